@@ -1,0 +1,22 @@
+//! What the agent and its supervisor share: paths, health document, commands, codes and the stop note; no I/O loop, no bus, no policy.
+
+mod bytes_path;
+mod codes;
+mod file;
+mod target;
+
+pub mod command;
+pub mod health;
+pub mod paths;
+pub mod stop;
+
+pub use bytes_path::BytesPath;
+pub use codes::Code;
+pub use command::{Command, INTERFACE_NAME, MAX_CALL_BYTES, METHOD_NAME, OBJECT_PATH, Reply};
+pub use health::{
+    Error, FailedAt, HealthDocument, HealthError, MAX_HEALTH_BYTES, MAX_UNCOVERED, SCHEMA,
+    SettingsProblem, SettingsReport, SettingsSource, State, TargetReport, WasKind, WasProcess,
+    WasReport, WasRequirement, WatchReport, read,
+};
+pub use stop::{StopError, StopNote};
+pub use target::{InvalidTargetId, Language, MAX_TARGETS, Target, TargetId};

@@ -1,0 +1,149 @@
+//! The note of an administrator's stop, by which the supervisor knows a wanted absence; it stops nothing itself.
+
+use crate::file;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+const MAX_NOTE_BYTES: u64 = 4096;
+
+/// Who stopped the agent, in which boot and why. Written before the stop, removed by the start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopNote {
+    /// What was used: `wbd_agent -s stop`, `wbdctl agent stop`, `systemctl stop`.
+    pub who: String,
+    /// The user id that asked.
+    pub uid: u32,
+    /// Boot in which it was asked; in another boot the note means nothing.
+    pub boot_id: String,
+    /// When, in milliseconds on CLOCK_BOOTTIME.
+    pub at_ms: u64,
+    /// Why, for people; may be empty.
+    pub reason: String,
+}
+
+/// The note could not be read, written or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// The file system refused.
+    #[error("cannot {operation} stop note {path}: {source}")]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The refusal.
+        source: io::Error,
+    },
+    /// The file holds no stop note. Whether someone wanted the stop is then unknown.
+    #[error(
+        "stop note {path} is not readable as one ({message}); remove it, or stop the agent again"
+    )]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+/// The note of this boot, or `None` if there is none (or only one of another boot).
+///
+/// # Errors
+/// [`StopError`] when a file is there but does not tell.
+pub fn read(path: &Path, boot_id: &str) -> Result<Option<StopNote>, StopError> {
+    let bytes = match file::read_bounded(path, MAX_NOTE_BYTES) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            return Err(malformed(
+                path,
+                format!("longer than {MAX_NOTE_BYTES} bytes"),
+            ));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(failed("read", path, source)),
+    };
+    let note: StopNote =
+        serde_json::from_slice(&bytes).map_err(|error| malformed(path, error.to_string()))?;
+    Ok((note.boot_id == boot_id).then_some(note))
+}
+
+/// Writes the note in the place of an older one.
+///
+/// # Errors
+/// [`StopError::Io`], for example where the folder is missing.
+pub fn write(path: &Path, note: &StopNote) -> Result<(), StopError> {
+    let bytes = serde_json::to_vec(note).map_err(|error| failed("write", path, error.into()))?;
+    // Several programs may write it at once, so each has a temporary file of its own.
+    let temporary = path.with_extension(format!("json.{}.tmp", std::process::id()));
+    file::write_atomically(path, &temporary, &bytes, 0o644)
+        .map_err(|source| failed("write", path, source))
+}
+
+/// Removes the note; none being there is fine.
+///
+/// # Errors
+/// [`StopError::Io`].
+pub fn remove(path: &Path) -> Result<(), StopError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path, error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn failed(operation: &'static str, path: &Path, source: io::Error) -> StopError {
+    StopError::Io {
+        operation,
+        path: path.to_path_buf(),
+        source,
+    }
+}
+
+fn malformed(path: &Path, message: String) -> StopError {
+    StopError::Malformed {
+        path: path.to_path_buf(),
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note() -> StopNote {
+        StopNote {
+            who: "wbd_agent -s stop".into(),
+            uid: 0,
+            boot_id: "b1".into(),
+            at_ms: 5,
+            reason: String::new(),
+        }
+    }
+
+    #[test]
+    fn counts_in_its_own_boot_only_and_until_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.stop.json");
+        assert_eq!(read(&path, "b1").unwrap(), None);
+        write(&path, &note()).unwrap();
+        assert_eq!(read(&path, "b1").unwrap(), Some(note()));
+        assert_eq!(read(&path, "b2").unwrap(), None);
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+        assert_eq!(read(&path, "b1").unwrap(), None);
+    }
+
+    #[test]
+    fn a_broken_note_is_an_error_and_not_an_absence() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.stop.json");
+        for text in [String::from("{"), "x".repeat(5000)] {
+            fs::write(&path, text).unwrap();
+            assert!(matches!(
+                read(&path, "b1"),
+                Err(StopError::Malformed { .. })
+            ));
+        }
+    }
+}

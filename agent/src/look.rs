@@ -1,0 +1,210 @@
+//! One look at what the agent needs around it: servers, access log, folders; it may take long, so it runs beside the event loop.
+
+use crate::path_check::check_folder;
+use crate::problems::Problem;
+use crate::settings::Settings;
+use crate::was::{check_access_log, find_was};
+use std::collections::BTreeSet;
+use std::path::Path;
+use wbd_agent_api::{BytesPath, Code, Language, Target, WasKind, WasReport, WasRequirement};
+
+/// What one look found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) was: WasReport,
+    /// What would refuse an activation, in the order of the codes: 5401, 5402, 5403, 5405.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Looks at everything that the settings name. `proc_root` is the machine's `/proc`.
+pub(crate) fn look(settings: &Settings, proc_root: &Path) -> Look {
+    let languages: BTreeSet<Language> = settings
+        .targets
+        .iter()
+        .map(|target| target.language)
+        .collect();
+    let was = find_was(proc_root, &languages);
+    let mut problems: Vec<Problem> = was
+        .required
+        .iter()
+        .filter_map(|required| wrong_count(&was, required))
+        .collect();
+    if languages.contains(&Language::Jsp) {
+        problems.extend(unreadable_logs(settings, &was, proc_root));
+    }
+    for target in &settings.targets {
+        problems.extend(folder_problems(target, Code::PATH_UNREADABLE));
+    }
+    problems.sort_by_key(|problem| problem.code);
+    Look { was, problems }
+}
+
+/// What is wrong with the target's folders, told under `code`: 5002 at registration, 5405 later.
+pub(crate) fn folder_problems(target: &Target, code: Code) -> Vec<Problem> {
+    let upload = target.upload_path.iter().map(|path| ("upload path", path));
+    std::iter::once(("web root", &target.web_root))
+        .chain(upload)
+        .filter_map(|(what, path): (&str, &BytesPath)| {
+            let fault = check_folder(path.as_path()).err()?;
+            let name = path.as_path().display();
+            let detail = format!(
+                "{what} {name} of target {} cannot be used: {fault}",
+                target.id
+            );
+            Some(Problem::new(code, format!("{} {what}", target.id), detail))
+        })
+        .collect()
+}
+
+fn wrong_count(was: &WasReport, required: &WasRequirement) -> Option<Problem> {
+    let language = required.language;
+    let servers = match language {
+        Language::Php => "apache or nginx",
+        Language::Jsp => "tomcat",
+    };
+    if required.running > required.allowed {
+        let detail = format!(
+            "{} servers run for {language}, exactly {} {servers} is allowed: {}; stop those that do not belong to the target",
+            required.running,
+            required.allowed,
+            listed(was)
+        );
+        return Some(Problem::new(
+            Code::WAS_TOO_MANY,
+            language.to_string(),
+            detail,
+        ));
+    }
+    if required.running == required.allowed {
+        return None;
+    }
+    let mut detail = format!(
+        "no {servers} is running, which {language} needs; start it, or deactivate the agent"
+    );
+    if !was.unsupported.is_empty() {
+        detail.push_str(&format!(
+            " (running, but not supported: {})",
+            was.unsupported.join(", ")
+        ));
+    }
+    if was.unreadable > 0 {
+        detail.push_str(&format!(
+            " ({} processes could not be looked at)",
+            was.unreadable
+        ));
+    }
+    Some(Problem::new(
+        Code::WAS_NOT_FOUND,
+        language.to_string(),
+        detail,
+    ))
+}
+
+fn listed(was: &WasReport) -> String {
+    let names = was
+        .found
+        .iter()
+        .take(8)
+        .map(|found| format!("{} pid {}", found.exe.as_path().display(), found.pid));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Without a tomcat there is no log to look for, and 5401 says so already.
+fn unreadable_logs(settings: &Settings, was: &WasReport, proc_root: &Path) -> Vec<Problem> {
+    was.found
+        .iter()
+        .filter(|found| found.kind == WasKind::Tomcat)
+        .filter_map(|found| {
+            let fault =
+                check_access_log(proc_root, found.pid, settings.access_log.as_ref()).err()?;
+            Some(Problem::new(Code::ACCESS_LOG, found.pid.to_string(), fault))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use wbd_agent_api::TargetId;
+
+    fn settings(web_root: &Path, language: Language) -> Settings {
+        let id = TargetId::try_from("shop".to_string()).unwrap();
+        let target = Target {
+            id,
+            web_root: BytesPath::from(web_root),
+            upload_path: None,
+            language,
+        };
+        Settings {
+            targets: vec![target],
+            ..Settings::default()
+        }
+    }
+
+    fn add_process(proc: &Path, pid: u32, exe: &str, args: &str) {
+        let folder = proc.join(pid.to_string());
+        fs::create_dir_all(folder.join("fd")).unwrap();
+        fs::write(folder.join("stat"), format!("{pid} (x) S 1 1")).unwrap();
+        fs::write(folder.join("cmdline"), args).unwrap();
+        std::os::unix::fs::symlink(exe, folder.join("exe")).unwrap();
+    }
+
+    fn codes(look: &Look) -> Vec<Code> {
+        look.problems.iter().map(|problem| problem.code).collect()
+    }
+
+    #[test]
+    fn each_want_has_its_code() {
+        let proc = tempfile::tempdir().unwrap();
+        let site = tempfile::tempdir().unwrap();
+        let php = settings(site.path(), Language::Php);
+        assert_eq!(codes(&look(&php, proc.path())), [Code::WAS_NOT_FOUND]);
+        add_process(
+            proc.path(),
+            10,
+            "/usr/sbin/nginx",
+            "nginx: master process\0",
+        );
+        assert_eq!(codes(&look(&php, proc.path())), []);
+        add_process(proc.path(), 11, "/usr/sbin/apache2", "apache2\0-k\0start\0");
+        let both = look(&php, proc.path());
+        assert_eq!(codes(&both), [Code::WAS_TOO_MANY]);
+        assert!(
+            both.problems[0].detail.contains("nginx pid 10")
+                && both.problems[0].detail.contains("apache2 pid 11")
+        );
+        let gone = settings(&site.path().join("gone"), Language::Php);
+        assert_eq!(
+            codes(&look(&gone, proc.path())),
+            [Code::WAS_TOO_MANY, Code::PATH_UNREADABLE]
+        );
+    }
+
+    #[test]
+    fn a_jsp_site_needs_its_access_log_and_a_php_site_does_not() {
+        let proc = tempfile::tempdir().unwrap();
+        let site = tempfile::tempdir().unwrap();
+        let jsp = settings(site.path(), Language::Jsp);
+        assert_eq!(codes(&look(&jsp, proc.path())), [Code::WAS_NOT_FOUND]);
+        add_process(
+            proc.path(),
+            10,
+            "/usr/bin/java",
+            "java\0org.apache.catalina.startup.Bootstrap\0start\0",
+        );
+        assert_eq!(codes(&look(&jsp, proc.path())), [Code::ACCESS_LOG]);
+        let log = site.path().join("localhost_access_log.txt");
+        fs::write(&log, "").unwrap();
+        std::os::unix::fs::symlink(&log, proc.path().join("10/fd/5")).unwrap();
+        assert_eq!(codes(&look(&jsp, proc.path())), []);
+    }
+
+    #[test]
+    fn an_unsupported_server_is_named_as_such() {
+        let proc = tempfile::tempdir().unwrap();
+        add_process(proc.path(), 10, "/usr/sbin/lighttpd", "lighttpd\0");
+        let found = look(&settings(proc.path(), Language::Php), proc.path());
+        assert!(found.problems[0].detail.contains("not supported: lighttpd"));
+    }
+}

@@ -1,0 +1,79 @@
+//! wbd_agent: reads the command line, runs what it says, and turns the outcome into one line and an exit code.
+
+mod agent;
+mod alone;
+mod call;
+mod channel;
+mod cli;
+mod clock;
+mod commands;
+mod failure;
+mod foreground;
+mod health_report;
+mod identity;
+mod lifecycle;
+mod lock;
+mod look;
+mod path_check;
+mod problems;
+mod run_dir;
+mod settings;
+mod store;
+mod unit;
+mod was;
+mod watch;
+
+use clap::Parser;
+use failure::Exit;
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is quiet.
+            let _ = error.print();
+            // Help and version are no mistake.
+            return if error.use_stderr() {
+                exit_code(Exit::Usage)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    // The agent leaves the folder it was started in, so a relative root would mean another place then.
+    if let Ok(absolute) = std::path::absolute(&cli.root) {
+        cli.root = absolute;
+    }
+    let outcome = match cli.verb {
+        Some(verb) => lifecycle::run(verb, &cli),
+        None => {
+            start_log();
+            foreground::run(&cli)
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let line = failure.message.replace('\n', " ");
+            let _ = writeln!(std::io::stderr(), "wbd_agent: {line}");
+            exit_code(failure.exit)
+        }
+    }
+}
+
+fn exit_code(exit: Exit) -> ExitCode {
+    ExitCode::from(exit.code())
+}
+
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wbd_agent=info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
+    // Only a second log could be refused, and there is none.
+    let _ = log.try_init();
+}

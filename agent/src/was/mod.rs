@@ -1,0 +1,93 @@
+//! Which web application servers run on this host, a master with its workers once; what that means for a command is not decided here.
+
+mod access_log;
+mod kind;
+mod process;
+
+pub(crate) use access_log::check_access_log;
+
+use kind::{Kind, kind_of};
+use process::{Process, is_nested, list_processes};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use wbd_agent_api::{BytesPath, Language, WasKind, WasProcess, WasReport, WasRequirement};
+
+/// Exactly one server is allowed for each language.
+const ALLOWED: u32 = 1;
+/// A host with more servers than this has them counted, but no more of them named.
+const MAX_NAMED: usize = 32;
+
+/// Looks through `/proc` (or a tree like it) for servers, and counts those that `languages` ask for.
+pub(crate) fn find_was(proc_root: &Path, languages: &BTreeSet<Language>) -> WasReport {
+    let listed = list_processes(proc_root);
+    let servers: BTreeMap<u32, (&Process, Kind)> = listed
+        .processes
+        .iter()
+        .filter_map(|process| Some((process.pid, (process, kind_of(process)?))))
+        .filter(|(pid, _)| !is_nested(proc_root, *pid))
+        .collect();
+    let mut found = Vec::new();
+    let mut unsupported = BTreeSet::new();
+    for (process, kind) in servers.values() {
+        match kind {
+            Kind::Supported(kind) if is_master(process, *kind, &servers) => {
+                let exe =
+                    BytesPath::new(process.exe.clone().unwrap_or_else(|| process.name().into()));
+                found.push(WasProcess {
+                    kind: *kind,
+                    pid: process.pid,
+                    exe,
+                });
+            }
+            Kind::Supported(_) => {}
+            Kind::Unsupported(name) => {
+                unsupported.insert((*name).to_string());
+            }
+        }
+    }
+    let required = languages
+        .iter()
+        .map(|language| WasRequirement {
+            language: *language,
+            running: count(&found, *language),
+            allowed: ALLOWED,
+        })
+        .collect();
+    found.truncate(MAX_NAMED);
+    WasReport {
+        required,
+        found,
+        unsupported: unsupported.into_iter().collect(),
+        unreadable: listed.unreadable,
+    }
+}
+
+fn count(found: &[WasProcess], language: Language) -> u32 {
+    let counts = |kind: WasKind| match kind {
+        WasKind::Apache | WasKind::Nginx => language == Language::Php,
+        WasKind::Tomcat => language == Language::Jsp,
+        // A php-fpm belongs to its nginx; alone it serves nobody.
+        WasKind::PhpFpm | WasKind::Unknown => false,
+    };
+    u32::try_from(found.iter().filter(|was| counts(was.kind)).count()).unwrap_or(u32::MAX)
+}
+
+/// A worker is the child of a process of the same kind and program. A program that is being replaced on the fly
+/// (nginx starts its new binary as a child of the old master) is thereby one server too.
+fn is_master(process: &Process, kind: WasKind, servers: &BTreeMap<u32, (&Process, Kind)>) -> bool {
+    if process.says_worker() {
+        return false;
+    }
+    let Some((parent, parent_kind)) = servers.get(&process.parent) else {
+        return true;
+    };
+    let same_program = match (&process.exe, &parent.exe) {
+        (Some(own), Some(theirs)) => own == theirs,
+        (None, _) | (_, None) => true,
+    };
+    !(same_program && *parent_kind == Kind::Supported(kind))
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

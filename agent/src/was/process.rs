@@ -1,0 +1,147 @@
+//! What `/proc` says of each process; bytes in, no opinion about what the process is.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// A java command line is long; of a longer one the beginning is enough.
+const MAX_CMDLINE_BYTES: u64 = 256 * 1024;
+
+/// One process as one look found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) parent: u32,
+    /// The name the kernel keeps: at most 15 bytes.
+    pub(crate) comm: Vec<u8>,
+    pub(crate) args: Vec<Vec<u8>>,
+    /// The program, without the kernel's note that its file was replaced; `None` if we may not know.
+    pub(crate) exe: Option<PathBuf>,
+}
+
+impl Process {
+    /// The program's name, or the kernel's name where the program may not be known.
+    pub(crate) fn name(&self) -> &OsStr {
+        self.exe
+            .as_deref()
+            .and_then(Path::file_name)
+            .unwrap_or_else(|| OsStr::from_bytes(&self.comm))
+    }
+
+    /// The process itself says that it is a worker, as nginx and php-fpm do by their title.
+    /// This matters where the master died and its workers became children of init.
+    pub(crate) fn says_worker(&self) -> bool {
+        let title = self.args.first().map(Vec::as_slice).unwrap_or_default();
+        [&b"nginx: worker"[..], b"nginx: cache", b"php-fpm: pool"]
+            .iter()
+            .any(|worker| title.starts_with(worker))
+    }
+
+    /// An argument stands alone on the command line.
+    pub(crate) fn has_arg(&self, arg: &str) -> bool {
+        self.args.iter().any(|own| own == arg.as_bytes())
+    }
+}
+
+/// All processes that could be read, and how many could not.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    pub(crate) processes: Vec<Process>,
+    pub(crate) unreadable: u64,
+}
+
+/// Reads every process under `proc_root`. Those that end meanwhile are no news; those that refuse are counted.
+pub(crate) fn list_processes(proc_root: &Path) -> Listed {
+    let mut listed = Listed::default();
+    let Ok(entries) = fs::read_dir(proc_root) else {
+        listed.unreadable = 1;
+        return listed;
+    };
+    for entry in entries.flatten() {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        match read_process(&entry.path(), pid) {
+            Ok(Some(process)) => listed.processes.push(process),
+            Ok(None) => {}
+            Err(error) if has_ended(&error) => {}
+            Err(_) => listed.unreadable += 1,
+        }
+    }
+    listed
+}
+
+fn has_ended(error: &io::Error) -> bool {
+    const ESRCH: i32 = 3;
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH)
+}
+
+/// `None` for what cannot be a server: kernel threads and zombies.
+fn read_process(folder: &Path, pid: u32) -> io::Result<Option<Process>> {
+    let stat = fs::read(folder.join("stat"))?;
+    let Some((comm, state, parent)) = parse_stat(&stat) else {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "stat"));
+    };
+    if state == "Z" || state == "X" {
+        return Ok(None);
+    }
+    let mut cmdline = Vec::new();
+    File::open(folder.join("cmdline"))?
+        .take(MAX_CMDLINE_BYTES)
+        .read_to_end(&mut cmdline)?;
+    if cmdline.is_empty() {
+        return Ok(None);
+    }
+    let exe = fs::read_link(folder.join("exe")).ok().map(without_deleted);
+    let args = cmdline
+        .split(|byte| *byte == 0)
+        .filter(|arg| !arg.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect();
+    Ok(Some(Process {
+        pid,
+        parent,
+        comm,
+        args,
+        exe,
+    }))
+}
+
+/// Name, state and parent. The name may hold brackets and spaces, so it ends at the last bracket.
+fn parse_stat(stat: &[u8]) -> Option<(Vec<u8>, &str, u32)> {
+    let open = stat.iter().position(|byte| *byte == b'(')?;
+    let close = stat.iter().rposition(|byte| *byte == b')')?;
+    let comm = stat.get(open + 1..close)?.to_vec();
+    let mut rest = std::str::from_utf8(stat.get(close + 2..)?).ok()?.split(' ');
+    Some((comm, rest.next()?, rest.next()?.parse().ok()?))
+}
+
+/// The process is in a pid namespace below the reader's own: it belongs to a container, not to this host.
+pub(crate) fn is_nested(proc_root: &Path, pid: u32) -> bool {
+    let status = fs::read(proc_root.join(pid.to_string()).join("status")).unwrap_or_default();
+    // `NSpid:` names the process once in each pid namespace from the reader's own downwards.
+    status
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"NSpid:"))
+        .is_some_and(|names| {
+            names
+                .split(u8::is_ascii_whitespace)
+                .filter(|name| !name.is_empty())
+                .count()
+                > 1
+        })
+}
+
+fn without_deleted(exe: PathBuf) -> PathBuf {
+    let mut bytes = exe.into_os_string().into_vec();
+    if bytes.ends_with(b" (deleted)") {
+        bytes.truncate(bytes.len() - b" (deleted)".len());
+    }
+    std::ffi::OsString::from_vec(bytes).into()
+}

@@ -1,0 +1,60 @@
+//! Why a deed cannot be begun. What became of a begun one is an outcome, not an error.
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A deed could not be begun.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    /// It is not on the list of what wbd may do, whatever a playbook says.
+    #[error("refused to {deed} {what}: {rule}")]
+    NotAllowed {
+        /// What was to be done.
+        deed: &'static str,
+        /// To what.
+        what: String,
+        /// The rule that forbids it.
+        rule: &'static str,
+    },
+    /// A file that is needed cannot be used.
+    #[error("cannot {operation} {path}; look at its mode and its file system")]
+    File {
+        /// What was tried.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The refusal.
+        source: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("cannot use {path}: {why}")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        why: &'static str,
+    },
+}
+
+impl ActionError {
+    pub(crate) fn file(operation: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::File { operation, path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn content(path: &Path, why: &'static str) -> Self {
+        Self::Content { path: path.to_path_buf(), why }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text
+}

@@ -1,0 +1,224 @@
+//! One deed from its recorded intent to its outcome. Which deed, and whether, was decided before.
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use wbd_ledger::Recorded;
+use wbd_model::action::{Action, Change, Undo};
+use wbd_model::entry::{Intent, Outcome};
+use wbd_model::incident::ActionId;
+use wbd_model::time::Now;
+
+use crate::error::{ActionError, chain};
+use crate::process::{Process, ProcessRef};
+use crate::sysctl::Sysctl;
+use crate::units::Job;
+use crate::{agent, program, units};
+
+/// Writes the note of an administrator's stop: the root, who asked, and when. The format is the agent's,
+/// which this crate does not know.
+pub type NoteStop = fn(root: &Path, who: &str, at: &Now) -> io::Result<()>;
+
+/// Who starts and stops the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// systemd does, asked over the system bus under the root.
+    Systemd {
+        /// The agent's unit.
+        agent_unit: String,
+    },
+    /// We do: the agent is a child of this process.
+    Standalone {
+        /// The agent's program.
+        agent: PathBuf,
+        /// Its arguments (`--foreground --root ROOT`).
+        args: Vec<OsString>,
+    },
+}
+
+/// What a deed would change, and how it could be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// What it changes; empty: nothing, it is already so.
+    pub changes: Vec<Change>,
+    /// How to take it back, from the state as it is now.
+    pub undo: Option<Undo>,
+}
+
+/// What became of a deed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "an outcome belongs into the ledger"]
+pub struct Report {
+    /// The deed.
+    pub action: ActionId,
+    /// What became of it. A deadline that passed and a reply that got lost are `Unknown`.
+    pub outcome: Outcome,
+    /// In words.
+    pub detail: String,
+    /// The agent's process, if one was started as our child: to be watched and reaped by the caller.
+    pub spawned: Option<u32>,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// What became of it, before it has a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) outcome: Outcome,
+    pub(crate) detail: String,
+    pub(crate) spawned: Option<u32>,
+}
+
+impl Done {
+    pub(crate) fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self { outcome, detail: detail.into(), spawned: None }
+    }
+
+    pub(crate) fn after(mut self, what: &str) -> Self {
+        self.detail = format!("{what}; {}", self.detail);
+        self
+    }
+}
+
+/// The hands of one host.
+#[derive(Debug)]
+pub struct Hands {
+    root: PathBuf,
+    proc_sys: PathBuf,
+    mode: Mode,
+    note_stop: Option<NoteStop>,
+}
+
+impl Hands {
+    /// Hands that work under `root`, except that kernel settings are the machine's (`/proc/sys`).
+    #[must_use]
+    pub fn new(root: PathBuf, mode: Mode) -> Self {
+        Self { root, proc_sys: PathBuf::from("/proc/sys"), mode, note_stop: None }
+    }
+
+    /// Kernel settings in another folder than `/proc/sys`.
+    #[must_use]
+    pub fn with_proc_sys(mut self, proc_sys: PathBuf) -> Self {
+        self.proc_sys = proc_sys;
+        self
+    }
+
+    /// How an administrator's stop is noted; without it `agent.stop` is refused.
+    #[must_use]
+    pub fn with_stop_note(mut self, note: NoteStop) -> Self {
+        self.note_stop = Some(note);
+        self
+    }
+
+    /// What `action` would change, as the host is now. Changes nothing.
+    ///
+    /// # Errors
+    /// [`ActionError`]: it is not allowed, or what it needs cannot be read.
+    pub fn preview(&self, action: &Action) -> Result<Preview, ActionError> {
+        let only = |change| Ok(Preview { changes: vec![change], undo: None });
+        match action {
+            Action::SysctlSet { key, value, persist } => self.sysctl().preview_set(key, *value, *persist),
+            Action::SysctlRestore { key, value, dropin } => self.sysctl().preview_restore(key, *value, dropin.as_deref()),
+            Action::AgentReload {} => only(self.agent_change(Job::Reload)),
+            Action::AgentStart {} => only(self.agent_change(Job::Start)),
+            Action::AgentRestart {} => only(self.agent_change(Job::Restart)),
+            Action::AgentStop { .. } => only(self.agent_change(Job::Stop)),
+            Action::UnitRestart { unit } => {
+                units::allowed(unit)?;
+                only(change(unit, Job::Restart))
+            }
+            Action::CommandRun { command, .. } => only(program::preview(&self.root, command)?),
+        }
+    }
+
+    /// Does the deed of an intent that is on disk, at most once, and says what became of it. `current` is
+    /// the agent's process, if one is known to run. Ends by itself: every deed has its deadline.
+    pub async fn act(&self, recorded: Recorded, now: &Now, current: Option<ProcessRef>) -> Report {
+        let begun = Instant::now();
+        let boot = recorded.entry().at.boot.clone();
+        let (_, intent) = recorded.into_intent();
+        // I3: a budget counts an intent from its own moment on; a late deed would escape it.
+        let done = if now.boot != boot {
+            Done::new(Outcome::Aborted, "not begun: its intent is of another boot")
+        } else if now.boot_ms > intent.start_by_ms {
+            let late = now.boot_ms - intent.start_by_ms;
+            Done::new(Outcome::Aborted, format!("not begun: {late} ms after its start deadline"))
+        } else {
+            self.perform(&intent, now, current).await
+        };
+        let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let Done { outcome, detail, spawned } = done;
+        Report { action: intent.action_id, outcome, detail, spawned, took_ms }
+    }
+
+    pub(crate) async fn perform(&self, intent: &Intent, now: &Now, current: Option<ProcessRef>) -> Done {
+        let done = match &intent.action {
+            Action::SysctlSet { key, value, persist } => self.sysctl().set(key, *value, *persist, intent.undo.as_ref()),
+            Action::SysctlRestore { key, value, dropin } => self.sysctl().restore(key, *value, dropin.as_deref()),
+            Action::AgentReload {} => Ok(self.agent(Job::Reload, current).await),
+            Action::AgentStart {} => Ok(self.agent(Job::Start, current).await),
+            Action::AgentRestart {} => Ok(self.restart_agent(current).await),
+            Action::AgentStop { who } => Ok(self.stop_agent(who, now, current).await),
+            Action::UnitRestart { unit } => match units::allowed(unit) {
+                Ok(()) => Ok(units::run(&self.root, unit, Job::Restart).await),
+                Err(error) => Err(error),
+            },
+            Action::CommandRun { command, .. } => program::run(&self.root, command).await,
+        };
+        done.unwrap_or_else(|error| Done::new(Outcome::Failed, chain(&error)))
+    }
+
+    async fn restart_agent(&self, current: Option<ProcessRef>) -> Done {
+        // The guard looked for a debugger before; here is the last moment to spare its work.
+        let tracer = current.and_then(|current| Process::open(current).ok().flatten()).and_then(|process| process.stopped_by_tracer());
+        match tracer {
+            Some(tracer) => Done::new(Outcome::Aborted, format!("not begun: a debugger (process {tracer}) holds the agent; detach it first")),
+            None => self.agent(Job::Restart, current).await,
+        }
+    }
+
+    async fn stop_agent(&self, who: &str, now: &Now, current: Option<ProcessRef>) -> Done {
+        // Noted first: an agent that is found gone without a note is started again.
+        let noted = self.note_stop.map(|note| note(&self.root, who, now));
+        match noted {
+            Some(Ok(())) => self.agent(Job::Stop, current).await,
+            Some(Err(error)) => Done::new(Outcome::Failed, format!("not begun: the stop cannot be noted: {error}")),
+            None => Done::new(Outcome::Failed, "not begun: nobody said how a stop is noted; this is a bug in wbd"),
+        }
+    }
+
+    async fn agent(&self, job: Job, current: Option<ProcessRef>) -> Done {
+        match &self.mode {
+            Mode::Systemd { agent_unit } => units::run(&self.root, agent_unit, job).await,
+            Mode::Standalone { agent: program, args } => match job {
+                Job::Start => agent::start(current, program, args),
+                Job::Restart => agent::restart(current, program, args).await,
+                Job::Reload => agent::reload(current),
+                Job::Stop => match agent::stop(current).await {
+                    Ok(ended) => Done::new(Outcome::Done, ended),
+                    Err(done) => done,
+                },
+            },
+        }
+    }
+
+    fn sysctl(&self) -> Sysctl<'_> {
+        Sysctl { root: &self.root, proc_sys: &self.proc_sys }
+    }
+
+    fn agent_change(&self, job: Job) -> Change {
+        match &self.mode {
+            Mode::Systemd { agent_unit } => change(agent_unit, job),
+            Mode::Standalone { agent, .. } => change(&agent.display().to_string(), job),
+        }
+    }
+}
+
+fn change(what: &str, job: Job) -> Change {
+    Change { what: what.to_owned(), before: None, after: job.past().to_owned() }
+}
+
+#[cfg(test)]
+#[path = "hands_tests.rs"]
+mod tests;

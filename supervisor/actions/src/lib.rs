@@ -1,0 +1,14 @@
+//! The only hands: a closed list of deeds, each with its bounds, its deadline and its undo. Decides nothing; acts on recorded intents only.
+mod agent;
+mod dropin;
+mod error;
+mod hands;
+mod process;
+mod program;
+mod sysctl;
+mod units;
+
+pub use error::ActionError;
+pub use hands::{Hands, Mode, NoteStop, Preview, Report};
+pub use process::{ProcessRef, start_ticks};
+pub use units::RESTARTABLE_UNITS;

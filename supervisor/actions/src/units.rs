@@ -1,0 +1,144 @@
+//! Jobs on units over D-Bus, each followed to its end. Reads no unit's health.
+use std::future::poll_fn;
+use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
+
+use systemd_zbus::{ActiveState, ManagerProxy, Mode, UnitProxy};
+use tokio::time::timeout;
+use wbd_model::entry::Outcome;
+use zbus::Connection;
+use zbus::export::futures_core::Stream;
+use zbus::proxy::CacheProperties;
+
+use crate::error::{ActionError, chain};
+use crate::hands::Done;
+
+/// Services whose restart a playbook may ask for: resolvers of names, nothing that holds data.
+pub const RESTARTABLE_UNITS: [&str; 5] =
+    ["systemd-resolved.service", "dnsmasq.service", "unbound.service", "named.service", "bind9.service"];
+const CALL_WAIT: Duration = Duration::from_secs(5);
+/// A stop may take its TimeoutStopSec; the supervisor's own deadlines are longer than this.
+const JOB_WAIT: Duration = Duration::from_secs(30);
+
+/// What is to be done to a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Job {
+    Start,
+    Stop,
+    Restart,
+    Reload,
+}
+
+impl Job {
+    pub(crate) const fn past(self) -> &'static str {
+        match self {
+            Self::Start => "started",
+            Self::Stop => "stopped",
+            Self::Restart => "restarted",
+            Self::Reload => "reloaded",
+        }
+    }
+}
+
+/// Whether this unit may be restarted for a playbook.
+pub(crate) fn allowed(unit: &str) -> Result<(), ActionError> {
+    if RESTARTABLE_UNITS.contains(&unit) {
+        return Ok(());
+    }
+    let rule = "wbd restarts resolvers of names only (systemd-resolved, dnsmasq, unbound, named, bind9)";
+    Err(ActionError::NotAllowed { deed: "restart", what: unit.to_owned(), rule })
+}
+
+/// Does a job on the system bus under `root`.
+pub(crate) async fn run(root: &Path, unit: &str, job: Job) -> Done {
+    let path = root.join("run/dbus/system_bus_socket");
+    let connected = timeout(CALL_WAIT, async {
+        let stream = tokio::net::UnixStream::connect(&path).await.map_err(zbus::Error::from)?;
+        zbus::connection::Builder::unix_stream(stream).build().await
+    });
+    match connected.await {
+        Ok(Ok(connection)) => run_on(&connection, unit, job).await,
+        Ok(Err(error)) => Done::new(Outcome::Failed, format!("the system bus {} cannot be reached: {}", path.display(), chain(&error))),
+        Err(_) => Done::new(Outcome::Failed, format!("the system bus {} does not answer", path.display())),
+    }
+}
+
+/// Does a job over a connection that is there.
+pub(crate) async fn run_on(connection: &Connection, unit: &str, job: Job) -> Done {
+    match follow(connection, unit, job).await {
+        Ok(done) => done,
+        Err(Broken::Before(why)) => Done::new(Outcome::Failed, format!("{unit} was not {}: {why}", job.past())),
+        Err(Broken::After(why)) => {
+            Done::new(Outcome::Unknown, format!("{unit}: whether it was {} is not known: {why}", job.past()))
+        }
+    }
+}
+
+/// On which side of the point of no return it broke.
+enum Broken {
+    Before(String),
+    After(String),
+}
+
+async fn follow(connection: &Connection, unit: &str, job: Job) -> Result<Done, Broken> {
+    let before = |error: zbus::Error| Broken::Before(chain(&error));
+    let slow = |_| Broken::Before("systemd does not answer".to_owned());
+    let manager = timeout(CALL_WAIT, ManagerProxy::new(connection)).await.map_err(slow)?.map_err(before)?;
+    // Listening first: a quick job is over before its reply is read.
+    timeout(CALL_WAIT, manager.subscribe()).await.map_err(slow)?.map_err(before)?;
+    let mut removed = pin!(timeout(CALL_WAIT, manager.receive_job_removed()).await.map_err(slow)?.map_err(before)?);
+    match job {
+        Job::Start | Job::Restart => clear_start_limit(connection, &manager, unit).await,
+        Job::Stop | Job::Reload => {}
+    }
+    let asked = async {
+        match job {
+            Job::Start => manager.start_unit(unit, Mode::Replace).await,
+            Job::Stop => manager.stop_unit(unit, Mode::Replace).await,
+            Job::Restart => manager.restart_unit(unit, Mode::Replace).await,
+            Job::Reload => manager.reload_unit(unit, Mode::Replace).await,
+        }
+    };
+    let path = match timeout(CALL_WAIT, asked).await {
+        Ok(Ok(path)) => path,
+        Ok(Err(error)) if is_answer(&error) => return Err(before(error)),
+        Ok(Err(error)) => return Err(Broken::After(chain(&error))),
+        Err(_) => return Err(Broken::After("systemd did not answer".to_owned())),
+    };
+    let ended = timeout(JOB_WAIT, async {
+        while let Some(signal) = poll_fn(|context| removed.as_mut().poll_next(context)).await {
+            match signal.args() {
+                Ok(args) if args.job().as_str() == path.as_str() => return Some(args.result().to_string()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        None
+    });
+    match ended.await {
+        Ok(Some(word)) if word == "done" => Ok(Done::new(Outcome::Done, format!("{unit} {}", job.past()))),
+        Ok(Some(word)) => Ok(Done::new(Outcome::Failed, format!("{unit} was not {}: the job ended with '{word}'", job.past()))),
+        Ok(None) => Err(Broken::After("the bus closed".to_owned())),
+        Err(_) => Err(Broken::After(format!("the job did not end in {} s", JOB_WAIT.as_secs()))),
+    }
+}
+
+/// Only where it has failed: clearing also resets the counters by which a crash loop is seen. If this
+/// does not work, the job itself says so.
+async fn clear_start_limit(connection: &Connection, manager: &ManagerProxy<'_>, unit: &str) {
+    let state = timeout(CALL_WAIT, async {
+        let path = manager.load_unit(unit).await?;
+        let unit = UnitProxy::builder(connection).path(path)?.cache_properties(CacheProperties::No).build().await?;
+        unit.active_state().await
+    });
+    if let Ok(Ok(ActiveState::Failed)) = state.await {
+        let _ = timeout(CALL_WAIT, manager.reset_failed_unit(unit)).await;
+    }
+}
+
+/// Whether systemd itself said no, as against a reply that got lost.
+fn is_answer(error: &zbus::Error) -> bool {
+    let lost = ["NoReply", "Timeout", "TimedOut", "Disconnected"];
+    matches!(error, zbus::Error::MethodError(name, _, _)
+        if !lost.iter().any(|word| name.as_str() == format!("org.freedesktop.DBus.Error.{word}")))
+}

@@ -1,0 +1,260 @@
+//! `agent` and `target`: passed to the agent through the supervisor. Knows the agent's words, not its rules.
+use std::fmt::Write as _;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use wbd_model::control::{AgentVerb, Request, Response};
+use wbd_model::report::SCHEMA;
+
+use crate::Context;
+use crate::ask;
+use crate::cli::{Agent, Format, Language, NewTarget, Target};
+use crate::exit::{Ended, Exit, Failure};
+use crate::out::{Out, Tone};
+
+/// A longer list of targets is not read, in bytes; the agent takes no longer request either.
+const MAX_TARGETS_BYTES: u64 = 256 * 1024;
+
+/// `agent VERB`.
+///
+/// # Errors
+/// No answer, no leave, or the agent's own refusal with its code.
+pub(crate) fn run(context: &mut Context, verb: Agent) -> Ended {
+    match verb {
+        Agent::Start => ask::change(context, &Request::Agent { verb: AgentVerb::Start }),
+        Agent::Stop => ask::change(context, &Request::Agent { verb: AgentVerb::Stop }),
+        Agent::Reload => ask::change(context, &Request::Agent { verb: AgentVerb::Reload }),
+        Agent::Activate => change(context, &json!("activate"), "the agent is active"),
+        Agent::Deactivate => change(context, &json!("deactivate"), "the agent is inactive"),
+        Agent::Status => {
+            let health = health(context)?;
+            if context.format == Format::Text {
+                show(&mut context.out, &health);
+            } else {
+                context.out.document(context.format, &json!({"schema": SCHEMA, "health": health}))?;
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// `target VERB`.
+///
+/// # Errors
+/// No answer, no leave, a file that is no list of targets, or the agent's own refusal with its code.
+pub(crate) fn target(context: &mut Context, verb: &Target) -> Ended {
+    match verb {
+        Target::Add(new) => {
+            let command = json!({"target_add": {"target": written(new)}});
+            change(context, &command, &format!("target {} is registered", new.id))
+        }
+        Target::Set { file } => {
+            let targets = listed(file)?;
+            let command = json!({"target_set": {"targets": targets}});
+            change(context, &command, "the targets are registered")
+        }
+        Target::Remove { id } => {
+            let command = json!({"target_remove": {"id": id}});
+            change(context, &command, &format!("target {id} is no longer watched"))
+        }
+        Target::List => {
+            let targets = health(context)?["targets"].take();
+            if context.format == Format::Text {
+                list(&mut context.out, &targets);
+            } else {
+                context.out.document(context.format, &json!({"schema": SCHEMA, "targets": targets}))?;
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn change(context: &mut Context, command: &Value, done: &str) -> Ended {
+    call(context, command, true)?;
+    ask::say(context, done)
+}
+
+fn health(context: &Context) -> Result<Value, Failure> {
+    let mut reply = call(context, &json!("status"), false)?;
+    let health = reply["status"]["health"].take();
+    if health.is_null() { Err(Failure::bug("the agent's answer to status holds no health document")) } else { Ok(health) }
+}
+
+/// Passes a command on; every no of the agent is a failure.
+fn call(context: &Context, command: &Value, change: bool) -> Result<Value, Failure> {
+    let request = Request::AgentCall { command: command.to_string(), change };
+    let Response::Agent { reply } = ask::refusals(context.client().call(&request)?)? else {
+        return Err(ask::mismatch("the agent"));
+    };
+    let reply: Value = serde_json::from_str(&reply).map_err(|error| Failure::bug(format!("the agent's answer is no JSON: {error}")))?;
+    answered(reply)
+}
+
+fn answered(reply: Value) -> Result<Value, Failure> {
+    let message = |kind: &str| reply[kind]["message"].as_str().unwrap_or("no reason given").to_owned();
+    if let Some(refused) = reply.get("refused") {
+        let code = code(&refused["code"]);
+        return Err(Failure::failed(format!("refused, {code}: {}; see wbdctl explain {code}", message("refused"))));
+    }
+    if reply.get("not_permitted").is_some() {
+        return Err(Failure::new(Exit::NotPermitted, format!("not permitted: {}", message("not_permitted"))));
+    }
+    if reply.get("failed").is_some() {
+        return Err(Failure::failed(format!("the agent failed: {}", message("failed"))));
+    }
+    Ok(reply)
+}
+
+/// A documented code as people know it.
+fn code(value: &Value) -> String {
+    match value.as_str() {
+        Some(word) if word.starts_with("WBD-") => word.to_owned(),
+        Some(word) => format!("WBD-{word}"),
+        None => format!("WBD-{value}"),
+    }
+}
+
+fn written(new: &NewTarget) -> Value {
+    let language = match new.language {
+        Language::Php => "php",
+        Language::Jsp => "jsp",
+    };
+    let mut target = json!({"id": new.id, "web_root": escaped(&new.web_root), "language": language});
+    if let Some(path) = &new.upload_path {
+        target["upload_path"] = json!(escaped(path));
+    }
+    target
+}
+
+/// A path of any bytes as the agent's interface spells it: `\xNN` for what is no text, `\\` for a backslash.
+fn escaped(path: &Path) -> String {
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        for ch in chunk.valid().chars() {
+            match ch {
+                '\\' => text.push_str("\\\\"),
+                ch if ch.is_ascii_control() => {
+                    let _ = write!(text, "\\x{:02x}", u32::from(ch));
+                }
+                ch => text.push(ch),
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
+
+fn listed(file: &Path) -> Result<Value, Failure> {
+    let shown = file.display();
+    let unreadable = |error: std::io::Error| Failure::failed(format!("cannot read targets from {shown}: {error}"));
+    let mut text = String::new();
+    if file.as_os_str() == "-" {
+        std::io::stdin().take(MAX_TARGETS_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    } else {
+        let opened = std::fs::File::open(file).map_err(unreadable)?;
+        opened.take(MAX_TARGETS_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
+    }
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_TARGETS_BYTES {
+        return Err(Failure::failed(format!("the targets in {shown} are longer than {MAX_TARGETS_BYTES} bytes; register fewer")));
+    }
+    let value: Value = serde_saphyr::from_str(&text).map_err(|error| Failure::new(Exit::BadConfig, format!("{shown}: {error}")))?;
+    if value.is_array() {
+        Ok(value)
+    } else {
+        Err(Failure::new(Exit::BadConfig, format!("{shown}: not a list of targets; write - {{id: ..., web_root: ..., language: php}}")))
+    }
+}
+
+fn show(out: &mut Out, health: &Value) {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let state = text(&health["state"]);
+    let tone = if state == "active" { Tone::Good } else { Tone::Warn };
+    out.spans(&[
+        (Tone::Strong, "wbd_agent "),
+        (Tone::Plain, &format!("{}, pid {}: ", text(&health["version"]), health["pid"])),
+        (tone, &state),
+    ]);
+    out.line(format!("settings  {}, generation {}", text(&health["settings"]["source"]), health["generation"]));
+    let problem = &health["settings"]["problem"];
+    if !problem.is_null() {
+        let place = format!("{}:{}:{}", text(&problem["file"]), problem["line"], problem["column"]);
+        out.paragraph("          ", &format!("{place}: {}", text(&problem["message"])));
+    }
+    let watches = &health["watches"];
+    out.line(format!("watches   {} of {} needed, {} missing", watches["used"], watches["needed"], watches["missing"]));
+    let errors = health["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for error in errors {
+        out.paragraph("error     ", &format!("{}: {}", code(&error["code"]), text(&error["detail"])));
+    }
+    list(out, &health["targets"]);
+}
+
+fn list(out: &mut Out, targets: &Value) {
+    let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
+    let targets = targets.as_array().map(Vec::as_slice).unwrap_or_default();
+    if targets.is_empty() {
+        out.line("No targets.");
+    }
+    for target in targets {
+        let missing = target["missing"].as_u64().unwrap_or_default();
+        let tone = if missing == 0 { Tone::Plain } else { Tone::Bad };
+        out.spans(&[
+            (Tone::Plain, &format!("target    {} ({}) {}, {} folders watched", text(&target["id"]), text(&target["language"]), text(&target["web_root"]), target["watches"])),
+            (tone, &if missing == 0 { String::new() } else { format!(", {missing} not watched") }),
+        ]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+    use crate::out::testing::text_of;
+
+    #[test]
+    fn paths_of_any_bytes_reach_the_agent() {
+        let path = Path::new(OsStr::from_bytes(b"/srv/\xff\\ \n"));
+        assert_eq!(escaped(path), "/srv/\\xff\\\\ \\x0a");
+    }
+
+    #[test]
+    fn every_no_of_the_agent_is_a_failure_with_its_code() {
+        let failure = answered(json!({"refused": {"code": 5401, "message": "no apache runs"}})).unwrap_err();
+        assert_eq!(failure.exit, Exit::Failed);
+        assert!(failure.message.contains("WBD-5401") && failure.message.contains("no apache runs"), "{}", failure.message);
+        assert_eq!(answered(json!({"not_permitted": {"message": "root"}})).unwrap_err().exit, Exit::NotPermitted);
+        assert_eq!(answered(json!({"failed": {"message": "disk full"}})).unwrap_err().exit, Exit::Failed);
+        assert_eq!(answered(json!("done")), Ok(json!("done")));
+    }
+
+    #[test]
+    fn a_file_that_is_no_list_is_told_with_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("targets.yaml");
+        for (text, part) in [("id: a", "not a list"), ("- {id: a, id: b}", "targets.yaml")] {
+            std::fs::write(&file, text).unwrap();
+            let failure = listed(&file).unwrap_err();
+            assert_eq!(failure.exit, Exit::BadConfig);
+            assert!(failure.message.contains(part), "{}", failure.message);
+        }
+        std::fs::write(&file, "- {id: a, web_root: /srv, language: php}").unwrap();
+        assert_eq!(listed(&file).unwrap(), json!([{"id": "a", "web_root": "/srv", "language": "php"}]));
+    }
+
+    #[test]
+    fn status_names_the_broken_place_of_the_settings() {
+        let health = json!({"state": "active", "version": "0.1.0", "pid": 7, "generation": 3,
+            "settings": {"source": "good", "problem": {"file": "/s.yaml", "line": 1, "column": 2, "message": "not YAML"}},
+            "watches": {"used": 3, "needed": 4, "missing": 1}, "errors": [{"code": 5404, "detail": "limit"}],
+            "targets": [{"id": "shop", "language": "php", "web_root": "/srv", "watches": 3, "missing": 1}]});
+        let text = text_of(|out| show(out, &health));
+        for part in ["0.1.0, pid 7: active", "/s.yaml:1:2: not YAML", "WBD-5404: limit", "shop (php) /srv, 3 folders watched, 1 not watched"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+}

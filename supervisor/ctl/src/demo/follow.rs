@@ -1,0 +1,152 @@
+//! Follows the ledger from a break to the end of every incident that it opened, and shows each record. Reads only.
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use wbd_ledger::{Filter, Reader};
+use wbd_model::entry::{Body, Entry};
+use wbd_model::incident::{Closing, IncidentId};
+use wbd_model::time::Now;
+
+use crate::exit::Failure;
+use crate::out::Tone;
+use crate::record;
+
+use super::interrupt::Interrupt;
+use super::show::Show;
+use super::trial::Trial;
+
+/// What was seen of one break.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// How the incidents ended; `None` while one is open.
+    pub(crate) ends: BTreeMap<u64, Option<Closing>>,
+    /// Milliseconds from the break to the last passing verdict.
+    pub(crate) proved_ms: Option<u64>,
+    /// Deeds intended.
+    pub(crate) deeds: u32,
+    /// The guide that a person was given.
+    pub(crate) guide: Vec<String>,
+}
+
+impl Seen {
+    /// Something was found, and all of it ended.
+    pub(crate) fn is_over(&self) -> bool {
+        !self.ends.is_empty() && self.ends.values().all(Option::is_some)
+    }
+
+    /// How the last incident ended.
+    pub(crate) fn end(&self) -> Option<Closing> {
+        self.ends.values().next_back().copied().flatten()
+    }
+
+    fn note(&mut self, entry: &Entry, after_ms: u64) {
+        let Some(IncidentId(id)) = entry.subject.incident else { return };
+        match &entry.body {
+            Body::Opened { .. } => {
+                self.ends.insert(id, None);
+            }
+            Body::Closed { how } => {
+                // An incident of an earlier break does not end this one.
+                if let Some(end) = self.ends.get_mut(&id) {
+                    *end = Some(*how);
+                }
+            }
+            Body::Verdict { passed: true, .. } => self.proved_ms = Some(after_ms),
+            Body::Intent(_) => self.deeds = self.deeds.saturating_add(1),
+            Body::Escalated { guide, .. } => self.guide.clone_from(guide),
+            Body::Started { .. } | Body::Suppressed { .. } | Body::Unsuppressed {} | Body::Outcome { .. }
+            | Body::Verdict { passed: false, .. } | Body::Refused(_) | Body::Approved { .. } | Body::Denied { .. }
+            | Body::Cleared {} | Body::Manual { .. } | Body::Hold { .. } | Body::Lifted { .. } | Body::Suspended { .. }
+            | Body::Resumed { .. } | Body::Exit(_) | Body::Rotated { .. } => {}
+        }
+    }
+}
+
+/// The place in the ledger from which a break is followed.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub(crate) fn mark(reader: &Reader) -> Result<u64, Failure> {
+    Ok(reader.head()?.map_or(0, |(seq, _)| seq))
+}
+
+/// Shows each record after `mark` until everything that was opened is closed.
+///
+/// # Errors
+/// Not in time, interrupted, the supervisor ended, the ledger cannot be read.
+pub(crate) fn follow(
+    trial: &mut Trial,
+    interrupt: &Interrupt,
+    show: &mut Show,
+    mark: u64,
+    broken_at: &Now,
+    deadline: Duration,
+) -> Result<Seen, Failure> {
+    let reader = trial.reader()?;
+    let mut seen = Seen::default();
+    let mut last = mark;
+    interrupt.until("the end of the incident", deadline, || {
+        trial.alive()?;
+        if show.is_closed() {
+            return Err(Failure::failed("nobody reads the demo any more"));
+        }
+        for entry in reader.entries(&Filter { after_seq: Some(last), ..Filter::default() })? {
+            last = entry.seq;
+            let after_ms = entry.at.since(&broken_at.boot, broken_at.boot_ms).unwrap_or_default();
+            seen.note(&entry, after_ms);
+            let (word, tone) = told(&entry.body);
+            show.event(after_ms, word, tone, &record::gist(&entry));
+        }
+        let now = wbd_probes::clock::now();
+        show.tick(now.since(&broken_at.boot, broken_at.boot_ms).unwrap_or_default());
+        Ok(seen.is_over().then_some(()))
+    })?;
+    Ok(seen)
+}
+
+const fn told(body: &Body) -> (&'static str, Tone) {
+    match body {
+        Body::Opened { .. } => ("finding", Tone::Bad),
+        Body::Intent(_) => ("act", Tone::Strong),
+        Body::Verdict { passed: true, .. } => ("proof", Tone::Good),
+        Body::Verdict { passed: false, .. } => ("no proof", Tone::Bad),
+        Body::Escalated { .. } => ("hand-over", Tone::Warn),
+        Body::Refused(_) => ("guard", Tone::Warn),
+        Body::Started { .. } | Body::Suppressed { .. } | Body::Unsuppressed {} | Body::Outcome { .. }
+        | Body::Closed { .. } | Body::Approved { .. } | Body::Denied { .. } | Body::Cleared {} | Body::Manual { .. }
+        | Body::Hold { .. } | Body::Lifted { .. } | Body::Suspended { .. } | Body::Resumed { .. } | Body::Exit(_)
+        | Body::Rotated { .. } => (body.kind(), Tone::Plain),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wbd_model::entry::Subject;
+    use wbd_model::time::BootId;
+
+    use super::*;
+
+    fn entry(incident: u64, body: Body) -> Entry {
+        let at = Now { boot: BootId("b".into()), boot_ms: 0, wall_ms: 0 };
+        let subject = Subject { incident: Some(IncidentId(incident)), ..Subject::default() };
+        Entry { seq: 1, at, subject, body, prev: String::new(), hash: String::new() }
+    }
+
+    fn opened() -> Body {
+        Body::Opened { digest: String::new(), case: "dead".into(), evidence: vec![], before: std::collections::BTreeMap::new() }
+    }
+
+    #[test]
+    fn over_only_when_everything_that_was_opened_since_the_break_ended() {
+        let mut seen = Seen::default();
+        seen.note(&entry(1, Body::Closed { how: Closing::Healed }), 5);
+        assert!(!seen.is_over(), "an incident of an earlier break");
+        seen.note(&entry(2, opened()), 10);
+        seen.note(&entry(3, opened()), 11);
+        seen.note(&entry(2, Body::Closed { how: Closing::Healed }), 20);
+        assert!(!seen.is_over());
+        seen.note(&entry(3, Body::Closed { how: Closing::HandedOver }), 30);
+        assert!(seen.is_over());
+        assert_eq!(seen.end(), Some(Closing::HandedOver));
+    }
+}

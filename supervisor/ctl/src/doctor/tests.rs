@@ -1,0 +1,150 @@
+//! Doctor's screen, its line for monitoring systems and its merge, on fixed reports.
+use wbd_model::action::Class;
+use wbd_model::check::Verdict;
+use wbd_model::name::{Code, PlaybookName, TargetName};
+use wbd_model::plan::Approval;
+use wbd_model::report::{Cause, CheckRow, DaemonView, Fix, Overall, Report, SCHEMA};
+
+use super::{merge, nagios, text};
+use crate::out::testing::text_of;
+
+fn code(text: &str) -> Code {
+    Code::new(text).unwrap()
+}
+
+fn target(text: &str) -> TargetName {
+    TargetName::new(text).unwrap()
+}
+
+fn row(name: &str, whose: &str, verdict: Verdict, reason: &str) -> CheckRow {
+    CheckRow { code: code(name), target: target(whose), verdict, reason: reason.to_owned(), duration_ms: 3 }
+}
+
+fn cause(name: &str, severity: Verdict) -> Cause {
+    Cause {
+        code: code(name),
+        severity,
+        target: target("wbd"),
+        title: "The inotify watch limit is used up".into(),
+        claim: "37 folders of the web root are not watched.".into(),
+        evidence: vec!["ino.user_used = 8192, fs.inotify.max_user_watches = 8192".into()],
+        explains: vec![code("WBD-5405")],
+        fix: Some(Fix {
+            playbook: PlaybookName::new("inotify-limit").unwrap(),
+            approval: Approval::Auto,
+            class: Class::A1,
+            plan: vec!["set fs.inotify.max_user_watches to 10287, now and at each boot".into(), "reload the agent".into()],
+        }),
+        guide: vec!["sysctl -w fs.inotify.max_user_watches=10287".into()],
+    }
+}
+
+fn report(causes: Vec<Cause>, checks: Vec<CheckRow>) -> Report {
+    let report = Report {
+        schema: SCHEMA,
+        host: "web1".into(),
+        started: 1_760_000_000_000,
+        duration_ms: 412,
+        verdict: Overall::Ok,
+        causes,
+        checks,
+        daemon: Some(DaemonView { age_ms: 3200, healing: "auto".into() }),
+    };
+    merge::settle(report)
+}
+
+#[test]
+fn the_verdict_comes_first_then_the_cause_with_evidence_fix_and_code() {
+    let report = report(
+        vec![cause("WBD-5404", Verdict::Fail)],
+        vec![
+            row("WBD-5404", "wbd", Verdict::Fail, "37 missing"),
+            row("WBD-6007", "wbd", Verdict::Pass, ""),
+            row("AEGIS-TCP", "aegis/a.example:80", Verdict::Unknown, "no route known"),
+        ],
+    );
+    let expected = "\
+CRITICAL: 1 failure (web1, looked 412 ms)
+Supervisor: healing auto; its last look is 3.2 s old.
+
+1. FAIL  The inotify watch limit is used up  [WBD-5404 on wbd]
+   37 folders of the web root are not watched.
+   seen           ino.user_used = 8192, fs.inotify.max_user_watches = 8192
+   also explains  WBD-5405
+   fix            playbook inotify-limit, class A1 (raises a limit or reloads):
+                  wbd does it by itself
+                  - set fs.inotify.max_user_watches to 10287, now and at each
+                    boot
+                  - reload the agent
+   more           wbdctl explain WBD-5404
+
+Areas
+  aegis                unknown  1 unknown
+  wbd                  fail     1 fail, 1 pass
+
+Not checked
+  AEGIS-TCP      on aegis/a.example:80 (unknown)
+      no route known
+";
+    assert_eq!(text_of(|out| text::show(out, &report)), expected);
+}
+
+#[test]
+fn a_cause_without_a_fix_shows_the_steps_for_a_person() {
+    let mut cause = cause("WBD-5404", Verdict::Warn);
+    cause.fix = None;
+    let shown = text_of(|out| text::show(out, &report(vec![cause], vec![])));
+    assert!(shown.starts_with("WARNING: 1 warning"), "{shown}");
+    assert!(shown.contains("1. sysctl -w fs.inotify.max_user_watches=10287"), "{shown}");
+}
+
+#[test]
+fn at_most_five_causes_are_shown_and_the_rest_is_counted() {
+    let shown = text_of(|out| text::show(out, &report(vec![cause("WBD-5404", Verdict::Fail); 7], vec![])));
+    assert!(shown.contains("5. FAIL") && !shown.contains("6. FAIL") && shown.contains("2 more"), "{shown}");
+}
+
+#[test]
+fn monitoring_gets_one_line_with_numbers_and_no_second_bar() {
+    let mut broken = cause("WBD-5404", Verdict::Fail);
+    broken.title = "a | b".into();
+    let line = nagios::line(&report(vec![broken], vec![row("WBD-5404", "wbd", Verdict::Fail, "")]));
+    let expected = "WBD CRITICAL - 1 failure: WBD-5404 a / b on wbd | failed=1;;1 warned=0;1 unknown=0 passed=0 time=412ms";
+    assert_eq!(line, expected);
+}
+
+#[test]
+fn what_the_supervisor_says_fills_only_what_is_unknown_here() {
+    let own = report(
+        vec![],
+        vec![
+            row("WBD-6007", "wbd", Verdict::Unknown, "needs root"),
+            row("WBD-5404", "wbd", Verdict::Unknown, "needs root"),
+            row("WBD-CONFIG", "wbd", Verdict::Pass, ""),
+        ],
+    );
+    assert_eq!(own.verdict, Overall::Unknown);
+    let theirs = |limit: Verdict| {
+        let causes = if limit == Verdict::Fail { vec![cause("WBD-5404", Verdict::Fail), cause("WBD-CONFIG", Verdict::Fail)] } else { vec![] };
+        report(
+            causes,
+            vec![
+                row("WBD-6007", "wbd", Verdict::Pass, ""),
+                row("WBD-5404", "wbd", limit, ""),
+                row("WBD-CONFIG", "wbd", Verdict::Fail, "older than our own look"),
+            ],
+        )
+    };
+    let healthy = merge::fill(own.clone(), &theirs(Verdict::Pass), 3000);
+    assert_eq!(healthy.verdict, Overall::Ok, "a pass of the supervisor never raises the code");
+    assert!(healthy.checks[0].reason.contains("needs root") && healthy.checks[0].reason.contains("says pass, 3.0 s ago"));
+    let sick = merge::fill(own, &theirs(Verdict::Fail), 3000);
+    assert_eq!(sick.verdict, Overall::Fail);
+    assert_eq!(sick.causes.len(), 1, "our own look at WBD-CONFIG is newer");
+}
+
+#[test]
+fn an_unknown_does_not_outweigh_a_warning() {
+    let rows = vec![row("WBD-6007", "wbd", Verdict::Unknown, ""), row("WBD-5404", "wbd", Verdict::Warn, "")];
+    assert_eq!(report(vec![], rows).verdict, Overall::Warn);
+}

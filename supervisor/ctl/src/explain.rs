@@ -1,0 +1,188 @@
+//! `explain`: what a failure means, from the catalogue that is built in. Looks at nothing on the host.
+use serde_json::{Value, json};
+use wbd_model::catalogue::{Respond, Row, Seen};
+use wbd_model::name::Code;
+use wbd_model::report::SCHEMA;
+
+use crate::cli::Format;
+use crate::exit::{Ended, Exit, Failure};
+use crate::out::{Out, Tone, cut};
+
+const CATALOGUE: &str = include_str!("../../../playbooks/catalogue.yaml");
+const OWN: &str = include_str!("own.yaml");
+
+/// Every failure that wbd knows.
+///
+/// # Errors
+/// Only our own mistake: the texts are built in, and a test reads them.
+pub(crate) fn rows() -> Result<Vec<Row>, Failure> {
+    let mut rows: Vec<Row> = serde_saphyr::from_str(CATALOGUE).map_err(Failure::bug)?;
+    let own: Vec<Row> = serde_saphyr::from_str(OWN).map_err(Failure::bug)?;
+    rows.extend(own);
+    Ok(rows)
+}
+
+/// Explains one code, or lists all.
+///
+/// # Errors
+/// A code that nobody knows.
+pub(crate) fn run(out: &mut Out, format: Format, spoken: Option<&str>) -> Ended {
+    let rows = rows()?;
+    let Some(spoken) = spoken else {
+        list(out, format, &rows)?;
+        return Ok(Exit::Done);
+    };
+    let wanted = Code::from_spoken(spoken).ok();
+    let Some(row) = rows.iter().find(|row| Some(&row.code) == wanted.as_ref()) else {
+        return Err(Failure::failed(unknown(spoken, &rows)));
+    };
+    if format == Format::Text {
+        show(out, row);
+    } else {
+        let mut value = serde_json::to_value(row).map_err(Failure::bug)?;
+        value["schema"] = json!(SCHEMA);
+        out.document(format, &value)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn list(out: &mut Out, format: Format, rows: &[Row]) -> Result<(), Failure> {
+    if format != Format::Text {
+        let codes: Vec<Value> = rows
+            .iter()
+            .map(|row| json!({"code": row.code, "title": row.title, "response": row.response, "product": row.product}))
+            .collect();
+        return out.document(format, &json!({"schema": SCHEMA, "codes": codes}));
+    }
+    let mut product = "";
+    for row in rows {
+        if row.product != product {
+            product = &row.product;
+            out.heading(product);
+        }
+        let code = format!("  {:<15} ", row.code.as_str());
+        out.spans(&[(Tone::Plain, &code), (Tone::Plain, &cut(&row.title, 61))]);
+    }
+    Ok(())
+}
+
+fn show(out: &mut Out, row: &Row) {
+    out.spans(&[
+        (Tone::Strong, row.code.as_str()),
+        (Tone::Strong, ": "),
+        (Tone::Strong, &row.title),
+    ]);
+    out.paragraph("", &format!("({}; follows {})", row.product, row.source));
+    out.heading("What it means");
+    out.paragraph("  ", &flow(&row.means));
+    out.paragraph("  ", seen(row.seen));
+    out.heading("What wbd does");
+    out.paragraph("  ", &flow(&row.does));
+    if let Some(playbook) = &row.playbook {
+        out.line(format!("  Playbook: {playbook}; see wbdctl playbook show {playbook}"));
+    } else if row.response == Respond::Heal || row.response == Respond::Approve {
+        out.line("  This release has no playbook for it.");
+    }
+    if !row.guide.is_empty() {
+        out.heading("What you can do");
+        for (number, step) in row.guide.iter().enumerate() {
+            out.paragraph(&format!("  {}. ", number + 1), step);
+        }
+    }
+}
+
+fn flow(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+const fn seen(seen: Seen) -> &'static str {
+    match seen {
+        Seen::Host => "It can be seen on this host.",
+        Seen::Log => "It can be seen in forwarded log lines of another machine only.",
+        Seen::Told => "It can be seen in the vendor's console or on another system only.",
+    }
+}
+
+fn unknown(spoken: &str, rows: &[Row]) -> String {
+    let wanted = spoken.trim().to_ascii_uppercase();
+    let wanted = Code::from_spoken(&wanted).map_or(wanted, String::from);
+    let nearest = rows
+        .iter()
+        .map(|row| (distance(&wanted, row.code.as_str()), row.code.as_str()))
+        .min();
+    match nearest {
+        Some((distance, code)) if distance <= 3 => {
+            format!("no failure has the code {spoken:?}; did you mean {code}?")
+        }
+        Some(_) | None => {
+            format!("no failure has the code {spoken:?}; list them all: wbdctl explain")
+        }
+    }
+}
+
+/// How many letters must be changed, added or removed to make one text the other.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (number, one) in left.chars().take(64).enumerate() {
+        let mut diagonal = number;
+        let mut before = number + 1;
+        for (cell, other) in row.iter_mut().skip(1).zip(&right) {
+            let changed = diagonal + usize::from(one != *other);
+            diagonal = *cell;
+            before = changed.min(*cell + 1).min(before + 1);
+            *cell = before;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = number + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::out::WIDTH;
+    use crate::out::testing::text_of;
+
+    #[test]
+    fn every_row_is_explained_within_the_width() {
+        let rows = rows().unwrap();
+        assert!(rows.len() >= 60, "{}", rows.len());
+        let codes: BTreeSet<&Code> = rows.iter().map(|row| &row.code).collect();
+        assert_eq!(codes.len(), rows.len(), "a code stands twice");
+        for row in &rows {
+            let text = text_of(|out| {
+                run(out, Format::Text, Some(row.code.as_str())).unwrap();
+            });
+            assert!(text.starts_with(row.code.as_str()), "{text}");
+            assert!(text.contains("What it means"), "{text}");
+            for line in text.lines() {
+                let one_word = line.split_whitespace().count() == 1;
+                assert!(line.chars().count() <= WIDTH || one_word, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_understood() {
+        let failure = |spoken| {
+            let mut told = String::new();
+            text_of(|out| told = run(out, Format::Text, Some(spoken)).unwrap_err().message);
+            told
+        };
+        assert!(failure("WBD-54O4").contains("did you mean WBD-5404"));
+        assert!(failure("5504").contains("did you mean WBD-5"));
+        assert!(failure("nonsense at all").contains("wbdctl explain"));
+    }
+
+    #[test]
+    fn distances_are_counted_in_letters() {
+        for (left, right, expected) in [("", "", 0), ("abc", "abc", 0), ("abc", "ab", 1), ("abc", "xbc", 1), ("", "abc", 3), ("kitten", "sitting", 3)] {
+            assert_eq!(distance(left, right), expected, "{left} {right}");
+        }
+    }
+}

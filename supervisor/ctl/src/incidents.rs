@@ -1,0 +1,143 @@
+//! `incidents`, `approve`, `deny`: failures through time, and an operator's word on what waits.
+use serde_json::json;
+use wbd_model::control::{IncidentRow, Request, Response};
+use wbd_model::incident::{IncidentId, Phase};
+use wbd_model::report::SCHEMA;
+
+use crate::Context;
+use crate::ask;
+use crate::cli::{Format, Incidents};
+use crate::exit::{Ended, Exit, Failure};
+use crate::out::{Out, Tone, WIDTH, cut};
+use crate::plan::{self, Waiting};
+use crate::when;
+use crate::{ledger, record};
+
+/// `incidents list|show`.
+///
+/// # Errors
+/// No answer, no leave, or no such incident.
+pub(crate) fn run(context: &mut Context, verb: &Incidents) -> Ended {
+    let rows = rows(context)?;
+    match verb {
+        Incidents::List => list(context, &rows),
+        Incidents::Show { incident } => show(context, &rows, *incident),
+    }
+}
+
+/// `approve`: shows what it is a yes to, then says it.
+///
+/// # Errors
+/// No answer, no leave, or nothing waits.
+pub(crate) fn approve(context: &mut Context, incident: IncidentId) -> Ended {
+    let waiting = plan::waiting(context, incident)?;
+    if context.format == Format::Text {
+        plan::show(&mut context.out, &waiting);
+        context.out.flush();
+    }
+    ask::change(context, &Request::Approve { incident })
+}
+
+/// `deny`.
+///
+/// # Errors
+/// No answer, no leave, or nothing waits.
+pub(crate) fn deny(context: &mut Context, incident: IncidentId) -> Ended {
+    ask::change(context, &Request::Deny { incident })
+}
+
+/// Asks for the list.
+///
+/// # Errors
+/// No answer, or no leave.
+pub(crate) fn rows(context: &Context) -> Result<Vec<IncidentRow>, Failure> {
+    let Response::Incidents(rows) = ask::refusals(context.client().call(&Request::Incidents {})?)? else {
+        return Err(ask::mismatch("incidents"));
+    };
+    Ok(rows)
+}
+
+/// One line of a list.
+pub(crate) fn line(out: &mut Out, row: &IncidentRow) {
+    let head = format!("  {:<5} {} {:<13} {:<10} ", row.id.to_string(), when::short(row.opened), row.code, cut(row.target.as_str(), 24));
+    let left = WIDTH.saturating_sub(head.chars().count());
+    let open = !matches!(row.phase, Phase::Closed { .. });
+    let tone = if open { Tone::Bad } else { Tone::Plain };
+    let text = format!("{} ({}, {})", phase(row), row.case, deeds(row.acts));
+    out.spans(&[(Tone::Plain, &head), (tone, &cut(&text, left))]);
+}
+
+/// Where it stands, in words.
+pub(crate) fn phase(row: &IncidentRow) -> String {
+    match &row.phase {
+        Phase::Suppressed { by } => format!("a consequence of {by}"),
+        Phase::Gated { held } => held.as_ref().or(row.held.as_ref()).map_or_else(
+            || "about to act".to_owned(),
+            |refusal| format!("held by {}: {}", refusal.guard.as_str(), refusal.reason),
+        ),
+        Phase::Acting { action } => format!("doing {action}"),
+        Phase::Indeterminate { action } => format!("looking what became of {action}"),
+        Phase::Verifying => "verifying".to_owned(),
+        Phase::RollingBack { action } => format!("taking back, {action}"),
+        Phase::Probation => "proved, watched a little longer".to_owned(),
+        Phase::Closed { how } => how.as_str().to_owned(),
+    }
+}
+
+fn deeds(acts: u32) -> String {
+    if acts == 1 { "1 deed".to_owned() } else { format!("{acts} deeds") }
+}
+
+fn list(context: &mut Context, rows: &[IncidentRow]) -> Ended {
+    if context.format != Format::Text {
+        context.out.document(context.format, &json!({"schema": SCHEMA, "incidents": rows}))?;
+        return Ok(Exit::Done);
+    }
+    if rows.is_empty() {
+        context.out.line("No incidents.");
+    }
+    for row in rows {
+        line(&mut context.out, row);
+    }
+    Ok(Exit::Done)
+}
+
+fn show(context: &mut Context, rows: &[IncidentRow], id: IncidentId) -> Ended {
+    let entries = ledger::of_incident(context, id);
+    let row = rows.iter().find(|row| row.id == id);
+    let waits = row.is_some_and(|row| matches!(row.phase, Phase::Gated { .. }));
+    let waiting: Option<Waiting> = if waits { plan::waiting(context, id).ok() } else { None };
+    let records = entries.as_deref().unwrap_or_default();
+    if row.is_none() && records.is_empty() {
+        return Err(Failure::failed(format!("there is no incident {id}; list them: wbdctl incidents list")));
+    }
+    if context.format != Format::Text {
+        let records: Vec<_> = records.iter().map(wbd_model::entry::Entry::to_json).collect();
+        let waiting = waiting.map(|waiting| json!({"plan": waiting.plan, "changes": waiting.changes}));
+        let value = json!({"schema": SCHEMA, "incident": row, "entries": records, "waiting": waiting});
+        context.out.document(context.format, &value)?;
+        return Ok(Exit::Done);
+    }
+    let out = &mut context.out;
+    if let Some(row) = row {
+        out.spans(&[(Tone::Strong, &format!("{id}: {} on {}", row.code, row.target))]);
+        out.paragraph("  ", &format!("{} ({}, case {}, {})", phase(row), row.playbook, row.case, deeds(row.acts)));
+        out.line(format!("  opened {}, last record {}", when::moment(row.opened), when::moment(row.changed)));
+    }
+    if let Some(waiting) = &waiting {
+        plan::show(out, waiting);
+        out.line(format!("Say yes: wbdctl approve {id}; say no: wbdctl deny {id}"));
+    }
+    out.heading("Records");
+    match &entries {
+        Ok(entries) => entries.iter().for_each(|entry| record::line(out, entry)),
+        Err(failure) => out.paragraph("  ", &format!("cannot be shown: {}", failure.message)),
+    }
+    if let Some(row) = row.filter(|row| !row.guide.is_empty()) {
+        out.heading("What you can do");
+        for (number, step) in row.guide.iter().enumerate() {
+            out.paragraph(&format!("  {}. ", number + 1), step);
+        }
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,244 @@
+//! `ledger`: reads and verifies it without the supervisor; only a rotation is asked for, or done offline. Interprets no record.
+use std::error::Error;
+
+use serde_json::{Value, json};
+use wbd_ledger::{AnchorState, Filter, LedgerError, Reader, Verification};
+use wbd_model::control::Request;
+use wbd_model::entry::Entry;
+use wbd_model::incident::IncidentId;
+use wbd_model::report::SCHEMA;
+
+use crate::Context;
+use crate::ask;
+use crate::cli::{Format, Ledger};
+use crate::client::Unanswered;
+use crate::exit::{Ended, Exit, Failure};
+use crate::out::{Out, Tone};
+use crate::{offline, record, when};
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        let exit = match &error {
+            LedgerError::Denied { .. } => Exit::NotPermitted,
+            LedgerError::Busy { .. } | LedgerError::LockHeld { .. } => Exit::TryAgain,
+            LedgerError::ForeignHost { .. } | LedgerError::DoesNotVerify { .. } | LedgerError::DiskFull { .. }
+            | LedgerError::ReadOnly { .. } | LedgerError::NotThere { .. } | LedgerError::Replaced { .. } | LedgerError::Unusable { .. }
+            | LedgerError::Io { .. } | LedgerError::Database { .. } | LedgerError::IntentWithoutPermit
+            | LedgerError::TooLarge { .. } | LedgerError::Encode { .. } | LedgerError::Reserve { .. } => Exit::Failed,
+        };
+        let source = error.source().map_or_else(String::new, |source| format!(": {source}"));
+        Self::new(exit, format!("{error}{source}"))
+    }
+}
+
+/// `ledger VERB`.
+///
+/// # Errors
+/// A ledger that cannot be read, a record that is not there, a refusal.
+pub(crate) fn run(context: &mut Context, verb: Ledger) -> Ended {
+    match verb {
+        Ledger::List { incident, code, kind, limit } => {
+            let filter = Filter {
+                kinds: kind.into_iter().collect(),
+                incident: incident.map(|id| id.0),
+                code: code.map(String::from),
+                limit: Some(limit),
+                last: true,
+                ..Filter::default()
+            };
+            let entries = open(context)?.entries(&filter)?;
+            list(context, &entries)
+        }
+        Ledger::Show { seq } => {
+            let filter = Filter { after_seq: Some(seq.saturating_sub(1)), limit: Some(1), ..Filter::default() };
+            let found = open(context)?.entries(&filter)?;
+            match found.into_iter().find(|entry| entry.seq == seq) {
+                Some(entry) => show(context, &entry),
+                None => Err(Failure::failed(format!("the ledger has no record {seq}; list them: wbdctl ledger list"))),
+            }
+        }
+        Ledger::Verify => verify(context),
+        Ledger::Rotate { reason } => rotate(context, reason),
+    }
+}
+
+/// Opens the ledger under the root.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(crate) fn open(context: &Context) -> Result<Reader, LedgerError> {
+    Reader::open(&wbd_ledger::state_dir(&context.root))
+}
+
+/// The records of one incident.
+///
+/// # Errors
+/// Why they cannot be read.
+pub(crate) fn of_incident(context: &Context, id: IncidentId) -> Result<Vec<Entry>, Failure> {
+    Ok(open(context)?.entries(&Filter { incident: Some(id.0), ..Filter::default() })?)
+}
+
+fn list(context: &mut Context, entries: &[Entry]) -> Ended {
+    if context.format != Format::Text {
+        let entries: Vec<Value> = entries.iter().map(Entry::to_json).collect();
+        context.out.document(context.format, &json!({"schema": SCHEMA, "entries": entries}))?;
+        return Ok(Exit::Done);
+    }
+    if entries.is_empty() {
+        context.out.line("No records.");
+    }
+    for entry in entries {
+        record::line(&mut context.out, entry);
+    }
+    Ok(Exit::Done)
+}
+
+fn show(context: &mut Context, entry: &Entry) -> Ended {
+    let value = entry.to_json();
+    if context.format != Format::Text {
+        let mut value = value;
+        value["schema"] = json!(SCHEMA);
+        context.out.document(context.format, &value)?;
+        return Ok(Exit::Done);
+    }
+    let out = &mut context.out;
+    record::line(out, entry);
+    out.line("");
+    out.line(format!("  {:<10} {}", "time", when::moment(entry.at.wall_ms)));
+    let Value::Object(fields) = value else { return Ok(Exit::Done) };
+    for (name, field) in fields.iter().filter(|(name, field)| *name != "time" && !field.is_null()) {
+        match field {
+            Value::Array(lines) => {
+                for line in lines {
+                    out.paragraph(&format!("  {name:<10} "), &words(line));
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                out.paragraph(&format!("  {name:<10} "), &words(field));
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn words(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Verifies against the journal's anchor; a file that is no ledger at all is an answer, too.
+///
+/// # Errors
+/// A ledger that is not there, or that this user may not read.
+pub(crate) fn verified(context: &Context) -> Result<Verification, LedgerError> {
+    let anchor = wbd_ledger::last_anchor(&context.root);
+    open(context)?.verify_against(anchor.as_ref())
+}
+
+fn verify(context: &mut Context) -> Ended {
+    let verification = verified(context)?;
+    let exit = if verification.problem.is_none() { Exit::Done } else { Exit::Failed };
+    if context.format == Format::Text {
+        tell(&mut context.out, &verification);
+    } else {
+        context.out.document(context.format, &document(&verification))?;
+    }
+    Ok(exit)
+}
+
+/// The verification in words.
+pub(crate) fn tell(out: &mut Out, verification: &Verification) {
+    let Verification { entries, problem, anchor, took_ms, head } = verification;
+    let last = head.as_ref().map_or(0, |(seq, _)| *seq);
+    match problem {
+        None => out.spans(&[
+            (Tone::Good, "ok"),
+            (Tone::Plain, &format!(": {entries} records, verified to {last} ({took_ms} ms)")),
+        ]),
+        Some(bad) => {
+            let text = format!(": record {} is the first bad one: {}", bad.seq, bad.what);
+            out.spans(&[(Tone::Bad, "BAD"), (Tone::Plain, &text)]);
+            out.line(format!("{entries} records before it are good."));
+            out.line("Set it aside and go on: wbdctl ledger rotate --reason <why>");
+        }
+    }
+    if let Some((_, hash)) = head {
+        out.line(format!("head {hash}"));
+    }
+    out.paragraph("", &anchored(*anchor));
+}
+
+fn anchored(anchor: AnchorState) -> String {
+    match anchor {
+        AnchorState::None => "No anchor: the journal holds no head of this ledger, so that root could have rewritten all of it.".to_owned(),
+        AnchorState::AnchoredAt(seq) => format!("Anchored at {seq}: the journal has seen the same record."),
+        AnchorState::Missing(seq) => format!("The journal has seen record {seq}, which is missing."),
+        AnchorState::Differs(seq) => format!("The journal has seen another record {seq}."),
+        AnchorState::SetAside(seq) => format!("The journal's anchor {seq} lies in a ledger that was set aside."),
+    }
+}
+
+fn document(verification: &Verification) -> Value {
+    let Verification { entries, problem, anchor, took_ms, head } = verification;
+    let (state, seq) = match anchor {
+        AnchorState::None => ("none", None),
+        AnchorState::AnchoredAt(seq) => ("anchored", Some(*seq)),
+        AnchorState::Missing(seq) => ("missing", Some(*seq)),
+        AnchorState::Differs(seq) => ("differs", Some(*seq)),
+        AnchorState::SetAside(seq) => ("set-aside", Some(*seq)),
+    };
+    json!({
+        "schema": SCHEMA,
+        "verified": problem.is_none(),
+        "entries": entries,
+        "head": head.as_ref().map(|(seq, hash)| json!({"seq": seq, "hash": hash})),
+        "problem": problem.as_ref().map(|bad| json!({"seq": bad.seq, "what": bad.what})),
+        "anchor": {"state": state, "seq": seq},
+        "duration_ms": took_ms,
+    })
+}
+
+fn rotate(context: &mut Context, reason: String) -> Ended {
+    let request = Request::RotateLedger { reason: reason.clone() };
+    match context.client().call(&request) {
+        Ok(response) => {
+            let message = ask::done(response)?;
+            ask::say(context, &message)
+        }
+        // Nobody writes it now, so it can be set aside from here; the ledger's own lock makes sure.
+        Err(Unanswered::Unreachable(_)) => {
+            let message = offline::rotate(&context.root, &reason)?;
+            ask::say(context, &message)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wbd_ledger::BadRecord;
+
+    use super::*;
+    use crate::out::testing::text_of;
+
+    fn verification(problem: Option<BadRecord>) -> Verification {
+        Verification { entries: 6, head: Some((6, "ab".into())), problem, anchor: AnchorState::AnchoredAt(5), took_ms: 1 }
+    }
+
+    #[test]
+    fn the_first_bad_record_is_named_with_the_way_on() {
+        let bad = verification(Some(BadRecord { seq: 7, what: "its text was changed".into() }));
+        let text = text_of(|out| tell(out, &bad));
+        for part in ["BAD: record 7", "its text was changed", "6 records before it", "wbdctl ledger rotate --reason"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(document(&bad)["verified"], false);
+        assert_eq!(document(&bad)["problem"]["seq"], 7);
+    }
+
+    #[test]
+    fn a_good_ledger_says_how_far_it_is_anchored() {
+        let text = text_of(|out| tell(out, &verification(None)));
+        assert_eq!(text, "ok: 6 records, verified to 6 (1 ms)\nhead ab\nAnchored at 5: the journal has seen the same record.\n");
+        assert_eq!(document(&verification(None))["anchor"]["state"], "anchored");
+    }
+}

@@ -1,0 +1,155 @@
+//! `wbdctl`: reads the command line, hands it to one verb, ends with one code. Decides nothing itself.
+mod agent;
+mod ask;
+mod cli;
+mod client;
+mod control;
+mod demo;
+mod doctor;
+mod exit;
+mod explain;
+mod host;
+mod incidents;
+mod ledger;
+mod offline;
+mod out;
+mod plan;
+mod record;
+mod status;
+mod when;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use crate::cli::{Cli, Format, LangArg, Verb};
+use crate::client::Client;
+use crate::exit::{Ended, Exit, Failure};
+use crate::out::{Out, Surroundings};
+
+/// What every verb is given.
+pub(crate) struct Context {
+    /// All of wbd's paths are under it.
+    pub(crate) root: PathBuf,
+    /// The settings file, where it is not the one under the root.
+    pub(crate) config: Option<PathBuf>,
+    /// Form of the answer.
+    pub(crate) format: Format,
+    /// Language of texts.
+    pub(crate) lang: LangArg,
+    /// For one answer of the supervisor.
+    pub(crate) timeout: Duration,
+    /// Standard output.
+    pub(crate) out: Out,
+}
+
+impl Context {
+    /// The way to the supervisor.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(&self.root, self.timeout)
+    }
+}
+
+fn main() -> ExitCode {
+    // People get one line, never a backtrace; the unwinding still cleans up (demo).
+    std::panic::set_hook(Box::new(|panic| {
+        let what = panic.payload();
+        let text = what
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| what.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no reason given");
+        let place = panic
+            .location()
+            .map_or_else(String::new, |place| format!(" at {place}"));
+        complain(&format!("bug: {text}{place}; please report it"));
+    }));
+    std::panic::catch_unwind(start).unwrap_or(Exit::Failed).into()
+}
+
+fn start() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    if cli.global.output == Format::Nagios && !matches!(cli.verb, Verb::Doctor(_)) {
+        let text = "the output format nagios is for doctor only";
+        return usage(&Cli::command().error(ErrorKind::ArgumentConflict, text));
+    }
+    let mut context = Context {
+        root: cli.global.root,
+        config: cli.global.config,
+        format: cli.global.output,
+        lang: cli.global.lang,
+        timeout: cli.global.timeout,
+        out: Out::stdout(Surroundings::here().style(cli.global.color)),
+    };
+    let ended = run(&mut context, cli.verb);
+    let trouble = context.out.finish();
+    let exit = ended.unwrap_or_else(|failure| {
+        complain(&failure.message);
+        failure.exit
+    });
+    match trouble {
+        None => exit,
+        Some(error) => {
+            complain(&format!("cannot write the answer: {error}"));
+            Exit::Failed
+        }
+    }
+}
+
+fn run(context: &mut Context, verb: Verb) -> Ended {
+    match verb {
+        Verb::Doctor(_) => Err(Failure::failed("todo")),
+        Verb::Status => status::run(context),
+        Verb::Incidents(verb) => incidents::run(context, &verb),
+        Verb::Ledger(verb) => ledger::run(context, verb),
+        Verb::Playbook(_) => Err(Failure::failed("todo")),
+        Verb::Explain { code } => explain::run(&mut context.out, context.format, code.as_deref()),
+        Verb::Approve { incident } => incidents::approve(context, incident),
+        Verb::Deny { incident } => incidents::deny(context, incident),
+        Verb::Pause { length, class, why } => control::pause(context, length, class, &why),
+        Verb::Resume => control::resume(context),
+        Verb::Undo { action } => control::undo(context, action),
+        Verb::Reload { wait: _ } => control::reload(context),
+        Verb::Agent(verb) => agent::run(context, verb),
+        Verb::Target(verb) => agent::target(context, &verb),
+        Verb::Config(_) => Err(Failure::failed("todo")),
+        Verb::Demo { keep } => demo::run(context, keep),
+        Verb::Completions { shell } => Ok(completions(context, shell)),
+        Verb::DemoChild { parent, scratch, program } => demo::child(parent, &scratch, &program),
+    }
+}
+
+fn completions(context: &mut Context, shell: clap_complete::Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "wbdctl", &mut script);
+    context.out.raw(&script);
+    Exit::Done
+}
+
+/// Help and version are answers; everything else is a wrong command line.
+fn usage(error: &clap::Error) -> Exit {
+    let printed = error.print();
+    let broken = |error: &std::io::Error| error.kind() != std::io::ErrorKind::BrokenPipe;
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match printed {
+            Err(error) if broken(&error) => {
+                complain(&format!("cannot write the answer: {error}"));
+                Exit::Failed
+            }
+            Ok(()) | Err(_) => Exit::Done,
+        },
+        _ => Exit::Usage,
+    }
+}
+
+/// One line to standard error; if even that fails, there is nobody left to tell.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "wbdctl: {text}");
+}

@@ -1,0 +1,364 @@
+//! The one writer to standard output: a closed pipe is quiet, a full disk is kept as one error. Decides no wording.
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::cli::{ColorArg, Format};
+use crate::exit::Failure;
+
+/// Columns of a line of text.
+pub(crate) const WIDTH: usize = 80;
+
+/// How a piece of text is set off; never the only sign of its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// As it is.
+    Plain,
+    /// A heading.
+    Strong,
+    /// Healthy, done.
+    Good,
+    /// A warning.
+    Warn,
+    /// A failure.
+    Bad,
+    /// Less important.
+    Faint,
+}
+
+impl Tone {
+    const fn escape(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Strong => "\x1b[1m",
+            Self::Good => "\x1b[32m",
+            Self::Warn => "\x1b[33m",
+            Self::Bad => "\x1b[1;31m",
+            Self::Faint => "\x1b[2m",
+        }
+    }
+}
+
+/// What the terminal can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Style {
+    /// Colour may be used.
+    pub(crate) colour: bool,
+    /// Only ASCII can be shown.
+    pub(crate) ascii: bool,
+}
+
+/// The environment variables that decide the style, as they were at the start.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Surroundings {
+    /// The first of `LC_ALL`, `LC_CTYPE`, `LANG` that is set and not empty.
+    pub(crate) locale: String,
+    /// `NO_COLOR` is set and not empty.
+    pub(crate) no_color: bool,
+    /// `TERM` is `dumb`.
+    pub(crate) dumb: bool,
+    /// Standard output is a terminal.
+    pub(crate) terminal: bool,
+}
+
+impl Surroundings {
+    /// Of this process.
+    pub(crate) fn here() -> Self {
+        let read = |name: &str| {
+            std::env::var_os(name)
+                .map(|value| value.to_string_lossy().into_owned())
+                .filter(|value| !value.is_empty())
+        };
+        Self {
+            locale: ["LC_ALL", "LC_CTYPE", "LANG"]
+                .into_iter()
+                .find_map(read)
+                .unwrap_or_default(),
+            no_color: read("NO_COLOR").is_some(),
+            dumb: read("TERM").as_deref() == Some("dumb"),
+            terminal: io::stdout().is_terminal(),
+        }
+    }
+
+    /// What may be used.
+    pub(crate) fn style(&self, color: ColorArg) -> Style {
+        let locale = self.locale.to_ascii_lowercase();
+        Style {
+            colour: match color {
+                ColorArg::Always => true,
+                ColorArg::Never => false,
+                ColorArg::Auto => self.terminal && !self.no_color && !self.dumb,
+            },
+            ascii: !(locale.contains("utf-8") || locale.contains("utf8")),
+        }
+    }
+}
+
+/// The writer.
+pub(crate) struct Out {
+    sink: Box<dyn Write>,
+    style: Style,
+    trouble: Option<io::Error>,
+}
+
+impl Out {
+    /// To standard output.
+    pub(crate) fn stdout(style: Style) -> Self {
+        Self::to(Box::new(io::BufWriter::new(io::stdout())), style)
+    }
+
+    /// To anything that takes bytes.
+    pub(crate) fn to(sink: Box<dyn Write>, style: Style) -> Self {
+        Self {
+            sink,
+            style,
+            trouble: None,
+        }
+    }
+
+    /// Nobody reads any more, or nothing can be written any more: a command that repeats itself ends.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.trouble.is_some()
+    }
+
+    /// One line.
+    pub(crate) fn line(&mut self, text: impl AsRef<str>) {
+        self.spans(&[(Tone::Plain, text.as_ref())]);
+    }
+
+    /// One line of pieces.
+    pub(crate) fn spans(&mut self, spans: &[(Tone, &str)]) {
+        let mut line = String::new();
+        for (tone, text) in spans {
+            let text = printable(text, self.style.ascii);
+            if self.style.colour && *tone != Tone::Plain && !text.is_empty() {
+                line.push_str(tone.escape());
+                line.push_str(&text);
+                line.push_str("\x1b[0m");
+            } else {
+                line.push_str(&text);
+            }
+        }
+        while line.ends_with(' ') {
+            line.pop();
+        }
+        line.push('\n');
+        self.raw(line.as_bytes());
+    }
+
+    /// A heading, after an empty line.
+    pub(crate) fn heading(&mut self, text: &str) {
+        self.line("");
+        self.spans(&[(Tone::Strong, text)]);
+    }
+
+    /// A paragraph: `lead` before its first line, the rest indented below the text.
+    pub(crate) fn paragraph(&mut self, lead: &str, text: &str) {
+        let indent = lead.chars().count();
+        for (number, part) in wrap(text, WIDTH.saturating_sub(indent)).iter().enumerate() {
+            if number == 0 {
+                self.line(format!("{lead}{part}"));
+            } else {
+                self.line(format!("{:indent$}{part}", ""));
+            }
+        }
+    }
+
+    /// A value for programs.
+    ///
+    /// # Errors
+    /// Only our own mistake: a value that cannot be written as JSON or YAML.
+    pub(crate) fn document(
+        &mut self,
+        format: Format,
+        value: &impl Serialize,
+    ) -> Result<(), Failure> {
+        let text = match format {
+            Format::Yaml => serde_saphyr::to_string(value).map_err(Failure::bug)?,
+            Format::Json | Format::Text | Format::Nagios => {
+                serde_json::to_string_pretty(value).map_err(Failure::bug)? + "\n"
+            }
+        };
+        self.raw(text.as_bytes());
+        Ok(())
+    }
+
+    /// Bytes as they are.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        if self.trouble.is_none() {
+            self.trouble = self.sink.write_all(bytes).err();
+        }
+    }
+
+    /// Makes what was written visible now.
+    pub(crate) fn flush(&mut self) {
+        if self.trouble.is_none() {
+            self.trouble = self.sink.flush().err();
+        }
+    }
+
+    /// The end: what went wrong, unless the reader merely went away.
+    pub(crate) fn finish(mut self) -> Option<io::Error> {
+        self.flush();
+        self.trouble
+            .filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// Text that a terminal shows and does not obey: names from the host may hold any bytes.
+pub(crate) fn printable(text: &str, ascii: bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for ch in text.chars() {
+        match ch {
+            '\t' => shown.push(' '),
+            ch if ch.is_control() => shown.push_str(&ch.escape_default().to_string()),
+            ch if ascii && !ch.is_ascii() => shown.push_str(match ch {
+                '\u{2018}' | '\u{2019}' => "'",
+                '\u{201c}' | '\u{201d}' => "\"",
+                '\u{2013}' | '\u{2014}' => "-",
+                '\u{2026}' => "...",
+                '\u{2192}' => "->",
+                _ => "?",
+            }),
+            ch => shown.push(ch),
+        }
+    }
+    shown
+}
+
+/// Breaks a text at spaces; a word longer than the width stands on a line of its own.
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for part in text.lines() {
+        let mut line = String::new();
+        let mut used = 0;
+        for word in part.split_whitespace() {
+            let length = word.chars().count();
+            if used > 0 && used + 1 + length > width {
+                lines.push(std::mem::take(&mut line));
+                used = 0;
+            }
+            if used > 0 {
+                line.push(' ');
+                used += 1;
+            }
+            line.push_str(word);
+            used += length;
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+/// Cuts a text to so many columns, and shows that it was cut.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(width.saturating_sub(3)).collect();
+    format!("{}...", kept.trim_end())
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! A writer whose text a test can read.
+    use std::cell::RefCell;
+    use std::io;
+    use std::rc::Rc;
+
+    use super::{Out, Style};
+
+    #[derive(Clone, Default)]
+    pub(crate) struct Page(Rc<RefCell<Vec<u8>>>);
+
+    impl io::Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The text that `write` writes, plain and in ASCII.
+    pub(crate) fn text_of(write: impl FnOnce(&mut Out)) -> String {
+        let page = Page::default();
+        let style = Style {
+            colour: false,
+            ascii: true,
+        };
+        let mut out = Out::to(Box::new(page.clone()), style);
+        write(&mut out);
+        assert!(out.finish().is_none());
+        String::from_utf8(page.0.take()).unwrap()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Refuses(io::ErrorKind);
+
+    impl Write for Refuses {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const PLAIN: Style = Style {
+        colour: false,
+        ascii: true,
+    };
+
+    #[test]
+    fn a_closed_pipe_is_quiet_and_a_full_disk_is_told() {
+        for (kind, told) in [
+            (io::ErrorKind::BrokenPipe, false),
+            (io::ErrorKind::StorageFull, true),
+        ] {
+            let mut out = Out::to(Box::new(Refuses(kind)), PLAIN);
+            out.line("text");
+            assert!(out.is_closed());
+            assert_eq!(out.finish().is_some(), told, "{kind}");
+        }
+    }
+
+    #[test]
+    fn text_of_the_host_cannot_steer_the_terminal() {
+        assert_eq!(
+            printable("a\x1b[2Jb\u{2014}\u{65e5}", true),
+            "a\\u{1b}[2Jb-?"
+        );
+        assert_eq!(printable("\u{65e5}", false), "\u{65e5}");
+    }
+
+    #[test]
+    fn lines_end_within_the_width() {
+        let lines = wrap("one two three four averyveryverylongword five", 10);
+        assert_eq!(
+            lines,
+            ["one two", "three four", "averyveryverylongword", "five"]
+        );
+    }
+
+    #[test]
+    fn colour_needs_a_terminal_that_wants_it() {
+        let mut here = Surroundings {
+            terminal: true,
+            locale: "en_US.UTF-8".into(),
+            ..Surroundings::default()
+        };
+        assert!(here.style(ColorArg::Auto).colour && !here.style(ColorArg::Auto).ascii);
+        assert!(!here.style(ColorArg::Never).colour);
+        here.no_color = true;
+        assert!(!here.style(ColorArg::Auto).colour);
+        assert!(here.style(ColorArg::Always).colour);
+        here.locale = "C".into();
+        assert!(here.style(ColorArg::Auto).ascii);
+    }
+}

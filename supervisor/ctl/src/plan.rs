@@ -1,0 +1,58 @@
+//! What a step would change, before -> after. Chooses and does nothing.
+use wbd_engine::round::describe;
+use wbd_model::action::Change;
+use wbd_model::control::{Request, Response};
+use wbd_model::incident::IncidentId;
+use wbd_model::plan::{Approval, Plan};
+
+use crate::Context;
+use crate::ask;
+use crate::exit::Failure;
+use crate::out::Out;
+
+/// A rung that waits for a word.
+#[derive(Debug, Clone)]
+pub(crate) struct Waiting {
+    /// The rung.
+    pub(crate) plan: Plan,
+    /// What it would change.
+    pub(crate) changes: Vec<Change>,
+}
+
+/// Asks which rung of an incident waits.
+///
+/// # Errors
+/// No answer, or nothing waits.
+pub(crate) fn waiting(context: &Context, incident: IncidentId) -> Result<Waiting, Failure> {
+    let request = Request::Preview { incident };
+    let Response::Preview { plan, changes } = ask::refusals(context.client().call(&request)?)? else {
+        return Err(ask::mismatch("a plan"));
+    };
+    Ok(Waiting { plan, changes })
+}
+
+/// Shows it.
+pub(crate) fn show(out: &mut Out, waiting: &Waiting) {
+    let plan = &waiting.plan;
+    out.heading(&format!("Plan: {} on {}, playbook {}, step {}, class {}", plan.code, plan.target, plan.playbook, plan.rung_id, plan.class()));
+    for (number, step) in plan.steps.iter().enumerate() {
+        out.paragraph(&format!("  {}. ", number + 1), &describe(step));
+    }
+    for change in &waiting.changes {
+        let before = change.before.as_deref().unwrap_or("(not known, or not there)");
+        out.paragraph("     ", &format!("{}: {} -> {}", change.what, one_line(before), one_line(&change.after)));
+    }
+}
+
+/// Who has to say yes, in words.
+pub(crate) const fn approval(approval: Approval) -> &'static str {
+    match approval {
+        Approval::Auto => "wbd does it by itself",
+        Approval::Operator => "waits for your word",
+    }
+}
+
+/// Files are shown in one line; their line ends are made visible.
+fn one_line(text: &str) -> String {
+    text.trim_end().replace('\n', " | ")
+}

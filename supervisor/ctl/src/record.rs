@@ -1,0 +1,72 @@
+//! One record of the ledger in one line. Reads no ledger.
+use wbd_engine::round::describe;
+use wbd_model::entry::{Body, Entry, Intent};
+
+use crate::out::{Out, Tone, WIDTH, cut};
+use crate::when;
+
+/// What a record says, in a few words.
+pub(crate) fn gist(entry: &Entry) -> String {
+    match &entry.body {
+        Body::Started { version, mode } => format!("supervisor {version} began, {mode}"),
+        Body::Opened { case, evidence, .. } => joined(&format!("found: {case}"), evidence),
+        Body::Suppressed { by } => format!("a consequence of {by}"),
+        Body::Unsuppressed {} => "outlived its cause".to_owned(),
+        Body::Intent(intent) => intended(intent),
+        Body::Outcome { action, result, detail, took_ms } => {
+            let took = when::length(*took_ms);
+            joined(&format!("{action} {} after {took}", result.as_str()), std::slice::from_ref(detail))
+        }
+        Body::Verdict { passed: true, after_ms, .. } => {
+            format!("proved, {} after it was opened", when::length(*after_ms))
+        }
+        Body::Verdict { passed: false, evidence, .. } => joined("not proved", evidence),
+        Body::Closed { how } => how.as_str().to_owned(),
+        Body::Refused(refusal) => format!("{}: {}", refusal.guard.as_str(), refusal.reason),
+        Body::Escalated { reason, .. } => format!("a person is needed: {reason}"),
+        Body::Approved { who } | Body::Denied { who } | Body::Lifted { who } | Body::Resumed { who } => format!("by {who}"),
+        Body::Cleared {} => "seen gone".to_owned(),
+        Body::Manual { what, who, params } => format!("{what} {params} by {who}"),
+        Body::Hold { who, why, from_class, .. } => format!("{from_class} and above held by {who}: {why}"),
+        Body::Suspended { reason } => reason.clone(),
+        Body::Exit(exit) => {
+            let by = if exit.by.is_empty() { String::new() } else { format!(" ({})", exit.by) };
+            format!("process {} ended: {} {}{by}", exit.pid, exit.how.as_str(), exit.code)
+        }
+        Body::Rotated { reason, who, file, .. } => format!("by {who}: {reason}; the old one is {file}"),
+    }
+}
+
+/// One line of a list.
+pub(crate) fn line(out: &mut Out, entry: &Entry) {
+    let subject = &entry.subject;
+    let incident = subject.incident.map_or_else(String::new, |id| id.to_string());
+    let code = subject.code.as_ref().map_or("", |code| code.as_str());
+    let head = format!("{:>5} {} {incident:<4} {code:<13} ", entry.seq, when::short(entry.at.wall_ms));
+    let kind = format!("{:<9} ", entry.body.kind());
+    let left = WIDTH.saturating_sub(head.chars().count() + kind.chars().count());
+    out.spans(&[(Tone::Faint, &head), (tone(&entry.body), &kind), (Tone::Plain, &cut(&gist(entry), left))]);
+}
+
+fn intended(intent: &Intent) -> String {
+    let action = describe(&intent.action);
+    let undoes = intent.undoes.map_or_else(String::new, |id| format!(", takes back {id}"));
+    let by = intent.by_hand.as_ref().map_or_else(String::new, |who| format!(", by hand: {who}"));
+    format!("{} {action} ({}{undoes}{by})", intent.action_id, intent.class)
+}
+
+fn joined(first: &str, rest: &[String]) -> String {
+    let rest: Vec<&str> = rest.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+    if rest.is_empty() { first.to_owned() } else { format!("{first}; {}", rest.join("; ")) }
+}
+
+const fn tone(body: &Body) -> Tone {
+    match body {
+        Body::Verdict { passed: true, .. } => Tone::Good,
+        Body::Opened { .. } | Body::Escalated { .. } | Body::Verdict { passed: false, .. } | Body::Suspended { .. } => Tone::Bad,
+        Body::Refused(_) | Body::Hold { .. } | Body::Denied { .. } => Tone::Warn,
+        Body::Started { .. } | Body::Suppressed { .. } | Body::Unsuppressed {} | Body::Intent(_) | Body::Outcome { .. }
+        | Body::Closed { .. } | Body::Approved { .. } | Body::Cleared {} | Body::Manual { .. } | Body::Lifted { .. }
+        | Body::Resumed { .. } | Body::Exit(_) | Body::Rotated { .. } => Tone::Plain,
+    }
+}

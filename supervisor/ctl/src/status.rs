@@ -1,0 +1,107 @@
+//! `status`: how the supervisor is and what is due next, as it says itself.
+use wbd_model::control::{Request, Response, Status};
+
+use crate::Context;
+use crate::ask;
+use crate::cli::Format;
+use crate::exit::{Ended, Exit};
+use crate::incidents;
+use crate::out::{Out, Tone};
+use crate::when;
+
+/// Asks and shows.
+///
+/// # Errors
+/// No answer, or no leave.
+pub(crate) fn run(context: &mut Context) -> Ended {
+    let Response::Status(status) = ask::refusals(context.client().call(&Request::Status {})?)? else {
+        return Err(ask::mismatch("status"));
+    };
+    if context.format == Format::Text {
+        show(&mut context.out, &status);
+    } else {
+        context.out.document(context.format, &status)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn show(out: &mut Out, status: &Status) {
+    let healing = mode(status);
+    let good = status.hold.is_empty() && status.degraded.is_empty();
+    out.spans(&[
+        (Tone::Strong, "wbd-supervisord "),
+        (Tone::Plain, &format!("{}, {}, pid {}, up {}", status.version, status.mode, status.pid, when::length(status.up_ms))),
+    ]);
+    out.spans(&[(Tone::Plain, "healing    "), (if good { Tone::Good } else { Tone::Warn }, &healing)]);
+    for name in &status.suspended {
+        out.paragraph("           ", &format!("playbook {name} is suspended; let it go on: wbdctl resume"));
+    }
+    out.line(format!("budget     {} disruptive deeds left in this hour, {} in this day", status.budget_left_hour, status.budget_left_day));
+    let profiles = if status.profiles.is_empty() { "none".to_owned() } else { status.profiles.join(", ") };
+    out.paragraph("playbooks  ", &format!("{} loaded; products on this host: {profiles}", status.playbooks));
+    out.line(format!("ledger     {} records", status.ledger_seq));
+    out.heading(&format!("Open incidents: {}", status.open.len()));
+    for row in &status.open {
+        incidents::line(out, row);
+    }
+    if !status.next.is_empty() {
+        out.heading("Due next");
+        for next in &status.next {
+            out.paragraph("  ", next);
+        }
+    }
+}
+
+/// The healing mode with everything that holds it back.
+pub(crate) fn mode(status: &Status) -> String {
+    let mut text = status.healing.clone();
+    if !status.hold.is_empty() {
+        text = format!("{text}, paused {}", status.hold);
+    }
+    if !status.degraded.is_empty() {
+        text = format!("{text}, only observing: {}", status.degraded);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::out::testing::text_of;
+
+    #[test]
+    fn what_holds_healing_back_stands_beside_the_mode() {
+        let status = Status {
+            schema: 1,
+            version: "0.1.0".into(),
+            mode: "systemd".into(),
+            pid: 7,
+            up_ms: 65_000,
+            healing: "auto".into(),
+            hold: "by root: kernel update".into(),
+            degraded: "the ledger does not verify".into(),
+            suspended: vec![],
+            playbooks: 7,
+            profiles: vec!["wbd".into()],
+            ledger_seq: 12,
+            budget_left_hour: 2,
+            budget_left_day: 5,
+            open: vec![],
+            next: vec!["agent-down on wbd: look in 8 s".into()],
+        };
+        let text = text_of(|out| show(out, &status));
+        let expected = "\
+wbd-supervisord 0.1.0, systemd, pid 7, up 65 s
+healing    auto, paused by root: kernel update, only observing: the ledger does not verify
+budget     2 disruptive deeds left in this hour, 5 in this day
+playbooks  7 loaded; products on this host: wbd
+ledger     12 records
+
+Open incidents: 0
+
+Due next
+  agent-down on wbd: look in 8 s
+";
+        assert_eq!(text, expected);
+    }
+}

@@ -1,0 +1,52 @@
+//! Moments and lengths of time as people read them. Reads no clock.
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// A wall-clock moment in local time, `2026-11-22 02:14:05`.
+pub(crate) fn moment(wall_ms: i64) -> String {
+    zoned(wall_ms, "%Y-%m-%d %H:%M:%S")
+}
+
+/// The same without the year, for lists.
+pub(crate) fn short(wall_ms: i64) -> String {
+    zoned(wall_ms, "%m-%d %H:%M:%S")
+}
+
+fn zoned(wall_ms: i64, format: &str) -> String {
+    Timestamp::from_millisecond(wall_ms).map_or_else(
+        |_| "?".to_owned(),
+        |time| time.to_zoned(TimeZone::system()).strftime(format).to_string(),
+    )
+}
+
+/// A length of time in one or two units.
+pub(crate) fn length(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0 => format!("{ms} ms"),
+        1..=9 => format!("{seconds}.{} s", ms % 1000 / 100),
+        10..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{minutes} min"),
+        7200..=172_799 => format!("{hours} h"),
+        _ => format!("{days} days"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_read_at_a_glance() {
+        let cases = [(0, "0 ms"), (999, "999 ms"), (1250, "1.2 s"), (15_000, "15 s"), (150_000, "2 min"), (7_200_000, "2 h"), (200_000_000, "2 days")];
+        for (ms, text) in cases {
+            assert_eq!(length(ms), text);
+        }
+    }
+
+    #[test]
+    fn a_moment_no_calendar_has_is_a_question_mark() {
+        assert_eq!(moment(i64::MAX), "?");
+    }
+}

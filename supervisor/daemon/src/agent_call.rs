@@ -1,0 +1,32 @@
+//! Passes one command to the agent's own channel. Reads neither command nor reply.
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use wbd_agent_api::command;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Calls the agent.
+///
+/// # Errors
+/// In words: not there, no answer in time, or not understood.
+pub(crate) async fn call(socket: &Path, request: &str) -> Result<String, String> {
+    tokio::time::timeout(DEADLINE, exchange(socket, request))
+        .await
+        .map_err(|_| format!("no answer in {} s", DEADLINE.as_secs()))?
+}
+
+async fn exchange(socket: &Path, request: &str) -> Result<String, String> {
+    let stream = UnixStream::connect(socket).await.map_err(|error| format!("{}: {error}", socket.display()))?;
+    let bus = zbus::connection::Builder::unix_stream(stream)
+        .p2p()
+        .build()
+        .await
+        .map_err(|error| error.to_string())?;
+    let answer = bus
+        .call_method(None::<&str>, command::OBJECT, Some(command::INTERFACE), command::METHOD, &(request))
+        .await
+        .map_err(|error| error.to_string())?;
+    answer.body().deserialize::<String>().map_err(|error| error.to_string())
+}

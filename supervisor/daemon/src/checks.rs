@@ -1,0 +1,151 @@
+//! Which check is due when, and the answers its probes gave last. Judges nothing.
+use std::collections::{BTreeMap, BTreeSet};
+
+use wbd_engine::judge::Judgement;
+use wbd_engine::playbook::Bound;
+use wbd_model::check::CheckKey;
+use wbd_model::observation::{Observation, Observations};
+use wbd_model::probe::Probe;
+
+/// A check that waits for a proof is looked at this often.
+pub(crate) const PROVING_MS: u64 = 100;
+/// The same for checks that ask the network or the whole process table.
+const PROVING_COSTLY_MS: u64 = 1_000;
+
+/// One check with its schedule and its last complete look.
+#[derive(Debug)]
+pub(crate) struct Check {
+    /// The check.
+    pub(crate) bound: Bound,
+    /// When it is looked at next (milliseconds of this boot).
+    pub(crate) due_ms: u64,
+    /// Answers older than this do not count for the look under way; `None`: no look is under way.
+    wanted_ms: Option<u64>,
+    /// The last complete look.
+    pub(crate) last: Option<Looked>,
+}
+
+/// A complete look.
+#[derive(Debug, Clone)]
+pub(crate) struct Looked {
+    /// What was seen.
+    pub(crate) seen: Observations,
+    /// What it says.
+    pub(crate) judgement: Judgement,
+    /// When the oldest of its answers began.
+    pub(crate) began_ms: u64,
+    /// The slowest of its probes.
+    pub(crate) took_ms: u64,
+}
+
+#[derive(Debug)]
+struct Answer {
+    observation: Observation,
+    began_ms: u64,
+    took_ms: u64,
+}
+
+/// All checks of this host.
+#[derive(Debug, Default)]
+pub(crate) struct Checks {
+    pub(crate) all: Vec<Check>,
+    answers: BTreeMap<Probe, Answer>,
+}
+
+impl Checks {
+    /// Takes over a new set; what was seen stays for checks that stay.
+    pub(crate) fn replace(&mut self, bounds: Vec<Bound>, now_ms: u64) {
+        self.all = bounds.into_iter().map(|bound| Check { bound, due_ms: now_ms, wanted_ms: None, last: None }).collect();
+        let used: BTreeSet<&Probe> = self.all.iter().flat_map(|check| check.bound.probes.values()).collect();
+        self.answers.retain(|probe, _| used.contains(probe));
+    }
+
+    /// The keys of all checks.
+    pub(crate) fn keys(&self) -> BTreeSet<CheckKey> {
+        self.all.iter().map(|check| check.bound.key.clone()).collect()
+    }
+
+    /// The check of a key.
+    pub(crate) fn get(&self, key: &CheckKey) -> Option<&Check> {
+        self.all.iter().find(|check| check.bound.key == *key)
+    }
+
+    /// Probes to ask now: of the checks that are due and not being looked at.
+    pub(crate) fn due(&mut self, now_ms: u64) -> BTreeSet<Probe> {
+        let mut probes = BTreeSet::new();
+        for check in &mut self.all {
+            if check.wanted_ms.is_none() && check.due_ms <= now_ms {
+                check.wanted_ms = Some(now_ms);
+                probes.extend(check.bound.probes.values().cloned());
+            }
+        }
+        probes
+    }
+
+    /// When the next check is due.
+    pub(crate) fn next_due_ms(&self) -> Option<u64> {
+        self.all.iter().filter(|check| check.wanted_ms.is_none()).map(|check| check.due_ms).min()
+    }
+
+    /// Looks at a check as soon as possible, at the latest at `at_ms`.
+    pub(crate) fn hasten(&mut self, at_ms: u64, which: impl Fn(&Bound) -> bool) {
+        for check in self.all.iter_mut().filter(|check| which(&check.bound)) {
+            check.due_ms = check.due_ms.min(at_ms);
+        }
+    }
+
+    /// An answer came.
+    pub(crate) fn answer(&mut self, probe: Probe, observation: Observation, began_ms: u64, took_ms: u64) {
+        self.answers.insert(probe, Answer { observation, began_ms, took_ms });
+    }
+
+    /// Probes of looks under way whose last answer is too old for them: to be asked again.
+    pub(crate) fn stale(&self) -> BTreeSet<Probe> {
+        let mut probes = BTreeSet::new();
+        for check in &self.all {
+            let Some(wanted) = check.wanted_ms else { continue };
+            let old = |probe: &&Probe| self.answers.get(probe).is_none_or(|answer| answer.began_ms < wanted);
+            probes.extend(check.bound.probes.values().filter(old).cloned());
+        }
+        probes
+    }
+
+    /// Checks whose look is complete: index, what was seen, when it began, how long it took.
+    pub(crate) fn complete(&self) -> Vec<(usize, Observations, u64, u64)> {
+        let mut ready = Vec::new();
+        for (index, check) in self.all.iter().enumerate() {
+            let Some(wanted) = check.wanted_ms else { continue };
+            let mut seen = Observations::new();
+            let (mut began, mut took) = (u64::MAX, 0);
+            for (name, probe) in &check.bound.probes {
+                let Some(answer) = self.answers.get(probe).filter(|answer| answer.began_ms >= wanted) else { break };
+                seen.insert(name.clone(), answer.observation.clone());
+                began = began.min(answer.began_ms);
+                took = took.max(answer.took_ms);
+            }
+            if seen.len() == check.bound.probes.len() {
+                ready.push((index, seen, began.min(u64::MAX - 1), took));
+            }
+        }
+        ready
+    }
+
+    /// Stores a complete look; the next one is due after the check's own interval.
+    pub(crate) fn store(&mut self, index: usize, looked: Looked, now_ms: u64) {
+        if let Some(check) = self.all.get_mut(index) {
+            check.wanted_ms = None;
+            check.due_ms = now_ms + check.bound.every.as_ms();
+            check.last = Some(looked);
+        }
+    }
+}
+
+/// How soon a check that waits for a proof is looked at again.
+pub(crate) fn proving_ms(bound: &Bound) -> u64 {
+    let costly = bound.probes.values().any(|probe| match probe {
+        Probe::DnsServers { .. } | Probe::NetEndpoint(_) | Probe::VersionPair { .. } | Probe::InotifyUsage(_) => true,
+        Probe::ProcessState(_) | Probe::AgentHealth | Probe::ServiceState { .. } | Probe::ExitLast(_)
+        | Probe::FdUsage(_) | Probe::FdTrend(_) => false,
+    });
+    if costly { PROVING_COSTLY_MS } else { PROVING_MS }
+}

@@ -1,0 +1,78 @@
+//! Everything that can happen to the supervisor: one closed list, one bounded queue, one loop.
+use std::collections::BTreeMap;
+
+use tokio::sync::oneshot;
+use wbd_actions::Report as ActReport;
+use wbd_model::control::{Request, Response};
+use wbd_model::entry::{Exit, Subject};
+use wbd_model::observation::Observation;
+use wbd_model::probe::Probe;
+
+use crate::unit::UnitView;
+
+/// Events that may wait for the loop; senders wait when it is full.
+pub(crate) const QUEUE: usize = 256;
+
+/// Something happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A probe answered: what was seen, when looking began (milliseconds of this boot), how long it took.
+    Seen {
+        /// The question.
+        probe: Probe,
+        /// Its answer.
+        observation: Observation,
+        /// When looking began.
+        began_ms: u64,
+        /// How long it took.
+        took_ms: u64,
+    },
+    /// The observations just before a deed.
+    Relooked {
+        /// Everything its check asks.
+        answers: BTreeMap<Probe, Observation>,
+        /// When looking began.
+        began_ms: u64,
+    },
+    /// A deed ended.
+    Acted {
+        /// What it was for.
+        subject: Subject,
+        /// What became of it.
+        report: ActReport,
+        /// How long it took.
+        took_ms: u64,
+        /// Who waits for it, if it was asked for by hand.
+        reply: Option<oneshot::Sender<Response>>,
+    },
+    /// The agent's process is gone (its pidfd says so).
+    Gone {
+        /// Which process.
+        pid: u32,
+        /// How it ended, where its parent could tell.
+        exit: Option<Exit>,
+    },
+    /// The service manager tells of the agent's unit.
+    Unit(Box<UnitView>),
+    /// The service manager tells that the agent's process ended, and how.
+    UnitExit(Exit),
+    /// A stop job of somebody else ended.
+    StoppedByHand,
+    /// A start job of somebody else ended.
+    StartedByHand,
+    /// The bus or the service manager cannot be reached; in words.
+    BusLost(String),
+    /// A request on the control socket.
+    Control {
+        /// What is asked.
+        request: Request,
+        /// Who asks, for the ledger.
+        who: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Response>,
+    },
+    /// SIGHUP.
+    Reload,
+    /// SIGTERM or SIGINT.
+    Stop,
+}

@@ -1,0 +1,74 @@
+//! Sends probes to threads of their own and brings the answers to the loop. Judges nothing.
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Sender;
+use wbd_model::observation::Observation;
+use wbd_model::probe::Probe;
+use wbd_probes::Eyes;
+
+use crate::event::Event;
+
+/// Probes at once: a slow name server must not hold up the look at the agent.
+const AT_ONCE: usize = 8;
+
+/// Looks at the host on behalf of the loop.
+#[derive(Debug)]
+pub(crate) struct Lookout {
+    eyes: Arc<Eyes>,
+    places: Arc<Semaphore>,
+    under_way: BTreeSet<Probe>,
+    events: Sender<Event>,
+}
+
+impl Lookout {
+    pub(crate) fn new(eyes: Eyes, events: Sender<Event>) -> Self {
+        Self { eyes: Arc::new(eyes), places: Arc::new(Semaphore::new(AT_ONCE)), under_way: BTreeSet::new(), events }
+    }
+
+    /// Asks, unless the same question is under way.
+    pub(crate) fn ask(&mut self, probe: Probe) {
+        if !self.under_way.insert(probe.clone()) {
+            return;
+        }
+        let (eyes, places, events) = (Arc::clone(&self.eyes), Arc::clone(&self.places), self.events.clone());
+        tokio::spawn(async move {
+            let Ok(place) = places.acquire_owned().await else { return };
+            let began_ms = wbd_probes::clock::now().boot_ms;
+            let began = Instant::now();
+            let observation = look(eyes, probe.clone()).await;
+            drop(place);
+            let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            // Nobody listens only when the supervisor stops.
+            let _ = events.send(Event::Seen { probe, observation, began_ms, took_ms }).await;
+        });
+    }
+
+    /// The answer came.
+    pub(crate) fn answered(&mut self, probe: &Probe) {
+        self.under_way.remove(probe);
+    }
+
+    /// Asks all of them once more, just before a deed.
+    pub(crate) fn relook(&self, probes: Vec<Probe>) {
+        let (eyes, events) = (Arc::clone(&self.eyes), self.events.clone());
+        tokio::spawn(async move {
+            let began_ms = wbd_probes::clock::now().boot_ms;
+            let mut answers = BTreeMap::new();
+            for probe in probes {
+                let observation = look(Arc::clone(&eyes), probe.clone()).await;
+                answers.insert(probe, observation);
+            }
+            let _ = events.send(Event::Relooked { answers, began_ms }).await;
+        });
+    }
+}
+
+async fn look(eyes: Arc<Eyes>, probe: Probe) -> Observation {
+    let fields = probe.name().fields();
+    tokio::task::spawn_blocking(move || eyes.look(&probe))
+        .await
+        .unwrap_or_else(|error| Observation::unseen(fields, &format!("the probe failed: {error}")))
+}

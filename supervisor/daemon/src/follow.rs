@@ -1,0 +1,189 @@
+//! Follows the agent's unit over D-Bus: properties, stop and start jobs, exits. Never acts on it.
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use systemd_zbus::ManagerProxy;
+use tokio::sync::mpsc::Sender;
+use tracing::{info, warn};
+use wbd_agent_api::paths::UNIT;
+use wbd_model::entry::{Exit, ExitHow};
+use zbus::fdo::PropertiesProxy;
+use zbus::names::InterfaceName;
+use zbus::zvariant::{OwnedObjectPath, OwnedValue};
+
+use crate::event::Event;
+use crate::unit::UnitView;
+
+const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
+const SERVICE_INTERFACE: &str = "org.freedesktop.systemd1.Service";
+/// Between two tries to reach the bus: a restarted bus is back well within this.
+const RETRY: Duration = Duration::from_secs(1);
+/// Signals can be lost when systemd re-executes itself, so everything is read again this often.
+const REREAD: Duration = Duration::from_secs(30);
+const CALL: Duration = Duration::from_secs(5);
+
+/// Follows for as long as the loop listens. A lost bus is a log line and another try.
+pub(crate) async fn follow(events: Sender<Event>) {
+    let mut told = false;
+    loop {
+        let lost = match session(&events, &mut told).await {
+            Ok(()) => "the bus closed the connection".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        if !told {
+            warn!(reason = %lost, "the bus is gone, trying again every second");
+            told = true;
+        }
+        if events.send(Event::BusLost(lost)).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn within<T>(call: impl Future<Output = zbus::Result<T>>) -> zbus::Result<T> {
+    tokio::time::timeout(CALL, call)
+        .await
+        .unwrap_or_else(|_| Err(zbus::Error::Failure("the service manager did not answer in 5 s".to_owned())))
+}
+
+async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
+    let bus = within(zbus::Connection::system()).await?;
+    let manager = ManagerProxy::new(&bus).await?;
+    within(manager.subscribe()).await?;
+    let path = within(manager.load_unit(UNIT)).await?;
+    let properties = PropertiesProxy::builder(&bus)
+        .destination("org.freedesktop.systemd1")?
+        .path(path)?
+        .build()
+        .await?;
+    let mut changes = properties.receive_properties_changed().await?;
+    let mut begun = manager.receive_job_new().await?;
+    let mut ended = manager.receive_job_removed().await?;
+    let mut view = UnitView::default();
+    let mut stops: HashMap<u32, String> = HashMap::new();
+    reread(&properties, &mut view).await?;
+    send(events, Event::Unit(Box::new(view.clone()))).await?;
+    if *told {
+        info!("the bus is back");
+        *told = false;
+    }
+    let mut again = tokio::time::interval(REREAD);
+    again.tick().await;
+    loop {
+        tokio::select! {
+            change = changes.next() => {
+                let Some(change) = change else { return Ok(()) };
+                let args = change.args()?;
+                let before = view.clone();
+                for (name, value) in args.changed_properties() {
+                    set(&mut view, name, &value.try_to_owned()?);
+                }
+                tell(events, &before, &view).await?;
+            }
+            job = begun.next() => {
+                let Some(job) = job else { return Ok(()) };
+                let args = job.args()?;
+                if args.unit == UNIT {
+                    // A short job may be gone before its type is read; then the state after it tells.
+                    let kind = job_type(&bus, &OwnedObjectPath::from(args.job.to_owned())).await.unwrap_or_default();
+                    stops.insert(args.id, kind);
+                }
+            }
+            job = ended.next() => {
+                let Some(job) = job else { return Ok(()) };
+                let args = job.args()?;
+                if args.unit == UNIT {
+                    let kind = stops.remove(&args.id).unwrap_or_default();
+                    let before = view.clone();
+                    reread(&properties, &mut view).await?;
+                    tell(events, &before, &view).await?;
+                    job_ended(events, &kind, &view).await?;
+                }
+            }
+            _ = again.tick() => {
+                let before = view.clone();
+                reread(&properties, &mut view).await?;
+                tell(events, &before, &view).await?;
+            }
+        }
+    }
+}
+
+async fn job_ended(events: &Sender<Event>, kind: &str, view: &UnitView) -> zbus::Result<()> {
+    let stopped = matches!(view.active.as_str(), "inactive" | "deactivating" | "failed");
+    let running = matches!(view.active.as_str(), "active" | "activating" | "reloading");
+    match kind {
+        "stop" => send(events, Event::StoppedByHand).await,
+        "start" | "restart" | "try-restart" if running => send(events, Event::StartedByHand).await,
+        "" if stopped => send(events, Event::StoppedByHand).await,
+        "" if running => send(events, Event::StartedByHand).await,
+        _ => Ok(()),
+    }
+}
+
+async fn send(events: &Sender<Event>, event: Event) -> zbus::Result<()> {
+    events.send(event).await.map_err(|_| zbus::Error::Failure("the supervisor is stopping".to_owned()))
+}
+
+async fn tell(events: &Sender<Event>, before: &UnitView, view: &UnitView) -> zbus::Result<()> {
+    if view.exec_exit != 0 && view.exec_exit != before.exec_exit {
+        send(events, Event::UnitExit(exit_of(view))).await?;
+    }
+    if before != view {
+        send(events, Event::Unit(Box::new(view.clone()))).await?;
+    }
+    Ok(())
+}
+
+fn exit_of(view: &UnitView) -> Exit {
+    let how = match (view.result.as_str(), view.exec_code) {
+        ("oom-kill", _) => ExitHow::Oom,
+        (_, 1) => ExitHow::Exit,
+        (_, 2 | 3) => ExitHow::Signal,
+        _ => ExitHow::Unknown,
+    };
+    Exit { pid: i64::from(view.exec_pid), how, code: i64::from(view.exec_status), asked: false, by: String::new() }
+}
+
+async fn job_type(bus: &zbus::Connection, job: &OwnedObjectPath) -> zbus::Result<String> {
+    let proxy = PropertiesProxy::builder(bus)
+        .destination("org.freedesktop.systemd1")?
+        .path(job.clone())?
+        .build()
+        .await?;
+    let name = InterfaceName::from_static_str_unchecked("org.freedesktop.systemd1.Job");
+    let value = within(async { Ok(proxy.get(name, "JobType").await?) }).await?;
+    Ok(String::try_from(value)?)
+}
+
+async fn reread(properties: &PropertiesProxy<'_>, view: &mut UnitView) -> zbus::Result<()> {
+    for interface in [UNIT_INTERFACE, SERVICE_INTERFACE] {
+        let name = InterfaceName::from_static_str_unchecked(interface);
+        let all = within(async { Ok(properties.get_all(Some(name).into()).await?) }).await?;
+        for (name, value) in &all {
+            set(view, name, value);
+        }
+    }
+    Ok(())
+}
+
+fn set(view: &mut UnitView, name: &str, value: &OwnedValue) {
+    fn text(value: &OwnedValue) -> Option<String> {
+        <&str>::try_from(value).ok().map(str::to_owned)
+    }
+    match name {
+        "ActiveState" => view.active = text(value).unwrap_or_default(),
+        "SubState" => view.sub = text(value).unwrap_or_default(),
+        "Result" => view.result = text(value).unwrap_or_default(),
+        "LoadState" => view.load = text(value).unwrap_or_default(),
+        "NRestarts" => view.restarts = u32::try_from(value).unwrap_or_default(),
+        "MainPID" => view.main_pid = u32::try_from(value).unwrap_or_default(),
+        "ExecMainPID" => view.exec_pid = u32::try_from(value).unwrap_or_default(),
+        "ExecMainCode" => view.exec_code = i32::try_from(value).unwrap_or_default(),
+        "ExecMainStatus" => view.exec_status = i32::try_from(value).unwrap_or_default(),
+        "ExecMainExitTimestampMonotonic" => view.exec_exit = u64::try_from(value).unwrap_or_default(),
+        _ => {}
+    }
+}

@@ -1,0 +1,285 @@
+//! Answers requests of the control socket. Whether the peer may ask was checked at the socket.
+use std::path::Path;
+
+use tokio::sync::oneshot;
+use wbd_agent_api::{paths, stop};
+use wbd_engine::guard::{self, Captured};
+use wbd_engine::plan;
+use wbd_model::action::{Action, Class};
+use wbd_model::check::{CheckKey, Verdict};
+use wbd_model::control::{AgentVerb, IncidentRow, Request, Response};
+use wbd_model::entry::{Body, Subject};
+use wbd_model::incident::{ActionId, IncidentId, Phase};
+use wbd_model::name::{PlaybookName, TargetName};
+use wbd_probes::clock::now;
+
+use crate::supervisor::Supervisor;
+
+type Reply = oneshot::Sender<Response>;
+
+fn refused(message: impl Into<String>) -> Response {
+    Response::Refused { message: message.into() }
+}
+
+fn done(message: impl Into<String>) -> Response {
+    Response::Done { message: message.into() }
+}
+
+impl Supervisor {
+    /// Answers at once, or hands the reply on to what answers later.
+    pub(crate) fn request(&mut self, request: Request, who: &str, reply: Reply) {
+        let response = match request {
+            Request::Status {} => Response::Status(Box::new(self.status())),
+            Request::Report {} => Response::Report(self.report().map(Box::new)),
+            Request::Incidents {} => Response::Incidents(self.incident_rows(true)),
+            Request::Preview { incident } => self.preview(incident),
+            Request::Approve { incident } => self.approve(incident, who),
+            Request::Deny { incident } => self.deny(incident, who),
+            Request::Pause { why, for_ms, from_class } => self.pause(who, why, for_ms, from_class),
+            Request::Resume {} => self.resume(who),
+            Request::Reload {} => match self.reload() {
+                Ok(count) => done(format!("{count} playbooks loaded")),
+                Err(problems) => Response::Broken { problems },
+            },
+            Request::RunPlaybook { playbook, target } => self.run_playbook(&playbook, target.as_ref(), who),
+            Request::RotateLedger { reason } => self.rotate(&reason, who),
+            Request::Undo { action } => return self.undo(action, who, reply),
+            Request::Agent { verb } => return self.agent_by_hand(verb, who, reply),
+            Request::AgentCall { command, change } => return self.agent_call(command, change, who, reply),
+        };
+        // A peer that went away wants no answer.
+        let _ = reply.send(response);
+    }
+
+    /// Open incidents, and the closed ones that are still in memory.
+    pub(crate) fn incident_rows(&self, closed: bool) -> Vec<IncidentRow> {
+        let rows = self.memory.state.incidents.values().filter(|incident| closed || !incident.is_closed());
+        rows.map(|incident| IncidentRow {
+            id: incident.id,
+            code: incident.key.code.clone(),
+            target: incident.key.target.clone(),
+            playbook: incident.playbook.clone(),
+            case: incident.case.clone(),
+            phase: incident.phase.clone(),
+            opened: incident.opened.wall_ms,
+            changed: incident.changed.wall_ms,
+            acts: incident.acts,
+            held: incident.held().cloned(),
+            guide: incident.escalated.clone().unwrap_or_default(),
+        })
+        .collect()
+    }
+
+    fn preview(&self, id: IncidentId) -> Response {
+        let Some(incident) = self.memory.state.incidents.get(&id).filter(|incident| !incident.is_closed()) else {
+            return refused(format!("{id} is not open; wbdctl incidents list shows what is"));
+        };
+        let Some(check) = self.checks.get(&incident.key) else { return refused("its check is gone") };
+        let Some(last) = &check.last else { return refused("it was not looked at yet; try again") };
+        let plan = match plan::plan(&check.bound, &last.judgement, &last.seen, incident.rung) {
+            Ok(Some(plan)) => plan,
+            Ok(None) => return refused(format!("{id} has nothing that wbd could do; its guide is for a person")),
+            Err(reason) => return refused(format!("the plan cannot be made: {reason}")),
+        };
+        let mut changes = Vec::new();
+        for action in &plan.steps {
+            match self.hands.preview(action) {
+                Ok(preview) => changes.extend(preview.changes),
+                Err(error) => return refused(error.to_string()),
+            }
+        }
+        Response::Preview { plan, changes }
+    }
+
+    fn about(&self, id: IncidentId) -> Option<Subject> {
+        let incident = self.memory.state.incidents.get(&id).filter(|incident| !incident.is_closed())?;
+        Some(Subject {
+            incident: Some(id),
+            code: Some(incident.key.code.clone()),
+            target: Some(incident.key.target.clone()),
+            playbook: Some(incident.playbook.clone()),
+        })
+    }
+
+    fn approve(&mut self, id: IncidentId, who: &str) -> Response {
+        let waits = self.memory.state.incidents.get(&id).is_some_and(|i| matches!(i.phase, Phase::Gated { .. }));
+        let Some(about) = self.about(id).filter(|_| waits) else {
+            return refused(format!("{id} does not wait for an approval; wbdctl incidents list shows what does"));
+        };
+        let key = self.memory.state.incidents.get(&id).map(|incident| incident.key.clone());
+        self.memory.write(&now(), about, Body::Approved { who: who.to_owned() });
+        if let Some(key) = key {
+            self.hasten_check(&key, now().boot_ms);
+        }
+        self.told(format!("{id} approved; wbdctl incidents show {id} tells what becomes of it"))
+    }
+
+    fn deny(&mut self, id: IncidentId, who: &str) -> Response {
+        let Some(about) = self.about(id) else {
+            return refused(format!("{id} is not open; wbdctl incidents list shows what is"));
+        };
+        self.memory.write(&now(), about, Body::Denied { who: who.to_owned() });
+        self.told(format!("{id} denied"))
+    }
+
+    fn told(&self, message: String) -> Response {
+        if self.memory.degraded.is_empty() {
+            return done(message);
+        }
+        done(format!("{message}; it is not on disk yet: {}", self.memory.degraded))
+    }
+
+    fn pause(&mut self, who: &str, why: String, for_ms: Option<u64>, from_class: Class) -> Response {
+        if why.trim().is_empty() {
+            return refused("say why: the next person on this host will ask");
+        }
+        let now = now();
+        let until_wall_ms = for_ms.map(|ms| now.wall_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
+        let body = Body::Hold { who: who.to_owned(), why, until_wall_ms, from_class };
+        self.memory.write(&now, Subject::default(), body);
+        self.told("paused; wbdctl resume lifts it".to_owned())
+    }
+
+    fn resume(&mut self, who: &str) -> Response {
+        let now = now();
+        if self.memory.state.hold.is_some() {
+            self.memory.write(&now, Subject::default(), Body::Lifted { who: who.to_owned() });
+        }
+        if !self.memory.state.suspended.is_empty() || !self.memory.state.latched.is_empty() {
+            self.memory.write(&now, Subject::default(), Body::Resumed { who: who.to_owned() });
+        }
+        self.checks.hasten(now.boot_ms, |_| true);
+        self.told("resumed".to_owned())
+    }
+
+    fn run_playbook(&mut self, name: &PlaybookName, target: Option<&TargetName>, who: &str) -> Response {
+        let fits = |key: &CheckKey| target.is_none_or(|target| key.target == *target);
+        let found: Vec<_> =
+            self.checks.all.iter().filter(|c| c.bound.playbook == *name && fits(&c.bound.key)).collect();
+        let failing: Vec<_> = found
+            .iter()
+            .filter(|check| check.last.as_ref().is_some_and(|last| last.judgement.verdict == Verdict::Fail))
+            .collect();
+        let key = match (found.as_slice(), failing.as_slice()) {
+            ([], _) => return refused(format!("{name} applies to nothing on this host; wbdctl playbook list shows what does")),
+            (_, []) => {
+                let words: Vec<String> = found
+                    .iter()
+                    .map(|check| {
+                        let says = check.last.as_ref().map_or("was not looked at yet", |last| last.judgement.verdict.as_str());
+                        format!("{} says {says}", check.bound.key)
+                    })
+                    .collect();
+                return refused(format!("nothing to heal: {}", words.join(", ")));
+            }
+            (_, [one]) => one.bound.key.clone(),
+            (_, several) => {
+                let targets: Vec<String> = several.iter().map(|check| check.bound.key.target.to_string()).collect();
+                return refused(format!("say which with --target: {}", targets.join(", ")));
+            }
+        };
+        let open = self.memory.state.open_for(&key).map(|incident| incident.id);
+        self.manual(&now(), "playbook.run", who, &format!("{name} on {}", key.target));
+        match open {
+            Some(id) => return self.approve(id, who),
+            None => {
+                self.turns.asked = Some(key.clone());
+                self.asked_by = Some((key.clone(), who.to_owned()));
+            }
+        }
+        self.hasten_check(&key, now().boot_ms);
+        done(format!("{name} runs on {}; wbdctl incidents list shows how it goes", key.target))
+    }
+
+    fn rotate(&mut self, reason: &str, who: &str) -> Response {
+        if self.deed.is_some() {
+            return refused("a deed is under way; try again when it is done");
+        }
+        match self.memory.rotate(&now(), reason, who) {
+            Ok(()) => done("a new ledger that names the old one's head is begun"),
+            Err(error) => refused(error.to_string()),
+        }
+    }
+
+    fn undo(&mut self, id: ActionId, who: &str, reply: Reply) {
+        let undo = self.memory.state.undoable.iter().find(|(action, _)| *action == id).map(|(_, undo)| undo.clone());
+        match undo {
+            Some(undo) => self.by_hand(undo.action, Some(id), who, reply),
+            None => {
+                let message = format!("{id} cannot be taken back: it changed nothing that was captured, or it was taken back already");
+                let _ = reply.send(refused(message));
+            }
+        }
+    }
+
+    fn agent_by_hand(&mut self, verb: AgentVerb, who: &str, reply: Reply) {
+        let action = match verb {
+            AgentVerb::Start => {
+                let note = paths::stop_note(&self.root);
+                if let Err(error) = stop::remove(&note) {
+                    let _ = reply.send(refused(error.to_string()));
+                    return;
+                }
+                Action::AgentStart {}
+            }
+            AgentVerb::Reload => Action::AgentReload {},
+            AgentVerb::Stop => {
+                if let Err(error) = write_stop(&self.root, who) {
+                    let _ = reply.send(refused(error));
+                    return;
+                }
+                Action::AgentStop { who: who.to_owned() }
+            }
+        };
+        self.by_hand(action, None, who, reply);
+    }
+
+    fn by_hand(&mut self, action: Action, undoes: Option<ActionId>, who: &str, reply: Reply) {
+        if self.deed.is_some() {
+            let _ = reply.send(refused("a deed is under way; try again when it is done"));
+            return;
+        }
+        let preview = match self.hands.preview(&action) {
+            Ok(preview) => preview,
+            Err(error) => {
+                let _ = reply.send(refused(error.to_string()));
+                return;
+            }
+        };
+        let what = if undoes.is_some() { "undo" } else { action.name() };
+        self.manual(&now(), what, who, &wbd_engine::round::describe(&action));
+        let captured = Captured { changes: preview.changes, undo: preview.undo, ..Captured::default() };
+        match guard::permit_by_hand(&self.memory.state, &now(), who, action, undoes, captured) {
+            Ok(permit) => self.act(permit, Some(reply)),
+            Err(refusal) => {
+                let _ = reply.send(refused(refusal.reason));
+            }
+        }
+    }
+
+    fn agent_call(&mut self, command: String, change: bool, who: &str, reply: Reply) {
+        if change {
+            self.manual(&now(), "agent.command", who, &command);
+        }
+        let socket = paths::socket(&self.root);
+        tokio::spawn(async move {
+            let response = match crate::agent_call::call(&socket, &command).await {
+                Ok(answer) => Response::Agent { reply: answer },
+                Err(error) => refused(format!("the agent did not take the command ({error}); wbdctl doctor tells why [WBD-6023]")),
+            };
+            let _ = reply.send(response);
+        });
+    }
+}
+
+fn write_stop(root: &Path, who: &str) -> Result<(), String> {
+    let now = now();
+    let note = stop::StopNote {
+        who: who.to_owned(),
+        uid: 0,
+        boot_id: now.boot.0,
+        at_ms: now.boot_ms,
+        reason: "wbdctl agent stop".to_owned(),
+    };
+    stop::write(&paths::stop_note(root), &note).map_err(|error| error.to_string())
+}

@@ -1,0 +1,156 @@
+//! Start and stop of the process: logging, folders, ledger, signals, and the tasks around the loop.
+use std::io::{self, IsTerminal};
+use std::path::Path;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use wbd_actions::{Hands, Mode as HandsMode};
+use wbd_agent_api::{health, paths, stop};
+use wbd_engine::guard::{self, Captured};
+use wbd_ledger::Samples;
+use wbd_model::action::Action;
+use wbd_model::control;
+use wbd_probes::clock::now;
+
+use crate::event::{Event, QUEUE};
+use crate::memory::Memory;
+use crate::supervisor::{Mode, Parts, Supervisor};
+use crate::{follow, load, notify};
+
+/// Why the process ends, and with which code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: u8,
+    pub(crate) message: String,
+}
+
+/// Length of a bucket of samples, seconds.
+const BUCKET_S: i64 = 300;
+const FAILED: u8 = 1;
+const TRY_AGAIN: u8 = 75;
+const BAD_CONFIGURATION: u8 = 78;
+/// A probe that hangs on a dead mount keeps its thread; so many may hang before looking stops.
+const PROBE_THREADS: usize = 24;
+
+fn failed(message: String) -> Failure {
+    Failure { code: FAILED, message }
+}
+
+/// Logs to the journal where systemd started us, else to standard error.
+pub(crate) fn log() {
+    let filter = || EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
+    match journal {
+        Some(layer) => tracing_subscriber::registry().with(filter()).with(layer.with_field_prefix(None)).init(),
+        None => {
+            let colour = io::stderr().is_terminal();
+            let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colour);
+            tracing_subscriber::registry().with(filter()).with(layer).init();
+        }
+    }
+}
+
+/// Runs the supervisor until it is told to stop.
+pub(crate) fn run(root: &Path, standalone: bool) -> Result<(), Failure> {
+    if !standalone && !Path::new("/run/systemd/system").exists() {
+        let message = "systemd does not run here; start it with --standalone".to_owned();
+        return Err(Failure { code: FAILED, message });
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(PROBE_THREADS)
+        .build()
+        .map_err(|error| failed(format!("the event loop cannot start: {error}")))?;
+    let result = runtime.block_on(serve(root, if standalone { Mode::Standalone } else { Mode::Systemd }));
+    // A probe on a hung mount must not keep us from ending.
+    runtime.shutdown_background();
+    result
+}
+
+async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
+    let loaded = load::load(root).map_err(|problems| Failure {
+        code: BAD_CONFIGURATION,
+        message: format!("the settings are broken, nothing is done: {}", problems.join("; ")),
+    })?;
+    for problem in &loaded.problems {
+        warn!(%problem, "not loaded");
+    }
+    let run = root.join("run/wbd");
+    for folder in [&run, &wbd_ledger::state_dir(root)] {
+        std::fs::create_dir_all(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
+    }
+    let memory = Memory::open(root).map_err(|error| Failure { code: TRY_AGAIN, message: error.to_string() })?;
+    let samples = Samples::open(&wbd_ledger::state_dir(root), BUCKET_S)
+        .inspect_err(|error| warn!(%error, "samples are not kept, leaks will not be seen"))
+        .ok();
+    let hands = Hands::new(root.to_owned(), hands_mode(root, mode));
+    let (events, inbox) = mpsc::channel(QUEUE);
+    let socket = root.join(control::SOCKET);
+    let listener = crate::control::open(&socket).map_err(|error| failed(format!("{}: {error}", socket.display())))?;
+    tokio::spawn(crate::control::serve(listener, events.clone()));
+    if mode == Mode::Systemd {
+        tokio::spawn(follow::follow(events.clone()));
+    }
+    signals(&events).map_err(|error| failed(format!("signals cannot be received: {error}")))?;
+    info!(version = env!("CARGO_PKG_VERSION"), playbooks = loaded.library.playbooks.len(), "started");
+    let parts = Parts { root: root.to_owned(), mode, loaded, memory, hands, samples };
+    notify::ready();
+    Supervisor::new(parts, events).run(inbox).await;
+    // Left behind, it would only look like a listening supervisor.
+    let _ = std::fs::remove_file(&socket);
+    Ok(())
+}
+
+fn hands_mode(root: &Path, mode: Mode) -> HandsMode {
+    match mode {
+        Mode::Systemd => HandsMode::Systemd,
+        Mode::Standalone => HandsMode::Standalone {
+            agent: paths::binary(root),
+            args: ["--foreground".into(), "--root".into(), root.as_os_str().to_owned()].into(),
+        },
+    }
+}
+
+fn signals(events: &mpsc::Sender<Event>) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let events = events.clone();
+    tokio::spawn(async move {
+        loop {
+            let event = tokio::select! {
+                _ = terminate.recv() => Event::Stop,
+                _ = interrupt.recv() => Event::Stop,
+                _ = hangup.recv() => Event::Reload,
+            };
+            if events.send(event).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
+}
+
+impl Supervisor {
+    /// Stand-alone the supervisor is the agent's parent: unless one runs already or an administrator
+    /// stopped it, it is started. Recorded like any deed; the start of the supervisor asked for it.
+    pub(crate) fn begin_standalone(&mut self) {
+        let now = now();
+        let stopped = !matches!(stop::read(&paths::stop_note(&self.root), &now.boot.0), Ok(None));
+        let runs = health::read(&paths::health(&self.root)).is_ok_and(|document| {
+            document.boot_id == now.boot.0 && self.runs(document.pid, document.start_ticks)
+        });
+        if stopped || runs {
+            return;
+        }
+        let who = "the start of the stand-alone supervisor";
+        match guard::permit_by_hand(&self.memory.state, &now, who, Action::AgentStart {}, None, Captured::default()) {
+            Ok(permit) => self.act(permit, None),
+            Err(refusal) => warn!(reason = refusal.reason, "the agent is not started"),
+        }
+    }
+}

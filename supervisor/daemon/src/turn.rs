@@ -1,0 +1,124 @@
+//! One turn of the ring: complete looks are judged and handed to the engine; what it answers is written or
+//! begun. Decides nothing itself.
+use wbd_engine::look::{self, Seen};
+use wbd_engine::round::{self, Look, Step};
+use wbd_engine::{diagnose, judge};
+use wbd_model::check::CheckKey;
+use wbd_model::entry::{Body, Subject};
+use wbd_model::incident::{Phase, Refusal};
+use wbd_model::time::Now;
+use wbd_probes::clock::now;
+
+use crate::checks::Looked;
+use crate::supervisor::Supervisor;
+
+/// A turn comes to rest well before this many steps; more would be a bug, and the loop must go on.
+const STEPS_A_TURN: usize = 32;
+
+impl Supervisor {
+    /// Judges what was seen and does what follows from it, until nothing more follows.
+    pub(crate) fn turn(&mut self) {
+        let began = now();
+        let fresh = self.judge_complete(&began);
+        let known = self.checks.keys();
+        let causes = self.causes();
+        for _ in 0..STEPS_A_TURN {
+            let now = now();
+            let looks: Vec<Look> = fresh.iter().filter_map(|key| self.look(key, &causes)).collect();
+            let steps =
+                round::round(&self.memory.state, &mut self.turns, &looks, &known, &self.loaded.settings, &now);
+            let mut written = false;
+            for step in steps {
+                match step {
+                    Step::Write(subject, body) => {
+                        self.write_step(&now, subject, *body);
+                        written = true;
+                    }
+                    Step::Act(want) => self.begin(*want),
+                }
+            }
+            if !written {
+                break;
+            }
+        }
+        self.plan_next_looks(&fresh);
+        self.publish_news();
+    }
+
+    fn write_step(&mut self, now: &Now, subject: Subject, body: Body) {
+        let opened = matches!(body, Body::Opened { .. });
+        self.memory.write(now, subject.clone(), body);
+        // An operator who ran the playbook by hand has said yes to what it does.
+        if opened && let Some((_, who)) = self.asked_by.take_if(|(key, _)| is_about(&subject, key)) {
+            self.memory.write(now, subject, Body::Approved { who });
+        }
+    }
+
+    /// Judges the complete looks; gives those that may be acted on. A look that began before the last
+    /// record of its incident was written tells of the time before it and is only shown.
+    fn judge_complete(&mut self, now: &Now) -> Vec<CheckKey> {
+        let mut fresh = Vec::new();
+        for (index, seen, began_ms, took_ms) in self.checks.complete() {
+            let Some(check) = self.checks.all.get(index) else { continue };
+            let key = check.bound.key.clone();
+            let judgement = judge::judge(&check.bound, &seen);
+            let outdated = self.memory.state.open_for(&key).is_some_and(|incident| {
+                incident.changed.boot == now.boot && began_ms < incident.changed.boot_ms
+            });
+            self.checks.store(index, Looked { seen, judgement, began_ms, took_ms }, now.boot_ms);
+            if outdated {
+                self.hasten_check(&key, now.boot_ms);
+            } else {
+                fresh.push(key);
+            }
+        }
+        fresh
+    }
+
+    pub(crate) fn causes(&self) -> Vec<(CheckKey, CheckKey)> {
+        let judged: Vec<_> =
+            self.checks.all.iter().filter_map(|c| c.last.as_ref().map(|last| (&c.bound, &last.judgement))).collect();
+        diagnose::diagnose(&judged)
+    }
+
+    fn look(&self, key: &CheckKey, causes: &[(CheckKey, CheckKey)]) -> Option<Look> {
+        let check = self.checks.get(key)?;
+        let last = check.last.as_ref()?;
+        let cause = causes.iter().find(|(consequence, _)| consequence == key).map(|(_, cause)| cause.clone());
+        let seen = Seen { bound: &check.bound, judgement: &last.judgement, seen: &last.seen };
+        Some(look::look(&seen, self.memory.state.open_for(key), cause))
+    }
+
+    /// Checks that wait for a moment (hold time, backoff, proof) are looked at when it comes.
+    fn plan_next_looks(&mut self, fresh: &[CheckKey]) {
+        let now_ms = now().boot_ms;
+        for key in fresh {
+            match self.memory.state.open_for(key).map(|incident| (&incident.phase, incident.held().cloned())) {
+                Some((Phase::Verifying | Phase::Indeterminate { .. } | Phase::Probation, _)) => self.prove(key),
+                Some((Phase::Gated { .. }, Some(Refusal { until_ms: Some(until), .. }))) => {
+                    self.hasten_check(key, until.max(now_ms + 50));
+                }
+                Some((Phase::Gated { .. }, None)) => self.hasten_check(key, now_ms + 200),
+                Some((Phase::Gated { .. } | Phase::Suppressed { .. }, _)) => {}
+                Some((Phase::Acting { .. } | Phase::RollingBack { .. } | Phase::Closed { .. }, _)) => {}
+                None => self.plan_suspect(key, now_ms),
+            }
+        }
+    }
+
+    fn plan_suspect(&mut self, key: &CheckKey, now_ms: u64) {
+        let Some(since) = self.turns.failing_since(key) else { return };
+        let Some(check) = self.checks.get(key) else { return };
+        let held_for = check.last.as_ref().map_or(0, |last| look::hold_ms(&check.bound, &last.judgement));
+        if self.memory.state.latched.contains(key) {
+            return;
+        }
+        // Seen again while it is held, so that a blink in between is noticed.
+        let at_ms = (since + held_for).clamp(now_ms + 50, now_ms + 1_000);
+        self.hasten_check(key, at_ms);
+    }
+}
+
+fn is_about(subject: &Subject, key: &CheckKey) -> bool {
+    subject.code.as_ref() == Some(&key.code) && subject.target.as_ref() == Some(&key.target)
+}

@@ -1,0 +1,311 @@
+//! The only place that can permit a deed. A permit cannot be made, cloned or changed elsewhere.
+use wbd_model::action::{Action, Change, Class, Undo};
+use wbd_model::check::CheckKey;
+use wbd_model::entry::{Intent, Subject};
+use wbd_model::incident::{ActionId, Guard, IncidentId, Phase, Refusal};
+use wbd_model::name::PlaybookName;
+use wbd_model::observation::Observations;
+use wbd_model::plan::{Approval, Plan};
+use wbd_model::settings::{Healing, Settings};
+use wbd_model::time::Now;
+
+use crate::incident::Incident;
+use crate::replay::State;
+
+/// I3: a deed may not begin later than this after its intent. Long enough for a busy disk, short
+/// enough that the budget's window is not stretched by much.
+pub const START_DEADLINE_MS: u64 = 5_000;
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// Leave to do exactly one deed; only the ledger can turn it into something that acts.
+#[derive(Debug)]
+pub struct Permit {
+    subject: Subject,
+    intent: Intent,
+}
+
+impl Permit {
+    /// What the deed is for.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The deed.
+    #[must_use]
+    pub fn intent(&self) -> &Intent {
+        &self.intent
+    }
+
+    /// Gives both away; used by the ledger as it writes the intent.
+    #[must_use]
+    pub fn into_parts(self) -> (Subject, Intent) {
+        (self.subject, self.intent)
+    }
+}
+
+/// A playbook's own budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempts {
+    /// At most so many attempts on a target ...
+    pub max: u32,
+    /// ... in this time, milliseconds.
+    pub per_ms: u64,
+    /// Pause after the first failed attempt, milliseconds; doubles each time.
+    pub backoff_from_ms: u64,
+    /// Longest pause, milliseconds.
+    pub backoff_to_ms: u64,
+}
+
+/// The next deed of an incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Want {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Its failure and target.
+    pub key: CheckKey,
+    /// Its playbook.
+    pub playbook: PlaybookName,
+    /// The rung, resolved; for a rollback the rung that is taken back.
+    pub plan: Plan,
+    /// The step.
+    pub step: usize,
+    /// The deed that is taken back, if this is a rollback.
+    pub undoes: Option<ActionId>,
+    /// The deed.
+    pub action: Action,
+    /// The playbook's own budget.
+    pub attempts: Attempts,
+}
+
+/// What looking before the deed captured.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Captured {
+    /// What it will change.
+    pub changes: Vec<Change>,
+    /// How it can be taken back.
+    pub undo: Option<Undo>,
+    /// The observations now.
+    pub before: Observations,
+}
+
+/// Asks every guard, the firmest first.
+///
+/// # Errors
+/// The first guard that says no, why, and until when.
+pub fn check(state: &State, settings: &Settings, now: &Now, want: &Want) -> Result<(), Refusal> {
+    let incident = state.incidents.get(&want.incident).ok_or_else(|| no(Guard::Conflict, "the incident is closed"))?;
+    held(state, now, want.action.class())?;
+    if settings.healing_for(want.playbook.as_str()) == Healing::Observe {
+        return Err(no(Guard::Mode, "healing is set to observe: nothing is done by itself"));
+    }
+    conflict(state, want)?;
+    if want.undoes.is_some() {
+        return Ok(());
+    }
+    if let Some(reason) = state.suspended.get(&want.playbook) {
+        return Err(no(Guard::Suspended, &format!("the playbook is suspended: {reason}; wbdctl resume lifts it")));
+    }
+    approval(settings, want, incident)?;
+    // The steps of a rung belong together: what was paid for at its first step is not asked again.
+    if want.step == 0 {
+        attempts(state, now, want, incident)?;
+    }
+    host_budget(state, settings, now, want.action.class())
+}
+
+/// Asks every guard again and permits the deed.
+///
+/// # Errors
+/// The first guard that says no.
+pub fn permit(
+    state: &State,
+    settings: &Settings,
+    now: &Now,
+    want: Want,
+    captured: Captured,
+) -> Result<Permit, Refusal> {
+    check(state, settings, now, &want)?;
+    if want.undoes.is_none() && captured.before.is_empty() {
+        return Err(no(Guard::Conflict, "nothing was seen just before the deed"));
+    }
+    let class = want.action.class();
+    let subject = Subject {
+        incident: Some(want.incident),
+        code: Some(want.key.code),
+        target: Some(want.key.target),
+        playbook: Some(want.playbook),
+    };
+    let intent = Intent {
+        action_id: ActionId(state.next_action.max(1)),
+        action: want.action,
+        class,
+        rung: want.plan.rung,
+        rung_id: want.plan.rung_id,
+        step: want.step,
+        steps: want.plan.steps.len(),
+        start_by_ms: now.boot_ms + START_DEADLINE_MS,
+        changes: captured.changes,
+        undo: captured.undo,
+        undoes: want.undoes,
+        by_hand: None,
+        before: captured.before,
+    };
+    Ok(Permit { subject, intent })
+}
+
+/// Permits a deed that an operator asked for: recorded, costs no budget, still one at a time.
+///
+/// # Errors
+/// Another deed on the same thing is under way.
+pub fn permit_by_hand(
+    state: &State,
+    now: &Now,
+    who: &str,
+    action: Action,
+    undoes: Option<ActionId>,
+    captured: Captured,
+) -> Result<Permit, Refusal> {
+    let key = action.conflict_key();
+    if let Some(other) = state.open.values().filter_map(|id| state.incidents.get(id)).find(|i| acts_on(i, &key)) {
+        return Err(no(Guard::Conflict, &format!("{} is acting on it; try again when it is done", other.id)));
+    }
+    let class = action.class();
+    let intent = Intent {
+        action_id: ActionId(state.next_action.max(1)),
+        action,
+        class,
+        rung: 0,
+        rung_id: "by-hand".to_owned(),
+        step: 0,
+        steps: 1,
+        start_by_ms: now.boot_ms + START_DEADLINE_MS,
+        changes: captured.changes,
+        undo: captured.undo,
+        undoes,
+        by_hand: Some(who.to_owned()),
+        before: captured.before,
+    };
+    Ok(Permit { subject: Subject::default(), intent })
+}
+
+/// Disruptive deeds that the host's budget still allows: in an hour, in a day.
+#[must_use]
+pub fn budget_left(state: &State, settings: &Settings, now: &Now) -> (u32, u32) {
+    let spent = |window: u64| u32::try_from(debits_in(state, now, window).count()).unwrap_or(u32::MAX);
+    (
+        settings.budget.per_hour.saturating_sub(spent(HOUR_MS)),
+        settings.budget.per_day.saturating_sub(spent(DAY_MS)),
+    )
+}
+
+fn no(guard: Guard, reason: &str) -> Refusal {
+    Refusal { guard, reason: reason.to_owned(), until_ms: None }
+}
+
+fn held(state: &State, now: &Now, class: Class) -> Result<(), Refusal> {
+    let Some(hold) = state.hold.as_ref().filter(|hold| class >= hold.from_class) else { return Ok(()) };
+    match hold.until_wall_ms {
+        Some(until) if now.wall_ms >= until => Ok(()),
+        _ => Err(no(Guard::Hold, &format!("paused by {}: {}; wbdctl resume lifts it", hold.who, hold.why))),
+    }
+}
+
+fn approval(settings: &Settings, want: &Want, incident: &Incident) -> Result<(), Refusal> {
+    if let Some(who) = &incident.denied {
+        return Err(no(Guard::Denied, &format!("{who} said no; wbdctl approve {} changes that", incident.id)));
+    }
+    let class = want.plan.class();
+    let needed = want.plan.approval == Approval::Operator
+        || class == Class::A4
+        || class > settings.ceiling_for(want.playbook.as_str())
+        || settings.healing_for(want.playbook.as_str()) == Healing::Approve;
+    // An approval is for the rung that was shown, of the playbook that was shown.
+    let given = incident.approved.is_some_and(|rung| rung >= want.plan.rung) && incident.digest == want.plan.digest;
+    if needed && !given {
+        return Err(no(Guard::Approval, &format!("waits for an operator: wbdctl approve {}", incident.id)));
+    }
+    Ok(())
+}
+
+fn attempts(state: &State, now: &Now, want: &Want, incident: &Incident) -> Result<(), Refusal> {
+    let per = want.attempts.per_ms + START_DEADLINE_MS;
+    let made: Vec<u64> = state
+        .attempts
+        .iter()
+        .filter(|made| made.playbook == want.playbook && made.target == want.key.target)
+        .map(|made| made.at_ms)
+        .filter(|at_ms| state.age_ms(*at_ms, now) <= per)
+        .collect();
+    if made.len() >= usize::try_from(want.attempts.max).unwrap_or(usize::MAX) {
+        let until_ms = made.first().map(|at_ms| now.boot_ms + per.saturating_sub(state.age_ms(*at_ms, now)));
+        let reason = format!("its {} attempts are spent", want.attempts.max);
+        return Err(Refusal { guard: Guard::Attempts, reason, until_ms });
+    }
+    if incident.attempts == 0 {
+        return Ok(());
+    }
+    let Some(last) = made.last() else { return Ok(()) };
+    let pause = backoff_ms(want.attempts, incident);
+    let age = state.age_ms(*last, now);
+    if age < pause {
+        let reason = format!("waits {} s after attempt {}", pause.div_ceil(1000), incident.attempts);
+        return Err(Refusal { guard: Guard::Backoff, reason, until_ms: Some(now.boot_ms + pause - age) });
+    }
+    Ok(())
+}
+
+/// Doubles with each attempt, up to the bound, plus up to a tenth that differs between incidents so
+/// that many hosts do not act in step. No randomness: the same state gives the same pause.
+fn backoff_ms(attempts: Attempts, incident: &Incident) -> u64 {
+    let doublings = incident.attempts.saturating_sub(1).min(20);
+    let pause = attempts.backoff_from_ms.saturating_mul(1 << doublings).min(attempts.backoff_to_ms);
+    let seed = incident.id.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ incident.opened.boot_ms;
+    pause + pause / 10 * (seed % 10) / 10
+}
+
+fn debits_in<'a>(state: &'a State, now: &'a Now, window_ms: u64) -> impl Iterator<Item = u64> + 'a {
+    // I2: a debit lives as long as the window and the start deadline.
+    let life = window_ms + START_DEADLINE_MS;
+    state.debits.iter().map(|debit| state.age_ms(debit.at_ms, now)).filter(move |age| *age <= life)
+}
+
+fn host_budget(state: &State, settings: &Settings, now: &Now, class: Class) -> Result<(), Refusal> {
+    if class < Class::A2 {
+        return Ok(());
+    }
+    for (window, most, word) in
+        [(HOUR_MS, settings.budget.per_hour, "hour"), (DAY_MS, settings.budget.per_day, "day")]
+    {
+        let ages: Vec<u64> = debits_in(state, now, window).collect();
+        if ages.len() >= usize::try_from(most).unwrap_or(usize::MAX) {
+            let oldest = ages.iter().max().copied().unwrap_or(0);
+            let until_ms = Some(now.boot_ms + (window + START_DEADLINE_MS).saturating_sub(oldest) + 1);
+            let reason = format!("{} of {most} restarts in this {word} are spent on this host", ages.len());
+            return Err(Refusal { guard: Guard::HostBudget, reason, until_ms });
+        }
+    }
+    Ok(())
+}
+
+fn conflict(state: &State, want: &Want) -> Result<(), Refusal> {
+    let key = want.action.conflict_key();
+    let other = state
+        .open
+        .values()
+        .filter(|id| **id != want.incident)
+        .filter_map(|id| state.incidents.get(id))
+        .find(|incident| acts_on(incident, &key));
+    other.map_or(Ok(()), |other| Err(no(Guard::Conflict, &format!("{} is acting on the same thing", other.id))))
+}
+
+/// From its first intent to its verdict an incident keeps others off what it acts on.
+fn acts_on(incident: &Incident, key: &str) -> bool {
+    let busy = match incident.phase {
+        Phase::Acting { .. } | Phase::Indeterminate { .. } | Phase::Verifying | Phase::RollingBack { .. } => true,
+        Phase::Gated { .. } => incident.step > 0,
+        Phase::Suppressed { .. } | Phase::Probation | Phase::Closed { .. } => false,
+    };
+    busy && incident.intent.as_ref().is_some_and(|intent| intent.action.conflict_key() == key)
+}

@@ -1,0 +1,104 @@
+//! Observations in, a verdict out. Knows nothing of time, of other checks and of cures.
+use std::collections::BTreeMap;
+
+use wbd_model::check::Verdict;
+use wbd_model::observation::{Fact, Observations, Value};
+
+use crate::expr::{Expr, Reference, Scope};
+use crate::playbook::Bound;
+use crate::round::Truth;
+
+/// What one check says of one look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The true case; for `unknown` the case that could not be decided.
+    pub case: Option<String>,
+    /// The values of `let`.
+    pub lets: BTreeMap<String, Fact>,
+    /// Why, in words.
+    pub reason: String,
+    /// The facts behind it: `ino.user_used = 8190`.
+    pub evidence: Vec<String>,
+}
+
+/// The first true case decides. A case that cannot be decided makes the verdict unknown, and later cases
+/// are not tried as if it were false.
+#[must_use]
+pub fn judge(bound: &Bound, seen: &Observations) -> Judgement {
+    let lets = lets(bound, seen);
+    let scope = scope(bound, seen, &lets);
+    for case in &bound.content.cases {
+        let (verdict, reason) = match case.when.evaluate(&scope) {
+            Fact::Known(Value::Bool(false)) => continue,
+            Fact::Known(Value::Bool(true)) if case.fails => (Verdict::Fail, format!("case {}", case.id)),
+            Fact::Known(Value::Bool(true)) => (Verdict::Warn, format!("case {}", case.id)),
+            Fact::Known(value @ (Value::Int(_) | Value::Text(_))) => {
+                (Verdict::Unknown, format!("case {} gave {value}, which is no truth value: report this bug", case.id))
+            }
+            Fact::Unknown(why) => (Verdict::Unknown, format!("cannot tell whether {} holds: {why}", case.id)),
+        };
+        let evidence = evidence(&case.when, &scope);
+        return Judgement { verdict, case: Some(case.id.clone()), lets: lets.clone(), reason, evidence };
+    }
+    let evidence = bound.content.cases.iter().flat_map(|case| evidence(&case.when, &scope));
+    let mut all: Vec<String> = Vec::new();
+    for line in evidence {
+        if !all.contains(&line) {
+            all.push(line);
+        }
+    }
+    Judgement { verdict: Verdict::Pass, case: None, reason: String::new(), evidence: all, lets }
+}
+
+/// Whether the cure is proved, against the state before the deed. Without a verification nothing is proved.
+#[must_use]
+pub fn cured(bound: &Bound, seen: &Observations, before: &Observations) -> Truth {
+    let Some(verify) = &bound.content.verify else {
+        return Truth::Unknown("the playbook has no verification".to_owned());
+    };
+    let lets = lets(bound, seen);
+    let scope = Scope { before: Some(before), ..scope(bound, seen, &lets) };
+    match verify.pass.evaluate(&scope) {
+        Fact::Known(Value::Bool(true)) => Truth::True,
+        Fact::Known(Value::Bool(false)) => Truth::False,
+        Fact::Known(value) => Truth::Unknown(format!("the verification gave {value}")),
+        Fact::Unknown(why) => Truth::Unknown(why),
+    }
+}
+
+/// The facts that the verification looks at, as evidence lines.
+#[must_use]
+pub fn proof(bound: &Bound, seen: &Observations, before: &Observations) -> Vec<String> {
+    let lets = lets(bound, seen);
+    let scope = Scope { before: Some(before), ..scope(bound, seen, &lets) };
+    bound.content.verify.as_ref().map(|verify| evidence(&verify.pass, &scope)).unwrap_or_default()
+}
+
+/// The values of `let`, each over those above it.
+fn lets(bound: &Bound, seen: &Observations) -> BTreeMap<String, Fact> {
+    let mut lets = BTreeMap::new();
+    for (name, expression) in &bound.content.lets {
+        let fact = expression.evaluate(&scope(bound, seen, &lets));
+        lets.insert(name.clone(), fact);
+    }
+    lets
+}
+
+fn scope<'a>(bound: &'a Bound, seen: &'a Observations, lets: &'a BTreeMap<String, Fact>) -> Scope<'a> {
+    Scope { seen, before: None, lets, case: None, profile: &bound.facts.constants, item: &bound.item }
+}
+
+fn evidence(expression: &Expr, scope: &Scope<'_>) -> Vec<String> {
+    let lines = expression.references().into_iter().filter_map(|reference| match reference {
+        Reference::Fact { .. } | Reference::Before { .. } | Reference::Let(_) => Some(match scope.value(reference) {
+            Fact::Known(Value::Text(text)) => format!("{reference} = {:?}", text.chars().take(200).collect::<String>()),
+            Fact::Known(value @ (Value::Bool(_) | Value::Int(_))) => format!("{reference} = {value}"),
+            Fact::Unknown(_) => format!("{reference} is not known"),
+        }),
+        // Constants of the profile are no evidence; they were known before.
+        Reference::Profile(_) | Reference::Case | Reference::Item { .. } => None,
+    });
+    lines.collect()
+}

@@ -1,0 +1,95 @@
+//! The trend of file descriptors as facts (`fd.trend`): the detector's verdict, and whether the restart is
+//! due by the product's quiet window. Reads no clock; samples and the zone's offset are handed in.
+use wbd_model::observation::Observation;
+use wbd_model::probe::ProbeName;
+use wbd_model::profile::Leak;
+use wbd_model::sample::Sample;
+
+use crate::playbook::window_minutes;
+use crate::trend::{self, Lane, LeakVerdict, Prior, QuietWindow, next_restart};
+
+/// What the samples of one process say as of `now_s` (Unix seconds); `offset_s` is the local zone's.
+#[must_use]
+pub fn observe(samples: &[Sample], prior: Prior, leak: &Leak, offset_s: i32, now_s: i64) -> Observation {
+    let verdict = trend::leak(samples, now_s, prior);
+    if verdict.lane == Lane::None && !verdict.enough {
+        let mut seen = Observation::unseen(ProbeName::FdTrend.fields(), &verdict.reason);
+        seen.know("enough", false).know("reason", verdict.reason);
+        return seen;
+    }
+    let mut seen = Observation::default();
+    seen.know("enough", true)
+        .know("leaking", verdict.lane != Lane::None)
+        .know("lane", word(verdict.lane))
+        .know("per_day", per_day(&verdict))
+        .know("reason", verdict.reason.clone());
+    match verdict.exhaustion {
+        Some(until) => {
+            seen.know("earliest_h", (until.earliest_s - now_s).max(0) / 3_600);
+            seen.know("latest_h", (until.latest_s - now_s).max(0) / 3_600);
+        }
+        None => {
+            let why = "no growth was shown, so no day can be foretold";
+            seen.miss("earliest_h", why).miss("latest_h", why);
+        }
+    }
+    match due(&verdict, leak, offset_s, now_s) {
+        Ok(due) => seen.know("due", due),
+        Err(why) => seen.miss("due", why),
+    };
+    seen
+}
+
+fn word(lane: Lane) -> &'static str {
+    match lane {
+        Lane::None => "none",
+        Lane::Slow => "slow",
+        Lane::Fast => "fast",
+        Lane::Headroom => "headroom",
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a slope far outside i64 saturates, which is what is wanted")]
+fn per_day(verdict: &LeakVerdict) -> i64 {
+    verdict.slope_per_day.map_or(0, |slope| slope.high.round() as i64)
+}
+
+/// Near the limit: now. A leak: in the last window that leaves a spare one. Nothing else is ever due.
+fn due(verdict: &LeakVerdict, leak: &Leak, offset_s: i32, now_s: i64) -> Result<bool, String> {
+    if verdict.lane == Lane::Headroom {
+        return Ok(true);
+    }
+    let Some(until) = verdict.exhaustion else { return Ok(false) };
+    let (from, to) = window_minutes(&leak.window).ok_or_else(|| format!("leak.window {:?} is no window", leak.window))?;
+    let window = QuietWindow::new(from, to, offset_s).map_err(|error| error.to_string())?;
+    Ok(next_restart(until.earliest_s, window, now_s).is_due(now_s))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wbd_model::observation::{Fact, Value};
+
+    fn leak() -> Leak {
+        Leak { window: "01:00-06:00".to_owned(), fallback: None }
+    }
+
+    fn samples(counts: &[u32]) -> Vec<Sample> {
+        counts.iter().zip(0..).map(|(count, i)| Sample::reading(1_000_000 + i * 10, *count, 100)).collect()
+    }
+
+    #[test]
+    fn too_few_samples_are_unknown_and_neither_well_nor_ill() {
+        let seen = observe(&[], Prior::None, &leak(), 0, 1_000_000);
+        assert!(matches!(seen.fact("leaking"), Fact::Unknown(_)));
+        assert_eq!(seen.fact("enough"), Fact::Known(Value::Bool(false)));
+    }
+
+    #[test]
+    fn near_the_limit_the_restart_is_due_now() {
+        let all = samples(&[60, 70, 80, 85, 88, 90, 92, 94]);
+        let seen = observe(&all, Prior::None, &leak(), 0, 1_000_071);
+        assert_eq!(seen.fact("lane"), Fact::Known(Value::from("headroom")));
+        assert_eq!(seen.fact("due"), Fact::Known(Value::Bool(true)));
+    }
+}

@@ -1,0 +1,279 @@
+//! Which checks there are on this host: each playbook with each product that has what it needs. Asks nothing.
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use wbd_model::check::CheckKey;
+use wbd_model::name::{PlaybookName, ProfileName, TargetName};
+use wbd_model::observation::Value;
+use wbd_model::probe::Probe;
+use wbd_model::profile::{Command, Duration, Endpoint, Profile, ProfileSpec, PublicAddress, PublicSide, VersionSource};
+use wbd_model::settings::Settings;
+
+use super::compiled::{Explains, Playbook, Question};
+use super::Library;
+use crate::guard::Attempts;
+
+/// Host names that one question about name servers may carry.
+const MAX_NAMES: usize = 8;
+
+/// One check of this host: a playbook for one target, its questions filled in. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// The failure and whose it is.
+    pub key: CheckKey,
+    /// The playbook.
+    pub playbook: PlaybookName,
+    /// The product; `None` for a check of the host.
+    pub profile: Option<ProfileName>,
+    /// Digest of the playbook's text.
+    pub digest: String,
+    /// What to look at, by the names that expressions use.
+    pub probes: BTreeMap<String, Probe>,
+    /// How often to look.
+    pub every: Duration,
+    /// The proof of the cure must come within this time; nothing where nothing is done.
+    pub verify_within: Duration,
+    /// The proof must hold for this time.
+    pub verify_hold: Duration,
+    /// The playbook's own budget.
+    pub attempts: Attempts,
+    /// What it makes other playbooks see.
+    pub explains: Vec<Explains>,
+    /// Whether it acts at all.
+    pub has_rungs: bool,
+    pub(crate) content: Arc<Playbook>,
+    pub(crate) facts: Arc<ProfileFacts>,
+    pub(crate) item: Arc<BTreeMap<String, Value>>,
+}
+
+/// What expressions and deeds take from a profile.
+#[derive(Debug, Default)]
+pub(crate) struct ProfileFacts {
+    pub(crate) constants: BTreeMap<String, Value>,
+    pub(crate) commands: BTreeMap<String, Command>,
+}
+
+impl Bound {
+    /// How long a case must hold before anything is done; nothing for a case that is not there.
+    #[must_use]
+    pub fn held_for(&self, case: &str) -> Duration {
+        self.content.case(case).map(|case| case.held_for).unwrap_or_default()
+    }
+
+    /// The longest time that any of its cases must hold.
+    #[must_use]
+    pub fn longest_hold(&self) -> Duration {
+        self.content.cases.iter().map(|case| case.held_for).max().unwrap_or_default()
+    }
+
+    /// The playbook behind it.
+    #[must_use]
+    pub fn content(&self) -> &Playbook {
+        &self.content
+    }
+}
+
+impl Library {
+    /// The checks of a host where these products are present, in the order of playbooks and profiles.
+    #[must_use]
+    pub fn bind(&self, present: &BTreeSet<ProfileName>, settings: &Settings) -> Vec<Bound> {
+        let profiles: Vec<&Arc<Profile>> =
+            self.profiles.values().filter(|profile| present.contains(&profile.name)).collect();
+        self.playbooks.values().flat_map(|playbook| bind(playbook, &profiles, settings)).collect()
+    }
+}
+
+fn bind(playbook: &Arc<Playbook>, profiles: &[&Arc<Profile>], settings: &Settings) -> Vec<Bound> {
+    let fitting: Vec<&Profile> = profiles
+        .iter()
+        .map(|profile| profile.as_ref())
+        .filter(|profile| playbook.has.iter().all(|requirement| requirement.is_met(&profile.spec)))
+        .collect();
+    if playbook.for_host {
+        return for_host(playbook, &fitting, settings).into_iter().collect();
+    }
+    fitting.into_iter().flat_map(|profile| for_profile(playbook, profile, settings)).collect()
+}
+
+fn for_host(playbook: &Arc<Playbook>, profiles: &[&Profile], settings: &Settings) -> Option<Bound> {
+    let endpoints: Vec<Endpoint> = profiles.iter().flat_map(|profile| endpoints(&profile.spec, settings)).collect();
+    let target = TargetName::new("host").ok()?;
+    let names = host_names(&endpoints);
+    // Without a name to ask for there is nothing to be seen, and nothing is not "healthy".
+    if names.is_empty() {
+        return None;
+    }
+    let probes = playbook.observe.iter().map(|(name, _)| (name.clone(), Probe::DnsServers { names: names.clone() }));
+    let key = CheckKey { code: playbook.code.clone(), target };
+    Some(bound(playbook, key, None, probes.collect(), settings))
+}
+
+fn for_profile(playbook: &Arc<Playbook>, profile: &Profile, settings: &Settings) -> Vec<Bound> {
+    let facts = Arc::new(profile_facts(profile));
+    let code = profile.spec.codes.get(playbook.name.as_str()).unwrap_or(&playbook.code);
+    let items: Vec<Option<Endpoint>> = match playbook.items {
+        Some(crate::expr::Items::Endpoints) => endpoints(&profile.spec, settings).into_iter().map(Some).collect(),
+        None => vec![None],
+    };
+    let mut all = Vec::new();
+    for item in items {
+        let text = item.as_ref().map_or_else(
+            || profile.name.to_string(),
+            |endpoint| format!("{}/{}:{}", profile.name, endpoint.host, ports(endpoint)),
+        );
+        let Ok(target) = TargetName::new(text) else { continue };
+        let key = CheckKey { code: code.clone(), target };
+        let probes: BTreeMap<String, Probe> = playbook
+            .observe
+            .iter()
+            .filter_map(|(name, question)| {
+                Some((name.clone(), ask(question, &profile.spec, &key.target, item.as_ref(), settings)?))
+            })
+            .collect();
+        let mut check = bound(playbook, key, Some(profile.name.clone()), probes, settings);
+        check.facts = Arc::clone(&facts);
+        check.item = Arc::new(item.as_ref().map(item_fields).unwrap_or_default());
+        all.push(check);
+    }
+    all
+}
+
+fn bound(
+    playbook: &Arc<Playbook>,
+    key: CheckKey,
+    profile: Option<ProfileName>,
+    probes: BTreeMap<String, Probe>,
+    settings: &Settings,
+) -> Bound {
+    let verify = playbook.verify.as_ref();
+    Bound {
+        key,
+        playbook: playbook.name.clone(),
+        profile,
+        digest: playbook.digest.clone(),
+        probes,
+        every: playbook.every.unwrap_or(settings.every),
+        verify_within: verify.map(|verify| verify.within).unwrap_or_default(),
+        verify_hold: verify.map(|verify| verify.hold).unwrap_or_default(),
+        attempts: playbook.attempts,
+        explains: playbook.explains.clone(),
+        has_rungs: playbook.acts(),
+        content: Arc::clone(playbook),
+        facts: Arc::default(),
+        item: Arc::default(),
+    }
+}
+
+/// `None` cannot be: loading refuses a question about what `applies.has` does not require.
+fn ask(
+    question: &Question,
+    spec: &ProfileSpec,
+    target: &TargetName,
+    item: Option<&Endpoint>,
+    settings: &Settings,
+) -> Option<Probe> {
+    Some(match question {
+        Question::ProcessState(role) => Probe::ProcessState(spec.process.get(role)?.clone()),
+        Question::InotifyUsage(role) => Probe::InotifyUsage(spec.process.get(role)?.clone()),
+        Question::FdUsage(role) => Probe::FdUsage(spec.process.get(role)?.clone()),
+        Question::FdTrend(role) => Probe::FdTrend(spec.process.get(role)?.clone()),
+        Question::AgentHealth => Probe::AgentHealth,
+        Question::ServiceState => Probe::ServiceState { unit: spec.unit.clone() },
+        Question::ExitLast => Probe::ExitLast(target.clone()),
+        Question::DnsServers => Probe::DnsServers { names: host_names(&endpoints(spec, settings)) },
+        Question::NetEndpoint => Probe::NetEndpoint(item?.clone()),
+        Question::VersionPair { left, right } => {
+            Probe::VersionPair { left: spec.version.get(left)?.clone(), right: spec.version.get(right)?.clone() }
+        }
+    })
+}
+
+/// The endpoints for this host's side. Where the side is not known, a public one and a private one with the
+/// same ports become one, which fails only if both fail.
+fn endpoints(spec: &ProfileSpec, settings: &Settings) -> Vec<Endpoint> {
+    let stated = if settings.public == PublicAddress::Auto { spec.public } else { settings.public };
+    let wanted = match stated {
+        PublicAddress::Yes => Some(PublicSide::Public),
+        PublicAddress::No => Some(PublicSide::Private),
+        PublicAddress::Auto => None,
+    };
+    let mut chosen: Vec<Endpoint> = Vec::new();
+    let mut privates: Vec<&Endpoint> = spec.endpoints.iter().filter(|e| e.when == Some(PublicSide::Private)).collect();
+    for endpoint in &spec.endpoints {
+        match (endpoint.when, wanted) {
+            (None, _) => chosen.push(endpoint.clone()),
+            (Some(side), Some(wanted)) if side == wanted => chosen.push(endpoint.clone()),
+            (Some(_), Some(_)) | (Some(PublicSide::Private), None) => {}
+            (Some(PublicSide::Public), None) => {
+                let twin = privates.iter().position(|private| private.ports == endpoint.ports);
+                let alternate = twin.map(|index| privates.remove(index).host.clone());
+                chosen.push(Endpoint { alternate, ..endpoint.clone() });
+            }
+        }
+    }
+    if wanted.is_none() {
+        chosen.extend(privates.into_iter().cloned());
+    }
+    chosen
+}
+
+fn host_names(endpoints: &[Endpoint]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in endpoints.iter().flat_map(|endpoint| std::iter::once(&endpoint.host).chain(&endpoint.alternate)) {
+        if name.parse::<IpAddr>().is_err() && !names.contains(name) && names.len() < MAX_NAMES {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+fn ports(endpoint: &Endpoint) -> String {
+    endpoint.ports.iter().map(u16::to_string).collect::<Vec<String>>().join(",")
+}
+
+fn item_fields(endpoint: &Endpoint) -> BTreeMap<String, Value> {
+    let mut fields = BTreeMap::from([
+        ("host".to_owned(), Value::from(endpoint.host.as_str())),
+        ("ports".to_owned(), Value::from(ports(endpoint))),
+        ("ping".to_owned(), Value::from(endpoint.ping)),
+    ]);
+    fields.insert("alternate".to_owned(), Value::from(endpoint.alternate.clone().unwrap_or_default()));
+    fields
+}
+
+fn profile_facts(profile: &Profile) -> ProfileFacts {
+    let spec = &profile.spec;
+    let mut constants = BTreeMap::from([("name".to_owned(), Value::from(profile.name.as_str()))]);
+    let mut set = |name: String, value: Value| constants.insert(name, value);
+    if let Some(unit) = &spec.unit {
+        set("unit".to_owned(), unit.as_str().into());
+    }
+    for (name, limit) in &spec.limits {
+        set(format!("limits.{name}"), (*limit).into());
+    }
+    for (name, source) in &spec.version {
+        set(format!("version.{name}"), version_words(source).into());
+    }
+    if let Some(leak) = &spec.leak {
+        set("leak.window".to_owned(), leak.window.as_str().into());
+        if let Some(fallback) = &leak.fallback {
+            set("leak.fallback".to_owned(), fallback.as_str().into());
+        }
+    }
+    if let Some(build) = spec.builds.as_ref().and_then(|builds| builds.fixed_from) {
+        set("builds.fixed_from".to_owned(), build.into());
+    }
+    ProfileFacts { constants, commands: spec.commands.clone() }
+}
+
+/// How texts name the place of a version.
+fn version_words(source: &VersionSource) -> String {
+    match source {
+        VersionSource::Health {} => "the running agent".to_owned(),
+        VersionSource::Package(name) => format!("package {name}"),
+        VersionSource::File(path) => path.to_string_lossy().into_owned(),
+        VersionSource::Program(argv) => argv.first().cloned().unwrap_or_default(),
+        VersionSource::Setting(name) => name.clone(),
+    }
+}

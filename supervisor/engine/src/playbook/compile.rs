@@ -1,0 +1,347 @@
+//! From the written keys to a playbook whose parts fit together. Every problem of the document is found in
+//! one go; reads nothing but the document.
+use std::collections::BTreeMap;
+
+use wbd_model::name::PlaybookName;
+use wbd_model::observation::{Kind, Value};
+use wbd_model::problem::{Problem, Source};
+
+use super::compiled::{Case, Deed, Explains, Playbook, Question, Requirement, Rung, Verify};
+use super::document::{
+    CaseSpec, Given, LevelWord, Look, PlaybookDocument, PlaybookSpec, RungSpec, ScopeWord, StepSpec, SysctlKey,
+};
+use super::faults::Faults;
+use super::node::{Node, Place};
+use super::typed::At;
+use super::{digest, suggest, texts};
+use crate::expr::{Expr, Items, Names, RESERVED};
+use crate::guard::Attempts;
+
+/// Observations, values, cases, rungs and steps that a playbook may have of each.
+const MAX_PARTS: usize = 16;
+
+/// The playbook that a document is, or every problem of it.
+pub(crate) fn compile(source: &Source, node: &Node, document: PlaybookDocument) -> Result<Playbook, Vec<Problem>> {
+    let mut compiler = Compiler { faults: Faults::new(source), has: Vec::new(), for_host: false };
+    let playbook = compiler.playbook(node, document);
+    match playbook {
+        Some(playbook) if compiler.faults.found.is_empty() => Ok(playbook),
+        Some(_) | None => Err(compiler.faults.found),
+    }
+}
+
+struct Compiler<'a> {
+    faults: Faults<'a>,
+    has: Vec<Requirement>,
+    for_host: bool,
+}
+
+impl Compiler<'_> {
+    fn playbook(&mut self, node: &Node, document: PlaybookDocument) -> Option<Playbook> {
+        let PlaybookDocument { metadata, spec, .. } = document;
+        self.for_host = spec.scope == ScopeWord::Host;
+        self.requirements(&spec);
+        let items = self.items(&spec);
+        let observe = self.questions(&spec, items);
+        let mut names = Names { profile: !self.for_host, items, ..Names::default() };
+        names.observations = observe.iter().map(|(name, question)| (name.value.as_str(), question.name())).collect();
+        let lets = self.lets(&spec, &mut names);
+        let cases = self.cases(&spec, &names);
+        let case_names: Vec<&str> = spec.detect.cases.value.iter().map(|case| case.id.value.as_str()).collect();
+        let acting = Names { cases: Some(case_names), ..names.clone() };
+        let rungs = self.rungs(&spec, &acting);
+        let verify = self.verify(&spec, &names);
+        let attempts = self.attempts(node, &spec);
+        let explains = self.explains(&spec);
+        let texts = texts::compile(&mut self.faults, &spec, &names);
+        self.limit(spec.observe.0.len(), "observe", node.place_of(&["spec", "observe"]));
+        self.limit(spec.lets.0.len(), "let", node.place_of(&["spec", "let"]));
+        self.limit(spec.detect.cases.value.len(), "cases", spec.detect.cases.place);
+        self.limit(spec.rungs.len(), "rungs", node.place_of(&["spec", "rungs"]));
+        Some(Playbook {
+            name: metadata.name.value,
+            code: metadata.code,
+            source: metadata.source,
+            file: String::new(),
+            digest: digest(node),
+            for_host: self.for_host,
+            explains,
+            has: self.has.clone(),
+            items,
+            every: spec.every,
+            observe: observe.into_iter().map(|(name, question)| (name.value.clone(), question)).collect(),
+            lets: lets?,
+            cases: cases?,
+            rungs: rungs?,
+            verify,
+            attempts,
+            texts,
+        })
+    }
+
+    fn limit(&mut self, count: usize, what: &str, place: Place) {
+        if count > MAX_PARTS {
+            self.faults.add(place, format!("{count} entries in {what}; at most {MAX_PARTS} may be: split the playbook"));
+        }
+    }
+
+    fn requirements(&mut self, spec: &PlaybookSpec) {
+        if spec.applies.has.value.is_empty() {
+            self.faults.add(spec.applies.has.place, "an empty list applies to nothing: name what a profile must have");
+        }
+        for text in &spec.applies.has.value {
+            match Requirement::parse(&text.value) {
+                Some(requirement) => self.has.push(requirement),
+                None => {
+                    let hint = suggest::hint(&text.value, Requirement::KNOWN);
+                    self.faults.add_with_hint(text.place, format!("a profile cannot have {:?}", text.value), hint);
+                }
+            }
+        }
+    }
+
+    /// What is used must be required, so that a product without it is never judged half.
+    fn needs(&mut self, place: Place, requirement: &Requirement) {
+        if !self.has.contains(requirement) {
+            self.faults.add(place, format!("this needs {requirement}: add it to applies.has"));
+        }
+    }
+
+    fn items(&mut self, spec: &PlaybookSpec) -> Option<Items> {
+        spec.each?;
+        self.needs(spec.applies.has.place, &Requirement::Endpoints);
+        if self.for_host {
+            self.faults.add(spec.applies.has.place, "`each` and `scope: host` exclude each other");
+        }
+        Some(Items::Endpoints)
+    }
+
+    fn questions<'s>(&mut self, spec: &'s PlaybookSpec, items: Option<Items>) -> Vec<(&'s At<String>, Question)> {
+        let mut questions = Vec::new();
+        for (name, look) in &spec.observe.0 {
+            self.is_name(name);
+            if let Some(question) = self.question(look, items) {
+                questions.push((name, question));
+            }
+        }
+        questions
+    }
+
+    fn question(&mut self, look: &At<Look>, items: Option<Items>) -> Option<Question> {
+        let place = look.place;
+        if self.for_host && !matches!(look.value, Look::DnsServers(_)) {
+            self.faults.add(place, "a playbook for the host can ask dns.servers only");
+            return None;
+        }
+        let question = match &look.value {
+            Look::ProcessState(of) => Question::ProcessState(self.process(&of.process)),
+            Look::InotifyUsage(of) => Question::InotifyUsage(self.process(&of.process)),
+            Look::FdUsage(of) => Question::FdUsage(self.process(&of.process)),
+            Look::FdTrend(of) => Question::FdTrend(self.process(&of.process)),
+            Look::AgentHealth(_) => {
+                self.needs(place, &Requirement::Health);
+                Question::AgentHealth
+            }
+            Look::ServiceState(_) => Question::ServiceState,
+            Look::ExitLast(_) => Question::ExitLast,
+            Look::DnsServers(_) => {
+                self.needs(place, &Requirement::Endpoints);
+                Question::DnsServers
+            }
+            Look::NetEndpoint(of) if items.is_none() => {
+                self.faults.add(of.endpoint.place, "there is no item: add each: {endpoint: profile.endpoints}");
+                return None;
+            }
+            Look::NetEndpoint(_) => Question::NetEndpoint,
+            Look::VersionPair(of) => {
+                for side in [&of.left, &of.right] {
+                    self.needs(side.place, &Requirement::Version(side.value.clone()));
+                }
+                Question::VersionPair { left: of.left.value.clone(), right: of.right.value.clone() }
+            }
+        };
+        Some(question)
+    }
+
+    fn process(&mut self, role: &At<String>) -> String {
+        self.needs(role.place, &Requirement::Process(role.value.clone()));
+        role.value.clone()
+    }
+
+    fn is_name(&mut self, name: &At<String>) {
+        let text = name.value.as_str();
+        let is_word = text.len() <= 32
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        if !is_word {
+            let rule = "a small letter, then small letters, digits and '_', at most 32";
+            self.faults.add(name.place, format!("{text:?} is no name: {rule}"));
+        } else if RESERVED.contains(&text) {
+            self.faults.add(name.place, format!("the name {text:?} has a meaning already: choose another"));
+        }
+    }
+
+    fn lets<'s>(&mut self, spec: &'s PlaybookSpec, names: &mut Names<'s>) -> Option<Vec<(String, Expr)>> {
+        let mut lets = Vec::new();
+        for (name, cel) in &spec.lets.0 {
+            self.is_name(name);
+            if names.observations.contains_key(name.value.as_str()) {
+                self.faults.add(name.place, format!("{:?} is an observation already: choose another name", name.value));
+            }
+            match self.faults.compile(&cel.cel, None, names) {
+                Some(expression) => {
+                    names.lets.push((name.value.as_str(), expression.kind()));
+                    lets.push((name.value.clone(), expression));
+                }
+                // So that its name is not told as missing everywhere else.
+                None => names.lets.push((name.value.as_str(), Kind::Int)),
+            }
+        }
+        (lets.len() == spec.lets.0.len()).then_some(lets)
+    }
+
+    fn cases(&mut self, spec: &PlaybookSpec, names: &Names<'_>) -> Option<Vec<Case>> {
+        let specs = &spec.detect.cases.value;
+        if specs.is_empty() {
+            self.faults.add(spec.detect.cases.place, "a playbook without a case sees nothing");
+        }
+        for (index, case) in specs.iter().enumerate() {
+            self.is_id(&case.id);
+            if specs.iter().take(index).any(|earlier| earlier.id.value == case.id.value) {
+                self.faults.add(case.id.place, format!("the case {:?} stands here twice", case.id.value));
+            }
+        }
+        let cases: Vec<Case> = specs.iter().filter_map(|case| self.case(spec, case, names)).collect();
+        (cases.len() == specs.len()).then_some(cases)
+    }
+
+    fn case(&mut self, spec: &PlaybookSpec, case: &CaseSpec, names: &Names<'_>) -> Option<Case> {
+        let when = self.faults.compile(&case.when, Some(Kind::Bool), names)?;
+        Some(Case {
+            id: case.id.value.clone(),
+            fails: case.level == LevelWord::Fail,
+            held_for: case.held_for.unwrap_or(spec.detect.held_for),
+            when,
+        })
+    }
+
+    fn is_id(&mut self, id: &At<String>) {
+        if let Err(bad) = PlaybookName::new(id.value.as_str()) {
+            self.faults.add(id.place, bad.to_string().replace("playbook name", "name"));
+        }
+    }
+
+    fn rungs(&mut self, spec: &PlaybookSpec, names: &Names<'_>) -> Option<Vec<Rung>> {
+        for (index, rung) in spec.rungs.iter().enumerate() {
+            self.is_id(&rung.value.id);
+            if spec.rungs.iter().take(index).any(|earlier| earlier.value.id.value == rung.value.id.value) {
+                self.faults.add(rung.value.id.place, format!("the rung {:?} stands here twice", rung.value.id.value));
+            }
+            if spec.verify.is_none() {
+                let message = "a playbook that acts must prove the cure: add verify: {pass: ..., within: ...}";
+                self.faults.add(rung.place, message);
+            }
+        }
+        let rungs: Vec<Rung> = spec.rungs.iter().filter_map(|rung| self.rung(&rung.value, names)).collect();
+        (rungs.len() == spec.rungs.len()).then_some(rungs)
+    }
+
+    fn rung(&mut self, rung: &RungSpec, names: &Names<'_>) -> Option<Rung> {
+        let steps = &rung.steps.value;
+        if steps.is_empty() {
+            self.faults.add(rung.steps.place, "a rung without steps does nothing");
+        }
+        self.limit(steps.len(), "steps", rung.steps.place);
+        let condition = rung.condition.as_ref().map(|text| self.faults.compile(text, Some(Kind::Bool), names));
+        let deeds: Vec<Deed> = steps.iter().filter_map(|step| self.deed(step, rung.steps.place, names)).collect();
+        if deeds.len() != steps.len() || condition == Some(None) {
+            return None;
+        }
+        let id = rung.id.value.clone();
+        Some(Rung { id, condition: condition.flatten(), approval: rung.approval, steps: deeds })
+    }
+
+    fn deed(&mut self, step: &StepSpec, place: Place, names: &Names<'_>) -> Option<Deed> {
+        match step {
+            StepSpec::SysctlSet(spec) => {
+                let key = match spec.key.value {
+                    SysctlKey::Watches => "fs.inotify.max_user_watches",
+                    SysctlKey::Instances => "fs.inotify.max_user_instances",
+                    SysctlKey::Queued => "fs.inotify.max_queued_events",
+                };
+                let value = match &spec.value {
+                    Given::Plain(value) => Expr::constant(Value::Int(*value)),
+                    Given::Cel(text) => self.faults.compile(text, Some(Kind::Int), names)?,
+                };
+                Some(Deed::SysctlSet { key, value, persist: spec.persist })
+            }
+            StepSpec::AgentReload(_) => self.of_agent(place, Deed::AgentReload),
+            StepSpec::AgentStart(_) => self.of_agent(place, Deed::AgentStart),
+            StepSpec::AgentRestart(_) => self.of_agent(place, Deed::AgentRestart),
+            StepSpec::UnitRestart(spec) => {
+                let unit = match &spec.unit {
+                    Given::Plain(unit) => Expr::constant(Value::Text(unit.clone())),
+                    Given::Cel(text) => self.faults.compile(text, Some(Kind::Text), names)?,
+                };
+                Some(Deed::UnitRestart { unit })
+            }
+            StepSpec::CommandRun(spec) => {
+                self.needs(spec.command.place, &Requirement::Command(spec.command.value.clone()));
+                Some(Deed::CommandRun { command: spec.command.value.clone() })
+            }
+        }
+    }
+
+    fn of_agent(&mut self, place: Place, deed: Deed) -> Option<Deed> {
+        self.needs(place, &Requirement::Health);
+        Some(deed)
+    }
+
+    fn verify(&mut self, spec: &PlaybookSpec, names: &Names<'_>) -> Option<Verify> {
+        let written = spec.verify.as_ref()?;
+        if written.within.as_ms() == 0 {
+            self.faults.add(written.pass.place, "verify.within must be longer than nothing");
+        }
+        let names = Names { before: true, ..names.clone() };
+        let pass = self.faults.compile(&written.pass, Some(Kind::Bool), &names)?;
+        Some(Verify { pass, within: written.within, hold: written.hold })
+    }
+
+    fn attempts(&mut self, node: &Node, spec: &PlaybookSpec) -> Attempts {
+        let budget = spec.budget;
+        let backoff = budget.backoff;
+        if !(1..=100).contains(&budget.attempts) {
+            self.faults.add(node.place_of(&["spec", "budget", "attempts"]), "attempts must be 1 to 100");
+        }
+        if budget.per.as_ms() < 1000 {
+            self.faults.add(node.place_of(&["spec", "budget", "per"]), "per must be a second at least");
+        }
+        if backoff.from > backoff.to || backoff.from.as_ms() == 0 {
+            self.faults.add(node.place_of(&["spec", "budget", "backoff"]), "backoff must begin above nothing and not shrink");
+        }
+        Attempts {
+            max: budget.attempts,
+            per_ms: budget.per.as_ms(),
+            backoff_from_ms: backoff.from.as_ms(),
+            backoff_to_ms: backoff.to.as_ms(),
+        }
+    }
+
+    fn explains(&mut self, spec: &PlaybookSpec) -> Vec<Explains> {
+        let mut all = Vec::new();
+        for text in &spec.explains {
+            let (name, case) = match text.value.split_once('/') {
+                Some((name, case)) => (name, Some(case.to_owned())),
+                None => (text.value.as_str(), None),
+            };
+            match PlaybookName::new(name) {
+                Ok(playbook) => all.push(Explains { playbook, case }),
+                Err(bad) => self.faults.add(text.place, bad.to_string()),
+            }
+        }
+        all
+    }
+}
+
+/// Cases of a playbook, by their texts; see [`texts`].
+pub(crate) type Texts<T> = BTreeMap<crate::words::Lang, BTreeMap<String, T>>;

@@ -1,0 +1,214 @@
+//! A playbook whose names, types and texts are known to fit together. Made by `compile` only; judges nothing.
+use std::collections::BTreeMap;
+
+use wbd_model::name::{Code, PlaybookName};
+use wbd_model::plan::Approval;
+use wbd_model::probe::ProbeName;
+use wbd_model::profile::{Duration, ProfileSpec};
+
+use super::template::Template;
+use crate::expr::{Expr, Items};
+use crate::guard::Attempts;
+use crate::words::Lang;
+
+/// One failure: how it is seen, cured and proved to be cured.
+#[derive(Debug)]
+pub struct Playbook {
+    /// Its name.
+    pub name: PlaybookName,
+    /// The documented failure; a profile may put its vendor's code in its place.
+    pub code: Code,
+    /// The document it follows.
+    pub source: String,
+    /// The file it was read from.
+    pub file: String,
+    /// SHA-256 of the document without comments and layout, lower-case hex.
+    pub digest: String,
+    /// Once for the host, instead of once for each product.
+    pub for_host: bool,
+    /// Its cases, in order.
+    pub cases: Vec<Case>,
+    /// What it makes other playbooks see.
+    pub explains: Vec<Explains>,
+    pub(crate) has: Vec<Requirement>,
+    pub(crate) items: Option<Items>,
+    pub(crate) every: Option<Duration>,
+    pub(crate) observe: Vec<(String, Question)>,
+    pub(crate) lets: Vec<(String, Expr)>,
+    pub(crate) rungs: Vec<Rung>,
+    pub(crate) verify: Option<Verify>,
+    pub(crate) attempts: Attempts,
+    pub(crate) texts: BTreeMap<Lang, BTreeMap<String, CaseText>>,
+}
+
+/// One case of a failure.
+#[derive(Debug)]
+pub struct Case {
+    /// Its name.
+    pub id: String,
+    /// A failure, or a warning that is never acted on.
+    pub fails: bool,
+    /// How long it must hold before anything is done.
+    pub held_for: Duration,
+    pub(crate) when: Expr,
+}
+
+/// A playbook, or one case of one, whose failure is a consequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explains {
+    /// The playbook.
+    pub playbook: PlaybookName,
+    /// The case; any failing case where `None`.
+    pub case: Option<String>,
+}
+
+/// A question whose parameters are still names of the profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Question {
+    ProcessState(String),
+    AgentHealth,
+    ServiceState,
+    ExitLast,
+    InotifyUsage(String),
+    DnsServers,
+    NetEndpoint,
+    FdUsage(String),
+    FdTrend(String),
+    VersionPair { left: String, right: String },
+}
+
+impl Question {
+    pub(crate) const fn name(&self) -> ProbeName {
+        match self {
+            Self::ProcessState(_) => ProbeName::ProcessState,
+            Self::AgentHealth => ProbeName::AgentHealth,
+            Self::ServiceState => ProbeName::ServiceState,
+            Self::ExitLast => ProbeName::ExitLast,
+            Self::InotifyUsage(_) => ProbeName::InotifyUsage,
+            Self::DnsServers => ProbeName::DnsServers,
+            Self::NetEndpoint => ProbeName::NetEndpoint,
+            Self::FdUsage(_) => ProbeName::FdUsage,
+            Self::FdTrend(_) => ProbeName::FdTrend,
+            Self::VersionPair { .. } => ProbeName::VersionPair,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Rung {
+    pub(crate) id: String,
+    pub(crate) condition: Option<Expr>,
+    pub(crate) approval: Approval,
+    pub(crate) steps: Vec<Deed>,
+}
+
+/// A deed whose values are still expressions.
+#[derive(Debug)]
+pub(crate) enum Deed {
+    SysctlSet { key: &'static str, value: Expr, persist: bool },
+    AgentReload,
+    AgentStart,
+    AgentRestart,
+    UnitRestart { unit: Expr },
+    CommandRun { command: String },
+}
+
+#[derive(Debug)]
+pub(crate) struct Verify {
+    pub(crate) pass: Expr,
+    pub(crate) within: Duration,
+    pub(crate) hold: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct CaseText {
+    pub(crate) title: Template,
+    pub(crate) cause: Template,
+    pub(crate) guide: Vec<Template>,
+}
+
+/// One thing that a profile must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Requirement {
+    Process(String),
+    Health,
+    Unit,
+    Command(String),
+    Version(String),
+    Builds,
+    Leak,
+    Endpoints,
+    Limit(String),
+}
+
+impl Requirement {
+    /// The words for `applies.has`, for hints.
+    pub(crate) const KNOWN: [&str; 9] = [
+        "process.main", "health", "unit", "commands.NAME", "version.NAME", "builds", "leak", "endpoints", "limits.NAME",
+    ];
+
+    /// Reads `process.main`, `health`, ...
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+        match text.split_once('.') {
+            Some(("process", name)) => named(name).map(Self::Process),
+            Some(("commands", name)) => named(name).map(Self::Command),
+            Some(("version", name)) => named(name).map(Self::Version),
+            Some(("limits", name)) => named(name).map(Self::Limit),
+            Some(_) => None,
+            None => match text {
+                "health" => Some(Self::Health),
+                "unit" => Some(Self::Unit),
+                "builds" => Some(Self::Builds),
+                "leak" => Some(Self::Leak),
+                "endpoints" => Some(Self::Endpoints),
+                _ => None,
+            },
+        }
+    }
+
+    /// Whether a profile has it.
+    pub(crate) fn is_met(&self, profile: &ProfileSpec) -> bool {
+        match self {
+            Self::Process(name) => profile.process.contains_key(name),
+            Self::Health => profile.health,
+            Self::Unit => profile.unit.is_some(),
+            Self::Command(name) => profile.commands.contains_key(name),
+            Self::Version(name) => profile.version.contains_key(name),
+            Self::Builds => profile.builds.is_some(),
+            Self::Leak => profile.leak.is_some(),
+            Self::Endpoints => !profile.endpoints.is_empty(),
+            Self::Limit(name) => profile.limits.contains_key(name),
+        }
+    }
+}
+
+impl std::fmt::Display for Requirement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Process(name) => write!(f, "process.{name}"),
+            Self::Health => f.write_str("health"),
+            Self::Unit => f.write_str("unit"),
+            Self::Command(name) => write!(f, "commands.{name}"),
+            Self::Version(name) => write!(f, "version.{name}"),
+            Self::Builds => f.write_str("builds"),
+            Self::Leak => f.write_str("leak"),
+            Self::Endpoints => f.write_str("endpoints"),
+            Self::Limit(name) => write!(f, "limits.{name}"),
+        }
+    }
+}
+
+impl Playbook {
+    /// The case of this id.
+    #[must_use]
+    pub fn case(&self, id: &str) -> Option<&Case> {
+        self.cases.iter().find(|case| case.id == id)
+    }
+
+    /// Whether it acts at all.
+    #[must_use]
+    pub fn acts(&self) -> bool {
+        !self.rungs.is_empty()
+    }
+}

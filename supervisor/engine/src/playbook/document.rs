@@ -1,0 +1,461 @@
+//! The keys of a playbook file exactly as they are written. From here come reading, the JSON Schema and the
+//! manual's key list; whether names and expressions fit together is not checked here.
+#![expect(dead_code, reason = "some keys exist to be checked and documented, and are not read again")]
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::de::{self, IntoDeserializer};
+use serde::Deserialize;
+use wbd_model::name::{Code, PlaybookName, ProfileName};
+use wbd_model::plan::Approval;
+use wbd_model::profile::{Duration, ProfileSpec};
+
+use super::typed::{At, Ordered};
+
+/// The version of these keys.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(crate) enum ApiVersion {
+    #[serde(rename = "wbd/v1")]
+    V1,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(crate) enum PlaybookKind {
+    Playbook,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(crate) enum ProfileKind {
+    Profile,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(crate) enum TestKind {
+    PlaybookTest,
+}
+
+/// One failure: how it is seen, cured and proved to be cured.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "Playbook")]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlaybookDocument {
+    /// `wbd/v1`; may be left out in later documents of a file.
+    #[serde(rename = "apiVersion", default)]
+    pub(crate) api_version: Option<ApiVersion>,
+    /// `Playbook`
+    pub(crate) kind: PlaybookKind,
+    /// Its name and code.
+    pub(crate) metadata: PlaybookMetadata,
+    /// Everything else.
+    pub(crate) spec: PlaybookSpec,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlaybookMetadata {
+    /// Lower-case letters and digits in parts joined by '-'.
+    pub(crate) name: At<PlaybookName>,
+    /// The documented failure; a profile may put its vendor's code in its place.
+    pub(crate) code: Code,
+    /// The document it follows.
+    #[serde(default)]
+    pub(crate) source: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PlaybookSpec {
+    /// Which products it is for.
+    pub(crate) applies: Applies,
+    /// Judged once for each product (`profile`) or once for the host (`host`).
+    #[serde(default)]
+    pub(crate) scope: ScopeWord,
+    /// A list of the profile whose items are judged one by one.
+    #[serde(default)]
+    pub(crate) each: Option<Each>,
+    /// How often it looks; the setting `every` where it is left out.
+    #[serde(default)]
+    pub(crate) every: Option<Duration>,
+    /// What is looked at: a name for expressions and texts, and the question.
+    pub(crate) observe: Ordered<At<Look>>,
+    /// Values with a name. Each may use those above it.
+    #[serde(default, rename = "let")]
+    pub(crate) lets: Ordered<Cel>,
+    /// The cases of the failure.
+    pub(crate) detect: Detect,
+    /// Playbooks (`name` or `name/case`) whose failure this one makes appear: they are its consequences.
+    #[serde(default)]
+    pub(crate) explains: Vec<At<String>>,
+    /// The ladder: the first rung whose `if` holds is done; if it does not help, the next that holds.
+    #[serde(default)]
+    pub(crate) rungs: Vec<At<RungSpec>>,
+    /// The proof of the cure. Wanted wherever there are rungs.
+    #[serde(default)]
+    pub(crate) verify: Option<VerifySpec>,
+    /// How often it may act.
+    #[serde(default)]
+    pub(crate) budget: BudgetSpec,
+    /// The words for people, by language and case.
+    pub(crate) text: At<Texts>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Applies {
+    /// What a profile must have: `process.NAME`, `health`, `unit`, `commands.NAME`, `version.NAME`, `builds`, `leak`, `endpoints`, `limits.NAME`.
+    pub(crate) has: At<Vec<At<String>>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ScopeWord {
+    #[default]
+    Profile,
+    Host,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Each {
+    /// Each endpoint of the profile.
+    pub(crate) endpoint: EndpointList,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(crate) enum EndpointList {
+    #[serde(rename = "profile.endpoints")]
+    Endpoints,
+}
+
+/// A question by its name, with its parameters.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) enum Look {
+    #[serde(rename = "process.state")]
+    ProcessState(OfProcess),
+    #[serde(rename = "agent.health")]
+    AgentHealth(Nothing),
+    #[serde(rename = "service.state")]
+    ServiceState(Nothing),
+    #[serde(rename = "exit.last")]
+    ExitLast(Nothing),
+    #[serde(rename = "inotify.usage")]
+    InotifyUsage(OfProcess),
+    #[serde(rename = "dns.servers")]
+    DnsServers(Nothing),
+    #[serde(rename = "net.endpoint")]
+    NetEndpoint(OfEndpoint),
+    #[serde(rename = "fd.usage")]
+    FdUsage(OfProcess),
+    #[serde(rename = "fd.trend")]
+    FdTrend(OfProcess),
+    #[serde(rename = "version.pair")]
+    VersionPair(OfVersions),
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Nothing {}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfProcess {
+    /// The process by its role in the profile: `main`.
+    pub(crate) process: At<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfEndpoint {
+    /// `endpoint`: the item of `each`.
+    pub(crate) endpoint: At<EndpointItem>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(crate) enum EndpointItem {
+    #[serde(rename = "endpoint")]
+    Endpoint,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfVersions {
+    /// The version that should follow, by its name in the profile.
+    pub(crate) left: At<String>,
+    /// The version that leads, by its name in the profile.
+    pub(crate) right: At<String>,
+}
+
+/// An expression in CEL.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cel {
+    /// At most 512 characters, 64 operators, brackets 16 deep; no macros.
+    pub(crate) cel: At<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Detect {
+    /// How long a failing case must hold before anything is done.
+    #[serde(default, rename = "for")]
+    pub(crate) held_for: Duration,
+    /// The first true case wins; an unknown one makes the verdict unknown.
+    pub(crate) cases: At<Vec<CaseSpec>>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CaseSpec {
+    /// Its name in rungs and texts.
+    pub(crate) id: At<String>,
+    /// `warn` is shown and never acted on; `fail` opens an incident.
+    pub(crate) level: LevelWord,
+    /// The condition, in CEL.
+    pub(crate) when: At<String>,
+    /// In place of `detect.for`.
+    #[serde(default, rename = "for")]
+    pub(crate) held_for: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LevelWord {
+    Fail,
+    Warn,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RungSpec {
+    /// Its name.
+    pub(crate) id: At<String>,
+    /// When it fits, in CEL; always where it is left out.
+    #[serde(default, rename = "if")]
+    pub(crate) condition: Option<At<String>>,
+    /// `auto`, or `operator`: a person has to say yes.
+    #[serde(default)]
+    pub(crate) approval: Approval,
+    /// The deeds, in order.
+    pub(crate) steps: At<Vec<StepSpec>>,
+}
+
+/// A deed by its name, with its parameters.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(crate) enum StepSpec {
+    #[serde(rename = "sysctl.set")]
+    SysctlSet(SysctlSpec),
+    #[serde(rename = "agent.reload")]
+    AgentReload(Nothing),
+    #[serde(rename = "agent.start")]
+    AgentStart(Nothing),
+    #[serde(rename = "agent.restart")]
+    AgentRestart(Nothing),
+    #[serde(rename = "unit.restart")]
+    UnitRestart(UnitSpec),
+    #[serde(rename = "command.run")]
+    CommandRun(CommandSpec),
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SysctlSpec {
+    /// fs.inotify.max_user_watches, fs.inotify.max_user_instances or fs.inotify.max_queued_events.
+    pub(crate) key: At<SysctlKey>,
+    /// The new value: a number, or `{cel: ...}`.
+    pub(crate) value: Given<i64>,
+    /// Also write wbd's own drop-in in sysctl.d, so that it survives a reboot.
+    #[serde(default)]
+    pub(crate) persist: bool,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(crate) enum SysctlKey {
+    #[serde(rename = "fs.inotify.max_user_watches")]
+    Watches,
+    #[serde(rename = "fs.inotify.max_user_instances")]
+    Instances,
+    #[serde(rename = "fs.inotify.max_queued_events")]
+    Queued,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UnitSpec {
+    /// The unit: its name, or `{cel: ...}`.
+    pub(crate) unit: Given<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CommandSpec {
+    /// A program of the profile by its name: `restart`.
+    pub(crate) command: At<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VerifySpec {
+    /// The cure is proved when this is true, in CEL; `before.` is the state before the deed.
+    pub(crate) pass: At<String>,
+    /// It must become true within this time ...
+    pub(crate) within: Duration,
+    /// ... and stay true for this time.
+    #[serde(default)]
+    pub(crate) hold: Duration,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BudgetSpec {
+    /// At most so many attempts on a target ...
+    #[serde(default = "default_attempts")]
+    pub(crate) attempts: u32,
+    /// ... in this time.
+    #[serde(default = "default_per")]
+    pub(crate) per: Duration,
+    /// The pause after a failed attempt; it doubles from `from` to `to`.
+    #[serde(default)]
+    pub(crate) backoff: Backoff,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Backoff {
+    pub(crate) from: Duration,
+    pub(crate) to: Duration,
+}
+
+const fn default_attempts() -> u32 {
+    3
+}
+
+const fn default_per() -> Duration {
+    Duration::from_ms(3_600_000)
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { from: Duration::from_ms(5000), to: Duration::from_ms(300_000) }
+    }
+}
+
+impl Default for BudgetSpec {
+    fn default() -> Self {
+        Self { attempts: default_attempts(), per: default_per(), backoff: Backoff::default() }
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Texts {
+    /// English.
+    pub(crate) en: Ordered<CaseTexts>,
+    /// Japanese.
+    #[serde(default)]
+    pub(crate) ja: Option<Ordered<CaseTexts>>,
+}
+
+/// The words for one case; `{name}` stands for a value.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CaseTexts {
+    /// A claim that is true while the case holds.
+    pub(crate) title: At<String>,
+    /// Why, with this host's values.
+    pub(crate) cause: At<String>,
+    /// Steps for a person.
+    #[serde(default)]
+    pub(crate) guide: Vec<At<String>>,
+}
+
+/// A product's facts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "Profile")]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProfileDocument {
+    /// `wbd/v1`; may be left out in later documents of a file.
+    #[serde(rename = "apiVersion", default)]
+    pub(crate) api_version: Option<ApiVersion>,
+    /// `Profile`
+    pub(crate) kind: ProfileKind,
+    /// Its name.
+    pub(crate) metadata: ProfileMetadata,
+    /// Its facts.
+    pub(crate) spec: ProfileSpec,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProfileMetadata {
+    /// Lower-case letters and digits in parts joined by '-'.
+    pub(crate) name: ProfileName,
+    /// The document it follows.
+    #[serde(default)]
+    pub(crate) source: String,
+}
+
+/// Observations over time, and what must come of them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "PlaybookTest")]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TestDocument {
+    /// `wbd/v1`; may be left out in later documents of a file.
+    #[serde(rename = "apiVersion", default)]
+    pub(crate) api_version: Option<ApiVersion>,
+    /// `PlaybookTest`
+    pub(crate) kind: TestKind,
+    /// Its name.
+    pub(crate) metadata: TestMetadata,
+    /// Everything else.
+    pub(crate) spec: crate::testing::TestSpec,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TestMetadata {
+    /// Lower-case letters and digits in parts joined by '-'.
+    pub(crate) name: PlaybookName,
+}
+
+/// A value as it stands, or an expression in a map of its own.
+#[derive(Debug)]
+pub(crate) enum Given<T> {
+    Plain(T),
+    Cel(At<String>),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct GivenVisitor<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> de::Visitor<'de> for GivenVisitor<T> {
+            type Value = Given<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value, or {cel: \"...\"}")
+            }
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Given<T>, E> {
+                T::deserialize(value.into_deserializer()).map(Given::Plain)
+            }
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Given<T>, E> {
+                T::deserialize(value.into_deserializer()).map(Given::Plain)
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, access: A) -> Result<Given<T>, A::Error> {
+                let cel = Cel::deserialize(de::value::MapAccessDeserializer::new(access))?;
+                Ok(Given::Cel(cel.cel))
+            }
+        }
+        deserializer.deserialize_any(GivenVisitor(std::marker::PhantomData))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Given<T> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("Given_{}", T::schema_name()).into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let (plain, cel) = (generator.subschema_for::<T>(), generator.subschema_for::<Cel>());
+        schemars::json_schema!({ "anyOf": [plain, cel] })
+    }
+}

@@ -1,0 +1,203 @@
+//! What a profile must be beyond its types: absolute paths, a program's class, times of the day. Looks for no product.
+use std::path::Path;
+
+use wbd_model::action::Class;
+use wbd_model::problem::{Problem, Source};
+use wbd_model::profile::{Endpoint, ProcessSelector, ProfileSpec, Sign, VersionSource};
+
+use super::faults::Faults;
+use super::node::Node;
+
+/// Units that no playbook may touch: the supervisor must not be able to end itself.
+const OWN_UNITS: [&str; 3] = ["wbd-supervisord.service", "wbd-inspector.service", "wbd-actuator.service"];
+
+/// Start and end, in minutes of the day, of `HH:MM-HH:MM`; the window may cross midnight.
+#[must_use]
+pub fn window_minutes(text: &str) -> Option<(u16, u16)> {
+    let (start, end) = text.split_once('-')?;
+    let (start, end) = (minute_of_day(start)?, minute_of_day(end)?);
+    (start != end).then_some((start, end))
+}
+
+/// The minute of the day of `HH:MM`.
+#[must_use]
+pub fn minute_of_day(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':')?;
+    let two_digits = |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<u16>().ok());
+    let (hours, minutes) = (two_digits(hours)??, two_digits(minutes)??);
+    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
+}
+
+/// Whether a unit's name is one that a playbook may restart.
+pub(crate) fn unit_fault(unit: &str) -> Option<&'static str> {
+    let is_name = unit.len() <= 255
+        && unit.ends_with(".service")
+        && !unit.starts_with('.')
+        && unit.chars().all(|c| c.is_ascii_alphanumeric() || "@:_.-\\".contains(c));
+    if !is_name {
+        Some("is no name of a service: write NAME.service")
+    } else if OWN_UNITS.contains(&unit) {
+        Some("is wbd's own; no playbook may touch it")
+    } else {
+        None
+    }
+}
+
+/// Every problem of a profile.
+pub(super) fn check(source: &Source, node: &Node, spec: &ProfileSpec) -> Vec<Problem> {
+    let mut checks = Checks { faults: Faults::new(source), node };
+    checks.presence(spec);
+    for (name, selector) in &spec.process {
+        checks.selector(&["spec", "process", name], selector);
+    }
+    checks.commands(spec);
+    checks.versions(spec);
+    for (index, endpoint) in spec.endpoints.iter().enumerate() {
+        checks.endpoint(index, endpoint);
+    }
+    if let Some(leak) = &spec.leak {
+        if window_minutes(&leak.window).is_none() {
+            checks.add(&["spec", "leak", "window"], "is no window: write HH:MM-HH:MM");
+        }
+        if leak.fallback.as_deref().is_some_and(|time| minute_of_day(time).is_none()) {
+            checks.add(&["spec", "leak", "fallback"], "is no time of the day: write HH:MM");
+        }
+    }
+    if let Some(fault) = spec.unit.as_deref().and_then(unit_fault) {
+        checks.add(&["spec", "unit"], fault);
+    }
+    for (name, limit) in &spec.limits {
+        if *limit <= 0 {
+            checks.add(&["spec", "limits", name], "must be above 0");
+        }
+    }
+    checks.faults.found
+}
+
+struct Checks<'a> {
+    faults: Faults<'a>,
+    node: &'a Node,
+}
+
+impl Checks<'_> {
+    fn add(&mut self, path: &[&str], message: &str) {
+        let what = path.get(1..).unwrap_or_default().join(".");
+        self.faults.add(self.node.place_of(path), format!("{what} {message}"));
+    }
+
+    fn presence(&mut self, spec: &ProfileSpec) {
+        let path = ["spec", "present", "any"];
+        if spec.present.any.is_empty() {
+            self.add(&path, "is empty: the product would never be found");
+        }
+        let signs = self.node.get("spec").and_then(|spec| spec.get("present")).and_then(|present| present.get("any"));
+        let places: Vec<_> = signs.map(|list| list.elements().iter().map(|sign| sign.place).collect()).unwrap_or_default();
+        for (sign, place) in spec.present.any.iter().zip(places) {
+            match sign {
+                Sign::File(path) if !path.is_absolute() => self.faults.add(place, "the path must be absolute"),
+                Sign::Process(selector) => {
+                    if let Some(fault) = selector_fault(selector) {
+                        self.faults.add(place, fault);
+                    }
+                }
+                Sign::File(_) => {}
+            }
+        }
+    }
+
+    fn selector(&mut self, path: &[&str], selector: &ProcessSelector) {
+        if let Some(fault) = selector_fault(selector) {
+            self.add(path, fault);
+        }
+    }
+
+    fn commands(&mut self, spec: &ProfileSpec) {
+        for (name, command) in &spec.commands {
+            if !is_program(&command.argv) {
+                self.add(&["spec", "commands", name, "argv"], "must begin with an absolute path");
+            }
+            if !(1000..=600_000).contains(&command.timeout.as_ms()) {
+                self.add(&["spec", "commands", name, "timeout"], "must be 1s to 10m");
+            }
+            match command.class {
+                Class::A0 | Class::A1 => {
+                    self.add(&["spec", "commands", name, "class"], "must be A2 or A3: a program is never gentler than a restart");
+                }
+                Class::A2 | Class::A3 => {}
+                Class::A4 => {
+                    self.add(&["spec", "commands", name, "class"], "must be A2 or A3: no program of class A4 is run by a playbook");
+                }
+            }
+        }
+    }
+
+    fn versions(&mut self, spec: &ProfileSpec) {
+        for (name, version) in &spec.version {
+            let path = ["spec", "version", name.as_str()];
+            match version {
+                VersionSource::Program(argv) if !is_program(argv) => self.add(&path, "must begin with an absolute path"),
+                VersionSource::File(file) if !file.is_absolute() => self.add(&path, "must be an absolute path"),
+                VersionSource::Package(text) | VersionSource::Setting(text) if text.is_empty() => self.add(&path, "is empty"),
+                VersionSource::Health {} if !spec.health => self.add(&path, "needs health: true"),
+                VersionSource::Program(_) | VersionSource::File(_) | VersionSource::Package(_)
+                | VersionSource::Setting(_) | VersionSource::Health {} => {}
+            }
+        }
+    }
+
+    fn endpoint(&mut self, index: usize, endpoint: &Endpoint) {
+        let list = self.node.get("spec").and_then(|spec| spec.get("endpoints"));
+        let Some(node) = list.and_then(|list| list.elements().get(index)) else { return };
+        let host = &endpoint.host;
+        let is_host = (1..=120).contains(&host.len()) && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:".contains(c));
+        if !is_host {
+            self.faults.add(node.place_of(&["host"]), "host must be a host name or an address");
+        }
+        if endpoint.ports.is_empty() || endpoint.ports.len() > 8 || endpoint.ports.contains(&0) {
+            self.faults.add(node.place_of(&["ports"]), "ports must be 1 to 8 numbers above 0");
+        }
+        if endpoint.alternate.is_some() {
+            self.faults.add(node.place_of(&["alternate"]), "alternate is set by wbd itself: mark both sides with when: public, private");
+        }
+    }
+}
+
+fn selector_fault(selector: &ProcessSelector) -> Option<&'static str> {
+    if selector.comm.is_none() && selector.exe.is_none() && !selector.health {
+        return Some("selects nothing: give comm, exe or health");
+    }
+    if selector.comm.as_ref().is_some_and(|comm| comm.is_empty() || comm.len() > 15) {
+        return Some("comm must be 1 to 15 bytes: the kernel keeps no more");
+    }
+    if selector.exe.as_ref().is_some_and(|exe| !exe.is_absolute()) {
+        return Some("exe must be an absolute path");
+    }
+    None
+}
+
+/// No shell, no search path: the first word says exactly which file is run.
+pub(crate) fn is_program(argv: &[String]) -> bool {
+    argv.first().is_some_and(|program| Path::new(program).is_absolute()) && argv.len() <= 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_two_times_of_the_day() {
+        assert_eq!(window_minutes("01:00-06:00"), Some((60, 360)));
+        assert_eq!(window_minutes("23:30-00:15"), Some((1410, 15)));
+        for text in ["", "1:00-6:00", "01:00", "24:00-01:00", "01:60-02:00", "01:00-01:00"] {
+            assert_eq!(window_minutes(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_supervisors_own_unit_cannot_be_named() {
+        assert_eq!(unit_fault("dnsmasq.service"), None);
+        for unit in ["", "wbd-supervisord.service", "../x.service", "a b.service", "x.socket"] {
+            assert!(unit_fault(unit).is_some(), "{unit}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The supervisor's state: a fold of the ledger and of nothing else.
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use wbd_model::action::{Class, Undo};
+use wbd_model::check::CheckKey;
+use wbd_model::entry::{Body, Entry, Exit};
+use wbd_model::incident::{ActionId, Closing, IncidentId, Phase};
+use wbd_model::name::{PlaybookName, TargetName};
+use wbd_model::observation::Observation;
+use wbd_model::time::{BootId, Now};
+
+use crate::incident::Incident;
+
+/// Closed incidents that stay in memory for `incidents list`; the ledger keeps them all.
+const CLOSED_KEPT: usize = 50;
+/// Exits of this boot that stay in memory.
+const EXITS_KEPT: usize = 64;
+/// Undoable deeds that stay in memory; older ones are found by asking the ledger.
+const UNDO_KEPT: usize = 64;
+/// A debit is forgotten after this long: the longest window (a day) and the start deadline.
+pub const DEBIT_LIFE_MS: u64 = 86_400_000 + crate::guard::START_DEADLINE_MS;
+
+/// One disruptive deed that was permitted, on the clock of the newest boot seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Debit {
+    /// Milliseconds of the newest boot; 0 for debits of earlier boots.
+    pub at_ms: u64,
+}
+
+/// An attempt of a playbook on a target, for its own budget.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Attempt {
+    /// The playbook.
+    pub playbook: PlaybookName,
+    /// The target.
+    pub target: TargetName,
+    /// Milliseconds of the newest boot; 0 for attempts of earlier boots.
+    pub at_ms: u64,
+}
+
+/// An operator's stop.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Hold {
+    /// Who.
+    pub who: String,
+    /// Why.
+    pub why: String,
+    /// Unix milliseconds until which it holds; `None`: until `resume`.
+    pub until_wall_ms: Option<i64>,
+    /// Deeds of this class and above are held.
+    pub from_class: Class,
+}
+
+/// Everything that decides what may be done next.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct State {
+    /// The newest boot seen.
+    pub boot: Option<BootId>,
+    /// Incidents, open ones and the last closed ones.
+    pub incidents: BTreeMap<IncidentId, Incident>,
+    /// The open one of each (code, target).
+    pub open: BTreeMap<CheckKey, IncidentId>,
+    /// Handed over, and the failure not yet seen gone: not opened again meanwhile.
+    pub latched: BTreeSet<CheckKey>,
+    /// Disruptive deeds within the longest window.
+    pub debits: Vec<Debit>,
+    /// Attempts within the longest window.
+    pub attempts: Vec<Attempt>,
+    /// The operator's stop, if one stands.
+    pub hold: Option<Hold>,
+    /// Playbooks that wbd itself stopped, and why.
+    pub suspended: BTreeMap<PlaybookName, String>,
+    /// Failed verifications in a row, by playbook.
+    pub failures: BTreeMap<PlaybookName, u32>,
+    /// Exits of watched processes in this boot, oldest first.
+    pub exits: VecDeque<(TargetName, u64, Exit)>,
+    /// Deeds that can be taken back, oldest first.
+    pub undoable: VecDeque<(ActionId, Undo)>,
+    /// Next incident number.
+    pub next_incident: u64,
+    /// Next deed's number.
+    pub next_action: u64,
+    /// Last record.
+    pub seq: u64,
+}
+
+/// Folds a whole ledger.
+pub fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> State {
+    let mut state = State::default();
+    for entry in entries {
+        state.apply(entry);
+    }
+    state
+}
+
+impl State {
+    /// Adds one record.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.enter_boot(&entry.at);
+        self.forget_old(entry.at.boot_ms);
+        self.seq = entry.seq;
+        self.next_incident = self.next_incident.max(1);
+        self.next_action = self.next_action.max(1);
+        self.apply_host_wide(entry);
+        let Some(id) = entry.subject.incident else { return };
+        self.next_incident = self.next_incident.max(id.0 + 1);
+        if let Body::Opened { .. } = &entry.body {
+            if let Some(incident) = Incident::opened(id, entry) {
+                self.open.insert(incident.key.clone(), id);
+                self.incidents.insert(id, incident);
+            }
+            return;
+        }
+        let Some(incident) = self.incidents.get_mut(&id) else { return };
+        incident.apply(entry);
+        if let Phase::Closed { how } = incident.phase {
+            let key = incident.key.clone();
+            if self.open.get(&key) == Some(&id) {
+                self.open.remove(&key);
+            }
+            if how == Closing::HandedOver {
+                self.latched.insert(key);
+            }
+            self.forget_closed();
+        }
+    }
+
+    /// Milliseconds of the newest boot: debits of earlier ones count as made at its start.
+    fn enter_boot(&mut self, at: &Now) {
+        if self.boot.as_ref() == Some(&at.boot) {
+            return;
+        }
+        self.boot = Some(at.boot.clone());
+        for debit in &mut self.debits {
+            debit.at_ms = 0;
+        }
+        for attempt in &mut self.attempts {
+            attempt.at_ms = 0;
+        }
+        self.exits.clear();
+    }
+
+    fn forget_old(&mut self, boot_ms: u64) {
+        self.debits.retain(|debit| boot_ms.saturating_sub(debit.at_ms) <= DEBIT_LIFE_MS);
+        self.attempts.retain(|attempt| boot_ms.saturating_sub(attempt.at_ms) <= DEBIT_LIFE_MS);
+    }
+
+    fn forget_closed(&mut self) {
+        let closed: Vec<IncidentId> =
+            self.incidents.values().filter(|incident| incident.is_closed()).map(|incident| incident.id).collect();
+        for id in closed.iter().take(closed.len().saturating_sub(CLOSED_KEPT)) {
+            self.incidents.remove(id);
+        }
+    }
+
+    fn apply_host_wide(&mut self, entry: &Entry) {
+        let subject = &entry.subject;
+        match &entry.body {
+            Body::Intent(intent) => {
+                self.next_action = self.next_action.max(intent.action_id.0 + 1);
+                if let Some(undone) = intent.undoes {
+                    self.undoable.retain(|(id, _)| *id != undone);
+                }
+                if let Some(undo) = &intent.undo {
+                    self.undoable.push_back((intent.action_id, undo.clone()));
+                    if self.undoable.len() > UNDO_KEPT {
+                        self.undoable.pop_front();
+                    }
+                }
+                if intent.by_hand.is_none() {
+                    self.debit(entry, intent.class, intent.step == 0 && intent.undoes.is_none());
+                }
+            }
+            Body::Verdict { passed, .. } => {
+                if let Some(playbook) = &subject.playbook {
+                    if *passed {
+                        self.failures.remove(playbook);
+                    } else {
+                        let count = self.failures.entry(playbook.clone()).or_default();
+                        *count = count.saturating_add(1);
+                    }
+                }
+            }
+            Body::Cleared {} => {
+                if let (Some(code), Some(target)) = (&subject.code, &subject.target) {
+                    self.latched.remove(&CheckKey { code: code.clone(), target: target.clone() });
+                }
+            }
+            Body::Hold { who, why, until_wall_ms, from_class } => {
+                self.hold = Some(Hold {
+                    who: who.clone(),
+                    why: why.clone(),
+                    until_wall_ms: *until_wall_ms,
+                    from_class: *from_class,
+                });
+            }
+            Body::Lifted { .. } => self.hold = None,
+            Body::Suspended { reason } => {
+                if let Some(playbook) = &subject.playbook {
+                    self.suspended.insert(playbook.clone(), reason.clone());
+                }
+            }
+            Body::Resumed { .. } => {
+                self.suspended.clear();
+                self.failures.clear();
+                self.latched.clear();
+            }
+            Body::Exit(exit) => {
+                if let Some(target) = &subject.target {
+                    self.exits.push_back((target.clone(), entry.at.boot_ms, exit.clone()));
+                    if self.exits.len() > EXITS_KEPT {
+                        self.exits.pop_front();
+                    }
+                }
+            }
+            Body::Rotated { debits_ms, next_incident, next_action, .. } => {
+                self.debits.extend(debits_ms.iter().map(|at_ms| Debit { at_ms: *at_ms }));
+                self.next_incident = self.next_incident.max(*next_incident);
+                self.next_action = self.next_action.max(*next_action);
+            }
+            Body::Started { .. } | Body::Opened { .. } | Body::Suppressed { .. } | Body::Unsuppressed {}
+            | Body::Outcome { .. } | Body::Closed { .. } | Body::Refused(_) | Body::Escalated { .. }
+            | Body::Approved { .. } | Body::Denied { .. } | Body::Manual { .. } => {}
+        }
+    }
+
+    fn debit(&mut self, entry: &Entry, class: Class, begins_attempt: bool) {
+        if class >= Class::A2 {
+            self.debits.push(Debit { at_ms: entry.at.boot_ms });
+        }
+        if let (true, Some(playbook), Some(target)) = (begins_attempt, &entry.subject.playbook, &entry.subject.target) {
+            self.attempts.push(Attempt {
+                playbook: playbook.clone(),
+                target: target.clone(),
+                at_ms: entry.at.boot_ms,
+            });
+        }
+    }
+
+    /// A moment of the newest boot as seen from `now`: moments of another boot count as this boot's start.
+    #[must_use]
+    pub fn age_ms(&self, at_ms: u64, now: &Now) -> u64 {
+        if self.boot.as_ref() == Some(&now.boot) { now.boot_ms.saturating_sub(at_ms) } else { now.boot_ms }
+    }
+
+    /// The incident that is open for a check.
+    #[must_use]
+    pub fn open_for(&self, key: &CheckKey) -> Option<&Incident> {
+        self.open.get(key).and_then(|id| self.incidents.get(id))
+    }
+
+    /// Answer to `exit.last` for a target: exits of this boot, seen by the supervisor.
+    #[must_use]
+    pub fn exit_observation(&self, target: &TargetName, now: &Now) -> Observation {
+        const RECENT_MS: u64 = 600_000;
+        let mut seen = Observation::default();
+        let here = self.boot.as_ref() == Some(&now.boot);
+        let exits = || self.exits.iter().filter(|(whose, _, _)| here && whose == target);
+        let recent = exits().filter(|(_, at_ms, exit)| !exit.asked && now.boot_ms.saturating_sub(*at_ms) <= RECENT_MS);
+        seen.know("recent", i64::try_from(recent.count()).unwrap_or(i64::MAX));
+        match exits().next_back() {
+            Some((_, _, exit)) => {
+                seen.know("seen", true).know("how", exit.how.as_str()).know("code", exit.code).know("asked", exit.asked);
+            }
+            None => {
+                seen.know("seen", false).know("how", "none").know("code", -1).know("asked", false);
+            }
+        }
+        seen
+    }
+}

@@ -1,0 +1,162 @@
+//! Folds verdicts into doctor's answer: few causes, each with what it explains. A view, never a source.
+use wbd_model::check::{CheckKey, Verdict};
+use wbd_model::name::{Code, ProfileName};
+use wbd_model::observation::Observations;
+use wbd_model::report::{Cause, CheckRow, DaemonView, Fix, Overall, Report, SCHEMA};
+
+use crate::diagnose;
+use crate::judge::Judgement;
+use crate::look;
+use crate::plan;
+use crate::playbook::Bound;
+use crate::round;
+use crate::words::{self, Lang};
+
+/// What a report is made of.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    /// Host name.
+    pub host: String,
+    /// Unix milliseconds at which looking began.
+    pub started_ms: i64,
+    /// How long looking took.
+    pub duration_ms: u64,
+    /// Every check.
+    pub rows: &'a [Row<'a>],
+    /// Products of which it could not be told whether they are here.
+    pub unseen_profiles: &'a [(ProfileName, String)],
+    /// Playbook files that were not loaded, in words.
+    pub problems: &'a [String],
+    /// What was learned from the daemon.
+    pub daemon: Option<DaemonView>,
+    /// Language of titles, claims and guides.
+    pub lang: Lang,
+}
+
+/// One check and its look.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// The check.
+    pub bound: &'a Bound,
+    /// What it says.
+    pub judgement: &'a Judgement,
+    /// What was seen.
+    pub seen: &'a Observations,
+    /// How long it has failed without a break; `None` where nobody watched over time.
+    pub held_ms: Option<u64>,
+    /// How long looking took.
+    pub took_ms: u64,
+}
+
+/// The report.
+#[must_use]
+pub fn report(inputs: Inputs<'_>) -> Report {
+    let judged: Vec<_> = inputs.rows.iter().map(|row| (row.bound, row.judgement)).collect();
+    let because = diagnose::diagnose(&judged);
+    let mut causes: Vec<Cause> = inputs
+        .rows
+        .iter()
+        .filter(|row| !because.iter().any(|(effect, _)| *effect == row.bound.key))
+        .filter_map(|row| cause(row, &because, inputs.lang))
+        .collect();
+    causes.sort_by(|a, b| {
+        (b.severity, b.explains.len(), &a.code, &a.target).cmp(&(a.severity, a.explains.len(), &b.code, &b.target))
+    });
+    let mut checks: Vec<CheckRow> = inputs.rows.iter().map(|row| check_row(row, &because)).collect();
+    checks.extend(unseen(&inputs));
+    checks.sort_by(|a, b| (&a.code, &a.target).cmp(&(&b.code, &b.target)));
+    Report {
+        schema: SCHEMA,
+        host: inputs.host,
+        started: inputs.started_ms,
+        duration_ms: inputs.duration_ms,
+        verdict: overall(&checks),
+        causes,
+        checks,
+        daemon: inputs.daemon,
+    }
+}
+
+/// The worst of all: a failure, else a warning, else something unseen.
+#[must_use]
+pub fn overall(checks: &[CheckRow]) -> Overall {
+    let any = |verdict| checks.iter().any(|row| row.verdict == verdict);
+    if any(Verdict::Fail) {
+        Overall::Fail
+    } else if any(Verdict::Warn) {
+        Overall::Warn
+    } else if any(Verdict::Unknown) {
+        Overall::Unknown
+    } else {
+        Overall::Ok
+    }
+}
+
+fn cause(row: &Row<'_>, because: &[(CheckKey, CheckKey)], lang: Lang) -> Option<Cause> {
+    let Row { bound, judgement, seen, .. } = *row;
+    if !matches!(judgement.verdict, Verdict::Fail | Verdict::Warn) {
+        return None;
+    }
+    let words = words::words(bound, judgement.case.as_deref()?, seen, &judgement.lets, lang);
+    let mut evidence = judgement.evidence.clone();
+    evidence.extend(not_yet_held(row));
+    let mut explains: Vec<Code> =
+        because.iter().filter(|(_, cause)| *cause == bound.key).map(|(effect, _)| effect.code.clone()).collect();
+    explains.sort();
+    explains.dedup();
+    let ladder = plan::plan(bound, judgement, seen, 0).ok().flatten();
+    Some(Cause {
+        code: bound.key.code.clone(),
+        severity: judgement.verdict,
+        target: bound.key.target.clone(),
+        title: words.title,
+        claim: words.cause,
+        evidence,
+        explains,
+        fix: ladder.map(|plan| Fix {
+            approval: plan.approval,
+            class: plan.class(),
+            plan: plan.steps.iter().map(round::describe).collect(),
+            playbook: plan.playbook,
+        }),
+        guide: words.guide,
+    })
+}
+
+fn not_yet_held(row: &Row<'_>) -> Option<String> {
+    let needed = look::hold_ms(row.bound, row.judgement);
+    let held = row.held_ms.unwrap_or(0);
+    (held < needed).then(|| format!("not yet held: {} of {} s", held / 1000, needed.div_ceil(1000)))
+}
+
+fn check_row(row: &Row<'_>, because: &[(CheckKey, CheckKey)]) -> CheckRow {
+    let key = &row.bound.key;
+    let mut reason = row.judgement.reason.clone();
+    if let Some((_, cause)) = because.iter().find(|(effect, _)| effect == key) {
+        reason = format!("{reason}; because of {cause}");
+    }
+    CheckRow {
+        code: key.code.clone(),
+        target: key.target.clone(),
+        verdict: row.judgement.verdict,
+        reason,
+        duration_ms: row.took_ms,
+    }
+}
+
+/// What could not be looked at is said, each under wbd's own code.
+fn unseen(inputs: &Inputs<'_>) -> Vec<CheckRow> {
+    let row = |code: &str, target: &str, reason: &str| {
+        Some(CheckRow {
+            code: Code::new(code).ok()?,
+            target: wbd_model::name::TargetName::new(target).ok()?,
+            verdict: Verdict::Unknown,
+            reason: reason.to_owned(),
+            duration_ms: 0,
+        })
+    };
+    let profiles = inputs.unseen_profiles.iter();
+    let profiles = profiles.filter_map(|(name, why)| row("WBD-PROFILE", name.as_str(), why));
+    let problems = inputs.problems.iter().filter_map(|problem| row("WBD-PLAYBOOK", "host", problem));
+    profiles.chain(problems).collect()
+}

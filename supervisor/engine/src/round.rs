@@ -1,0 +1,466 @@
+//! One turn of the ring: (state, what was seen) -> records to write and deeds to ask for. Pure: it
+//! neither looks nor acts nor writes.
+use std::collections::{BTreeMap, BTreeSet};
+
+use wbd_model::action::Action;
+use wbd_model::check::{CheckKey, Verdict};
+use wbd_model::entry::{Body, Outcome, Subject};
+use wbd_model::incident::{ActionId, Closing, Guard, IncidentId, Phase, Refusal};
+use wbd_model::name::PlaybookName;
+use wbd_model::observation::Observations;
+use wbd_model::plan::Plan;
+use wbd_model::settings::Settings;
+use wbd_model::time::Now;
+
+use crate::guard::{self, Attempts, Want};
+use crate::incident::Incident;
+use crate::replay::State;
+
+/// I12: so many failed verifications in a row suspend a playbook.
+const FAILURES_TO_SUSPEND: u32 = 9;
+/// An incident that waits this long for a guard or a person is handed over.
+const GATE_TIMEOUT_MS: u64 = 86_400_000;
+
+/// What a verification says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Truth {
+    /// Proven.
+    True,
+    /// Disproven.
+    False,
+    /// Could not be seen, and why.
+    Unknown(String),
+}
+
+/// Everything that one check says at one moment: plain data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// The failure and whose it is.
+    pub key: CheckKey,
+    /// Its playbook.
+    pub playbook: PlaybookName,
+    /// Digest of the playbook's text.
+    pub digest: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The true case.
+    pub case: Option<String>,
+    /// How long that case must hold before it is an incident, milliseconds.
+    pub hold_ms: u64,
+    /// What was seen, in words.
+    pub evidence: Vec<String>,
+    /// What was seen.
+    pub seen: Observations,
+    /// Rungs that fit the case, resolved, in order; empty where a person must act.
+    pub ladder: Vec<Plan>,
+    /// Why the ladder could not be resolved; then nothing is done.
+    pub ladder_unknown: Option<String>,
+    /// The verification, against the state before the deed.
+    pub cured: Truth,
+    /// The verification must pass within this time, milliseconds.
+    pub within_ms: u64,
+    /// The verification must hold this long, milliseconds.
+    pub verify_hold_ms: u64,
+    /// The playbook's own budget.
+    pub attempts: Attempts,
+    /// The failing check that this one is a consequence of.
+    pub cause: Option<CheckKey>,
+    /// Steps for a person.
+    pub guide: Vec<String>,
+}
+
+/// What need not survive a crash: since when something is seen without a break.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Memory {
+    failing: BTreeMap<CheckKey, (String, u64)>,
+    passing: BTreeMap<CheckKey, u64>,
+    proven: BTreeMap<IncidentId, u64>,
+    /// The deed that this process is doing right now.
+    pub in_flight: Option<ActionId>,
+    /// An operator asked for this check's playbook now: the hold time is waived.
+    pub asked: Option<CheckKey>,
+}
+
+impl Memory {
+    /// Since when (milliseconds of this boot) a check fails with the same case.
+    #[must_use]
+    pub fn failing_since(&self, key: &CheckKey) -> Option<u64> {
+        self.failing.get(key).map(|(_, since)| *since)
+    }
+
+    fn note(&mut self, look: &Look, now_ms: u64) {
+        match (look.verdict, &look.case) {
+            (Verdict::Fail, Some(case)) => {
+                self.passing.remove(&look.key);
+                let entry = self.failing.entry(look.key.clone()).or_insert_with(|| (case.clone(), now_ms));
+                if entry.0 != *case {
+                    *entry = (case.clone(), now_ms);
+                }
+            }
+            (Verdict::Pass | Verdict::Warn | Verdict::Skip, _) => {
+                self.failing.remove(&look.key);
+                self.passing.entry(look.key.clone()).or_insert(now_ms);
+            }
+            // Not seen: neither goes on failing nor begins to pass.
+            (Verdict::Unknown | Verdict::Fail, _) => {
+                self.passing.remove(&look.key);
+                self.failing.remove(&look.key);
+            }
+        }
+    }
+
+    fn passed_for(&self, key: &CheckKey, now_ms: u64) -> Option<u64> {
+        self.passing.get(key).map(|since| now_ms.saturating_sub(*since))
+    }
+}
+
+/// What the loop must do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Write this record.
+    Write(Subject, Box<Body>),
+    /// Look once more, capture, ask the guards, write the intent, act.
+    Act(Box<Want>),
+}
+
+/// One turn over the checks that were just looked at; `known` are all checks there are. At most one step
+/// for each incident, so that each is judged on the state that its last record made.
+pub fn round(
+    state: &State,
+    memory: &mut Memory,
+    looks: &[Look],
+    known: &BTreeSet<CheckKey>,
+    settings: &Settings,
+    now: &Now,
+) -> Vec<Step> {
+    for look in looks {
+        memory.note(look, now.boot_ms);
+    }
+    let mut steps = Vec::new();
+    for look in looks {
+        let step = match state.open_for(&look.key) {
+            Some(incident) => advance(state, memory, look, incident, settings, now),
+            None => open(state, memory, look, now),
+        };
+        steps.extend(step);
+    }
+    steps.extend(orphans(state, memory, known, now));
+    steps
+}
+
+fn write(subject: Subject, body: Body) -> Step {
+    Step::Write(subject, Box::new(body))
+}
+
+fn subject(incident: &Incident) -> Subject {
+    Subject {
+        incident: Some(incident.id),
+        code: Some(incident.key.code.clone()),
+        target: Some(incident.key.target.clone()),
+        playbook: Some(incident.playbook.clone()),
+    }
+}
+
+/// A check without an open incident.
+fn open(state: &State, memory: &Memory, look: &Look, now: &Now) -> Option<Step> {
+    let about = |incident| Subject {
+        incident,
+        code: Some(look.key.code.clone()),
+        target: Some(look.key.target.clone()),
+        playbook: Some(look.playbook.clone()),
+    };
+    if state.latched.contains(&look.key) && memory.asked.as_ref() != Some(&look.key) {
+        let gone = look.verdict == Verdict::Pass
+            && memory.passed_for(&look.key, now.boot_ms).is_some_and(|ms| ms >= look.verify_hold_ms);
+        return gone.then(|| write(about(None), Body::Cleared {}));
+    }
+    let (Verdict::Fail, Some(case)) = (look.verdict, &look.case) else { return None };
+    let since = memory.failing_since(&look.key)?;
+    let asked = memory.asked.as_ref() == Some(&look.key);
+    if !asked && now.boot_ms.saturating_sub(since) < look.hold_ms {
+        return None;
+    }
+    // The cause first; a consequence of what was already handed over stays visible and is not opened.
+    if look.cause.as_ref().is_some_and(|cause| !state.open.contains_key(cause)) {
+        return None;
+    }
+    let body = Body::Opened {
+        digest: look.digest.clone(),
+        case: case.clone(),
+        evidence: look.evidence.clone(),
+        before: look.seen.clone(),
+    };
+    Some(write(about(Some(IncidentId(state.next_incident.max(1)))), body))
+}
+
+/// An open incident and what its check says now.
+fn advance(
+    state: &State,
+    memory: &mut Memory,
+    look: &Look,
+    incident: &Incident,
+    settings: &Settings,
+    now: &Now,
+) -> Option<Step> {
+    match &incident.phase {
+        Phase::Suppressed { by } => suppressed(state, memory, look, incident, *by, now),
+        Phase::Gated { .. } => gated(state, memory, look, incident, settings, now),
+        Phase::Acting { action } | Phase::RollingBack { action } => {
+            (memory.in_flight != Some(*action)).then(|| lost(incident, *action))
+        }
+        Phase::Indeterminate { .. } | Phase::Verifying => verifying(memory, look, incident, now),
+        Phase::Probation => probation(memory, look, incident, now),
+        Phase::Closed { .. } => None,
+    }
+}
+
+/// An intent without an outcome, and nobody is doing it: the supervisor died in between.
+fn lost(incident: &Incident, action: ActionId) -> Step {
+    let detail = "the supervisor ended before the outcome was known".to_owned();
+    write(subject(incident), Body::Outcome { action, result: Outcome::Unknown, detail, took_ms: 0 })
+}
+
+fn close(incident: &Incident, how: Closing) -> Step {
+    write(subject(incident), Body::Closed { how })
+}
+
+fn suppressed(
+    state: &State,
+    memory: &Memory,
+    look: &Look,
+    incident: &Incident,
+    by: IncidentId,
+    now: &Now,
+) -> Option<Step> {
+    let gone = memory.passed_for(&look.key, now.boot_ms).is_some_and(|ms| ms >= look.verify_hold_ms);
+    if gone {
+        return Some(close(incident, Closing::Subsumed));
+    }
+    let cause_open = state.incidents.get(&by).is_some_and(|cause| !cause.is_closed());
+    if cause_open {
+        return None;
+    }
+    let cause_stands = look.cause.as_ref().is_some_and(|cause| state.latched.contains(cause));
+    if cause_stands {
+        return Some(close(incident, Closing::Subsumed));
+    }
+    (look.verdict == Verdict::Fail).then(|| write(subject(incident), Body::Unsuppressed {}))
+}
+
+fn gated(
+    state: &State,
+    memory: &mut Memory,
+    look: &Look,
+    incident: &Incident,
+    settings: &Settings,
+    now: &Now,
+) -> Option<Step> {
+    if let Some(want) = rollback(look, incident) {
+        return ask(state, incident, settings, now, want, look);
+    }
+    if incident.escalated.is_some() && hands_over_now(look, incident, now) {
+        return Some(close(incident, Closing::HandedOver));
+    }
+    if incident.step == 0 {
+        if let Some(cause) = look.cause.as_ref().and_then(|cause| state.open.get(cause)) {
+            return Some(write(subject(incident), Body::Suppressed { by: *cause }));
+        }
+        let gone = memory.passed_for(&look.key, now.boot_ms).is_some_and(|ms| ms >= look.verify_hold_ms);
+        if gone {
+            return Some(close(incident, Closing::SelfHealed));
+        }
+        if look.verdict != Verdict::Fail {
+            return None;
+        }
+    } else if look.verdict != Verdict::Fail {
+        // Cured before its last step was needed, or not to be seen: proof is what counts now.
+        return verifying(memory, look, incident, now);
+    }
+    if let Some(reason) = &look.ladder_unknown {
+        return waited_too_long(incident, now).then(|| escalate(incident, look, &format!("cannot plan: {reason}")));
+    }
+    let Some(plan) = next_rung(look, incident) else {
+        let reason = if look.ladder.is_empty() { "a person has to decide" } else { "no further step is known" };
+        return Some(escalate(incident, look, reason));
+    };
+    let action = plan.steps.get(incident.step)?.clone();
+    let want = Want {
+        incident: incident.id,
+        key: incident.key.clone(),
+        playbook: incident.playbook.clone(),
+        plan: plan.clone(),
+        step: incident.step,
+        undoes: None,
+        action,
+        attempts: look.attempts,
+    };
+    ask(state, incident, settings, now, want, look)
+}
+
+/// Escalated for good: nothing is left to wait for. (While an approval is asked for it stays open.)
+fn hands_over_now(look: &Look, incident: &Incident, now: &Now) -> bool {
+    let waits_for_word = incident.held().is_some_and(|r| matches!(r.guard, Guard::Approval | Guard::Mode | Guard::Denied));
+    !waits_for_word || look.ladder.is_empty() || waited_too_long(incident, now)
+}
+
+fn waited_too_long(incident: &Incident, now: &Now) -> bool {
+    now.since(&incident.since.boot, incident.since.boot_ms).is_none_or(|ms| ms >= GATE_TIMEOUT_MS)
+}
+
+/// The rung in progress; else a higher one than was tried last; else the same again (never a lower one).
+fn next_rung<'a>(look: &'a Look, incident: &Incident) -> Option<&'a Plan> {
+    let allowed = || look.ladder.iter().filter(|plan| plan.rung >= incident.rung);
+    if incident.step > 0 || incident.attempts == 0 {
+        return allowed().next();
+    }
+    let tried = incident.intent.as_ref().map_or(0, |intent| intent.rung);
+    allowed().find(|plan| plan.rung > tried).or_else(|| allowed().next())
+}
+
+fn rollback(look: &Look, incident: &Incident) -> Option<Want> {
+    let (undone, undo) = incident.rollback.last()?;
+    let plan = Plan {
+        code: incident.key.code.clone(),
+        target: incident.key.target.clone(),
+        playbook: incident.playbook.clone(),
+        digest: incident.digest.clone(),
+        rung: incident.rung,
+        rung_id: "rollback".to_owned(),
+        approval: wbd_model::plan::Approval::Auto,
+        steps: vec![undo.action.clone()],
+    };
+    Some(Want {
+        incident: incident.id,
+        key: incident.key.clone(),
+        playbook: incident.playbook.clone(),
+        plan,
+        step: 0,
+        undoes: Some(*undone),
+        action: undo.action.clone(),
+        attempts: look.attempts,
+    })
+}
+
+/// Asks the guards; a no is written when it changes, and ends the incident where waiting is no use.
+fn ask(state: &State, incident: &Incident, settings: &Settings, now: &Now, want: Want, look: &Look) -> Option<Step> {
+    match guard::check(state, settings, now, &want) {
+        Ok(()) => Some(Step::Act(Box::new(want))),
+        Err(refusal) => refused(incident, look, now, refusal),
+    }
+}
+
+fn refused(incident: &Incident, look: &Look, now: &Now, refusal: Refusal) -> Option<Step> {
+    let news = incident.held().is_none_or(|held| held.guard != refusal.guard);
+    if news {
+        return Some(write(subject(incident), Body::Refused(refusal)));
+    }
+    match refusal.guard {
+        Guard::Attempts | Guard::Suspended | Guard::Denied => Some(escalate(incident, look, &refusal.reason)),
+        Guard::Approval | Guard::Mode if incident.escalated.is_none() => Some(escalate(incident, look, &refusal.reason)),
+        Guard::Hold | Guard::Mode | Guard::Approval | Guard::HostBudget | Guard::Backoff | Guard::Conflict
+        | Guard::Window | Guard::Ledger => {
+            (waited_too_long(incident, now) && incident.escalated.is_none())
+                .then(|| escalate(incident, look, &refusal.reason))
+        }
+    }
+}
+
+fn escalate(incident: &Incident, look: &Look, reason: &str) -> Step {
+    if incident.escalated.is_some() {
+        return close(incident, Closing::HandedOver);
+    }
+    write(subject(incident), Body::Escalated { reason: reason.to_owned(), guide: look.guide.clone() })
+}
+
+fn verifying(memory: &mut Memory, look: &Look, incident: &Incident, now: &Now) -> Option<Step> {
+    let verdict = |passed: bool| {
+        let after_ms = now.since(&incident.opened.boot, incident.opened.boot_ms).unwrap_or(now.boot_ms);
+        let mut evidence = look.evidence.clone();
+        if let Truth::Unknown(why) = &look.cured {
+            evidence.push(format!("could not be seen: {why}"));
+        }
+        Some(write(subject(incident), Body::Verdict { passed, evidence, after_ms }))
+    };
+    if look.cured == Truth::True {
+        let since = *memory.proven.entry(incident.id).or_insert(now.boot_ms);
+        if now.boot_ms.saturating_sub(since) >= look.verify_hold_ms {
+            memory.proven.remove(&incident.id);
+            return verdict(true);
+        }
+    } else {
+        memory.proven.remove(&incident.id);
+    }
+    // Proof that began in time may finish its hold.
+    let began = memory.proven.contains_key(&incident.id);
+    let spent = now.since(&incident.since.boot, incident.since.boot_ms).is_none_or(|ms| ms >= look.within_ms);
+    if spent && !began { verdict(false) } else { None }
+}
+
+fn probation(memory: &mut Memory, look: &Look, incident: &Incident, now: &Now) -> Option<Step> {
+    if look.verdict == Verdict::Fail {
+        let after_ms = now.since(&incident.opened.boot, incident.opened.boot_ms).unwrap_or(now.boot_ms);
+        let evidence = std::iter::once("it came back".to_owned()).chain(look.evidence.iter().cloned()).collect();
+        return Some(write(subject(incident), Body::Verdict { passed: false, evidence, after_ms }));
+    }
+    let over = now.since(&incident.since.boot, incident.since.boot_ms).is_none_or(|ms| ms >= look.verify_hold_ms);
+    (over && look.verdict != Verdict::Unknown).then(|| {
+        memory.asked = memory.asked.take().filter(|asked| *asked != look.key);
+        close(incident, Closing::Healed)
+    })
+}
+
+/// Incidents whose check is gone (product removed, playbook masked), and playbooks to suspend.
+fn orphans(state: &State, memory: &Memory, known: &BTreeSet<CheckKey>, now: &Now) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for incident in state.open.values().filter_map(|id| state.incidents.get(id)) {
+        if known.contains(&incident.key) {
+            continue;
+        }
+        match incident.phase {
+            Phase::Acting { action } | Phase::RollingBack { action } => {
+                if memory.in_flight != Some(action) {
+                    steps.push(lost(incident, action));
+                }
+            }
+            Phase::Suppressed { .. } | Phase::Gated { .. } | Phase::Indeterminate { .. } | Phase::Verifying
+            | Phase::Probation => {
+                if waited_since(incident, now) >= ORPHAN_MS {
+                    steps.push(close(incident, Closing::Noise));
+                }
+            }
+            Phase::Closed { .. } => {}
+        }
+    }
+    for (playbook, failures) in &state.failures {
+        if *failures >= FAILURES_TO_SUSPEND && !state.suspended.contains_key(playbook) {
+            let about = Subject { playbook: Some(playbook.clone()), ..Subject::default() };
+            let reason = format!("{failures} verifications in a row failed");
+            steps.push(write(about, Body::Suspended { reason }));
+        }
+    }
+    steps
+}
+
+/// A check that was not among the looks of one turn may only be late; one that is gone stays away.
+const ORPHAN_MS: u64 = 120_000;
+
+fn waited_since(incident: &Incident, now: &Now) -> u64 {
+    now.since(&incident.changed.boot, incident.changed.boot_ms).unwrap_or(now.boot_ms)
+}
+
+/// The deed's one line for people.
+#[must_use]
+pub fn describe(action: &Action) -> String {
+    match action {
+        Action::SysctlSet { key, value, persist } => {
+            format!("set {key} to {value}{}", if *persist { ", now and at each boot" } else { "" })
+        }
+        Action::SysctlRestore { key, value, .. } => format!("put {key} back to {value}"),
+        Action::AgentReload {} => "reload the agent".to_owned(),
+        Action::AgentStart {} => "start the agent".to_owned(),
+        Action::AgentRestart {} => "restart the agent".to_owned(),
+        Action::AgentStop { .. } => "stop the agent".to_owned(),
+        Action::UnitRestart { unit } => format!("restart {unit}"),
+        Action::CommandRun { command, .. } => format!("run {}", command.argv.join(" ")),
+    }
+}

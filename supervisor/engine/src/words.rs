@@ -1,0 +1,49 @@
+//! The words for a finding: title, cause and guide of a case with this host's values. Renders no screen.
+use std::collections::BTreeMap;
+
+use wbd_model::observation::{Fact, Observations};
+
+use crate::expr::Scope;
+use crate::playbook::Bound;
+
+/// A language that playbooks may speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Lang {
+    /// English; every playbook has it.
+    #[default]
+    En,
+    /// Japanese; English where a playbook has none.
+    Ja,
+}
+
+/// What people are told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Words {
+    /// A claim that is true while the case holds.
+    pub title: String,
+    /// Why, with this host's values.
+    pub cause: String,
+    /// Steps for a person.
+    pub guide: Vec<String>,
+}
+
+/// The words of a case; a value that is not known reads `?`. Empty for a case that the playbook has not.
+#[must_use]
+pub fn words(bound: &Bound, case: &str, seen: &Observations, lets: &BTreeMap<String, Fact>, lang: Lang) -> Words {
+    let texts = &bound.content.texts;
+    let text = texts.get(&lang).or_else(|| texts.get(&Lang::En)).and_then(|cases| cases.get(case));
+    let Some(text) = text else { return Words::default() };
+    let scope = Scope {
+        seen,
+        before: None,
+        lets,
+        case: Some(case),
+        profile: &bound.facts.constants,
+        item: &bound.item,
+    };
+    Words {
+        title: text.title.render(&scope),
+        cause: text.cause.render(&scope),
+        guide: text.guide.iter().map(|line| line.render(&scope)).collect(),
+    }
+}

@@ -1,0 +1,298 @@
+//! From the first suspicion to the end of an incident, without a second thought on the way.
+use wbd_model::action::Class;
+use wbd_model::check::Verdict;
+use wbd_model::entry::{Body, Exit, ExitHow, Subject};
+use wbd_model::incident::{Closing, IncidentId, Phase};
+use wbd_model::name::TargetName;
+use wbd_model::observation::{Fact, Value};
+
+use crate::world::{World, agent_down, check, key, restart};
+
+#[test]
+fn a_failure_that_is_cured_leaves_exactly_five_records_in_order() {
+    let mut world = World::failing(agent_down());
+    world.run(10_000);
+    assert_eq!(world.story(), "opened agent.start done proven closed:healed");
+    assert_eq!(world.deeds(), 1);
+}
+
+#[test]
+fn the_intent_carries_what_was_seen_and_a_start_deadline() {
+    let mut world = World::failing(agent_down());
+    world.run(2_000);
+    let Body::Intent(intent) = &world.entries[1].body else { panic!("{}", world.story()) };
+    assert_eq!(intent.before, world.checks[0].look.seen);
+    assert_eq!((intent.class, intent.rung, intent.step, intent.steps), (Class::A2, 0, 0, 1));
+    assert_eq!(intent.start_by_ms, world.entries[1].at.boot_ms + wbd_engine::guard::START_DEADLINE_MS);
+    assert_eq!(world.entries[1].subject, world.about(1));
+}
+
+#[test]
+fn a_failure_is_opened_when_it_has_held_and_not_a_moment_before() {
+    let mut world = World::failing(agent_down().held_for(2_000));
+    world.run(1_999);
+    assert_eq!(world.story(), "");
+    assert!(world.memory.failing_since(&world.checks[0].look.key).is_some());
+    world.run(1);
+    assert!(world.story().starts_with("opened"), "{}", world.story());
+}
+
+#[test]
+fn a_failure_shorter_than_its_hold_time_is_nothing() {
+    let mut world = World::failing(agent_down());
+    world.run(1_500);
+    world.shows(0, Verdict::Pass);
+    world.run(500);
+    world.breaks(0);
+    world.run(1_500);
+    assert_eq!(world.story(), "");
+}
+
+#[test]
+fn a_moment_of_blindness_or_another_case_starts_the_hold_time_again() {
+    for blink in [Verdict::Unknown, Verdict::Fail] {
+        let mut world = World::failing(agent_down());
+        world.run(1_500);
+        world.shows(0, blink);
+        world.checks[0].case = "hung".to_owned();
+        world.run(500);
+        world.breaks(0);
+        world.run(1_000);
+        assert_eq!(world.story(), "", "{blink:?}");
+        world.run(1_000);
+        assert!(world.story().starts_with("opened"), "{blink:?}: {}", world.story());
+    }
+}
+
+#[test]
+fn warnings_unknowns_and_skips_are_never_opened() {
+    for sight in [Verdict::Warn, Verdict::Unknown, Verdict::Skip, Verdict::Pass] {
+        let mut world = World::new(vec![agent_down()]);
+        world.shows(0, sight);
+        world.run(60_000);
+        assert_eq!(world.story(), "", "{sight:?}");
+    }
+}
+
+#[test]
+fn an_unknown_state_is_no_reason_to_act() {
+    let mut world = World::failing(agent_down());
+    world.pause(Class::A0, None);
+    world.run(3_000);
+    world.shows(0, Verdict::Unknown);
+    world.lift();
+    world.run(600_000);
+    assert_eq!(world.story(), "hold opened refused:hold lifted");
+    world.breaks(0);
+    world.run(10_000);
+    assert_eq!(world.closed_as(1), Some(Closing::Healed));
+}
+
+#[test]
+fn an_unknown_state_closes_neither_a_waiting_incident_nor_a_verified_one() {
+    let mut waiting = World::failing(agent_down());
+    waiting.settings.healing = wbd_model::settings::Healing::Observe;
+    waiting.run(3_000);
+    waiting.shows(0, Verdict::Unknown);
+    waiting.run(3_600_000);
+    assert_eq!(waiting.story(), "opened refused:mode escalated");
+
+    let mut verified = World::failing(agent_down());
+    verified.run(4_000);
+    assert_eq!(*verified.phase(1), Phase::Probation, "{}", verified.story());
+    verified.shows(0, Verdict::Unknown);
+    verified.run(3_600_000);
+    assert_eq!(*verified.phase(1), Phase::Probation, "{}", verified.story());
+    verified.shows(0, Verdict::Pass);
+    verified.run(3_000);
+    assert_eq!(verified.closed_as(1), Some(Closing::Healed));
+}
+
+#[test]
+fn a_failure_that_stays_has_one_open_incident() {
+    let mut world = World::failing(agent_down());
+    world.settings.healing = wbd_model::settings::Healing::Observe;
+    world.run(600_000);
+    assert_eq!(world.count("opened"), 1);
+    world.checks[0].case = "hung".to_owned();
+    world.run(600_000);
+    assert_eq!(world.count("opened"), 1, "another case of the same failure is the same incident");
+}
+
+#[test]
+fn the_same_failure_of_another_target_has_its_own() {
+    let other = check("WBD-6007", "other", "agent-down").rung(&[restart()]).cured_by(&[restart()]);
+    let mut world = World::new(vec![agent_down(), other]);
+    world.breaks(0);
+    world.breaks(1);
+    world.run(30_000);
+    assert_eq!(world.count("opened"), 2);
+    assert_eq!(world.state.incidents[&IncidentId(1)].key, key("WBD-6007", "wbd"));
+    assert_eq!(world.state.incidents[&IncidentId(2)].key, key("WBD-6007", "other"));
+    assert_eq!([world.closed_as(1), world.closed_as(2)], [Some(Closing::Healed); 2], "{}", world.story());
+}
+
+#[test]
+fn what_goes_away_before_a_deed_is_closed_as_self_healed() {
+    let mut world = World::failing(agent_down());
+    world.pause(Class::A0, None);
+    world.run(5_000);
+    world.shows(0, Verdict::Pass);
+    world.run(3_000);
+    assert_eq!(world.story(), "hold opened refused:hold closed:self-healed");
+    assert_eq!(world.deeds(), 0);
+}
+
+#[test]
+fn a_moment_of_health_does_not_close() {
+    let mut world = World::failing(agent_down());
+    world.pause(Class::A0, None);
+    world.run(5_000);
+    world.shows(0, Verdict::Pass);
+    world.run(1_500);
+    world.breaks(0);
+    world.run(5_000);
+    assert_eq!(world.story(), "hold opened refused:hold");
+}
+
+#[test]
+fn a_failure_that_heals_while_a_person_is_asked_is_self_healed() {
+    let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[restart()]));
+    world.run(5_000);
+    assert_eq!(world.story(), "opened refused:approval escalated");
+    world.shows(0, Verdict::Pass);
+    world.run(5_000);
+    assert_eq!(world.story(), "opened refused:approval escalated closed:self-healed");
+    assert!(world.state.latched.is_empty());
+}
+
+#[test]
+fn where_only_a_person_can_help_it_is_handed_over_at_once_with_the_guide() {
+    let mut world = World::failing(check("AEGIS-NET", "host", "endpoint"));
+    world.run(2_000);
+    assert_eq!(world.story(), "opened escalated closed:handed-over");
+    assert_eq!(world.state.incidents[&IncidentId(1)].escalated, Some(vec!["call a person".to_owned()]));
+    assert_eq!(world.deeds(), 0);
+    world.run(86_400_000 / 4);
+    assert_eq!(world.count("escalated"), 1, "a person is told once");
+}
+
+#[test]
+fn where_the_plan_cannot_be_made_nothing_is_done_until_it_can() {
+    let mut world = World::failing(agent_down());
+    world.checks[0].look.ladder_unknown = Some("ino.missing could not be seen".to_owned());
+    world.run(600_000);
+    assert_eq!(world.story(), "opened");
+    world.checks[0].look.ladder_unknown = None;
+    world.run(10_000);
+    assert_eq!(world.closed_as(1), Some(Closing::Healed));
+}
+
+#[test]
+fn where_the_plan_can_never_be_made_a_person_is_told_in_the_end() {
+    let mut world = World::failing(agent_down());
+    world.checks[0].look.ladder_unknown = Some("ino.missing could not be seen".to_owned());
+    world.run(2_000);
+    world.true_ms += 86_400_000;
+    world.run(1_000);
+    assert_eq!(world.story(), "opened escalated closed:handed-over");
+}
+
+#[test]
+fn an_incident_whose_check_is_gone_ends_as_noise() {
+    let mut world = World::failing(agent_down());
+    world.pause(Class::A0, None);
+    world.run(5_000);
+    world.checks[0].absent = true;
+    world.run(600_000);
+    assert_eq!(world.closed_as(1), Some(Closing::Noise));
+}
+
+#[test]
+fn an_incident_whose_check_is_missing_for_a_moment_goes_on() {
+    let mut world = World::failing(agent_down());
+    world.pause(Class::A0, None);
+    world.run(600_000);
+    world.checks[0].absent = true;
+    world.run(5_000);
+    world.checks[0].absent = false;
+    world.lift();
+    world.run(10_000);
+    assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
+}
+
+#[test]
+fn a_playbook_run_by_hand_waits_for_no_hold_time() {
+    let mut world = World::failing(agent_down().held_for(600_000));
+    world.memory.asked = Some(world.checks[0].look.key.clone());
+    world.run(1_000);
+    assert!(world.story().starts_with("opened agent.start done"), "{}", world.story());
+}
+
+#[test]
+fn a_playbook_run_by_hand_on_a_latched_failure_is_one_more_try_and_no_loop() {
+    let mut world = World::failing(check("AEGIS-NET", "host", "endpoint"));
+    world.run(10_000);
+    world.memory.asked = Some(world.checks[0].look.key.clone());
+    world.run(60_000);
+    assert_eq!(world.count("opened"), 2);
+    assert_eq!(world.count("closed:handed-over"), 2);
+}
+
+#[test]
+fn what_was_asked_of_a_healthy_check_is_not_remembered_for_its_next_failure() {
+    let mut world = World::new(vec![agent_down()]);
+    world.memory.asked = Some(world.checks[0].look.key.clone());
+    world.run(5_000);
+    world.breaks(0);
+    world.run(1_000);
+    assert_eq!(world.story(), "");
+}
+
+fn exited(world: &mut World, pid: i64, asked: bool) {
+    let subject = Subject { target: Some(TargetName::new("wbd").unwrap()), ..Subject::default() };
+    let exit = Exit { pid, how: ExitHow::Signal, code: 9, asked, by: String::new() };
+    world.append(subject, Body::Exit(exit));
+}
+
+fn exit_fact(world: &World, field: &str) -> Fact {
+    world.state.exit_observation(&TargetName::new("wbd").unwrap(), &world.now()).fact(field)
+}
+
+#[test]
+fn exits_of_this_boot_are_told_and_those_that_were_asked_for_do_not_count() {
+    let mut world = World::new(vec![]);
+    assert_eq!(exit_fact(&world, "seen"), Fact::Known(Value::Bool(false)));
+    exited(&mut world, 1, false);
+    world.true_ms += 601_000;
+    exited(&mut world, 2, false);
+    exited(&mut world, 3, true);
+    assert_eq!(exit_fact(&world, "recent"), Fact::Known(Value::Int(1)));
+    assert_eq!(exit_fact(&world, "asked"), Fact::Known(Value::Bool(true)));
+    assert_eq!(exit_fact(&world, "how"), Fact::Known("signal".into()));
+    exited(&mut world, 4, false);
+    assert_eq!(exit_fact(&world, "asked"), Fact::Known(Value::Bool(false)));
+    assert_eq!(exit_fact(&world, "recent"), Fact::Known(Value::Int(2)));
+}
+
+#[test]
+fn exits_of_another_target_or_an_earlier_boot_are_not_told() {
+    let mut world = World::new(vec![]);
+    exited(&mut world, 1, false);
+    let other = world.state.exit_observation(&TargetName::new("other").unwrap(), &world.now());
+    assert_eq!(other.fact("seen"), Fact::Known(Value::Bool(false)));
+    world.reboots(1_000);
+    assert_eq!(exit_fact(&world, "seen"), Fact::Known(Value::Bool(false)), "before any record of the new boot");
+    exited(&mut world, 2, true);
+    assert_eq!(exit_fact(&world, "recent"), Fact::Known(Value::Int(0)));
+}
+
+#[test]
+fn a_slow_deed_is_waited_for_and_not_begun_again() {
+    let mut world = World::failing(agent_down());
+    world.answers.push_back(crate::world::Answer::Slow);
+    world.run(4_000);
+    assert_eq!(world.story(), "opened agent.start");
+    world.run(10_000);
+    assert_eq!(world.story(), "opened agent.start done proven closed:healed");
+}

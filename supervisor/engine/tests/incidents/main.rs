@@ -1,0 +1,9 @@
+//! The incident engine as its ledger tells it: every test is a small world, a fault and the records
+//! that must come of it. Nothing here waits or looks at the host.
+mod causes;
+mod crashes;
+mod guards;
+mod ladder;
+mod life;
+mod schedules;
+mod world;

@@ -1,0 +1,536 @@
+//! A toy world around the engine: a ledger in memory, faults that deeds cure, a clock, hands that can
+//! fail or die. It loops as the daemon does; it decides nothing of its own.
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use wbd_engine::guard::{self, Attempts, Captured, Want};
+use wbd_engine::replay::{State, replay};
+use wbd_engine::round::{Look, Memory, Step, Truth, round};
+use wbd_model::action::{Action, Class, Undo};
+use wbd_model::check::{CheckKey, Verdict};
+use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
+use wbd_model::incident::{ActionId, Closing, IncidentId, Phase, Refusal};
+use wbd_model::name::{Code, PlaybookName, TargetName};
+use wbd_model::observation::Observation;
+use wbd_model::plan::{Approval, Plan};
+use wbd_model::profile::{Command, Duration};
+use wbd_model::settings::Settings;
+use wbd_model::time::{BootId, Now};
+
+/// A turn that writes more records than this does not settle.
+const ROUNDS: usize = 60;
+/// Time between two turns.
+pub(crate) const TICK_MS: u64 = 500;
+const WALL_START_MS: i64 = 1_700_000_000_000;
+
+/// What the hands do with the next deed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Done,
+    Failed,
+    /// Done at once, the reply comes 3 s later.
+    Slow,
+    /// The reply is lost, the deed was done.
+    LostDone,
+    /// The reply is lost, nothing was done.
+    LostUndone,
+    /// The hands get it only after its start deadline.
+    Late,
+    /// The supervisor dies between the intent and the deed.
+    DiesBefore,
+    /// The supervisor dies between the deed and its outcome.
+    DiesAfter,
+}
+
+/// A failure that may be there, what cures it, and what its playbook says.
+#[derive(Debug, Clone)]
+pub(crate) struct Check {
+    pub(crate) look: Look,
+    pub(crate) sight: Verdict,
+    pub(crate) case: String,
+    /// Rungs with the case that they fit; an empty case fits all.
+    pub(crate) rungs: Vec<(String, Plan)>,
+    /// The fault is gone once all of these were done; never by deeds if empty.
+    pub(crate) needs: Vec<Action>,
+    met: Vec<Action>,
+    /// The check (by position) that explains this one while both fail.
+    pub(crate) cause: Option<usize>,
+    pub(crate) absent: bool,
+}
+
+/// One effect on the world.
+#[derive(Debug, Clone)]
+pub(crate) struct Effect {
+    pub(crate) action: ActionId,
+    pub(crate) class: Class,
+    pub(crate) true_ms: u64,
+    /// Length of the ledger when it happened.
+    pub(crate) ledger: usize,
+    pub(crate) rollback: bool,
+    /// What its check showed at that moment.
+    pub(crate) sight: Verdict,
+    pub(crate) held: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) state: State,
+    pub(crate) memory: Memory,
+    pub(crate) settings: Settings,
+    pub(crate) checks: Vec<Check>,
+    pub(crate) answers: VecDeque<Answer>,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) sysctl: BTreeMap<String, i64>,
+    pub(crate) true_ms: u64,
+    pub(crate) wall_skew_ms: i64,
+    /// Compare the state with a replay after each record.
+    pub(crate) audited: bool,
+    /// A deed whose reply is under way, and when it comes.
+    under_way: Option<(Subject, ActionId, u64)>,
+    boot: u32,
+    boot_began_ms: u64,
+}
+
+pub(crate) fn key(code: &str, target: &str) -> CheckKey {
+    CheckKey { code: Code::new(code).unwrap(), target: TargetName::new(target).unwrap() }
+}
+
+pub(crate) fn restart() -> Action {
+    Action::AgentRestart {}
+}
+
+pub(crate) fn start() -> Action {
+    Action::AgentStart {}
+}
+
+pub(crate) fn reload() -> Action {
+    Action::AgentReload {}
+}
+
+pub(crate) fn raise(value: i64) -> Action {
+    Action::SysctlSet { key: "fs.inotify.max_user_watches".to_owned(), value, persist: true }
+}
+
+pub(crate) fn unit(name: &str) -> Action {
+    Action::UnitRestart { unit: name.to_owned() }
+}
+
+pub(crate) fn command(class: Class) -> Action {
+    let argv = vec!["/opt/vendor/fix".to_owned()];
+    Action::CommandRun { name: "fix".to_owned(), command: Command { argv, timeout: Duration::from_ms(1_000), class } }
+}
+
+/// A check of a playbook without rungs: held 2 s, verified within 10 s for 2 s, three attempts an hour.
+pub(crate) fn check(code: &str, target: &str, playbook: &str) -> Check {
+    let look = Look {
+        key: key(code, target),
+        playbook: PlaybookName::new(playbook).unwrap(),
+        digest: "digest-1".to_owned(),
+        verdict: Verdict::Pass,
+        case: None,
+        hold_ms: 2_000,
+        evidence: vec!["toy.broken = true".to_owned()],
+        seen: [("toy".to_owned(), Observation::default())].into(),
+        ladder: Vec::new(),
+        ladder_unknown: None,
+        cured: Truth::False,
+        within_ms: 10_000,
+        verify_hold_ms: 2_000,
+        attempts: Attempts { max: 3, per_ms: 3_600_000, backoff_from_ms: 5_000, backoff_to_ms: 300_000 },
+        cause: None,
+        guide: vec!["call a person".to_owned()],
+    };
+    Check {
+        look,
+        sight: Verdict::Pass,
+        case: "broken".to_owned(),
+        rungs: Vec::new(),
+        needs: Vec::new(),
+        met: Vec::new(),
+        cause: None,
+        absent: false,
+    }
+}
+
+/// The agent is down; a start cures it.
+pub(crate) fn agent_down() -> Check {
+    check("WBD-6007", "wbd", "agent-down").rung(&[start()]).cured_by(&[start()])
+}
+
+impl Check {
+    pub(crate) fn rung(self, steps: &[Action]) -> Self {
+        self.rung_for("", Approval::Auto, steps)
+    }
+
+    pub(crate) fn asking_rung(self, steps: &[Action]) -> Self {
+        self.rung_for("", Approval::Operator, steps)
+    }
+
+    pub(crate) fn rung_for(mut self, case: &str, approval: Approval, steps: &[Action]) -> Self {
+        let rung = self.rungs.len();
+        let plan = Plan {
+            code: self.look.key.code.clone(),
+            target: self.look.key.target.clone(),
+            playbook: self.look.playbook.clone(),
+            digest: self.look.digest.clone(),
+            rung,
+            rung_id: format!("rung-{rung}"),
+            approval,
+            steps: steps.to_vec(),
+        };
+        self.rungs.push((case.to_owned(), plan));
+        self
+    }
+
+    pub(crate) fn cured_by(mut self, needs: &[Action]) -> Self {
+        self.needs = needs.to_vec();
+        self
+    }
+
+    pub(crate) fn explained_by(mut self, cause: usize) -> Self {
+        self.cause = Some(cause);
+        self
+    }
+
+    pub(crate) fn held_for(mut self, ms: u64) -> Self {
+        self.look.hold_ms = ms;
+        self
+    }
+
+    /// The playbook's text changes: new digest, on the looks and on the plans.
+    pub(crate) fn edited(&mut self, digest: &str) {
+        digest.clone_into(&mut self.look.digest);
+        for (_, plan) in &mut self.rungs {
+            digest.clone_into(&mut plan.digest);
+        }
+    }
+
+    fn looked_at(&self, cause: Option<CheckKey>) -> Look {
+        let failing = self.sight == Verdict::Fail;
+        let fits = |case: &str| failing && (case.is_empty() || case == self.case);
+        Look {
+            verdict: self.sight,
+            case: matches!(self.sight, Verdict::Fail | Verdict::Warn).then(|| self.case.clone()),
+            ladder: self.rungs.iter().filter(|(case, _)| fits(case)).map(|(_, plan)| plan.clone()).collect(),
+            cured: match self.sight {
+                Verdict::Pass | Verdict::Warn => Truth::True,
+                Verdict::Fail => Truth::False,
+                Verdict::Unknown | Verdict::Skip => Truth::Unknown("not seen".to_owned()),
+            },
+            cause: cause.filter(|_| failing),
+            ..self.look.clone()
+        }
+    }
+
+    fn feels(&mut self, action: &Action) {
+        if self.sight != Verdict::Fail || !self.needs.contains(action) {
+            return;
+        }
+        self.met.push(action.clone());
+        if self.needs.iter().all(|need| self.met.contains(need)) {
+            self.met.clear();
+            self.sight = Verdict::Pass;
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn new(checks: Vec<Check>) -> Self {
+        Self {
+            entries: Vec::new(),
+            state: State::default(),
+            memory: Memory::default(),
+            settings: Settings::default(),
+            checks,
+            answers: VecDeque::new(),
+            effects: Vec::new(),
+            sysctl: BTreeMap::new(),
+            true_ms: 1_000_000,
+            wall_skew_ms: 0,
+            audited: true,
+            under_way: None,
+            boot: 1,
+            boot_began_ms: 0,
+        }
+    }
+
+    /// One check that fails from now on.
+    pub(crate) fn failing(check: Check) -> Self {
+        let mut world = Self::new(vec![check]);
+        world.breaks(0);
+        world
+    }
+
+    pub(crate) fn now(&self) -> Now {
+        Now {
+            boot: BootId(format!("boot-{}", self.boot)),
+            boot_ms: self.true_ms - self.boot_began_ms,
+            wall_ms: WALL_START_MS + i64::try_from(self.true_ms).unwrap() + self.wall_skew_ms,
+        }
+    }
+
+    pub(crate) fn breaks(&mut self, check: usize) {
+        self.shows(check, Verdict::Fail);
+    }
+
+    pub(crate) fn shows(&mut self, check: usize, sight: Verdict) {
+        self.checks[check].sight = sight;
+        self.checks[check].met.clear();
+    }
+
+    pub(crate) fn looks(&self) -> Vec<Look> {
+        let present = self.checks.iter().filter(|check| !check.absent);
+        present
+            .map(|check| {
+                let cause = check.cause.map(|cause| &self.checks[cause]);
+                let cause = cause.filter(|cause| cause.sight == Verdict::Fail && !cause.absent);
+                check.looked_at(cause.map(|cause| cause.look.key.clone()))
+            })
+            .collect()
+    }
+
+    /// What the next turn would do first, without doing it.
+    pub(crate) fn steps(&mut self) -> Vec<Step> {
+        let (looks, now) = (self.looks(), self.now());
+        let known: BTreeSet<CheckKey> = looks.iter().map(|look| look.key.clone()).collect();
+        round(&self.state, &mut self.memory, &looks, &known, &self.settings, &now)
+    }
+
+    /// The deed that the next turn would ask for.
+    pub(crate) fn wanted(&mut self) -> Option<Want> {
+        self.steps().into_iter().find_map(|step| match step {
+            Step::Act(want) => Some(*want),
+            Step::Write(..) => None,
+        })
+    }
+
+    pub(crate) fn permit(&self, want: Want) -> Result<guard::Permit, Refusal> {
+        let captured = self.captured(&want);
+        guard::permit(&self.state, &self.settings, &self.now(), want, captured)
+    }
+
+    /// Rounds until nothing more is to be done now.
+    pub(crate) fn turn(&mut self) {
+        if let Some((subject, action, _)) = self.under_way.take_if(|(_, _, due_ms)| *due_ms <= self.true_ms) {
+            self.ends(subject, action, Outcome::Done);
+        }
+        for _ in 0..ROUNDS {
+            let steps = self.steps();
+            if steps.is_empty() {
+                return;
+            }
+            let before = self.entries.len();
+            for step in steps {
+                match step {
+                    Step::Write(subject, body) => self.append(subject, *body),
+                    // One deed at a time.
+                    Step::Act(_) if self.under_way.is_some() => {}
+                    Step::Act(want) => {
+                        if self.act(*want).is_none() {
+                            return;
+                        }
+                    }
+                }
+            }
+            if self.entries.len() == before {
+                return;
+            }
+        }
+        panic!("a turn does not settle: {}", self.story());
+    }
+
+    pub(crate) fn run(&mut self, ms: u64) {
+        let until = self.true_ms + ms;
+        self.turn();
+        while self.true_ms < until {
+            self.true_ms += TICK_MS.min(until - self.true_ms);
+            self.turn();
+        }
+    }
+
+    pub(crate) fn append(&mut self, subject: Subject, body: Body) {
+        let seq = self.entries.last().map_or(1, |entry| entry.seq + 1);
+        let prev = self.entries.last().map_or_else(|| "0".repeat(64), |entry| entry.hash.clone());
+        let entry = Entry { seq, at: self.now(), subject, body, prev, hash: format!("{seq:064x}") };
+        self.state.apply(&entry);
+        self.entries.push(entry);
+        if self.audited {
+            assert_eq!(self.state, replay(&self.entries), "after {}", self.story());
+        }
+    }
+
+    /// `None` if the supervisor died over it.
+    fn act(&mut self, want: Want) -> Option<()> {
+        let Ok(permit) = self.permit(want) else { return Some(()) };
+        let (subject, intent) = permit.into_parts();
+        self.append(subject.clone(), Body::Intent(Box::new(intent.clone())));
+        self.memory.in_flight = Some(intent.action_id);
+        let answer = self.answers.pop_front().unwrap_or(Answer::Done);
+        let result = match answer {
+            Answer::Done => self.touch(&subject, &intent),
+            Answer::Slow => {
+                self.touch(&subject, &intent);
+                self.under_way = Some((subject, intent.action_id, self.true_ms + 3_000));
+                return Some(());
+            }
+            Answer::Failed => Outcome::Failed,
+            Answer::LostDone => {
+                self.touch(&subject, &intent);
+                Outcome::Unknown
+            }
+            Answer::LostUndone => Outcome::Unknown,
+            Answer::Late => {
+                self.true_ms += guard::START_DEADLINE_MS + 1;
+                self.touch(&subject, &intent)
+            }
+            Answer::DiesBefore => {
+                self.dies();
+                return None;
+            }
+            Answer::DiesAfter => {
+                self.touch(&subject, &intent);
+                self.dies();
+                return None;
+            }
+        };
+        self.ends(subject, intent.action_id, result);
+        Some(())
+    }
+
+    fn ends(&mut self, subject: Subject, action: ActionId, result: Outcome) {
+        self.memory.in_flight = None;
+        self.append(subject, Body::Outcome { action, result, detail: String::new(), took_ms: 0 });
+    }
+
+    /// The hands: they keep the start deadline, then change the world.
+    fn touch(&mut self, subject: &Subject, intent: &Intent) -> Outcome {
+        if self.now().boot_ms > intent.start_by_ms {
+            return Outcome::Aborted;
+        }
+        let about = |check: &&Check| Some(&check.look.key.code) == subject.code.as_ref();
+        let now = self.now();
+        let held = self.state.hold.as_ref().is_some_and(|hold| {
+            intent.class >= hold.from_class && hold.until_wall_ms.is_none_or(|until| now.wall_ms < until)
+        });
+        self.effects.push(Effect {
+            action: intent.action_id,
+            class: intent.class,
+            true_ms: self.true_ms,
+            ledger: self.entries.len(),
+            rollback: intent.undoes.is_some(),
+            sight: self.checks.iter().find(about).map_or(Verdict::Skip, |check| check.sight),
+            held,
+        });
+        if let Action::SysctlSet { key, value, .. } | Action::SysctlRestore { key, value, .. } = &intent.action {
+            self.sysctl.insert(key.clone(), *value);
+        }
+        for check in &mut self.checks {
+            check.feels(&intent.action);
+        }
+        Outcome::Done
+    }
+
+    fn captured(&self, want: &Want) -> Captured {
+        let undo = match &want.action {
+            Action::SysctlSet { key, .. } => {
+                let value = self.sysctl.get(key).copied().unwrap_or(8_192);
+                Some(Undo { action: Action::SysctlRestore { key: key.clone(), value, dropin: None } })
+            }
+            Action::SysctlRestore { .. } | Action::AgentReload {} | Action::AgentStart {} | Action::AgentRestart {}
+            | Action::AgentStop { .. } | Action::UnitRestart { .. } | Action::CommandRun { .. } => None,
+        };
+        let seen = self.checks.iter().find(|check| check.look.key == want.key).map(|check| check.look.seen.clone());
+        Captured { changes: Vec::new(), undo, before: seen.unwrap_or_default() }
+    }
+
+    /// Everything volatile is lost; the next supervisor replays the ledger.
+    pub(crate) fn dies(&mut self) {
+        self.memory = Memory::default();
+        self.under_way = None;
+        self.state = replay(&self.entries);
+    }
+
+    pub(crate) fn reboots(&mut self, down_ms: u64) {
+        self.true_ms += down_ms;
+        self.boot += 1;
+        self.boot_began_ms = self.true_ms;
+        self.dies();
+    }
+
+    pub(crate) fn about(&self, id: u64) -> Subject {
+        let incident = &self.state.incidents[&IncidentId(id)];
+        Subject {
+            incident: Some(incident.id),
+            code: Some(incident.key.code.clone()),
+            target: Some(incident.key.target.clone()),
+            playbook: Some(incident.playbook.clone()),
+        }
+    }
+
+    pub(crate) fn approve(&mut self, id: u64) {
+        self.append(self.about(id), Body::Approved { who: "root".to_owned() });
+    }
+
+    pub(crate) fn deny(&mut self, id: u64) {
+        self.append(self.about(id), Body::Denied { who: "root".to_owned() });
+    }
+
+    pub(crate) fn pause(&mut self, from_class: Class, for_ms: Option<i64>) {
+        let until_wall_ms = for_ms.map(|ms| self.now().wall_ms + ms);
+        let (who, why) = ("root".to_owned(), "maintenance".to_owned());
+        self.append(Subject::default(), Body::Hold { who, why, until_wall_ms, from_class });
+    }
+
+    pub(crate) fn lift(&mut self) {
+        self.append(Subject::default(), Body::Lifted { who: "root".to_owned() });
+    }
+
+    pub(crate) fn resume(&mut self) {
+        self.append(Subject::default(), Body::Resumed { who: "root".to_owned() });
+    }
+
+    pub(crate) fn phase(&self, id: u64) -> &Phase {
+        &self.state.incidents[&IncidentId(id)].phase
+    }
+
+    pub(crate) fn closed_as(&self, id: u64) -> Option<Closing> {
+        if let Phase::Closed { how } = self.phase(id) { Some(*how) } else { None }
+    }
+
+    /// Deeds that reached the world, rollbacks included.
+    pub(crate) fn deeds(&self) -> usize {
+        self.effects.len()
+    }
+
+    /// The ledger in words.
+    pub(crate) fn story(&self) -> String {
+        self.entries.iter().map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    /// One incident's part of the ledger.
+    pub(crate) fn story_of(&self, id: u64) -> String {
+        let about = |entry: &&Entry| entry.subject.incident == Some(IncidentId(id));
+        self.entries.iter().filter(about).map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    /// How often a word stands in the ledger.
+    pub(crate) fn count(&self, wanted: &str) -> usize {
+        self.entries.iter().map(word).filter(|word| word == wanted).count()
+    }
+}
+
+fn word(entry: &Entry) -> String {
+    match &entry.body {
+        Body::Intent(intent) if intent.undoes.is_some() => "rollback".to_owned(),
+        Body::Intent(intent) => intent.action.name().to_owned(),
+        Body::Outcome { result, .. } => result.as_str().to_owned(),
+        Body::Verdict { passed: true, .. } => "proven".to_owned(),
+        Body::Verdict { passed: false, .. } => "unproven".to_owned(),
+        Body::Closed { how } => format!("closed:{}", how.as_str()),
+        Body::Refused(refusal) => format!("refused:{}", refusal.guard.as_str()),
+        Body::Started { .. } | Body::Opened { .. } | Body::Suppressed { .. } | Body::Unsuppressed {}
+        | Body::Escalated { .. } | Body::Approved { .. } | Body::Denied { .. } | Body::Cleared {}
+        | Body::Manual { .. } | Body::Hold { .. } | Body::Lifted { .. } | Body::Suspended { .. }
+        | Body::Resumed { .. } | Body::Exit(_) | Body::Rotated { .. } => entry.body.kind().to_owned(),
+    }
+}

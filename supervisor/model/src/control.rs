@@ -1,0 +1,219 @@
+//! Requests to the daemon and its answers, plain and serialisable; the transport is not here.
+use serde::{Deserialize, Serialize};
+
+use crate::action::{Change, Class};
+use crate::incident::{ActionId, IncidentId, Phase, Refusal};
+use crate::name::{Code, PlaybookName, TargetName};
+use crate::plan::Plan;
+use crate::report::Report;
+
+/// Bus name of the interface on the control socket (zbus peer-to-peer).
+pub const INTERFACE: &str = "wbd.Control1";
+/// Object path on the control socket.
+pub const OBJECT: &str = "/wbd/control";
+/// Socket path under the root.
+pub const SOCKET: &str = "run/wbd/control.sock";
+/// Group whose members may ask for changes.
+pub const ADMIN_GROUP: &str = "wbd-admin";
+
+/// A request: the method `Call(s) -> s` carries it as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// How the daemon is and what is due next.
+    Status {},
+    /// Its latest report.
+    Report {},
+    /// Open incidents and the last closed ones.
+    Incidents {},
+    /// The waiting rung of an incident, with what it would change.
+    Preview {
+        /// Which.
+        incident: IncidentId,
+    },
+    /// Say yes to the waiting rung.
+    Approve {
+        /// Which.
+        incident: IncidentId,
+    },
+    /// Say no to the waiting rung.
+    Deny {
+        /// Which.
+        incident: IncidentId,
+    },
+    /// Stop healing.
+    Pause {
+        /// Why.
+        why: String,
+        /// For how long; `None`: until `resume`.
+        for_ms: Option<u64>,
+        /// Only deeds of this class and above.
+        from_class: Class,
+    },
+    /// Lift a pause, and every suspension.
+    Resume {},
+    /// Take a deed back.
+    Undo {
+        /// Which.
+        action: ActionId,
+    },
+    /// Read playbooks and settings again; the old set stays if anything is broken.
+    Reload {},
+    /// Run a playbook's next rung now, under the same guards.
+    RunPlaybook {
+        /// Which.
+        playbook: PlaybookName,
+        /// On which target; `None` where there is only one.
+        target: Option<TargetName>,
+    },
+    /// Start, stop or reload the agent by hand.
+    Agent {
+        /// Which.
+        verb: AgentVerb,
+    },
+    /// Pass a command to the agent (JSON of the agent's own command interface).
+    AgentCall {
+        /// The command.
+        command: String,
+        /// It changes the agent (everything but `status`).
+        change: bool,
+    },
+    /// Set a bad ledger aside and start a new one that names the old head.
+    RotateLedger {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Request {
+    /// Whether it changes anything (root and the group wbd-admin only).
+    #[must_use]
+    pub const fn is_change(&self) -> bool {
+        match self {
+            Self::Status {} | Self::Report {} | Self::Incidents {} | Self::Preview { .. } => false,
+            Self::AgentCall { change, .. } => *change,
+            Self::Approve { .. } | Self::Deny { .. } | Self::Pause { .. } | Self::Resume {} | Self::Undo { .. }
+            | Self::Reload {} | Self::RunPlaybook { .. } | Self::Agent { .. } | Self::RotateLedger { .. } => true,
+        }
+    }
+}
+
+/// What to do with the agent by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentVerb {
+    /// Start it.
+    Start,
+    /// Stop it; an administrator's stop is respected.
+    Stop,
+    /// Make it read its settings again.
+    Reload,
+}
+
+/// The daemon's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    /// Done, in words.
+    Done {
+        /// What was done.
+        message: String,
+    },
+    /// Refused: by a guard, or because it makes no sense now.
+    Refused {
+        /// Why, and until when.
+        message: String,
+    },
+    /// Not permitted for this peer.
+    NotPermitted {
+        /// What would be needed.
+        message: String,
+    },
+    /// The configuration or a playbook is broken; the old set stays.
+    Broken {
+        /// Every problem, a line each.
+        problems: Vec<String>,
+    },
+    /// Answer to `Status`.
+    Status(Box<Status>),
+    /// Answer to `Report`; `None` before the first look.
+    Report(Option<Box<Report>>),
+    /// Answer to `Incidents`.
+    Incidents(Vec<IncidentRow>),
+    /// Answer to `AgentCall`: JSON of the agent's own reply.
+    Agent {
+        /// The reply.
+        reply: String,
+    },
+    /// Answer to `Preview`.
+    Preview {
+        /// The plan.
+        plan: Plan,
+        /// What it would change.
+        changes: Vec<Change>,
+    },
+}
+
+/// How the daemon is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`crate::report::SCHEMA`].
+    pub schema: u32,
+    /// Version.
+    pub version: String,
+    /// `systemd` or `standalone`.
+    pub mode: String,
+    /// Process id.
+    pub pid: u32,
+    /// Milliseconds since it started.
+    pub up_ms: u64,
+    /// `observe`, `approve` or `auto`.
+    pub healing: String,
+    /// Who paused it and why, empty if nobody did.
+    pub hold: String,
+    /// Why it only observes although it should heal (ledger trouble), empty if it does not.
+    pub degraded: String,
+    /// Playbooks that wbd itself suspended.
+    pub suspended: Vec<PlaybookName>,
+    /// Playbooks loaded.
+    pub playbooks: usize,
+    /// Profiles found on this host.
+    pub profiles: Vec<String>,
+    /// Last record of the ledger.
+    pub ledger_seq: u64,
+    /// Disruptive deeds left in this hour.
+    pub budget_left_hour: u32,
+    /// Disruptive deeds left in this day.
+    pub budget_left_day: u32,
+    /// Open incidents.
+    pub open: Vec<IncidentRow>,
+    /// What is due next, a line each, soonest first.
+    pub next: Vec<String>,
+}
+
+/// One incident in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentRow {
+    /// Number.
+    pub id: IncidentId,
+    /// The failure.
+    pub code: Code,
+    /// Whose.
+    pub target: TargetName,
+    /// The playbook.
+    pub playbook: PlaybookName,
+    /// The case.
+    pub case: String,
+    /// Where it stands.
+    pub phase: Phase,
+    /// Unix time in milliseconds at which it was opened.
+    pub opened: i64,
+    /// Unix time in milliseconds of its last record.
+    pub changed: i64,
+    /// Deeds done for it.
+    pub acts: u32,
+    /// Which guard holds it.
+    pub held: Option<Refusal>,
+    /// Steps for a person, once it was handed over.
+    pub guide: Vec<String>,
+}

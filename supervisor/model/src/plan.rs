@@ -1,0 +1,45 @@
+//! A resolved proposal: what would be done, with nothing left to choose.
+use serde::{Deserialize, Serialize};
+
+use crate::action::{Action, Class};
+use crate::name::{Code, PlaybookName, TargetName};
+
+/// Who has to say yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Approval {
+    /// Nobody, within guards and budgets.
+    #[default]
+    Auto,
+    /// An operator.
+    Operator,
+}
+
+/// One rung of a playbook, resolved for one target.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Plan {
+    /// The failure.
+    pub code: Code,
+    /// Whose.
+    pub target: TargetName,
+    /// The playbook.
+    pub playbook: PlaybookName,
+    /// Digest of its text, so that an approval holds for exactly this one.
+    pub digest: String,
+    /// Which rung, from 0.
+    pub rung: usize,
+    /// The rung's name.
+    pub rung_id: String,
+    /// Who has to say yes.
+    pub approval: Approval,
+    /// The deeds in order.
+    pub steps: Vec<Action>,
+}
+
+impl Plan {
+    /// The most disturbing class among its steps; A0 for none.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        self.steps.iter().map(Action::class).max().unwrap_or(Class::A0)
+    }
+}

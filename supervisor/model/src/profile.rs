@@ -1,0 +1,265 @@
+//! A product's facts, stated once: how to find it, its processes, commands, versions and endpoints.
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::action::Class;
+use crate::name::{Code, ProfileName};
+
+/// One product on a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProfileSpec {
+    /// When the product counts as being on this host.
+    pub present: Present,
+    /// Processes by role (`main`).
+    #[serde(default)]
+    pub process: BTreeMap<String, ProcessSelector>,
+    /// The product writes wbd's health document.
+    #[serde(default)]
+    pub health: bool,
+    /// The systemd unit of the main process, if it has one.
+    #[serde(default)]
+    pub unit: Option<String>,
+    /// Documented programs by name (`restart`).
+    #[serde(default)]
+    pub commands: BTreeMap<String, Command>,
+    /// Where versions can be read, by name (`running`, `installed`).
+    #[serde(default)]
+    pub version: BTreeMap<String, VersionSource>,
+    /// Builds known to be bad or good.
+    #[serde(default)]
+    pub builds: Option<Builds>,
+    /// When a leaking process may be restarted.
+    #[serde(default)]
+    pub leak: Option<Leak>,
+    /// Services the product must reach.
+    #[serde(default)]
+    pub endpoints: Vec<Endpoint>,
+    /// Whether this host has a public address (chooses endpoints marked `public` or `private`).
+    #[serde(default)]
+    pub public: PublicAddress,
+    /// Upper bounds for what wbd may raise.
+    #[serde(default)]
+    pub limits: BTreeMap<String, i64>,
+    /// The vendor's codes for the generic failures, by playbook name or `playbook/case`.
+    #[serde(default)]
+    pub codes: BTreeMap<String, Code>,
+}
+
+/// A profile with its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Its name.
+    pub name: ProfileName,
+    /// Its facts.
+    pub spec: ProfileSpec,
+}
+
+/// Present when any one of the signs is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Present {
+    /// The signs; an empty list is never present.
+    pub any: Vec<Sign>,
+}
+
+/// One sign of a product's presence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Sign {
+    /// This file or folder exists.
+    File(PathBuf),
+    /// Such a process runs.
+    Process(ProcessSelector),
+}
+
+/// Which process is meant. All given keys must fit.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessSelector {
+    /// The kernel's name of the process, at most 15 bytes.
+    #[serde(default)]
+    pub comm: Option<String>,
+    /// Absolute path of its program.
+    #[serde(default)]
+    pub exe: Option<PathBuf>,
+    /// Process that writes wbd's health document: the pid stands there.
+    #[serde(default)]
+    pub health: bool,
+}
+
+/// A documented program: run by absolute path with a deadline and a cleared environment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// Absolute path, then arguments.
+    pub argv: Vec<String>,
+    /// Deadline, e.g. `120s`.
+    pub timeout: Duration,
+    /// What kind of deed it is; never below A2.
+    pub class: Class,
+}
+
+/// Where a version can be read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum VersionSource {
+    /// The running agent's health document.
+    Health {},
+    /// The Debian or RPM package of this name.
+    Package(String),
+    /// The first word of the first line of a file.
+    File(PathBuf),
+    /// A program's answer, run by absolute path: the first word that looks like a version.
+    Program(Vec<String>),
+    /// The site states it under `facts:` in wbd.yaml.
+    Setting(String),
+}
+
+/// Builds by number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Builds {
+    /// Known bad.
+    #[serde(default)]
+    pub bad: Vec<i64>,
+    /// Bad as debug module.
+    #[serde(default)]
+    pub bad_debug: Vec<i64>,
+    /// The first good one.
+    #[serde(default)]
+    pub fixed_from: Option<i64>,
+}
+
+/// When a leaking process may be restarted (local time).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Leak {
+    /// `HH:MM-HH:MM`; may cross midnight.
+    pub window: String,
+    /// `HH:MM` of the vendor's documented daily restart, for when samples are too few.
+    #[serde(default)]
+    pub fallback: Option<String>,
+}
+
+/// A service to reach.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// Host name or address.
+    pub host: String,
+    /// TCP ports that must accept.
+    pub ports: Vec<u16>,
+    /// Send a ping with a 1000-byte payload.
+    #[serde(default)]
+    pub ping: bool,
+    /// Only for hosts with (`public`) or without (`private`) a public address.
+    #[serde(default)]
+    pub when: Option<PublicSide>,
+    /// The host name of the other side, tried when this one fails. Set by the engine where it is not
+    /// known which side this host is on; never written in a profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub alternate: Option<String>,
+}
+
+/// Which hosts an endpoint is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PublicSide {
+    /// Hosts with a public address.
+    Public,
+    /// Hosts without one.
+    Private,
+}
+
+/// Whether this host has a public address. An EIP is NAT and not visible on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PublicAddress {
+    /// It has.
+    Yes,
+    /// It has not.
+    No,
+    /// Not known: try both sides, fail only if both fail.
+    #[default]
+    Auto,
+}
+
+/// A length of time written as `500ms`, `10s`, `5m`, `2h` or `1d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Duration {
+    ms: u64,
+}
+
+impl Duration {
+    /// From milliseconds.
+    #[must_use]
+    pub const fn from_ms(ms: u64) -> Self {
+        Self { ms }
+    }
+
+    /// In milliseconds.
+    #[must_use]
+    pub const fn as_ms(self) -> u64 {
+        self.ms
+    }
+}
+
+impl From<Duration> for String {
+    fn from(value: Duration) -> Self {
+        for (unit, factor) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)] {
+            if value.ms != 0 && value.ms.is_multiple_of(factor) {
+                return format!("{}{unit}", value.ms / factor);
+            }
+        }
+        format!("{}ms", value.ms)
+    }
+}
+
+impl std::fmt::Display for Duration {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from(*self))
+    }
+}
+
+impl TryFrom<String> for Duration {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let refuse = || format!("{text:?} is not a time: write 500ms, 10s, 5m, 2h or 1d");
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, unit) = text.split_at(digits);
+        let factor: u64 = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(refuse()),
+        };
+        let number: u64 = number.parse().map_err(|_| refuse())?;
+        let ms = number.checked_mul(factor).filter(|ms| *ms <= 366 * 86_400_000).ok_or_else(refuse)?;
+        Ok(Self { ms })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_and_written_back() {
+        for text in ["500ms", "10s", "5m", "2h", "1d", "90s"] {
+            let time = Duration::try_from(text.to_owned()).unwrap();
+            assert_eq!(Duration::try_from(String::from(time)).unwrap(), time, "{text}");
+        }
+        for text in ["", "10", "s", "-1s", "1.5s", "99999d", "18446744073709551615d"] {
+            assert!(Duration::try_from(text.to_owned()).is_err(), "{text}");
+        }
+    }
+}

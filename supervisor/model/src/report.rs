@@ -1,0 +1,118 @@
+//! What doctor and status show: a fold, never a source.
+use serde::{Deserialize, Serialize};
+
+use crate::action::Class;
+use crate::check::Verdict;
+use crate::name::{Code, PlaybookName, TargetName};
+use crate::plan::Approval;
+
+/// The schema number of every JSON answer; it grows only when a key changes its meaning.
+pub const SCHEMA: u32 = 1;
+
+/// Doctor's answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Host name.
+    pub host: String,
+    /// Unix time in milliseconds at which looking began.
+    pub started: i64,
+    /// How long looking took.
+    pub duration_ms: u64,
+    /// The whole in one word.
+    pub verdict: Overall,
+    /// Causes, worst first.
+    pub causes: Vec<Cause>,
+    /// Every check.
+    pub checks: Vec<CheckRow>,
+    /// What was learned from the daemon and how old that is; `None`: not reached.
+    pub daemon: Option<DaemonView>,
+}
+
+/// The whole in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Overall {
+    /// Nothing found.
+    Ok,
+    /// Warnings.
+    Warn,
+    /// Failures.
+    Fail,
+    /// Something that matters could be seen by nobody, and nothing worse was found.
+    Unknown,
+}
+
+impl Overall {
+    /// Doctor's exit code.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Warn => 1,
+            Self::Fail => 2,
+            Self::Unknown => 3,
+        }
+    }
+}
+
+/// One cause with what it explains.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The documented failure.
+    pub code: Code,
+    /// `fail` or `warn`.
+    pub severity: Verdict,
+    /// Whose.
+    pub target: TargetName,
+    /// Its name.
+    pub title: String,
+    /// What is claimed, with this host's values.
+    pub claim: String,
+    /// What was seen: value against limit, file:line, since when.
+    pub evidence: Vec<String>,
+    /// Codes of the failures that it makes others look like.
+    pub explains: Vec<Code>,
+    /// What wbd would do.
+    pub fix: Option<Fix>,
+    /// What a person can do.
+    pub guide: Vec<String>,
+}
+
+/// A fix as doctor shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fix {
+    /// The playbook.
+    pub playbook: PlaybookName,
+    /// Who has to say yes.
+    pub approval: Approval,
+    /// Its risk.
+    pub class: Class,
+    /// What would be done, a line each.
+    pub plan: Vec<String>,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckRow {
+    /// The documented failure it looks for.
+    pub code: Code,
+    /// Whose.
+    pub target: TargetName,
+    /// What it says.
+    pub verdict: Verdict,
+    /// Why, in words.
+    pub reason: String,
+    /// How long looking took.
+    pub duration_ms: u64,
+}
+
+/// What the daemon said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonView {
+    /// Age of its last look in milliseconds.
+    pub age_ms: u64,
+    /// Healing mode and what holds it, in words.
+    pub healing: String,
+}

@@ -1,0 +1,105 @@
+//! `/etc/wbd/wbd.yaml`: what the administrator decides. Parsing is the engine's.
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::action::Class;
+use crate::profile::{Duration, PublicAddress};
+
+/// The supervisor's settings; every key has a default, an empty file is valid.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// What heals: `observe` never acts, `approve` asks before each deed, `auto` acts.
+    pub healing: Healing,
+    /// Deeds above this class always wait for an operator. A4 waits whatever stands here.
+    pub ceiling: Class,
+    /// By playbook: its own `healing` and `ceiling`; the stricter of the two holds.
+    pub playbooks: BTreeMap<String, PlaybookPolicy>,
+    /// Deeds of class A2 and above on this host.
+    pub budget: HostBudget,
+    /// How often checks look (events make them look at once).
+    pub every: Duration,
+    /// How often file descriptors are sampled.
+    pub sample_every: Duration,
+    /// Whether this host has a public address.
+    pub public: PublicAddress,
+    /// Facts that the site states (versions of products that write theirs nowhere).
+    pub facts: BTreeMap<String, String>,
+    /// Program and arguments to run for an incident that needs a person.
+    pub on_escalation: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            healing: Healing::Auto,
+            ceiling: Class::A3,
+            playbooks: BTreeMap::new(),
+            budget: HostBudget::default(),
+            every: Duration::from_ms(10_000),
+            sample_every: Duration::from_ms(60_000),
+            public: PublicAddress::Auto,
+            facts: BTreeMap::new(),
+            on_escalation: Vec::new(),
+        }
+    }
+}
+
+/// What the supervisor may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Healing {
+    /// Look and tell, never act.
+    Observe,
+    /// Prepare each deed and wait for an operator's word.
+    Approve,
+    /// Act within guards and budgets.
+    #[default]
+    Auto,
+}
+
+/// A playbook's own policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlaybookPolicy {
+    /// Its own healing mode.
+    #[serde(default)]
+    pub healing: Option<Healing>,
+    /// Its own ceiling.
+    #[serde(default)]
+    pub ceiling: Option<Class>,
+}
+
+/// The host's budget for deeds of class A2 and above.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HostBudget {
+    /// At most so many in any hour.
+    pub per_hour: u32,
+    /// At most so many in any day.
+    pub per_day: u32,
+}
+
+impl Default for HostBudget {
+    fn default() -> Self {
+        Self { per_hour: 3, per_day: 6 }
+    }
+}
+
+impl Settings {
+    /// The mode that holds for a playbook: the stricter of the general and its own.
+    #[must_use]
+    pub fn healing_for(&self, playbook: &str) -> Healing {
+        let own = self.playbooks.get(playbook).and_then(|policy| policy.healing);
+        own.map_or(self.healing, |own| own.min(self.healing))
+    }
+
+    /// The ceiling that holds for a playbook: the lower of the general and its own.
+    #[must_use]
+    pub fn ceiling_for(&self, playbook: &str) -> Class {
+        let own = self.playbooks.get(playbook).and_then(|policy| policy.ceiling);
+        own.map_or(self.ceiling, |own| own.min(self.ceiling))
+    }
+}

@@ -1,0 +1,84 @@
+//! Reads this host's clocks and names its boot; it compares nothing.
+use std::io;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::time::{ClockId, clock_gettime};
+use wbd_model::time::{BootId, Now};
+
+use crate::under;
+
+/// What a boot is called that cannot be named. It is never equal to a boot that could be.
+pub const UNNAMED_BOOT: &str = "unnamed";
+
+/// The present moment: boot, `CLOCK_BOOTTIME` in milliseconds, wall clock in milliseconds.
+///
+/// Where the boot cannot be named (no /proc), the boot is [`UNNAMED_BOOT`].
+#[must_use]
+pub fn now() -> Now {
+    let boot = boot_id(Path::new("/proc")).unwrap_or_else(|_| UNNAMED_BOOT.to_owned());
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let wall_ms = match since_epoch {
+        Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+    };
+    Now {
+        boot: BootId(boot),
+        boot_ms: read_ms(ClockId::CLOCK_BOOTTIME),
+        wall_ms,
+    }
+}
+
+/// `CLOCK_MONOTONIC` in milliseconds: the clock of the agent's heartbeat.
+#[must_use]
+pub fn monotonic_ms() -> u64 {
+    read_ms(ClockId::CLOCK_MONOTONIC)
+}
+
+/// How far the local time zone is ahead of UTC at a moment (Unix seconds), in seconds; 0 where the zone
+/// cannot be told.
+#[must_use]
+pub fn zone_offset_s(at_s: i64) -> i32 {
+    jiff::Timestamp::from_second(at_s).map_or(0, |moment| jiff::tz::TimeZone::system().to_offset(moment).seconds())
+}
+
+/// The running boot's name, read below a proc folder.
+pub(crate) fn boot_id(proc: &Path) -> io::Result<String> {
+    let text = under::text(&proc.join("sys/kernel/random/boot_id"))?;
+    let name = text.trim();
+    if name.is_empty() {
+        return Err(io::Error::other("the boot id is empty"));
+    }
+    Ok(name.to_owned())
+}
+
+fn read_ms(clock: ClockId) -> u64 {
+    // Linux always has both clocks; a zero would at worst make something look young.
+    let Ok(time) = clock_gettime(clock) else {
+        return 0;
+    };
+    let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
+    let millis = u64::try_from(time.tv_nsec() / 1_000_000).unwrap_or(0);
+    seconds.saturating_mul(1000).saturating_add(millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_moments_lie_in_one_boot_and_in_order() {
+        let (first, second) = (now(), now());
+        assert_eq!(first.boot, second.boot);
+        assert_ne!(first.boot.0, UNNAMED_BOOT);
+        assert!(first.boot_ms > 0 && first.boot_ms <= second.boot_ms);
+        assert!(first.wall_ms > 1_600_000_000_000);
+        assert!(monotonic_ms() <= now().boot_ms);
+    }
+
+    #[test]
+    fn a_proc_without_a_boot_id_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(boot_id(dir.path()).is_err());
+    }
+}

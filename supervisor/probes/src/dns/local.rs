@@ -1,0 +1,236 @@
+//! Which unit of this host is the configured resolver, and whether it failed. It restarts nothing.
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::ifaddrs::getifaddrs;
+use procfs::net::UdpNetEntries;
+use procfs::{FromReadSI, current_system_info};
+use wbd_model::observation::Observation;
+
+use super::PORT;
+use crate::bus::{self, Unit};
+use crate::eyes::Look;
+use crate::procs;
+use crate::under::{self, absent, why};
+
+/// A busy host's table of UDP sockets, in bytes.
+const MAX_TABLE: u64 = 16 * 1024 * 1024;
+const RESOLVED: &str = "systemd-resolved.service";
+/// Where systemd-resolved listens, and nothing else by default.
+const STUBS: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)),
+    IpAddr::V4(Ipv4Addr::new(127, 0, 0, 54)),
+];
+/// Resolvers that distributions ship, for when nobody listens and so nobody can be asked.
+const KNOWN: [&str; 5] = [
+    "dnsmasq.service",
+    "unbound.service",
+    "named.service",
+    "bind9.service",
+    RESOLVED,
+];
+
+pub(crate) fn look(look: &Look, configured: &[IpAddr], seen: &mut Observation) {
+    match local(look, configured) {
+        Ok(None) => seen.know("local_unit", "").know("local_failed", false),
+        Ok(Some(unit)) => {
+            seen.know("local_unit", unit.name);
+            match unit.failed {
+                Ok(failed) => seen.know("local_failed", failed),
+                Err(reason) => seen.miss("local_failed", reason),
+            }
+        }
+        Err(reason) => seen.miss("local_unit", reason.clone()).miss("local_failed", reason),
+    };
+}
+
+struct Local {
+    name: String,
+    failed: Result<bool, String>,
+}
+
+fn local(look: &Look, configured: &[IpAddr]) -> Result<Option<Local>, String> {
+    let own = own_addresses()?;
+    let Some(server) = configured.iter().find(|it| it.is_loopback() || own.contains(*it)) else {
+        return Ok(None);
+    };
+    if !bus::systemd_runs(look) {
+        return Ok(None);
+    }
+    if STUBS.iter().any(|stub| stub == server) {
+        return Ok(Some(known_unit(look, RESOLVED.to_owned())));
+    }
+    let sockets = listening(look.proc(), *server)?;
+    if sockets.is_empty() {
+        return failed_resolver(look);
+    }
+    let unit = owner(look, &sockets)?;
+    Ok(unit.map(|name| known_unit(look, name)))
+}
+
+fn known_unit(look: &Look, name: String) -> Local {
+    let asked = bus::units(look, &[name.as_str()]);
+    let failed = asked.map(|units| units.iter().any(is_down));
+    Local { name, failed }
+}
+
+fn is_down(unit: &Unit) -> bool {
+    matches!(unit.active.as_str(), "failed" | "inactive")
+}
+
+/// Nobody listens: the enabled resolver that is down, a failed one before a stopped one.
+fn failed_resolver(look: &Look) -> Result<Option<Local>, String> {
+    let units = bus::units(look, &KNOWN)?;
+    let mut down: Vec<(&str, &Unit)> = KNOWN
+        .into_iter()
+        .zip(&units)
+        .filter(|(_, unit)| unit.file.starts_with("enabled") && is_down(unit))
+        .collect();
+    down.sort_by_key(|(_, unit)| unit.active != "failed");
+    Ok(down.first().map(|(name, _)| Local {
+        name: (*name).to_owned(),
+        failed: Ok(true),
+    }))
+}
+
+fn own_addresses() -> Result<BTreeSet<IpAddr>, String> {
+    let list = getifaddrs().map_err(|error| format!("cannot list this host's addresses: {error}"))?;
+    let mut own = BTreeSet::new();
+    for address in list.filter_map(|interface| interface.address) {
+        if let Some(v4) = address.as_sockaddr_in() {
+            own.insert(IpAddr::V4(v4.ip()));
+        } else if let Some(v6) = address.as_sockaddr_in6() {
+            own.insert(IpAddr::V6(v6.ip()));
+        }
+    }
+    Ok(own)
+}
+
+/// Inodes of the UDP sockets that take questions for this address.
+fn listening(proc: &Path, server: IpAddr) -> Result<BTreeSet<u64>, String> {
+    let mut inodes = BTreeSet::new();
+    for table in ["net/udp", "net/udp6"] {
+        let path = proc.join(table);
+        let bytes = match under::read(&path, MAX_TABLE) {
+            Ok(bytes) => bytes,
+            // A kernel without IPv6 has no second table.
+            Err(error) if absent(&error) && table == "net/udp6" => continue,
+            Err(error) => return Err(why("read", &path, &error)),
+        };
+        let entries = UdpNetEntries::from_read(bytes.as_slice(), current_system_info())
+            .map_err(|error| format!("cannot understand {}: {error}", path.display()))?;
+        for entry in entries.0 {
+            let address = entry.local_address.ip();
+            let takes = address == server || address.is_unspecified();
+            if takes && entry.local_address.port() == PORT && entry.remote_address.port() == 0 {
+                inodes.insert(entry.inode);
+            }
+        }
+    }
+    Ok(inodes)
+}
+
+/// The unit whose process holds one of the sockets; `None` where it is no unit's.
+fn owner(look: &Look, sockets: &BTreeSet<u64>) -> Result<Option<String>, String> {
+    let links: Vec<String> = sockets.iter().map(|inode| format!("socket:[{inode}]")).collect();
+    let mut hidden = 0_usize;
+    for pid in procs::list(look.proc())? {
+        if look.left(Duration::MAX).is_zero() {
+            return Err("not done in time: too many processes on this host".to_owned());
+        }
+        match holds(look.proc(), pid, &links) {
+            Ok(true) => return unit_of(look.proc(), pid),
+            Ok(false) => {}
+            Err(_) => hidden += 1,
+        }
+    }
+    match hidden {
+        0 => Ok(None),
+        _ => Err(format!(
+            "the resolver on this host runs in one of {hidden} processes that could not be looked into; run as root"
+        )),
+    }
+}
+
+fn holds(proc: &Path, pid: u32, links: &[String]) -> Result<bool, String> {
+    let folder = proc.join(pid.to_string()).join("fd");
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if absent(&error) => return Ok(false),
+        Err(error) => return Err(why("list", &folder, &error)),
+    };
+    let targets = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    let mut targets = targets.filter_map(|target| target.into_os_string().into_string().ok());
+    Ok(targets.any(|target| links.contains(&target)))
+}
+
+fn unit_of(proc: &Path, pid: u32) -> Result<Option<String>, String> {
+    let path = proc.join(pid.to_string()).join("cgroup");
+    let text = under::text_if_there(&path)?.unwrap_or_default();
+    // The service is the last of its kind on the way down: a service may have groups of its own below.
+    let parts = text.lines().flat_map(|line| line.rsplit('/'));
+    Ok(parts.map(str::trim).find(|part| part.ends_with(".service")).map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Host, known, unknown};
+    use wbd_model::observation::Value;
+
+    const HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";
+
+    fn socket(host: &Host, address: &str, inode: u64) {
+        let line = format!("  1: {address} 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 {inode} 2 0 0\n");
+        host.file("proc/net/udp", &format!("{HEAD}{line}"));
+    }
+
+    fn loopback() -> IpAddr {
+        Ipv4Addr::LOCALHOST.into()
+    }
+
+    #[test]
+    fn the_owner_of_the_socket_is_found_by_its_unit() {
+        let host = Host::new();
+        socket(&host, "0100007F:0035", 4711);
+        assert_eq!(listening(host.look().proc(), loopback()).unwrap(), [4711].into());
+        assert!(listening(host.look().proc(), "127.0.0.9".parse().unwrap()).unwrap().is_empty());
+        host.process(1, "init").write();
+        host.process(5, "unbound").write();
+        host.link("proc/5/fd/3", "socket:[4711]");
+        host.file("proc/5/cgroup", "1:name=systemd:/system.slice/unbound.service/sub\n0::/\n");
+        let owner = |inode| owner(&host.look(), &[inode].into());
+        assert_eq!(owner(4711).unwrap().as_deref(), Some("unbound.service"));
+        assert_eq!(owner(1), Ok(None));
+        host.file("proc/7/fd", "not a folder that can be listed");
+        assert_eq!(owner(1), Ok(None));
+    }
+
+    #[test]
+    fn a_socket_for_all_addresses_counts_and_another_port_does_not() {
+        let host = Host::new();
+        socket(&host, "00000000:0035", 1);
+        assert_eq!(listening(host.look().proc(), loopback()).unwrap().len(), 1);
+        socket(&host, "0100007F:0036", 1);
+        assert!(listening(host.look().proc(), loopback()).unwrap().is_empty());
+        host.file("proc/net/udp", "head\nnonsense\n");
+        assert!(listening(host.look().proc(), loopback()).unwrap_err().contains("understand"));
+    }
+
+    #[test]
+    fn a_server_elsewhere_is_no_unit_of_this_host_and_an_unreadable_table_is_unknown() {
+        let host = Host::new();
+        let asked = |server: &str| {
+            let mut seen = Observation::default();
+            look(&host.look(), &[server.parse().unwrap()], &mut seen);
+            seen
+        };
+        assert_eq!(known(&asked("192.0.2.1"), "local_unit"), Value::from(""));
+        assert_eq!(known(&asked("127.0.0.1"), "local_failed"), Value::from(false));
+        std::fs::create_dir_all(host.root().join("run/systemd/system")).unwrap();
+        assert!(unknown(&asked("127.0.0.1"), "local_unit").contains("net/udp"));
+    }
+}

@@ -1,0 +1,249 @@
+//! `net.endpoint`: name, addresses, TCP ports and ping of one service, step by step; which step's failure matters is not asked here.
+mod connect;
+mod ping;
+mod resolve;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::thread;
+
+use wbd_model::observation::Observation;
+use wbd_model::probe::ProbeName;
+use wbd_model::profile::Endpoint;
+
+use crate::eyes::Look;
+use crate::filter;
+use connect::Tcp;
+use resolve::Resolved;
+
+/// A name with more addresses is tried at the first ones.
+const MAX_ADDRESSES: usize = 8;
+/// A profile with more ports is wrong.
+const MAX_PORTS: usize = 16;
+
+pub(crate) fn look(look: &Look, endpoint: &Endpoint) -> Observation {
+    let mut tried = attempt(look, endpoint, &endpoint.host);
+    if let Some(other) = endpoint.alternate.as_ref().filter(|_| !tried.works()) {
+        let second = attempt(look, endpoint, other);
+        if second.works() {
+            tried = second;
+        }
+    }
+    let mut seen = Observation::unseen(ProbeName::NetEndpoint.fields(), "not looked at");
+    describe(&tried, &mut seen);
+    dropped_here(look, &tried, &mut seen);
+    seen
+}
+
+/// One host name tried through.
+struct Attempt {
+    host: String,
+    resolved: Result<Resolved, String>,
+    /// By port; over all addresses.
+    ports: BTreeMap<u16, Result<Tcp, String>>,
+    each: Vec<(SocketAddr, Result<Tcp, String>)>,
+    ping: Result<ping::Ping, String>,
+}
+
+impl Attempt {
+    fn works(&self) -> bool {
+        let open = self.ports.values().all(|port| matches!(port, Ok(Tcp::Open)));
+        let found = matches!(&self.resolved, Ok(resolved) if !resolved.addresses.is_empty());
+        found && open
+    }
+
+    fn bad(&self) -> Vec<(u16, Tcp)> {
+        let ports = self.ports.iter();
+        let known = ports.filter_map(|(port, tcp)| Some((*port, *tcp.as_ref().ok()?)));
+        known.filter(|(_, tcp)| *tcp != Tcp::Open).collect()
+    }
+}
+
+fn attempt(look: &Look, endpoint: &Endpoint, host: &str) -> Attempt {
+    let resolved = resolve::resolve(look, host);
+    let addresses: Vec<IpAddr> = match &resolved {
+        Ok(resolved) => resolved.addresses.iter().copied().take(MAX_ADDRESSES).collect(),
+        Err(_) => Vec::new(),
+    };
+    let ports: Vec<u16> = endpoint.ports.iter().copied().take(MAX_PORTS).collect();
+    thread::scope(|scope| {
+        let pinged = addresses.first().filter(|_| endpoint.ping).copied();
+        let pinged = pinged.map(|address| scope.spawn(move || ping::ping(look, address)));
+        let places = addresses.iter().flat_map(|address| ports.iter().map(|port| SocketAddr::new(*address, *port)));
+        let connecting: Vec<_> = places
+            .map(|place| (place, scope.spawn(move || connect::connect(look, place))))
+            .collect();
+        let broke_off = || Err("the try broke off, which is a bug in wbd; please report it".to_owned());
+        let each: Vec<_> = connecting
+            .into_iter()
+            .map(|(place, tried)| (place, tried.join().unwrap_or_else(|_| broke_off())))
+            .collect();
+        Attempt {
+            host: host.to_owned(),
+            ports: by_port(&each),
+            each,
+            resolved,
+            ping: pinged.map_or(Ok(ping::Ping::NotTried), |it| it.join().unwrap_or_else(|_| broke_off())),
+        }
+    })
+}
+
+/// A port is open if one address accepts, as programs try them all; else the first address speaks for it.
+fn by_port(each: &[(SocketAddr, Result<Tcp, String>)]) -> BTreeMap<u16, Result<Tcp, String>> {
+    let mut ports = BTreeMap::new();
+    for (place, tcp) in each {
+        let port = ports.entry(place.port()).or_insert_with(|| tcp.clone());
+        if *tcp == Ok(Tcp::Open) {
+            *port = Ok(Tcp::Open);
+        }
+    }
+    ports
+}
+
+fn describe(tried: &Attempt, seen: &mut Observation) {
+    seen.know("host", tried.host.clone());
+    match &tried.resolved {
+        Ok(resolved) => {
+            let first = resolved.addresses.first().map(IpAddr::to_string);
+            seen.know("name", resolved.word)
+                .know("address", first.unwrap_or_default())
+                .know("addresses", i64::try_from(resolved.addresses.len()).unwrap_or(i64::MAX))
+        }
+        Err(reason) => seen
+            .miss("name", reason.clone())
+            .miss("address", reason.clone())
+            .miss("addresses", reason.clone()),
+    };
+    match &tried.ping {
+        Ok(ping) => seen.know("ping", ping.as_str()),
+        Err(reason) => seen.miss("ping", reason.clone()),
+    };
+    let words = tried.each.iter().map(|(place, tcp)| match tcp {
+        Ok(tcp) => format!("{place}={}", tcp.as_str()),
+        Err(reason) => format!("{place}=unknown ({reason})"),
+    });
+    seen.know("detail", words.collect::<Vec<_>>().join(" "));
+    describe_ports(tried, seen);
+}
+
+fn describe_ports(tried: &Attempt, seen: &mut Observation) {
+    let unseen = tried.ports.values().find_map(|tcp| tcp.as_ref().err());
+    let unseen = unseen.or(tried.resolved.as_ref().err());
+    if let Some(reason) = unseen {
+        for field in ["tcp", "open_ports", "bad_ports", "bad_port"] {
+            seen.miss(field, reason.clone());
+        }
+        return;
+    }
+    let bad = tried.bad();
+    let worst = tried.ports.values().flatten().max().copied();
+    let open = tried.ports.len() - bad.len();
+    let first_bad = bad.first().map_or(0, |(port, _)| i64::from(*port));
+    seen.know("tcp", worst.map_or("not-tried", Tcp::as_str))
+        .know("open_ports", i64::try_from(open).unwrap_or(i64::MAX))
+        .know("bad_ports", i64::try_from(bad.len()).unwrap_or(i64::MAX))
+        .know("bad_port", first_bad);
+}
+
+/// What gets through is not dropped; only for what does not are the rules of this host read.
+fn dropped_here(look: &Look, tried: &Attempt, seen: &mut Observation) {
+    let address = tried.resolved.as_ref().ok().and_then(|it| it.addresses.first().copied());
+    let Some(address) = address else {
+        seen.miss("local_drop", "there is no address to send to");
+        seen.miss("rule", "there is no address to send to");
+        return;
+    };
+    // A local rule that rejects looks like a refusal from afar, so every bad port is asked about.
+    let verdict = match tried.bad().first() {
+        None => Ok(None),
+        Some((port, _)) => filter::drops(look, SocketAddr::new(address, *port)),
+    };
+    match verdict {
+        Ok(rule) => {
+            seen.know("local_drop", rule.is_some());
+            seen.know("rule", rule.unwrap_or_default());
+        }
+        Err(reason) => {
+            seen.miss("local_drop", reason.clone()).miss("rule", reason);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Host, known};
+    use std::net::TcpListener;
+    use wbd_model::observation::Value;
+
+    fn endpoint(host: &str, ports: &[u16]) -> Endpoint {
+        Endpoint {
+            host: host.to_owned(),
+            ports: ports.to_vec(),
+            ping: false,
+            when: None,
+            alternate: None,
+        }
+    }
+
+    fn closed_port() -> u16 {
+        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    }
+
+    #[test]
+    fn open_and_refused_ports_are_counted_apart() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let open = listener.local_addr().unwrap().port();
+        let closed = closed_port();
+        let host = Host::new();
+        let seen = look(&host.look(), &endpoint("127.0.0.1", &[open, closed]));
+        for (field, value) in [
+            ("host", Value::from("127.0.0.1")),
+            ("name", Value::from("literal")),
+            ("address", Value::from("127.0.0.1")),
+            ("addresses", Value::from(1)),
+            ("tcp", Value::from("refused")),
+            ("open_ports", Value::from(1)),
+            ("bad_ports", Value::from(1)),
+            ("bad_port", Value::from(i64::from(closed))),
+            ("ping", Value::from("not-tried")),
+        ] {
+            assert_eq!(known(&seen, field), value, "{field}");
+        }
+        let seen = look(&host.look(), &endpoint("127.0.0.1", &[open]));
+        assert_eq!(known(&seen, "tcp"), Value::from("open"));
+        assert_eq!(known(&seen, "local_drop"), Value::from(false));
+    }
+
+    #[test]
+    fn the_other_side_is_used_when_it_is_the_one_that_answers() {
+        let listener = TcpListener::bind("127.0.0.3:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let host = Host::new();
+        let mut wanted = endpoint("127.0.0.2", &[port]);
+        wanted.alternate = Some("127.0.0.3".to_owned());
+        assert_eq!(known(&look(&host.look(), &wanted), "host"), Value::from("127.0.0.3"));
+        drop(listener);
+        let seen = look(&host.look(), &wanted);
+        assert_eq!(known(&seen, "host"), Value::from("127.0.0.2"));
+        assert_eq!(known(&seen, "tcp"), Value::from("refused"));
+    }
+
+    #[test]
+    fn a_port_is_open_if_any_address_accepts() {
+        let at = |ip: &str, tcp| (format!("{ip}:80").parse().unwrap(), Ok(tcp));
+        let each = [at("192.0.2.1", Tcp::Dropped), at("[2001:db8::1]", Tcp::NoRoute)];
+        assert_eq!(by_port(&each)[&80], Ok(Tcp::Dropped));
+        let each = [at("192.0.2.1", Tcp::Dropped), at("192.0.2.2", Tcp::Open)];
+        assert_eq!(by_port(&each)[&80], Ok(Tcp::Open));
+    }
+
+    #[test]
+    fn without_a_name_server_nothing_is_tried() {
+        let host = Host::new();
+        let seen = look(&host.look(), &endpoint("host.test", &[80]));
+        assert_eq!(known(&seen, "name"), Value::from("silent"));
+        assert_eq!(known(&seen, "tcp"), Value::from("not-tried"));
+        assert_eq!(known(&seen, "address"), Value::from(""));
+    }
+}

@@ -1,0 +1,337 @@
+//! Looks once and answers in time, whatever the host does; what each probe reads stands in its own file.
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wbd_model::observation::{Fact, Field, Observation};
+use wbd_model::probe::Probe;
+use wbd_model::profile::{ProfileSpec, Sign};
+
+use crate::under::{absent, under, why};
+use crate::{dns, endpoint, fds, health, inotify, process, procs, service, version};
+
+/// Looks that hang (a dead network mount) keep their thread; with so many of them no further one is begun.
+const MAX_STUCK: usize = 8;
+/// As shipped; a name, an address and its alternate fit into it.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Where to look, and how long one look may take. Cloning shares the count of looks that hang.
+#[derive(Debug, Clone)]
+pub struct Eyes {
+    /// The root that all paths of the host are under.
+    pub root: PathBuf,
+    /// The proc file system, `/proc` as a rule: a scratch root has none of its own.
+    pub proc: PathBuf,
+    /// The sys file system, `/sys` as a rule.
+    pub sys: PathBuf,
+    /// What the site states in wbd.yaml.
+    pub facts: BTreeMap<String, String>,
+    /// One look answers within this time.
+    pub deadline: Duration,
+    stuck: Arc<AtomicUsize>,
+}
+
+/// Whether a product is on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// One of its signs is there.
+    Yes,
+    /// None of its signs is there.
+    No,
+    /// No sign was seen, and not every one could be looked for; the reason, for people.
+    Unknown(String),
+}
+
+/// One look under way: the eyes and when to be done.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) eyes: Eyes,
+    pub(crate) until: Instant,
+}
+
+impl Look {
+    pub(crate) fn root(&self) -> &Path {
+        &self.eyes.root
+    }
+
+    pub(crate) fn proc(&self) -> &Path {
+        &self.eyes.proc
+    }
+
+    /// The time left, at most `longest`.
+    pub(crate) fn left(&self, longest: Duration) -> Duration {
+        self.until
+            .saturating_duration_since(Instant::now())
+            .min(longest)
+    }
+}
+
+impl Eyes {
+    /// Eyes for the host under `root`, with the running kernel's /proc and /sys and ten seconds a look.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            proc: PathBuf::from("/proc"),
+            sys: PathBuf::from("/sys"),
+            facts: BTreeMap::new(),
+            deadline: DEADLINE,
+            stuck: Arc::default(),
+        }
+    }
+
+    /// Asks one question. The answer carries every field of the probe's schema, known or unknown,
+    /// and comes within the deadline.
+    #[must_use]
+    pub fn look(&self, probe: &Probe) -> Observation {
+        let fields = probe.name().fields();
+        let asked = probe.clone();
+        match self.aside(move |look| answer(look, &asked)) {
+            Ok(seen) => fit(fields, &seen),
+            Err(reason) => Observation::unseen(fields, &reason),
+        }
+    }
+
+    /// Whether the product of this profile is on the host.
+    #[must_use]
+    pub fn present(&self, profile: &ProfileSpec) -> Presence {
+        let signs = profile.present.any.clone();
+        self.aside(move |look| any_sign(look, &signs))
+            .unwrap_or_else(Presence::Unknown)
+    }
+
+    /// Does the work on a thread that can be given up, since a read on a dead mount cannot be ended.
+    pub(crate) fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Look) -> T + Send + 'static,
+    ) -> Result<T, String> {
+        if self.stuck.load(Ordering::SeqCst) >= MAX_STUCK {
+            return Err(format!(
+                "{MAX_STUCK} earlier looks still hang; look for a dead mount or a stuck disk"
+            ));
+        }
+        let (sender, receiver) = sync_channel(1);
+        // Nine tenths, so that a look that runs out of time can still hand in what it saw.
+        let look = Look {
+            eyes: self.clone(),
+            until: Instant::now() + self.deadline / 10 * 9,
+        };
+        let state = Arc::new(AtomicU8::new(RUNNING));
+        let ending = Ending {
+            state: Arc::clone(&state),
+            stuck: Arc::clone(&self.stuck),
+        };
+        thread::Builder::new()
+            .name("wbd-look".to_owned())
+            .spawn(move || {
+                let _ending = ending;
+                // Nobody listening any more is the deadline's business, not ours.
+                let _ = sender.send(work(&look));
+            })
+            .map_err(|error| format!("cannot start a thread for the look: {error}"))?;
+        match receiver.recv_timeout(self.deadline) {
+            Ok(seen) => Ok(seen),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err("the look broke off, which is a bug in wbd; please report it".to_owned())
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                // Counted first: the thread may end between the two lines.
+                self.stuck.fetch_add(1, Ordering::SeqCst);
+                if state.swap(GIVEN_UP, Ordering::SeqCst) == ENDED {
+                    self.stuck.fetch_sub(1, Ordering::SeqCst);
+                }
+                let seconds = self.deadline.as_secs_f32();
+                Err(format!(
+                    "no answer within {seconds} s; look for a dead mount or an overloaded host"
+                ))
+            }
+        }
+    }
+}
+
+const RUNNING: u8 = 0;
+const ENDED: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+/// Says, also when the look panics, that its thread is free again.
+struct Ending {
+    state: Arc<AtomicU8>,
+    stuck: Arc<AtomicUsize>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if self.state.swap(ENDED, Ordering::SeqCst) == GIVEN_UP {
+            self.stuck.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+fn answer(look: &Look, probe: &Probe) -> Observation {
+    let by_caller = || Observation::unseen(probe.name().fields(), "answered by the caller");
+    match probe {
+        Probe::ProcessState(selector) => process::look(look, selector),
+        Probe::AgentHealth => health::look(look),
+        Probe::ServiceState { unit } => service::look(look, unit.as_deref()),
+        Probe::ExitLast(_) | Probe::FdTrend(_) => by_caller(),
+        Probe::InotifyUsage(selector) => inotify::look(look, selector),
+        Probe::DnsServers { names } => dns::look(look, names, dns::PORT),
+        Probe::NetEndpoint(endpoint) => endpoint::look(look, endpoint),
+        Probe::FdUsage(selector) => fds::look(look, selector),
+        Probe::VersionPair { left, right } => version::look(look, left, right),
+    }
+}
+
+/// Holds an answer to its schema: every field, of its type, and no other.
+fn fit(fields: &[Field], seen: &Observation) -> Observation {
+    let mut fitted = Observation::default();
+    for field in fields {
+        match seen.fact(field.name) {
+            Fact::Known(value) if value.kind() != field.kind => fitted.miss(
+                field.name,
+                "seen as another type, which is a bug in wbd; please report it",
+            ),
+            Fact::Known(value) => fitted.know(field.name, value),
+            Fact::Unknown(reason) => fitted.miss(field.name, reason),
+        };
+    }
+    fitted
+}
+
+fn any_sign(look: &Look, signs: &[Sign]) -> Presence {
+    let mut unseen = None;
+    for sign in signs {
+        match one_sign(look, sign) {
+            Ok(true) => return Presence::Yes,
+            Ok(false) => {}
+            Err(reason) => unseen = Some(reason),
+        }
+    }
+    unseen.map_or(Presence::No, Presence::Unknown)
+}
+
+fn one_sign(look: &Look, sign: &Sign) -> Result<bool, String> {
+    match sign {
+        Sign::File(path) => {
+            let path = under(look.root(), path);
+            match fs::metadata(&path) {
+                Ok(_) => Ok(true),
+                Err(error) if absent(&error) => Ok(false),
+                Err(error) => Err(why("look for", &path, &error)),
+            }
+        }
+        Sign::Process(selector) => {
+            procs::choose(look, selector).map(|chosen| !chosen.live.is_empty())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Host, deadline_passes};
+    use wbd_model::name::TargetName;
+    use wbd_model::probe::ProbeName;
+    use wbd_model::profile::{Endpoint, ProcessSelector, VersionSource};
+
+    #[test]
+    fn every_probe_answers_every_field_even_on_an_empty_host() {
+        let host = Host::new();
+        let mut eyes = host.eyes();
+        eyes.proc = host.root().join("no-proc");
+        let selector = ProcessSelector {
+            comm: Some("x".into()),
+            exe: None,
+            health: false,
+        };
+        let endpoint = Endpoint {
+            host: "127.0.0.1".into(),
+            ports: vec![],
+            ping: false,
+            when: None,
+            alternate: None,
+        };
+        let setting = || VersionSource::Setting("none".into());
+        for probe in [
+            Probe::ProcessState(selector.clone()),
+            Probe::AgentHealth,
+            Probe::ServiceState { unit: None },
+            Probe::ExitLast(TargetName::new("x").unwrap()),
+            Probe::InotifyUsage(selector.clone()),
+            Probe::DnsServers { names: vec![] },
+            Probe::NetEndpoint(endpoint),
+            Probe::FdUsage(selector.clone()),
+            Probe::FdTrend(selector),
+            Probe::VersionPair {
+                left: setting(),
+                right: setting(),
+            },
+        ] {
+            let seen = eyes.look(&probe);
+            let names: Vec<_> = seen.facts.keys().map(String::as_str).collect();
+            let mut wanted: Vec<_> = probe.name().fields().iter().map(|f| f.name).collect();
+            wanted.sort_unstable();
+            assert_eq!(names, wanted, "{probe:?}");
+            for (name, fact) in &seen.facts {
+                if let Fact::Unknown(reason) = fact {
+                    assert!(!reason.contains("bug"), "{probe:?} {name}: {reason}");
+                    assert_ne!(reason, "not looked at", "{probe:?} {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_of_the_wrong_type_is_not_passed_on() {
+        let mut seen = Observation::default();
+        seen.know("alive", 1).know("extra", true);
+        let fitted = fit(ProbeName::ProcessState.fields(), &seen);
+        assert!(matches!(fitted.fact("alive"), Fact::Unknown(_)));
+        assert!(!fitted.facts.contains_key("extra"));
+    }
+
+    #[test]
+    fn a_look_that_hangs_is_given_up_and_its_thread_counted_until_it_ends() {
+        let mut eyes = Eyes::new("/");
+        eyes.deadline = Duration::from_millis(20);
+        let (release, wait) = sync_channel::<()>(0);
+        let wait = Arc::new(std::sync::Mutex::new(wait));
+        for _ in 0..MAX_STUCK {
+            let wait = Arc::clone(&wait);
+            let seen = eyes.aside(move |_| drop(wait.lock().map(|w| w.recv())));
+            assert!(seen.unwrap_err().contains("no answer within"));
+        }
+        assert!(eyes.aside(|_| ()).unwrap_err().contains("still hang"));
+        drop(release);
+        deadline_passes("threads end", || eyes.stuck.load(Ordering::SeqCst) == 0);
+        assert!(eyes.aside(|_| ()).is_ok());
+    }
+
+    #[test]
+    fn a_look_that_panics_is_unknown() {
+        let eyes = Eyes::new("/");
+        let seen: Result<(), String> = eyes.aside(|_| panic!("on purpose"));
+        assert!(seen.unwrap_err().contains("bug"));
+    }
+
+    #[test]
+    fn a_product_is_present_by_any_sign_and_unknown_is_not_absent() {
+        let host = Host::new();
+        host.file("etc/iscan/S99ISftp", "");
+        host.process(1, "init").write();
+        host.process(7, "isftpd").write();
+        let eyes = host.eyes();
+        let by = |text: &str| -> Presence {
+            eyes.present(&serde_json::from_str(&format!("{{\"present\":{text}}}")).unwrap())
+        };
+        assert_eq!(by(r#"{"any":[{"file":"/nope"},{"file":"/etc/iscan/S99ISftp"}]}"#), Presence::Yes);
+        assert_eq!(by(r#"{"any":[{"process":{"comm":"isftpd"}}]}"#), Presence::Yes);
+        assert_eq!(by(r#"{"any":[{"file":"/nope"},{"process":{"comm":"none"}}]}"#), Presence::No);
+        assert_eq!(by(r#"{"any":[]}"#), Presence::No);
+        assert!(matches!(by(r#"{"any":[{"process":{}}]}"#), Presence::Unknown(_)));
+    }
+}

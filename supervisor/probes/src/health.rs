@@ -1,0 +1,174 @@
+//! `agent.health`: what the agent says of itself, and whether the one who said it still runs. It believes nothing more.
+use wbd_agent_api::{HealthDocument, HealthError, SettingsSource, State, paths};
+use wbd_model::observation::Observation;
+use wbd_model::probe::ProbeName;
+
+use crate::clock;
+use crate::eyes::Look;
+use crate::procs;
+use crate::under::why;
+
+pub(crate) fn look(look: &Look) -> Observation {
+    let fields = ProbeName::AgentHealth.fields();
+    match wbd_agent_api::read(&paths::health(look.root())) {
+        Ok(document) => describe(look, &document),
+        Err(error @ HealthError::NotThere { .. }) => {
+            let mut seen = Observation::unseen(fields, &error.to_string());
+            seen.know("present", false).know("live", false).know("state", "none");
+            seen
+        }
+        Err(error) => Observation::unseen(fields, &error.to_string()),
+    }
+}
+
+fn describe(look: &Look, document: &HealthDocument) -> Observation {
+    let fields = ProbeName::AgentHealth.fields();
+    let boot = match clock::boot_id(look.proc()) {
+        Ok(boot) => boot,
+        Err(error) => {
+            let reason = why("read the boot id below", look.proc(), &error);
+            return Observation::unseen(fields, &reason);
+        }
+    };
+    if document.boot_id != boot {
+        let reason = "the health document is of an earlier boot";
+        let mut seen = Observation::unseen(fields, reason);
+        seen.know("present", true).know("live", false).know("state", "none");
+        return seen;
+    }
+    let mut seen = Observation::default();
+    seen.know("present", true);
+    match procs::still_runs(look.proc(), document.pid, document.start_ticks) {
+        Ok(live) => seen.know("live", live),
+        Err(reason) => seen.miss("live", reason),
+    };
+    let age = clock::monotonic_ms().saturating_sub(document.heartbeat_ms);
+    seen.know("heartbeat_age_ms", i64::try_from(age).unwrap_or(i64::MAX));
+    contents(document, &mut seen);
+    seen
+}
+
+fn contents(document: &HealthDocument, seen: &mut Observation) {
+    let newer = "said in a word that only a newer wbd knows; bring supervisor and agent to one version";
+    match document.state {
+        State::Starting => seen.know("state", "starting"),
+        State::Active => seen.know("state", "active"),
+        State::Inactive => seen.know("state", "inactive"),
+        State::Stopping => seen.know("state", "stopping"),
+        State::Unknown => seen.miss("state", newer),
+    };
+    match document.settings.source {
+        SettingsSource::Current => seen.know("settings", "current"),
+        SettingsSource::Good => seen.know("settings", "good"),
+        SettingsSource::Empty => seen.know("settings", "empty"),
+        SettingsSource::Unknown => seen.miss("settings", newer),
+    };
+    let problem = document.settings.problem.as_ref().map(|it| {
+        let (file, line, column, message) = (&it.file, it.line, it.column, &it.message);
+        match line {
+            0 => format!("{file}: {message}"),
+            _ => format!("{file}:{line}:{column}: {message}"),
+        }
+    });
+    let codes: Vec<String> = document.errors.iter().map(|it| it.code.to_string()).collect();
+    let detail = document.errors.first().map(|it| it.detail.clone());
+    seen.know("version", document.version.clone())
+        .know("generation", i64::try_from(document.generation).unwrap_or(i64::MAX))
+        .know("settings_problem", problem.unwrap_or_default())
+        .know("codes", codes.join(" "))
+        .know("detail", detail.unwrap_or_default())
+        .know("targets", i64::try_from(document.targets.len()).unwrap_or(i64::MAX));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Host, document, known, unknown};
+    use wbd_agent_api::{BytesPath, Code, Error, SettingsProblem};
+    use wbd_model::observation::{Fact, Value};
+
+    fn host() -> Host {
+        let host = Host::new();
+        host.process(1, "init").write();
+        host.process(5, "wbd_agent").write();
+        host
+    }
+
+    #[test]
+    fn a_live_document_tells_everything() {
+        let host = host();
+        let mut doc = document(5, 10_000);
+        doc.settings.source = SettingsSource::Good;
+        doc.settings.problem = Some(SettingsProblem {
+            file: BytesPath::new("/s.yaml"),
+            line: 3,
+            column: 7,
+            message: "no such key".into(),
+        });
+        for (code, detail) in [(Code::WATCH_LIMIT, "first"), (Code::Config, "second")] {
+            doc.errors.push(Error {
+                code,
+                detail: detail.into(),
+                since_ms: 1,
+            });
+        }
+        doc.heartbeat_ms = doc.heartbeat_ms.saturating_sub(60_000);
+        host.health(&doc);
+        let seen = look(&host.look());
+        for (field, value) in [
+            ("present", Value::from(true)),
+            ("live", Value::from(true)),
+            ("state", Value::from("active")),
+            ("version", Value::from("1.2.3")),
+            ("generation", Value::from(4)),
+            ("settings", Value::from("good")),
+            ("settings_problem", Value::from("/s.yaml:3:7: no such key")),
+            ("codes", Value::from("WBD-5404 WBD-CONFIG")),
+            ("detail", Value::from("first")),
+            ("targets", Value::from(0)),
+        ] {
+            assert_eq!(known(&seen, field), value, "{field}");
+        }
+        let Value::Int(age) = known(&seen, "heartbeat_age_ms") else {
+            panic!("not a number")
+        };
+        assert!((60_000..120_000).contains(&age), "{age}");
+    }
+
+    #[test]
+    fn another_process_under_the_same_id_is_not_the_writer() {
+        let host = host();
+        host.health(&document(5, 9_999));
+        assert_eq!(known(&look(&host.look()), "live"), Value::from(false));
+        host.health(&document(6, 10_000));
+        assert_eq!(known(&look(&host.look()), "live"), Value::from(false));
+    }
+
+    #[test]
+    fn no_document_and_one_of_another_boot_are_not_live() {
+        let host = host();
+        let seen = look(&host.look());
+        assert_eq!(known(&seen, "present"), Value::from(false));
+        assert_eq!(known(&seen, "live"), Value::from(false));
+        let mut doc = document(5, 10_000);
+        doc.boot_id = "another".into();
+        host.health(&doc);
+        let seen = look(&host.look());
+        assert_eq!(known(&seen, "present"), Value::from(true));
+        assert_eq!(known(&seen, "live"), Value::from(false));
+        assert!(unknown(&seen, "heartbeat_age_ms").contains("earlier boot"));
+    }
+
+    #[test]
+    fn a_malformed_document_makes_every_field_unknown_and_says_where() {
+        let host = host();
+        let path = host.file("run/wbd/agent.health.json", "{\"schema\": 1,\n \"version\": 3}");
+        let seen = look(&host.look());
+        for (field, fact) in &seen.facts {
+            let Fact::Unknown(reason) = fact else {
+                panic!("{field} is known")
+            };
+            assert!(reason.contains(&format!("{}:2:", path.display())), "{reason}");
+        }
+    }
+}

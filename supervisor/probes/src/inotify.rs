@@ -1,0 +1,259 @@
+//! `inotify.usage`: watches and instances against the kernel's limits, which hold for a user and not for a process.
+//!
+//! A descriptor that two processes share after a fork is counted in each: the kernel shows no
+//! cheap way to tell it from two. It raises no limit and watches nothing.
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use wbd_agent_api::{FailedAt, paths};
+use wbd_model::observation::Observation;
+use wbd_model::probe::ProbeName;
+use wbd_model::profile::ProcessSelector;
+
+use crate::eyes::Look;
+use crate::procs;
+use crate::under::{self, absent, why};
+
+/// A million watches make 100 MB of text; more than the kernel's own ceiling is not read.
+const MAX_FDINFO: u64 = 256 * 1024 * 1024;
+const LIMITS: [(&str, &str); 3] = [
+    ("max_watches", "max_user_watches"),
+    ("max_instances", "max_user_instances"),
+    ("max_queued", "max_queued_events"),
+];
+
+pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
+    let mut seen = Observation::unseen(ProbeName::InotifyUsage.fields(), "not looked at");
+    limits(look, &mut seen);
+    from_health(look, &mut seen);
+    let chosen = procs::choose(look, selector);
+    let oldest = chosen.and_then(|chosen| chosen.oldest().cloned());
+    let uid = oldest.and_then(|process| Ok((process.pid, real_uid(look.proc(), process.pid)?)));
+    match uid {
+        Ok((pid, Some(uid))) => usage(look, pid, uid, &mut seen),
+        Ok((_, None)) => usage_unseen(&mut seen, "the process ended while it was looked at"),
+        Err(reason) => usage_unseen(&mut seen, &reason),
+    }
+    seen
+}
+
+fn usage_unseen(seen: &mut Observation, reason: &str) {
+    for field in ["user_used", "process_used", "user_instances"] {
+        seen.miss(field, reason);
+    }
+}
+
+fn limits(look: &Look, seen: &mut Observation) {
+    for (field, name) in LIMITS {
+        let path = look.proc().join("sys/fs/inotify").join(name);
+        match under::text(&path).map(|text| text.trim().parse::<i64>()) {
+            Ok(Ok(value)) => seen.know(field, value),
+            Ok(Err(_)) => seen.miss(field, format!("cannot understand {}", path.display())),
+            Err(error) => seen.miss(field, why("read", &path, &error)),
+        };
+    }
+}
+
+fn from_health(look: &Look, seen: &mut Observation) {
+    let document = match wbd_agent_api::read(&paths::health(look.root())) {
+        Ok(document) => document,
+        Err(error) => {
+            for field in ["needed", "missing", "failed_at", "errno"] {
+                seen.miss(field, error.to_string());
+            }
+            return;
+        }
+    };
+    let watches = document.watches;
+    let failed_at = match watches.failed_at {
+        FailedAt::None => "none",
+        FailedAt::Watches => "watches",
+        FailedAt::Instances => "instances",
+        FailedAt::QueuedEvents => "queued_events",
+        FailedAt::Other => "other",
+    };
+    seen.know("needed", i64::try_from(watches.needed).unwrap_or(i64::MAX))
+        .know("missing", i64::try_from(watches.missing).unwrap_or(i64::MAX))
+        .know("failed_at", failed_at)
+        .know("errno", watches.errno.unwrap_or_default());
+}
+
+/// Watches and instances of one process.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Held {
+    watches: i64,
+    instances: i64,
+}
+
+fn usage(look: &Look, pid: u32, uid: u32, seen: &mut Observation) {
+    match held(look.proc(), pid) {
+        Ok(own) => seen.know("process_used", own.watches),
+        Err(reason) => seen.miss("process_used", reason),
+    };
+    match all_of(look, uid) {
+        Ok(all) => seen.know("user_used", all.watches).know("user_instances", all.instances),
+        Err(reason) => seen.miss("user_used", reason.clone()).miss("user_instances", reason),
+    };
+}
+
+fn all_of(look: &Look, uid: u32) -> Result<Held, String> {
+    let mut all = Held::default();
+    let mut unreadable = 0_usize;
+    for pid in procs::list(look.proc())? {
+        if look.left(Duration::MAX).is_zero() {
+            return Err("not done in time: too many processes of that user".to_owned());
+        }
+        let counted = match real_uid(look.proc(), pid) {
+            Ok(Some(owner)) if owner == uid => held(look.proc(), pid),
+            Ok(_) => continue,
+            Err(reason) => Err(reason),
+        };
+        match counted {
+            Ok(held) => {
+                all.watches += held.watches;
+                all.instances += held.instances;
+            }
+            Err(_) => unreadable += 1,
+        }
+    }
+    if unreadable > 0 {
+        return Err(format!(
+            "{unreadable} processes of user {uid} could not be looked into; run as root"
+        ));
+    }
+    Ok(all)
+}
+
+/// `None` where the process is gone.
+fn real_uid(proc: &Path, pid: u32) -> Result<Option<u32>, String> {
+    let path = proc.join(pid.to_string()).join("status");
+    let Some(text) = under::text_if_there(&path)? else {
+        return Ok(None);
+    };
+    let line = text.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let real = line.and_then(|ids| ids.split_whitespace().next()?.parse().ok());
+    real.map(Some)
+        .ok_or_else(|| format!("{} names no user", path.display()))
+}
+
+/// A process that ends meanwhile holds nothing any more.
+fn held(proc: &Path, pid: u32) -> Result<Held, String> {
+    let folder = proc.join(pid.to_string());
+    let fds = folder.join("fd");
+    let mut held = Held::default();
+    let entries = match fs::read_dir(&fds) {
+        Ok(entries) => entries,
+        Err(error) if absent(&error) => return Ok(held),
+        Err(error) => return Err(why("list", &fds, &error)),
+    };
+    for entry in entries {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) if absent(&error) => break,
+            Err(error) => return Err(why("list", &fds, &error)),
+        };
+        // Reading a link is cheap; the long text behind it is read for inotify only.
+        let is_inotify = match fs::read_link(entry.path()) {
+            Ok(link) => link.as_os_str() == "anon_inode:inotify",
+            Err(error) if absent(&error) => continue,
+            Err(error) => return Err(why("read", &entry.path(), &error)),
+        };
+        if is_inotify {
+            held.instances += 1;
+            let info = folder.join("fdinfo").join(entry.file_name());
+            match under::read(&info, MAX_FDINFO) {
+                Ok(bytes) => held.watches += watches(&bytes),
+                Err(error) if absent(&error) => {}
+                Err(error) => return Err(why("read", &info, &error)),
+            }
+        }
+    }
+    Ok(held)
+}
+
+fn watches(fdinfo: &[u8]) -> i64 {
+    let lines = fdinfo.split(|byte| *byte == b'\n');
+    let count = lines.filter(|line| line.starts_with(b"inotify wd:")).count();
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Host, by_comm, document, known, unknown};
+    use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+    use wbd_model::observation::Value;
+
+    fn host() -> Host {
+        let host = Host::new();
+        for (name, value) in [("max_user_watches", 8192), ("max_user_instances", 128), ("max_queued_events", 16384)] {
+            host.file(&format!("proc/sys/fs/inotify/{name}"), &format!("{value}\n"));
+        }
+        host.process(1, "init").write();
+        for (pid, uid, wds) in [(5, 0, 3), (6, 0, 2), (7, 33, 4)] {
+            let mut process = host.process(pid, if pid == 5 { "x" } else { "other" });
+            process.uid = uid;
+            process.write();
+            host.link(&format!("proc/{pid}/fd/3"), "anon_inode:inotify");
+            host.link(&format!("proc/{pid}/fd/4"), "/dev/null");
+            let lines = "inotify wd:1 ino:2 sdev:3\n".repeat(wds);
+            host.file(&format!("proc/{pid}/fdinfo/3"), &format!("pos:\t0\nflags:\t00\n{lines}"));
+        }
+        host
+    }
+
+    #[test]
+    fn counts_by_user_and_takes_the_rest_from_the_document() {
+        let host = host();
+        let mut doc = document(5, 10_000);
+        doc.watches.needed = 9;
+        doc.watches.missing = 6;
+        doc.watches.failed_at = FailedAt::Watches;
+        doc.watches.errno = Some("ENOSPC".into());
+        host.health(&doc);
+        let seen = look(&host.look(), &by_comm("x"));
+        for (field, value) in [
+            ("user_used", Value::from(5)),
+            ("process_used", Value::from(3)),
+            ("user_instances", Value::from(2)),
+            ("needed", Value::from(9)),
+            ("missing", Value::from(6)),
+            ("failed_at", Value::from("watches")),
+            ("errno", Value::from("ENOSPC")),
+            ("max_watches", Value::from(8192)),
+            ("max_instances", Value::from(128)),
+            ("max_queued", Value::from(16384)),
+        ] {
+            assert_eq!(known(&seen, field), value, "{field}");
+        }
+    }
+
+    #[test]
+    fn one_unreadable_process_of_the_user_makes_the_sum_unknown() {
+        let host = host();
+        std::fs::remove_file(host.root().join("proc/6/fdinfo/3")).unwrap();
+        std::fs::create_dir(host.root().join("proc/6/fdinfo/3")).unwrap();
+        let seen = look(&host.look(), &by_comm("x"));
+        assert!(unknown(&seen, "user_used").contains("1 processes of user 0"));
+        assert_eq!(known(&seen, "process_used"), Value::from(3));
+        assert!(unknown(&seen, "needed").contains("no health document"));
+        let gone = look(&host.look(), &by_comm("none"));
+        assert_eq!(unknown(&gone, "user_used"), "none runs");
+        assert_eq!(known(&gone, "max_watches"), Value::from(8192));
+    }
+
+    #[test]
+    fn the_real_kernel_shows_our_own_watches() {
+        let (dir, inotify) = (tempfile::tempdir().unwrap(), Inotify::init(InitFlags::IN_CLOEXEC).unwrap());
+        let before = held(Path::new("/proc"), std::process::id()).unwrap();
+        for name in ["a", "b"] {
+            let path = dir.path().join(name);
+            fs::create_dir(&path).unwrap();
+            inotify.add_watch(&path, AddWatchFlags::IN_CREATE).unwrap();
+        }
+        let after = held(Path::new("/proc"), std::process::id()).unwrap();
+        assert_eq!(after.watches - before.watches, 2);
+        assert!(after.instances >= 1);
+    }
+}

@@ -1,0 +1,30 @@
+//! The eyes: read-only looks at a host, each under a root path and a deadline. They change nothing and decide nothing.
+//!
+//! Everything here is synchronous and blocking; whoever has other things to do calls from a thread of its own.
+
+mod bus;
+mod dns;
+mod endpoint;
+mod eyes;
+mod fds;
+mod filter;
+mod health;
+mod inotify;
+mod process;
+mod procs;
+mod sampling;
+mod service;
+mod starvation;
+mod under;
+mod version;
+
+pub mod clock;
+pub mod files;
+pub mod host;
+pub mod run;
+
+pub use eyes::{Eyes, Presence};
+pub use sampling::Reading;
+
+#[cfg(test)]
+mod testing;

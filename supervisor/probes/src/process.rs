@@ -1,0 +1,224 @@
+//! `process.state`: is it there, held, starved, or older than its program? Whether that is bad is not asked here.
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use wbd_model::observation::Observation;
+use wbd_model::probe::ProbeName;
+use wbd_model::profile::ProcessSelector;
+
+use crate::eyes::Look;
+use crate::procs::{self, Chosen, Process};
+use crate::starvation;
+use crate::under::{self, absent, why};
+
+pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
+    let fields = ProbeName::ProcessState.fields();
+    let chosen = match procs::choose(look, selector) {
+        Ok(chosen) => chosen,
+        Err(reason) => return Observation::unseen(fields, &reason),
+    };
+    let mut seen = Observation::default();
+    seen.know("alive", !chosen.live.is_empty());
+    match chosen.unreadable {
+        0 => seen.know("count", i64::try_from(chosen.live.len()).unwrap_or(i64::MAX)),
+        hidden => seen.miss("count", format!("{hidden} processes could not be looked at; run as root")),
+    };
+    match chosen.live.first() {
+        Some(oldest) => describe(look, oldest, &mut seen),
+        None => describe_none(&chosen, &mut seen),
+    }
+    seen
+}
+
+fn describe_none(chosen: &Chosen, seen: &mut Observation) {
+    let state = if chosen.zombies > 0 { "zombie" } else { "none" };
+    seen.know("state", state)
+        .know("traced", false)
+        .know("starved", false)
+        .know("starved_why", "")
+        .know("replaced", false)
+        .miss("pid", "none runs")
+        .miss("age_s", "none runs");
+}
+
+fn describe(look: &Look, process: &Process, seen: &mut Observation) {
+    seen.know("pid", i64::from(process.pid)).know("state", word(process.state));
+    match procs::age_s(look.proc(), process.start_ticks) {
+        Ok(age) => seen.know("age_s", age),
+        Err(reason) => seen.miss("age_s", reason),
+    };
+    match traced(look, process) {
+        Ok(traced) => seen.know("traced", traced),
+        Err(reason) => seen.miss("traced", reason),
+    };
+    match starvation::of(look, process.pid) {
+        Ok(cause) => {
+            seen.know("starved", cause.is_some());
+            seen.know("starved_why", cause.unwrap_or_default())
+        }
+        Err(reason) => {
+            seen.miss("starved", reason.clone());
+            seen.miss("starved_why", reason)
+        }
+    };
+    match replaced(look, process) {
+        Ok(replaced) => seen.know("replaced", replaced),
+        Err(reason) => seen.miss("replaced", reason),
+    };
+}
+
+fn word(state: char) -> &'static str {
+    match state {
+        'R' => "running",
+        'S' => "sleeping",
+        'D' => "disk",
+        'T' => "stopped",
+        't' => "traced",
+        'Z' => "zombie",
+        _ => "other",
+    }
+}
+
+fn traced(look: &Look, process: &Process) -> Result<bool, String> {
+    let path = look.proc().join(process.pid.to_string()).join("status");
+    let text = under::text(&path).map_err(|error| why("read", &path, &error))?;
+    let tracer = text.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+    let tracer = tracer.ok_or_else(|| format!("{} names no tracer", path.display()))?;
+    Ok(tracer.trim() != "0" || process.state == 't')
+}
+
+fn replaced(look: &Look, process: &Process) -> Result<bool, String> {
+    let folder = look.proc().join(process.pid.to_string());
+    let exe = folder.join("exe");
+    let link = fs::read_link(&exe).map_err(|error| why("read", &exe, &error))?;
+    let path = procs::program(&link);
+    // Following the kernel's link reaches the running file even after it was removed.
+    let running = fs::metadata(&exe).ok().map(|it| (it.dev(), it.ino()));
+    // In the process's own view of the file system, if it has one of its own.
+    let own_root = folder.join("root");
+    let place = match fs::metadata(&own_root) {
+        Ok(_) => under::under(&own_root, &path),
+        Err(_) => path.clone(),
+    };
+    let installed = match fs::metadata(&place) {
+        Ok(file) => Some((file.dev(), file.ino())),
+        Err(error) if absent(&error) => None,
+        Err(error) => return Err(why("look at", &place, &error)),
+    };
+    Ok(differs(&link, &path, running, installed))
+}
+
+type FileId = (u64, u64);
+
+/// The file that runs is not the one now found under its name.
+fn differs(link: &Path, path: &Path, running: Option<FileId>, installed: Option<FileId>) -> bool {
+    match (running, installed) {
+        (Some(running), Some(installed)) => running != installed,
+        // No file under its name, or one whose name merely looks like a removed one's.
+        (_, None) => true,
+        (None, Some(_)) => link != path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Host, by_comm, by_exe, known, unknown};
+    use std::process::{Command, Stdio};
+    use wbd_model::observation::{Fact, Value};
+
+    #[test]
+    fn a_process_is_described_by_its_oldest() {
+        let host = Host::new();
+        host.process(1, "init").write();
+        let exe = host.file("opt/x", "");
+        let mut process = host.process(5, "x");
+        process.exe = Some(exe);
+        process.state = 'T';
+        process.start_ticks = 400 * procfs::ticks_per_second();
+        process.write();
+        let seen = look(&host.look(), &by_comm("x"));
+        for (field, value) in [
+            ("alive", Value::from(true)),
+            ("count", Value::from(1)),
+            ("pid", Value::from(5)),
+            ("state", Value::from("stopped")),
+            ("age_s", Value::from(600)),
+            ("traced", Value::from(false)),
+            ("starved", Value::from(false)),
+            ("starved_why", Value::from("")),
+            ("replaced", Value::from(false)),
+        ] {
+            assert_eq!(known(&seen, field), value, "{field}");
+        }
+    }
+
+    #[test]
+    fn a_tracer_is_seen() {
+        let host = Host::new();
+        host.process(1, "init").write();
+        let mut process = host.process(5, "x");
+        process.tracer = 1;
+        process.write();
+        let seen = look(&host.look(), &by_comm("x"));
+        assert_eq!(known(&seen, "traced"), Value::from(true));
+        assert!(unknown(&seen, "replaced").contains("exe"));
+    }
+
+    #[test]
+    fn a_zombie_is_not_alive_and_an_unreadable_list_is_not_a_death() {
+        let host = Host::new();
+        host.process(1, "init").write();
+        let mut process = host.process(5, "x");
+        process.state = 'Z';
+        process.write();
+        let seen = look(&host.look(), &by_comm("x"));
+        assert_eq!(known(&seen, "alive"), Value::from(false));
+        assert_eq!(known(&seen, "state"), Value::from("zombie"));
+        unknown(&seen, "pid");
+
+        std::fs::remove_dir_all(host.root().join("proc/1")).unwrap();
+        let seen = look(&host.look(), &by_comm("y"));
+        assert!(seen.facts.values().all(|fact| matches!(fact, Fact::Unknown(_))));
+    }
+
+    #[test]
+    fn a_replaced_program_is_told_from_the_same_one() {
+        let (a, b) = (Some((1, 1)), Some((1, 2)));
+        let (plain, gone) = (Path::new("/x"), Path::new("/x (deleted)"));
+        for (link, running, installed, expected) in [
+            (plain, a, a, false),
+            (plain, a, b, true),
+            (gone, a, b, true),
+            (gone, a, None, true),
+            (gone, None, b, true),
+            (plain, None, b, false),
+        ] {
+            assert_eq!(differs(link, plain, running, installed), expected, "{link:?} {running:?} {installed:?}");
+        }
+    }
+
+    #[test]
+    fn a_real_process_whose_file_is_replaced_is_seen_as_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("wbd-sleeper");
+        fs::copy("/bin/sleep", &path).unwrap();
+        let mut child = Command::new(&path).arg("60").stdin(Stdio::null()).spawn().unwrap();
+        let selector = by_exe(&path);
+        let eyes = crate::Eyes::new("/");
+        let ask = || eyes.look(&wbd_model::probe::Probe::ProcessState(selector.clone()));
+        crate::testing::deadline_passes("the program runs", || {
+            ask().fact("alive") == Fact::Known(true.into())
+        });
+        let before = known(&ask(), "replaced");
+        let new = dir.path().join("new");
+        fs::copy("/bin/sleep", &new).unwrap();
+        fs::rename(&new, &path).unwrap();
+        let after = ask();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!((before, known(&after, "replaced")), (false.into(), true.into()));
+        assert_eq!(known(&after, "pid"), i64::from(child.id()).into());
+    }
+}

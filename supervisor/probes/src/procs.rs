@@ -1,0 +1,323 @@
+//! Finds the processes that a selector means, and reads what the kernel says of one; it judges none.
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use wbd_agent_api::{HealthError, paths};
+use wbd_model::profile::ProcessSelector;
+
+use crate::clock;
+use crate::eyes::Look;
+use crate::under::{self, absent, under, why};
+
+/// PF_KTHREAD: the kernel's own threads run no program and are nobody's product.
+const KERNEL_THREAD: u64 = 0x0020_0000;
+/// The kernel keeps this much of a process's name, in bytes.
+const COMM_BYTES: usize = 15;
+
+/// One process as /proc/PID/stat tells it; pid and start time together name it for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: u32,
+    pub(crate) comm: Vec<u8>,
+    pub(crate) state: char,
+    pub(crate) flags: u64,
+    pub(crate) start_ticks: u64,
+}
+
+/// The processes that a selector means.
+#[derive(Debug, Default)]
+pub(crate) struct Chosen {
+    /// Those that run, the oldest first.
+    pub(crate) live: Vec<Process>,
+    /// Those that ended and were not reaped.
+    pub(crate) zombies: usize,
+    /// Those of which it could not be told whether they are meant.
+    pub(crate) unreadable: usize,
+}
+
+impl Chosen {
+    /// The oldest that runs.
+    pub(crate) fn oldest(&self) -> Result<&Process, String> {
+        self.live.first().ok_or_else(|| "none runs".to_owned())
+    }
+}
+
+/// The processes meant. None found counts only if every process could be looked at.
+pub(crate) fn choose(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> {
+    if selector.comm.is_none() && selector.exe.is_none() && !selector.health {
+        return Err("the selector names no process; give comm, exe or health".to_owned());
+    }
+    let chosen = if selector.health {
+        by_health(look, selector)?
+    } else {
+        scan(look, selector)?
+    };
+    if chosen.live.is_empty() && chosen.unreadable > 0 {
+        let count = chosen.unreadable;
+        return Err(format!(
+            "none found, but {count} processes could not be looked at; run as root"
+        ));
+    }
+    Ok(chosen)
+}
+
+/// The process of this id, or `None` if there is none.
+pub(crate) fn read(proc: &Path, pid: u32) -> Result<Option<Process>, String> {
+    let path = proc.join(pid.to_string()).join("stat");
+    match under::read(&path, under::SMALL) {
+        Ok(bytes) => parse(pid, &bytes)
+            .map(Some)
+            .ok_or_else(|| format!("cannot understand {}", path.display())),
+        Err(error) if absent(&error) => {
+            visible(proc)?;
+            Ok(None)
+        }
+        Err(error) => Err(why("read", &path, &error)),
+    }
+}
+
+/// Whether the process that started then still runs under this id.
+pub(crate) fn still_runs(proc: &Path, pid: u32, start_ticks: u64) -> Result<bool, String> {
+    let process = read(proc, pid)?;
+    Ok(process.is_some_and(|it| it.start_ticks == start_ticks && runs(&it)))
+}
+
+/// All process ids.
+pub(crate) fn list(proc: &Path) -> Result<Vec<u32>, String> {
+    visible(proc)?;
+    let entries = fs::read_dir(proc).map_err(|error| why("list", proc, &error))?;
+    let mut pids = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| why("list", proc, &error))?;
+        if let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            pids.push(pid);
+        }
+    }
+    Ok(pids)
+}
+
+/// The file that a process runs, as the kernel names it, without the mark of a removed file.
+pub(crate) fn program(link: &Path) -> PathBuf {
+    let bytes = link.as_os_str().as_bytes();
+    let plain = bytes.strip_suffix(b" (deleted)").unwrap_or(bytes);
+    PathBuf::from(OsStr::from_bytes(plain))
+}
+
+/// Seconds since a process started.
+pub(crate) fn age_s(proc: &Path, start_ticks: u64) -> Result<i64, String> {
+    let path = proc.join("uptime");
+    let text = under::text(&path).map_err(|error| why("read", &path, &error))?;
+    let uptime: Option<u64> = text.split('.').next().and_then(|word| word.trim().parse().ok());
+    let uptime = uptime.ok_or_else(|| format!("cannot understand {}", path.display()))?;
+    let ticks = procfs::ticks_per_second().max(1);
+    Ok(i64::try_from(uptime.saturating_sub(start_ticks / ticks)).unwrap_or(i64::MAX))
+}
+
+/// A process list without process 1 is one that hides others' processes (hidepid), or no list.
+fn visible(proc: &Path) -> Result<(), String> {
+    let first = proc.join("1");
+    fs::metadata(&first).map(|_| ()).map_err(|error| {
+        let reason = why("see", &first, &error);
+        format!("the process list is not complete: {reason}")
+    })
+}
+
+fn runs(process: &Process) -> bool {
+    !matches!(process.state, 'Z' | 'X' | 'x')
+}
+
+fn parse(pid: u32, stat: &[u8]) -> Option<Process> {
+    // The name may hold spaces and brackets itself: it ends at the last one.
+    let open = stat.iter().position(|byte| *byte == b'(')?;
+    let close = stat.iter().rposition(|byte| *byte == b')')?;
+    let comm = stat.get(open.checked_add(1)?..close)?.to_vec();
+    let rest = String::from_utf8_lossy(stat.get(close.checked_add(1)?..)?).into_owned();
+    let fields: Vec<&str> = rest.split_whitespace().collect();
+    // Field numbers of proc(5), less the three before the rest.
+    let number = |field: usize| fields.get(field - 3).and_then(|word| word.parse().ok());
+    Some(Process {
+        pid,
+        comm,
+        state: fields.first()?.chars().next()?,
+        flags: number(9)?,
+        start_ticks: number(22)?,
+    })
+}
+
+fn by_health(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> {
+    let boot = clock::boot_id(look.proc())
+        .map_err(|error| why("read the boot id below", look.proc(), &error))?;
+    match wbd_agent_api::read(&paths::health(look.root())) {
+        Ok(document) if document.boot_id == boot => {
+            let process = read(look.proc(), document.pid)?
+                .filter(|it| it.start_ticks == document.start_ticks);
+            let mut chosen = Chosen::default();
+            if let Some(process) = process {
+                sort_in(look, selector, process, &mut chosen);
+            }
+            Ok(chosen)
+        }
+        // Without a document of this boot the program's name is all there is to go by. It may be
+        // the agent on its way up; that it has not written yet is no proof that it does not run.
+        Ok(_) | Err(HealthError::NotThere { .. }) => {
+            let binary = paths::binary(Path::new("/"));
+            let name = binary.file_name().map(OsStr::to_string_lossy);
+            let by_name = ProcessSelector {
+                comm: selector.comm.clone().or(name.map(|name| name.into_owned())),
+                exe: selector.exe.clone().or(Some(binary)),
+                health: false,
+            };
+            scan(look, &by_name)
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn scan(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> {
+    let mut chosen = Chosen::default();
+    for pid in list(look.proc())? {
+        match read(look.proc(), pid) {
+            Ok(Some(process)) => sort_in(look, selector, process, &mut chosen),
+            Ok(None) => {}
+            Err(_) => chosen.unreadable += 1,
+        }
+    }
+    chosen.live.sort_by_key(|it| (it.start_ticks, it.pid));
+    Ok(chosen)
+}
+
+fn sort_in(look: &Look, selector: &ProcessSelector, process: Process, chosen: &mut Chosen) {
+    if process.flags & KERNEL_THREAD != 0 {
+        return;
+    }
+    let comm_fits = selector.comm.as_ref().is_none_or(|comm| {
+        let wanted = comm.as_bytes();
+        process.comm == wanted.get(..COMM_BYTES).unwrap_or(wanted)
+    });
+    if !comm_fits {
+        return;
+    }
+    if !runs(&process) {
+        // A zombie has no program any more; with a name to go by it is still worth a word.
+        chosen.zombies += usize::from(selector.exe.is_none() || selector.comm.is_some());
+        return;
+    }
+    match selector.exe.as_ref().map(|exe| exe_fits(look, exe, process.pid)) {
+        None | Some(Ok(true)) => chosen.live.push(process),
+        Some(Ok(false)) => {}
+        Some(Err(error)) if absent(&error) => {}
+        Some(Err(_)) => chosen.unreadable += 1,
+    }
+}
+
+fn exe_fits(look: &Look, exe: &Path, pid: u32) -> io::Result<bool> {
+    let link = fs::read_link(look.proc().join(pid.to_string()).join("exe"))?;
+    let wanted = under(look.root(), exe);
+    // The kernel names the file itself, a profile may name a link to it.
+    let real = fs::canonicalize(&wanted).unwrap_or_else(|_| wanted.clone());
+    let runs = program(&link);
+    Ok(runs == wanted || runs == real)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Host, by_comm, by_exe, by_health, document};
+
+    fn pids(chosen: &Chosen) -> Vec<u32> {
+        chosen.live.iter().map(|it| it.pid).collect()
+    }
+
+    #[test]
+    fn a_name_may_hold_any_bytes() {
+        let stat = b"7 (a) b\xff() R 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 55 0";
+        let process = parse(7, stat).unwrap();
+        assert_eq!(process.comm, b"a) b\xff(");
+        assert_eq!((process.state, process.start_ticks), ('R', 55));
+        for broken in [&b""[..], b"7", b"7 (", b")7(", b"7 (x) R 1"] {
+            assert_eq!(parse(7, broken), None);
+        }
+    }
+
+    #[test]
+    fn selects_by_name_the_oldest_first_and_no_zombie() {
+        let host = Host::new();
+        host.process(1, "init").write();
+        for (pid, start, state) in [(5, 300, 'S'), (9, 200, 'R'), (11, 100, 'Z')] {
+            let mut process = host.process(pid, "a-very-long-nam");
+            process.start_ticks = start;
+            process.state = state;
+            process.write();
+        }
+        let chosen = choose(&host.look(), &by_comm("a-very-long-name-cut-by-the-kernel")).unwrap();
+        assert_eq!((pids(&chosen), chosen.zombies), (vec![9, 5], 1));
+        assert!(choose(&host.look(), &by_comm("other")).unwrap().live.is_empty());
+    }
+
+    #[test]
+    fn selects_by_program_below_the_root_also_when_it_was_removed() {
+        let host = Host::new();
+        host.process(1, "init").write();
+        let exe = host.file("opt/x", "");
+        for (pid, link) in [(5, exe.clone()), (6, exe.with_file_name("x (deleted)")), (7, "/opt/x".into())] {
+            let mut process = host.process(pid, "x");
+            process.exe = Some(link);
+            process.write();
+        }
+        let mut thread = host.process(8, "x");
+        thread.flags = 0x0020_0040;
+        thread.write();
+        let selector = by_exe(Path::new("/opt/x"));
+        assert_eq!(pids(&choose(&host.look(), &selector).unwrap()), [5, 6]);
+    }
+
+    #[test]
+    fn an_empty_selector_and_a_hidden_list_are_unknown() {
+        let host = Host::new();
+        host.process(5, "x").write();
+        let empty = ProcessSelector { health: false, ..by_health() };
+        assert!(choose(&host.look(), &empty).unwrap_err().contains("names no process"));
+        let error = choose(&host.look(), &by_comm("y")).unwrap_err();
+        assert!(error.contains("not complete"), "{error}");
+        assert!(still_runs(host.look().proc(), 77, 1).is_err());
+    }
+
+    #[test]
+    fn the_health_document_names_one_process_for_good() {
+        let host = Host::new();
+        host.process(1, "init").write();
+        host.process(5, "wbd_agent").write();
+        host.health(&document(5, 10_000));
+        assert_eq!(pids(&choose(&host.look(), &by_health()).unwrap()), [5]);
+        host.health(&document(5, 9_999));
+        assert!(choose(&host.look(), &by_health()).unwrap().live.is_empty());
+        std::fs::write(paths::health(host.root()), "{").unwrap();
+        assert!(choose(&host.look(), &by_health()).unwrap_err().contains("malformed"));
+    }
+
+    #[test]
+    fn without_a_document_the_program_under_the_root_is_looked_for() {
+        let host = Host::new();
+        host.process(1, "init").write();
+        assert!(choose(&host.look(), &by_health()).unwrap().live.is_empty());
+        let mut elsewhere = host.process(4, "wbd_agent");
+        elsewhere.exe = Some("/opt/nbp/wbd/wbd_agent".into());
+        elsewhere.write();
+        let mut ours = host.process(5, "wbd_agent");
+        ours.exe = Some(paths::binary(host.root()));
+        ours.write();
+        assert_eq!(pids(&choose(&host.look(), &by_health()).unwrap()), [5]);
+    }
+
+    #[test]
+    fn age_is_uptime_less_start() {
+        let host = Host::new();
+        let ticks = procfs::ticks_per_second();
+        assert_eq!(age_s(host.look().proc(), 400 * ticks).unwrap(), 600);
+        host.file("proc/uptime", "x");
+        assert!(age_s(host.look().proc(), 1).is_err());
+    }
+}

@@ -1,0 +1,56 @@
+//! One reading of a process's open files, with what names this life of this process. Keeps nothing.
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use wbd_model::profile::ProcessSelector;
+
+use crate::eyes::{Eyes, Look};
+use crate::{fds, procs};
+
+/// Open files of one process at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reading {
+    /// Start of the process in clock ticks since boot.
+    pub start_ticks: u64,
+    /// Device, inode and change time of its program.
+    pub executable: String,
+    /// Open file descriptors.
+    pub open: u32,
+    /// Soft limit.
+    pub limit: u32,
+}
+
+impl Eyes {
+    /// Reads the open files of the oldest process that is meant; `None` if none runs.
+    ///
+    /// # Errors
+    /// In words, what could not be seen.
+    pub fn reading(&self, selector: &ProcessSelector) -> Result<Option<Reading>, String> {
+        let selector = selector.clone();
+        self.aside(move |look| reading(look, &selector))?
+    }
+
+    /// Whether the process that started then still runs under this id; a zombie does not.
+    ///
+    /// # Errors
+    /// In words, what could not be seen.
+    pub fn still_runs(&self, pid: u32, start_ticks: u64) -> Result<bool, String> {
+        procs::still_runs(&self.proc, pid, start_ticks)
+    }
+}
+
+fn reading(look: &Look, selector: &ProcessSelector) -> Result<Option<Reading>, String> {
+    let chosen = procs::choose(look, selector)?;
+    let Ok(process) = chosen.oldest() else { return Ok(None) };
+    let folder = look.proc().join(process.pid.to_string());
+    let open = fds::open(look.proc(), &folder.join("fd"))?;
+    let (soft, _) = fds::limits(look.proc(), &folder.join("limits"))?;
+    // Of the running program itself, also when its file was replaced meanwhile.
+    let program = fs::metadata(folder.join("exe")).map_err(|error| format!("cannot look at its program: {error}"))?;
+    Ok(Some(Reading {
+        start_ticks: process.start_ticks,
+        executable: format!("{}:{}:{}", program.dev(), program.ino(), program.ctime()),
+        open: u32::try_from(open).unwrap_or(u32::MAX),
+        limit: u32::try_from(soft).unwrap_or(u32::MAX),
+    }))
+}

@@ -1,0 +1,203 @@
+//! `service.state`: what the service manager says of the unit, and whether a stop was wanted; it asks for nothing to be done.
+use wbd_agent_api::{StopNote, paths, stop};
+use wbd_model::observation::Observation;
+
+use crate::bus::{self, Unit};
+use crate::clock;
+use crate::eyes::Look;
+use crate::under::why;
+
+const FROM_MANAGER: [&str; 6] =
+    ["active", "sub", "result", "restarts", "start_limit_hit", "masked"];
+
+pub(crate) fn look(look: &Look, unit: Option<&str>) -> Observation {
+    let mut seen = Observation::default();
+    match stop_note(look, unit) {
+        Ok(note) => {
+            seen.know("stop_noted", note.is_some());
+            seen.know("stop_by", note.map(by).unwrap_or_default());
+        }
+        Err(reason) => {
+            seen.miss("stop_noted", reason.clone()).miss("stop_by", reason);
+        }
+    }
+    let Some(name) = unit.filter(|_| bus::systemd_runs(look)) else {
+        without_manager(&mut seen);
+        return seen;
+    };
+    match bus::units(look, &[name]).map(|mut units| units.pop()) {
+        Ok(Some(unit)) => describe(&unit, &mut seen),
+        Ok(None) => unseen(&mut seen, "systemd answered for no unit"),
+        Err(reason) => unseen(&mut seen, &reason),
+    }
+    seen
+}
+
+/// The note tells of wbd's agent only; nobody writes one for another product's unit.
+fn stop_note(look: &Look, unit: Option<&str>) -> Result<Option<StopNote>, String> {
+    if unit.is_some_and(|unit| unit != paths::UNIT) {
+        return Ok(None);
+    }
+    let boot = clock::boot_id(look.proc())
+        .map_err(|error| why("read the boot id below", look.proc(), &error))?;
+    stop::read(&paths::stop_note(look.root()), &boot).map_err(|error| error.to_string())
+}
+
+fn by(note: StopNote) -> String {
+    let reason = match note.reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    };
+    format!("{} (uid {}){reason}", note.who, note.uid)
+}
+
+fn without_manager(seen: &mut Observation) {
+    for field in ["manager", "active", "sub", "result"] {
+        seen.know(field, "none");
+    }
+    seen.know("restarts", 0)
+        .know("start_limit_hit", false)
+        .know("masked", false);
+}
+
+fn unseen(seen: &mut Observation, reason: &str) {
+    for field in FROM_MANAGER {
+        seen.miss(field, reason);
+    }
+    // That there is a systemd is seen without asking it.
+    seen.know("manager", "systemd");
+}
+
+fn describe(unit: &Unit, seen: &mut Observation) {
+    seen.know("manager", "systemd")
+        .know("active", unit.active.clone())
+        .know("sub", unit.sub.clone())
+        .know("result", unit.result.clone())
+        .know("restarts", i64::from(unit.restarts))
+        .know("start_limit_hit", gave_up(unit))
+        .know("masked", masked(unit));
+}
+
+/// systemd keeps the result of the crash when the start limit stops a crash loop, and says
+/// start-limit-hit only where the last run ended well. A failed unit that its own Restart= should
+/// have brought back is one that systemd gave up.
+fn gave_up(unit: &Unit) -> bool {
+    if unit.result == "start-limit-hit" {
+        return true;
+    }
+    let by_signal = matches!(unit.result.as_str(), "signal" | "core-dump" | "oom-kill");
+    let by_time = matches!(unit.result.as_str(), "timeout" | "watchdog");
+    let covered = match unit.restart.as_str() {
+        "always" | "on-failure" => true,
+        "on-abnormal" => by_signal || by_time,
+        "on-abort" => by_signal,
+        "on-watchdog" => unit.result == "watchdog",
+        _ => false,
+    };
+    let tried = unit.restarts > 0 || unit.burst == 1;
+    unit.active == "failed" && unit.sub == "failed" && covered && tried
+}
+
+/// Disabled counts only until somebody starts it: who does so in spite of that wants it to run.
+fn masked(unit: &Unit) -> bool {
+    unit.load == "masked"
+        || unit.file.starts_with("masked")
+        || (unit.file == "disabled" && !unit.was_active)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{BOOT, Host, known, unknown};
+    use wbd_model::observation::Value;
+
+    fn note(host: &Host, boot: &str) {
+        host.file("run/wbd/x", "");
+        let note = StopNote {
+            who: "wbd_agent -s stop".into(),
+            uid: 7,
+            boot_id: boot.into(),
+            at_ms: 1,
+            reason: "upgrade".into(),
+        };
+        stop::write(&paths::stop_note(host.root()), &note).unwrap();
+    }
+
+    #[test]
+    fn without_systemd_there_is_no_manager_and_the_note_still_counts() {
+        let host = Host::new();
+        let seen = look(&host.look(), Some(paths::UNIT));
+        for (field, value) in [
+            ("manager", Value::from("none")),
+            ("active", Value::from("none")),
+            ("sub", Value::from("none")),
+            ("result", Value::from("none")),
+            ("restarts", Value::from(0)),
+            ("start_limit_hit", Value::from(false)),
+            ("masked", Value::from(false)),
+            ("stop_noted", Value::from(false)),
+            ("stop_by", Value::from("")),
+        ] {
+            assert_eq!(known(&seen, field), value, "{field}");
+        }
+        note(&host, BOOT);
+        let seen = look(&host.look(), Some(paths::UNIT));
+        assert_eq!(known(&seen, "stop_noted"), Value::from(true));
+        assert_eq!(known(&seen, "stop_by"), Value::from("wbd_agent -s stop (uid 7): upgrade"));
+        assert_eq!(known(&look(&host.look(), Some("other.service")), "stop_noted"), Value::from(false));
+        note(&host, "another-boot");
+        assert_eq!(known(&look(&host.look(), None), "stop_noted"), Value::from(false));
+    }
+
+    #[test]
+    fn a_broken_note_is_unknown() {
+        let host = Host::new();
+        host.file("run/wbd/agent.stop.json", "{");
+        assert!(unknown(&look(&host.look(), None), "stop_noted").contains("stop note"));
+    }
+
+    #[test]
+    fn a_unit_that_systemd_gave_up_is_told_from_one_that_it_will_restart() {
+        let unit = |active: &str, sub: &str, result: &str, restart: &str, restarts: u32| Unit {
+            active: active.into(),
+            sub: sub.into(),
+            result: result.into(),
+            restart: restart.into(),
+            restarts,
+            burst: 5,
+            ..Unit::default()
+        };
+        for (unit, expected) in [
+            (unit("failed", "failed", "start-limit-hit", "no", 0), true),
+            (unit("failed", "failed", "signal", "on-failure", 5), true),
+            (unit("failed", "failed", "exit-code", "always", 5), true),
+            (unit("failed", "failed", "exit-code", "on-abnormal", 5), false),
+            (unit("failed", "failed", "signal", "no", 0), false),
+            (unit("failed", "failed", "exit-code", "on-failure", 0), false),
+            (unit("activating", "auto-restart", "signal", "on-failure", 4), false),
+            (unit("inactive", "dead", "success", "on-failure", 4), false),
+        ] {
+            assert_eq!(gave_up(&unit), expected, "{unit:?}");
+        }
+    }
+
+    #[test]
+    fn masked_and_disabled_units_are_not_to_be_started() {
+        let unit = |load: &str, file: &str, was_active| Unit {
+            load: load.into(),
+            file: file.into(),
+            was_active,
+            ..Unit::default()
+        };
+        for (unit, expected) in [
+            (unit("masked", "masked", false), true),
+            (unit("loaded", "masked-runtime", true), true),
+            (unit("loaded", "disabled", false), true),
+            (unit("loaded", "disabled", true), false),
+            (unit("loaded", "enabled", false), false),
+            (unit("loaded", "static", false), false),
+        ] {
+            assert_eq!(masked(&unit), expected, "{unit:?}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Waiting for a condition with an end; the only place in the tests that sleeps.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The first pause between two looks, since most things come soon; each next one is longer by half.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+/// The longest pause: short beside every deadline in use, long beside the cost of a look.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// Looks until `look` answers, or until `deadline` has passed; then the last thing seen.
+///
+/// # Errors
+/// What `look` saw last instead of the awaited thing.
+pub fn poll<T>(deadline: Duration, mut look: impl FnMut() -> Result<T, String>) -> Result<T, String> {
+    let begun = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match look() {
+            Err(_) if begun.elapsed() < deadline => wait_a_little(&mut pause),
+            answer => return answer,
+        }
+    }
+}
+
+/// Looks until `look` answers, and returns the answer.
+///
+/// # Panics
+/// When `deadline` has passed, naming `what` was awaited.
+#[track_caller]
+pub fn wait_for<T>(what: &str, deadline: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    wait_until(what, deadline, || look().ok_or_else(|| "not yet so".to_owned()))
+}
+
+/// As [`wait_for`], for a `look` that says what it saw instead of the awaited thing.
+///
+/// # Panics
+/// When `deadline` has passed, naming `what` was awaited and the last thing seen.
+#[track_caller]
+pub fn wait_until<T>(what: &str, deadline: Duration, look: impl FnMut() -> Result<T, String>) -> T {
+    match poll(deadline, look) {
+        Ok(found) => found,
+        Err(seen) => panic!("waited {deadline:?} for {what}; last seen: {seen}"),
+    }
+}
+
+/// Looks for the whole of `span` and returns when `look` stayed true: for twins, where nothing may happen.
+///
+/// # Panics
+/// At once when `look` says what happened.
+#[track_caller]
+pub fn stays(what: &str, span: Duration, mut look: impl FnMut() -> Result<(), String>) {
+    let begun = Instant::now();
+    let mut pause = FIRST_PAUSE;
+    while begun.elapsed() < span {
+        if let Err(seen) = look() {
+            panic!("{what} lasted only {:?}; then: {seen}", begun.elapsed());
+        }
+        wait_a_little(&mut pause);
+    }
+}
+
+fn wait_a_little(pause: &mut Duration) {
+    thread::sleep(*pause);
+    *pause = (*pause * 3 / 2).min(LONGEST_PAUSE);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::panic::catch_unwind;
+
+    #[test]
+    fn returns_the_first_answer() {
+        let mut looks = 0;
+        let got = wait_for("third look", Duration::from_secs(5), || {
+            looks += 1;
+            (looks == 3).then_some(looks)
+        });
+        assert_eq!(got, 3);
+    }
+
+    #[test]
+    fn names_what_was_awaited_and_what_was_seen() {
+        let panic =
+            catch_unwind(|| wait_until::<()>("a blue moon", Duration::ZERO, || Err("a grey one".into()))).unwrap_err();
+        let text = panic.downcast_ref::<String>().unwrap();
+        assert!(text.contains("a blue moon") && text.contains("a grey one"), "{text}");
+    }
+
+    #[test]
+    fn a_change_ends_a_quiet_span() {
+        let span = Duration::from_secs(60);
+        assert!(catch_unwind(|| stays("silence", span, || Err("a noise".into()))).is_err());
+    }
+}

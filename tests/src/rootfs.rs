@@ -1,0 +1,86 @@
+//! The read-only Debian root below every booted host, built once and kept by a digest of what it is made of; it boots nothing.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::exec;
+use crate::places;
+
+/// The release that the product is promised on first.
+const SUITE: &str = "bookworm";
+
+/// What a host has: an init system, then the servers and tools that the scenarios need.
+const PACKAGES: [&str; 12] = [
+    "apache2",
+    "dbus",
+    "dnsmasq-base",
+    "iproute2",
+    "iputils-ping",
+    "libcap2-bin",
+    "nftables",
+    "nginx-light",
+    "php8.2-fpm",
+    "procps",
+    "strace",
+    "systemd-sysv",
+];
+
+/// Run with the root as `$1`. Servers start when a scenario says so; nothing wakes up by itself; and the release's
+/// own sysctl files are masked, for a host shares most of those settings with the machine that runs the tests.
+const HOOKS: [&str; 3] = [
+    r#"chroot "$1" systemctl --quiet disable apache2.service nginx.service php8.2-fpm.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer phpsessionclean.timer"#,
+    r#"ln -s /dev/null "$1/etc/sysctl.d/50-pid-max.conf" && ln -s /dev/null "$1/etc/sysctl.d/99-protect-links.conf""#,
+    // The build copies these two from the machine.
+    r#"echo host >"$1/etc/hostname" && : >"$1/etc/resolv.conf""#,
+];
+
+/// Downloading and unpacking takes half a minute; a slow mirror may take much longer.
+const BUILD_DEADLINE: Duration = Duration::from_secs(15 * 60);
+
+/// The root's folder, built now if it is not there yet. Callers must never write below it.
+///
+/// # Panics
+/// When it is missing and cannot be built (needs root, mmdebstrap and a package mirror).
+#[must_use]
+pub fn ready() -> PathBuf {
+    let store = places::target_dir().join("rootfs");
+    fs::create_dir_all(&store).expect("target folder is writable");
+    let root = store.join(digest());
+    // Held to the end of this function, so that a second run waits for the first one's result.
+    let lock = File::create(store.join("lock")).expect("target folder is writable");
+    lock.lock().expect("lock on the root store");
+    if !root.is_dir() {
+        build(&root);
+    }
+    root
+}
+
+fn build(root: &PathBuf) {
+    let unfinished = root.with_extension("unfinished");
+    match fs::remove_dir_all(&unfinished) {
+        Err(why) if why.kind() != ErrorKind::NotFound => {
+            panic!("cannot remove {}: {why}", unfinished.display())
+        }
+        _ => {}
+    }
+    let mut make = Command::new("/usr/bin/mmdebstrap");
+    make.args(["--quiet", "--mode=root", "--variant=minbase"])
+        .arg("--aptopt=Acquire::Retries \"3\"")
+        .arg(format!("--include={}", PACKAGES.join(",")))
+        .args(HOOKS.map(|hook| format!("--customize-hook={hook}")))
+        .arg(SUITE)
+        .arg(&unfinished);
+    exec::run(&mut make, b"", BUILD_DEADLINE).ok();
+    fs::rename(&unfinished, root).expect("rename within the store");
+}
+
+fn digest() -> String {
+    let text = format!("{SUITE}\n{PACKAGES:?}\n{HOOKS:?}");
+    let hash = Sha256::digest(text.as_bytes());
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}

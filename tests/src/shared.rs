@@ -1,0 +1,52 @@
+//! One host for all scenarios of a test process that put back what they changed; a scenario that failed costs the next one a new host.
+
+use std::ops::Deref;
+use std::sync::{Mutex, MutexGuard};
+
+use crate::host::Host;
+
+/// Never dropped, which is right: the host ends when the test process does.
+static HOST: Mutex<Option<Host>> = Mutex::new(None);
+
+/// The shared host, for one scenario at a time.
+#[derive(Debug)]
+pub struct SharedHost(MutexGuard<'static, Option<Host>>);
+
+impl SharedHost {
+    /// Waits for the scenario before. `prepare` is called on a fresh host only.
+    ///
+    /// # Panics
+    /// When the host does not boot or `prepare` fails.
+    #[must_use]
+    #[track_caller]
+    pub fn take(prepare: impl FnOnce(&Host)) -> Self {
+        let mut host = HOST.lock().unwrap_or_else(|failed| {
+            HOST.clear_poison();
+            let mut host = failed.into_inner();
+            // Ends it, and keeps its journal beside that of the next one.
+            *host = None;
+            host
+        });
+        if host.is_none() {
+            let fresh = Host::boot(&format!("shared-{}", next()));
+            prepare(&fresh);
+            *host = Some(fresh);
+        }
+        Self(host)
+    }
+}
+
+impl Deref for SharedHost {
+    type Target = Host;
+
+    fn deref(&self) -> &Host {
+        self.0.as_ref().expect("taken with a host")
+    }
+}
+
+/// Numbers the hosts, so that a failed one's journal is not overwritten.
+fn next() -> usize {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static BOOTED: AtomicUsize = AtomicUsize::new(1);
+    BOOTED.fetch_add(1, Ordering::Relaxed)
+}

@@ -1,0 +1,113 @@
+//! The package's own life on a host: installed, running, upgraded, removed, purged.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use wbd_tests::host::Host;
+use wbd_tests::places;
+
+const UNITS: [&str; 2] = ["wbd-agent.service", "wbd-supervisord.service"];
+
+/// Paths that other programs rely on, each with its mode and owner.
+const FILES: [(&str, &str); 14] = [
+    ("/opt/nbp/wbd/wbd_agent", "755 root:root"),
+    ("/usr/bin/wbdctl", "755 root:root"),
+    ("/usr/libexec/wbd/wbd-supervisord", "755 root:root"),
+    ("/usr/lib/systemd/system/wbd-agent.service", "644 root:root"),
+    ("/usr/lib/systemd/system/wbd-supervisord.service", "644 root:root"),
+    ("/usr/lib/sysusers.d/wbd.conf", "644 root:root"),
+    ("/etc/wbd/wbd.yaml", "644 root:root"),
+    ("/etc/wbd/playbooks.d", "755 root:root"),
+    ("/usr/lib/wbd/playbooks", "755 root:root"),
+    ("/usr/share/man/man1/wbdctl.1.gz", "644 root:root"),
+    ("/usr/share/man/man5/wbd-playbook.5.gz", "644 root:root"),
+    ("/usr/share/doc/wbd/copyright", "644 root:root"),
+    ("/var/lib/wbd", "750 root:root"),
+    ("/run/wbd", "755 root:root"),
+];
+
+fn wait_active(host: &Host, unit: &str) {
+    host.wait_for(&format!("{unit} active"), Duration::from_secs(30), || {
+        match host.unit(unit, "ActiveState").as_str() {
+            "active" => Ok(()),
+            state => Err(format!("{state}, {}", host.unit(unit, "Result"))),
+        }
+    });
+}
+
+fn stat(host: &Host, path: &str) -> String {
+    host.run(["/usr/bin/stat", "-c", "%a %U:%G", path]).ok().text()
+}
+
+/// Every path of the root file system that only a package's life should change.
+fn files(host: &Host) -> BTreeSet<String> {
+    let argv = ["/usr/bin/find", "/", "-xdev", "-not", "-path", "/var/log/*"];
+    let all = host.run(argv).ok().text();
+    all.lines()
+        .filter(|path| !path.starts_with("/var/lib/dpkg/") && !path.starts_with("/root/"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn installs_and_runs() {
+    let host = Host::boot("package-installs");
+    host.install_deb(&places::deb());
+    for unit in UNITS {
+        wait_active(&host, unit);
+        assert_eq!(host.unit(unit, "UnitFileState"), "enabled", "{unit}");
+        assert_eq!(host.unit(unit, "NRestarts"), "0", "{unit}");
+    }
+    for (path, want) in FILES {
+        assert_eq!(stat(&host, path), want, "{path}");
+    }
+    assert_eq!(host.run(["/usr/bin/dpkg", "-V", "wbd"]).ok().text(), "");
+    host.run(["/usr/bin/getent", "group", "wbd-admin"]).ok();
+    let verify = ["/usr/bin/systemd-analyze", "verify", "--man=no"];
+    let verified = host.run(verify.into_iter().chain(UNITS)).ok();
+    assert_eq!(verified.stderr, b"", "{}", verified.report());
+    host.reboot();
+    for unit in UNITS {
+        wait_active(&host, unit);
+    }
+}
+
+#[test]
+fn an_upgrade_keeps_what_the_administrator_did() {
+    let host = Host::boot("package-upgrade");
+    host.install_deb(&places::deb());
+    let [agent, supervisor] = UNITS;
+    host.run(["/usr/bin/systemctl", "disable", "--now", agent]).ok();
+    let before = host.main_pid(supervisor).expect("a running supervisor");
+    let mine = b"healing: observe\n";
+    host.write("/etc/wbd/wbd.yaml", mine);
+    host.install_deb(&places::deb());
+    wait_active(&host, supervisor);
+    assert_ne!(host.main_pid(supervisor), Some(before), "not restarted");
+    assert_eq!(host.unit(agent, "ActiveState"), "inactive");
+    assert_eq!(host.unit(agent, "UnitFileState"), "disabled");
+    assert_eq!(host.read("/etc/wbd/wbd.yaml").as_deref(), Some(&mine[..]));
+}
+
+#[test]
+fn purge_leaves_only_the_evidence() {
+    let host = Host::boot("package-purge");
+    let before = files(&host);
+    host.install_deb(&places::deb());
+    for unit in UNITS {
+        wait_active(&host, unit);
+    }
+    let evidence = "/var/lib/wbd/quarantine/evidence";
+    host.write(evidence, b"<?php\n");
+    host.write("/etc/wbd/playbooks.d/mine.yaml", b"");
+    host.run(["/usr/bin/dpkg", "--remove", "wbd"]).ok();
+    for unit in UNITS {
+        assert_eq!(host.unit(unit, "ActiveState"), "inactive", "{unit}");
+    }
+    assert!(host.exists("/etc/wbd/wbd.yaml") && host.exists("/etc/wbd/playbooks.d/mine.yaml"));
+    assert!(!host.exists("/run/wbd"));
+    host.run(["/usr/bin/dpkg", "--purge", "wbd"]).ok();
+    let left: Vec<_> = files(&host).difference(&before).cloned().collect();
+    let policy = ["/var/lib/wbd", "/var/lib/wbd/quarantine", evidence];
+    assert_eq!(left, policy);
+}

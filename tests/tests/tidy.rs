@@ -1,0 +1,187 @@
+//! House rules that no compiler checks: sizes, opening sentences, no ignored or sleeping tests, no banned crates, a README that starts with a command.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use wbd_tests::places;
+
+/// Above this a file is split, whatever the reason for its size.
+const LONGEST_FILE: usize = 600;
+/// Ended or unfit; each has its replacement named in ARCHITECTURE.md.
+const BANNED: [&str; 4] = ["trust-dns-resolver", "serde_yaml", "serde_yml", "cel-interpreter"];
+/// Where the first command of the README has to stand at the latest.
+const README_START: usize = 20;
+
+/// In pieces, so that this file does not find itself.
+const SLEEPS: [&str; 3] = [concat!("thread::", "sleep("), concat!("time::", "sleep("), concat!(" sleep", "(Duration")];
+
+struct Source {
+    name: String,
+    text: String,
+}
+
+/// Every file of the repository that ends in `ending`, build output and hidden folders left out.
+fn sources(ending: &str) -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut folders = vec![places::repo().to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for path in entries(&folder) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.to_string_lossy().ends_with(ending) {
+                let name = path.strip_prefix(places::repo()).unwrap();
+                found.push(Source {
+                    name: name.to_string_lossy().into_owned(),
+                    text: fs::read_to_string(&path).unwrap(),
+                });
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no file ends in {ending}");
+    found
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let all = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    all.filter(|entry| {
+        let name = entry.file_name();
+        name != "target" && !name.to_string_lossy().starts_with('.')
+    })
+    .map(|entry| entry.path())
+    .collect()
+}
+
+fn is_test_folder(name: &str) -> bool {
+    name.split('/').any(|folder| folder == "tests")
+}
+
+/// Line numbers (from 1) of sleeps for luck in test code. A pause between two looks is none: it stands in a loop, or in a
+/// helper named `wait...` that such a loop calls.
+fn sleeps(source: &Source) -> Vec<usize> {
+    let lines: Vec<&str> = source.text.lines().collect();
+    let unit_tests = lines.iter().position(|line| line.trim() == "#[cfg(test)]");
+    let tests_from = if is_test_folder(&source.name) { 0 } else { unit_tests.unwrap_or(lines.len()) };
+    let asleep = |line: &str| SLEEPS.iter().any(|call| line.contains(call));
+    (tests_from..lines.len())
+        .filter(|&number| asleep(lines[number]) && !between_looks(&lines[..number], lines[number]))
+        .map(|number| number + 1)
+        .collect()
+}
+
+/// Whether a line stands in a loop or a `wait...` function, told by the indentation of the lines before it.
+fn between_looks(before: &[&str], line: &str) -> bool {
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let mut inside = depth(line);
+    for outer in before.iter().rev().filter(|line| !line.trim().is_empty()) {
+        if depth(outer) >= inside {
+            continue;
+        }
+        inside = depth(outer);
+        let words = outer.trim_start();
+        if ["loop ", "while ", "for "].iter().any(|word| words.starts_with(word)) {
+            return true;
+        }
+        if let Some((_, name)) = outer.split_once("fn ") {
+            return name.starts_with("wait");
+        }
+    }
+    false
+}
+
+/// The line (from 1) of the first command in a fenced block; a command stands in a fence of its own language or after `$ `.
+fn first_command(readme: &str) -> Option<usize> {
+    let mut fenced = false;
+    for (number, line) in readme.lines().enumerate() {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        } else if fenced && !line.trim().is_empty() {
+            return Some(number + 1);
+        }
+    }
+    None
+}
+
+fn none(what: &str, found: Vec<String>) {
+    assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn no_file_is_longer_than_the_limit() {
+    let files = sources(".rs").into_iter();
+    let long = files.filter(|file| file.text.lines().count() > LONGEST_FILE);
+    none("too long", long.map(|file| file.name).collect());
+}
+
+#[test]
+fn every_file_opens_with_what_it_is() {
+    let files = sources(".rs").into_iter();
+    let silent = files.filter(|file| {
+        // What a compile-fail test shows is the code, and its output names line numbers.
+        let shown = file.name.contains("/tests/ui/") || file.name.contains("/compile_fail/");
+        !shown && !file.text.starts_with("//! ")
+    });
+    none("does not open with `//!`", silent.map(|file| file.name).collect());
+}
+
+#[test]
+fn no_test_is_ignored() {
+    let attribute = concat!("#[", "ignore");
+    let files = sources(".rs").into_iter();
+    let ignored = files.filter(|file| file.text.contains(attribute));
+    none("ignored tests", ignored.map(|file| file.name).collect());
+}
+
+#[test]
+fn no_test_sleeps_for_luck() {
+    let mut found = Vec::new();
+    for file in sources(".rs") {
+        found.extend(sleeps(&file).iter().map(|line| format!("{}:{line}", file.name)));
+    }
+    none("sleeps for luck", found);
+}
+
+#[test]
+fn no_manifest_names_a_banned_crate() {
+    let mut found = Vec::new();
+    for file in sources("Cargo.toml") {
+        for (number, line) in file.text.lines().enumerate() {
+            let name = line.split(['=', '.']).next().unwrap_or("").trim();
+            if BANNED.contains(&name.trim_matches('"')) {
+                found.push(format!("{}:{}: {name}", file.name, number + 1));
+            }
+        }
+    }
+    none("banned crates", found);
+}
+
+#[test]
+fn the_readme_starts_with_a_command() {
+    let readme = fs::read_to_string(places::repo().join("README.md")).unwrap();
+    let line = first_command(&readme).expect("a fenced command in README.md");
+    assert!(line < README_START, "first command on line {line}");
+    let start: String = readme.lines().take(README_START).collect();
+    for command in ["wbdctl demo", "tests/run"] {
+        assert!(start.contains(command), "`{command}` not before line {README_START}");
+    }
+}
+
+#[test]
+fn the_checks_see_what_they_look_for() {
+    let call = concat!("thread::", "sleep(Duration::from_secs(1));");
+    let source = |name: &str, text: String| Source { name: name.into(), text };
+    let asleep = |head: &str| format!("{head}\n    {call}\n}}\n");
+    let unit = format!("fn f() {{}}\n#[cfg(test)]\n{}", asleep("fn t() {"));
+    let looping = format!("fn t() {{\n    while !done() {{\n        {call}\n    }}\n}}\n");
+    let all = [
+        source("a/src/x.rs", asleep("fn f() {")),
+        source("a/src/x.rs", unit),
+        source("a/tests/x.rs", asleep("fn wait_for_it() {")),
+        source("a/tests/x.rs", looping),
+        source("a/tests/x.rs", asleep("fn t() {")),
+    ];
+    let found: Vec<_> = all.iter().map(sleeps).collect();
+    assert_eq!(found, [vec![], vec![4], vec![], vec![], vec![2]]);
+    assert_eq!(first_command("# x\n\n```sh\ncargo x\n```\n"), Some(4));
+    assert_eq!(first_command("# x\n"), None);
+}
