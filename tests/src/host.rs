@@ -72,6 +72,14 @@ impl Host {
         child_named(nspawn, "systemd")
     }
 
+    /// Where this machine sees a path of the host, for looking often and cheaply. No symbolic link on the way may be absolute.
+    ///
+    /// # Errors
+    /// What is missing, while the host is not up.
+    pub fn inside(&self, path: &str) -> Result<PathBuf, String> {
+        Ok(PathBuf::from(format!("/proc/{}/root{path}", self.leader()?)))
+    }
+
     /// Runs a program in the host, as root, for at most a minute.
     ///
     /// # Panics

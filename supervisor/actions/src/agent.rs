@@ -22,9 +22,12 @@ const KILL_WAIT: Duration = Duration::from_secs(2);
 pub(crate) async fn stop(current: Option<ProcessRef>) -> Result<String, Done> {
     let failed = |text: String| Done::new(Outcome::Failed, text);
     let Some(current) = current else { return Ok("no agent ran".to_owned()) };
-    let opened = Process::open(current).map_err(|error| failed(format!("cannot reach process {}: {error}", current.pid)))?;
+    let opened =
+        Process::open(current).map_err(|error| failed(format!("cannot reach process {}: {error}", current.pid)))?;
     let Some(process) = opened else { return Ok(format!("process {} was gone", current.pid)) };
-    let send = |signal| process.signal(signal).map_err(|error| failed(format!("cannot signal process {}: {error}", process.pid)));
+    let send = |signal| {
+        process.signal(signal).map_err(|error| failed(format!("cannot signal process {}: {error}", process.pid)))
+    };
     // A stopped process gets the first only with the second.
     send(Signal::TERM)?;
     send(Signal::CONT)?;
@@ -35,7 +38,8 @@ pub(crate) async fn stop(current: Option<ProcessRef>) -> Result<String, Done> {
     if process.ends_within(KILL_WAIT).await {
         return Ok(format!("process {} did not end in {} s and was killed", process.pid, TERM_WAIT.as_secs()));
     }
-    let text = format!("process {} does not die, the kernel holds it (state D); look at its disks, or reboot", process.pid);
+    let text =
+        format!("process {} does not die, the kernel holds it (state D); look at its disks, or reboot", process.pid);
     Err(Done::new(Outcome::Unknown, text))
 }
 
@@ -80,7 +84,9 @@ fn spawn(program: &Path, args: &[OsString]) -> Done {
         .process_group(0)
         .spawn();
     match spawned {
-        Ok(child) => Done { spawned: Some(child.id()), ..Done::new(Outcome::Done, format!("started as process {}", child.id())) },
+        Ok(child) => {
+            Done { spawned: Some(child.id()), ..Done::new(Outcome::Done, format!("started as process {}", child.id())) }
+        }
         Err(error) => Done::new(Outcome::Failed, format!("cannot start {}: {error}", program.display())),
     }
 }

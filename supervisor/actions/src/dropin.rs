@@ -19,7 +19,10 @@ pub(crate) fn read(path: &Path) -> Result<Option<String>, ActionError> {
     let is_link = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_symlink());
     if is_link {
         // A link to /dev/null is how an administrator masks it.
-        return Err(ActionError::content(path, "it is a link, so somebody masked it; remove the link to let wbd write it"));
+        return Err(ActionError::content(
+            path,
+            "it is a link, so somebody masked it; remove the link to let wbd write it",
+        ));
     }
     let mut bytes = Vec::new();
     match fs::File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes)) {
@@ -62,8 +65,8 @@ pub(crate) fn with(text: Option<&str>, key: &str, value: i64) -> String {
 /// `before` if nothing else was changed since, else `present` with only this key put back.
 pub(crate) fn restored(present: Option<&str>, before: Option<&str>, key: &str) -> Option<String> {
     let Some(now) = present else { return before.map(str::to_owned) };
-    let set = value_of(now, key);
-    if set.is_none_or(|value| with(before, key, value) == now) && (set.is_some() || before == Some(now)) {
+    let is_all_ours = value_of(now, key).is_some_and(|value| with(before, key, value) == now);
+    if is_all_ours || before == Some(now) {
         return before.map(str::to_owned);
     }
     if let Some(value) = before.and_then(|text| value_of(text, key)) {

@@ -2,7 +2,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wbd_ledger::Recorded;
 use wbd_model::action::{Action, Change, Undo};
@@ -81,6 +81,18 @@ impl Done {
     }
 }
 
+/// A deed that is not late yet.
+struct Deed<'a> {
+    intent: &'a Intent,
+    now: &'a Now,
+    /// The start deadline, for what has to wait before it can begin.
+    start_by: Instant,
+}
+
+fn left(intent: &Intent, now: &Now) -> Duration {
+    Duration::from_millis(intent.start_by_ms.saturating_sub(now.boot_ms))
+}
+
 /// The hands of one host.
 #[derive(Debug)]
 pub struct Hands {
@@ -119,7 +131,9 @@ impl Hands {
         let only = |change| Ok(Preview { changes: vec![change], undo: None });
         match action {
             Action::SysctlSet { key, value, persist } => self.sysctl().preview_set(key, *value, *persist),
-            Action::SysctlRestore { key, value, dropin } => self.sysctl().preview_restore(key, *value, dropin.as_deref()),
+            Action::SysctlRestore { key, value, dropin } => {
+                self.sysctl().preview_restore(key, *value, dropin.as_deref())
+            }
             Action::AgentReload {} => only(self.agent_change(Job::Reload)),
             Action::AgentStart {} => only(self.agent_change(Job::Start)),
             Action::AgentRestart {} => only(self.agent_change(Job::Restart)),
@@ -145,23 +159,24 @@ impl Hands {
             let late = now.boot_ms - intent.start_by_ms;
             Done::new(Outcome::Aborted, format!("not begun: {late} ms after its start deadline"))
         } else {
-            self.perform(&intent, now, current).await
+            self.perform(&Deed { intent: &intent, now, start_by: begun + left(&intent, now) }, current).await
         };
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let Done { outcome, detail, spawned } = done;
         Report { action: intent.action_id, outcome, detail, spawned, took_ms }
     }
 
-    pub(crate) async fn perform(&self, intent: &Intent, now: &Now, current: Option<ProcessRef>) -> Done {
+    async fn perform(&self, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {
+        let (intent, start_by) = (deed.intent, deed.start_by);
         let done = match &intent.action {
             Action::SysctlSet { key, value, persist } => self.sysctl().set(key, *value, *persist, intent.undo.as_ref()),
             Action::SysctlRestore { key, value, dropin } => self.sysctl().restore(key, *value, dropin.as_deref()),
-            Action::AgentReload {} => Ok(self.agent(Job::Reload, current).await),
-            Action::AgentStart {} => Ok(self.agent(Job::Start, current).await),
-            Action::AgentRestart {} => Ok(self.restart_agent(current).await),
-            Action::AgentStop { who } => Ok(self.stop_agent(who, now, current).await),
+            Action::AgentReload {} => Ok(self.agent(Job::Reload, start_by, current).await),
+            Action::AgentStart {} => Ok(self.agent(Job::Start, start_by, current).await),
+            Action::AgentRestart {} => Ok(self.restart_agent(start_by, current).await),
+            Action::AgentStop { who } => Ok(self.stop_agent(who, deed, current).await),
             Action::UnitRestart { unit } => match units::allowed(unit) {
-                Ok(()) => Ok(units::run(&self.root, unit, Job::Restart).await),
+                Ok(()) => Ok(units::run(&self.root, unit, Job::Restart, start_by).await),
                 Err(error) => Err(error),
             },
             Action::CommandRun { command, .. } => program::run(&self.root, command).await,
@@ -169,28 +184,33 @@ impl Hands {
         done.unwrap_or_else(|error| Done::new(Outcome::Failed, chain(&error)))
     }
 
-    async fn restart_agent(&self, current: Option<ProcessRef>) -> Done {
+    async fn restart_agent(&self, start_by: Instant, current: Option<ProcessRef>) -> Done {
         // The guard looked for a debugger before; here is the last moment to spare its work.
-        let tracer = current.and_then(|current| Process::open(current).ok().flatten()).and_then(|process| process.stopped_by_tracer());
+        let tracer = current
+            .and_then(|current| Process::open(current).ok().flatten())
+            .and_then(|process| process.stopped_by_tracer());
         match tracer {
-            Some(tracer) => Done::new(Outcome::Aborted, format!("not begun: a debugger (process {tracer}) holds the agent; detach it first")),
-            None => self.agent(Job::Restart, current).await,
+            Some(tracer) => Done::new(
+                Outcome::Aborted,
+                format!("not begun: a debugger (process {tracer}) holds the agent; detach it first"),
+            ),
+            None => self.agent(Job::Restart, start_by, current).await,
         }
     }
 
-    async fn stop_agent(&self, who: &str, now: &Now, current: Option<ProcessRef>) -> Done {
+    async fn stop_agent(&self, who: &str, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {
         // Noted first: an agent that is found gone without a note is started again.
-        let noted = self.note_stop.map(|note| note(&self.root, who, now));
+        let noted = self.note_stop.map(|note| note(&self.root, who, deed.now));
         match noted {
-            Some(Ok(())) => self.agent(Job::Stop, current).await,
+            Some(Ok(())) => self.agent(Job::Stop, deed.start_by, current).await,
             Some(Err(error)) => Done::new(Outcome::Failed, format!("not begun: the stop cannot be noted: {error}")),
             None => Done::new(Outcome::Failed, "not begun: nobody said how a stop is noted; this is a bug in wbd"),
         }
     }
 
-    async fn agent(&self, job: Job, current: Option<ProcessRef>) -> Done {
+    async fn agent(&self, job: Job, start_by: Instant, current: Option<ProcessRef>) -> Done {
         match &self.mode {
-            Mode::Systemd { agent_unit } => units::run(&self.root, agent_unit, job).await,
+            Mode::Systemd { agent_unit } => units::run(&self.root, agent_unit, job, start_by).await,
             Mode::Standalone { agent: program, args } => match job {
                 Job::Start => agent::start(current, program, args),
                 Job::Restart => agent::restart(current, program, args).await,
@@ -218,7 +238,3 @@ impl Hands {
 fn change(what: &str, job: Job) -> Change {
     Change { what: what.to_owned(), before: None, after: job.past().to_owned() }
 }
-
-#[cfg(test)]
-#[path = "hands_tests.rs"]
-mod tests;

@@ -5,10 +5,12 @@ mod error;
 mod hands;
 mod process;
 mod program;
+mod site;
 mod sysctl;
 mod units;
 
 pub use error::ActionError;
 pub use hands::{Hands, Mode, NoteStop, Preview, Report};
 pub use process::{ProcessRef, start_ticks};
+pub use site::run_site_program;
 pub use units::RESTARTABLE_UNITS;

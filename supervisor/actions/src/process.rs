@@ -28,6 +28,14 @@ pub fn start_ticks(pid: u32) -> Option<u64> {
     rest.split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
+#[expect(
+    deprecated,
+    reason = "what replaces it is unsafe; an OwnedFd that nobody else holds cannot be closed underneath"
+)]
+fn watched(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd, Interest::READABLE)
+}
+
 /// A live process.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -49,7 +57,7 @@ impl Process {
         if start_ticks(pid) != Some(ticks) {
             return Ok(None);
         }
-        let process = Self { pid, fd: AsyncFd::with_interest(fd, Interest::READABLE)? };
+        let process = Self { pid, fd: watched(fd)? };
         Ok(if process.is_over() { None } else { Some(process) })
     }
 

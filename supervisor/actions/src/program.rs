@@ -23,9 +23,8 @@ const KILL_WAIT: Duration = Duration::from_secs(5);
 const OUTPUT_BYTES: u64 = 64 << 10;
 const DETAIL_BYTES: usize = 2 << 10;
 /// What turns a list of arguments into a line of commands.
-const INTERPRETERS: [&str; 14] = [
-    "sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "fish", "csh", "tcsh", "busybox", "env", "xargs", "nohup",
-];
+const INTERPRETERS: [&str; 14] =
+    ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "fish", "csh", "tcsh", "busybox", "env", "xargs", "nohup"];
 /// I16: what no playbook may name.
 const OURSELVES: &str = "wbd-supervisord";
 
@@ -35,6 +34,11 @@ pub(crate) fn preview(root: &Path, command: &Command) -> Result<Change, ActionEr
 }
 
 pub(crate) async fn run(root: &Path, command: &Command) -> Result<Done, ActionError> {
+    run_with(root, command, &[]).await
+}
+
+/// The same, with a few variables of ours.
+pub(crate) async fn run_with(root: &Path, command: &Command, env: &[(String, String)]) -> Result<Done, ActionError> {
     let program = checked(root, command)?;
     let output = Output::new().map_err(|source| ActionError::file("keep output of", &program, source))?;
     let spawned = output.streams().and_then(|(stdout, stderr)| {
@@ -43,6 +47,7 @@ pub(crate) async fn run(root: &Path, command: &Command) -> Result<Done, ActionEr
             .env_clear()
             .env("PATH", SEARCH_PATH)
             .env("LC_ALL", "C")
+            .envs(env.iter().map(|(name, value)| (name, value)))
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(stdout)
@@ -89,14 +94,18 @@ fn checked(root: &Path, command: &Command) -> Result<PathBuf, ActionError> {
     }
     let path = root.join(inside);
     let real = fs::canonicalize(&path).map_err(|source| ActionError::file("find", &path, source))?;
-    let is_interpreter = |path: &Path| path.file_name().is_some_and(|name| INTERPRETERS.iter().any(|known| name == *known));
+    let is_interpreter =
+        |path: &Path| path.file_name().is_some_and(|name| INTERPRETERS.iter().any(|known| name == *known));
     if is_interpreter(&path) || is_interpreter(&real) {
         return Err(refuse("a shell or a program that runs other programs cannot be run"));
     }
     let metadata = fs::metadata(&real).map_err(|source| ActionError::file("look at", &path, source))?;
     let is_ours = metadata.uid() == 0 || metadata.uid() == rustix::process::geteuid().as_raw();
     if !metadata.is_file() || !is_ours || metadata.mode() & 0o022 != 0 {
-        return Err(ActionError::content(&path, "it must be a file of root's that nobody else can write; correct its owner and mode"));
+        return Err(ActionError::content(
+            &path,
+            "it must be a file of root's that nobody else can write; correct its owner and mode",
+        ));
     }
     Ok(path)
 }

@@ -37,13 +37,21 @@ impl Sysctl<'_> {
         if raise.present >= value {
             return Ok(Preview { changes: Vec::new(), undo: None });
         }
-        let undo = Undo { action: Action::SysctlRestore { key: key.to_owned(), value: raise.present, dropin: raise.dropin.clone() } };
+        let undo = Undo {
+            action: Action::SysctlRestore { key: key.to_owned(), value: raise.present, dropin: raise.dropin.clone() },
+        };
         let mut changes = vec![value_change(key, raise.present, value)];
         changes.extend(raise.fresh.as_deref().map(|fresh| self.file_change(key, raise.dropin.as_deref(), Some(fresh))));
         Ok(Preview { changes, undo: Some(undo) })
     }
 
-    pub(crate) fn set(&self, key: &str, value: i64, persist: bool, captured: Option<&Undo>) -> Result<Done, ActionError> {
+    pub(crate) fn set(
+        &self,
+        key: &str,
+        value: i64,
+        persist: bool,
+        captured: Option<&Undo>,
+    ) -> Result<Done, ActionError> {
         let preview = self.preview_set(key, value, persist)?;
         let Some(undo) = preview.undo else {
             return Ok(Done::new(Outcome::Aborted, format!("already so: {key} is at least {value}")));
@@ -59,8 +67,14 @@ impl Sysctl<'_> {
         };
         let path = dropin::path(self.root);
         Ok(match dropin::write(&path, Some(&fresh)) {
-            Ok(()) => Done::new(Outcome::Done, format!("{key} raised from {} to {value}, kept in {}", raise.present, path.display())),
-            Err(error) => Done::new(Outcome::Failed, format!("{key} is raised to {value} until the next boot only: {}", chain(&error))),
+            Ok(()) => Done::new(
+                Outcome::Done,
+                format!("{key} raised from {} to {value}, kept in {}", raise.present, path.display()),
+            ),
+            Err(error) => Done::new(
+                Outcome::Failed,
+                format!("{key} is raised to {value} until the next boot only: {}", chain(&error)),
+            ),
         })
     }
 
@@ -79,7 +93,10 @@ impl Sysctl<'_> {
     pub(crate) fn restore(&self, key: &str, value: i64, before: Option<&str>) -> Result<Done, ActionError> {
         let (present, dropin, restored) = self.way_back(key, before)?;
         if present == value && dropin == restored {
-            return Ok(Done::new(Outcome::Aborted, format!("already so: {key} is {value}, and the drop-in is as it was")));
+            return Ok(Done::new(
+                Outcome::Aborted,
+                format!("already so: {key} is {value}, and the drop-in is as it was"),
+            ));
         }
         if present != value {
             self.write_value(key, value)?;
@@ -93,7 +110,11 @@ impl Sysctl<'_> {
     fn raise(&self, key: &str, value: i64, persist: bool) -> Result<Raise, ActionError> {
         let ceiling = ceiling(key)?;
         if !(1..=ceiling).contains(&value) {
-            return Err(ActionError::NotAllowed { deed: "set", what: format!("{key} to {value}"), rule: "the value is outside wbd's own bounds for this key" });
+            return Err(ActionError::NotAllowed {
+                deed: "set",
+                what: format!("{key} to {value}"),
+                rule: "the value is outside wbd's own bounds for this key",
+            });
         }
         let present = self.read_value(key)?;
         let dropin = dropin::read(&dropin::path(self.root))?;
@@ -126,7 +147,10 @@ impl Sysctl<'_> {
         if self.read_value(key)? == value {
             Ok(())
         } else {
-            Err(ActionError::content(&path, "the kernel took another value than was written; look at the kernel's own bounds"))
+            Err(ActionError::content(
+                &path,
+                "the kernel took another value than was written; look at the kernel's own bounds",
+            ))
         }
     }
 

@@ -2,7 +2,7 @@
 use std::future::poll_fn;
 use std::path::Path;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use systemd_zbus::{ActiveState, ManagerProxy, Mode, UnitProxy};
 use tokio::time::timeout;
@@ -51,23 +51,30 @@ pub(crate) fn allowed(unit: &str) -> Result<(), ActionError> {
 }
 
 /// Does a job on the system bus under `root`.
-pub(crate) async fn run(root: &Path, unit: &str, job: Job) -> Done {
+pub(crate) async fn run(root: &Path, unit: &str, job: Job, start_by: Instant) -> Done {
     let path = root.join("run/dbus/system_bus_socket");
     let connected = timeout(CALL_WAIT, async {
         let stream = tokio::net::UnixStream::connect(&path).await.map_err(zbus::Error::from)?;
         zbus::connection::Builder::unix_stream(stream).build().await
     });
     match connected.await {
-        Ok(Ok(connection)) => run_on(&connection, unit, job).await,
-        Ok(Err(error)) => Done::new(Outcome::Failed, format!("the system bus {} cannot be reached: {}", path.display(), chain(&error))),
+        Ok(Ok(connection)) => run_on(&connection, unit, job, start_by).await,
+        Ok(Err(error)) => Done::new(
+            Outcome::Failed,
+            format!("the system bus {} cannot be reached: {}", path.display(), chain(&error)),
+        ),
         Err(_) => Done::new(Outcome::Failed, format!("the system bus {} does not answer", path.display())),
     }
 }
 
-/// Does a job over a connection that is there.
-pub(crate) async fn run_on(connection: &Connection, unit: &str, job: Job) -> Done {
-    match follow(connection, unit, job).await {
+/// Does a job over a connection that is there. It is not begun after `start_by`.
+pub(crate) async fn run_on(connection: &Connection, unit: &str, job: Job, start_by: Instant) -> Done {
+    match follow(connection, unit, job, start_by).await {
         Ok(done) => done,
+        Err(Broken::Late) => Done::new(
+            Outcome::Aborted,
+            format!("not begun: systemd answered only after the start deadline of {unit}'s job"),
+        ),
         Err(Broken::Before(why)) => Done::new(Outcome::Failed, format!("{unit} was not {}: {why}", job.past())),
         Err(Broken::After(why)) => {
             Done::new(Outcome::Unknown, format!("{unit}: whether it was {} is not known: {why}", job.past()))
@@ -77,11 +84,12 @@ pub(crate) async fn run_on(connection: &Connection, unit: &str, job: Job) -> Don
 
 /// On which side of the point of no return it broke.
 enum Broken {
+    Late,
     Before(String),
     After(String),
 }
 
-async fn follow(connection: &Connection, unit: &str, job: Job) -> Result<Done, Broken> {
+async fn follow(connection: &Connection, unit: &str, job: Job, start_by: Instant) -> Result<Done, Broken> {
     let before = |error: zbus::Error| Broken::Before(chain(&error));
     let slow = |_| Broken::Before("systemd does not answer".to_owned());
     let manager = timeout(CALL_WAIT, ManagerProxy::new(connection)).await.map_err(slow)?.map_err(before)?;
@@ -91,6 +99,9 @@ async fn follow(connection: &Connection, unit: &str, job: Job) -> Result<Done, B
     match job {
         Job::Start | Job::Restart => clear_start_limit(connection, &manager, unit).await,
         Job::Stop | Job::Reload => {}
+    }
+    if Instant::now() > start_by {
+        return Err(Broken::Late);
     }
     let asked = async {
         match job {
@@ -117,7 +128,9 @@ async fn follow(connection: &Connection, unit: &str, job: Job) -> Result<Done, B
     });
     match ended.await {
         Ok(Some(word)) if word == "done" => Ok(Done::new(Outcome::Done, format!("{unit} {}", job.past()))),
-        Ok(Some(word)) => Ok(Done::new(Outcome::Failed, format!("{unit} was not {}: the job ended with '{word}'", job.past()))),
+        Ok(Some(word)) => {
+            Ok(Done::new(Outcome::Failed, format!("{unit} was not {}: the job ended with '{word}'", job.past())))
+        }
         Ok(None) => Err(Broken::After("the bus closed".to_owned())),
         Err(_) => Err(Broken::After(format!("the job did not end in {} s", JOB_WAIT.as_secs()))),
     }
@@ -142,3 +155,7 @@ fn is_answer(error: &zbus::Error) -> bool {
     matches!(error, zbus::Error::MethodError(name, _, _)
         if !lost.iter().any(|word| name.as_str() == format!("org.freedesktop.DBus.Error.{word}")))
 }
+
+#[cfg(test)]
+#[path = "units_tests.rs"]
+mod tests;

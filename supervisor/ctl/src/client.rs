@@ -61,11 +61,6 @@ impl Client {
         }
     }
 
-    /// Where it listens.
-    pub(crate) fn socket(&self) -> &Path {
-        &self.socket
-    }
-
     /// Asks, and waits for the answer.
     ///
     /// # Errors

@@ -106,18 +106,17 @@ const fn seen(seen: Seen) -> &'static str {
 fn unknown(spoken: &str, rows: &[Row]) -> String {
     let wanted = spoken.trim().to_ascii_uppercase();
     let wanted = Code::from_spoken(&wanted).map_or(wanted, String::from);
-    let nearest = rows
-        .iter()
-        .map(|row| (distance(&wanted, row.code.as_str()), row.code.as_str()))
-        .min();
-    match nearest {
-        Some((distance, code)) if distance <= 3 => {
-            format!("no failure has the code {spoken:?}; did you mean {code}?")
-        }
-        Some(_) | None => {
-            format!("no failure has the code {spoken:?}; list them all: wbdctl explain")
-        }
+    match nearest(&wanted, rows.iter().map(|row| row.code.as_str())) {
+        Some(code) => format!("no failure has the code {spoken:?}; did you mean {code}?"),
+        None => format!("no failure has the code {spoken:?}; list them all: wbdctl explain"),
     }
+}
+
+/// The known word that is meant, if one is near enough.
+pub(crate) fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const NEAR: usize = 3;
+    let near = known.map(|word| (distance(wanted, word), word)).min();
+    near.filter(|(distance, _)| *distance <= NEAR).map(|(_, word)| word)
 }
 
 /// How many letters must be changed, added or removed to make one text the other.

@@ -1,5 +1,6 @@
 //! `ledger`: reads and verifies it without the supervisor; only a rotation is asked for, or done offline. Interprets no record.
 use std::error::Error;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use wbd_ledger::{AnchorState, Filter, LedgerError, Reader, Verification};
@@ -125,17 +126,17 @@ fn words(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Verifies against the journal's anchor; a file that is no ledger at all is an answer, too.
+/// Verifies against the journal's anchor.
 ///
 /// # Errors
-/// A ledger that is not there, or that this user may not read.
-pub(crate) fn verified(context: &Context) -> Result<Verification, LedgerError> {
-    let anchor = wbd_ledger::last_anchor(&context.root);
-    open(context)?.verify_against(anchor.as_ref())
+/// A ledger that is not there, that this user may not read, or that is no ledger at all.
+pub(crate) fn verified_under(root: &Path) -> Result<Verification, LedgerError> {
+    let reader = Reader::open(&wbd_ledger::state_dir(root))?;
+    reader.verify_against(wbd_ledger::last_anchor(root).as_ref())
 }
 
 fn verify(context: &mut Context) -> Ended {
-    let verification = verified(context)?;
+    let verification = verified_under(&context.root)?;
     let exit = if verification.problem.is_none() { Exit::Done } else { Exit::Failed };
     if context.format == Format::Text {
         tell(&mut context.out, &verification);

@@ -3,6 +3,7 @@ mod agent;
 mod ask;
 mod cli;
 mod client;
+mod config;
 mod control;
 mod demo;
 mod doctor;
@@ -14,6 +15,7 @@ mod ledger;
 mod offline;
 mod out;
 mod plan;
+mod playbook;
 mod record;
 mod status;
 mod when;
@@ -28,7 +30,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::cli::{Cli, Format, LangArg, Verb};
 use crate::client::Client;
-use crate::exit::{Ended, Exit, Failure};
+use crate::exit::{Ended, Exit};
 use crate::out::{Out, Surroundings};
 
 /// What every verb is given.
@@ -105,11 +107,11 @@ fn start() -> Exit {
 
 fn run(context: &mut Context, verb: Verb) -> Ended {
     match verb {
-        Verb::Doctor(_) => Err(Failure::failed("todo")),
+        Verb::Doctor(doctor) => doctor::run(context, doctor),
         Verb::Status => status::run(context),
         Verb::Incidents(verb) => incidents::run(context, &verb),
         Verb::Ledger(verb) => ledger::run(context, verb),
-        Verb::Playbook(_) => Err(Failure::failed("todo")),
+        Verb::Playbook(verb) => playbook::run(context, verb),
         Verb::Explain { code } => explain::run(&mut context.out, context.format, code.as_deref()),
         Verb::Approve { incident } => incidents::approve(context, incident),
         Verb::Deny { incident } => incidents::deny(context, incident),
@@ -119,7 +121,7 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Reload { wait: _ } => control::reload(context),
         Verb::Agent(verb) => agent::run(context, verb),
         Verb::Target(verb) => agent::target(context, &verb),
-        Verb::Config(_) => Err(Failure::failed("todo")),
+        Verb::Config(verb) => config::run(context, verb),
         Verb::Demo { keep } => demo::run(context, keep),
         Verb::Completions { shell } => Ok(completions(context, shell)),
         Verb::DemoChild { parent, scratch, program } => demo::child(parent, &scratch, &program),
@@ -137,15 +139,15 @@ fn completions(context: &mut Context, shell: clap_complete::Shell) -> Exit {
 fn usage(error: &clap::Error) -> Exit {
     let printed = error.print();
     let broken = |error: &std::io::Error| error.kind() != std::io::ErrorKind::BrokenPipe;
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match printed {
-            Err(error) if broken(&error) => {
-                complain(&format!("cannot write the answer: {error}"));
-                Exit::Failed
-            }
-            Ok(()) | Err(_) => Exit::Done,
-        },
-        _ => Exit::Usage,
+    if !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return Exit::Usage;
+    }
+    match printed {
+        Err(error) if broken(&error) => {
+            complain(&format!("cannot write the answer: {error}"));
+            Exit::Failed
+        }
+        Ok(()) | Err(_) => Exit::Done,
     }
 }
 

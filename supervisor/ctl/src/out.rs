@@ -146,6 +146,15 @@ impl Out {
         self.raw(line.as_bytes());
     }
 
+    /// Begins a page that takes the place of the one before, on a terminal; elsewhere an empty line parts them.
+    pub(crate) fn begin_screen(&mut self) {
+        if io::stdout().is_terminal() && self.style.colour {
+            self.raw(b"\x1b[H\x1b[2J");
+        } else {
+            self.line("");
+        }
+    }
+
     /// A heading, after an empty line.
     pub(crate) fn heading(&mut self, text: &str) {
         self.line("");
@@ -224,6 +233,11 @@ pub(crate) fn printable(text: &str, ascii: bool) -> String {
         }
     }
     shown
+}
+
+/// The same for a text of several lines.
+pub(crate) fn printable_lines(text: &str) -> String {
+    text.lines().map(|line| printable(line, false)).collect::<Vec<_>>().join("\n")
 }
 
 /// Breaks a text at spaces; a word longer than the width stands on a line of its own.

@@ -25,7 +25,7 @@ async fn exchange(socket: &Path, request: &str) -> Result<String, String> {
         .await
         .map_err(|error| error.to_string())?;
     let answer = bus
-        .call_method(None::<&str>, command::OBJECT, Some(command::INTERFACE), command::METHOD, &(request))
+        .call_method(None::<&str>, command::OBJECT_PATH, Some(command::INTERFACE_NAME), command::METHOD_NAME, &(request))
         .await
         .map_err(|error| error.to_string())?;
     answer.body().deserialize::<String>().map_err(|error| error.to_string())

@@ -1,7 +1,6 @@
 //! One deed at a time: look once more, capture, permit, record, act, write the outcome. Chooses nothing.
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use tokio::sync::oneshot;
 use tracing::{info, warn};
@@ -146,24 +145,16 @@ impl Supervisor {
         info!(id = %recorded.intent().action_id, action = action.name(), class = %action.class(), "acting");
         self.turns.in_flight = Some(recorded.intent().action_id);
         self.deed = Some(Deed { action, want: None, agent: self.watch.pid() });
-        let (hands, events, agent) = (Arc::clone(&self.hands), self.events.clone(), self.watch.pid());
+        let (hands, events, agent) = (Arc::clone(&self.hands), self.events.clone(), self.agent_process());
         tokio::spawn(async move {
-            let began = Instant::now();
             let report = hands.act(recorded, &now(), agent).await;
-            let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             // Nobody listens only when the supervisor stops; the intent without outcome is found at its start.
-            let _ = events.send(Event::Acted { subject, report, took_ms, reply }).await;
+            let _ = events.send(Event::Acted { subject, report, reply }).await;
         });
     }
 
     /// A deed ended.
-    pub(crate) fn acted(
-        &mut self,
-        subject: Subject,
-        report: ActReport,
-        took_ms: u64,
-        reply: Option<oneshot::Sender<Response>>,
-    ) {
+    pub(crate) fn acted(&mut self, subject: Subject, report: ActReport, reply: Option<oneshot::Sender<Response>>) {
         let ended = self.deed.take();
         self.asked_exit = ended.filter(|deed| deed.action.conflict_key() == "agent").and_then(|deed| deed.agent);
         self.turns.in_flight = None;
@@ -177,7 +168,7 @@ impl Supervisor {
             action: report.action,
             result: report.outcome,
             detail: report.detail.clone(),
-            took_ms,
+            took_ms: report.took_ms,
         };
         let key = self.memory.state.incidents.values().find(|i| Some(i.id) == subject.incident).map(|i| i.key.clone());
         self.memory.write(&now(), subject, body);

@@ -40,8 +40,6 @@ pub(crate) enum Event {
         subject: Subject,
         /// What became of it.
         report: ActReport,
-        /// How long it took.
-        took_ms: u64,
         /// Who waits for it, if it was asked for by hand.
         reply: Option<oneshot::Sender<Response>>,
     },
@@ -60,8 +58,8 @@ pub(crate) enum Event {
     StoppedByHand,
     /// A start job of somebody else ended.
     StartedByHand,
-    /// The bus or the service manager cannot be reached; in words.
-    BusLost(String),
+    /// The bus or the service manager cannot be reached.
+    BusLost,
     /// A request on the control socket.
     Control {
         /// What is asked.

@@ -35,7 +35,7 @@ pub(crate) async fn follow(events: Sender<Event>) {
             warn!(reason = %lost, "the bus is gone, trying again every second");
             told = true;
         }
-        if events.send(Event::BusLost(lost)).await.is_err() {
+        if events.send(Event::BusLost).await.is_err() {
             return;
         }
         tokio::time::sleep(RETRY).await;
@@ -161,7 +161,7 @@ async fn job_type(bus: &zbus::Connection, job: &OwnedObjectPath) -> zbus::Result
 async fn reread(properties: &PropertiesProxy<'_>, view: &mut UnitView) -> zbus::Result<()> {
     for interface in [UNIT_INTERFACE, SERVICE_INTERFACE] {
         let name = InterfaceName::from_static_str_unchecked(interface);
-        let all = within(async { Ok(properties.get_all(Some(name).into()).await?) }).await?;
+        let all = within(async { Ok(properties.get_all(name).await?) }).await?;
         for (name, value) in &all {
             set(view, name, value);
         }

@@ -78,7 +78,7 @@ impl Memory {
             state.apply(&entry);
             ControlFlow::Continue(())
         })?;
-        for entry in self.ledger.adopt_reserve()? {
+        for entry in self.ledger.adopt_reserve(&wbd_probes::clock::now())? {
             state.apply(&entry);
         }
         self.state = state;

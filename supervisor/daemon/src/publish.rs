@@ -4,6 +4,7 @@ use std::time::Duration;
 use tracing::{error, info, warn};
 use wbd_engine::guard;
 use wbd_engine::report::{self, Inputs, Row};
+use wbd_engine::words::Lang;
 use wbd_model::control::Status;
 use wbd_model::entry::{Body, Entry};
 use wbd_model::incident::Phase;
@@ -76,7 +77,7 @@ impl Supervisor {
     }
 
     fn profiles(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.checks.all.iter().map(|check| check.bound.profile.to_string()).collect();
+        let mut names: Vec<String> = self.checks.all.iter().filter_map(|check| check.bound.profile.as_ref()).map(ToString::to_string).collect();
         names.sort();
         names.dedup();
         names
@@ -130,6 +131,7 @@ impl Supervisor {
             unseen_profiles: &self.unseen,
             problems: &self.loaded.problems,
             daemon: Some(DaemonView { age_ms, healing: self.healing_words() }),
+            lang: Lang::En,
         }))
     }
 

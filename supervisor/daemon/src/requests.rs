@@ -1,6 +1,4 @@
 //! Answers requests of the control socket. Whether the peer may ask was checked at the socket.
-use std::path::Path;
-
 use tokio::sync::oneshot;
 use wbd_agent_api::{paths, stop};
 use wbd_engine::guard::{self, Captured};
@@ -223,13 +221,7 @@ impl Supervisor {
                 Action::AgentStart {}
             }
             AgentVerb::Reload => Action::AgentReload {},
-            AgentVerb::Stop => {
-                if let Err(error) = write_stop(&self.root, who) {
-                    let _ = reply.send(refused(error));
-                    return;
-                }
-                Action::AgentStop { who: who.to_owned() }
-            }
+            AgentVerb::Stop => Action::AgentStop { who: who.to_owned() },
         };
         self.by_hand(action, None, who, reply);
     }
@@ -270,16 +262,4 @@ impl Supervisor {
             let _ = reply.send(response);
         });
     }
-}
-
-fn write_stop(root: &Path, who: &str) -> Result<(), String> {
-    let now = now();
-    let note = stop::StopNote {
-        who: who.to_owned(),
-        uid: 0,
-        boot_id: now.boot.0,
-        at_ms: now.boot_ms,
-        reason: "wbdctl agent stop".to_owned(),
-    };
-    stop::write(&paths::stop_note(root), &note).map_err(|error| error.to_string())
 }

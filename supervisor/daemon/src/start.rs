@@ -14,6 +14,7 @@ use wbd_engine::guard::{self, Captured};
 use wbd_ledger::Samples;
 use wbd_model::action::Action;
 use wbd_model::control;
+use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
 use crate::event::{Event, QUEUE};
@@ -87,7 +88,7 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
     let samples = Samples::open(&wbd_ledger::state_dir(root), BUCKET_S)
         .inspect_err(|error| warn!(%error, "samples are not kept, leaks will not be seen"))
         .ok();
-    let hands = Hands::new(root.to_owned(), hands_mode(root, mode));
+    let hands = Hands::new(root.to_owned(), hands_mode(root, mode)).with_stop_note(note_stop);
     let (events, inbox) = mpsc::channel(QUEUE);
     let socket = root.join(control::SOCKET);
     let listener = crate::control::open(&socket).map_err(|error| failed(format!("{}: {error}", socket.display())))?;
@@ -107,12 +108,24 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
 
 fn hands_mode(root: &Path, mode: Mode) -> HandsMode {
     match mode {
-        Mode::Systemd => HandsMode::Systemd,
+        Mode::Systemd => HandsMode::Systemd { agent_unit: paths::UNIT.to_owned() },
         Mode::Standalone => HandsMode::Standalone {
             agent: paths::binary(root),
             args: ["--foreground".into(), "--root".into(), root.as_os_str().to_owned()].into(),
         },
     }
+}
+
+/// The note of an administrator's stop, in the agent's own format.
+fn note_stop(root: &Path, who: &str, at: &Now) -> io::Result<()> {
+    let note = stop::StopNote {
+        who: who.to_owned(),
+        uid: 0,
+        boot_id: at.boot.0.clone(),
+        at_ms: at.boot_ms,
+        reason: "asked for by hand".to_owned(),
+    };
+    stop::write(&paths::stop_note(root), &note).map_err(io::Error::other)
 }
 
 fn signals(events: &mpsc::Sender<Event>) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender};
 use tracing::{error, info, warn};
-use wbd_actions::Hands;
+use wbd_actions::{Hands, ProcessRef};
 use wbd_agent_api::{health, paths, stop};
 use wbd_engine::playbook::Bound;
 use wbd_engine::round;
@@ -202,7 +202,7 @@ impl Supervisor {
                 self.checks.answer(probe, observation, began_ms, took_ms);
             }
             Event::Relooked { answers, began_ms } => self.go_on(answers, began_ms),
-            Event::Acted { subject, report, took_ms, reply } => self.acted(subject, report, took_ms, reply),
+            Event::Acted { subject, report, reply } => self.acted(subject, report, reply),
             Event::Gone { pid, exit } => self.gone(pid, exit),
             Event::Unit(view) => {
                 self.unit = Some(*view);
@@ -211,7 +211,7 @@ impl Supervisor {
             Event::UnitExit(exit) => self.record_exit(exit),
             Event::StoppedByHand => self.note_stop(),
             Event::StartedByHand => self.forget_stop(),
-            Event::BusLost(_) => self.unit = None,
+            Event::BusLost => self.unit = None,
             Event::Control { request, who, reply } => self.request(request, &who, reply),
             Event::Reload => {
                 if let Err(problems) = self.reload() {
@@ -275,6 +275,13 @@ impl Supervisor {
         if document.boot_id == now().boot.0 && self.runs(document.pid, document.start_ticks) {
             self.watch.follow(document.pid, &self.events);
         }
+    }
+
+    /// The agent's process as its health document names it, if that very process still runs.
+    pub(crate) fn agent_process(&self) -> Option<ProcessRef> {
+        let document = health::read(&paths::health(&self.root)).ok()?;
+        self.runs(document.pid, document.start_ticks)
+            .then_some(ProcessRef { pid: document.pid, start_ticks: document.start_ticks })
     }
 
     /// Whether that very process still runs.

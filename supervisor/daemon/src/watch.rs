@@ -29,6 +29,7 @@ impl Watch {
         // Gone already: the next look at the process says so.
         let Some(raw) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
         let Ok(fd) = pidfd_open(raw, PidfdFlags::empty()) else { return };
+        #[expect(deprecated, reason = "an OwnedFd keeps its descriptor; what takes its place is unsafe to call")]
         let Ok(fd) = AsyncFd::new(fd) else { return };
         let events = events.clone();
         self.pid = Some(pid);

@@ -95,14 +95,15 @@ pub struct Captured {
 /// # Errors
 /// The first guard that says no, why, and until when.
 pub fn check(state: &State, settings: &Settings, now: &Now, want: &Want) -> Result<(), Refusal> {
-    let incident = state.incidents.get(&want.incident).ok_or_else(|| no(Guard::Conflict, "the incident is closed"))?;
+    let waiting = state.incidents.get(&want.incident).filter(|i| matches!(i.phase, Phase::Gated { .. }));
+    let incident = waiting.ok_or_else(|| no(Guard::Conflict, "the incident does not wait for a deed any more"))?;
     held(state, now, want.action.class())?;
     if settings.healing_for(want.playbook.as_str()) == Healing::Observe {
         return Err(no(Guard::Mode, "healing is set to observe: nothing is done by itself"));
     }
     conflict(state, want)?;
     if want.undoes.is_some() {
-        return Ok(());
+        return host_budget(state, settings, now, want.action.class());
     }
     if let Some(reason) = state.suspended.get(&want.playbook) {
         return Err(no(Guard::Suspended, &format!("the playbook is suspended: {reason}; wbdctl resume lifts it")));
@@ -221,8 +222,8 @@ fn approval(settings: &Settings, want: &Want, incident: &Incident) -> Result<(),
         || class == Class::A4
         || class > settings.ceiling_for(want.playbook.as_str())
         || settings.healing_for(want.playbook.as_str()) == Healing::Approve;
-    // An approval is for the rung that was shown, of the playbook that was shown.
-    let given = incident.approved.is_some_and(|rung| rung >= want.plan.rung) && incident.digest == want.plan.digest;
+    // An approval is for one try, of the playbook that was shown.
+    let given = incident.approved && incident.digest == want.plan.digest;
     if needed && !given {
         return Err(no(Guard::Approval, &format!("waits for an operator: wbdctl approve {}", incident.id)));
     }
@@ -238,8 +239,10 @@ fn attempts(state: &State, now: &Now, want: &Want, incident: &Incident) -> Resul
         .map(|made| made.at_ms)
         .filter(|at_ms| state.age_ms(*at_ms, now) <= per)
         .collect();
-    if made.len() >= usize::try_from(want.attempts.max).unwrap_or(usize::MAX) {
-        let until_ms = made.first().map(|at_ms| now.boot_ms + per.saturating_sub(state.age_ms(*at_ms, now)));
+    // I7: also bounded in one incident, however far apart its attempts are.
+    let most = usize::try_from(want.attempts.max).unwrap_or(usize::MAX);
+    if made.len() >= most || incident.attempts >= want.attempts.max {
+        let until_ms = made.first().map(|at_ms| now.boot_ms + per.saturating_sub(state.age_ms(*at_ms, now)) + 1);
         let reason = format!("its {} attempts are spent", want.attempts.max);
         return Err(Refusal { guard: Guard::Attempts, reason, until_ms });
     }
@@ -300,8 +303,12 @@ fn conflict(state: &State, want: &Want) -> Result<(), Refusal> {
     other.map_or(Ok(()), |other| Err(no(Guard::Conflict, &format!("{} is acting on the same thing", other.id))))
 }
 
-/// From its first intent to its verdict an incident keeps others off what it acts on.
+/// From its first intent to its verdict an incident keeps others off what it acts on, and off what it may
+/// have to take back until that is done.
 fn acts_on(incident: &Incident, key: &str) -> bool {
+    if incident.undo.iter().chain(&incident.rollback).any(|(_, undo)| undo.action.conflict_key() == key) {
+        return true;
+    }
     let busy = match incident.phase {
         Phase::Acting { .. } | Phase::Indeterminate { .. } | Phase::Verifying | Phase::RollingBack { .. } => true,
         Phase::Gated { .. } => incident.step > 0,

@@ -2,7 +2,7 @@
 use wbd_model::action::Undo;
 use wbd_model::check::CheckKey;
 use wbd_model::entry::{Body, Entry, Intent, Outcome};
-use wbd_model::incident::{ActionId, IncidentId, Phase, Refusal};
+use wbd_model::incident::{ActionId, Guard, IncidentId, Phase, Refusal};
 use wbd_model::name::PlaybookName;
 use wbd_model::observation::Observations;
 use wbd_model::time::Now;
@@ -44,12 +44,14 @@ pub struct Incident {
     pub rollback: Vec<(ActionId, Undo)>,
     /// Deeds of the present rung that can be taken back.
     pub undo: Vec<(ActionId, Undo)>,
-    /// An operator approved this rung.
-    pub approved: Option<usize>,
+    /// An operator approved the next try; the word is used up by it.
+    pub approved: bool,
     /// An operator said no.
     pub denied: Option<String>,
     /// A person was told, with this guide.
     pub escalated: Option<Vec<String>>,
+    /// That person was asked for a word: the incident waits for it, whatever other guard comes in between.
+    pub asks: bool,
     /// What was seen when it was opened.
     pub evidence: Vec<String>,
 }
@@ -78,9 +80,10 @@ impl Incident {
             before: before.clone(),
             rollback: Vec::new(),
             undo: Vec::new(),
-            approved: None,
+            approved: false,
             denied: None,
             escalated: None,
+            asks: false,
             evidence: evidence.clone(),
         })
     }
@@ -101,10 +104,16 @@ impl Incident {
                     *held = Some(refusal.clone());
                 }
             }
-            Body::Escalated { guide, .. } => self.escalated = Some(guide.clone()),
+            Body::Escalated { guide, .. } => {
+                self.escalated = Some(guide.clone());
+                self.asks = self.held().is_some_and(|held| matches!(held.guard, Guard::Approval | Guard::Mode));
+            }
+            // A word that comes at any other time has nothing to be for.
+            Body::Approved { .. } if !matches!(self.phase, Phase::Gated { .. }) => {}
             Body::Approved { .. } => {
-                self.approved = Some(self.rung);
+                self.approved = true;
                 self.denied = None;
+                self.answered();
                 self.phase = Phase::Gated { held: None };
             }
             Body::Denied { who } => self.denied = Some(who.clone()),
@@ -118,8 +127,15 @@ impl Incident {
         }
     }
 
+    /// What a person was asked is settled; what comes next is told anew.
+    fn answered(&mut self) {
+        self.escalated = None;
+        self.asks = false;
+    }
+
     fn intend(&mut self, intent: &Intent) {
         self.acts = self.acts.saturating_add(1);
+        self.answered();
         self.phase = if let Some(undone) = intent.undoes {
             self.rollback.retain(|(id, _)| *id != undone);
             Phase::RollingBack { action: intent.action_id }
@@ -181,7 +197,7 @@ impl Incident {
     fn rung_failed(&mut self) {
         self.rollback.append(&mut self.undo);
         self.step = 0;
-        self.approved = None;
+        self.approved = false;
         self.phase = Phase::Gated { held: None };
     }
 

@@ -75,6 +75,8 @@ pub struct Memory {
     failing: BTreeMap<CheckKey, (String, u64)>,
     passing: BTreeMap<CheckKey, u64>,
     proven: BTreeMap<IncidentId, u64>,
+    proving: BTreeMap<IncidentId, u64>,
+    absent: BTreeMap<IncidentId, u64>,
     /// The deed that this process is doing right now.
     pub in_flight: Option<ActionId>,
     /// An operator asked for this check's playbook now: the hold time is waived.
@@ -137,11 +139,16 @@ pub fn round(
         memory.note(look, now.boot_ms);
     }
     let mut steps = Vec::new();
+    // Two incidents that open in the same turn are two numbers.
+    let mut next = state.next_incident.max(1);
     for look in looks {
         let step = match state.open_for(&look.key) {
             Some(incident) => advance(state, memory, look, incident, settings, now),
-            None => open(state, memory, look, now),
+            None => open(state, memory, look, IncidentId(next), now).inspect(|_| next += 1),
         };
+        // What an operator asked for is begun once; a later failure of the same check was not asked for.
+        let begun = state.open.contains_key(&look.key) || look.verdict != Verdict::Fail;
+        memory.asked.take_if(|asked| begun && *asked == look.key);
         steps.extend(step);
     }
     steps.extend(orphans(state, memory, known, now));
@@ -162,7 +169,7 @@ fn subject(incident: &Incident) -> Subject {
 }
 
 /// A check without an open incident.
-fn open(state: &State, memory: &Memory, look: &Look, now: &Now) -> Option<Step> {
+fn open(state: &State, memory: &Memory, look: &Look, id: IncidentId, now: &Now) -> Option<Step> {
     let about = |incident| Subject {
         incident,
         code: Some(look.key.code.clone()),
@@ -190,7 +197,7 @@ fn open(state: &State, memory: &Memory, look: &Look, now: &Now) -> Option<Step> 
         evidence: look.evidence.clone(),
         before: look.seen.clone(),
     };
-    Some(write(about(Some(IncidentId(state.next_incident.max(1)))), body))
+    Some(write(about(Some(id)), body))
 }
 
 /// An open incident and what its check says now.
@@ -209,7 +216,7 @@ fn advance(
             (memory.in_flight != Some(*action)).then(|| lost(incident, *action))
         }
         Phase::Indeterminate { .. } | Phase::Verifying => verifying(memory, look, incident, now),
-        Phase::Probation => probation(memory, look, incident, now),
+        Phase::Probation => probation(look, incident, now),
         Phase::Closed { .. } => None,
     }
 }
@@ -255,15 +262,16 @@ fn gated(
     settings: &Settings,
     now: &Now,
 ) -> Option<Step> {
+    // While a person was asked for a word it stays open; else nothing is left to wait for.
+    if incident.escalated.is_some() && (!incident.asks || waited_too_long(incident, now)) {
+        return Some(close(incident, Closing::HandedOver));
+    }
     if let Some(want) = rollback(look, incident) {
         return ask(state, incident, settings, now, want, look);
     }
-    if incident.escalated.is_some() && hands_over_now(look, incident, now) {
-        return Some(close(incident, Closing::HandedOver));
-    }
     if incident.step == 0 {
-        if let Some(cause) = look.cause.as_ref().and_then(|cause| state.open.get(cause)) {
-            return Some(write(subject(incident), Body::Suppressed { by: *cause }));
+        if let Some(cause) = &look.cause {
+            return behind(state, look, incident, cause, now);
         }
         let gone = memory.passed_for(&look.key, now.boot_ms).is_some_and(|ms| ms >= look.verify_hold_ms);
         if gone {
@@ -280,6 +288,10 @@ fn gated(
         return waited_too_long(incident, now).then(|| escalate(incident, look, &format!("cannot plan: {reason}")));
     }
     let Some(plan) = next_rung(look, incident) else {
+        if incident.step > 0 {
+            // The case changed half way: what was done is judged as it stands.
+            return verifying(memory, look, incident, now);
+        }
         let reason = if look.ladder.is_empty() { "a person has to decide" } else { "no further step is known" };
         return Some(escalate(incident, look, reason));
     };
@@ -297,20 +309,32 @@ fn gated(
     ask(state, incident, settings, now, want, look)
 }
 
-/// Escalated for good: nothing is left to wait for. (While an approval is asked for it stays open.)
-fn hands_over_now(look: &Look, incident: &Incident, now: &Now) -> bool {
-    let waits_for_word = incident.held().is_some_and(|r| matches!(r.guard, Guard::Approval | Guard::Mode | Guard::Denied));
-    !waits_for_word || look.ladder.is_empty() || waited_too_long(incident, now)
+/// A consequence whose cause fails: nothing is done for it.
+fn behind(state: &State, look: &Look, incident: &Incident, cause: &CheckKey, now: &Now) -> Option<Step> {
+    if let Some(cause) = state.open.get(cause) {
+        return Some(write(subject(incident), Body::Suppressed { by: *cause }));
+    }
+    if state.latched.contains(cause) {
+        return Some(close(incident, Closing::Subsumed));
+    }
+    // Only suspected so far: it is opened soon, or goes away.
+    waited_too_long(incident, now).then(|| escalate(incident, look, &format!("its cause, {cause}, does not go away")))
 }
 
+/// After a reboot the waiting begins again: nobody could answer meanwhile.
 fn waited_too_long(incident: &Incident, now: &Now) -> bool {
-    now.since(&incident.since.boot, incident.since.boot_ms).is_none_or(|ms| ms >= GATE_TIMEOUT_MS)
+    now.since(&incident.since.boot, incident.since.boot_ms).unwrap_or(now.boot_ms) >= GATE_TIMEOUT_MS
 }
 
-/// The rung in progress; else a higher one than was tried last; else the same again (never a lower one).
+/// The rung in progress, if it still fits; else a higher one than was tried last; else the same again (never
+/// a lower one).
 fn next_rung<'a>(look: &'a Look, incident: &Incident) -> Option<&'a Plan> {
     let allowed = || look.ladder.iter().filter(|plan| plan.rung >= incident.rung);
-    if incident.step > 0 || incident.attempts == 0 {
+    if incident.step > 0 {
+        let begun = incident.intent.as_ref()?;
+        return allowed().find(|plan| plan.rung == begun.rung && plan.steps.len() == begun.steps);
+    }
+    if incident.attempts == 0 {
         return allowed().next();
     }
     let tried = incident.intent.as_ref().map_or(0, |intent| intent.rung);
@@ -319,12 +343,13 @@ fn next_rung<'a>(look: &'a Look, incident: &Incident) -> Option<&'a Plan> {
 
 fn rollback(look: &Look, incident: &Incident) -> Option<Want> {
     let (undone, undo) = incident.rollback.last()?;
+    let rung = incident.intent.as_ref().map_or(incident.rung, |intent| intent.rung);
     let plan = Plan {
         code: incident.key.code.clone(),
         target: incident.key.target.clone(),
         playbook: incident.playbook.clone(),
         digest: incident.digest.clone(),
-        rung: incident.rung,
+        rung,
         rung_id: "rollback".to_owned(),
         approval: wbd_model::plan::Approval::Auto,
         steps: vec![undo.action.clone()],
@@ -392,30 +417,36 @@ fn verifying(memory: &mut Memory, look: &Look, incident: &Incident, now: &Now) -
     }
     // Proof that began in time may finish its hold.
     let began = memory.proven.contains_key(&incident.id);
-    let spent = now.since(&incident.since.boot, incident.since.boot_ms).is_none_or(|ms| ms >= look.within_ms);
-    if spent && !began { verdict(false) } else { None }
+    // After a reboot the time begins with this process's first look: before it nobody could see anything.
+    let waited_ms = now.since(&incident.since.boot, incident.since.boot_ms).unwrap_or_else(|| {
+        now.boot_ms.saturating_sub(*memory.proving.entry(incident.id).or_insert(now.boot_ms))
+    });
+    if waited_ms >= look.within_ms && !began {
+        memory.proving.remove(&incident.id);
+        return verdict(false);
+    }
+    None
 }
 
-fn probation(memory: &mut Memory, look: &Look, incident: &Incident, now: &Now) -> Option<Step> {
+fn probation(look: &Look, incident: &Incident, now: &Now) -> Option<Step> {
     if look.verdict == Verdict::Fail {
         let after_ms = now.since(&incident.opened.boot, incident.opened.boot_ms).unwrap_or(now.boot_ms);
         let evidence = std::iter::once("it came back".to_owned()).chain(look.evidence.iter().cloned()).collect();
         return Some(write(subject(incident), Body::Verdict { passed: false, evidence, after_ms }));
     }
     let over = now.since(&incident.since.boot, incident.since.boot_ms).is_none_or(|ms| ms >= look.verify_hold_ms);
-    (over && look.verdict != Verdict::Unknown).then(|| {
-        memory.asked = memory.asked.take().filter(|asked| *asked != look.key);
-        close(incident, Closing::Healed)
-    })
+    (over && look.verdict != Verdict::Unknown).then(|| close(incident, Closing::Healed))
 }
 
 /// Incidents whose check is gone (product removed, playbook masked), and playbooks to suspend.
-fn orphans(state: &State, memory: &Memory, known: &BTreeSet<CheckKey>, now: &Now) -> Vec<Step> {
+fn orphans(state: &State, memory: &mut Memory, known: &BTreeSet<CheckKey>, now: &Now) -> Vec<Step> {
     let mut steps = Vec::new();
     for incident in state.open.values().filter_map(|id| state.incidents.get(id)) {
         if known.contains(&incident.key) {
+            memory.absent.remove(&incident.id);
             continue;
         }
+        let absent_since = *memory.absent.entry(incident.id).or_insert(now.boot_ms);
         match incident.phase {
             Phase::Acting { action } | Phase::RollingBack { action } => {
                 if memory.in_flight != Some(action) {
@@ -424,7 +455,7 @@ fn orphans(state: &State, memory: &Memory, known: &BTreeSet<CheckKey>, now: &Now
             }
             Phase::Suppressed { .. } | Phase::Gated { .. } | Phase::Indeterminate { .. } | Phase::Verifying
             | Phase::Probation => {
-                if waited_since(incident, now) >= ORPHAN_MS {
+                if now.boot_ms.saturating_sub(absent_since) >= ORPHAN_MS {
                     steps.push(close(incident, Closing::Noise));
                 }
             }
@@ -441,12 +472,8 @@ fn orphans(state: &State, memory: &Memory, known: &BTreeSet<CheckKey>, now: &Now
     steps
 }
 
-/// A check that was not among the looks of one turn may only be late; one that is gone stays away.
+/// A check that is not known for a moment (a reload, an update) comes back; one that is gone stays away.
 const ORPHAN_MS: u64 = 120_000;
-
-fn waited_since(incident: &Incident, now: &Now) -> u64 {
-    now.since(&incident.changed.boot, incident.changed.boot_ms).unwrap_or(now.boot_ms)
-}
 
 /// The deed's one line for people.
 #[must_use]

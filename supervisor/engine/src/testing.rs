@@ -457,7 +457,7 @@ fn unknown_facts(source: &Source, see: &Node, playbook: &Playbook) -> Vec<Proble
                 continue;
             };
             if value.kind().is_some_and(|kind| kind != known.kind) {
-                found.push(value.place.problem(source, format!("{}.{} is a {}", name.text, field.text, known.kind), None));
+                found.push(value.place.problem(source, format!("{}.{} is {}", name.text, field.text, crate::expr::a(known.kind)), None));
             }
         }
     }

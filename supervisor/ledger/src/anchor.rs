@@ -43,15 +43,10 @@ pub fn anchor_fields(seq: u64, hash: &str) -> Vec<(&'static str, String)> {
 /// # Errors
 /// No journal there, or its queue is full. The ledger is good without: note it once and go on.
 pub fn send_anchor(root: &Path, seq: u64, hash: &str) -> io::Result<()> {
-    let text: String = anchor_fields(seq, hash)
-        .iter()
-        .map(|(name, value)| format!("{name}={value}\n"))
-        .collect();
+    let text: String = anchor_fields(seq, hash).iter().map(|(name, value)| format!("{name}={value}\n")).collect();
     let socket = UnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;
-    socket
-        .send_to(text.as_bytes(), root.join("run/systemd/journal/socket"))
-        .map(|_| ())
+    socket.send_to(text.as_bytes(), root.join("run/systemd/journal/socket")).map(|_| ())
 }
 
 /// The newest anchor in the journal under `root`; `None` when there is none or the journal cannot be asked
@@ -61,22 +56,13 @@ pub fn send_anchor(root: &Path, seq: u64, hash: &str) -> io::Result<()> {
 #[must_use]
 pub fn last_anchor(root: &Path) -> Option<Anchor> {
     let state_dir = files::state_dir(root);
-    let owner = std::fs::metadata(files::database(&state_dir))
-        .or_else(|_| std::fs::metadata(&state_dir))
-        .ok()?
-        .uid();
+    let owner = std::fs::metadata(files::database(&state_dir)).or_else(|_| std::fs::metadata(&state_dir)).ok()?.uid();
     let mut command = Command::new(JOURNALCTL);
     if root != Path::new("/") {
         command.arg("--root").arg(root);
     }
     command
-        .args([
-            "--quiet",
-            "--no-pager",
-            "--output=json",
-            "--output-fields=WBD_SEQ,WBD_HASH",
-            "--lines=1",
-        ])
+        .args(["--quiet", "--no-pager", "--output=json", "--output-fields=WBD_SEQ,WBD_HASH", "--lines=1"])
         .arg(format!("MESSAGE_ID={MESSAGE_ID}"))
         .arg(format!("_UID={owner}"));
     read_answer(&answer(command)?)
@@ -85,11 +71,7 @@ pub fn last_anchor(root: &Path) -> Option<Anchor> {
 /// A short answer of a program: at most one pipe full, so that it cannot block on writing it.
 fn answer(mut command: Command) -> Option<Vec<u8>> {
     let deadline = Instant::now() + JOURNALCTL_DEADLINE;
-    command
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null());
+    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().ok()?;
     let status = loop {
         match child.try_wait() {
@@ -106,12 +88,7 @@ fn answer(mut command: Command) -> Option<Vec<u8>> {
         return None;
     }
     let mut bytes = Vec::new();
-    child
-        .stdout
-        .take()?
-        .take(MAX_ANSWER_BYTES)
-        .read_to_end(&mut bytes)
-        .ok()?;
+    child.stdout.take()?.take(MAX_ANSWER_BYTES).read_to_end(&mut bytes).ok()?;
     Some(bytes)
 }
 
@@ -127,10 +104,7 @@ fn read_answer(bytes: &[u8]) -> Option<Anchor> {
     let line: Line = serde_json::from_slice(bytes.trim_ascii()).ok()?;
     let seq = line.seq.parse().ok().filter(|seq| *seq > 0)?;
     let is_hash = line.hash.len() == 64 && line.hash.bytes().all(|b| b.is_ascii_hexdigit());
-    is_hash.then_some(Anchor {
-        seq,
-        hash: line.hash,
-    })
+    is_hash.then_some(Anchor { seq, hash: line.hash })
 }
 
 #[cfg(test)]
@@ -148,11 +122,7 @@ mod tests {
         let mut buffer = [0; 4096];
         let length = journal.recv(&mut buffer).unwrap();
         let text = std::str::from_utf8(&buffer[..length]).unwrap();
-        for line in [
-            "WBD_SEQ=7",
-            "WBD_HASH=ab",
-            &format!("MESSAGE_ID={MESSAGE_ID}"),
-        ] {
+        for line in ["WBD_SEQ=7", "WBD_HASH=ab", &format!("MESSAGE_ID={MESSAGE_ID}")] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
     }
@@ -160,23 +130,9 @@ mod tests {
     #[test]
     fn only_a_whole_anchor_is_one() {
         let hash = "a".repeat(64);
-        let line = |seq: &str, hash: &str| {
-            format!("{{\"WBD_SEQ\":\"{seq}\",\"WBD_HASH\":\"{hash}\",\"x\":1}}\n")
-        };
-        assert_eq!(
-            read_answer(line("7", &hash).as_bytes()),
-            Some(Anchor {
-                seq: 7,
-                hash: hash.clone()
-            })
-        );
-        for text in [
-            line("0", &hash),
-            line("x", &hash),
-            line("7", "ab"),
-            String::new(),
-            "{".to_owned(),
-        ] {
+        let line = |seq: &str, hash: &str| format!("{{\"WBD_SEQ\":\"{seq}\",\"WBD_HASH\":\"{hash}\",\"x\":1}}\n");
+        assert_eq!(read_answer(line("7", &hash).as_bytes()), Some(Anchor { seq: 7, hash: hash.clone() }));
+        for text in [line("0", &hash), line("x", &hash), line("7", "ab"), String::new(), "{".to_owned()] {
             assert_eq!(read_answer(text.as_bytes()), None, "{text}");
         }
     }

@@ -44,9 +44,7 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// The file system or the file may not be written.
-    #[error(
-        "cannot {operation} ledger {path}: it is read-only here; look at the mount and the file's mode"
-    )]
+    #[error("cannot {operation} ledger {path}: it is read-only here; look at the mount and the file's mode")]
     ReadOnly {
         /// What was tried.
         operation: &'static str,
@@ -54,9 +52,7 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// Somebody else kept the database locked for the whole wait.
-    #[error(
-        "cannot {operation} ledger {path}: another program keeps it locked; close that program and try again"
-    )]
+    #[error("cannot {operation} ledger {path}: another program keeps it locked; close that program and try again")]
     Busy {
         /// What was tried.
         operation: &'static str,
@@ -64,9 +60,7 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// This process may not read or write it.
-    #[error(
-        "cannot {operation} ledger {path}: not permitted; run as root or as a member of wbd-admin"
-    )]
+    #[error("cannot {operation} ledger {path}: not permitted; run as root or as a member of wbd-admin")]
     Denied {
         /// What was tried.
         operation: &'static str,
@@ -74,17 +68,13 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// No ledger has been begun here.
-    #[error(
-        "cannot read ledger {path}: there is none yet; it is begun when the supervisor first runs"
-    )]
+    #[error("cannot read ledger {path}: there is none yet; it is begun when the supervisor first runs")]
     NotThere {
         /// The file.
         path: PathBuf,
     },
     /// The file was removed or replaced while it was in use.
-    #[error(
-        "cannot append to ledger {path}: the file was removed or replaced; restart the supervisor"
-    )]
+    #[error("cannot append to ledger {path}: the file was removed or replaced; restart the supervisor")]
     Replaced {
         /// The file.
         path: PathBuf,
@@ -121,9 +111,7 @@ pub enum LedgerError {
     #[error("cannot append an intent without a permit; this is a bug in wbd, please report it")]
     IntentWithoutPermit,
     /// One record would be larger than a reader accepts. A bug.
-    #[error(
-        "cannot append a record of {bytes} bytes (at most {max}); this is a bug in wbd, please report it"
-    )]
+    #[error("cannot append a record of {bytes} bytes (at most {max}); this is a bug in wbd, please report it")]
     TooLarge {
         /// Its size.
         bytes: usize,
@@ -145,53 +133,31 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "std's kinds are open-ended; the source is kept"
-    )]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "std's kinds are open-ended; the source is kept")]
     pub(crate) fn io(operation: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::DiskFull { operation, path }
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { operation, path },
             io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { operation, path },
             io::ErrorKind::PermissionDenied => Self::Denied { operation, path },
-            _ => Self::Io {
-                operation,
-                path,
-                source,
-            },
+            _ => Self::Io { operation, path, source },
         }
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "SQLite's codes are open-ended; the source is kept"
-    )]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "SQLite's codes are open-ended; the source is kept")]
     pub(crate) fn database(operation: &'static str, path: &Path, source: rusqlite::Error) -> Self {
         let path = path.to_path_buf();
         let Some(code) = source.sqlite_error_code() else {
-            return Self::Database {
-                operation,
-                path,
-                source,
-            };
+            return Self::Database { operation, path, source };
         };
         match code {
             ErrorCode::DiskFull => Self::DiskFull { operation, path },
             ErrorCode::ReadOnly => Self::ReadOnly { operation, path },
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy { operation, path },
-            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => Self::DoesNotVerify {
-                path,
-                seq: 0,
-                what: source.to_string(),
-            },
-            _ => Self::Database {
-                operation,
-                path,
-                source,
-            },
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+                Self::DoesNotVerify { path, seq: 0, what: source.to_string() }
+            }
+            _ => Self::Database { operation, path, source },
         }
     }
 }

@@ -46,9 +46,7 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 pub fn host_id(root: &Path) -> Option<String> {
     let mut text = String::new();
     let file = fs::File::open(root.join("etc/machine-id")).ok()?;
-    file.take(MAX_MACHINE_ID_BYTES)
-        .read_to_string(&mut text)
-        .ok()?;
+    file.take(MAX_MACHINE_ID_BYTES).read_to_string(&mut text).ok()?;
     let id = text.trim();
     // "uninitialized" stands there in images before their first boot.
     if id.len() != 32 || !id.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -59,14 +57,12 @@ pub fn host_id(root: &Path) -> Option<String> {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            for nibble in [byte >> 4, byte & 15] {
-                text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-            }
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+        }
+        text
+    })
 }
 
 /// Makes a rename or a new name in this folder durable.

@@ -61,11 +61,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::LockHeld`] when another supervisor runs on this folder, or the folder or the lock
     /// cannot be made. A ledger that is broken, foreign or unusable is no error here: see [`Ledger::standing`].
-    pub fn open(
-        state_dir: &Path,
-        host: Option<&str>,
-        anchor: Option<&Anchor>,
-    ) -> Result<Self, LedgerError> {
+    pub fn open(state_dir: &Path, host: Option<&str>, anchor: Option<&Anchor>) -> Result<Self, LedgerError> {
         let lock = Lock::take(state_dir)?;
         let mut ledger = Self {
             dir: state_dir.to_path_buf(),
@@ -105,9 +101,7 @@ impl Ledger {
     }
 
     fn load(&mut self, anchor: Option<&Anchor>) -> Result<Standing, LedgerError> {
-        if std::fs::symlink_metadata(&self.path)
-            .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
-        {
+        if std::fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
             store::create(&self.path, self.host.as_deref(), None)?;
             store::put_in_place(&self.path)?;
         }
@@ -117,15 +111,10 @@ impl Ledger {
             let host = store::host(&connection).map_err(failed("read"))?;
             Ok((connection, host))
         };
-        let (connection, host) =
-            opened().map_err(|(operation, source)| no_ledger(operation, &self.path, source))?;
+        let (connection, host) = opened().map_err(|(operation, source)| no_ledger(operation, &self.path, source))?;
         self.file = FileId::of(&self.path);
         self.verification = verify::walk(&connection, &self.path, anchor)?;
-        let (seq, hash) = self
-            .verification
-            .head
-            .clone()
-            .unwrap_or((0, Head::none().hash));
+        let (seq, hash) = self.verification.head.clone().unwrap_or((0, Head::none().hash));
         self.head = Head { seq, hash };
         self.connection = Some(connection);
         // A name that is missing on either side proves nothing.
@@ -172,19 +161,11 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::append`].
-    pub fn append_all(
-        &mut self,
-        at: &Now,
-        records: Vec<(Subject, Body)>,
-    ) -> Result<Vec<Entry>, LedgerError> {
+    pub fn append_all(&mut self, at: &Now, records: Vec<(Subject, Body)>) -> Result<Vec<Entry>, LedgerError> {
         if records.iter().any(|(_, body)| body.is_intent()) {
             return Err(LedgerError::IntentWithoutPermit);
         }
-        self.write_all(
-            records
-                .into_iter()
-                .map(|(subject, body)| (at.clone(), subject, body)),
-        )
+        self.write_all(at, records)
     }
 
     /// Puts the intent of a permitted deed on disk; only what this returns can act.
@@ -196,12 +177,7 @@ impl Ledger {
         self.write_intent(subject, intent, at)
     }
 
-    pub(crate) fn write_intent(
-        &mut self,
-        subject: Subject,
-        intent: Intent,
-        at: &Now,
-    ) -> Result<Recorded, LedgerError> {
+    pub(crate) fn write_intent(&mut self, subject: Subject, intent: Intent, at: &Now) -> Result<Recorded, LedgerError> {
         let body = Body::Intent(Box::new(intent.clone()));
         let entry = self.write(at, subject, body)?;
         Ok(Recorded::new(entry, intent))
@@ -224,9 +200,7 @@ impl Ledger {
         at: &Now,
     ) -> Result<Recorded, LedgerError> {
         if self.standing == Standing::Sound && self.doubtful.is_none() {
-            return Err(LedgerError::Reserve {
-                why: "the ledger works",
-            });
+            return Err(LedgerError::Reserve { why: "the ledger works" });
         }
         self.reserve.take(at, subject, intent)
     }
@@ -237,32 +211,28 @@ impl Ledger {
         self.reserve.left()
     }
 
-    /// Appends what was done from the reserve, at its own moments and with the outcome unknown, and fills
-    /// the reserve again. Returns what was appended, to be applied to the state.
+    /// Appends what was done from the reserve, with the outcome unknown, and fills the reserve again.
+    /// Returns what was appended, to be applied to the state.
     ///
     /// # Errors
     /// As [`Ledger::append`]; the reserve then stays as it is.
-    pub fn adopt_reserve(&mut self) -> Result<Vec<Entry>, LedgerError> {
+    pub fn adopt_reserve(&mut self, at: &Now) -> Result<Vec<Entry>, LedgerError> {
         let used = reserve::reserved(&self.dir);
         let mut known = Vec::new();
         if !used.is_empty() {
             // A crash after the append and before the slots were cleared must not count a restart twice.
             let kinds = vec!["intent".to_owned()];
-            self.each(
-                &Filter {
-                    kinds,
-                    ..Filter::default()
-                },
-                |entry| {
-                    if let Body::Intent(intent) = entry.body {
-                        known.push((intent.action_id, entry.at));
-                    }
-                    ControlFlow::Continue(())
-                },
-            )?;
+            self.each(&Filter { kinds, ..Filter::default() }, |entry| {
+                if let Body::Intent(intent) = entry.body
+                    && used.iter().any(|used| used.intent == *intent)
+                {
+                    known.push(*intent);
+                }
+                ControlFlow::Continue(())
+            })?;
         }
         let records = reserve::adoption(used, &known);
-        let entries = self.write_all(records.into_iter())?;
+        let entries = self.write_all(at, records)?;
         self.reserve.refill(&self.dir);
         Ok(entries)
     }
@@ -271,11 +241,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The standing, if there is nothing to read; [`LedgerError::DoesNotVerify`] at a record that is none.
-    pub fn each(
-        &self,
-        filter: &Filter,
-        take: impl FnMut(Entry) -> ControlFlow<()>,
-    ) -> Result<(), LedgerError> {
+    pub fn each(&self, filter: &Filter, take: impl FnMut(Entry) -> ControlFlow<()>) -> Result<(), LedgerError> {
         let connection = self.connection.as_ref().ok_or_else(|| self.refusal())?;
         reader::each(connection, &self.path, filter, take)
     }
@@ -287,10 +253,7 @@ impl Ledger {
             return Some("it has reached 64 MiB");
         }
         let mut begun = None;
-        let first = Filter {
-            limit: Some(1),
-            ..Filter::default()
-        };
+        let first = Filter { limit: Some(1), ..Filter::default() };
         self.each(&first, |entry| {
             begun = Some(entry.at.wall_ms);
             ControlFlow::Break(())
@@ -307,13 +270,7 @@ impl Ledger {
     pub fn rotate(&mut self, at: &Now, rotation: &Rotation) -> Result<Entry, LedgerError> {
         let mut rotation = rotation.clone();
         rotation.anchor = rotation.anchor.or_else(|| self.anchor.clone());
-        let entry = rotate::set_aside(
-            &self.path,
-            self.host.as_deref(),
-            at,
-            &rotation,
-            self.connection.take(),
-        );
+        let entry = rotate::set_aside(&self.path, self.host.as_deref(), at, &rotation, self.connection.take());
         // The anchor again: a rotation that failed must not make a cut-off ledger look whole.
         self.reopen(rotation.anchor.as_ref());
         entry
@@ -325,14 +282,11 @@ impl Ledger {
         Ok(entry)
     }
 
-    fn write_all(
-        &mut self,
-        records: impl Iterator<Item = (Now, Subject, Body)>,
-    ) -> Result<Vec<Entry>, LedgerError> {
+    fn write_all(&mut self, at: &Now, records: Vec<(Subject, Body)>) -> Result<Vec<Entry>, LedgerError> {
         let mut head = self.head.clone();
         let (mut entries, mut rows) = (Vec::new(), Vec::new());
-        for (at, subject, body) in records {
-            let (entry, row) = record::follow(&head, &at, subject, body)?;
+        for (subject, body) in records {
+            let (entry, row) = record::follow(&head, at, subject, body)?;
             head = row.head();
             entries.push(entry);
             rows.push(row);
@@ -357,33 +311,22 @@ impl Ledger {
 
     fn commit(&mut self, rows: &[Row]) -> Result<(), LedgerError> {
         if FileId::of(&self.path) != self.file {
-            self.standing = Standing::Unusable(
-                "the file was removed or replaced while it was in use".to_owned(),
-            );
-            return Err(LedgerError::Replaced {
-                path: self.path.clone(),
-            });
+            self.standing = Standing::Unusable("the file was removed or replaced while it was in use".to_owned());
+            return Err(LedgerError::Replaced { path: self.path.clone() });
         }
         let Some(connection) = self.connection.as_mut() else {
             return Err(self.refusal());
         };
         let failed = |source| LedgerError::database("append to", &self.path, source);
-        let transaction = connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(failed)?;
-        let found = store::head(&transaction)
-            .map_err(failed)?
-            .unwrap_or_else(Head::none);
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let found = store::head(&transaction).map_err(failed)?.unwrap_or_else(Head::none);
         if found != self.head {
             // A commit whose reply was an error may have been one all the same: read it again, blame nobody.
             self.standing = if self.doubtful.as_ref() == Some(&found) {
                 Standing::Unusable("the fate of its last record was not known".to_owned())
             } else {
                 let what = "the ledger's end was changed while it was in use".to_owned();
-                Standing::Broken(BadRecord {
-                    seq: found.seq.min(self.head.seq),
-                    what,
-                })
+                Standing::Broken(BadRecord { seq: found.seq.min(self.head.seq), what })
             };
             drop(transaction);
             return Err(self.refusal());
@@ -398,19 +341,9 @@ impl Ledger {
         let path = self.path.clone();
         match &self.standing {
             Standing::Foreign => LedgerError::ForeignHost { path },
-            Standing::Broken(bad) => LedgerError::DoesNotVerify {
-                path,
-                seq: bad.seq,
-                what: bad.what.clone(),
-            },
-            Standing::Unusable(why) => LedgerError::Unusable {
-                path,
-                why: why.clone(),
-            },
-            Standing::Sound => LedgerError::Unusable {
-                path,
-                why: "it is not open".to_owned(),
-            },
+            Standing::Broken(bad) => LedgerError::DoesNotVerify { path, seq: bad.seq, what: bad.what.clone() },
+            Standing::Unusable(why) => LedgerError::Unusable { path, why: why.clone() },
+            Standing::Sound => LedgerError::Unusable { path, why: "it is not open".to_owned() },
         }
     }
 

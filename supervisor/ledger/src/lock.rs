@@ -15,8 +15,7 @@ pub(crate) struct Lock {
 
 impl Lock {
     pub(crate) fn take(state_dir: &Path) -> Result<Self, LedgerError> {
-        fs::create_dir_all(state_dir)
-            .map_err(|source| LedgerError::io("create folder of", state_dir, source))?;
+        fs::create_dir_all(state_dir).map_err(|source| LedgerError::io("create folder of", state_dir, source))?;
         let path = files::lock(state_dir);
         let mut file = File::options()
             .read(true)
@@ -29,10 +28,7 @@ impl Lock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(LedgerError::LockHeld {
-                    path: state_dir.to_path_buf(),
-                    holder: holder(&mut file),
-                });
+                return Err(LedgerError::LockHeld { path: state_dir.to_path_buf(), holder: holder(&mut file) });
             }
             Err(TryLockError::Error(source)) => return Err(LedgerError::io("lock", &path, source)),
         }

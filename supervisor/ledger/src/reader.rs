@@ -51,8 +51,7 @@ impl Reader {
             }
             Err(error) => return Err(LedgerError::io("read", &path, error)),
         }
-        let connection = store::open_reader(&path)
-            .map_err(|source| LedgerError::database("open", &path, source))?;
+        let connection = store::open_reader(&path).map_err(|source| LedgerError::database("open", &path, source))?;
         Ok(Self { path, connection })
     }
 
@@ -73,11 +72,7 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Reader::entries`].
-    pub fn each(
-        &self,
-        filter: &Filter,
-        take: impl FnMut(Entry) -> ControlFlow<()>,
-    ) -> Result<(), LedgerError> {
+    pub fn each(&self, filter: &Filter, take: impl FnMut(Entry) -> ControlFlow<()>) -> Result<(), LedgerError> {
         each(&self.connection, &self.path, filter, take)
     }
 
@@ -102,8 +97,7 @@ impl Reader {
     /// # Errors
     /// [`LedgerError`]: locked, damaged.
     pub fn head(&self) -> Result<Option<(u64, String)>, LedgerError> {
-        let head = store::head(&self.connection)
-            .map_err(|source| LedgerError::database("read", &self.path, source))?;
+        let head = store::head(&self.connection).map_err(|source| LedgerError::database("read", &self.path, source))?;
         Ok(head.map(|head| (head.seq, head.hash)))
     }
 }
@@ -116,19 +110,11 @@ pub(crate) fn each(
 ) -> Result<(), LedgerError> {
     let failed = |source| LedgerError::database("read", path, source);
     let (clause, values) = clause(filter);
-    let mut statement = connection
-        .prepare(&store::select(&clause))
-        .map_err(failed)?;
+    let mut statement = connection.prepare(&store::select(&clause)).map_err(failed)?;
     let mut rows = statement.query(params_from_iter(values)).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
-        let bad = |seq, what| LedgerError::DoesNotVerify {
-            path: path.to_path_buf(),
-            seq,
-            what,
-        };
-        let row = store::row(row)
-            .map_err(failed)?
-            .map_err(|row| bad(row.seq, row.what))?;
+        let bad = |seq, what| LedgerError::DoesNotVerify { path: path.to_path_buf(), seq, what };
+        let row = store::row(row).map_err(failed)?.map_err(|row| bad(row.seq, row.what))?;
         let seq = row.seq;
         let entry = record::read(row).map_err(|what| bad(seq, what))?;
         if take(entry).is_break() {
@@ -139,15 +125,7 @@ pub(crate) fn each(
 }
 
 fn clause(filter: &Filter) -> (String, Vec<Value>) {
-    let Filter {
-        after_seq,
-        kinds,
-        incident,
-        code,
-        target,
-        limit,
-        last,
-    } = filter;
+    let Filter { after_seq, kinds, incident, code, target, limit, last } = filter;
     let number = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     let mut conditions = vec!["1".to_owned()];
     let mut values = Vec::new();
@@ -172,12 +150,7 @@ fn clause(filter: &Filter) -> (String, Vec<Value>) {
     values.push(Value::Integer(i64::try_from(*limit).unwrap_or(i64::MAX)));
     if *last {
         // Chosen newest first, shown oldest first.
-        (
-            format!(
-                "WHERE seq IN (SELECT seq FROM entry WHERE {wanted} ORDER BY seq DESC LIMIT ?) ORDER BY seq"
-            ),
-            values,
-        )
+        (format!("WHERE seq IN (SELECT seq FROM entry WHERE {wanted} ORDER BY seq DESC LIMIT ?) ORDER BY seq"), values)
     } else {
         (format!("WHERE {wanted} ORDER BY seq LIMIT ?"), values)
     }

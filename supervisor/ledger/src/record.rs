@@ -38,10 +38,7 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn none() -> Self {
-        Self {
-            seq: 0,
-            hash: NO_HASH.to_owned(),
-        }
+        Self { seq: 0, hash: NO_HASH.to_owned() }
     }
 }
 
@@ -57,10 +54,7 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn head(&self) -> Head {
-        Head {
-            seq: self.seq,
-            hash: self.hash.clone(),
-        }
+        Head { seq: self.seq, hash: self.hash.clone() }
     }
 }
 
@@ -79,62 +73,25 @@ impl Columns {
         Self {
             time: entry.at.wall_ms,
             kind: entry.body.kind().to_owned(),
-            incident: entry
-                .subject
-                .incident
-                .and_then(|id| i64::try_from(id.0).ok()),
-            code: entry
-                .subject
-                .code
-                .as_ref()
-                .map(|code| code.as_str().to_owned()),
-            target: entry
-                .subject
-                .target
-                .as_ref()
-                .map(|target| target.as_str().to_owned()),
+            incident: entry.subject.incident.and_then(|id| i64::try_from(id.0).ok()),
+            code: entry.subject.code.as_ref().map(|code| code.as_str().to_owned()),
+            target: entry.subject.target.as_ref().map(|target| target.as_str().to_owned()),
         }
     }
 }
 
 /// The record that follows `head`, with the text to store.
-pub(crate) fn follow(
-    head: &Head,
-    at: &Now,
-    subject: Subject,
-    body: Body,
-) -> Result<(Entry, Row), LedgerError> {
+pub(crate) fn follow(head: &Head, at: &Now, subject: Subject, body: Body) -> Result<(Entry, Row), LedgerError> {
     let seq = head.seq + 1;
-    let payload = serde_json::to_string(&PayloadRef {
-        seq,
-        at,
-        subject: &subject,
-        body: &body,
-    })
-    .map_err(|source| LedgerError::Encode { source })?;
+    let payload = serde_json::to_string(&PayloadRef { seq, at, subject: &subject, body: &body })
+        .map_err(|source| LedgerError::Encode { source })?;
     if payload.len() > MAX_PAYLOAD_BYTES {
-        return Err(LedgerError::TooLarge {
-            bytes: payload.len(),
-            max: MAX_PAYLOAD_BYTES,
-        });
+        return Err(LedgerError::TooLarge { bytes: payload.len(), max: MAX_PAYLOAD_BYTES });
     }
     let hash = chain_hash(&head.hash, &payload);
-    let entry = Entry {
-        seq,
-        at: at.clone(),
-        subject,
-        body,
-        prev: head.hash.clone(),
-        hash: hash.clone(),
-    };
+    let entry = Entry { seq, at: at.clone(), subject, body, prev: head.hash.clone(), hash: hash.clone() };
     let columns = Columns::of(&entry);
-    let row = Row {
-        seq,
-        payload,
-        prev: head.hash.clone(),
-        hash,
-        columns,
-    };
+    let row = Row { seq, payload, prev: head.hash.clone(), hash, columns };
     Ok((entry, row))
 }
 
@@ -149,28 +106,13 @@ pub(crate) fn read(row: Row) -> Result<Entry, String> {
         Err(_) => return Err("its text was edited".to_owned()),
     };
     if payload.seq != row.seq {
-        return Err(format!(
-            "record {} stands in its place: swapped, moved or edited",
-            payload.seq
-        ));
+        return Err(format!("record {} stands in its place: swapped, moved or edited", payload.seq));
     }
     if chain_hash(&row.prev, &row.payload) != row.hash {
         return Err("its text, its hash or its link was edited".to_owned());
     }
-    let Payload {
-        seq,
-        at,
-        subject,
-        body,
-    } = payload;
-    let entry = Entry {
-        seq,
-        at,
-        subject,
-        body,
-        prev: row.prev,
-        hash: row.hash,
-    };
+    let Payload { seq, at, subject, body } = payload;
+    let entry = Entry { seq, at, subject, body, prev: row.prev, hash: row.hash };
     if Columns::of(&entry) != row.columns {
         return Err("the columns used for queries do not repeat its text: edited".to_owned());
     }

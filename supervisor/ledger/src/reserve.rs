@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use wbd_model::action::Action;
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
-use wbd_model::incident::ActionId;
 use wbd_model::time::Now;
 
 use crate::error::LedgerError;
@@ -40,35 +39,23 @@ pub fn reserved(state_dir: &Path) -> Vec<ReservedIntent> {
     bytes.chunks(SLOT_BYTES).filter_map(decode).collect()
 }
 
-/// What the chain takes in: each restart at its own moment, its outcome unknown; not what it `known`ly holds.
-pub(crate) fn adoption(
-    used: Vec<ReservedIntent>,
-    known: &[(ActionId, Now)],
-) -> Vec<(Now, Subject, Body)> {
-    let fresh = used.into_iter().filter(|used| {
-        !known
-            .iter()
-            .any(|(id, at)| *id == used.intent.action_id && *at == used.at)
-    });
-    fresh
-        .flat_map(
-            |ReservedIntent {
-                 at,
-                 subject,
-                 intent,
-             }| {
-                let outcome = Body::Outcome {
-                    action: intent.action_id,
-                    result: Outcome::Unknown,
-                    detail: "from the reserve, while the ledger could not be used".to_owned(),
-                    took_ms: 0,
-                };
-                [
-                    (at.clone(), subject.clone(), Body::Intent(Box::new(intent))),
-                    (at, subject, outcome),
-                ]
-            },
-        )
+/// What the chain takes in: each restart with its outcome unknown, without those it holds (`known`) already.
+/// They count from the moment they are taken in: later than they were done, so never too few in a window.
+pub(crate) fn adoption(used: Vec<ReservedIntent>, known: &[Intent]) -> Vec<(Subject, Body)> {
+    used.into_iter()
+        .filter(|used| !known.contains(&used.intent))
+        .flat_map(|ReservedIntent { at, subject, intent }| {
+            let outcome = Body::Outcome {
+                action: intent.action_id,
+                result: Outcome::Unknown,
+                detail: format!(
+                    "from the reserve at {} ms of boot {}, while the ledger could not be used",
+                    at.boot_ms, at.boot.0
+                ),
+                took_ms: 0,
+            };
+            [(subject.clone(), Body::Intent(Box::new(intent))), (subject, outcome)]
+        })
         .collect()
 }
 
@@ -84,19 +71,11 @@ impl Reserve {
     pub(crate) fn open(state_dir: &Path) -> Self {
         let path = files::reserve(state_dir);
         let Ok(bytes) = read(state_dir) else {
-            return Self {
-                path,
-                file: None,
-                free: Vec::new(),
-            };
+            return Self { path, file: None, free: Vec::new() };
         };
         // A slot that was begun and torn is spent: better one restart too few than one too many.
         let free = (0..RESERVE_SLOTS)
-            .filter(|slot| {
-                bytes[slot * SLOT_BYTES..][..SLOT_BYTES]
-                    .iter()
-                    .all(|byte| *byte == 0)
-            })
+            .filter(|slot| bytes[slot * SLOT_BYTES..][..SLOT_BYTES].iter().all(|byte| *byte == 0))
             .collect();
         let file = File::options().read(true).write(true).open(&path).ok();
         Self { path, file, free }
@@ -113,13 +92,8 @@ impl Reserve {
     pub(crate) fn refill(&mut self, state_dir: &Path) {
         let path = files::reserve(state_dir);
         let fresh = files::beside(&path, ".new");
-        let made = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o640)
-            .open(&fresh)
-            .and_then(|mut file| {
+        let made =
+            File::options().write(true).create(true).truncate(true).mode(0o640).open(&fresh).and_then(|mut file| {
                 file.write_all(&vec![0; FILE_BYTES])?;
                 file.sync_all()?;
                 fs::rename(&fresh, &path)?;
@@ -132,19 +106,10 @@ impl Reserve {
     }
 
     pub(crate) fn left(&self) -> usize {
-        if self.file.is_some() {
-            self.free.len()
-        } else {
-            0
-        }
+        if self.file.is_some() { self.free.len() } else { 0 }
     }
 
-    pub(crate) fn take(
-        &mut self,
-        at: &Now,
-        subject: Subject,
-        mut intent: Intent,
-    ) -> Result<Recorded, LedgerError> {
+    pub(crate) fn take(&mut self, at: &Now, subject: Subject, mut intent: Intent) -> Result<Recorded, LedgerError> {
         match intent.action {
             Action::AgentStart {} | Action::AgentRestart {} => {}
             Action::SysctlSet { .. }
@@ -153,14 +118,10 @@ impl Reserve {
             | Action::AgentStop { .. }
             | Action::UnitRestart { .. }
             | Action::CommandRun { .. } => {
-                return Err(LedgerError::Reserve {
-                    why: "it is for restarts of the agent only",
-                });
+                return Err(LedgerError::Reserve { why: "it is for restarts of the agent only" });
             }
         }
-        let used_up = LedgerError::Reserve {
-            why: "it is used up, or could not be set aside",
-        };
+        let used_up = LedgerError::Reserve { why: "it is used up, or could not be set aside" };
         let Some(file) = &self.file else {
             return Err(used_up);
         };
@@ -169,30 +130,15 @@ impl Reserve {
         };
         // Observations are for people; the restart fits without them.
         intent.before.clear();
-        let reserved = ReservedIntent {
-            at: at.clone(),
-            subject,
-            intent,
-        };
+        let reserved = ReservedIntent { at: at.clone(), subject, intent };
         let bytes = encode(&reserved)?;
         let offset = u64::try_from(slot * SLOT_BYTES).unwrap_or(u64::MAX);
         file.write_all_at(&bytes, offset)
             .and_then(|()| file.sync_data())
             .map_err(|source| LedgerError::io("record in reserve of", &self.path, source))?;
-        let ReservedIntent {
-            at,
-            subject,
-            intent,
-        } = reserved;
+        let ReservedIntent { at, subject, intent } = reserved;
         let body = Body::Intent(Box::new(intent.clone()));
-        let entry = Entry {
-            seq: 0,
-            at,
-            subject,
-            body,
-            prev: String::new(),
-            hash: String::new(),
-        };
+        let entry = Entry { seq: 0, at, subject, body, prev: String::new(), hash: String::new() };
         Ok(Recorded::new(entry, intent))
     }
 }
@@ -207,10 +153,7 @@ fn encode(reserved: &ReservedIntent) -> Result<Vec<u8>, LedgerError> {
     let text = serde_json::to_string(reserved).map_err(|source| LedgerError::Encode { source })?;
     let bytes = format!("{}\n{text}\n", files::hex(&Sha256::digest(&text))).into_bytes();
     if bytes.len() > SLOT_BYTES {
-        return Err(LedgerError::TooLarge {
-            bytes: bytes.len(),
-            max: SLOT_BYTES,
-        });
+        return Err(LedgerError::TooLarge { bytes: bytes.len(), max: SLOT_BYTES });
     }
     Ok(bytes)
 }

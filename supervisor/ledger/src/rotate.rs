@@ -43,12 +43,7 @@ pub struct Rotation {
 ///
 /// # Errors
 /// [`LedgerError`]: a supervisor runs, there is no ledger, disk full, not permitted; the old one then stands as before.
-pub fn rotate(
-    state_dir: &Path,
-    host: Option<&str>,
-    at: &Now,
-    rotation: &Rotation,
-) -> Result<Entry, LedgerError> {
+pub fn rotate(state_dir: &Path, host: Option<&str>, at: &Now, rotation: &Rotation) -> Result<Entry, LedgerError> {
     let path = files::database(state_dir);
     if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         return Err(LedgerError::NotThere { path });
@@ -84,10 +79,7 @@ fn old_head(old: Option<Connection>, anchor: Option<&Anchor>) -> Head {
         let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
     }
     match anchor {
-        Some(anchor) if anchor.seq > head.seq => Head {
-            seq: anchor.seq,
-            hash: anchor.hash.clone(),
-        },
+        Some(anchor) if anchor.seq > head.seq => Head { seq: anchor.seq, hash: anchor.hash.clone() },
         Some(_) | None => head,
     }
 }
@@ -95,11 +87,7 @@ fn old_head(old: Option<Connection>, anchor: Option<&Anchor>) -> Head {
 /// Gives the file its second name; a link, unlike a rename, never overwrites.
 fn link_aside(path: &Path, at: &Now) -> Result<PathBuf, LedgerError> {
     for attempt in 0..MAX_NAMES {
-        let suffix = if attempt == 0 {
-            String::new()
-        } else {
-            format!("-{attempt}")
-        };
+        let suffix = if attempt == 0 { String::new() } else { format!("-{attempt}") };
         let aside = path.with_file_name(format!("ledger-{}{suffix}.db", at.wall_ms));
         match fs::hard_link(path, &aside) {
             Ok(()) => return Ok(aside),
@@ -107,11 +95,7 @@ fn link_aside(path: &Path, at: &Now) -> Result<PathBuf, LedgerError> {
             Err(error) => return Err(LedgerError::io("set aside", path, error)),
         }
     }
-    Err(LedgerError::io(
-        "set aside",
-        path,
-        io::ErrorKind::AlreadyExists.into(),
-    ))
+    Err(LedgerError::io("set aside", path, io::ErrorKind::AlreadyExists.into()))
 }
 
 fn begin(
@@ -122,19 +106,11 @@ fn begin(
     head: &Head,
     aside: &Path,
 ) -> Result<Entry, LedgerError> {
-    let Rotation {
-        reason,
-        who,
-        carry,
-        anchor: _,
-    } = rotation;
+    let Rotation { reason, who, carry, anchor: _ } = rotation;
     let body = Body::Rotated {
         old_head: head.hash.clone(),
         old_seq: head.seq,
-        file: aside
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default(),
+        file: aside.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         reason: reason.clone(),
         who: who.clone(),
         debits_ms: carry.debits_ms.clone(),
@@ -159,9 +135,7 @@ fn begin(
 fn move_helper(path: &Path, aside: &Path, suffix: &str) -> Result<(), LedgerError> {
     let helper = files::beside(path, suffix);
     match fs::rename(&helper, files::beside(aside, suffix)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(LedgerError::io("set aside", &helper, error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LedgerError::io("set aside", &helper, error)),
         Ok(()) | Err(_) => Ok(()),
     }
 }

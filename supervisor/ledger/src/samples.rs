@@ -58,16 +58,8 @@ impl Samples {
             }
             Err(error) => Err(error),
         };
-        let connection = connection.map_err(|source| SamplesError {
-            operation: "open",
-            path: path.clone(),
-            source,
-        })?;
-        Ok(Self {
-            path,
-            connection,
-            bucket_s: bucket_s.max(1),
-        })
+        let connection = connection.map_err(|source| SamplesError { operation: "open", path: path.clone(), source })?;
+        Ok(Self { path, connection, bucket_s: bucket_s.max(1) })
     }
 
     /// Opens them for reading only; writing methods then fail.
@@ -77,16 +69,8 @@ impl Samples {
     pub fn open_read_only(state_dir: &Path) -> Result<Self, SamplesError> {
         let path = files::samples_database(state_dir);
         match store::open_reader(&path) {
-            Ok(connection) => Ok(Self {
-                path,
-                connection,
-                bucket_s: 1,
-            }),
-            Err(source) => Err(SamplesError {
-                operation: "open",
-                path,
-                source,
-            }),
+            Ok(connection) => Ok(Self { path, connection, bucket_s: 1 }),
+            Err(source) => Err(SamplesError { operation: "open", path, source }),
         }
     }
 
@@ -95,22 +79,16 @@ impl Samples {
     ///
     /// # Errors
     /// [`SamplesError`]; the reading is lost.
-    pub fn add(
-        &mut self,
-        segment: &SegmentId,
-        at_s: i64,
-        open: u32,
-        limit: u32,
-    ) -> Result<(), SamplesError> {
-        let end_s = at_s
-            .div_euclid(self.bucket_s)
-            .saturating_add(1)
-            .saturating_mul(self.bucket_s);
+    pub fn add(&mut self, segment: &SegmentId, at_s: i64, open: u32, limit: u32) -> Result<(), SamplesError> {
+        let end_s = at_s.div_euclid(self.bucket_s).saturating_add(1).saturating_mul(self.bucket_s);
         let added = (|| {
             let transaction = self.connection.transaction()?;
             let id = ensure_segment(&transaction, segment)?;
-            transaction.prepare("INSERT INTO bucket VALUES (?1, ?2, ?3, ?3, ?3, ?4) ON CONFLICT DO UPDATE SET
-                min = min(min, excluded.min), max = max(max, excluded.max), last = excluded.last, lim = excluded.lim")?
+            transaction
+                .prepare(
+                    "INSERT INTO bucket VALUES (?1, ?2, ?3, ?3, ?3, ?4) ON CONFLICT DO UPDATE SET
+                min = min(min, excluded.min), max = max(max, excluded.max), last = excluded.last, lim = excluded.lim",
+                )?
                 .execute(params![id, end_s, open, limit])?;
             transaction
                 .prepare("INSERT OR REPLACE INTO reading VALUES (?1, ?2, ?3, ?4)")?
@@ -144,19 +122,14 @@ impl Samples {
                     limit: row.get(4)?,
                 })
             };
-            let mut statement = self.connection.prepare(
-                "SELECT at_s, min, max, last, lim FROM bucket WHERE segment = ?1 ORDER BY at_s",
-            )?;
-            let buckets = statement
-                .query_map([id], bucket)?
-                .collect::<Result<_, _>>()?;
             let mut statement = self
                 .connection
-                .prepare("SELECT at_s, open, lim FROM reading WHERE segment = ?1 ORDER BY at_s")?;
+                .prepare("SELECT at_s, min, max, last, lim FROM bucket WHERE segment = ?1 ORDER BY at_s")?;
+            let buckets = statement.query_map([id], bucket)?.collect::<Result<_, _>>()?;
+            let mut statement =
+                self.connection.prepare("SELECT at_s, open, lim FROM reading WHERE segment = ?1 ORDER BY at_s")?;
             let readings = statement
-                .query_map([id], |row| {
-                    Ok(Sample::reading(row.get(0)?, row.get(1)?, row.get(2)?))
-                })?
+                .query_map([id], |row| Ok(Sample::reading(row.get(0)?, row.get(1)?, row.get(2)?)))?
                 .collect::<Result<_, _>>()?;
             Ok(Series { buckets, readings })
         })();
@@ -189,11 +162,9 @@ impl Samples {
     /// [`SamplesError`].
     pub fn confirmed(&self, process: &str, executable: &str) -> Result<bool, SamplesError> {
         self.connection
-            .query_row(
-                "SELECT 1 FROM confirmed WHERE process = ?1 AND executable = ?2",
-                [process, executable],
-                |_| Ok(()),
-            )
+            .query_row("SELECT 1 FROM confirmed WHERE process = ?1 AND executable = ?2", [process, executable], |_| {
+                Ok(())
+            })
             .optional()
             .map(|found| found.is_some())
             .map_err(|source| self.failed("read", source))
@@ -203,17 +174,9 @@ impl Samples {
     ///
     /// # Errors
     /// [`SamplesError`]; it is then not remembered.
-    pub fn mark_confirmed(
-        &mut self,
-        process: &str,
-        executable: &str,
-        at_s: i64,
-    ) -> Result<(), SamplesError> {
+    pub fn mark_confirmed(&mut self, process: &str, executable: &str, at_s: i64) -> Result<(), SamplesError> {
         self.connection
-            .execute(
-                "INSERT OR REPLACE INTO confirmed VALUES (?1, ?2, ?3)",
-                params![process, executable, at_s],
-            )
+            .execute("INSERT OR REPLACE INTO confirmed VALUES (?1, ?2, ?3)", params![process, executable, at_s])
             .map(|_| ())
             .map_err(|source| self.failed("add to", source))
     }
@@ -227,25 +190,15 @@ impl Samples {
         let pruned = (|| {
             let transaction = self.connection.transaction()?;
             transaction.execute("DELETE FROM bucket WHERE at_s < ?1", [oldest])?;
-            transaction.execute(
-                "DELETE FROM segment WHERE id NOT IN (SELECT segment FROM bucket)",
-                [],
-            )?;
-            transaction.execute(
-                "DELETE FROM reading WHERE segment NOT IN (SELECT id FROM segment)",
-                [],
-            )?;
+            transaction.execute("DELETE FROM segment WHERE id NOT IN (SELECT segment FROM bucket)", [])?;
+            transaction.execute("DELETE FROM reading WHERE segment NOT IN (SELECT id FROM segment)", [])?;
             transaction.commit()
         })();
         pruned.map_err(|source| self.failed("prune", source))
     }
 
     fn failed(&self, operation: &'static str, source: rusqlite::Error) -> SamplesError {
-        SamplesError {
-            operation,
-            path: self.path.clone(),
-            source,
-        }
+        SamplesError { operation, path: self.path.clone(), source }
     }
 }
 
@@ -259,9 +212,7 @@ fn writer(path: &Path) -> rusqlite::Result<Connection> {
             .open(path)
             .and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o640)));
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     store::keep_helpers(&connection)?;
     connection.busy_timeout(store::BUSY)?;
@@ -275,21 +226,12 @@ fn writer(path: &Path) -> rusqlite::Result<Connection> {
 fn is_broken(error: &rusqlite::Error) -> bool {
     matches!(
         error.sqlite_error_code(),
-        Some(
-            rusqlite::ErrorCode::DatabaseCorrupt
-                | rusqlite::ErrorCode::NotADatabase
-                | rusqlite::ErrorCode::Unknown
-        )
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::Unknown)
     )
 }
 
 fn find_segment(connection: &Connection, segment: &SegmentId) -> rusqlite::Result<Option<i64>> {
-    let SegmentId {
-        process,
-        start_ticks,
-        boot_id,
-        executable,
-    } = segment;
+    let SegmentId { process, start_ticks, boot_id, executable } = segment;
     connection
         .prepare("SELECT id FROM segment WHERE process = ?1 AND start_ticks = ?2 AND boot_id = ?3 AND executable = ?4")?
         .query_row(params![process, ticks(*start_ticks), boot_id, executable], |row| row.get(0))
@@ -300,12 +242,7 @@ fn ensure_segment(connection: &Connection, segment: &SegmentId) -> rusqlite::Res
     if let Some(id) = find_segment(connection, segment)? {
         return Ok(id);
     }
-    let SegmentId {
-        process,
-        start_ticks,
-        boot_id,
-        executable,
-    } = segment;
+    let SegmentId { process, start_ticks, boot_id, executable } = segment;
     connection
         .prepare("INSERT INTO segment(process, start_ticks, boot_id, executable) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![process, ticks(*start_ticks), boot_id, executable])?;

@@ -29,11 +29,9 @@ CREATE TABLE entry(
   target TEXT
 );";
 // The daemon has 8 MiB in all. A short write-ahead file also bounds what an unclean end leaves to recover.
-pub(crate) const SETTINGS: &str =
-    "PRAGMA cache_size = -256; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;
+pub(crate) const SETTINGS: &str = "PRAGMA cache_size = -256; PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF;
 PRAGMA wal_autocheckpoint = 64; PRAGMA journal_size_limit = 1048576;";
-const COLUMNS: &str =
-    "seq, length(CAST(payload AS BLOB)), payload, prev, hash, time, kind, incident, code, target";
+const COLUMNS: &str = "seq, length(CAST(payload AS BLOB)), payload, prev, hash, time, kind, incident, code, target";
 
 /// Which file a path led to; another one in its place is noticed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,26 +43,16 @@ pub(crate) struct FileId {
 impl FileId {
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
-        Some(Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        })
+        Some(Self { device: metadata.dev(), inode: metadata.ino() })
     }
 }
 
 /// Makes a new ledger with at most one first record, whole or not at all: `path` never shows a half-made file.
-pub(crate) fn create(
-    path: &Path,
-    host: Option<&str>,
-    first: Option<&Row>,
-) -> Result<(), LedgerError> {
+pub(crate) fn create(path: &Path, host: Option<&str>, first: Option<&Row>) -> Result<(), LedgerError> {
     let fresh = files::beside(path, ".new");
-    for leftover in [
-        fresh.clone(),
-        files::beside(&fresh, "-wal"),
-        files::beside(&fresh, "-shm"),
-        files::beside(&fresh, "-journal"),
-    ] {
+    for leftover in
+        [fresh.clone(), files::beside(&fresh, "-wal"), files::beside(&fresh, "-shm"), files::beside(&fresh, "-journal")]
+    {
         match fs::remove_file(&leftover) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(LedgerError::io("remove unfinished", &leftover, error));
@@ -93,10 +81,8 @@ pub(crate) fn put_in_place(path: &Path) -> Result<(), LedgerError> {
 }
 
 fn fill(path: &Path, host: Option<&str>, first: Option<&Row>) -> rusqlite::Result<()> {
-    let mut connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
+    let mut connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     durable(&connection)?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(SCHEMA)?;
@@ -123,10 +109,8 @@ fn durable(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Opens an existing ledger for the one writer.
 pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(
-        path,
-        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-    )?;
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     keep_helpers(&connection)?;
     durable(&connection)?;
     Ok(connection)
@@ -134,9 +118,7 @@ pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Leaves the write-ahead files in place at close, for readers who may not make them anew.
 pub(crate) fn keep_helpers(connection: &Connection) -> rusqlite::Result<()> {
-    connection
-        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-        .map(|_| ())
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(|_| ())
 }
 
 /// Opens an existing ledger for reading only; needs no leave to write the file or its folder.
@@ -144,10 +126,8 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let opened = Connection::open_with_flags(path, flags).and_then(settle_reader);
     let Err(error) = opened else { return opened };
-    let no_helpers = matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)
-    ) && !files::beside(path, "-wal").exists();
+    let no_helpers = matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+        && !files::beside(path, "-wal").exists();
     if !no_helpers {
         return Err(error);
     }
@@ -162,9 +142,7 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 fn settle_reader(connection: Connection) -> rusqlite::Result<Connection> {
     keep_helpers(&connection)?;
     connection.busy_timeout(BUSY)?;
-    connection.execute_batch(
-        "PRAGMA cache_size = -256; PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;",
-    )?;
+    connection.execute_batch("PRAGMA cache_size = -256; PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")?;
     // The file is opened lazily: ask something that has to read it.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
@@ -173,44 +151,21 @@ fn settle_reader(connection: Connection) -> rusqlite::Result<Connection> {
 fn immutable_uri(path: &Path) -> Option<String> {
     let text = path.to_str()?;
     let absolute = if path.is_absolute() { "" } else { "./" };
-    let escaped = text
-        .replace('%', "%25")
-        .replace('?', "%3f")
-        .replace('#', "%23");
+    let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     Some(format!("file:{absolute}{escaped}?immutable=1"))
 }
 
 /// The host named at creation; `None` where it had no name.
 pub(crate) fn host(connection: &Connection) -> rusqlite::Result<Option<String>> {
-    connection
-        .query_row("SELECT value FROM meta WHERE key = 'host'", [], |row| {
-            row.get(0)
-        })
-        .optional()
+    connection.query_row("SELECT value FROM meta WHERE key = 'host'", [], |row| row.get(0)).optional()
 }
 
 pub(crate) fn insert(connection: &Connection, row: &Row) -> rusqlite::Result<()> {
-    let Columns {
-        time,
-        kind,
-        incident,
-        code,
-        target,
-    } = &row.columns;
+    let Columns { time, kind, incident, code, target } = &row.columns;
     let seq = i64::try_from(row.seq).unwrap_or(i64::MAX);
     connection
         .prepare("INSERT INTO entry VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
-        .execute(params![
-            seq,
-            row.payload,
-            row.prev,
-            row.hash,
-            time,
-            kind,
-            incident,
-            code,
-            target
-        ])
+        .execute(params![seq, row.payload, row.prev, row.hash, time, kind, incident, code, target])
         .map(|_| ())
 }
 
@@ -220,10 +175,7 @@ pub(crate) fn head(connection: &Connection) -> rusqlite::Result<Option<Head>> {
         .prepare("SELECT seq, hash FROM entry ORDER BY seq DESC LIMIT 1")?
         .query_row([], |row| {
             let seq: i64 = row.get(0)?;
-            Ok(Head {
-                seq: u64::try_from(seq).unwrap_or(0),
-                hash: row.get(1)?,
-            })
+            Ok(Head { seq: u64::try_from(seq).unwrap_or(0), hash: row.get(1)? })
         })
         .optional()
 }
@@ -239,10 +191,7 @@ pub(crate) fn row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Result<Row, BadRo
     let seq = u64::try_from(seq).unwrap_or(0);
     let bytes: i64 = row.get(1).unwrap_or(0);
     if usize::try_from(bytes).is_ok_and(|bytes| bytes > MAX_PAYLOAD_BYTES) {
-        return Ok(Err(BadRow {
-            seq,
-            what: format!("its text has {bytes} bytes, more than any record"),
-        }));
+        return Ok(Err(BadRow { seq, what: format!("its text has {bytes} bytes, more than any record") }));
     }
     Ok(content(row, seq).map_err(|what| BadRow { seq, what }))
 }
@@ -256,16 +205,16 @@ pub(crate) struct BadRow {
 
 fn content(row: &rusqlite::Row<'_>, seq: u64) -> Result<Row, String> {
     let text = |index: usize, name: &str| match row.get_ref(index) {
-        Ok(ValueRef::Text(bytes)) => {
-            String::from_utf8(bytes.to_vec()).map_err(|_| format!("its {name} is not UTF-8"))
+        Ok(ValueRef::Text(bytes)) => String::from_utf8(bytes.to_vec()).map_err(|_| format!("its {name} is not UTF-8")),
+        Ok(ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_)) | Err(_) => {
+            Err(format!("its {name} is not text"))
         }
-        Ok(ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_))
-        | Err(_) => Err(format!("its {name} is not text")),
     };
     let optional = |index: usize, name: &str| match row.get_ref(index) {
         Ok(ValueRef::Null) => Ok(None),
-        Ok(ValueRef::Text(_) | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_))
-        | Err(_) => text(index, name).map(Some),
+        Ok(ValueRef::Text(_) | ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_)) | Err(_) => {
+            text(index, name).map(Some)
+        }
     };
     Ok(Row {
         seq,
@@ -275,9 +224,7 @@ fn content(row: &rusqlite::Row<'_>, seq: u64) -> Result<Row, String> {
         columns: Columns {
             time: row.get(5).map_err(|_| "its time is no number".to_owned())?,
             kind: text(6, "kind")?,
-            incident: row
-                .get(7)
-                .map_err(|_| "its incident is no number".to_owned())?,
+            incident: row.get(7).map_err(|_| "its incident is no number".to_owned())?,
             code: optional(8, "code")?,
             target: optional(9, "target")?,
         },

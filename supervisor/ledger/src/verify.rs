@@ -59,34 +59,23 @@ impl Verification {
     /// A file that could not be read at all.
     pub(crate) fn unreadable(what: String, took_ms: u64) -> Self {
         let problem = Some(BadRecord { seq: 0, what });
-        Self {
-            entries: 0,
-            head: None,
-            problem,
-            anchor: AnchorState::None,
-            took_ms,
-        }
+        Self { entries: 0, head: None, problem, anchor: AnchorState::None, took_ms }
     }
 }
 
 /// Walks the whole chain in `path`, read through `connection`.
 ///
 /// Only what has nothing to do with the content is an error (locked, not permitted).
-pub(crate) fn walk(
-    connection: &Connection,
-    path: &Path,
-    anchor: Option<&Anchor>,
-) -> Result<Verification, LedgerError> {
+pub(crate) fn walk(connection: &Connection, path: &Path, anchor: Option<&Anchor>) -> Result<Verification, LedgerError> {
     let begun = Instant::now();
     let mut walk = Walk::default();
     let outcome = rows(connection, &mut walk, anchor);
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut problem = match outcome {
         Ok(problem) => problem,
-        Err(error) if is_content(&error) => Some(BadRecord {
-            seq: walk.next(),
-            what: format!("the file is damaged: {error}"),
-        }),
+        Err(error) if is_content(&error) => {
+            Some(BadRecord { seq: walk.next(), what: format!("the file is damaged: {error}") })
+        }
         Err(source) => return Err(LedgerError::database("verify", path, source)),
     };
     let anchor = walk.anchor_state(anchor);
@@ -94,13 +83,7 @@ pub(crate) fn walk(
         problem = anchor_problem(anchor, walk.next());
     }
     let head = (walk.entries > 0).then_some((walk.head.seq, walk.head.hash));
-    Ok(Verification {
-        entries: walk.entries,
-        head,
-        problem,
-        anchor,
-        took_ms,
-    })
+    Ok(Verification { entries: walk.entries, head, problem, anchor, took_ms })
 }
 
 fn is_content(error: &rusqlite::Error) -> bool {
@@ -108,28 +91,18 @@ fn is_content(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code().is_none_or(|code| {
         matches!(
             code,
-            ErrorCode::DatabaseCorrupt
-                | ErrorCode::NotADatabase
-                | ErrorCode::Unknown
-                | ErrorCode::TypeMismatch
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown | ErrorCode::TypeMismatch
         )
     })
 }
 
-fn rows(
-    connection: &Connection,
-    walk: &mut Walk,
-    anchor: Option<&Anchor>,
-) -> rusqlite::Result<Option<BadRecord>> {
+fn rows(connection: &Connection, walk: &mut Walk, anchor: Option<&Anchor>) -> rusqlite::Result<Option<BadRecord>> {
     let mut statement = connection.prepare(&store::select("ORDER BY seq"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let step = match store::row(row)? {
             Ok(row) => walk.step(row, anchor),
-            Err(bad) => Err(BadRecord {
-                seq: bad.seq,
-                what: bad.what,
-            }),
+            Err(bad) => Err(BadRecord { seq: bad.seq, what: bad.what }),
         };
         if let Err(bad) = step {
             return Ok(Some(bad));
@@ -148,12 +121,7 @@ struct Walk {
 
 impl Default for Walk {
     fn default() -> Self {
-        Self {
-            entries: 0,
-            first: 1,
-            head: Head::none(),
-            anchored: None,
-        }
+        Self { entries: 0, first: 1, head: Head::none(), anchored: None }
     }
 }
 
@@ -165,29 +133,20 @@ impl Walk {
     fn step(&mut self, row: record::Row, anchor: Option<&Anchor>) -> Result<(), BadRecord> {
         let seq = row.seq;
         if self.entries > 0 && seq != self.next() {
-            return Err(BadRecord {
-                seq: self.next(),
-                what: format!("it is missing; {seq} follows"),
-            });
+            return Err(BadRecord { seq: self.next(), what: format!("it is missing; {seq} follows") });
         }
         let entry = record::read(row).map_err(|what| BadRecord { seq, what })?;
         if self.entries == 0 {
             begins(&entry).map_err(|what| BadRecord { seq: 1, what })?;
             self.first = seq;
         } else if entry.prev != self.head.hash {
-            return Err(BadRecord {
-                seq,
-                what: format!("it does not follow record {}", self.head.seq),
-            });
+            return Err(BadRecord { seq, what: format!("it does not follow record {}", self.head.seq) });
         }
         if let Some(anchor) = anchor.filter(|anchor| anchor.seq == seq) {
             self.anchored = Some(anchor.hash == entry.hash);
         }
         self.entries += 1;
-        self.head = Head {
-            seq,
-            hash: entry.hash,
-        };
+        self.head = Head { seq, hash: entry.hash };
         Ok(())
     }
 
@@ -204,10 +163,7 @@ impl Walk {
 
 /// A chain begins with record 1, or with a rotation that names what it follows.
 fn begins(entry: &Entry) -> Result<(), String> {
-    if let Body::Rotated {
-        old_head, old_seq, ..
-    } = &entry.body
-    {
+    if let Body::Rotated { old_head, old_seq, .. } = &entry.body {
         return if entry.seq == old_seq + 1 && entry.prev == *old_head {
             Ok(())
         } else {
@@ -230,9 +186,8 @@ fn anchor_problem(anchor: AnchorState, next: u64) -> Option<BadRecord> {
             seq: next,
             what: format!("the ledger ends here, but the journal has seen record {seq}: cut off"),
         }),
-        AnchorState::Differs(seq) => Some(BadRecord {
-            seq,
-            what: "the journal has seen another record of this number: rewritten".to_owned(),
-        }),
+        AnchorState::Differs(seq) => {
+            Some(BadRecord { seq, what: "the journal has seen another record of this number: rewritten".to_owned() })
+        }
     }
 }

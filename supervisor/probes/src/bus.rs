@@ -53,13 +53,8 @@ pub(crate) fn units(look: &Look, names: &[&str]) -> Result<Vec<Unit>, String> {
     let asked = runtime.block_on(async { tokio::time::timeout(patience, ask(names)).await });
     match asked {
         Ok(Ok(units)) => Ok(units),
-        Ok(Err(error)) => Err(format!(
-            "cannot ask systemd over the system bus: {error}; look at dbus.service"
-        )),
-        Err(_) => Err(format!(
-            "systemd gave no answer over the system bus within {:.1} s",
-            patience.as_secs_f32()
-        )),
+        Ok(Err(error)) => Err(format!("cannot ask systemd over the system bus: {error}; look at dbus.service")),
+        Err(_) => Err(format!("systemd gave no answer over the system bus within {:.1} s", patience.as_secs_f32())),
     }
 }
 
@@ -70,11 +65,7 @@ async fn ask(names: &[&str]) -> zbus::Result<Vec<Unit>> {
     for name in names {
         // Loading a unit reads its file and starts nothing; a name without one is not an error.
         let path = manager.load_unit(name).await?;
-        let proxy = PropertiesProxy::builder(&bus)
-            .destination(SYSTEMD)?
-            .path(path)?
-            .build()
-            .await?;
+        let proxy = PropertiesProxy::builder(&bus).destination(SYSTEMD)?.path(path)?.build().await?;
         let unit = proxy.get_all(InterfaceName::try_from(UNIT)?).await?;
         let service = proxy.get_all(InterfaceName::try_from(SERVICE)?).await?;
         units.push(describe(&unit, &service));
@@ -97,7 +88,7 @@ fn describe(unit: &HashMap<String, OwnedValue>, service: &HashMap<String, OwnedV
 }
 
 fn text(properties: &HashMap<String, OwnedValue>, name: &str) -> String {
-    let value = properties.get(name).map(|value| <&str>::try_from(value));
+    let value = properties.get(name).map(<&str>::try_from);
     value.and_then(Result::ok).unwrap_or_default().to_owned()
 }
 

@@ -22,11 +22,7 @@ pub fn now() -> Now {
         Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
     };
-    Now {
-        boot: BootId(boot),
-        boot_ms: read_ms(ClockId::CLOCK_BOOTTIME),
-        wall_ms,
-    }
+    Now { boot: BootId(boot), boot_ms: read_ms(ClockId::CLOCK_BOOTTIME), wall_ms }
 }
 
 /// `CLOCK_MONOTONIC` in milliseconds: the clock of the agent's heartbeat.

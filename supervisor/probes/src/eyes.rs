@@ -65,9 +65,7 @@ impl Look {
 
     /// The time left, at most `longest`.
     pub(crate) fn left(&self, longest: Duration) -> Duration {
-        self.until
-            .saturating_duration_since(Instant::now())
-            .min(longest)
+        self.until.saturating_duration_since(Instant::now()).min(longest)
     }
 }
 
@@ -100,31 +98,19 @@ impl Eyes {
     #[must_use]
     pub fn present(&self, profile: &ProfileSpec) -> Presence {
         let signs = profile.present.any.clone();
-        self.aside(move |look| any_sign(look, &signs))
-            .unwrap_or_else(Presence::Unknown)
+        self.aside(move |look| any_sign(look, &signs)).unwrap_or_else(Presence::Unknown)
     }
 
     /// Does the work on a thread that can be given up, since a read on a dead mount cannot be ended.
-    pub(crate) fn aside<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Look) -> T + Send + 'static,
-    ) -> Result<T, String> {
+    pub(crate) fn aside<T: Send + 'static>(&self, work: impl FnOnce(&Look) -> T + Send + 'static) -> Result<T, String> {
         if self.stuck.load(Ordering::SeqCst) >= MAX_STUCK {
-            return Err(format!(
-                "{MAX_STUCK} earlier looks still hang; look for a dead mount or a stuck disk"
-            ));
+            return Err(format!("{MAX_STUCK} earlier looks still hang; look for a dead mount or a stuck disk"));
         }
         let (sender, receiver) = sync_channel(1);
         // Nine tenths, so that a look that runs out of time can still hand in what it saw.
-        let look = Look {
-            eyes: self.clone(),
-            until: Instant::now() + self.deadline / 10 * 9,
-        };
+        let look = Look { eyes: self.clone(), until: Instant::now() + self.deadline / 10 * 9 };
         let state = Arc::new(AtomicU8::new(RUNNING));
-        let ending = Ending {
-            state: Arc::clone(&state),
-            stuck: Arc::clone(&self.stuck),
-        };
+        let ending = Ending { state: Arc::clone(&state), stuck: Arc::clone(&self.stuck) };
         thread::Builder::new()
             .name("wbd-look".to_owned())
             .spawn(move || {
@@ -145,9 +131,7 @@ impl Eyes {
                     self.stuck.fetch_sub(1, Ordering::SeqCst);
                 }
                 let seconds = self.deadline.as_secs_f32();
-                Err(format!(
-                    "no answer within {seconds} s; look for a dead mount or an overloaded host"
-                ))
+                Err(format!("no answer within {seconds} s; look for a dead mount or an overloaded host"))
             }
         }
     }
@@ -191,10 +175,9 @@ fn fit(fields: &[Field], seen: &Observation) -> Observation {
     let mut fitted = Observation::default();
     for field in fields {
         match seen.fact(field.name) {
-            Fact::Known(value) if value.kind() != field.kind => fitted.miss(
-                field.name,
-                "seen as another type, which is a bug in wbd; please report it",
-            ),
+            Fact::Known(value) if value.kind() != field.kind => {
+                fitted.miss(field.name, "seen as another type, which is a bug in wbd; please report it")
+            }
             Fact::Known(value) => fitted.know(field.name, value),
             Fact::Unknown(reason) => fitted.miss(field.name, reason),
         };
@@ -224,9 +207,7 @@ fn one_sign(look: &Look, sign: &Sign) -> Result<bool, String> {
                 Err(error) => Err(why("look for", &path, &error)),
             }
         }
-        Sign::Process(selector) => {
-            procs::choose(look, selector).map(|chosen| !chosen.live.is_empty())
-        }
+        Sign::Process(selector) => procs::choose(look, selector).map(|chosen| !chosen.live.is_empty()),
     }
 }
 
@@ -243,18 +224,8 @@ mod tests {
         let host = Host::new();
         let mut eyes = host.eyes();
         eyes.proc = host.root().join("no-proc");
-        let selector = ProcessSelector {
-            comm: Some("x".into()),
-            exe: None,
-            health: false,
-        };
-        let endpoint = Endpoint {
-            host: "127.0.0.1".into(),
-            ports: vec![],
-            ping: false,
-            when: None,
-            alternate: None,
-        };
+        let selector = ProcessSelector { comm: Some("x".into()), exe: None, health: false };
+        let endpoint = Endpoint { host: "127.0.0.1".into(), ports: vec![], ping: false, when: None, alternate: None };
         let setting = || VersionSource::Setting("none".into());
         for probe in [
             Probe::ProcessState(selector.clone()),
@@ -266,10 +237,7 @@ mod tests {
             Probe::NetEndpoint(endpoint),
             Probe::FdUsage(selector.clone()),
             Probe::FdTrend(selector),
-            Probe::VersionPair {
-                left: setting(),
-                right: setting(),
-            },
+            Probe::VersionPair { left: setting(), right: setting() },
         ] {
             let seen = eyes.look(&probe);
             let names: Vec<_> = seen.facts.keys().map(String::as_str).collect();

@@ -25,9 +25,7 @@ pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
     let open = open(look.proc(), &folder.join("fd"));
     let limits = limits(look.proc(), &folder.join("limits"));
     match (&open, &limits) {
-        (Ok(open), Ok((soft, _))) if *soft > 0 => {
-            seen.know("percent", open.saturating_mul(100) / soft)
-        }
+        (Ok(open), Ok((soft, _))) if *soft > 0 => seen.know("percent", open.saturating_mul(100) / soft),
         (Ok(_), Ok(_)) => seen.miss("percent", "its soft limit is 0"),
         (Err(reason), _) | (_, Err(reason)) => seen.miss("percent", reason.clone()),
     };

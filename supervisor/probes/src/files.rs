@@ -64,9 +64,7 @@ pub fn settings(root: &Path) -> Result<Option<Source>, Problem> {
     }
     let folder = path.parent().unwrap_or(root);
     trusted_folder(root, folder).map_err(|reason| problem(folder, reason))?;
-    source(root, &path)
-        .map(Some)
-        .map_err(|reason| problem(&path, reason))
+    source(root, &path).map(Some).map_err(|reason| problem(&path, reason))
 }
 
 /// Names of the YAML files of a folder, relative to it, one level of folders below included.
@@ -115,9 +113,8 @@ fn entries(root: &Path, folder: &Path, problems: &mut Vec<Problem>) -> (Vec<Path
 /// A link to /dev/null, wherever it gets there from.
 fn masks(path: &Path) -> bool {
     let is_link = fs::symlink_metadata(path).is_ok_and(|file| file.is_symlink());
-    let is_null = |file: Metadata| {
-        file.file_type().is_char_device() && (major(file.rdev()), minor(file.rdev())) == (1, 3)
-    };
+    let is_null =
+        |file: Metadata| file.file_type().is_char_device() && (major(file.rdev()), minor(file.rdev())) == (1, 3);
     is_link && fs::metadata(path).is_ok_and(is_null)
 }
 
@@ -141,10 +138,7 @@ fn source(root: &Path, path: &Path) -> Result<Source, String> {
         let at = error.utf8_error().valid_up_to();
         format!("is not UTF-8 from byte {at} on; save it as UTF-8")
     })?;
-    Ok(Source {
-        path: path.to_string_lossy().into_owned(),
-        text,
-    })
+    Ok(Source { path: path.to_string_lossy().into_owned(), text })
 }
 
 fn read(file: File) -> io::Result<Vec<u8>> {
@@ -167,22 +161,13 @@ fn trusted(root: &Path, about: &Metadata) -> Result<(), String> {
     }
     let mode = about.mode() & 0o7777;
     if mode & WRITABLE_BY_OTHERS != 0 {
-        return Err(format!(
-            "may be written by others (mode {mode:04o}) and is not used; chmod go-w it"
-        ));
+        return Err(format!("may be written by others (mode {mode:04o}) and is not used; chmod go-w it"));
     }
     Ok(())
 }
 
 fn problem(path: &Path, message: String) -> Problem {
-    Problem {
-        file: path.to_string_lossy().into_owned(),
-        line: 0,
-        column: 0,
-        message,
-        text: String::new(),
-        hint: None,
-    }
+    Problem { file: path.to_string_lossy().into_owned(), line: 0, column: 0, message, text: String::new(), hint: None }
 }
 
 #[cfg(test)]

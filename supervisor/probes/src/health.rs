@@ -106,11 +106,7 @@ mod tests {
             message: "no such key".into(),
         });
         for (code, detail) in [(Code::WATCH_LIMIT, "first"), (Code::Config, "second")] {
-            doc.errors.push(Error {
-                code,
-                detail: detail.into(),
-                since_ms: 1,
-            });
+            doc.errors.push(Error { code, detail: detail.into(), since_ms: 1 });
         }
         doc.heartbeat_ms = doc.heartbeat_ms.saturating_sub(60_000);
         host.health(&doc);
@@ -129,9 +125,7 @@ mod tests {
         ] {
             assert_eq!(known(&seen, field), value, "{field}");
         }
-        let Value::Int(age) = known(&seen, "heartbeat_age_ms") else {
-            panic!("not a number")
-        };
+        let Value::Int(age) = known(&seen, "heartbeat_age_ms") else { panic!("not a number") };
         assert!((60_000..120_000).contains(&age), "{age}");
     }
 
@@ -165,9 +159,7 @@ mod tests {
         let path = host.file("run/wbd/agent.health.json", "{\"schema\": 1,\n \"version\": 3}");
         let seen = look(&host.look());
         for (field, fact) in &seen.facts {
-            let Fact::Unknown(reason) = fact else {
-                panic!("{field} is known")
-            };
+            let Fact::Unknown(reason) = fact else { panic!("{field} is known") };
             assert!(reason.contains(&format!("{}:2:", path.display())), "{reason}");
         }
     }

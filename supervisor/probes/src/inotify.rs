@@ -17,11 +17,8 @@ use crate::under::{self, absent, why};
 
 /// A million watches make 100 MB of text; more than the kernel's own ceiling is not read.
 const MAX_FDINFO: u64 = 256 * 1024 * 1024;
-const LIMITS: [(&str, &str); 3] = [
-    ("max_watches", "max_user_watches"),
-    ("max_instances", "max_user_instances"),
-    ("max_queued", "max_queued_events"),
-];
+const LIMITS: [(&str, &str); 3] =
+    [("max_watches", "max_user_watches"), ("max_instances", "max_user_instances"), ("max_queued", "max_queued_events")];
 
 pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
     let mut seen = Observation::unseen(ProbeName::InotifyUsage.fields(), "not looked at");
@@ -118,9 +115,7 @@ fn all_of(look: &Look, uid: u32) -> Result<Held, String> {
         }
     }
     if unreadable > 0 {
-        return Err(format!(
-            "{unreadable} processes of user {uid} could not be looked into; run as root"
-        ));
+        return Err(format!("{unreadable} processes of user {uid} could not be looked into; run as root"));
     }
     Ok(all)
 }
@@ -133,8 +128,7 @@ fn real_uid(proc: &Path, pid: u32) -> Result<Option<u32>, String> {
     };
     let line = text.lines().find_map(|line| line.strip_prefix("Uid:"));
     let real = line.and_then(|ids| ids.split_whitespace().next()?.parse().ok());
-    real.map(Some)
-        .ok_or_else(|| format!("{} names no user", path.display()))
+    real.map(Some).ok_or_else(|| format!("{} names no user", path.display()))
 }
 
 /// A process that ends meanwhile holds nothing any more.

@@ -208,9 +208,7 @@ mod tests {
         let selector = by_exe(&path);
         let eyes = crate::Eyes::new("/");
         let ask = || eyes.look(&wbd_model::probe::Probe::ProcessState(selector.clone()));
-        crate::testing::deadline_passes("the program runs", || {
-            ask().fact("alive") == Fact::Known(true.into())
-        });
+        crate::testing::deadline_passes("the program runs", || ask().fact("alive") == Fact::Known(true.into()));
         let before = known(&ask(), "replaced");
         let new = dir.path().join("new");
         fs::copy("/bin/sleep", &new).unwrap();

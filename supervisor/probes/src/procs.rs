@@ -50,16 +50,10 @@ pub(crate) fn choose(look: &Look, selector: &ProcessSelector) -> Result<Chosen, 
     if selector.comm.is_none() && selector.exe.is_none() && !selector.health {
         return Err("the selector names no process; give comm, exe or health".to_owned());
     }
-    let chosen = if selector.health {
-        by_health(look, selector)?
-    } else {
-        scan(look, selector)?
-    };
+    let chosen = if selector.health { by_health(look, selector)? } else { scan(look, selector)? };
     if chosen.live.is_empty() && chosen.unreadable > 0 {
         let count = chosen.unreadable;
-        return Err(format!(
-            "none found, but {count} processes could not be looked at; run as root"
-        ));
+        return Err(format!("none found, but {count} processes could not be looked at; run as root"));
     }
     Ok(chosen)
 }
@@ -68,9 +62,7 @@ pub(crate) fn choose(look: &Look, selector: &ProcessSelector) -> Result<Chosen, 
 pub(crate) fn read(proc: &Path, pid: u32) -> Result<Option<Process>, String> {
     let path = proc.join(pid.to_string()).join("stat");
     match under::read(&path, under::SMALL) {
-        Ok(bytes) => parse(pid, &bytes)
-            .map(Some)
-            .ok_or_else(|| format!("cannot understand {}", path.display())),
+        Ok(bytes) => parse(pid, &bytes).map(Some).ok_or_else(|| format!("cannot understand {}", path.display())),
         Err(error) if absent(&error) => {
             visible(proc)?;
             Ok(None)
@@ -138,22 +130,14 @@ fn parse(pid: u32, stat: &[u8]) -> Option<Process> {
     let fields: Vec<&str> = rest.split_whitespace().collect();
     // Field numbers of proc(5), less the three before the rest.
     let number = |field: usize| fields.get(field - 3).and_then(|word| word.parse().ok());
-    Some(Process {
-        pid,
-        comm,
-        state: fields.first()?.chars().next()?,
-        flags: number(9)?,
-        start_ticks: number(22)?,
-    })
+    Some(Process { pid, comm, state: fields.first()?.chars().next()?, flags: number(9)?, start_ticks: number(22)? })
 }
 
 fn by_health(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> {
-    let boot = clock::boot_id(look.proc())
-        .map_err(|error| why("read the boot id below", look.proc(), &error))?;
+    let boot = clock::boot_id(look.proc()).map_err(|error| why("read the boot id below", look.proc(), &error))?;
     match wbd_agent_api::read(&paths::health(look.root())) {
         Ok(document) if document.boot_id == boot => {
-            let process = read(look.proc(), document.pid)?
-                .filter(|it| it.start_ticks == document.start_ticks);
+            let process = read(look.proc(), document.pid)?.filter(|it| it.start_ticks == document.start_ticks);
             let mut chosen = Chosen::default();
             if let Some(process) = process {
                 sort_in(look, selector, process, &mut chosen);

@@ -101,37 +101,18 @@ pub fn run(program: &Program) -> Result<Said, RunError> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|source| RunError::Start {
-            path: path(),
-            source,
-        })?;
+        .map_err(|source| RunError::Start { path: path(), source })?;
     let listened = listen(&mut child, program);
     // Until it is reaped, its id is nobody else's: the group can be ended without hitting a stranger.
     if let Ok(group) = i32::try_from(child.id()) {
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
-    let status = child.wait().map_err(|source| RunError::Watch {
-        path: path(),
-        source,
-    })?;
+    let status = child.wait().map_err(|source| RunError::Watch { path: path(), source })?;
     match listened {
-        Ok(Heard::All { stdout, stderr }) => Ok(Said {
-            status,
-            stdout,
-            stderr,
-        }),
-        Ok(Heard::TooSlow) => Err(RunError::TooSlow {
-            path: path(),
-            deadline: program.deadline,
-        }),
-        Ok(Heard::TooLoud) => Err(RunError::TooLoud {
-            path: path(),
-            max_output: program.max_output,
-        }),
-        Err(source) => Err(RunError::Watch {
-            path: path(),
-            source,
-        }),
+        Ok(Heard::All { stdout, stderr }) => Ok(Said { status, stdout, stderr }),
+        Ok(Heard::TooSlow) => Err(RunError::TooSlow { path: path(), deadline: program.deadline }),
+        Ok(Heard::TooLoud) => Err(RunError::TooLoud { path: path(), max_output: program.max_output }),
+        Err(source) => Err(RunError::Watch { path: path(), source }),
     }
 }
 
@@ -152,10 +133,7 @@ impl<R: Read + AsFd> Pipe<R> {
         if let Some(reader) = &reader {
             fcntl(reader.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         }
-        Ok(Self {
-            reader,
-            bytes: Vec::new(),
-        })
+        Ok(Self { reader, bytes: Vec::new() })
     }
 
     fn fd(&self) -> Option<BorrowedFd<'_>> {
@@ -203,11 +181,8 @@ fn listen(child: &mut Child, program: &Program) -> io::Result<Heard> {
             return Ok(Heard::TooSlow);
         }
         let pipes = [stdout.fd(), stderr.fd()];
-        let mut polled: Vec<PollFd<'_>> = pipes
-            .into_iter()
-            .flatten()
-            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
-            .collect();
+        let mut polled: Vec<PollFd<'_>> =
+            pipes.into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let timeout = PollTimeout::try_from(left.min(TICK)).unwrap_or(PollTimeout::ZERO);
         match poll(&mut polled, timeout) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}

@@ -7,8 +7,7 @@ use crate::clock;
 use crate::eyes::Look;
 use crate::under::why;
 
-const FROM_MANAGER: [&str; 6] =
-    ["active", "sub", "result", "restarts", "start_limit_hit", "masked"];
+const FROM_MANAGER: [&str; 6] = ["active", "sub", "result", "restarts", "start_limit_hit", "masked"];
 
 pub(crate) fn look(look: &Look, unit: Option<&str>) -> Observation {
     let mut seen = Observation::default();
@@ -38,8 +37,7 @@ fn stop_note(look: &Look, unit: Option<&str>) -> Result<Option<StopNote>, String
     if unit.is_some_and(|unit| unit != paths::UNIT) {
         return Ok(None);
     }
-    let boot = clock::boot_id(look.proc())
-        .map_err(|error| why("read the boot id below", look.proc(), &error))?;
+    let boot = clock::boot_id(look.proc()).map_err(|error| why("read the boot id below", look.proc(), &error))?;
     stop::read(&paths::stop_note(look.root()), &boot).map_err(|error| error.to_string())
 }
 
@@ -55,9 +53,7 @@ fn without_manager(seen: &mut Observation) {
     for field in ["manager", "active", "sub", "result"] {
         seen.know(field, "none");
     }
-    seen.know("restarts", 0)
-        .know("start_limit_hit", false)
-        .know("masked", false);
+    seen.know("restarts", 0).know("start_limit_hit", false).know("masked", false);
 }
 
 fn unseen(seen: &mut Observation, reason: &str) {
@@ -100,9 +96,7 @@ fn gave_up(unit: &Unit) -> bool {
 
 /// Disabled counts only until somebody starts it: who does so in spite of that wants it to run.
 fn masked(unit: &Unit) -> bool {
-    unit.load == "masked"
-        || unit.file.starts_with("masked")
-        || (unit.file == "disabled" && !unit.was_active)
+    unit.load == "masked" || unit.file.starts_with("masked") || (unit.file == "disabled" && !unit.was_active)
 }
 
 #[cfg(test)]

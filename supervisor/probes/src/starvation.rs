@@ -61,8 +61,7 @@ fn groups(look: &Look, pid: u32) -> Result<Groups, String> {
     let mut groups = Groups::default();
     for line in text.lines() {
         let mut parts = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(group)) = (parts.next(), parts.next(), parts.next())
-        else {
+        let (Some(_), Some(controllers), Some(group)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(format!("cannot understand {}", path.display()));
         };
         if group.split('/').any(|part| part == "..") {
@@ -86,11 +85,7 @@ fn groups(look: &Look, pid: u32) -> Result<Groups, String> {
 /// The group's folder and those above it, up to the mount.
 fn upwards(top: &Path, group: &str) -> Vec<PathBuf> {
     let leaf = under::under(top, Path::new(group));
-    leaf.ancestors()
-        .take_while(|folder| folder.starts_with(top))
-        .take(MAX_DEPTH)
-        .map(Path::to_path_buf)
-        .collect()
+    leaf.ancestors().take_while(|folder| folder.starts_with(top)).take(MAX_DEPTH).map(Path::to_path_buf).collect()
 }
 
 fn frozen(groups: &Groups) -> Result<Option<String>, String> {
@@ -181,18 +176,14 @@ fn pressure(proc: &Path) -> Option<String> {
     let cpu = CpuPressure::from_file(folder.join("cpu")).ok().map(|it| it.some.avg10);
     let io = IoPressure::from_file(folder.join("io")).ok().map(|it| it.full.avg10);
     let memory = MemoryPressure::from_file(folder.join("memory")).ok().map(|it| it.full.avg10);
-    [
-        (cpu, CPU_SOME, "processors"),
-        (io, IO_FULL, "disks"),
-        (memory, MEMORY_FULL, "memory"),
-    ]
-    .into_iter()
-    .find_map(|(percent, limit, what)| {
-        let percent = percent.filter(|percent| *percent >= limit)?;
-        Some(format!(
-            "the host is short of {what}: tasks waited {percent:.0} % of the last 10 s (limit {limit:.0} %)"
-        ))
-    })
+    [(cpu, CPU_SOME, "processors"), (io, IO_FULL, "disks"), (memory, MEMORY_FULL, "memory")].into_iter().find_map(
+        |(percent, limit, what)| {
+            let percent = percent.filter(|percent| *percent >= limit)?;
+            Some(format!(
+                "the host is short of {what}: tasks waited {percent:.0} % of the last 10 s (limit {limit:.0} %)"
+            ))
+        },
+    )
 }
 
 #[cfg(test)]
@@ -226,7 +217,12 @@ mod tests {
         let host = host("0::/a/b\n");
         host.file("sys/fs/cgroup/cgroup.controllers", "cpu");
         host.file("sys/fs/cgroup/a/cpu.max", "10000 100000\n");
-        let stat = |held: u32| host.file("sys/fs/cgroup/a/cpu.stat", &format!("usage_usec 1\nnr_periods {}\nnr_throttled {held}\n", held + 7));
+        let stat = |held: u32| {
+            host.file(
+                "sys/fs/cgroup/a/cpu.stat",
+                &format!("usage_usec 1\nnr_periods {}\nnr_throttled {held}\n", held + 7),
+            )
+        };
         stat(3);
         assert_eq!(of(&host.look(), 5).unwrap(), None);
         let look = host.look();

@@ -5,9 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use wbd_agent_api::{
-    FailedAt, HealthDocument, SettingsReport, SettingsSource, State, WasReport, WatchReport,
-};
+use wbd_agent_api::{FailedAt, HealthDocument, SettingsReport, SettingsSource, State, WasReport, WatchReport};
 use wbd_model::observation::{Fact, Observation, Value};
 use wbd_model::profile::ProcessSelector;
 
@@ -37,9 +35,7 @@ pub(crate) struct MadeUp {
 
 impl Host {
     pub(crate) fn new() -> Self {
-        let host = Self {
-            dir: tempfile::tempdir().unwrap(),
-        };
+        let host = Self { dir: tempfile::tempdir().unwrap() };
         host.file("proc/sys/kernel/random/boot_id", &format!("{BOOT}\n"));
         host.file("proc/uptime", "1000.00 1.0\n");
         host
@@ -58,10 +54,7 @@ impl Host {
 
     /// A look with five seconds.
     pub(crate) fn look(&self) -> Look {
-        Look {
-            eyes: self.eyes(),
-            until: Instant::now() + Duration::from_secs(5),
-        }
+        Look { eyes: self.eyes(), until: Instant::now() + Duration::from_secs(5) }
     }
 
     pub(crate) fn file(&self, path: &str, text: &str) -> PathBuf {
@@ -94,7 +87,7 @@ impl Host {
     pub(crate) fn health(&self, document: &HealthDocument) {
         let path = wbd_agent_api::paths::health(self.root());
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        wbd_agent_api::write_atomically(&path, document).unwrap();
+        wbd_agent_api::health::write_atomically(&path, document).unwrap();
     }
 }
 
@@ -128,16 +121,10 @@ pub(crate) fn document(pid: u32, start_ticks: u64) -> HealthDocument {
         boot_id: BOOT.into(),
         state: State::Active,
         generation: 4,
-        settings: SettingsReport {
-            source: SettingsSource::Current,
-            problem: None,
-        },
+        settings: SettingsReport { source: SettingsSource::Current, problem: None },
         targets: vec![],
         was: WasReport::default(),
-        watches: WatchReport {
-            failed_at: FailedAt::None,
-            ..WatchReport::default()
-        },
+        watches: WatchReport { failed_at: FailedAt::None, ..WatchReport::default() },
         fds_open: None,
         errors: vec![],
         heartbeat_ms: crate::clock::monotonic_ms(),
@@ -172,27 +159,15 @@ pub(crate) fn deadline_passes(what: &str, holds: impl Fn() -> bool) {
 
 /// Selects by name.
 pub(crate) fn by_comm(name: &str) -> ProcessSelector {
-    ProcessSelector {
-        comm: Some(name.to_owned()),
-        exe: None,
-        health: false,
-    }
+    ProcessSelector { comm: Some(name.to_owned()), exe: None, health: false }
 }
 
 /// Selects by program.
 pub(crate) fn by_exe(path: &Path) -> ProcessSelector {
-    ProcessSelector {
-        comm: None,
-        exe: Some(path.to_path_buf()),
-        health: false,
-    }
+    ProcessSelector { comm: None, exe: Some(path.to_path_buf()), health: false }
 }
 
 /// Selects by the health document.
 pub(crate) fn by_health() -> ProcessSelector {
-    ProcessSelector {
-        comm: None,
-        exe: None,
-        health: true,
-    }
+    ProcessSelector { comm: None, exe: None, health: true }
 }

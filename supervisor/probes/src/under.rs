@@ -17,10 +17,7 @@ pub(crate) fn under(root: &Path, path: &Path) -> PathBuf {
 /// Reads a whole file of at most `limit` bytes. A longer one is an error, never a cut text.
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     // Without O_NONBLOCK a FIFO in the place of the file would hold the reader until a writer comes.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(OFlag::O_NONBLOCK.bits())
-        .open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > limit) {
@@ -47,18 +44,14 @@ pub(crate) fn text_if_there(path: &Path) -> Result<Option<String>, String> {
 /// The error says that the object is not there, as against "cannot be seen".
 pub(crate) fn absent(error: &io::Error) -> bool {
     // ESRCH: a process that ends while its files in /proc are read.
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    ) || error.raw_os_error() == Some(nix::libc::ESRCH)
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        || error.raw_os_error() == Some(nix::libc::ESRCH)
 }
 
 /// A reason for people: what could not be done to what, and what to do where we know it.
 pub(crate) fn why(doing: &str, path: &Path, error: &io::Error) -> String {
-    let advice = match error.kind() {
-        io::ErrorKind::PermissionDenied => "; run as root",
-        _ => "",
-    };
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let advice = if denied { "; run as root" } else { "" };
     format!("cannot {doing} {}: {error}{advice}", path.display())
 }
 
@@ -68,14 +61,8 @@ mod tests {
 
     #[test]
     fn a_host_path_stays_under_the_root() {
-        assert_eq!(
-            under(Path::new("/srv/r"), Path::new("/etc/hosts")),
-            Path::new("/srv/r/etc/hosts")
-        );
-        assert_eq!(
-            under(Path::new("/"), Path::new("/etc/hosts")),
-            Path::new("/etc/hosts")
-        );
+        assert_eq!(under(Path::new("/srv/r"), Path::new("/etc/hosts")), Path::new("/srv/r/etc/hosts"));
+        assert_eq!(under(Path::new("/"), Path::new("/etc/hosts")), Path::new("/etc/hosts"));
     }
 
     #[test]

@@ -88,9 +88,9 @@ impl Version {
         for index in 0..longest.min(count) {
             let part = |version: &Self| version.parts.get(index).copied().unwrap_or(Some(0));
             if let (Some(mine), Some(others)) = (part(self), part(other)) {
-                match mine.cmp(&others) {
-                    Ordering::Equal => {}
-                    unequal => return unequal,
+                let order = mine.cmp(&others);
+                if order != Ordering::Equal {
+                    return order;
                 }
             }
         }
@@ -129,29 +129,23 @@ fn version(look: &Look, source: &VersionSource) -> Result<Version, String> {
 
 fn of_health(look: &Look) -> Result<String, String> {
     let document = wbd_agent_api::read(&paths::health(look.root())).map_err(|it| it.to_string())?;
-    let boot = clock::boot_id(look.proc())
-        .map_err(|error| why("read the boot id below", look.proc(), &error))?;
-    let live = document.boot_id == boot
-        && procs::still_runs(look.proc(), document.pid, document.start_ticks)?;
-    if live {
-        Ok(document.version)
-    } else {
-        Err("the agent does not run".to_owned())
-    }
+    let boot = clock::boot_id(look.proc()).map_err(|error| why("read the boot id below", look.proc(), &error))?;
+    let live = document.boot_id == boot && procs::still_runs(look.proc(), document.pid, document.start_ticks)?;
+    if live { Ok(document.version) } else { Err("the agent does not run".to_owned()) }
 }
 
 fn of_setting(look: &Look, name: &str) -> Result<String, String> {
-    look.eyes.facts.get(name).cloned().ok_or_else(|| {
-        format!("no document names a place to read it; state it as `{name}` under facts: in wbd.yaml")
-    })
+    look.eyes
+        .facts
+        .get(name)
+        .cloned()
+        .ok_or_else(|| format!("no document names a place to read it; state it as `{name}` under facts: in wbd.yaml"))
 }
 
 fn of_file(path: &Path) -> Result<String, String> {
     let text = under::text(path).map_err(|error| why("read", path, &error))?;
     let first = text.lines().next().and_then(|line| line.split_whitespace().next());
-    first
-        .map(str::to_owned)
-        .ok_or_else(|| format!("the first line of {} is empty", path.display()))
+    first.map(str::to_owned).ok_or_else(|| format!("the first line of {} is empty", path.display()))
 }
 
 /// The first word of the answer that looks like a version: digits, and a dot.

@@ -1,7 +1,120 @@
 //! `doctor`: looks, asks the supervisor what cannot be seen from here, and tells. Changes nothing itself.
+mod examine;
+mod fix;
+mod look;
 mod merge;
 mod nagios;
+mod own;
+mod recall;
 mod text;
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use wbd_model::report::Report;
+
+use crate::Context;
+use crate::cli::{Doctor, Format};
+use crate::exit::{Ended, Exit, Failure};
+
+use self::examine::{Order, examine};
+
+const WATCH_PAUSE: Duration = Duration::from_secs(2);
+
+/// Examines the host and shows the report; its verdict is the exit code.
+///
+/// # Errors
+/// A name that nobody knows; with `--fix` a supervisor that cannot be asked.
+pub(crate) fn run(context: &mut Context, doctor: Doctor) -> Ended {
+    let order = Order {
+        root: context.root.clone(),
+        config: context.config.clone(),
+        client: context.client(),
+        lang: context.lang,
+        doctor,
+    };
+    if order.doctor.watch {
+        return watch(context, &order);
+    }
+    let report = examine(&order)?;
+    if order.doctor.fix && !order.doctor.dry_run {
+        return heal(context, &order, &report);
+    }
+    show(context, &report)?;
+    if order.doctor.dry_run && context.format == Format::Text {
+        fix::show_plans(&mut context.out, &report);
+    }
+    Ok(Exit::Verdict(report.verdict))
+}
+
+fn show(context: &mut Context, report: &Report) -> Result<(), Failure> {
+    match context.format {
+        Format::Text => text::show(&mut context.out, report),
+        Format::Nagios => context.out.line(nagios::line(report)),
+        Format::Json | Format::Yaml => context.out.document(context.format, report)?,
+    }
+    Ok(())
+}
+
+/// Looks again and again; ends when nobody reads any more.
+fn watch(context: &mut Context, order: &Order) -> Ended {
+    loop {
+        let report = examine(order)?;
+        match context.format {
+            // One document a line, so that a reader can tell them apart.
+            Format::Json => {
+                let line = serde_json::to_string(&report).map_err(Failure::bug)? + "\n";
+                context.out.raw(line.as_bytes());
+            }
+            Format::Yaml => {
+                context.out.raw(b"---\n");
+                show(context, &report)?;
+            }
+            Format::Text | Format::Nagios => {
+                context.out.begin_screen();
+                show(context, &report)?;
+            }
+        }
+        context.out.flush();
+        if context.out.is_closed() {
+            return Ok(Exit::Verdict(report.verdict));
+        }
+        sleep(WATCH_PAUSE);
+    }
+}
+
+fn heal(context: &mut Context, order: &Order, report: &Report) -> Ended {
+    let text = context.format == Format::Text;
+    if text {
+        text::show(&mut context.out, report);
+        context.out.heading("Fixing");
+        context.out.flush();
+    }
+    let mut fixed = Vec::new();
+    for (cause, fix) in fix::fixable(report) {
+        let came = fix::fix(&order.client, cause, fix)?;
+        if text {
+            came.show(&mut context.out);
+            context.out.flush();
+        }
+        fixed.push(came);
+    }
+    if text && fixed.is_empty() {
+        context.out.line("  Nothing: no cause has a fix that wbd may do.");
+    }
+    let after = if fixed.is_empty() { report.clone() } else { examine(order)? };
+    if text {
+        context.out.heading("Afterwards");
+        context.out.line(format!("{}: {}", text::word(after.verdict), text::sentence(&after)));
+    } else if context.format == Format::Nagios {
+        context.out.line(nagios::line(&after));
+    } else {
+        let mut value = serde_json::to_value(&after).map_err(Failure::bug)?;
+        value["fixed"] = fixed.iter().map(fix::Fixed::document).collect();
+        context.out.document(context.format, &value)?;
+    }
+    Ok(Exit::Verdict(after.verdict))
+}
 
 #[cfg(test)]
 mod tests;

@@ -60,14 +60,14 @@ fn verdict(out: &mut Out, report: &Report) {
         Overall::Warn | Overall::Unknown => Tone::Warn,
         Overall::Fail => Tone::Bad,
     };
-    out.spans(&[
-        (tone, word(report.verdict)),
-        (Tone::Strong, &format!(": {}", sentence(report))),
-        (Tone::Plain, &format!(" ({}, looked {})", report.host, when::length(report.duration_ms))),
-    ]);
+    out.spans(&[(tone, word(report.verdict)), (Tone::Strong, &format!(": {}", sentence(report)))]);
+    let looked = format!("{}, looked for {}", report.host, when::length(report.duration_ms));
     match &report.daemon {
-        Some(daemon) => out.paragraph("", &format!("Supervisor: healing {}; its last look is {} old.", daemon.healing, when::length(daemon.age_ms))),
-        None => out.line("Supervisor: not reached; what is shown was seen from here."),
+        Some(daemon) => {
+            let age = when::length(daemon.age_ms);
+            out.paragraph("", &format!("{looked}. Supervisor: healing {}; its last look is {age} old.", daemon.healing));
+        }
+        None => out.paragraph("", &format!("{looked}. Supervisor: not reached; what is shown was seen from here.")),
     }
 }
 

@@ -4,7 +4,7 @@ use cel::Program;
 use cel::common::ast::{CallExpr, Expr as Tree, IdedExpr, LiteralValue, SourceInfo, operators};
 use wbd_model::observation::{Kind, Value};
 
-use super::{Calculation, Comparison, Extreme, Fault, Ir, Names, TextTest};
+use super::{Calculation, Comparison, Extreme, Fault, Ir, Names, Reference, TextTest, a};
 use crate::playbook::suggest;
 
 /// Operands that `least`, `greatest` and a list may have.
@@ -15,7 +15,7 @@ type Built = Result<(Ir, Kind), Fault>;
 
 pub(super) fn build(text: &str, names: &Names<'_>) -> Built {
     let program = Program::compile(text).map_err(|errors| syntax_fault(&errors, text))?;
-    Builder { names, places: program.source_info() }.node(program.expression())
+    Builder { text, names, places: program.source_info() }.node(program.expression())
 }
 
 fn syntax_fault(errors: &cel::ParseErrors, text: &str) -> Fault {
@@ -31,6 +31,7 @@ fn syntax_fault(errors: &cel::ParseErrors, text: &str) -> Fault {
 }
 
 struct Builder<'a> {
+    text: &'a str,
     names: &'a Names<'a>,
     places: &'a SourceInfo,
 }
@@ -39,6 +40,7 @@ impl Builder<'_> {
     fn node(&self, node: &IdedExpr) -> Built {
         match &node.expr {
             Tree::Literal(literal) => self.literal(node, literal),
+            Tree::Select(select) if select.test => self.has(node),
             Tree::Ident(_) | Tree::Select(_) => self.name(node),
             Tree::Call(call) => self.call(node, call),
             Tree::List(_) => Err(self.fault(node, "a list may stand only on the right of `in`")),
@@ -55,7 +57,7 @@ impl Builder<'_> {
             LiteralValue::Int(value) => Value::Int(*value.inner()),
             LiteralValue::String(value) => Value::Text(value.inner().to_owned()),
             LiteralValue::Null => {
-                return Err(self.fault(node, "null is not allowed: what was not seen makes a condition unknown by itself"));
+                return Err(self.fault(node, "null is not allowed: what was not seen makes a condition unknown by itself; has(NAME) tells"));
             }
             LiteralValue::Bytes(_) | LiteralValue::Double(_) | LiteralValue::UInt(_) => {
                 return Err(self.fault(node, "only true, false, whole numbers and texts are allowed"));
@@ -66,11 +68,22 @@ impl Builder<'_> {
     }
 
     fn name(&self, node: &IdedExpr) -> Built {
+        let (reference, kind) = self.reference(node)?;
+        Ok((Ir::Ref(reference), kind))
+    }
+
+    /// `has(ino.needed)`: whether it was seen. The one way to go on without what was not seen.
+    fn has(&self, node: &IdedExpr) -> Built {
+        let (reference, _) = self.reference(node)?;
+        Ok((Ir::Has(reference), Kind::Bool))
+    }
+
+    fn reference(&self, node: &IdedExpr) -> Result<(Reference, Kind), Fault> {
         let mut path = Vec::new();
         let mut current = node;
         loop {
             match &current.expr {
-                Tree::Select(select) if !select.test => {
+                Tree::Select(select) if !select.test || path.is_empty() => {
                     path.push(select.field.as_str());
                     current = &select.operand;
                 }
@@ -78,18 +91,13 @@ impl Builder<'_> {
                     path.push(name.as_str());
                     break;
                 }
-                Tree::Select(_) => {
-                    return Err(self.fault(node, "has() is not allowed: what was not seen makes a condition unknown by itself"));
-                }
-                Tree::Call(_) | Tree::Comprehension(_) | Tree::List(_) | Tree::Literal(_) | Tree::Map(_)
+                Tree::Call(_) | Tree::Select(_) | Tree::Comprehension(_) | Tree::List(_) | Tree::Literal(_) | Tree::Map(_)
                 | Tree::Struct(_) | Tree::Unspecified => return Err(self.fault(node, "fields belong to names only")),
             }
         }
         path.reverse();
         let offset = self.offset(current);
-        let (reference, kind) =
-            self.names.resolve(&path).map_err(|(message, hint)| Fault { offset, message, hint })?;
-        Ok((Ir::Ref(reference), kind))
+        self.names.resolve(&path).map_err(|(message, hint)| Fault { offset, message, hint })
     }
 
     fn call(&self, node: &IdedExpr, call: &CallExpr) -> Built {
@@ -144,7 +152,7 @@ impl Builder<'_> {
         match (how, kind) {
             (Calculation::Add, Kind::Text) => Ok((Ir::Join(Box::new(left), self.boxed(right, Kind::Text)?), Kind::Text)),
             (_, Kind::Int) => Ok((Ir::Calculate(how, Box::new(left), self.boxed(right, Kind::Int)?), Kind::Int)),
-            (_, Kind::Bool | Kind::Text) => Err(self.fault(node, &format!("a {kind} cannot be calculated with"))),
+            (_, Kind::Bool | Kind::Text) => Err(self.fault(node, &format!("{} cannot be calculated with", a(kind)))),
         }
     }
 
@@ -153,7 +161,7 @@ impl Builder<'_> {
         let (left_ir, kind) = self.node(left)?;
         let right_ir = self.typed(right, kind)?;
         if kind != Kind::Int && !matches!(how, Comparison::Equal | Comparison::Unequal) {
-            return Err(self.fault(node, &format!("a {kind} is equal or not; it is not larger or smaller")));
+            return Err(self.fault(node, &format!("{} is equal or not; it is not larger or smaller", a(kind))));
         }
         self.case_exists(&left_ir, &right_ir, right)?;
         self.case_exists(&right_ir, &left_ir, left)?;
@@ -179,7 +187,7 @@ impl Builder<'_> {
 
     /// `case == 'watchs'` would be false for ever, silently.
     fn case_exists(&self, left: &Ir, right: &Ir, place: &IdedExpr) -> Result<(), Fault> {
-        let (Ir::Ref(super::Reference::Case), Ir::Const(Value::Text(id)), Some(cases)) = (left, right, &self.names.cases) else {
+        let (Ir::Ref(Reference::Case), Ir::Const(Value::Text(id)), Some(cases)) = (left, right, &self.names.cases) else {
             return Ok(());
         };
         if cases.contains(&id.as_str()) {
@@ -203,7 +211,7 @@ impl Builder<'_> {
 
     fn typed(&self, node: &IdedExpr, wanted: Kind) -> Result<Ir, Fault> {
         let (ir, kind) = self.node(node)?;
-        if kind == wanted { Ok(ir) } else { Err(self.fault(node, &format!("a {wanted} is wanted here, and this is a {kind}"))) }
+        if kind == wanted { Ok(ir) } else { Err(self.fault(node, &format!("{} is wanted here, and this is {}", a(wanted), a(kind)))) }
     }
 
     fn fault(&self, node: &IdedExpr, message: &str) -> Fault {
@@ -226,7 +234,9 @@ impl Builder<'_> {
             };
         }
         let known = self.places.offset_for(leftmost.id).or_else(|| self.places.offset_for(node.id));
-        known.and_then(|(start, _)| usize::try_from(start).ok()).unwrap_or(0)
+        // The parser counts bytes, people count characters.
+        let before = known.and_then(|(start, _)| usize::try_from(start).ok()).and_then(|start| self.text.get(..start));
+        before.map_or(0, |before| before.chars().count())
     }
 }
 

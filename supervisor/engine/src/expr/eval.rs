@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wbd_model::observation::{Fact, Observations, Value};
 
-use super::{Calculation, Comparison, Extreme, Ir, Reference, TextTest};
+use super::{Calculation, Comparison, Extreme, Ir, Reference, TextTest, a};
 
 /// The values of all names.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +69,7 @@ fn value(ir: &Ir, scope: &Scope<'_>) -> Result<Value, String> {
             Fact::Known(value) => Ok(value),
             Fact::Unknown(reason) => Err(reason),
         },
+        Ir::Has(reference) => Ok(matches!(scope.value(reference), Fact::Known(_)).into()),
         Ir::Not(inner) => truth(inner, scope).map(|value| (!value).into()),
         Ir::Negate(inner) => number(inner, scope)?.checked_neg().map(Value::Int).ok_or_else(too_large),
         Ir::And(left, right) => decide(left, right, scope, false),
@@ -149,7 +150,7 @@ fn text(ir: &Ir, scope: &Scope<'_>) -> Result<String, String> {
 
 /// Observations may come from a ledger of another release, so a type is checked once more.
 fn unfit(value: &Value) -> String {
-    format!("{:?} is a {} where another type belongs", value.to_string(), value.kind())
+    format!("{:?} is {}, where another type belongs", value.to_string(), a(value.kind()))
 }
 
 fn too_large() -> String {

@@ -41,6 +41,7 @@ pub(crate) struct Fault {
 enum Ir {
     Const(Value),
     Ref(Reference),
+    Has(Reference),
     Not(Box<Ir>),
     Negate(Box<Ir>),
     And(Box<Ir>, Box<Ir>),
@@ -96,7 +97,7 @@ impl Expr {
         let (ir, kind) = build::build(text, names)?;
         match wanted {
             Some(wanted) if wanted != kind => {
-                Err(Fault { offset: 0, message: format!("a {wanted} is wanted here, and this is a {kind}"), hint: None })
+                Err(Fault { offset: 0, message: format!("{} is wanted here, and this is {}", a(wanted), a(kind)), hint: None })
             }
             Some(_) | None => Ok(Self { ir, kind }),
         }
@@ -125,11 +126,20 @@ impl Expr {
     }
 }
 
+/// A type with its article.
+pub(crate) const fn a(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Bool => "a bool",
+        Kind::Int => "an int",
+        Kind::Text => "a text",
+    }
+}
+
 impl Ir {
     fn collect<'a>(&'a self, found: &mut Vec<&'a Reference>) {
         match self {
             Self::Const(_) => {}
-            Self::Ref(reference) => {
+            Self::Ref(reference) | Self::Has(reference) => {
                 if !found.contains(&reference) {
                     found.push(reference);
                 }

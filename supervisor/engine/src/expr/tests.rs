@@ -80,6 +80,8 @@ fn values_are_computed_as_cel_says() {
         ("true || false && false", Value::Bool(true)),
         ("1 + 2 * 3", Value::Int(7)),
         ("'größer' == 'größer'", Value::Bool(true)),
+        ("has(ino.missing) && !has(ino.needed) && !has(ino.errno)", Value::Bool(true)),
+        ("has(proc.traced) && proc.traced", Value::Bool(false)),
     ] {
         assert_eq!(known(text), wanted, "{text}");
     }
@@ -142,19 +144,20 @@ fn wrong_expressions_are_refused_with_place_and_remedy() {
     for (text, offset, message, hint) in [
         ("ino.mising > 0", 0, "no field \"mising\"", "did you mean \"missing\"?"),
         ("true && inot.missing > 0", 8, "\"inot\" names nothing", "did you mean \"ino\"?"),
-        ("ino.missing == 'x'", 15, "a int is wanted here, and this is a text", ""),
+        ("ino.missing == 'x'", 15, "an int is wanted here, and this is a text", ""),
         ("ino.missing && true", 0, "a bool is wanted here", ""),
         ("ino.failed_at > 'x'", 0, "it is not larger or smaller", ""),
         ("leest(1, 2) > 1", 5, "no function \"leest\"", "did you mean \"least\"?"),
         ("case == 'watchs'", 8, "no case \"watchs\"", "did you mean \"watches\"?"),
         ("profile.limit.x > 1", 0, "no constant \"limit.x\"", "did you mean \"limits.*\"?"),
         ("[1].all(x, x > 0)", 7, "all, exists", ""),
-        ("has(ino.missing)", 3, "has() is not allowed", ""),
+        ("has(ino.mising)", 4, "no field \"mising\"", "did you mean"),
+        ("'größer' == ino.mising", 12, "no field", "did you mean"),
         ("ino.missing == null", 15, "null is not allowed", ""),
         ("ino.missing > 1.5", 14, "whole numbers", ""),
         ("ino", 0, "is an observation: write ino.FIELD", "known here: errno"),
         ("ino.missing >", 13, "not an expression", ""),
-        ("ino.missing", 0, "a bool is wanted here, and this is a int", ""),
+        ("ino.missing", 0, "a bool is wanted here, and this is an int", ""),
         ("1 == 1 // true", 8, "comments are not allowed", ""),
         ("ino.missing > 0 # x", 16, "has no meaning", ""),
         ("'abc", 4, "a text is not closed", ""),
@@ -188,7 +191,7 @@ fn what_is_just_within_the_limits_is_compiled() {
     let deep = format!("{}1{} == 1", "(".repeat(16), ")".repeat(16));
     let sums = format!("{} > 0", vec!["1"; 64].join("+"));
     let ands = format!("({})", vec!["proc.alive"; 40].join("&&"));
-    let choices = format!("{}1{} == 1", "true ? (".repeat(15), ") : 2".repeat(15));
+    let choices = format!("({}1{}) == 1", "true ? (".repeat(15), ") : 2".repeat(15));
     for text in [&deep, &sums, &ands, &choices] {
         compile(text, Some(Kind::Bool)).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
     }

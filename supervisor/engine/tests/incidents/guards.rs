@@ -498,7 +498,8 @@ fn two_incidents_act_on_different_things_at_once() {
 
 #[test]
 fn nobody_touches_what_another_incident_may_have_to_take_back() {
-    let first = check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000), reload()]);
+    let mut first = check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000), reload()]);
+    first.look.attempts.max = 1;
     let second = check("WBD-5405", "wbd", "inotify-other").rung(&[raise(30_000)]).cured_by(&[raise(30_000)]);
     let mut world = World::new(vec![first, second]);
     world.breaks(0);
@@ -506,7 +507,7 @@ fn nobody_touches_what_another_incident_may_have_to_take_back() {
     world.breaks(1);
     world.run(5_000);
     assert_eq!(held_by(&world, 2), Some(Guard::Conflict), "{}", world.story());
-    world.run(5_000);
+    world.run(10_000);
     assert_eq!(world.sysctl["fs.inotify.max_user_watches"], 30_000, "{}", world.story());
     assert_eq!(world.closed_as(2), Some(Closing::Healed), "{}", world.story());
 }

@@ -129,7 +129,7 @@ fn a_rung_that_does_not_cure_is_followed_by_the_next_one() {
     world.run(60_000);
     assert_eq!(
         world.story(),
-        "opened agent.start done unproven refused:backoff agent.restart done proven closed:healed"
+        "opened agent.start done unproven agent.restart done proven closed:healed"
     );
     assert_eq!(rungs(&world), [0, 1]);
 }
@@ -218,7 +218,7 @@ fn a_deed_that_did_not_cure_is_taken_back_before_anything_else() {
     world.run(60_000);
     assert_eq!(
         world.story(),
-        "opened sysctl.set done unproven rollback done refused:backoff agent.restart done proven closed:healed"
+        "opened sysctl.set done unproven rollback done agent.restart done proven closed:healed"
     );
     assert_eq!(world.sysctl[WATCHES], 8_192);
 }

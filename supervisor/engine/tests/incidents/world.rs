@@ -27,7 +27,7 @@ const WALL_START_MS: i64 = 1_700_000_000_000;
 pub(crate) enum Answer {
     Done,
     Failed,
-    /// Done at once, the reply comes 3 s later.
+    /// It takes 3 s.
     Slow,
     /// The reply is lost, the deed was done.
     LostDone,
@@ -86,7 +86,7 @@ pub(crate) struct World {
     /// Compare the state with a replay after each record.
     pub(crate) audited: bool,
     /// A deed whose reply is under way, and when it comes.
-    under_way: Option<(Subject, ActionId, u64)>,
+    under_way: Option<(Subject, ActionId, Action, u64)>,
     boot: u32,
     boot_began_ms: u64,
 }
@@ -311,8 +311,9 @@ impl World {
 
     /// Rounds until nothing more is to be done now.
     pub(crate) fn turn(&mut self) {
-        if let Some((subject, action, _)) = self.under_way.take_if(|(_, _, due_ms)| *due_ms <= self.true_ms) {
-            self.ends(subject, action, Outcome::Done);
+        if let Some((subject, id, action, _)) = self.under_way.take_if(|(.., due_ms)| *due_ms <= self.true_ms) {
+            self.is_felt(&action);
+            self.ends(subject, id, Outcome::Done);
         }
         for _ in 0..ROUNDS {
             let steps = self.steps();
@@ -369,8 +370,8 @@ impl World {
         let result = match answer {
             Answer::Done => self.touch(&subject, &intent),
             Answer::Slow => {
-                self.touch(&subject, &intent);
-                self.under_way = Some((subject, intent.action_id, self.true_ms + 3_000));
+                self.begin(&subject, &intent);
+                self.under_way = Some((subject, intent.action_id, intent.action, self.true_ms + 3_000));
                 return Some(());
             }
             Answer::Failed => Outcome::Failed,
@@ -407,6 +408,12 @@ impl World {
         if self.now().boot_ms > intent.start_by_ms {
             return Outcome::Aborted;
         }
+        self.begin(subject, intent);
+        self.is_felt(&intent.action);
+        Outcome::Done
+    }
+
+    fn begin(&mut self, subject: &Subject, intent: &Intent) {
         let about = |check: &&Check| Some(&check.look.key.code) == subject.code.as_ref();
         let now = self.now();
         let held = self.state.hold.as_ref().is_some_and(|hold| {
@@ -421,13 +428,15 @@ impl World {
             sight: self.checks.iter().find(about).map_or(Verdict::Skip, |check| check.sight),
             held,
         });
-        if let Action::SysctlSet { key, value, .. } | Action::SysctlRestore { key, value, .. } = &intent.action {
+    }
+
+    fn is_felt(&mut self, action: &Action) {
+        if let Action::SysctlSet { key, value, .. } | Action::SysctlRestore { key, value, .. } = action {
             self.sysctl.insert(key.clone(), *value);
         }
         for check in &mut self.checks {
-            check.feels(&intent.action);
+            check.feels(action);
         }
-        Outcome::Done
     }
 
     fn captured(&self, want: &Want) -> Captured {
@@ -505,6 +514,10 @@ impl World {
     /// The ledger in words.
     pub(crate) fn story(&self) -> String {
         self.entries.iter().map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    pub(crate) fn words(&self) -> impl Iterator<Item = String> + '_ {
+        self.entries.iter().map(word)
     }
 
     /// One incident's part of the ledger.

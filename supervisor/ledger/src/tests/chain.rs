@@ -5,10 +5,7 @@ use wbd_model::entry::{Body, Outcome};
 use wbd_model::incident::ActionId;
 
 use super::{filled, intent, manual, now, open, rotation, subject};
-use crate::{
-    Anchor, AnchorState, Filter, Ledger, LedgerError, Reader, Standing, Verification, database,
-    rotate,
-};
+use crate::{Anchor, AnchorState, Filter, Ledger, LedgerError, Reader, Standing, Verification, database, rotate};
 
 /// Changes the file as somebody with root and sqlite3 would, and verifies.
 fn after(sql: &str) -> Verification {
@@ -22,9 +19,7 @@ fn after(sql: &str) -> Verification {
 
 fn problem(sql: &str) -> (u64, String) {
     let verification = after(sql);
-    let bad = verification
-        .problem
-        .unwrap_or_else(|| panic!("not found: {sql}"));
+    let bad = verification.problem.unwrap_or_else(|| panic!("not found: {sql}"));
     assert_eq!(verification.entries, bad.seq.saturating_sub(1), "{sql}");
     (bad.seq, bad.what)
 }
@@ -33,54 +28,21 @@ fn problem(sql: &str) -> (u64, String) {
 fn what_was_appended_is_read_back_and_verifies() {
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = open(dir.path());
-    let first = ledger
-        .append(&now(1), subject(3), manual("agent.stop"))
-        .unwrap();
-    let recorded = ledger
-        .write_intent(subject(3), intent(7, Action::AgentRestart {}), &now(2))
-        .unwrap();
-    assert_eq!(
-        (recorded.entry().seq, recorded.intent().action_id),
-        (2, ActionId(7))
-    );
+    let first = ledger.append(&now(1), subject(3), manual("agent.stop")).unwrap();
+    let recorded = ledger.write_intent(subject(3), intent(7, Action::AgentRestart {}), &now(2)).unwrap();
+    assert_eq!((recorded.entry().seq, recorded.intent().action_id), (2, ActionId(7)));
     let second = recorded.entry().clone();
-    let outcome = Body::Outcome {
-        action: ActionId(7),
-        result: Outcome::Done,
-        detail: "done".into(),
-        took_ms: 4,
-    };
-    let rest = ledger
-        .append_all(
-            &now(3),
-            vec![(subject(3), outcome), (subject(4), manual("x"))],
-        )
-        .unwrap();
-    assert_eq!(
-        rest.iter().map(|entry| entry.seq).collect::<Vec<_>>(),
-        [3, 4]
-    );
+    let outcome = Body::Outcome { action: ActionId(7), result: Outcome::Done, detail: "done".into(), took_ms: 4 };
+    let rest = ledger.append_all(&now(3), vec![(subject(3), outcome), (subject(4), manual("x"))]).unwrap();
+    assert_eq!(rest.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [3, 4]);
 
     // Read while the writer has it open.
     let reader = Reader::open(dir.path()).unwrap();
     let expected: Vec<_> = [first, second].into_iter().chain(rest).collect();
     assert_eq!(reader.entries(&Filter::default()).unwrap(), expected);
     let verification = reader.verify().unwrap();
-    assert_eq!(
-        (
-            verification.entries,
-            verification.problem,
-            verification.anchor
-        ),
-        (4, None, AnchorState::None)
-    );
-    assert_eq!(
-        verification
-            .head
-            .as_ref()
-            .map(|(seq, hash)| (*seq, hash.as_str())),
-        ledger.head()
-    );
+    assert_eq!((verification.entries, verification.problem, verification.anchor), (4, None, AnchorState::None));
+    assert_eq!(verification.head.as_ref().map(|(seq, hash)| (*seq, hash.as_str())), ledger.head());
 }
 
 #[test]
@@ -88,68 +50,19 @@ fn a_filter_chooses_and_keeps_the_order() {
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = open(dir.path());
     ledger.append(&now(1), subject(3), manual("a")).unwrap();
-    let _recorded = ledger
-        .write_intent(subject(3), intent(7, Action::AgentRestart {}), &now(2))
-        .unwrap();
-    let outcome = Body::Outcome {
-        action: ActionId(7),
-        result: Outcome::Done,
-        detail: "done".into(),
-        took_ms: 4,
-    };
-    ledger
-        .append_all(
-            &now(3),
-            vec![(subject(3), outcome), (subject(4), manual("x"))],
-        )
-        .unwrap();
+    let _recorded = ledger.write_intent(subject(3), intent(7, Action::AgentRestart {}), &now(2)).unwrap();
+    let outcome = Body::Outcome { action: ActionId(7), result: Outcome::Done, detail: "done".into(), took_ms: 4 };
+    ledger.append_all(&now(3), vec![(subject(3), outcome), (subject(4), manual("x"))]).unwrap();
     let reader = Reader::open(dir.path()).unwrap();
-    let seqs = |filter: Filter| {
-        reader
-            .entries(&filter)
-            .unwrap()
-            .iter()
-            .map(|entry| entry.seq)
-            .collect::<Vec<_>>()
-    };
+    let seqs = |filter: Filter| reader.entries(&filter).unwrap().iter().map(|entry| entry.seq).collect::<Vec<_>>();
+    assert_eq!(seqs(Filter { incident: Some(3), ..Filter::default() }), [1, 2, 3]);
+    assert_eq!(seqs(Filter { kinds: vec!["intent".into(), "outcome".into()], ..Filter::default() }), [2, 3]);
     assert_eq!(
-        seqs(Filter {
-            incident: Some(3),
-            ..Filter::default()
-        }),
-        [1, 2, 3]
-    );
-    assert_eq!(
-        seqs(Filter {
-            kinds: vec!["intent".into(), "outcome".into()],
-            ..Filter::default()
-        }),
-        [2, 3]
-    );
-    assert_eq!(
-        seqs(Filter {
-            code: Some("WBD-6007".into()),
-            after_seq: Some(2),
-            limit: Some(1),
-            ..Filter::default()
-        }),
+        seqs(Filter { code: Some("WBD-6007".into()), after_seq: Some(2), limit: Some(1), ..Filter::default() }),
         [3]
     );
-    assert_eq!(
-        seqs(Filter {
-            limit: Some(2),
-            last: true,
-            ..Filter::default()
-        }),
-        [3, 4]
-    );
-    assert_eq!(
-        seqs(Filter {
-            target: Some("other".into()),
-            ..Filter::default()
-        }),
-        [0u64; 0]
-    );
+    assert_eq!(seqs(Filter { limit: Some(2), last: true, ..Filter::default() }), [3, 4]);
+    assert_eq!(seqs(Filter { target: Some("other".into()), ..Filter::default() }), [0u64; 0]);
 }
 
 #[test]
@@ -157,10 +70,7 @@ fn an_intent_is_appended_by_a_permit_only() {
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = open(dir.path());
     let body = Body::Intent(Box::new(intent(1, Action::AgentStart {})));
-    assert!(matches!(
-        ledger.append(&now(1), subject(1), body),
-        Err(LedgerError::IntentWithoutPermit)
-    ));
+    assert!(matches!(ledger.append(&now(1), subject(1), body), Err(LedgerError::IntentWithoutPermit)));
     assert_eq!(ledger.head(), None);
 }
 
@@ -170,17 +80,8 @@ fn the_chain_goes_on_after_a_restart() {
     filled(dir.path(), 3);
     let mut ledger = open(dir.path());
     assert_eq!(ledger.verification().entries, 3);
-    assert_eq!(
-        ledger.append(&now(4), subject(1), manual("x")).unwrap().seq,
-        4
-    );
-    assert!(
-        Reader::open(dir.path())
-            .unwrap()
-            .verify()
-            .unwrap()
-            .is_sound()
-    );
+    assert_eq!(ledger.append(&now(4), subject(1), manual("x")).unwrap().seq, 4);
+    assert!(Reader::open(dir.path()).unwrap().verify().unwrap().is_sound());
 }
 
 #[test]
@@ -188,19 +89,11 @@ fn every_changed_byte_of_a_payload_is_found() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path(), 3);
     let connection = Connection::open(database(dir.path())).unwrap();
-    let payload: String = connection
-        .query_row("SELECT payload FROM entry WHERE seq = 2", [], |row| {
-            row.get(0)
-        })
-        .unwrap();
+    let payload: String =
+        connection.query_row("SELECT payload FROM entry WHERE seq = 2", [], |row| row.get(0)).unwrap();
     let reader = Reader::open(dir.path()).unwrap();
     let set = |bytes: &[u8]| {
-        connection
-            .execute(
-                "UPDATE entry SET payload = CAST(?1 AS TEXT) WHERE seq = 2",
-                [bytes],
-            )
-            .unwrap();
+        connection.execute("UPDATE entry SET payload = CAST(?1 AS TEXT) WHERE seq = 2", [bytes]).unwrap();
     };
     for position in 0..payload.len() {
         for change in [1u8, 0x20, 0x80] {
@@ -208,11 +101,7 @@ fn every_changed_byte_of_a_payload_is_found() {
             bytes[position] ^= change;
             set(&bytes);
             let found = reader.verify().unwrap();
-            assert_eq!(
-                found.problem.map(|bad| bad.seq),
-                Some(2),
-                "byte {position} ^ {change}"
-            );
+            assert_eq!(found.problem.map(|bad| bad.seq), Some(2), "byte {position} ^ {change}");
         }
     }
     set(payload.as_bytes());
@@ -225,31 +114,11 @@ fn every_kind_of_tampering_names_the_first_bad_record() {
         ("DELETE FROM entry WHERE seq = 3", 3, "missing"),
         ("DELETE FROM entry WHERE seq = 1", 1, "missing"),
         ("UPDATE entry SET prev = hash WHERE seq = 2", 2, "edited"),
-        (
-            "UPDATE entry SET hash = upper(hash) WHERE seq = 4",
-            4,
-            "edited",
-        ),
-        (
-            "UPDATE entry SET code = 'WBD-5404' WHERE seq = 3",
-            3,
-            "columns",
-        ),
-        (
-            "UPDATE entry SET kind = 'closed' WHERE seq = 5",
-            5,
-            "columns",
-        ),
-        (
-            "UPDATE entry SET time = time + 1 WHERE seq = 5",
-            5,
-            "columns",
-        ),
-        (
-            "UPDATE entry SET payload = x'ff00' WHERE seq = 4",
-            4,
-            "not text",
-        ),
+        ("UPDATE entry SET hash = upper(hash) WHERE seq = 4", 4, "edited"),
+        ("UPDATE entry SET code = 'WBD-5404' WHERE seq = 3", 3, "columns"),
+        ("UPDATE entry SET kind = 'closed' WHERE seq = 5", 5, "columns"),
+        ("UPDATE entry SET time = time + 1 WHERE seq = 5", 5, "columns"),
+        ("UPDATE entry SET payload = x'ff00' WHERE seq = 4", 4, "not text"),
         ("UPDATE entry SET payload = '{' WHERE seq = 4", 4, "edited"),
         ("UPDATE entry SET seq = 6 WHERE seq = 5", 5, "missing"),
         (
@@ -276,17 +145,12 @@ fn a_chain_rewritten_with_right_hashes_is_found_by_the_anchor_only() {
     let anchor = Anchor { seq, hash };
     let mut forged = open(other.path());
     for number in 1..=6 {
-        forged
-            .append(&now(number), subject(1), manual("forged"))
-            .unwrap();
+        forged.append(&now(number), subject(1), manual("forged")).unwrap();
     }
     let reader = Reader::open(other.path()).unwrap();
     assert!(reader.verify().unwrap().is_sound());
     let found = reader.verify_against(Some(&anchor)).unwrap();
-    assert_eq!(
-        (found.anchor, found.problem.map(|bad| bad.seq)),
-        (AnchorState::Differs(5), Some(5))
-    );
+    assert_eq!((found.anchor, found.problem.map(|bad| bad.seq)), (AnchorState::Differs(5), Some(5)));
 }
 
 #[test]
@@ -295,26 +159,11 @@ fn a_cut_off_end_is_found_by_the_anchor() {
     filled(dir.path(), 5);
     let (seq, hash) = Reader::open(dir.path()).unwrap().head().unwrap().unwrap();
     let anchor = Anchor { seq, hash };
-    let whole = Reader::open(dir.path())
-        .unwrap()
-        .verify_against(Some(&anchor))
-        .unwrap();
-    assert_eq!(
-        (whole.anchor, whole.problem),
-        (AnchorState::AnchoredAt(5), None)
-    );
-    Connection::open(database(dir.path()))
-        .unwrap()
-        .execute("DELETE FROM entry WHERE seq > 3", [])
-        .unwrap();
-    let cut = Reader::open(dir.path())
-        .unwrap()
-        .verify_against(Some(&anchor))
-        .unwrap();
-    assert_eq!(
-        (cut.anchor, cut.problem.map(|bad| bad.seq)),
-        (AnchorState::Missing(5), Some(4))
-    );
+    let whole = Reader::open(dir.path()).unwrap().verify_against(Some(&anchor)).unwrap();
+    assert_eq!((whole.anchor, whole.problem), (AnchorState::AnchoredAt(5), None));
+    Connection::open(database(dir.path())).unwrap().execute("DELETE FROM entry WHERE seq > 3", []).unwrap();
+    let cut = Reader::open(dir.path()).unwrap().verify_against(Some(&anchor)).unwrap();
+    assert_eq!((cut.anchor, cut.problem.map(|bad| bad.seq)), (AnchorState::Missing(5), Some(4)));
     let ledger = Ledger::open(dir.path(), None, Some(&anchor)).unwrap();
     assert!(matches!(ledger.standing(), Standing::Broken(bad) if bad.seq == 4));
 }
@@ -330,53 +179,20 @@ fn a_bad_ledger_takes_nothing_until_it_is_rotated_and_the_new_one_names_the_old_
         .unwrap();
     let mut ledger = Ledger::open(dir.path(), Some("host-a"), None).unwrap();
     let refused = ledger.append(&now(1), subject(1), manual("x")).unwrap_err();
-    assert!(
-        matches!(refused, LedgerError::DoesNotVerify { seq: 2, .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, LedgerError::DoesNotVerify { seq: 2, .. }), "{refused}");
 
     let first = ledger.rotate(&now(10), &rotation("tampered")).unwrap();
-    let Body::Rotated {
-        old_head,
-        old_seq,
-        file,
-        debits_ms,
-        next_action,
-        ..
-    } = &first.body
-    else {
+    let Body::Rotated { old_head, old_seq, file, debits_ms, next_action, .. } = &first.body else {
         panic!("{first:?}")
     };
     assert_eq!((*old_seq, old_head), (head.0, &head.1));
-    assert_eq!(
-        (debits_ms.as_slice(), *next_action),
-        ([5, 6].as_slice(), 12)
-    );
+    assert_eq!((debits_ms.as_slice(), *next_action), ([5, 6].as_slice(), 12));
     assert!(dir.path().join(file).exists());
     assert_eq!((first.seq, &first.prev), (6, &head.1));
-    assert_eq!(
-        ledger
-            .append(&now(11), subject(1), manual("x"))
-            .unwrap()
-            .seq,
-        7
-    );
-    let anchor = Anchor {
-        seq: head.0,
-        hash: head.1,
-    };
-    let verification = Reader::open(dir.path())
-        .unwrap()
-        .verify_against(Some(&anchor))
-        .unwrap();
-    assert_eq!(
-        (
-            verification.entries,
-            verification.problem,
-            verification.anchor
-        ),
-        (2, None, AnchorState::SetAside(5))
-    );
+    assert_eq!(ledger.append(&now(11), subject(1), manual("x")).unwrap().seq, 7);
+    let anchor = Anchor { seq: head.0, hash: head.1 };
+    let verification = Reader::open(dir.path()).unwrap().verify_against(Some(&anchor)).unwrap();
+    assert_eq!((verification.entries, verification.problem, verification.anchor), (2, None, AnchorState::SetAside(5)));
 }
 
 #[test]
@@ -387,26 +203,11 @@ fn rotating_twice_at_one_moment_overwrites_nothing() {
     rotate(dir.path(), Some("host-a"), &now(10), &rotation("b")).unwrap();
     let count = |name: &str| {
         let connection = Connection::open(dir.path().join(name)).unwrap();
-        connection
-            .query_row("SELECT count(*) FROM entry", [], |row| row.get::<_, i64>(0))
-            .unwrap()
+        connection.query_row("SELECT count(*) FROM entry", [], |row| row.get::<_, i64>(0)).unwrap()
     };
     let name = format!("ledger-{}", now(10).wall_ms);
-    assert_eq!(
-        (
-            count(&format!("{name}.db")),
-            count(&format!("{name}-1.db")),
-            count("ledger.db")
-        ),
-        (2, 1, 1)
-    );
-    assert!(
-        Reader::open(dir.path())
-            .unwrap()
-            .verify()
-            .unwrap()
-            .is_sound()
-    );
+    assert_eq!((count(&format!("{name}.db")), count(&format!("{name}-1.db")), count("ledger.db")), (2, 1, 1));
+    assert!(Reader::open(dir.path()).unwrap().verify().unwrap().is_sound());
 }
 
 #[test]
@@ -415,40 +216,15 @@ fn a_file_that_is_no_database_is_set_aside_and_the_journals_head_is_named() {
     let garbage = "no database at all ".repeat(300);
     std::fs::write(database(dir.path()), &garbage).unwrap();
     let mut ledger = Ledger::open(dir.path(), Some("host-a"), None).unwrap();
-    assert!(
-        matches!(ledger.standing(), Standing::Broken(bad) if bad.seq == 0),
-        "{:?}",
-        ledger.standing()
-    );
-    let anchor = Anchor {
-        seq: 41,
-        hash: "a".repeat(64),
-    };
-    let first = ledger
-        .rotate(
-            &now(1),
-            &crate::Rotation {
-                anchor: Some(anchor.clone()),
-                ..rotation("garbage")
-            },
-        )
-        .unwrap();
+    assert!(matches!(ledger.standing(), Standing::Broken(bad) if bad.seq == 0), "{:?}", ledger.standing());
+    let anchor = Anchor { seq: 41, hash: "a".repeat(64) };
+    let first =
+        ledger.rotate(&now(1), &crate::Rotation { anchor: Some(anchor.clone()), ..rotation("garbage") }).unwrap();
     assert_eq!((first.seq, &first.prev), (42, &anchor.hash));
     assert_eq!(*ledger.standing(), Standing::Sound);
-    let Body::Rotated { file, .. } = &first.body else {
-        panic!("{first:?}")
-    };
-    assert_eq!(
-        std::fs::read_to_string(dir.path().join(file)).unwrap(),
-        garbage
-    );
-    assert!(
-        Reader::open(dir.path())
-            .unwrap()
-            .verify_against(Some(&anchor))
-            .unwrap()
-            .is_sound()
-    );
+    let Body::Rotated { file, .. } = &first.body else { panic!("{first:?}") };
+    assert_eq!(std::fs::read_to_string(dir.path().join(file)).unwrap(), garbage);
+    assert!(Reader::open(dir.path()).unwrap().verify_against(Some(&anchor)).unwrap().is_sound());
 }
 
 #[test]
@@ -468,11 +244,9 @@ fn the_hash_can_be_checked_by_hand() {
     filled(dir.path(), 2);
     let connection = Connection::open(database(dir.path())).unwrap();
     let (text, hash): (String, String) = connection
-        .query_row(
-            "SELECT prev || char(10) || payload, hash FROM entry WHERE seq = 2",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
+        .query_row("SELECT prev || char(10) || payload, hash FROM entry WHERE seq = 2", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .unwrap();
     use sha2::Digest as _;
     assert_eq!(crate::files::hex(&sha2::Sha256::digest(text)), hash);

@@ -17,14 +17,7 @@ const NOBODY: u32 = 65_534;
 
 fn this_test(name: &str, dir: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args([
-            "--exact",
-            &format!("tests::crash::{name}"),
-            "--nocapture",
-            "--test-threads=1",
-        ])
-        .env(FOLDER, dir);
+    command.args(["--exact", &format!("tests::crash::{name}"), "--nocapture", "--test-threads=1"]).env(FOLDER, dir);
     command
 }
 
@@ -37,20 +30,9 @@ fn writer_process() {
     let mut ledger = Ledger::open(Path::new(&dir), None, None).unwrap();
     for number in 0.. {
         let seq = if number % 3 == 0 {
-            ledger
-                .write_intent(
-                    subject(1),
-                    intent(number, Action::AgentRestart {}),
-                    &now(number),
-                )
-                .unwrap()
-                .entry()
-                .seq
+            ledger.write_intent(subject(1), intent(number, Action::AgentRestart {}), &now(number)).unwrap().entry().seq
         } else {
-            ledger
-                .append(&now(number), subject(1), manual(&"x".repeat(200)))
-                .unwrap()
-                .seq
+            ledger.append(&now(number), subject(1), manual(&"x".repeat(200))).unwrap().seq
         };
         println!("\nkept {seq}");
     }
@@ -64,11 +46,7 @@ fn reader_process() {
     };
     let reader = Reader::open(Path::new(&dir)).unwrap();
     let verification = reader.verify().unwrap();
-    println!(
-        "\nread {} sound {}",
-        reader.entries(&Filter::default()).unwrap().len(),
-        verification.is_sound()
-    );
+    println!("\nread {} sound {}", reader.entries(&Filter::default()).unwrap().len(), verification.is_sound());
 }
 
 #[test]
@@ -77,18 +55,10 @@ fn a_killed_writer_has_kept_every_record_it_was_told_is_kept() {
     let mut kept = 0;
     for _ in 0..15 {
         let random = std::hash::RandomState::new().build_hasher().finish();
-        let mut child = this_test("writer_process", dir.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap())
-            .lines()
-            .map(Result::unwrap);
-        let seqs = |line: String| {
-            line.strip_prefix("kept ")
-                .map(|seq| seq.parse::<u64>().unwrap())
-        };
+        let mut child =
+            this_test("writer_process", dir.path()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let seqs = |line: String| line.strip_prefix("kept ").map(|seq| seq.parse::<u64>().unwrap());
         let mut rest = lines.by_ref().filter_map(seqs);
         for _ in 0..=random % 20 {
             kept = rest.next().expect("the writer ended by itself");
@@ -104,11 +74,7 @@ fn a_killed_writer_has_kept_every_record_it_was_told_is_kept() {
         let verification = Reader::open(dir.path()).unwrap().verify().unwrap();
         assert_eq!(verification.problem, None);
         // At most the one it was in the middle of is there without having been told.
-        assert!(
-            (kept..=kept + 1).contains(&verification.entries),
-            "told {kept}, there {}",
-            verification.entries
-        );
+        assert!((kept..=kept + 1).contains(&verification.entries), "told {kept}, there {}", verification.entries);
         kept = verification.entries;
     }
     assert_eq!(open(dir.path()).verification().entries, kept);
@@ -119,16 +85,8 @@ fn a_second_supervisor_is_refused_and_told_who_holds_it() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path());
     let refused = Ledger::open(dir.path(), Some("host-a"), None).unwrap_err();
-    assert!(
-        matches!(&refused, LedgerError::LockHeld { .. }),
-        "{refused}"
-    );
-    assert!(
-        refused
-            .to_string()
-            .contains(&format!("process {}", std::process::id())),
-        "{refused}"
-    );
+    assert!(matches!(&refused, LedgerError::LockHeld { .. }), "{refused}");
+    assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
     let refused = crate::rotate(dir.path(), None, &now(1), &super::rotation("x")).unwrap_err();
     assert!(matches!(refused, LedgerError::LockHeld { .. }), "{refused}");
     drop(first);
@@ -153,10 +111,7 @@ fn read_unprivileged(dir: &Path) -> String {
     }
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let line = text.lines().find_map(|line| line.strip_prefix("read "));
-    line.map_or_else(
-        || format!("{text}{}", String::from_utf8_lossy(&output.stderr)),
-        str::to_owned,
-    )
+    line.map_or_else(|| format!("{text}{}", String::from_utf8_lossy(&output.stderr)), str::to_owned)
 }
 
 #[test]
@@ -170,16 +125,10 @@ fn who_may_only_read_can_read_it_with_the_writer_up_down_and_long_gone() {
     assert_eq!(read_unprivileged(dir.path()), "4 sound true", "writer down");
     // As sqlite3 leaves it: everything in the one file.
     let connection = rusqlite::Connection::open(database(dir.path())).unwrap();
-    connection
-        .query_row("SELECT count(*) FROM entry", [], |_| Ok(()))
-        .unwrap();
+    connection.query_row("SELECT count(*) FROM entry", [], |_| Ok(())).unwrap();
     drop(connection);
     assert!(!dir.path().join("ledger.db-wal").exists());
-    assert_eq!(
-        read_unprivileged(dir.path()),
-        "4 sound true",
-        "one file only"
-    );
+    assert_eq!(read_unprivileged(dir.path()), "4 sound true", "one file only");
 }
 
 #[test]
@@ -191,10 +140,7 @@ fn a_reader_that_stops_in_the_middle_does_not_stop_the_writer() {
     let mut written = 0;
     reader
         .each(&Filter::default(), |_| {
-            written = ledger
-                .append(&now(60), subject(1), manual("y"))
-                .unwrap()
-                .seq;
+            written = ledger.append(&now(60), subject(1), manual("y")).unwrap().seq;
             std::ops::ControlFlow::Continue(())
         })
         .unwrap();

@@ -15,11 +15,7 @@ use wbd_model::time::{BootId, Now};
 use crate::{Carry, Ledger, Rotation, Standing};
 
 pub(crate) fn now(ms: u64) -> Now {
-    Now {
-        boot: BootId("b1".to_owned()),
-        boot_ms: ms,
-        wall_ms: 1_700_000_000_000 + i64::try_from(ms).unwrap(),
-    }
+    Now { boot: BootId("b1".to_owned()), boot_ms: ms, wall_ms: 1_700_000_000_000 + i64::try_from(ms).unwrap() }
 }
 
 pub(crate) fn subject(incident: u64) -> Subject {
@@ -32,11 +28,7 @@ pub(crate) fn subject(incident: u64) -> Subject {
 }
 
 pub(crate) fn manual(what: &str) -> Body {
-    Body::Manual {
-        what: what.to_owned(),
-        who: "root".to_owned(),
-        params: "\u{884c} 1".to_owned(),
-    }
+    Body::Manual { what: what.to_owned(), who: "root".to_owned(), params: "\u{884c} 1".to_owned() }
 }
 
 pub(crate) fn intent(id: u64, action: Action) -> Intent {
@@ -49,11 +41,7 @@ pub(crate) fn intent(id: u64, action: Action) -> Intent {
         step: 0,
         steps: 1,
         start_by_ms: 99_000,
-        changes: vec![Change {
-            what: "wbd-agent.service".to_owned(),
-            before: None,
-            after: "restarted".to_owned(),
-        }],
+        changes: vec![Change { what: "wbd-agent.service".to_owned(), before: None, after: "restarted".to_owned() }],
         undo: None,
         undoes: None,
         by_hand: None,
@@ -71,26 +59,11 @@ pub(crate) fn open(dir: &Path) -> Ledger {
 pub(crate) fn filled(dir: &Path, count: u64) {
     let mut ledger = open(dir);
     for number in 1..=count {
-        ledger
-            .append(
-                &now(number),
-                subject(number),
-                manual(&format!("step {number}")),
-            )
-            .unwrap();
+        ledger.append(&now(number), subject(number), manual(&format!("step {number}"))).unwrap();
     }
 }
 
 pub(crate) fn rotation(reason: &str) -> Rotation {
-    let carry = Carry {
-        debits_ms: vec![5, 6],
-        next_incident: 9,
-        next_action: 12,
-    };
-    Rotation {
-        reason: reason.to_owned(),
-        who: "root".to_owned(),
-        carry,
-        anchor: None,
-    }
+    let carry = Carry { debits_ms: vec![5, 6], next_incident: 9, next_action: 12 };
+    Rotation { reason: reason.to_owned(), who: "root".to_owned(), carry, anchor: None }
 }

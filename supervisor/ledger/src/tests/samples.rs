@@ -4,12 +4,7 @@ use wbd_model::sample::{Sample, SegmentId};
 use crate::{RAW_READINGS, RETENTION_S, Samples, samples_database};
 
 fn segment(start_ticks: u64) -> SegmentId {
-    SegmentId {
-        process: "main".into(),
-        start_ticks,
-        boot_id: "b1".into(),
-        executable: "sha256:aa".into(),
-    }
+    SegmentId { process: "main".into(), start_ticks, boot_id: "b1".into(), executable: "sha256:aa".into() }
 }
 
 #[test]
@@ -20,28 +15,14 @@ fn readings_merge_into_buckets_and_the_last_ones_are_kept() {
         samples.add(&segment(1), at_s, open, 1024).unwrap();
     }
     let series = samples.series(&segment(1)).unwrap();
-    let bucket = |at_s, min, max, last| Sample {
-        at_s,
-        min,
-        max,
-        last,
-        limit: 1024,
-    };
-    assert_eq!(
-        series.buckets,
-        [bucket(1200, 10, 30, 20), bucket(1500, 40, 40, 40)]
-    );
+    let bucket = |at_s, min, max, last| Sample { at_s, min, max, last, limit: 1024 };
+    assert_eq!(series.buckets, [bucket(1200, 10, 30, 20), bucket(1500, 40, 40, 40)]);
     assert_eq!(series.readings.len(), 4);
     for number in 0..100 {
-        samples
-            .add(&segment(1), 2000 + number, 1, u32::MAX)
-            .unwrap();
+        samples.add(&segment(1), 2000 + number, 1, u32::MAX).unwrap();
     }
     let readings = samples.series(&segment(1)).unwrap().readings;
-    assert_eq!(
-        (readings.len(), readings.last().copied()),
-        (RAW_READINGS, Some(Sample::reading(2099, 1, u32::MAX)))
-    );
+    assert_eq!((readings.len(), readings.last().copied()), (RAW_READINGS, Some(Sample::reading(2099, 1, u32::MAX))));
 }
 
 #[test]
@@ -67,9 +48,7 @@ fn four_weeks_are_kept() {
     let mut samples = Samples::open(dir.path(), 300).unwrap();
     samples.add(&segment(1), 1000, 10, 1024).unwrap();
     samples.add(&segment(2), 1000, 10, 1024).unwrap();
-    samples
-        .add(&segment(2), 1000 + RETENTION_S, 10, 1024)
-        .unwrap();
+    samples.add(&segment(2), 1000 + RETENTION_S, 10, 1024).unwrap();
     samples.prune(2000 + RETENTION_S).unwrap();
     assert_eq!(samples.series(&segment(1)).unwrap(), Default::default());
     assert_eq!(samples.series(&segment(2)).unwrap().buckets.len(), 1);

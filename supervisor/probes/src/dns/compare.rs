@@ -69,9 +69,7 @@ pub(crate) fn verdicts(servers: &[Server]) -> Vec<Verdict> {
 }
 
 fn verdict(server: &Server, all: &[Server]) -> Verdict {
-    let judged: Vec<Judged> = (0..server.udp.len())
-        .map(|question| judge(server, all, question))
-        .collect();
+    let judged: Vec<Judged> = (0..server.udp.len()).map(|question| judge(server, all, question)).collect();
     // A name that nobody can resolve is the name's trouble, if the server is right about another.
     let right_about_one = judged.iter().any(|it| it.word.is_usable());
     let counted = judged.iter().filter(|it| !(it.shared && right_about_one));
@@ -106,16 +104,13 @@ struct Judged {
 
 fn judge(server: &Server, all: &[Server], question: usize) -> Judged {
     let Some(answer) = server.udp.get(question) else {
-        return Judged {
-            word: Word::Silent,
-            shared: false,
-        };
+        return Judged { word: Word::Silent, shared: false };
     };
     let answers = || all.iter().filter_map(|it| it.udp.get(question));
-    let word = match &answer.said {
-        Said::Addresses(mine) if lies(mine, answers()) => Word::Wrong,
-        Said::Addresses(_) if answer.ms > SLOW_MS => Word::Slow,
-        said => plain(said),
+    let word = match answer.said.addresses() {
+        Some(mine) if lies(mine, answers()) => Word::Wrong,
+        Some(_) if answer.ms > SLOW_MS => Word::Slow,
+        _ => plain(&answer.said),
     };
     let shared = matches!(word, Word::Nxdomain | Word::Servfail)
         && answers()
@@ -139,17 +134,13 @@ fn plain(said: &Said) -> Word {
 /// No address where another server has one; or none in common with anybody, while a larger number
 /// of servers agrees. One against one proves nothing: large sites answer everyone differently.
 fn lies<'a>(mine: &[IpAddr], answers: impl Iterator<Item = &'a Answer>) -> bool {
-    let others: Vec<&Vec<IpAddr>> = answers
-        .filter_map(|answer| match &answer.said {
-            Said::Addresses(addresses) if !addresses.is_empty() => Some(addresses),
-            _ => None,
-        })
-        .collect();
+    let others: Vec<&[IpAddr]> =
+        answers.filter_map(|answer| answer.said.addresses()).filter(|addresses| !addresses.is_empty()).collect();
     if mine.is_empty() {
         return !others.is_empty();
     }
     let agreeing = |with: &[IpAddr]| {
-        let shares = |other: &&&Vec<IpAddr>| other.iter().any(|address| with.contains(address));
+        let shares = |other: &&&[IpAddr]| other.iter().any(|address| with.contains(address));
         others.iter().filter(shares).count()
     };
     // The answer agrees with itself.
@@ -162,10 +153,7 @@ mod tests {
     use super::*;
 
     fn server(udp: &[(Said, u64)], tcp: Said) -> Server {
-        let answer = |(said, ms): &(Said, u64)| Answer {
-            said: said.clone(),
-            ms: *ms,
-        };
+        let answer = |(said, ms): &(Said, u64)| Answer { said: said.clone(), ms: *ms };
         Server {
             address: "192.0.2.53".parse().unwrap(),
             udp: udp.iter().map(answer).collect(),

@@ -55,6 +55,11 @@ pub(crate) enum Said {
 }
 
 impl Said {
+    /// The addresses, if that is what was said.
+    pub(crate) fn addresses(&self) -> Option<&[IpAddr]> {
+        if let Self::Addresses(addresses) = self { Some(addresses) } else { None }
+    }
+
     /// No further question to this server is worth its time.
     pub(crate) fn is_unreachable(&self) -> bool {
         matches!(self, Self::Silent | Self::NoRoute | Self::Denied)
@@ -72,25 +77,26 @@ pub(crate) fn over_tcp(look: &Look, server: SocketAddr, question: &Question) -> 
 }
 
 fn ask(question: &Question, exchange: impl Fn(&Query) -> io::Result<Said>) -> Answer {
-    let once = |name: &Name, kind| {
-        exchange(&Query::query(name.clone(), kind)).unwrap_or_else(|error| unanswered(&error))
-    };
+    let once =
+        |name: &Name, kind| exchange(&Query::query(name.clone(), kind)).unwrap_or_else(|error| unanswered(&error));
     let started = Instant::now();
     let said = match question {
         Question::Root => once(&Name::root(), RecordType::NS),
-        Question::Addresses(name) => match once(name, RecordType::A) {
-            Said::Addresses(none) if none.is_empty() => once(name, RecordType::AAAA),
-            said => said,
-        },
+        Question::Addresses(name) => {
+            let said = once(name, RecordType::A);
+            let none = said.addresses().is_some_and(<[IpAddr]>::is_empty);
+            if none { once(name, RecordType::AAAA) } else { said }
+        }
     };
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Answer { said, ms }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum of every error there is")]
 fn unanswered(error: &io::Error) -> Said {
     use io::ErrorKind::{
-        AddrNotAvailable, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable,
-        PermissionDenied, UnexpectedEof,
+        AddrNotAvailable, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable, PermissionDenied,
+        UnexpectedEof,
     };
     match error.kind() {
         ConnectionRefused | ConnectionReset | UnexpectedEof => Said::Refused,
@@ -108,9 +114,10 @@ fn udp(look: &Look, server: SocketAddr, query: &Query) -> io::Result<Said> {
     let socket = UdpSocket::bind((any, 0))?;
     // Connected, so that a closed port comes back as "refused" instead of as silence.
     socket.connect(server)?;
+    // One id for both tries, so that a late answer to the first is not taken for a stray one.
+    let message = message(query);
     let mut strays = 0;
     for _ in 0..UDP_TRIES {
-        let message = message(query);
         socket.send(&message.to_vec().map_err(io::Error::other)?)?;
         let until = Instant::now() + look.left(PATIENCE);
         let mut buffer = [0; 4096];
@@ -126,10 +133,11 @@ fn udp(look: &Look, server: SocketAddr, query: &Query) -> io::Result<Said> {
                 Err(error) => return Err(error),
             };
             let bytes = buffer.get(..length).unwrap_or_default();
-            match reply(bytes, message.metadata.id, query) {
-                Said::Wrong => strays += 1,
-                said => return Ok(said),
+            let said = reply(bytes, message.metadata.id, query);
+            if said != Said::Wrong {
+                return Ok(said);
             }
+            strays += 1;
         }
     }
     // The right answer may follow a stray one; only where none did is the server called wrong.
@@ -269,7 +277,10 @@ mod tests {
         let alias = |to: &str| RData::CNAME(CNAME(name(to)));
         let found = Said::Addresses(vec![Ipv4Addr::new(192, 0, 2, 1).into()]);
         assert_eq!(answered(vec![("host.TEST.", address())]), found);
-        assert_eq!(answered(vec![("b.test.", address()), ("host.test.", alias("a.test.")), ("a.test.", alias("b.test."))]), found);
+        assert_eq!(
+            answered(vec![("b.test.", address()), ("host.test.", alias("a.test.")), ("a.test.", alias("b.test."))]),
+            found
+        );
         assert_eq!(answered(vec![("evil.test.", address())]), Said::Wrong);
         assert_eq!(answered(vec![("host.test.", alias("host.test."))]), Said::Addresses(vec![]));
         assert_eq!(answered(vec![]), Said::Addresses(vec![]));

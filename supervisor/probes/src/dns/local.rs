@@ -20,18 +20,9 @@ use crate::under::{self, absent, why};
 const MAX_TABLE: u64 = 16 * 1024 * 1024;
 const RESOLVED: &str = "systemd-resolved.service";
 /// Where systemd-resolved listens, and nothing else by default.
-const STUBS: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)),
-    IpAddr::V4(Ipv4Addr::new(127, 0, 0, 54)),
-];
+const STUBS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)), IpAddr::V4(Ipv4Addr::new(127, 0, 0, 54))];
 /// Resolvers that distributions ship, for when nobody listens and so nobody can be asked.
-const KNOWN: [&str; 5] = [
-    "dnsmasq.service",
-    "unbound.service",
-    "named.service",
-    "bind9.service",
-    RESOLVED,
-];
+const KNOWN: [&str; 5] = ["dnsmasq.service", "unbound.service", "named.service", "bind9.service", RESOLVED];
 
 pub(crate) fn look(look: &Look, configured: &[IpAddr], seen: &mut Observation) {
     match local(look, configured) {
@@ -84,16 +75,10 @@ fn is_down(unit: &Unit) -> bool {
 /// Nobody listens: the enabled resolver that is down, a failed one before a stopped one.
 fn failed_resolver(look: &Look) -> Result<Option<Local>, String> {
     let units = bus::units(look, &KNOWN)?;
-    let mut down: Vec<(&str, &Unit)> = KNOWN
-        .into_iter()
-        .zip(&units)
-        .filter(|(_, unit)| unit.file.starts_with("enabled") && is_down(unit))
-        .collect();
+    let mut down: Vec<(&str, &Unit)> =
+        KNOWN.into_iter().zip(&units).filter(|(_, unit)| unit.file.starts_with("enabled") && is_down(unit)).collect();
     down.sort_by_key(|(_, unit)| unit.active != "failed");
-    Ok(down.first().map(|(name, _)| Local {
-        name: (*name).to_owned(),
-        failed: Ok(true),
-    }))
+    Ok(down.first().map(|(name, _)| Local { name: (*name).to_owned(), failed: Ok(true) }))
 }
 
 fn own_addresses() -> Result<BTreeSet<IpAddr>, String> {
@@ -184,7 +169,9 @@ mod tests {
     const HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n";
 
     fn socket(host: &Host, address: &str, inode: u64) {
-        let line = format!("  1: {address} 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 {inode} 2 0 0\n");
+        let line = format!(
+            "  1: {address} 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 {inode} 2 0 0\n"
+        );
         host.file("proc/net/udp", &format!("{HEAD}{line}"));
     }
 

@@ -186,10 +186,8 @@ mod tests {
     fn slow_but_right_is_usable() {
         let (seen, _toys) = ask(&[Habit::Slow], &["host.test"]);
         numbers(&seen, &[("answering", 1), ("slow", 1), ("silent", 0)]);
-        let Value::Int(slowest) = known(&seen, "slowest_ms") else {
-            panic!("not a number")
-        };
-        assert!((1000..1500).contains(&slowest), "{slowest}");
+        let Value::Int(slowest) = known(&seen, "slowest_ms") else { panic!("not a number") };
+        assert!((1000..4000).contains(&slowest), "{slowest}");
         assert_eq!(known(&seen, "first_bad"), Value::from(""));
     }
 

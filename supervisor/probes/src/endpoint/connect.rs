@@ -65,10 +65,11 @@ fn settle(mut stream: TcpStream) -> Tcp {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum of every error there is")]
 fn word(error: &io::Error) -> Option<Tcp> {
     use io::ErrorKind::{
-        AddrNotAvailable, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable,
-        NetworkDown, NetworkUnreachable, PermissionDenied, TimedOut,
+        AddrNotAvailable, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkDown,
+        NetworkUnreachable, PermissionDenied, TimedOut,
     };
     match error.kind() {
         ConnectionRefused => Some(Tcp::Refused),

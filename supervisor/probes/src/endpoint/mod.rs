@@ -70,20 +70,19 @@ fn attempt(look: &Look, endpoint: &Endpoint, host: &str) -> Attempt {
         let pinged = addresses.first().filter(|_| endpoint.ping).copied();
         let pinged = pinged.map(|address| scope.spawn(move || ping::ping(look, address)));
         let places = addresses.iter().flat_map(|address| ports.iter().map(|port| SocketAddr::new(*address, *port)));
-        let connecting: Vec<_> = places
-            .map(|place| (place, scope.spawn(move || connect::connect(look, place))))
-            .collect();
-        let broke_off = || Err("the try broke off, which is a bug in wbd; please report it".to_owned());
+        let connecting: Vec<_> =
+            places.map(|place| (place, scope.spawn(move || connect::connect(look, place)))).collect();
+        let broke_off = || "the try broke off, which is a bug in wbd; please report it".to_owned();
         let each: Vec<_> = connecting
             .into_iter()
-            .map(|(place, tried)| (place, tried.join().unwrap_or_else(|_| broke_off())))
+            .map(|(place, tried)| (place, tried.join().unwrap_or_else(|_| Err(broke_off()))))
             .collect();
         Attempt {
             host: host.to_owned(),
             ports: by_port(&each),
             each,
             resolved,
-            ping: pinged.map_or(Ok(ping::Ping::NotTried), |it| it.join().unwrap_or_else(|_| broke_off())),
+            ping: pinged.map_or(Ok(ping::Ping::NotTried), |it| it.join().unwrap_or_else(|_| Err(broke_off()))),
         }
     })
 }
@@ -109,10 +108,9 @@ fn describe(tried: &Attempt, seen: &mut Observation) {
                 .know("address", first.unwrap_or_default())
                 .know("addresses", i64::try_from(resolved.addresses.len()).unwrap_or(i64::MAX))
         }
-        Err(reason) => seen
-            .miss("name", reason.clone())
-            .miss("address", reason.clone())
-            .miss("addresses", reason.clone()),
+        Err(reason) => {
+            seen.miss("name", reason.clone()).miss("address", reason.clone()).miss("addresses", reason.clone())
+        }
     };
     match &tried.ping {
         Ok(ping) => seen.know("ping", ping.as_str()),
@@ -177,13 +175,7 @@ mod tests {
     use wbd_model::observation::Value;
 
     fn endpoint(host: &str, ports: &[u16]) -> Endpoint {
-        Endpoint {
-            host: host.to_owned(),
-            ports: ports.to_vec(),
-            ping: false,
-            when: None,
-            alternate: None,
-        }
+        Endpoint { host: host.to_owned(), ports: ports.to_vec(), ping: false, when: None, alternate: None }
     }
 
     fn closed_port() -> u16 {

@@ -68,6 +68,7 @@ fn open(address: IpAddr) -> io::Result<Option<(Socket, bool)>> {
     Ok(None)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum of every error there is")]
 fn word(error: &io::Error) -> Option<Ping> {
     use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable, PermissionDenied};
     match error.kind() {

@@ -1,0 +1,24 @@
+//! Runs the site's own program for an incident that needs a person. No deed: it changes nothing of wbd's.
+use std::path::Path;
+use std::time::Duration;
+
+use wbd_model::action::Class;
+use wbd_model::entry::Outcome;
+use wbd_model::profile::{self, Command};
+
+use crate::program;
+
+/// Runs it under the rules of every program: absolute path, no shell, deadline, bounded output. `env` tells
+/// it what happened.
+///
+/// # Errors
+/// In words: not allowed, not there, ended with an error, or did not end in time.
+pub async fn run_site_program(argv: &[String], env: &[(String, String)], deadline: Duration) -> Result<(), String> {
+    let timeout = profile::Duration::from_ms(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
+    let command = Command { argv: argv.to_vec(), timeout, class: Class::A0 };
+    let done = program::run_with(Path::new("/"), &command, env).await.map_err(|error| crate::error::chain(&error))?;
+    match done.outcome {
+        Outcome::Done => Ok(()),
+        Outcome::Failed | Outcome::Aborted | Outcome::Unknown => Err(done.detail),
+    }
+}

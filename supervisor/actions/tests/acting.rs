@@ -1,0 +1,412 @@
+//! Deeds through the whole wall: permitted, recorded, done; what is done, what is refused, and how it is taken back.
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use wbd_actions::{Hands, Mode, Preview, ProcessRef, Report, start_ticks};
+use wbd_engine::guard::{Captured, permit_by_hand};
+use wbd_engine::replay::State;
+use wbd_ledger::Ledger;
+use wbd_model::action::{Action, Class, Undo};
+use wbd_model::entry::Outcome;
+use wbd_model::profile;
+use wbd_model::time::{BootId, Now};
+
+const WATCHES: &str = "fs.inotify.max_user_watches";
+
+struct Host {
+    dir: tempfile::TempDir,
+    ledger: Ledger,
+    hands: Hands,
+}
+
+impl Host {
+    fn new(mode: Mode) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_path_buf();
+        let ledger = Ledger::open(&root.join("var/lib/wbd"), None, None).unwrap();
+        let inotify = root.join("proc-sys/fs/inotify");
+        fs::create_dir_all(&inotify).unwrap();
+        fs::write(inotify.join("max_user_watches"), "8192\n").unwrap();
+        let hands = Hands::new(root.clone(), mode).with_proc_sys(root.join("proc-sys"));
+        Self { dir, ledger, hands }
+    }
+
+    fn standalone(script: &str) -> Self {
+        let mut host = Self::new(systemd());
+        let agent = host.program("opt/nbp/wbd/wbd_agent", script);
+        let root = host.dir.path().to_path_buf();
+        let args = vec!["--foreground".into(), "--root".into(), root.clone().into()];
+        host.hands = Hands::new(root, Mode::Standalone { agent, args });
+        host
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    /// A program that writes down how it was called.
+    fn program(&self, path: &str, script: &str) -> PathBuf {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let called = self.path("called").display().to_string();
+        fs::write(&path, format!("#!/bin/sh\necho \"$@\" >> {called}\nenv > {called}.env\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    fn called(&self) -> String {
+        fs::read_to_string(self.path("called")).unwrap_or_default()
+    }
+
+    async fn act_at(
+        &mut self,
+        action: Action,
+        captured: Captured,
+        at: &Now,
+        then: &Now,
+        current: Option<ProcessRef>,
+    ) -> Report {
+        let permit = permit_by_hand(&State::default(), at, "root", action, None, captured).unwrap();
+        let recorded = self.ledger.record(permit, at).unwrap();
+        self.hands.act(recorded, then, current).await
+    }
+
+    async fn act(&mut self, action: Action, current: Option<ProcessRef>) -> Report {
+        let captured = match self.hands.preview(&action) {
+            Ok(Preview { changes, undo }) => Captured { changes, undo, ..Captured::default() },
+            Err(_) => Captured::default(),
+        };
+        self.act_at(action, captured, &now("b1", 10), &now("b1", 20), current).await
+    }
+
+    fn watches(&self) -> String {
+        fs::read_to_string(self.path("proc-sys/fs/inotify/max_user_watches")).unwrap()
+    }
+
+    fn dropin(&self) -> Option<String> {
+        fs::read_to_string(self.path("etc/sysctl.d/60-wbd.conf")).ok()
+    }
+}
+
+fn systemd() -> Mode {
+    Mode::Systemd { agent_unit: "wbd-agent.service".to_owned() }
+}
+
+fn now(boot: &str, boot_ms: u64) -> Now {
+    Now { boot: BootId(boot.to_owned()), boot_ms, wall_ms: 0 }
+}
+
+fn raise(value: i64) -> Action {
+    Action::SysctlSet { key: WATCHES.to_owned(), value, persist: true }
+}
+
+fn run(argv: &[&str], timeout_ms: u64) -> Action {
+    let argv = argv.iter().map(|&argument| argument.to_owned()).collect();
+    let command = profile::Command { argv, timeout: profile::Duration::from_ms(timeout_ms), class: Class::A3 };
+    Action::CommandRun { name: "restart".to_owned(), command }
+}
+
+fn reference(pid: u32) -> ProcessRef {
+    ProcessRef { pid, start_ticks: start_ticks(pid).unwrap() }
+}
+
+/// Ends exactly this child of ours, however the test goes.
+struct Reaped(Child);
+
+impl Drop for Reaped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits for `pid`, started by the hands and left to us.
+fn reap(pid: u32) -> rustix::process::WaitStatus {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap().unwrap().1
+}
+
+fn wait_for(what: &str, condition: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < until, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
+async fn a_limit_is_raised_kept_and_put_back_to_the_byte() {
+    let before = "# an administrator's own line\nfs.inotify.max_user_instances=256";
+    for dropin in [None, Some(before)] {
+        let mut host = Host::new(systemd());
+        if let Some(text) = dropin {
+            fs::create_dir_all(host.path("etc/sysctl.d")).unwrap();
+            fs::write(host.path("etc/sysctl.d/60-wbd.conf"), text).unwrap();
+        }
+        let preview = host.hands.preview(&raise(20_000)).unwrap();
+        let shown: Vec<_> =
+            preview.changes.iter().map(|change| (change.before.as_deref(), change.after.as_str())).collect();
+        let line = format!("{WATCHES} = 20000");
+        let was = dropin.map(|_| format!("without {WATCHES}"));
+        assert_eq!(shown, [(Some("8192"), "20000"), (was.as_deref(), line.as_str())]);
+
+        let report = host.act(raise(20_000), None).await;
+        assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
+        assert_eq!(host.watches(), "20000\n");
+        assert!(host.dropin().unwrap().contains(&format!("{line}\n")));
+        let Some(Undo { action }) = preview.undo else { panic!("no way back") };
+        let report = host.act(action.clone(), None).await;
+        assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
+        assert_eq!((host.watches().as_str(), host.dropin().as_deref()), ("8192\n", dropin));
+        assert_eq!(host.act(action, None).await.outcome, Outcome::Aborted);
+    }
+}
+
+#[tokio::test]
+async fn a_limit_is_never_lowered_and_never_touched_beyond_the_list() {
+    let mut host = Host::new(systemd());
+    let report = host.act(raise(8192), None).await;
+    assert_eq!(report.outcome, Outcome::Aborted);
+    assert!(report.detail.contains("already so"), "{}", report.detail);
+    for (key, value) in [("kernel.panic", 1), ("fs.inotify/../../kernel.panic", 1), (WATCHES, 0), (WATCHES, i64::MAX)] {
+        let action = Action::SysctlSet { key: key.to_owned(), value, persist: true };
+        assert!(host.hands.preview(&action).is_err(), "{key}");
+        assert_eq!(host.act(action, None).await.outcome, Outcome::Failed, "{key}");
+        let action = Action::SysctlRestore { key: format!("{key}x"), value, dropin: None };
+        assert_eq!(host.act(action, None).await.outcome, Outcome::Failed, "{key}");
+    }
+    assert_eq!((host.watches().as_str(), host.dropin()), ("8192\n", None));
+}
+
+#[tokio::test]
+async fn a_limit_that_changed_since_it_was_captured_is_left_alone() {
+    let mut host = Host::new(systemd());
+    let Preview { changes, undo } = host.hands.preview(&raise(20_000)).unwrap();
+    fs::write(host.path("proc-sys/fs/inotify/max_user_watches"), "9000\n").unwrap();
+    let captured = Captured { changes, undo, ..Captured::default() };
+    let report = host.act_at(raise(20_000), captured, &now("b1", 10), &now("b1", 20), None).await;
+    assert_eq!((report.outcome, host.watches().as_str()), (Outcome::Aborted, "9000\n"));
+    let report = host.act_at(raise(20_000), Captured::default(), &now("b1", 10), &now("b1", 20), None).await;
+    assert_eq!((report.outcome, host.watches().as_str()), (Outcome::Aborted, "9000\n"));
+}
+
+#[tokio::test]
+async fn a_limit_raised_without_its_drop_in_is_said_to_be_half_done() {
+    let mut host = Host::new(systemd());
+    fs::create_dir_all(host.path("etc")).unwrap();
+    fs::write(host.path("etc/sysctl.d"), "a file in the folder's place").unwrap();
+    let action = Action::SysctlSet { key: WATCHES.to_owned(), value: 20_000, persist: true };
+    let report = host.act(action, None).await;
+    assert_eq!(report.outcome, Outcome::Failed, "{}", report.detail);
+}
+
+#[tokio::test]
+async fn a_late_deed_is_aborted_and_nothing_is_done() {
+    let mut host = Host::new(systemd());
+    for then in [now("b1", 10 + 5_001), now("b2", 20)] {
+        let Preview { changes, undo } = host.hands.preview(&raise(20_000)).unwrap();
+        let captured = Captured { changes, undo, ..Captured::default() };
+        let report = host.act_at(raise(20_000), captured, &now("b1", 10), &then, None).await;
+        assert_eq!((report.outcome, host.watches().as_str()), (Outcome::Aborted, "8192\n"), "{}", report.detail);
+    }
+}
+
+#[tokio::test]
+async fn a_program_is_called_with_its_arguments_and_a_cleared_environment() {
+    let mut host = Host::new(systemd());
+    host.program("etc/iscan/S99ISftp", "echo stopped; echo started >&2");
+    let report = host.act(run(&["/etc/iscan/S99ISftp", "restart", "a b;c"], 20_000), None).await;
+    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
+    assert!(report.detail.contains("stopped\nstarted"), "{}", report.detail);
+    assert_eq!(host.called(), "restart a b;c\n");
+    let environment = fs::read_to_string(host.path("called.env")).unwrap();
+    assert!(
+        environment
+            .lines()
+            .all(|line| ["PATH=", "LC_ALL=", "PWD=", "_=", "SHLVL="].iter().any(|name| line.starts_with(name))),
+        "{environment}"
+    );
+}
+
+#[tokio::test]
+async fn a_program_that_fails_is_a_failure_with_its_last_words() {
+    let mut host = Host::new(systemd());
+    host.program("bad", "echo no such service; exit 3");
+    let report = host.act(run(&["/bad"], 20_000), None).await;
+    assert_eq!(report.outcome, Outcome::Failed);
+    assert!(report.detail.contains("3") && report.detail.contains("no such service"), "{}", report.detail);
+    assert_eq!(host.act(run(&["/missing"], 20_000), None).await.outcome, Outcome::Failed);
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_end_is_killed_with_its_children_and_its_effect_is_unknown() {
+    let mut host = Host::new(systemd());
+    let pids = host.path("pids");
+    host.program("slow", &format!("sleep 300 & echo $! $$ > {}; wait", pids.display()));
+    let report = host.act(run(&["/slow"], 1_000), None).await;
+    assert_eq!(report.outcome, Outcome::Unknown, "{}", report.detail);
+    let pids: Vec<u32> = fs::read_to_string(pids).unwrap().split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    assert_eq!(pids.len(), 2);
+    wait_for("the group outlived its deadline", || {
+        pids.iter().all(|pid| {
+            fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|text| text.is_empty())
+                || start_ticks(*pid).is_none()
+        })
+    });
+}
+
+#[tokio::test]
+async fn a_service_left_running_holds_nobody_up_and_does_not_die_of_our_leaving() {
+    let mut host = Host::new(systemd());
+    let pid_file = host.path("pid");
+    let wrote = host.path("wrote");
+    // It floods what was its standard output long after the program ended.
+    let service = format!(
+        "(while [ -d {2} ] && [ ! -e {0}.stop ]; do echo noise; : > {0}; done) &\necho $! > {1}",
+        wrote.display(),
+        pid_file.display(),
+        host.dir.path().display()
+    );
+    host.program("init", &service);
+    let begun = Instant::now();
+    let report = host.act(run(&["/init", "start"], 60_000), None).await;
+    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
+    assert!(begun.elapsed() < Duration::from_secs(30));
+    let pid: u32 = fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
+    wait_for("the service ran on", || wrote.exists());
+    fs::remove_file(&wrote).unwrap();
+    wait_for("the service still runs", || wrote.exists());
+    fs::write(host.path("wrote.stop"), "").unwrap();
+    wait_for("the service ended", || {
+        start_ticks(pid).is_none()
+            || fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|text| text.is_empty())
+    });
+}
+
+#[tokio::test]
+async fn endless_output_is_bounded() {
+    let mut host = Host::new(systemd());
+    host.program("loud", "i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890123456789 2>/dev/null; i=$((i+1)); done; exit 0");
+    let report = host.act(run(&["/loud"], 60_000), None).await;
+    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
+    assert!(report.detail.len() < 4096, "{}", report.detail.len());
+}
+
+#[tokio::test]
+async fn shells_strangers_files_and_the_supervisor_are_not_run() {
+    let mut host = Host::new(systemd());
+    let open = host.program("writable", "true");
+    fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
+    host.program("bin/sh", "true");
+    host.program("fine", "true");
+    std::os::unix::fs::symlink("sh", host.path("bin/vendor")).unwrap();
+    let cases: [&[&str]; 7] = [
+        &[],
+        &["fine"],
+        &["/writable"],
+        &["/bin/sh", "-c", "true"],
+        &["/bin/vendor", "-c", "true"],
+        &["/fine", "stop", "wbd-supervisord.service"],
+        &["/bin"],
+    ];
+    for argv in cases {
+        assert!(host.hands.preview(&run(argv, 1_000)).is_err(), "{argv:?}");
+        assert_eq!(host.act(run(argv, 1_000), None).await.outcome, Outcome::Failed, "{argv:?}");
+    }
+    assert_eq!(host.called(), "");
+}
+
+#[tokio::test]
+async fn an_agent_is_started_once_as_our_child() {
+    let mut host = Host::standalone("exec sleep 300");
+    let report = host.act(Action::AgentStart {}, None).await;
+    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
+    let pid = report.spawned.unwrap();
+    wait_for("it was called", || host.called().contains('\n'));
+    assert_eq!(host.called(), format!("--foreground --root {}\n", host.dir.path().display()));
+    let again = host.act(Action::AgentStart {}, Some(reference(pid))).await;
+    assert_eq!((again.outcome, again.spawned), (Outcome::Aborted, None));
+
+    let report = host.act(Action::AgentRestart {}, Some(reference(pid))).await;
+    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
+    assert_eq!(reap(pid).terminating_signal(), Some(15));
+    let second = report.spawned.unwrap();
+    assert_ne!(pid, second);
+    fn noted(root: &Path, who: &str, at: &Now) -> std::io::Result<()> {
+        fs::write(root.join("noted"), format!("{who} {}", at.boot_ms))
+    }
+    let stop = || Action::AgentStop { who: "root".to_owned() };
+    assert_eq!(host.act(stop(), Some(reference(second))).await.outcome, Outcome::Failed);
+    assert!(start_ticks(second).is_some());
+    host.hands = host.hands.with_stop_note(noted);
+    let report = host.act(stop(), Some(reference(second))).await;
+    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
+    assert_eq!(fs::read_to_string(host.path("noted")).unwrap(), "root 20");
+    reap(second);
+}
+
+#[tokio::test]
+async fn a_stopped_agent_that_ignores_the_request_is_killed() {
+    let mut host = Host::standalone("trap '' TERM; echo deaf >> $0.ready; while :; do sleep 1; done");
+    let pid = host.act(Action::AgentStart {}, None).await.spawned.unwrap();
+    wait_for("it ignores SIGTERM", || host.path("opt/nbp/wbd/wbd_agent.ready").exists());
+    let raw = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(raw, rustix::process::Signal::STOP).unwrap();
+    let report = host.act(Action::AgentRestart {}, Some(reference(pid))).await;
+    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
+    assert!(report.detail.contains("killed"), "{}", report.detail);
+    assert_eq!(reap(pid).terminating_signal(), Some(9));
+    let second = report.spawned.unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(i32::try_from(second).unwrap()).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    reap(second);
+}
+
+#[tokio::test]
+async fn a_process_that_only_has_the_agents_number_is_not_touched() {
+    let mut host = Host::standalone("exit 0");
+    let mut bystander = Reaped(Command::new("/bin/sleep").arg("300").spawn().unwrap());
+    let pid = bystander.0.id();
+    let stale = ProcessRef { pid, start_ticks: start_ticks(pid).unwrap() - 1 };
+    let report = host.act(Action::AgentReload {}, Some(stale)).await;
+    assert_eq!(report.outcome, Outcome::Failed, "{}", report.detail);
+    let report = host.act(Action::AgentRestart {}, Some(stale)).await;
+    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
+    reap(report.spawned.unwrap());
+    assert_eq!(bystander.0.try_wait().unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_reload_is_a_hangup_signal() {
+    let mut host = Host::standalone("exit 0");
+    let mut agent = Reaped(Command::new("/bin/sleep").arg("300").spawn().unwrap());
+    let report = host.act(Action::AgentReload {}, Some(reference(agent.0.id()))).await;
+    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
+    assert_eq!(agent.0.wait().unwrap().signal(), Some(1));
+    assert_eq!(host.act(Action::AgentReload {}, None).await.outcome, Outcome::Failed);
+}
+
+#[tokio::test]
+async fn an_agent_that_cannot_be_started_is_a_failure() {
+    let mut host = Host::standalone("exit 0");
+    fs::remove_file(host.path("opt/nbp/wbd/wbd_agent")).unwrap();
+    let report = host.act(Action::AgentStart {}, None).await;
+    assert_eq!((report.outcome, report.spawned), (Outcome::Failed, None));
+}
+
+#[tokio::test]
+async fn a_unit_off_the_list_is_refused_before_any_bus() {
+    let mut host = Host::new(systemd());
+    let report = host.act(Action::UnitRestart { unit: "wbd-supervisord.service".to_owned() }, None).await;
+    assert_eq!(report.outcome, Outcome::Failed);
+    assert!(report.detail.contains("resolvers"), "{}", report.detail);
+    let report = host.act(Action::UnitRestart { unit: "named.service".to_owned() }, None).await;
+    assert!(report.detail.contains("system bus"), "{}", report.detail);
+}

@@ -1,0 +1,249 @@
+//! One whole examination: everything is looked at, judged and folded into one report. Shows nothing.
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wbd_engine::judge;
+use wbd_engine::playbook::{Bound, Library};
+use wbd_engine::report::{self, Inputs, Row};
+use wbd_engine::words::Lang;
+use wbd_model::check::{CheckKey, Verdict};
+use wbd_model::control::{IncidentRow, Request, Response, Status};
+use wbd_model::incident::Phase;
+use wbd_model::name::{Code, ProfileName, TargetName};
+use wbd_model::report::{CheckRow, DaemonView, Report};
+use wbd_model::settings::Settings;
+use wbd_probes::{Eyes, Presence};
+
+use crate::cli::{Doctor, LangArg};
+use crate::client::{Client, Unanswered};
+use crate::exit::{Exit, Failure};
+use crate::{explain, host, incidents, status, when};
+
+use super::look::{self, Answers, TIME, ms};
+use super::recall::Recall;
+use super::{merge, own};
+
+/// What an examination is made with.
+#[derive(Debug, Clone)]
+pub(crate) struct Order {
+    /// The root.
+    pub(crate) root: PathBuf,
+    /// The settings, where they are not those under the root.
+    pub(crate) config: Option<PathBuf>,
+    /// The way to the supervisor.
+    pub(crate) client: Client,
+    /// Language of texts.
+    pub(crate) lang: LangArg,
+    /// What to look at.
+    pub(crate) doctor: Doctor,
+}
+
+/// Examines the host.
+///
+/// # Errors
+/// A profile or code was asked for that nobody knows.
+pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
+    let began = Instant::now();
+    let now = wbd_probes::clock::now();
+    let asked = aside({
+        let client = order.client.clone();
+        move || ask(&client)
+    });
+    let verified = aside({
+        let root = order.root.clone();
+        move || crate::ledger::verified_under(&root)
+    });
+    let (settings, settings_problems) = match host::settings(&order.root, order.config.as_deref()) {
+        Ok(settings) => (settings, Vec::new()),
+        Err(problems) => (Settings::default(), problems),
+    };
+    let (library, problems) = host::library(&order.root);
+    known(order, &library)?;
+    let mut eyes = Eyes::new(order.root.clone());
+    eyes.facts.clone_from(&settings.facts);
+    let (bounds, unseen) = bind(order, &library, &settings, &eyes);
+    let recall = Recall::of(&order.root, &library, &bounds, now.clone());
+    let answers = look::look(eyes, &bounds, &recall, began);
+    let (daemon_status, daemon_report) = within(&asked, began).unwrap_or_else(late);
+    let open = daemon_status.as_ref().map(|status| status.open.clone()).unwrap_or_default();
+    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    let age_ms = daemon_report.as_ref().map(|theirs| age(theirs, now.wall_ms));
+    let daemon = daemon_status.as_ref().ok().map(|status| DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode(status) });
+    let mut report = judged(&bounds, &answers, &open, |rows| {
+        report::report(Inputs {
+            host: wbd_probes::host::name(),
+            started_ms: now.wall_ms,
+            duration_ms: 0,
+            rows,
+            unseen_profiles: &unseen,
+            problems: &problems,
+            daemon,
+            lang: lang(order.lang),
+        })
+    });
+    if let (Some(theirs), Some(age_ms)) = (&daemon_report, age_ms) {
+        report = merge::fill(report, theirs, age_ms);
+    }
+    let ledger = within(&verified, began);
+    let own_checks = [
+        Some(own::supervisor(&order.root, &daemon_status)),
+        Some(own::ledger(ledger, daemon_status.as_ref().ok())),
+        Some(own::settings(&settings_problems)),
+        own::playbooks(&order.root, library.playbooks.len()),
+    ];
+    for check in own_checks.iter().flatten() {
+        report.checks.extend(check.row(0));
+        report.causes.extend(check.cause());
+    }
+    chosen(order, &mut report);
+    report.duration_ms = ms(began.elapsed());
+    Ok(merge::settle(report))
+}
+
+fn judged(bounds: &[Bound], answers: &Answers, open: &[IncidentRow], fold: impl FnOnce(&[Row<'_>]) -> Report) -> Report {
+    let looked: Vec<_> = bounds
+        .iter()
+        .map(|bound| {
+            let (seen, took_ms) = answers.of(bound);
+            let judgement = judge::judge(bound, &seen);
+            (bound, seen, judgement, took_ms)
+        })
+        .collect();
+    let rows: Vec<Row<'_>> = looked
+        .iter()
+        .map(|(bound, seen, judgement, took_ms)| Row {
+            bound,
+            judgement,
+            seen,
+            // An open incident was held long enough by whoever opened it.
+            held_ms: of(open, &bound.key).map(|_| u64::MAX),
+            took_ms: *took_ms,
+        })
+        .collect();
+    let mut report = fold(&rows);
+    for cause in &mut report.causes {
+        let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
+        if let Some(incident) = of(open, &key) {
+            let since = when::moment(incident.opened);
+            cause.evidence.push(format!("since {since}: incident {}, {}", incident.id, incidents::phase(incident)));
+        }
+    }
+    report
+}
+
+fn of<'a>(open: &'a [IncidentRow], key: &CheckKey) -> Option<&'a IncidentRow> {
+    open.iter().find(|row| row.code == key.code && row.target == key.target && !matches!(row.phase, Phase::Closed { .. }))
+}
+
+/// The checks of this host, and products of which it could not be told whether they are here.
+fn bind(order: &Order, library: &Library, settings: &Settings, eyes: &Eyes) -> (Vec<Bound>, Vec<(ProfileName, String)>) {
+    let mut present = BTreeSet::new();
+    let mut unseen = Vec::new();
+    for (name, profile) in &library.profiles {
+        match eyes.present(&profile.spec) {
+            Presence::Yes => {
+                present.insert(name.clone());
+            }
+            Presence::No => {}
+            Presence::Unknown(reason) => unseen.push((name.clone(), reason)),
+        }
+    }
+    let mut bounds = library.bind(&present, settings);
+    let doctor = &order.doctor;
+    bounds.retain(|bound| wanted(doctor, &bound.key.code) && doctor.profile.as_ref().is_none_or(|name| bound.profile.as_ref() == Some(name)));
+    unseen.retain(|(name, _)| doctor.profile.as_ref().is_none_or(|wanted| wanted == name));
+    (bounds, unseen)
+}
+
+fn wanted(doctor: &Doctor, code: &Code) -> bool {
+    (doctor.only.is_empty() || doctor.only.contains(code)) && !doctor.skip.contains(code)
+}
+
+/// Leaves the rows that were asked for; what was asked for and is not checked here is said.
+fn chosen(order: &Order, report: &mut Report) {
+    let doctor = &order.doctor;
+    report.checks.retain(|row| wanted(doctor, &row.code));
+    report.causes.retain(|cause| wanted(doctor, &cause.code));
+    for code in &doctor.only {
+        if wanted(doctor, code) && !report.checks.iter().any(|row| row.code == *code) {
+            report.checks.extend(TargetName::new("host").ok().map(|target| CheckRow {
+                code: code.clone(),
+                target,
+                verdict: Verdict::Unknown,
+                reason: "nothing on this host is checked for it: it has no playbook here, or its product is not here".to_owned(),
+                duration_ms: 0,
+            }));
+        }
+    }
+}
+
+/// A name that nobody knows is a slip of the finger and no clean bill of health.
+fn known(order: &Order, library: &Library) -> Result<(), Failure> {
+    if let Some(name) = order.doctor.profile.as_ref().filter(|name| !library.profiles.contains_key(*name)) {
+        let near = explain::nearest(name.as_str(), library.profiles.keys().map(ProfileName::as_str));
+        let hint = near.map_or_else(|| "see wbdctl playbook list".to_owned(), |near| format!("did you mean {near}?"));
+        return Err(Failure::new(Exit::Usage, format!("there is no profile {name}; {hint}")));
+    }
+    let rows = explain::rows()?;
+    let codes: BTreeSet<&Code> = rows
+        .iter()
+        .map(|row| &row.code)
+        .chain(library.playbooks.values().map(|playbook| &playbook.code))
+        .chain(library.profiles.values().flat_map(|profile| profile.spec.codes.values()))
+        .collect();
+    if let Some(code) = order.doctor.only.iter().chain(&order.doctor.skip).find(|code| !codes.contains(code)) {
+        let near = explain::nearest(code.as_str(), codes.iter().map(|code| code.as_str()));
+        let hint = near.map_or_else(|| "see wbdctl explain".to_owned(), |near| format!("did you mean {near}?"));
+        return Err(Failure::new(Exit::Usage, format!("no failure has the code {code}; {hint}")));
+    }
+    Ok(())
+}
+
+const fn lang(lang: LangArg) -> Lang {
+    match lang {
+        LangArg::En => Lang::En,
+        LangArg::Ja => Lang::Ja,
+    }
+}
+
+type Asked = (Result<Status, Unanswered>, Option<Report>);
+
+/// What the supervisor says of itself, and its latest report.
+fn ask(client: &Client) -> Asked {
+    let status = match client.call(&Request::Status {}) {
+        Ok(Response::Status(status)) => Ok(*status),
+        Ok(_) => Err(Unanswered::Garbled("the supervisor's answer makes no sense; are both of one version?".to_owned())),
+        Err(error) => Err(error),
+    };
+    let report = if status.is_ok() { client.call(&Request::Report {}).ok() } else { None };
+    let report = report.and_then(|response| if let Response::Report(report) = response { report } else { None });
+    (status, report.map(|report| *report))
+}
+
+fn late() -> Asked {
+    (Err(Unanswered::Late(format!("the supervisor did not answer within {} s; see journalctl -u wbd-supervisord", TIME.as_secs()))), None)
+}
+
+fn age(theirs: &Report, now_wall_ms: i64) -> u64 {
+    let ended = theirs.started.saturating_add_unsigned(theirs.duration_ms);
+    u64::try_from(now_wall_ms.saturating_sub(ended)).unwrap_or(0)
+}
+
+/// Does something beside the looking; what is not done in time is left to itself.
+fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+    let (sender, receiver) = sync_channel(1);
+    thread::spawn(move || {
+        let _ = sender.send(work());
+    });
+    receiver
+}
+
+/// What was done beside the looking, if it is done in time.
+fn within<T>(receiver: &Receiver<T>, began: Instant) -> Option<T> {
+    // A moment at least: what is done already must not be missed because the looking took all the time.
+    let left = TIME.saturating_sub(began.elapsed()).max(Duration::from_millis(50));
+    receiver.recv_timeout(left).ok()
+}

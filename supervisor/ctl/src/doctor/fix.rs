@@ -1,0 +1,121 @@
+//! `doctor --fix`: asks the supervisor for each fix and waits for what comes of it. Does none itself.
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use wbd_model::control::{IncidentRow, Request, Response};
+use wbd_model::incident::{Closing, Guard, Phase};
+use wbd_model::report::{Cause, Fix, Report};
+
+use crate::ask;
+use crate::client::Client;
+use crate::exit::Failure;
+use crate::incidents;
+use crate::out::{Out, Tone};
+use crate::plan::approval;
+
+/// Longer than any deed with its verification as shipped.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// An incident that was asked for is there by then.
+const OPENING: Duration = Duration::from_secs(15);
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What came of one fix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fixed {
+    what: String,
+    good: bool,
+    came: String,
+}
+
+impl Fixed {
+    /// For programs.
+    pub(crate) fn document(&self) -> Value {
+        json!({"what": self.what, "healed": self.good, "result": self.came})
+    }
+
+    /// For people.
+    pub(crate) fn show(&self, out: &mut Out) {
+        let tone = if self.good { Tone::Good } else { Tone::Bad };
+        out.spans(&[(Tone::Plain, &format!("  {}: ", self.what)), (tone, &self.came)]);
+    }
+}
+
+/// The causes that have a fix.
+pub(crate) fn fixable(report: &Report) -> impl Iterator<Item = (&Cause, &Fix)> {
+    report.causes.iter().filter_map(|cause| cause.fix.as_ref().map(|fix| (cause, fix)))
+}
+
+/// What the fixes would do.
+pub(crate) fn show_plans(out: &mut Out, report: &Report) {
+    out.heading("What --fix would do (nothing was done)");
+    if fixable(report).next().is_none() {
+        out.line("  Nothing: no cause has a fix that wbd may do.");
+    }
+    for (cause, fix) in fixable(report) {
+        out.line(format!("  {} on {}: playbook {}, class {}, {}", cause.code, cause.target, fix.playbook, fix.class, approval(fix.approval)));
+        for step in &fix.plan {
+            out.paragraph("    - ", step);
+        }
+    }
+}
+
+/// Asks for one fix and waits for its end.
+///
+/// # Errors
+/// The supervisor cannot be asked.
+pub(crate) fn fix(client: &Client, cause: &Cause, fix: &Fix) -> Result<Fixed, Failure> {
+    let what = format!("{} on {}", cause.code, cause.target);
+    let last = newest(client, cause)?.map_or(0, |row| row.id.0);
+    let request = Request::RunPlaybook { playbook: fix.playbook.clone(), target: Some(cause.target.clone()) };
+    if let Err(failure) = ask::done(client.call(&request)?) {
+        return Ok(Fixed { what, good: false, came: failure.message });
+    }
+    let begun = Instant::now();
+    loop {
+        let row = newest(client, cause)?;
+        // Of this very asking: an incident that was closed before does not count.
+        let row = row.filter(|row| row.id.0 > last || !matches!(row.phase, Phase::Closed { .. }) || row.acts > 0 && row.id.0 == last);
+        if let Some((good, came)) = row.as_ref().and_then(ended) {
+            return Ok(Fixed { what, good, came });
+        }
+        if row.is_none() && begun.elapsed() >= OPENING {
+            return Ok(Fixed { what, good: false, came: "nothing came of it; see wbdctl status".to_owned() });
+        }
+        if begun.elapsed() >= PATIENCE {
+            let stands = row.as_ref().map(incidents::phase).unwrap_or_default();
+            return Ok(Fixed { what, good: false, came: format!("not over yet: {stands}") });
+        }
+        sleep(PAUSE);
+    }
+}
+
+fn newest(client: &Client, cause: &Cause) -> Result<Option<IncidentRow>, Failure> {
+    let Response::Incidents(rows) = ask::refusals(client.call(&Request::Incidents {})?)? else {
+        return Err(ask::mismatch("incidents"));
+    };
+    Ok(rows.into_iter().filter(|row| row.code == cause.code && row.target == cause.target).max_by_key(|row| row.id))
+}
+
+/// Whether it is over: closed, or waiting for a person.
+fn ended(row: &IncidentRow) -> Option<(bool, String)> {
+    let id = row.id;
+    match &row.phase {
+        Phase::Closed { how } => {
+            let good = matches!(how, Closing::Healed | Closing::SelfHealed | Closing::Subsumed);
+            Some((good, format!("{} ({id})", how.as_str())))
+        }
+        Phase::Gated { held } => {
+            let refusal = held.as_ref().or(row.held.as_ref())?;
+            match refusal.guard {
+                Guard::Approval | Guard::Mode => Some((false, format!("waits for your word: wbdctl approve {id}"))),
+                Guard::Hold | Guard::Denied | Guard::HostBudget | Guard::Attempts | Guard::Suspended | Guard::Window | Guard::Ledger => {
+                    Some((false, format!("held by {}: {} ({id})", refusal.guard.as_str(), refusal.reason)))
+                }
+                Guard::Backoff | Guard::Conflict => None,
+            }
+        }
+        Phase::Suppressed { .. } | Phase::Acting { .. } | Phase::Indeterminate { .. } | Phase::Verifying
+        | Phase::RollingBack { .. } | Phase::Probation => None,
+    }
+}

@@ -1,0 +1,167 @@
+//! wbd's own checks: supervisor, ledger, settings, and whether there is anything to check with. Heals nothing.
+use std::path::Path;
+
+use wbd_ledger::{LedgerError, Verification};
+use wbd_model::check::Verdict;
+use wbd_model::control::Status;
+use wbd_model::name::{Code, TargetName};
+use wbd_model::problem::Problem;
+use wbd_model::report::{Cause, CheckRow};
+
+use crate::client::Unanswered;
+use crate::{explain, host};
+
+/// A check of wbd itself with its cause, where it found one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Own {
+    code: &'static str,
+    verdict: Verdict,
+    reason: String,
+}
+
+impl Own {
+    fn new(code: &'static str, verdict: Verdict, reason: impl Into<String>) -> Self {
+        Self { code, verdict, reason: reason.into() }
+    }
+
+    /// Its row; `None` only if its code were none.
+    pub(crate) fn row(&self, duration_ms: u64) -> Option<CheckRow> {
+        Some(CheckRow {
+            code: Code::new(self.code).ok()?,
+            target: TargetName::new("host").ok()?,
+            verdict: self.verdict,
+            reason: self.reason.clone(),
+            duration_ms,
+        })
+    }
+
+    /// Its cause, where there is something to tell; words and steps come from the catalogue.
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        if !matches!(self.verdict, Verdict::Fail | Verdict::Warn) {
+            return None;
+        }
+        let explained = explain::rows().ok()?.into_iter().find(|row| row.code.as_str() == self.code)?;
+        Some(Cause {
+            code: explained.code,
+            severity: self.verdict,
+            target: TargetName::new("host").ok()?,
+            title: explained.title,
+            claim: String::new(),
+            evidence: vec![self.reason.clone()],
+            explains: Vec::new(),
+            fix: None,
+            guide: explained.guide,
+        })
+    }
+}
+
+/// Does the supervisor answer, and may it act?
+pub(crate) fn supervisor(root: &Path, status: &Result<Status, Unanswered>) -> Own {
+    const CODE: &str = "WBD-SUPERVISOR";
+    match status {
+        Ok(status) if status.degraded.is_empty() => Own::new(CODE, Verdict::Pass, "it answers"),
+        Ok(status) => Own::new(CODE, Verdict::Warn, format!("it only observes: {}", status.degraded)),
+        Err(Unanswered::Unreachable(_)) if !host::has_supervisor(root) => {
+            Own::new(CODE, Verdict::Skip, format!("no supervisor is installed under {}", root.display()))
+        }
+        Err(Unanswered::NotPermitted(text)) => Own::new(CODE, Verdict::Unknown, text.clone()),
+        Err(Unanswered::Unreachable(text) | Unanswered::Late(text) | Unanswered::Garbled(text)) => {
+            Own::new(CODE, Verdict::Warn, text.clone())
+        }
+    }
+}
+
+/// Does the ledger verify? Where this user may not read it, the supervisor's word stands.
+pub(crate) fn ledger(verified: Option<Result<Verification, LedgerError>>, status: Option<&Status>) -> Own {
+    const CODE: &str = "WBD-LEDGER";
+    match verified {
+        None => Own::new(CODE, Verdict::Unknown, "not verified within the time for a look; run wbdctl ledger verify"),
+        Some(Ok(Verification { problem: None, entries, .. })) => Own::new(CODE, Verdict::Pass, format!("{entries} records verified")),
+        Some(Ok(Verification { problem: Some(bad), entries, .. })) => {
+            Own::new(CODE, Verdict::Fail, format!("record {}: {} ({entries} records before it are good)", bad.seq, bad.what))
+        }
+        Some(Err(LedgerError::NotThere { .. })) => Own::new(CODE, Verdict::Skip, "none has been begun yet"),
+        Some(Err(error @ LedgerError::Denied { .. })) => match status {
+            Some(status) if status.degraded.is_empty() => {
+                Own::new(CODE, Verdict::Pass, format!("needs root; the supervisor works with it ({} records)", status.ledger_seq))
+            }
+            Some(_) | None => Own::new(CODE, Verdict::Unknown, error.to_string()),
+        },
+        Some(Err(error @ (LedgerError::DoesNotVerify { .. } | LedgerError::ForeignHost { .. }))) => {
+            Own::new(CODE, Verdict::Fail, error.to_string())
+        }
+        Some(Err(
+            error @ (LedgerError::LockHeld { .. } | LedgerError::DiskFull { .. } | LedgerError::ReadOnly { .. }
+            | LedgerError::Busy { .. } | LedgerError::Replaced { .. } | LedgerError::Unusable { .. }
+            | LedgerError::Io { .. } | LedgerError::Database { .. } | LedgerError::IntentWithoutPermit
+            | LedgerError::TooLarge { .. } | LedgerError::Encode { .. } | LedgerError::Reserve { .. }),
+        )) => Own::new(CODE, Verdict::Unknown, error.to_string()),
+    }
+}
+
+/// Can the settings be used?
+pub(crate) fn settings(problems: &[Problem]) -> Own {
+    const CODE: &str = "WBD-SETTINGS";
+    match problems {
+        [] => Own::new(CODE, Verdict::Pass, "good"),
+        [first, rest @ ..] => {
+            let more = if rest.is_empty() { String::new() } else { format!("; {} more", rest.len()) };
+            Own::new(CODE, Verdict::Warn, format!("{first}{more}"))
+        }
+    }
+}
+
+/// Is there anything to check with?
+pub(crate) fn playbooks(root: &Path, loaded: usize) -> Option<Own> {
+    let folder = host::playbook_folder(root);
+    (loaded == 0).then(|| Own::new("WBD-PLAYBOOK", Verdict::Unknown, format!("there are no playbooks in {}: nothing was checked", folder.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use wbd_ledger::{AnchorState, BadRecord};
+
+    use super::*;
+
+    fn verification(problem: Option<BadRecord>) -> Result<Verification, LedgerError> {
+        Ok(Verification { entries: 6, head: None, problem, anchor: AnchorState::None, took_ms: 1 })
+    }
+
+    #[test]
+    fn a_bad_ledger_is_a_failure_with_the_way_on() {
+        let own = ledger(Some(verification(Some(BadRecord { seq: 7, what: "changed".into() }))), None);
+        assert_eq!(own.verdict, Verdict::Fail);
+        let cause = own.cause().unwrap();
+        assert!(cause.evidence[0].contains("record 7"), "{:?}", cause.evidence);
+        assert!(cause.guide.iter().any(|step| step.contains("wbdctl ledger rotate --reason")), "{:?}", cause.guide);
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_neither_good_nor_bad() {
+        let denied = || LedgerError::Denied { operation: "read", path: PathBuf::from("/l") };
+        assert_eq!(ledger(Some(Err(denied())), None).verdict, Verdict::Unknown);
+        assert_eq!(ledger(None, None).verdict, Verdict::Unknown);
+        assert_eq!(ledger(Some(Err(LedgerError::NotThere { path: PathBuf::from("/l") })), None).verdict, Verdict::Skip);
+        assert_eq!(ledger(Some(verification(None)), None).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_supervisor_that_belongs_here_and_does_not_answer_is_a_warning() {
+        let root = tempfile::tempdir().unwrap();
+        let silent = Err(Unanswered::Unreachable("nobody listens".into()));
+        assert_eq!(supervisor(root.path(), &silent).verdict, Verdict::Skip);
+        std::fs::create_dir_all(root.path().join("var/lib/wbd")).unwrap();
+        std::fs::write(root.path().join("var/lib/wbd/ledger.db"), "").unwrap();
+        assert_eq!(supervisor(root.path(), &silent).verdict, Verdict::Warn);
+    }
+
+    #[test]
+    fn every_own_code_can_be_explained() {
+        let rows = explain::rows().unwrap();
+        for code in ["WBD-SUPERVISOR", "WBD-LEDGER", "WBD-SETTINGS", "WBD-PLAYBOOK", "WBD-PROFILE"] {
+            assert!(rows.iter().any(|row| row.code.as_str() == code), "{code}");
+        }
+    }
+}

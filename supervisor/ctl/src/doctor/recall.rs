@@ -1,0 +1,99 @@
+//! Answers questions from what wbd remembers: exits from the ledger, trends from the samples. Writes neither.
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use wbd_engine::leak;
+use wbd_engine::playbook::{Bound, Library};
+use wbd_engine::replay::State;
+use wbd_engine::trend::Prior;
+use wbd_ledger::{Filter, Reader, Samples};
+use wbd_model::name::ProfileName;
+use wbd_model::observation::Observation;
+use wbd_model::probe::{Probe, ProbeName};
+use wbd_model::profile::{Leak, ProcessSelector};
+use wbd_model::sample::Sample;
+use wbd_model::time::Now;
+
+/// What wbd remembers, as far as this user may read it.
+#[derive(Debug)]
+pub(crate) struct Recall {
+    now: Now,
+    state_dir: PathBuf,
+    exits: Result<State, String>,
+    leaks: BTreeMap<ProcessSelector, (ProfileName, Leak)>,
+}
+
+impl Recall {
+    /// Reads the exits of the ledger under a root.
+    pub(crate) fn of(root: &Path, library: &Library, bounds: &[Bound], now: Now) -> Self {
+        let state_dir = wbd_ledger::state_dir(root);
+        let exits = exits(&state_dir);
+        Self { now, state_dir, exits, leaks: leaks(library, bounds) }
+    }
+
+    /// The answer; `None` for a question that eyes must answer.
+    pub(crate) fn answer(&self, probe: &Probe) -> Option<Observation> {
+        let unseen = |name: ProbeName, why: &str| Observation::unseen(name.fields(), why);
+        match probe {
+            Probe::ExitLast(target) => Some(match &self.exits {
+                Ok(state) => state.exit_observation(target, &self.now),
+                Err(why) => unseen(ProbeName::ExitLast, why),
+            }),
+            Probe::FdTrend(selector) => Some(match self.trend(selector) {
+                Ok(seen) => seen,
+                Err(why) => unseen(ProbeName::FdTrend, &why),
+            }),
+            Probe::ProcessState(_) | Probe::AgentHealth | Probe::ServiceState { .. } | Probe::InotifyUsage(_)
+            | Probe::DnsServers { .. } | Probe::NetEndpoint(_) | Probe::FdUsage(_) | Probe::VersionPair { .. } => None,
+        }
+    }
+
+    fn trend(&self, selector: &ProcessSelector) -> Result<Observation, String> {
+        let (profile, window) = self.leaks.get(selector).ok_or("no profile says when it may be restarted")?;
+        if !wbd_ledger::samples_database(&self.state_dir).exists() {
+            return Err("no samples yet; the supervisor takes them".to_owned());
+        }
+        let read = || {
+            let samples = Samples::open_read_only(&self.state_dir)?;
+            // The name under which the supervisor keeps them.
+            let process = format!("{profile}/{}", selector.comm.as_deref().unwrap_or("main"));
+            let Some(segment) = samples.latest_segment(&process)? else { return Ok((Vec::new(), Prior::None)) };
+            let series = samples.series(&segment)?;
+            let known = samples.confirmed(&process, &segment.executable)?;
+            let all: Vec<Sample> = series.buckets.into_iter().chain(series.readings).collect();
+            Ok((all, if known { Prior::Confirmed } else { Prior::None }))
+        };
+        let (samples, prior) = read().map_err(|error: wbd_ledger::SamplesError| error.to_string())?;
+        let now_s = self.now.wall_ms / 1000;
+        Ok(leak::observe(&samples, prior, window, wbd_probes::clock::zone_offset_s(now_s), now_s))
+    }
+}
+
+fn exits(state_dir: &Path) -> Result<State, String> {
+    let read = || {
+        let reader = Reader::open(state_dir)?;
+        let mut state = State::default();
+        let filter = Filter { kinds: vec!["exit".to_owned()], ..Filter::default() };
+        reader.each(&filter, |entry| {
+            state.apply(&entry);
+            ControlFlow::Continue(())
+        })?;
+        Ok(state)
+    };
+    read().map_err(|error: wbd_ledger::LedgerError| error.to_string())
+}
+
+fn leaks(library: &Library, bounds: &[Bound]) -> BTreeMap<ProcessSelector, (ProfileName, Leak)> {
+    let mut leaks = BTreeMap::new();
+    for bound in bounds {
+        let Some(name) = &bound.profile else { continue };
+        let Some(leak) = library.profiles.get(name).and_then(|profile| profile.spec.leak.clone()) else { continue };
+        for probe in bound.probes.values() {
+            if let Probe::FdTrend(selector) = probe {
+                leaks.entry(selector.clone()).or_insert_with(|| (name.clone(), leak.clone()));
+            }
+        }
+    }
+    leaks
+}

@@ -1,0 +1,178 @@
+//! `playbook`: files checked, tested and shown here; only `run` asks the supervisor. Judges no host.
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use wbd_engine::playbook::{self, Library};
+use wbd_engine::testing;
+use wbd_model::control::Request;
+use wbd_model::name::{PlaybookName, TargetName};
+use wbd_model::problem::{Problem, Source};
+use wbd_model::report::SCHEMA;
+use wbd_probes::files;
+
+use crate::Context;
+use crate::ask;
+use crate::cli::{Format, Playbook};
+use crate::config::broken;
+use crate::exit::{Ended, Exit, Failure};
+use crate::out::{Tone, cut};
+use crate::{explain, host};
+
+/// `playbook VERB`.
+///
+/// # Errors
+/// Broken files, failed tests, a name that is not there, a refusal.
+pub(crate) fn run(context: &mut Context, verb: Playbook) -> Ended {
+    match verb {
+        Playbook::List => list(context),
+        Playbook::Show { name } => show(context, &name),
+        Playbook::Lint { files } => lint(context, &files),
+        Playbook::Test { files } => test(context, &files),
+        Playbook::Run { name, target } => ask_for(context, name, target),
+        Playbook::Schema => {
+            let format = if context.format == Format::Yaml { Format::Yaml } else { Format::Json };
+            context.out.document(format, &playbook::schema())?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn list(context: &mut Context) -> Ended {
+    let (library, problems) = host::library(&context.root);
+    if context.format != Format::Text {
+        let playbooks: Vec<Value> = library
+            .playbooks
+            .values()
+            .map(|playbook| json!({"name": playbook.name, "code": playbook.code, "file": playbook.file, "digest": playbook.digest, "acts": playbook.acts()}))
+            .collect();
+        let profiles: Vec<&str> = library.profiles.keys().map(wbd_model::name::ProfileName::as_str).collect();
+        let value = json!({"schema": SCHEMA, "playbooks": playbooks, "profiles": profiles, "problems": problems});
+        context.out.document(context.format, &value)?;
+        return Ok(Exit::Done);
+    }
+    let out = &mut context.out;
+    if library.playbooks.is_empty() {
+        out.line(format!("No playbooks in {}.", host::playbook_folder(&context.root).display()));
+    }
+    for playbook in library.playbooks.values() {
+        let acts = if playbook.acts() { "heals" } else { "tells" };
+        out.line(cut(&format!("{:<18} {:<14} {acts}  {}", playbook.name.as_str(), playbook.code.as_str(), playbook.file), 120));
+    }
+    if !library.profiles.is_empty() {
+        let names: Vec<&str> = library.profiles.keys().map(wbd_model::name::ProfileName::as_str).collect();
+        out.paragraph("Profiles: ", &names.join(", "));
+    }
+    if !problems.is_empty() {
+        out.spans(&[(Tone::Bad, &format!("{} problems in files that were left out; see them: wbdctl playbook lint", problems.len()))]);
+    }
+    Ok(Exit::Done)
+}
+
+fn show(context: &mut Context, name: &str) -> Ended {
+    let (sources, _) = files::playbooks(&context.root);
+    let (library, _) = playbook::load(&sources);
+    let found = PlaybookName::new(name).ok().and_then(|name| library.playbooks.get(&name).cloned());
+    let Some(found) = found else { return Err(Failure::failed(missing(name, &library))) };
+    let text = sources.iter().find(|source| source.path == found.file).map(|source| source.text.as_str()).unwrap_or_default();
+    if context.format != Format::Text {
+        let value = json!({"schema": SCHEMA, "name": found.name, "code": found.code, "source": found.source,
+            "file": found.file, "digest": found.digest, "text": text});
+        context.out.document(context.format, &value)?;
+        return Ok(Exit::Done);
+    }
+    context.out.line(format!("# {} {}, from {}", found.name, found.code, found.file));
+    context.out.line(format!("# digest {}", found.digest));
+    for line in text.lines() {
+        context.out.line(line);
+    }
+    Ok(Exit::Done)
+}
+
+fn missing(name: &str, library: &Library) -> String {
+    let known = library.playbooks.keys().map(PlaybookName::as_str);
+    match explain::nearest(name, known) {
+        Some(near) => format!("there is no playbook {name:?}; did you mean {near}?"),
+        None => format!("there is no playbook {name:?}; list them: wbdctl playbook list"),
+    }
+}
+
+/// The files that were named, or those that are installed.
+fn sources(context: &Context, named: &[PathBuf]) -> (Vec<Source>, Vec<Problem>) {
+    if named.is_empty() {
+        return files::playbooks(&context.root);
+    }
+    let (mut sources, mut problems) = (Vec::new(), Vec::new());
+    for path in named {
+        match host::source(path) {
+            Ok(source) => sources.push(source),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    (sources, problems)
+}
+
+/// The library for files that were named: they take the place of installed ones of the same file and are
+/// read together with the rest, since tests and `explains` name what stands in other files.
+fn loaded(context: &Context, named: &[PathBuf]) -> (Library, Vec<Problem>, Vec<Source>) {
+    let (own, mut problems) = sources(context, named);
+    if named.is_empty() {
+        let (library, broken) = playbook::load(&own);
+        problems.extend(broken);
+        return (library, problems, own);
+    }
+    let mut all = files::playbooks(&context.root).0;
+    all.retain(|installed| !own.iter().any(|source| source.path == installed.path));
+    all.extend(own.iter().cloned());
+    let (library, broken) = playbook::load(&all);
+    problems.extend(broken.into_iter().filter(|problem| own.iter().any(|source| source.path == problem.file)));
+    (library, problems, own)
+}
+
+fn lint(context: &mut Context, named: &[PathBuf]) -> Ended {
+    let (_, problems, own) = loaded(context, named);
+    if !problems.is_empty() {
+        return broken(context, &problems);
+    }
+    if context.format == Format::Text {
+        context.out.line(format!("{} files, no problems", own.len()));
+    } else {
+        context.out.document(context.format, &json!({"schema": SCHEMA, "files": own.len(), "problems": []}))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn test(context: &mut Context, named: &[PathBuf]) -> Ended {
+    let (library, problems, own) = loaded(context, named);
+    if !problems.is_empty() {
+        return broken(context, &problems);
+    }
+    let mut results = Vec::new();
+    for test in library.tests.values().filter(|test| own.iter().any(|source| source.path == test.file)) {
+        results.push((test.name.clone(), test.file.clone(), testing::run(&library, test)));
+    }
+    let failed = results.iter().filter(|(_, _, failures)| !failures.is_empty()).count();
+    if context.format == Format::Text {
+        for (name, _, failures) in &results {
+            let (tone, word) = if failures.is_empty() { (Tone::Good, "pass") } else { (Tone::Bad, "FAIL") };
+            context.out.spans(&[(tone, word), (Tone::Plain, &format!("  {name}"))]);
+            for failure in failures {
+                context.out.paragraph("      ", &failure.to_string());
+            }
+        }
+        context.out.line(format!("{} passed, {failed} failed", results.len() - failed));
+    } else {
+        let tests: Vec<Value> = results
+            .iter()
+            .map(|(name, file, failures)| {
+                let failures: Vec<String> = failures.iter().map(ToString::to_string).collect();
+                json!({"name": name, "file": file, "passed": failures.is_empty(), "failures": failures})
+            })
+            .collect();
+        context.out.document(context.format, &json!({"schema": SCHEMA, "tests": tests, "failed": failed}))?;
+    }
+    Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
+}
+
+fn ask_for(context: &mut Context, playbook: PlaybookName, target: Option<TargetName>) -> Ended {
+    ask::change(context, &Request::RunPlaybook { playbook, target })
+}

@@ -1,0 +1,240 @@
+//! What a host's ledger tells from one moment on, one incident at a time; it judges nothing beyond what a test asks.
+
+use std::cell::RefCell;
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use crate::deadline::stays;
+use crate::host::Host;
+use crate::json;
+
+/// Where the ledger and what is not yet merged into it stand.
+const FILES: [&str; 2] = ["/var/lib/wbd/ledger.db", "/var/lib/wbd/ledger.db-wal"];
+/// More records than any scenario makes.
+const ALL: &str = "1000000";
+
+/// Size and time of the ledger's files: `wbdctl` is asked again only when they change.
+type Print = Vec<Option<(u64, SystemTime)>>;
+
+/// The ledger from one moment on.
+#[derive(Debug)]
+pub struct Story<'a> {
+    host: &'a Host,
+    after: u64,
+    seen: RefCell<(Print, Vec<Value>)>,
+}
+
+impl<'a> Story<'a> {
+    /// From now on.
+    ///
+    /// # Panics
+    /// When the ledger cannot be read.
+    #[must_use]
+    pub fn begin(host: &'a Host) -> Self {
+        let after = all(host).last().map_or(0, seq);
+        Self::after(host, after)
+    }
+
+    /// From the record after `seq` on.
+    #[must_use]
+    pub fn after(host: &'a Host, seq: u64) -> Self {
+        Self { host, after: seq, seen: RefCell::default() }
+    }
+
+    /// All records since then, oldest first.
+    ///
+    /// # Panics
+    /// When the ledger cannot be read.
+    #[must_use]
+    #[track_caller]
+    pub fn records(&self) -> Vec<Value> {
+        let print = self.print();
+        let mut seen = self.seen.borrow_mut();
+        if seen.0 != print || print.contains(&None) {
+            *seen = (print, all(self.host).into_iter().filter(|record| seq(record) > self.after).collect());
+        }
+        seen.1.clone()
+    }
+
+    /// The records of one kind since then.
+    ///
+    /// # Panics
+    /// As [`Story::records`].
+    #[must_use]
+    #[track_caller]
+    pub fn of(&self, kind: &str) -> Vec<Value> {
+        self.records().into_iter().filter(|record| record["kind"] == kind).collect()
+    }
+
+    /// The incidents of this failure that were opened since then, each with all of its records.
+    ///
+    /// # Panics
+    /// As [`Story::records`].
+    #[must_use]
+    #[track_caller]
+    pub fn incidents(&self, code: &str) -> Vec<Told> {
+        let records = self.records();
+        let opened = records.iter().filter(|record| record["kind"] == "opened" && record["code"] == code);
+        opened
+            .map(|opened| {
+                let id = &opened["incident"];
+                let own = records.iter().filter(|record| record["incident"] == *id);
+                Told { id: id.as_str().unwrap_or_default().to_owned(), records: own.cloned().collect() }
+            })
+            .collect()
+    }
+
+    /// Waits for a record that `wanted` takes, and returns it.
+    ///
+    /// # Panics
+    /// When none comes.
+    #[track_caller]
+    pub fn wait_for(&self, what: &str, deadline: Duration, wanted: impl Fn(&Value) -> bool) -> Value {
+        self.host.wait_for(what, deadline, || {
+            self.records().into_iter().find(|record| wanted(record)).ok_or_else(|| self.summary())
+        })
+    }
+
+    /// Waits until the first incident of this failure is closed, and returns it.
+    ///
+    /// # Panics
+    /// When it is not opened or not closed in time.
+    #[track_caller]
+    pub fn closed(&self, code: &str, deadline: Duration) -> Told {
+        self.host.wait_for(&format!("{code} closed"), deadline, || {
+            let told = self.incidents(code).into_iter().next();
+            told.filter(|told| told.ending().is_some()).ok_or_else(|| self.summary())
+        })
+    }
+
+    /// As [`Story::closed`], and the incident was healed: intent, outcome, verdict and end in this order.
+    ///
+    /// # Panics
+    /// When it ends otherwise.
+    #[track_caller]
+    pub fn healed(&self, code: &str, deadline: Duration) -> Told {
+        let told = self.closed(code, deadline);
+        assert_eq!(told.ending(), Some("healed"), "{told:#?}");
+        told.has_in_order(&["opened", "intent", "outcome", "verdict", "closed"]);
+        assert_eq!(told.last("verdict")["result"], "pass", "{told:#?}");
+        assert_eq!(told.last("outcome")["result"], "done", "{told:#?}");
+        told
+    }
+
+    /// For the whole of `span` nothing is opened, intended or done.
+    ///
+    /// # Panics
+    /// At once when something is.
+    #[track_caller]
+    pub fn stays_quiet(&self, what: &str, span: Duration) {
+        self.stays_without(what, span, &["opened", "intent", "outcome", "escalated"]);
+    }
+
+    /// For the whole of `span` nothing is intended or done; an incident may be opened.
+    ///
+    /// # Panics
+    /// At once when something is.
+    #[track_caller]
+    pub fn stays_undone(&self, what: &str, span: Duration) {
+        self.stays_without(what, span, &["intent", "outcome"]);
+    }
+
+    #[track_caller]
+    fn stays_without(&self, what: &str, span: Duration, kinds: &[&str]) {
+        stays(what, span, || {
+            let found = self.records().into_iter().find(|record| kinds.iter().any(|kind| record["kind"] == *kind));
+            found.map_or(Ok(()), |record| Err(format!("{record}\nafter:\n{}", self.summary())))
+        });
+    }
+
+    /// A line for each record, for messages.
+    ///
+    /// # Panics
+    /// As [`Story::records`].
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let line = |record: &Value| {
+            let word = |key: &str| record[key].as_str().unwrap_or("-").to_owned();
+            let words = ["kind", "incident", "code", "target", "action_id", "action", "result"].map(word).join(" ");
+            format!("{} {words} {}", record["seq"], record["evidence"])
+        };
+        self.records().iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    fn print(&self) -> Print {
+        let print = |path: &str| {
+            let file = fs::metadata(self.host.inside(path).ok()?).ok()?;
+            Some((file.len(), file.modified().ok()?))
+        };
+        FILES.iter().map(|path| print(path)).collect()
+    }
+}
+
+/// One incident as the ledger tells it.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Its name, such as `I4`.
+    pub id: String,
+    /// Its records, oldest first.
+    pub records: Vec<Value>,
+}
+
+impl Told {
+    /// How it ended; `None` while it is open.
+    #[must_use]
+    pub fn ending(&self) -> Option<&str> {
+        self.of("closed").last().and_then(|closed| closed["result"].as_str())
+    }
+
+    /// Its records of one kind.
+    #[must_use]
+    pub fn of(&self, kind: &str) -> Vec<&Value> {
+        self.records.iter().filter(|record| record["kind"] == kind).collect()
+    }
+
+    /// Its last record of one kind.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    #[track_caller]
+    pub fn last(&self, kind: &str) -> &Value {
+        self.of(kind).last().copied().unwrap_or_else(|| panic!("no {kind} in {self:#?}"))
+    }
+
+    /// The deeds it intended, by name.
+    #[must_use]
+    pub fn deeds(&self) -> Vec<&str> {
+        self.of("intent").iter().filter_map(|intent| intent["action"].as_str()).collect()
+    }
+
+    /// Its records hold these kinds in this order; others may stand between.
+    ///
+    /// # Panics
+    /// When they do not.
+    #[track_caller]
+    pub fn has_in_order(&self, kinds: &[&str]) {
+        let mut records = self.records.iter();
+        for kind in kinds {
+            assert!(records.any(|record| record["kind"] == *kind), "no {kind} in its place of {kinds:?} in {self:#?}");
+        }
+    }
+
+    /// All words of its records' evidence, for looking something up.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let lines = self.records.iter().filter_map(|record| record["evidence"].as_array()).flatten();
+        lines.filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn seq(record: &Value) -> u64 {
+    record["seq"].as_u64().unwrap_or_default()
+}
+
+#[track_caller]
+fn all(host: &Host) -> Vec<Value> {
+    json::wbdctl(host, ["ledger", "list", "--limit", ALL]).list("entries").to_vec()
+}
