@@ -24,7 +24,7 @@ pub const ROOMY: &str = "healing: auto\nevery: 2s\nbudget: {per_hour: 1000, per_
 const ROOMY_ATTEMPTS: &str = "attempts: 50";
 
 /// What a restart of a unit, and everything after it, may take beside a compiler on two cores.
-const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(30);
 /// A heartbeat comes every second.
 const FRESH_MS: u64 = 3_000;
 

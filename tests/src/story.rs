@@ -132,6 +132,24 @@ impl<'a> Story<'a> {
         self.stays_without(what, span, &["opened", "intent", "outcome", "escalated"]);
     }
 
+    /// For the whole of `span` nothing is done for anything but this incident, and nothing else is opened.
+    ///
+    /// # Panics
+    /// At once when something is.
+    #[track_caller]
+    pub fn stays_with(&self, told: &Told, span: Duration) {
+        let known = told.records.len();
+        stays(&format!("the end of {}", told.id), span, || {
+            let all = self.records();
+            let foreign = all.iter().any(|record| {
+                let act = ["opened", "intent", "outcome", "escalated"].iter().any(|kind| record["kind"] == *kind);
+                act && record["incident"] != told.id
+            });
+            let own = all.iter().filter(|record| record["incident"] == told.id).count();
+            if foreign || own != known { Err(self.summary()) } else { Ok(()) }
+        });
+    }
+
     /// For the whole of `span` nothing is intended or done; an incident may be opened.
     ///
     /// # Panics

@@ -1,4 +1,8 @@
 //! Scenarios on booted Debian hosts with the real package; they need root, so only `tests/run` starts them.
 
+#[path = "booted/agent_ends.rs"]
+mod agent_ends;
+#[path = "booted/agent_hangs.rs"]
+mod agent_hangs;
 #[path = "booted/package.rs"]
 mod package;

@@ -71,7 +71,6 @@ pub(crate) fn reload(current: Option<ProcessRef>) -> Done {
     }
 }
 
-#[expect(clippy::zombie_processes, reason = "the daemon watches every child by pidfd and reaps it")]
 fn spawn(program: &Path, args: &[OsString]) -> Done {
     let spawned = Command::new(program)
         .args(args)

@@ -14,3 +14,6 @@ pub use hands::{Hands, Mode, NoteStop, Preview, Report};
 pub use process::{ProcessRef, start_ticks};
 pub use site::run_site_program;
 pub use units::RESTARTABLE_UNITS;
+
+#[cfg(doctest)]
+pub mod walls;

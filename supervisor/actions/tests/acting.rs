@@ -1,4 +1,6 @@
 //! Deeds through the whole wall: permitted, recorded, done; what is done, what is refused, and how it is taken back.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may stop a test as tests do")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;

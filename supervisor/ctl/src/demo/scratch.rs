@@ -82,7 +82,7 @@ impl Scratch {
         for (name, text) in content::PLAYBOOKS {
             self.put(&format!("usr/lib/wbd/playbooks/{name}"), text.as_bytes(), 0o644)?;
         }
-        for (name, text) in content::quick() {
+        if let Some((name, text)) = content::overlay() {
             self.put(&format!("etc/wbd/playbooks.d/{name}"), text.as_bytes(), 0o644)?;
         }
         self.put("etc/wbd/wbd.yaml", content::SETTINGS.as_bytes(), 0o644)?;

@@ -15,6 +15,8 @@ use super::suggest;
 
 /// Name by which [`At`] asks for the place of its value; no type of a playbook is called so.
 const WITH_PLACE: &str = "\0place";
+/// A key is missing, whichever.
+const ANY_KEY: &str = "";
 /// Problems of one document that are told at once.
 const MAX_PROBLEMS: usize = 40;
 
@@ -113,13 +115,18 @@ pub(crate) fn typed<T: DeserializeOwned>(source: &Source, document: &Node) -> Re
             Ok(_) => break,
             Err(wrong) => wrong,
         };
-        let is_consequence =
-            wrong.missing.as_ref().is_some_and(|field| taken.contains(&(wrong.place, (*field).to_owned())));
+        let is_consequence = wrong.missing.is_some_and(|field| {
+            taken.iter().any(|(place, key)| *place == wrong.place && (field == ANY_KEY || field == key))
+        });
         if !is_consequence {
             problems.push(wrong.place.problem(source, wrong.message, wrong.hint));
         }
         if !take_out(&mut rest, wrong.place, wrong.at_key, &mut taken) {
             break;
+        }
+        // A misspelt key is there, under a wrong name: it is not missing as well.
+        if let (Some(meant), Some((place, _))) = (wrong.meant, taken.last().cloned()) {
+            taken.push((place, meant));
         }
     }
     Err(problems)
@@ -157,11 +164,12 @@ struct Wrong {
     message: String,
     hint: Option<String>,
     missing: Option<&'static str>,
+    meant: Option<String>,
 }
 
 impl Wrong {
     fn new(message: String, hint: Option<String>) -> Self {
-        Self { place: Place::default(), at_key: false, message, hint, missing: None }
+        Self { place: Place::default(), at_key: false, message, hint, missing: None, meant: None }
     }
 
     /// Gives it a place, if a deeper reader has not done so.
@@ -212,7 +220,8 @@ impl de::Error for Wrong {
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
         let (message, hint) = unknown_key(field, expected);
-        Self { at_key: true, ..Self::new(message, hint) }
+        let meant = suggest::nearest(field, expected.iter().copied()).map(str::to_owned);
+        Self { at_key: true, meant, ..Self::new(message, hint) }
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -304,6 +313,10 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                 }
                 None => Err(Wrong::new("an empty map".to_owned(), None)),
             },
+            Raw::Map(entries) if entries.is_empty() => {
+                let wrong = Wrong::new("one key is wanted here".to_owned(), suggest::hint("", variants.iter().copied()));
+                Err(Wrong { missing: Some(ANY_KEY), ..wrong })
+            }
             Raw::Map(entries) => {
                 let keys: Vec<&str> = entries.iter().map(|(key, _)| key.text.as_str()).collect();
                 let message = format!("one key is wanted here, found {}: {}", keys.len(), keys.join(", "));

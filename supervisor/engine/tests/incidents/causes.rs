@@ -126,6 +126,18 @@ fn an_open_consequence_of_what_was_handed_over_goes_with_it() {
 }
 
 #[test]
+fn a_suppressed_consequence_goes_with_a_cause_that_is_handed_over() {
+    let mut cause = dns().cured_by(&[]);
+    cause.look.attempts.max = 1;
+    let mut world = World::new(vec![cause, endpoint()]);
+    world.breaks(0);
+    world.breaks(1);
+    world.run(60_000);
+    assert_eq!(world.closed_as(1), Some(Closing::HandedOver));
+    assert_eq!(world.story_of(2), "opened suppressed closed:subsumed");
+}
+
+#[test]
 fn a_consequence_is_opened_by_itself_once_the_handed_over_cause_is_gone() {
     let mut cause = dns();
     cause.rungs.clear();

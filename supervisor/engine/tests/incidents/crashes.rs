@@ -92,6 +92,15 @@ fn a_deed_that_comes_too_late_is_not_done_and_stays_debited() {
     assert_eq!(world.state.debits.len(), 1);
     world.run(60_000);
     assert_eq!(world.closed_as(1), Some(Closing::Healed));
+    assert_eq!(world.count("unknown"), 0, "it is known that it was not done: {}", world.story());
+}
+
+#[test]
+fn a_deed_that_comes_at_the_last_moment_is_done() {
+    let mut world = World::failing(agent_down());
+    world.answers.push_back(Answer::Delayed);
+    world.run(30_000);
+    assert_eq!(world.story(), "opened agent.start done proven closed:healed");
 }
 
 #[test]

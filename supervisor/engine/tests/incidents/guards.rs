@@ -370,6 +370,35 @@ fn the_budget_is_debited_at_the_intent_whatever_becomes_of_the_deed() {
 }
 
 #[test]
+fn what_is_taken_back_by_a_restart_needs_budget_too() {
+    let mut world = World::failing(check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000)]));
+    world.run(3_000);
+    world.pause(Class::A0, None);
+    world.run(10_000);
+    world.lift();
+    let mut want = world.wanted().unwrap();
+    assert!(want.undoes.is_some());
+    world.settings.budget.per_hour = 0;
+    assert!(world.permit(want.clone()).is_ok(), "a gentle one does not");
+    want.action = restart();
+    assert_eq!(world.permit(want).unwrap_err().guard, Guard::HostBudget);
+}
+
+#[test]
+fn deeds_that_begin_late_do_not_squeeze_more_of_them_into_an_hour() {
+    let mut world = World::failing(patient());
+    world.answers.push_back(Answer::Delayed);
+    for _ in 0..3 {
+        heal_once(&mut world);
+    }
+    heal_once(&mut world);
+    world.run(HOUR_MS + 60_000);
+    let at: Vec<u64> = world.effects.iter().map(|effect| effect.true_ms).collect();
+    assert_eq!(at.len(), 4, "{}", world.story());
+    assert!(at[3] - at[0] > HOUR_MS, "{at:?}");
+}
+
+#[test]
 fn restarts_of_an_earlier_boot_count_as_made_when_this_one_began() {
     let mut world = World::failing(patient());
     for _ in 0..3 {

@@ -275,6 +275,18 @@ fn a_recurrence_in_probation_goes_on_with_the_next_rung_of_the_same_incident() {
 }
 
 #[test]
+fn a_deed_that_was_proven_is_not_taken_back_by_a_recurrence_in_probation() {
+    let mut world = World::failing(inotify().rung(&[restart()]));
+    world.run(4_500);
+    assert_eq!(*world.phase(1), Phase::Probation, "{}", world.story());
+    world.breaks(0);
+    world.checks[0].needs = vec![restart()];
+    world.run(60_000);
+    assert_eq!((world.count("rollback"), world.closed_as(1)), (0, Some(Closing::Healed)), "{}", world.story());
+    assert_eq!(world.sysctl[WATCHES], 20_000);
+}
+
+#[test]
 fn a_recurrence_after_probation_is_a_new_incident_from_the_first_rung() {
     let mut world = World::failing(two_rungs().cured_by(&[start()]));
     world.run(30_000);

@@ -46,14 +46,15 @@ fn event() -> impl Strategy<Value = Event> {
         1 => 600_000_u64..(2 * HOUR_MS),
     ];
     let answer = prop_oneof![
-        Just(Answer::Failed),
-        Just(Answer::Slow),
-        Just(Answer::LostDone),
-        Just(Answer::LostUndone),
-        Just(Answer::Late),
-        Just(Answer::DiesBefore),
-        Just(Answer::DiesAfter),
-        Just(Answer::Done),
+        1 => Just(Answer::Failed),
+        1 => Just(Answer::Slow),
+        1 => Just(Answer::LostDone),
+        1 => Just(Answer::LostUndone),
+        3 => Just(Answer::Delayed),
+        1 => Just(Answer::Late),
+        1 => Just(Answer::DiesBefore),
+        1 => Just(Answer::DiesAfter),
+        1 => Just(Answer::Done),
     ];
     let class = prop_oneof![Just(Class::A0), Just(Class::A2), Just(Class::A3)];
     let mode = prop_oneof![1 => Just(Healing::Observe), 1 => Just(Healing::Approve), 4 => Just(Healing::Auto)];

@@ -33,6 +33,8 @@ pub(crate) enum Answer {
     LostDone,
     /// The reply is lost, nothing was done.
     LostUndone,
+    /// The hands get it at the last moment before its start deadline.
+    Delayed,
     /// The hands get it only after its start deadline.
     Late,
     /// The supervisor dies between the intent and the deed.
@@ -380,6 +382,10 @@ impl World {
                 Outcome::Unknown
             }
             Answer::LostUndone => Outcome::Unknown,
+            Answer::Delayed => {
+                self.true_ms += guard::START_DEADLINE_MS;
+                self.touch(&subject, &intent)
+            }
             Answer::Late => {
                 self.true_ms += guard::START_DEADLINE_MS + 1;
                 self.touch(&subject, &intent)
@@ -441,12 +447,11 @@ impl World {
 
     fn captured(&self, want: &Want) -> Captured {
         let undo = match &want.action {
-            Action::SysctlSet { key, .. } => {
+            Action::SysctlSet { key, .. } | Action::SysctlRestore { key, .. } => {
                 let value = self.sysctl.get(key).copied().unwrap_or(8_192);
                 Some(Undo { action: Action::SysctlRestore { key: key.clone(), value, dropin: None } })
             }
-            Action::SysctlRestore { .. } | Action::AgentReload {} | Action::AgentStart {} | Action::AgentRestart {}
-            | Action::AgentStop { .. } | Action::UnitRestart { .. } | Action::CommandRun { .. } => None,
+            Action::AgentReload {} | Action::AgentStart {} | Action::AgentRestart {} | Action::AgentStop { .. } | Action::UnitRestart { .. } | Action::CommandRun { .. } => None,
         };
         let seen = self.checks.iter().find(|check| check.look.key == want.key).map(|check| check.look.seen.clone());
         Captured { changes: Vec::new(), undo, before: seen.unwrap_or_default() }

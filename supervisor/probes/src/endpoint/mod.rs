@@ -25,8 +25,11 @@ pub(crate) fn look(look: &Look, endpoint: &Endpoint) -> Observation {
     let mut tried = attempt(look, endpoint, &endpoint.host);
     if let Some(other) = endpoint.alternate.as_ref().filter(|_| !tried.works()) {
         let second = attempt(look, endpoint, other);
-        if second.works() {
-            tried = second;
+        // Where neither works, the one that got further says more; the other is not kept quiet.
+        let (chosen, left_over) = if second.reached() > tried.reached() { (second, tried) } else { (tried, second) };
+        tried = chosen;
+        if !tried.works() {
+            tried.also = format!("; {}: {}", left_over.host, left_over.words());
         }
     }
     let mut seen = Observation::unseen(ProbeName::NetEndpoint.fields(), "not looked at");
@@ -43,13 +46,35 @@ struct Attempt {
     ports: BTreeMap<u16, Result<Tcp, String>>,
     each: Vec<(SocketAddr, Result<Tcp, String>)>,
     ping: Result<ping::Ping, String>,
+    /// What became of the other side's host, where neither works.
+    also: String,
 }
 
 impl Attempt {
     fn works(&self) -> bool {
-        let open = self.ports.values().all(|port| matches!(port, Ok(Tcp::Open)));
-        let found = matches!(&self.resolved, Ok(resolved) if !resolved.addresses.is_empty());
-        found && open
+        self.found() && self.ports.values().all(|port| matches!(port, Ok(Tcp::Open)))
+    }
+
+    fn found(&self) -> bool {
+        matches!(&self.resolved, Ok(resolved) if !resolved.addresses.is_empty())
+    }
+
+    /// How far it got: whether all works, whether there is an address, how many ports accept.
+    fn reached(&self) -> (bool, bool, usize) {
+        let open = self.ports.values().filter(|port| matches!(port, Ok(Tcp::Open))).count();
+        (self.works(), self.found(), open)
+    }
+
+    fn words(&self) -> String {
+        let words = self.each.iter().map(|(place, tcp)| match tcp {
+            Ok(tcp) => format!("{place}={}", tcp.as_str()),
+            Err(reason) => format!("{place}=unknown ({reason})"),
+        });
+        let words: Vec<String> = words.collect();
+        match &self.resolved {
+            Ok(resolved) if words.is_empty() => format!("name={}", resolved.word),
+            _ => words.join(" "),
+        }
     }
 
     fn bad(&self) -> Vec<(u16, Tcp)> {
@@ -83,6 +108,7 @@ fn attempt(look: &Look, endpoint: &Endpoint, host: &str) -> Attempt {
             each,
             resolved,
             ping: pinged.map_or(Ok(ping::Ping::NotTried), |it| it.join().unwrap_or_else(|_| Err(broke_off()))),
+            also: String::new(),
         }
     })
 }
@@ -116,11 +142,7 @@ fn describe(tried: &Attempt, seen: &mut Observation) {
         Ok(ping) => seen.know("ping", ping.as_str()),
         Err(reason) => seen.miss("ping", reason.clone()),
     };
-    let words = tried.each.iter().map(|(place, tcp)| match tcp {
-        Ok(tcp) => format!("{place}={}", tcp.as_str()),
-        Err(reason) => format!("{place}=unknown ({reason})"),
-    });
-    seen.know("detail", words.collect::<Vec<_>>().join(" "));
+    seen.know("detail", format!("{}{}", tried.words(), tried.also));
     describe_ports(tried, seen);
 }
 
@@ -152,10 +174,8 @@ fn dropped_here(look: &Look, tried: &Attempt, seen: &mut Observation) {
         return;
     };
     // A local rule that rejects looks like a refusal from afar, so every bad port is asked about.
-    let verdict = match tried.bad().first() {
-        None => Ok(None),
-        Some((port, _)) => filter::drops(look, SocketAddr::new(address, *port)),
-    };
+    let places: Vec<SocketAddr> = tried.bad().iter().map(|(port, _)| SocketAddr::new(address, *port)).collect();
+    let verdict = filter::drops(look, &places);
     match verdict {
         Ok(rule) => {
             seen.know("local_drop", rule.is_some());
@@ -219,6 +239,8 @@ mod tests {
         let seen = look(&host.look(), &wanted);
         assert_eq!(known(&seen, "host"), Value::from("127.0.0.2"));
         assert_eq!(known(&seen, "tcp"), Value::from("refused"));
+        let expected = format!("127.0.0.2:{port}=refused; 127.0.0.3: 127.0.0.3:{port}=refused");
+        assert_eq!(known(&seen, "detail"), Value::from(expected));
     }
 
     #[test]

@@ -21,18 +21,29 @@ const NFT: &str = "/usr/sbin/nft";
 const MAX_RULES: usize = 4 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The rule of this host that drops a connection to this place or the replies to it, `None` if
-/// none does.
+/// The rule of this host that drops a connection to one of these places or the replies to it, `None`
+/// if none does.
 ///
 /// # Errors
 /// Why it cannot be told.
-pub(crate) fn drops(look: &Look, place: SocketAddr) -> Result<Option<String>, String> {
+pub(crate) fn drops(look: &Look, places: &[SocketAddr]) -> Result<Option<String>, String> {
+    let Some(first) = places.first() else {
+        return Ok(None);
+    };
     if !nix::unistd::geteuid().is_root() {
         return Err("the packet filter's rules can be read by root only; run as root".to_owned());
     }
-    older_tables(look.proc(), place.ip())?;
+    older_tables(look.proc(), first.ip())?;
     let ruleset = Ruleset::parse(&listing(look)?)?;
-    judge(&ruleset, place, &here(place))
+    let mut unclear = None;
+    for place in places {
+        match judge(&ruleset, *place, &here(*place)) {
+            Ok(Some(rule)) => return Ok(Some(rule)),
+            Ok(None) => {}
+            Err(reason) => unclear = unclear.or(Some(reason)),
+        }
+    }
+    unclear.map_or(Ok(None), Err)
 }
 
 fn judge(ruleset: &Ruleset, place: SocketAddr, here: &Here) -> Result<Option<String>, String> {

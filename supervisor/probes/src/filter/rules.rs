@@ -134,6 +134,7 @@ impl Ruleset {
             let mut flow = walk.chain(name, 0);
             if flow.on || flow.returns {
                 match chain.part("policy") {
+                    "drop" if !flow.passes => flow.drops = Some(words::policy(&chain.about)),
                     "drop" => flow.drops = flow.drops.or_else(|| Some(words::policy(&chain.about))),
                     _ => flow.passes = true,
                 }
@@ -197,7 +198,12 @@ impl Walk<'_> {
                 break;
             }
             flow.on = false;
-            flow.add(self.rule(name, rule, depth));
+            let one = self.rule(name, rule, depth);
+            if one.drops.is_some() && !(one.on || one.passes || one.returns) {
+                // It surely drops what comes this far, which earlier ones only might have done.
+                flow.drops = None;
+            }
+            flow.add(one);
             if !flow.on {
                 break;
             }
