@@ -12,6 +12,7 @@ use wbd_model::time::Now;
 
 use crate::error::{ActionError, chain};
 use crate::process::{Process, ProcessRef};
+use crate::program::Parent;
 use crate::sysctl::Sysctl;
 use crate::units::Job;
 use crate::{agent, program, units};
@@ -179,7 +180,7 @@ impl Hands {
                 Ok(()) => Ok(units::run(&self.root, unit, Job::Restart, start_by).await),
                 Err(error) => Err(error),
             },
-            Action::CommandRun { command, .. } => program::run(&self.root, command).await,
+            Action::CommandRun { command, .. } => program::run(&self.root, command, self.parent()).await,
         };
         done.unwrap_or_else(|error| Done::new(Outcome::Failed, chain(&error)))
     }
@@ -220,6 +221,13 @@ impl Hands {
                     Err(done) => done,
                 },
             },
+        }
+    }
+
+    fn parent(&self) -> Parent {
+        match self.mode {
+            Mode::Systemd { .. } => Parent::Systemd,
+            Mode::Standalone { .. } => Parent::Us,
         }
     }
 

@@ -1,4 +1,5 @@
 //! Runs a program that a vendor documents: by absolute path, without a shell, to a deadline. Reads no meaning into its output.
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Seek as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -18,6 +19,7 @@ use crate::hands::Done;
 
 /// Programs of old products look for their helpers by name; nothing else of our environment is theirs.
 pub(crate) const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
 const LONGEST: Duration = Duration::from_secs(600);
 const KILL_WAIT: Duration = Duration::from_secs(5);
 const OUTPUT_BYTES: u64 = 64 << 10;
@@ -33,17 +35,33 @@ pub(crate) fn preview(root: &Path, command: &Command) -> Result<Change, ActionEr
     Ok(Change { what: command.argv.join(" "), before: None, after: format!("run, at most {}", command.timeout) })
 }
 
-pub(crate) async fn run(root: &Path, command: &Command) -> Result<Done, ActionError> {
-    run_with(root, command, &[]).await
+/// Whose child the program is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parent {
+    /// Ours: it shares our sandbox, and what it leaves running ends with our unit.
+    Us,
+    /// The service manager's, through systemd-run: a service that it starts again must outlive us.
+    Systemd,
+}
+
+/// Runs it and says what became of it.
+pub(crate) async fn run(root: &Path, command: &Command, parent: Parent) -> Result<Done, ActionError> {
+    run_with(root, command, parent, &[]).await
 }
 
 /// The same, with a few variables of ours.
-pub(crate) async fn run_with(root: &Path, command: &Command, env: &[(String, String)]) -> Result<Done, ActionError> {
+pub(crate) async fn run_with(
+    root: &Path,
+    command: &Command,
+    parent: Parent,
+    env: &[(String, String)],
+) -> Result<Done, ActionError> {
     let program = checked(root, command)?;
     let output = Output::new().map_err(|source| ActionError::file("keep output of", &program, source))?;
+    let (starter, arguments) = arguments(&program, command, parent);
     let spawned = output.streams().and_then(|(stdout, stderr)| {
-        Spawn::new(&program)
-            .args(command.argv.iter().skip(1))
+        Spawn::new(&starter)
+            .args(&arguments)
             .env_clear()
             .env("PATH", SEARCH_PATH)
             .env("LC_ALL", "C")
@@ -68,6 +86,25 @@ pub(crate) async fn run_with(root: &Path, command: &Command, env: &[(String, Str
             Done::new(Outcome::Unknown, tail(format!("it did not end in {} ms and {killed}", deadline.as_millis())))
         }
     })
+}
+
+/// What is started, and with which arguments. systemd ends the program at its deadline too, in case we cannot;
+/// it expands `$` in arguments, which is not ours to allow.
+fn arguments(program: &Path, command: &Command, parent: Parent) -> (PathBuf, Vec<OsString>) {
+    let own = command.argv.iter().skip(1);
+    match parent {
+        Parent::Us => (program.to_owned(), own.map(OsString::from).collect()),
+        Parent::Systemd => {
+            let most = command.timeout.as_ms();
+            let fixed = ["--quiet", "--wait", "--pipe", "--collect", "--setenv=LC_ALL=C", "--property=KillMode=process"];
+            let mut all: Vec<OsString> = fixed.into_iter().map(OsString::from).collect();
+            all.push(format!("--property=RuntimeMaxSec={most}ms").into());
+            all.push("--".into());
+            all.push(program.as_os_str().to_owned());
+            all.extend(own.map(|argument| argument.replace('$', "$$").into()));
+            (PathBuf::from(SYSTEMD_RUN), all)
+        }
+    }
 }
 
 fn how(status: ExitStatus) -> String {

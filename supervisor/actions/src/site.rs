@@ -6,7 +6,7 @@ use wbd_model::action::Class;
 use wbd_model::entry::Outcome;
 use wbd_model::profile::{self, Command};
 
-use crate::program;
+use crate::program::{self, Parent};
 
 /// Runs it under the rules of every program: absolute path, no shell, deadline, bounded output. `env` tells
 /// it what happened.
@@ -16,7 +16,8 @@ use crate::program;
 pub async fn run_site_program(argv: &[String], env: &[(String, String)], deadline: Duration) -> Result<(), String> {
     let timeout = profile::Duration::from_ms(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
     let command = Command { argv: argv.to_vec(), timeout, class: Class::A0 };
-    let done = program::run_with(Path::new("/"), &command, env).await.map_err(|error| crate::error::chain(&error))?;
+    let done = program::run_with(Path::new("/"), &command, Parent::Us, env).await;
+    let done = done.map_err(|error| crate::error::chain(&error))?;
     match done.outcome {
         Outcome::Done => Ok(()),
         Outcome::Failed | Outcome::Aborted | Outcome::Unknown => Err(done.detail),

@@ -130,7 +130,7 @@ fn show(context: &mut Context, rows: &[IncidentRow], id: IncidentId) -> Ended {
     }
     out.heading("Records");
     match &entries {
-        Ok(entries) => entries.iter().for_each(|entry| record::line(out, entry)),
+        Ok(entries) => record::list(out, entries),
         Err(failure) => out.paragraph("  ", &format!("cannot be shown: {}", failure.message)),
     }
     if let Some(row) = row.filter(|row| !row.guide.is_empty()) {

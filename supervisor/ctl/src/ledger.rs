@@ -88,9 +88,7 @@ fn list(context: &mut Context, entries: &[Entry]) -> Ended {
     if entries.is_empty() {
         context.out.line("No records.");
     }
-    for entry in entries {
-        record::line(&mut context.out, entry);
-    }
+    record::list(&mut context.out, entries);
     Ok(Exit::Done)
 }
 
@@ -103,7 +101,7 @@ fn show(context: &mut Context, entry: &Entry) -> Ended {
         return Ok(Exit::Done);
     }
     let out = &mut context.out;
-    record::line(out, entry);
+    record::list(out, [entry]);
     out.line("");
     out.line(format!("  {:<10} {}", "time", when::moment(entry.at.wall_ms)));
     let Value::Object(fields) = value else { return Ok(Exit::Done) };
@@ -153,12 +151,12 @@ pub(crate) fn tell(out: &mut Out, verification: &Verification) {
     match problem {
         None => out.spans(&[
             (Tone::Good, "ok"),
-            (Tone::Plain, &format!(": {entries} records, verified to {last} ({took_ms} ms)")),
+            (Tone::Plain, &format!(": records: {entries}, verified to {last} ({took_ms} ms)")),
         ]),
         Some(bad) => {
             let text = format!(": record {} is the first bad one: {}", bad.seq, bad.what);
             out.spans(&[(Tone::Bad, "BAD"), (Tone::Plain, &text)]);
-            out.line(format!("{entries} records before it are good."));
+            out.line(format!("Good records before it: {entries}"));
             out.line("Set it aside and go on: wbdctl ledger rotate --reason <why>");
         }
     }
@@ -229,7 +227,7 @@ mod tests {
     fn the_first_bad_record_is_named_with_the_way_on() {
         let bad = verification(Some(BadRecord { seq: 7, what: "its text was changed".into() }));
         let text = text_of(|out| tell(out, &bad));
-        for part in ["BAD: record 7", "its text was changed", "6 records before it", "wbdctl ledger rotate --reason"] {
+        for part in ["BAD: record 7", "its text was changed", "Good records before it: 6", "wbdctl ledger rotate --reason"] {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert_eq!(document(&bad)["verified"], false);
@@ -239,7 +237,7 @@ mod tests {
     #[test]
     fn a_good_ledger_says_how_far_it_is_anchored() {
         let text = text_of(|out| tell(out, &verification(None)));
-        assert_eq!(text, "ok: 6 records, verified to 6 (1 ms)\nhead ab\nAnchored at 5: the journal has seen the same record.\n");
+        assert_eq!(text, "ok: records: 6, verified to 6 (1 ms)\nhead ab\nAnchored at 5: the journal has seen the same record.\n");
         assert_eq!(document(&verification(None))["anchor"]["state"], "anchored");
     }
 }

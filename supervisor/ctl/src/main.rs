@@ -12,6 +12,8 @@ mod explain;
 mod host;
 mod incidents;
 mod ledger;
+#[cfg(test)]
+mod manual;
 mod offline;
 mod out;
 mod plan;
@@ -93,7 +95,9 @@ fn start() -> Exit {
     let ended = run(&mut context, cli.verb);
     let trouble = context.out.finish();
     let exit = ended.unwrap_or_else(|failure| {
-        complain(&failure.message);
+        if !failure.message.is_empty() {
+            complain(&failure.message);
+        }
         failure.exit
     });
     match trouble {

@@ -1,5 +1,5 @@
 //! `playbook`: files checked, tested and shown here; only `run` asks the supervisor. Judges no host.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use wbd_engine::playbook::{self, Library};
@@ -96,19 +96,31 @@ fn missing(name: &str, library: &Library) -> String {
     }
 }
 
-/// The files that were named, or those that are installed.
+/// The files that were named, each with its tests beside it, or those that are installed.
 fn sources(context: &Context, named: &[PathBuf]) -> (Vec<Source>, Vec<Problem>) {
     if named.is_empty() {
         return files::playbooks(&context.root);
     }
     let (mut sources, mut problems) = (Vec::new(), Vec::new());
-    for path in named {
+    let beside = named.iter().filter_map(|path| beside(path)).filter(|path| path.is_file() && !named.contains(path));
+    for path in named.iter().cloned().chain(beside) {
+        let path = &path;
         match host::source(path) {
             Ok(source) => sources.push(source),
             Err(problem) => problems.push(problem),
         }
     }
     (sources, problems)
+}
+
+/// `dns.test.yaml` for `dns.yaml`, and the other way round.
+fn beside(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let other = match name.strip_suffix(".test.yaml") {
+        Some(stem) => format!("{stem}.yaml"),
+        None => format!("{}.test.yaml", name.strip_suffix(".yaml")?),
+    };
+    Some(path.with_file_name(other))
 }
 
 /// The library for files that were named: they take the place of installed ones of the same file and are

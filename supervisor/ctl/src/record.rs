@@ -9,13 +9,13 @@ use crate::when;
 pub(crate) fn gist(entry: &Entry) -> String {
     match &entry.body {
         Body::Started { version, mode } => format!("supervisor {version} began, {mode}"),
-        Body::Opened { case, evidence, .. } => joined(&format!("found: {case}"), evidence),
+        Body::Opened { case, evidence, .. } => joined(&format!("{}{case}", failure(entry)), evidence),
         Body::Suppressed { by } => format!("a consequence of {by}"),
         Body::Unsuppressed {} => "outlived its cause".to_owned(),
         Body::Intent(intent) => intended(intent),
         Body::Outcome { action, result, detail, took_ms } => {
             let took = when::length(*took_ms);
-            joined(&format!("{action} {} after {took}", result.as_str()), std::slice::from_ref(detail))
+            joined(&format!("{action}: {} after {took}", result.as_str()), std::slice::from_ref(detail))
         }
         Body::Verdict { passed: true, after_ms, .. } => {
             format!("proved, {} after it was opened", when::length(*after_ms))
@@ -37,12 +37,23 @@ pub(crate) fn gist(entry: &Entry) -> String {
     }
 }
 
+/// Records in a list: a line each, under the day that they were written on.
+pub(crate) fn list<'a>(out: &mut Out, entries: impl IntoIterator<Item = &'a Entry>) {
+    let mut day = String::new();
+    for entry in entries {
+        let written = when::day(entry.at.wall_ms);
+        if written != day {
+            out.spans(&[(Tone::Strong, &written)]);
+            day = written;
+        }
+        line(out, entry);
+    }
+}
+
 /// One line of a list.
-pub(crate) fn line(out: &mut Out, entry: &Entry) {
-    let subject = &entry.subject;
-    let incident = subject.incident.map_or_else(String::new, |id| id.to_string());
-    let code = subject.code.as_ref().map_or("", |code| code.as_str());
-    let head = format!("{:>5} {} {incident:<4} {code:<13} ", entry.seq, when::short(entry.at.wall_ms));
+fn line(out: &mut Out, entry: &Entry) {
+    let incident = entry.subject.incident.map_or_else(String::new, |id| id.to_string());
+    let head = format!("{:>5} {} {incident:<4} ", entry.seq, when::clock(entry.at.wall_ms));
     let kind = format!("{:<9} ", entry.body.kind());
     let left = WIDTH.saturating_sub(head.chars().count() + kind.chars().count());
     out.spans(&[(Tone::Faint, &head), (tone(&entry.body), &kind), (Tone::Plain, &cut(&gist(entry), left))]);
@@ -52,7 +63,17 @@ fn intended(intent: &Intent) -> String {
     let action = describe(&intent.action);
     let undoes = intent.undoes.map_or_else(String::new, |id| format!(", takes back {id}"));
     let by = intent.by_hand.as_ref().map_or_else(String::new, |who| format!(", by hand: {who}"));
-    format!("{} {action} ({}{undoes}{by})", intent.action_id, intent.class)
+    format!("{}: {action}, class {}{undoes}{by}", intent.action_id, intent.class)
+}
+
+/// The failure and whose it is; later records of an incident do not repeat it.
+fn failure(entry: &Entry) -> String {
+    match (&entry.subject.code, &entry.subject.target) {
+        (Some(code), Some(target)) => format!("{code} on {target}: "),
+        (Some(code), None) => format!("{code}: "),
+        (None, Some(target)) => format!("{target}: "),
+        (None, None) => String::new(),
+    }
 }
 
 fn joined(first: &str, rest: &[String]) -> String {

@@ -12,6 +12,16 @@ pub(crate) fn short(wall_ms: i64) -> String {
     zoned(wall_ms, "%m-%d %H:%M:%S")
 }
 
+/// The day alone.
+pub(crate) fn day(wall_ms: i64) -> String {
+    zoned(wall_ms, "%Y-%m-%d")
+}
+
+/// The time of the day alone.
+pub(crate) fn clock(wall_ms: i64) -> String {
+    zoned(wall_ms, "%H:%M:%S")
+}
+
 fn zoned(wall_ms: i64, format: &str) -> String {
     Timestamp::from_millisecond(wall_ms).map_or_else(
         |_| "?".to_owned(),

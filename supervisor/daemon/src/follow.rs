@@ -7,10 +7,9 @@ use systemd_zbus::ManagerProxy;
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 use wbd_agent_api::paths::UNIT;
-use wbd_model::entry::{Exit, ExitHow};
 use zbus::fdo::PropertiesProxy;
 use zbus::names::InterfaceName;
-use zbus::zvariant::{OwnedObjectPath, OwnedValue};
+use zbus::zvariant::OwnedObjectPath;
 
 use crate::event::Event;
 use crate::unit::UnitView;
@@ -62,7 +61,7 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
     let mut begun = manager.receive_job_new().await?;
     let mut ended = manager.receive_job_removed().await?;
     let mut view = UnitView::default();
-    let mut stops: HashMap<u32, String> = HashMap::new();
+    let mut jobs: HashMap<u32, String> = HashMap::new();
     reread(&properties, &mut view).await?;
     send(events, Event::Unit(Box::new(view.clone()))).await?;
     if *told {
@@ -78,9 +77,9 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
                 let args = change.args()?;
                 let before = view.clone();
                 for (name, value) in args.changed_properties() {
-                    set(&mut view, name, &value.try_to_owned()?);
+                    view.set(name, &value.try_to_owned()?);
                 }
-                tell(events, &before, &view).await?;
+                tell(events, &before, &view, asked(&jobs)).await?;
             }
             job = begun.next() => {
                 let Some(job) = job else { return Ok(()) };
@@ -88,32 +87,32 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
                 if args.unit == UNIT {
                     // A short job may be gone before its type is read; then the state after it tells.
                     let kind = job_type(&bus, &OwnedObjectPath::from(args.job.to_owned())).await.unwrap_or_default();
-                    stops.insert(args.id, kind);
+                    jobs.insert(args.id, kind);
                 }
             }
             job = ended.next() => {
                 let Some(job) = job else { return Ok(()) };
                 let args = job.args()?;
                 if args.unit == UNIT {
-                    let kind = stops.remove(&args.id).unwrap_or_default();
                     let before = view.clone();
                     reread(&properties, &mut view).await?;
-                    tell(events, &before, &view).await?;
+                    tell(events, &before, &view, asked(&jobs)).await?;
+                    let kind = jobs.remove(&args.id).unwrap_or_default();
                     job_ended(events, &kind, &view).await?;
                 }
             }
             _ = again.tick() => {
                 let before = view.clone();
                 reread(&properties, &mut view).await?;
-                tell(events, &before, &view).await?;
+                tell(events, &before, &view, asked(&jobs)).await?;
             }
         }
     }
 }
 
 async fn job_ended(events: &Sender<Event>, kind: &str, view: &UnitView) -> zbus::Result<()> {
-    let stopped = matches!(view.active.as_str(), "inactive" | "deactivating" | "failed");
-    let running = matches!(view.active.as_str(), "active" | "activating" | "reloading");
+    let stopped = matches!(view.state.active.as_str(), "inactive" | "deactivating" | "failed");
+    let running = matches!(view.state.active.as_str(), "active" | "activating" | "reloading");
     match kind {
         "stop" => send(events, Event::StoppedByHand).await,
         "start" | "restart" | "try-restart" if running => send(events, Event::StartedByHand).await,
@@ -127,24 +126,20 @@ async fn send(events: &Sender<Event>, event: Event) -> zbus::Result<()> {
     events.send(event).await.map_err(|_| zbus::Error::Failure("the supervisor is stopping".to_owned()))
 }
 
-async fn tell(events: &Sender<Event>, before: &UnitView, view: &UnitView) -> zbus::Result<()> {
-    if view.exec_exit != 0 && view.exec_exit != before.exec_exit {
-        send(events, Event::UnitExit(exit_of(view))).await?;
+/// A stop or restart job is under way: then the process ends because somebody asked for it. (The job of
+/// systemd's own restart comes after the end.)
+fn asked(jobs: &HashMap<u32, String>) -> bool {
+    jobs.values().any(|kind| matches!(kind.as_str(), "stop" | "restart" | "try-restart" | ""))
+}
+
+async fn tell(events: &Sender<Event>, before: &UnitView, view: &UnitView, asked: bool) -> zbus::Result<()> {
+    if let Some(exit) = view.ended_since(before, asked) {
+        send(events, Event::UnitExit(exit)).await?;
     }
     if before != view {
         send(events, Event::Unit(Box::new(view.clone()))).await?;
     }
     Ok(())
-}
-
-fn exit_of(view: &UnitView) -> Exit {
-    let how = match (view.result.as_str(), view.exec_code) {
-        ("oom-kill", _) => ExitHow::Oom,
-        (_, 1) => ExitHow::Exit,
-        (_, 2 | 3) => ExitHow::Signal,
-        _ => ExitHow::Unknown,
-    };
-    Exit { pid: i64::from(view.exec_pid), how, code: i64::from(view.exec_status), asked: false, by: String::new() }
 }
 
 async fn job_type(bus: &zbus::Connection, job: &OwnedObjectPath) -> zbus::Result<String> {
@@ -163,27 +158,8 @@ async fn reread(properties: &PropertiesProxy<'_>, view: &mut UnitView) -> zbus::
         let name = InterfaceName::from_static_str_unchecked(interface);
         let all = within(async { Ok(properties.get_all(name).await?) }).await?;
         for (name, value) in &all {
-            set(view, name, value);
+            view.set(name, value);
         }
     }
     Ok(())
-}
-
-fn set(view: &mut UnitView, name: &str, value: &OwnedValue) {
-    fn text(value: &OwnedValue) -> Option<String> {
-        <&str>::try_from(value).ok().map(str::to_owned)
-    }
-    match name {
-        "ActiveState" => view.active = text(value).unwrap_or_default(),
-        "SubState" => view.sub = text(value).unwrap_or_default(),
-        "Result" => view.result = text(value).unwrap_or_default(),
-        "LoadState" => view.load = text(value).unwrap_or_default(),
-        "NRestarts" => view.restarts = u32::try_from(value).unwrap_or_default(),
-        "MainPID" => view.main_pid = u32::try_from(value).unwrap_or_default(),
-        "ExecMainPID" => view.exec_pid = u32::try_from(value).unwrap_or_default(),
-        "ExecMainCode" => view.exec_code = i32::try_from(value).unwrap_or_default(),
-        "ExecMainStatus" => view.exec_status = i32::try_from(value).unwrap_or_default(),
-        "ExecMainExitTimestampMonotonic" => view.exec_exit = u64::try_from(value).unwrap_or_default(),
-        _ => {}
-    }
 }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use tracing::{error, info, warn};
 use wbd_engine::guard::Permit;
-use wbd_engine::replay::State;
-use wbd_ledger::{Carry, Filter, Ledger, LedgerError, Recorded, Rotation, Standing};
+use wbd_engine::replay::{Hold, State};
+use wbd_ledger::{Anchor, Carry, Filter, Ledger, LedgerError, Recorded, Rotation, Standing};
 use wbd_model::entry::{Body, Entry, Subject};
 use wbd_model::time::Now;
 
@@ -25,7 +25,8 @@ pub(crate) struct Memory {
     pub(crate) state: State,
     /// Why nothing can be written, and therefore nothing done; empty if all is well.
     pub(crate) degraded: String,
-    anchored: u64,
+    /// The head that the journal has seen last.
+    anchor: Option<Anchor>,
     news: Vec<Entry>,
     waiting: VecDeque<(Now, Subject, Body)>,
     lost: u64,
@@ -45,7 +46,7 @@ impl Memory {
             root: root.to_owned(),
             state: State::default(),
             degraded: String::new(),
-            anchored: 0,
+            anchor,
             news: Vec::new(),
             waiting: VecDeque::new(),
             lost: 0,
@@ -132,8 +133,8 @@ impl Memory {
     fn count(&mut self, entry: Entry) {
         self.state.apply(&entry);
         self.news.push(entry);
-        if self.state.seq >= self.anchored + ANCHOR_EVERY {
-            self.anchor();
+        if self.state.seq >= self.anchor.as_ref().map_or(0, |anchor| anchor.seq) + ANCHOR_EVERY {
+            self.anchor_head();
         }
     }
 
@@ -167,8 +168,7 @@ impl Memory {
         if self.degraded.is_empty() {
             return;
         }
-        let anchor = wbd_ledger::last_anchor(&self.root);
-        if *self.ledger.reopen(anchor.as_ref()) == Standing::Sound {
+        if *self.ledger.reopen(self.anchor.as_ref()) == Standing::Sound {
             self.take_standing();
             if self.degraded.is_empty() {
                 info!("the ledger can be used again");
@@ -189,12 +189,20 @@ impl Memory {
                 next_incident: self.state.next_incident,
                 next_action: self.state.next_action,
             },
-            anchor: wbd_ledger::last_anchor(&self.root),
+            anchor: self.anchor.take(),
         };
+        let (hold, suspended) = (self.state.hold.clone(), self.state.suspended.clone());
         self.ledger.rotate(now, &rotation)?;
-        self.anchored = 0;
         self.take_standing();
-        self.anchor();
+        // A new file is no way around an operator's word.
+        if let Some(Hold { who, why, until_wall_ms, from_class }) = hold {
+            self.write(now, Subject::default(), Body::Hold { who, why, until_wall_ms, from_class });
+        }
+        for (playbook, reason) in suspended {
+            let about = Subject { playbook: Some(playbook), ..Subject::default() };
+            self.write(now, about, Body::Suspended { reason });
+        }
+        self.anchor_head();
         Ok(())
     }
 
@@ -207,11 +215,14 @@ impl Memory {
     }
 
     /// Anchors the head in the journal, out of reach of whoever can write the ledger's folder only.
-    pub(crate) fn anchor(&mut self) {
-        let Some((seq, hash)) = self.ledger.head().filter(|(seq, _)| *seq != self.anchored) else { return };
-        match wbd_ledger::send_anchor(&self.root, seq, hash) {
-            // Stand-alone there may be no journal; verify then says "no anchor".
-            Ok(()) | Err(_) => self.anchored = seq,
+    pub(crate) fn anchor_head(&mut self) {
+        let Some((seq, hash)) = self.ledger.head() else { return };
+        if self.anchor.as_ref().is_some_and(|anchor| anchor.seq == seq) {
+            return;
+        }
+        // Stand-alone there may be no journal; `ledger verify` then says "no anchor".
+        if wbd_ledger::send_anchor(&self.root, seq, hash).is_ok() {
+            self.anchor = Some(Anchor { seq, hash: hash.to_owned() });
         }
     }
 }

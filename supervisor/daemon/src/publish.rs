@@ -26,7 +26,7 @@ impl Supervisor {
         for entry in self.memory.take_news() {
             tell(&entry);
             if matches!(entry.body, Body::Escalated { .. }) {
-                self.memory.anchor();
+                self.memory.anchor_head();
                 self.run_site_program(&entry);
             }
         }

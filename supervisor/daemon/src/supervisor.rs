@@ -17,7 +17,7 @@ use wbd_model::name::{ProfileName, TargetName};
 use wbd_model::observation::Observation;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
-use wbd_probes::Eyes;
+use wbd_probes::{Eyes, Manager};
 use wbd_probes::clock::now;
 
 use crate::checks::{Checks, proving_ms};
@@ -26,7 +26,7 @@ use crate::event::Event;
 use crate::eyes::Lookout;
 use crate::load::{self, Loaded};
 use crate::memory::Memory;
-use crate::unit::{self, UnitView};
+use crate::unit::UnitView;
 use crate::watch::Watch;
 
 /// The loop wakes at least this often: the watchdog is fed here and nowhere else.
@@ -137,7 +137,7 @@ impl Supervisor {
             self.turn();
         }
         info!("stopping");
-        self.memory.anchor();
+        self.memory.anchor_head();
     }
 
     pub(crate) fn mode_word(&self) -> &'static str {
@@ -178,10 +178,14 @@ impl Supervisor {
     pub(crate) fn own_answer(&self, probe: &Probe, now: &Now) -> Option<Observation> {
         match probe {
             Probe::ExitLast(target) => Some(self.memory.state.exit_observation(target, now)),
-            Probe::ServiceState { unit } if unit.as_deref() == Some(paths::UNIT) => Some(match self.mode {
-                Mode::Systemd => unit::observe(self.unit.as_ref(), &self.root, &now.boot.0),
-                Mode::Standalone => unit::observe_standalone(&self.root, &now.boot.0),
-            }),
+            Probe::ServiceState { unit } if unit.as_deref() == Some(paths::UNIT) => {
+                let manager = match (self.mode, &self.unit) {
+                    (Mode::Standalone, _) => Manager::None,
+                    (Mode::Systemd, Some(view)) => Manager::Says(&view.state),
+                    (Mode::Systemd, None) => Manager::Silent("systemd cannot be reached over the bus"),
+                };
+                Some(wbd_probes::agent_service(&self.root, manager, &now.boot.0))
+            }
             Probe::FdTrend(selector) => Some(crate::samples::trend(self, selector, now)),
             Probe::ProcessState(_) | Probe::AgentHealth | Probe::ServiceState { .. } | Probe::InotifyUsage(_)
             | Probe::DnsServers { .. } | Probe::NetEndpoint(_) | Probe::FdUsage(_) | Probe::VersionPair { .. } => None,

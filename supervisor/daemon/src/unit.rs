@@ -1,70 +1,45 @@
-//! What the service manager says of the agent's unit. Follows it elsewhere (`follow`).
-use std::path::Path;
-
-use wbd_agent_api::{paths, stop};
-use wbd_model::observation::Observation;
-use wbd_model::probe::ProbeName;
+//! What the service manager told of the agent's unit: its state, and how its process ended. Follows it
+//! elsewhere (`follow`).
+use wbd_model::entry::{Exit, ExitHow};
+use wbd_probes::UnitState;
+use zbus::zvariant::OwnedValue;
 
 /// The unit's properties, as far as they were told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct UnitView {
-    /// `ActiveState`
-    pub(crate) active: String,
-    /// `SubState`
-    pub(crate) sub: String,
-    /// `Result`
-    pub(crate) result: String,
-    /// `LoadState`
-    pub(crate) load: String,
-    /// `NRestarts`
-    pub(crate) restarts: u32,
-    /// `MainPID`
-    pub(crate) main_pid: u32,
-    /// `ExecMainPID`
-    pub(crate) exec_pid: u32,
-    /// `ExecMainCode`: how waitid(2) says the process ended (1 exited, 2 killed, 3 dumped)
-    pub(crate) exec_code: i32,
-    /// `ExecMainStatus`
-    pub(crate) exec_status: i32,
-    /// `ExecMainExitTimestampMonotonic`
-    pub(crate) exec_exit: u64,
+    /// What `service.state` is made of.
+    pub(crate) state: UnitState,
+    exec_pid: u32,
+    /// How waitid(2) says the process ended: 1 exited, 2 killed, 3 dumped.
+    exec_code: i32,
+    exec_status: i32,
+    exec_exit: u64,
 }
 
-/// Answer to `service.state` from what was followed; `None`: the manager cannot be reached.
-pub(crate) fn observe(view: Option<&UnitView>, root: &Path, boot_id: &str) -> Observation {
-    let mut seen = match view {
-        Some(view) => {
-            let mut seen = Observation::default();
-            seen.know("manager", "systemd")
-                .know("active", view.active.as_str())
-                .know("sub", view.sub.as_str())
-                .know("result", view.result.as_str())
-                .know("restarts", i64::from(view.restarts))
-                .know("start_limit_hit", view.result == "start-limit-hit")
-                .know("masked", view.load == "masked");
-            seen
+impl UnitView {
+    /// Takes over one property.
+    pub(crate) fn set(&mut self, name: &str, value: &OwnedValue) {
+        match name {
+            "ExecMainPID" => self.exec_pid = u32::try_from(value).unwrap_or_default(),
+            "ExecMainCode" => self.exec_code = i32::try_from(value).unwrap_or_default(),
+            "ExecMainStatus" => self.exec_status = i32::try_from(value).unwrap_or_default(),
+            "ExecMainExitTimestampMonotonic" => self.exec_exit = u64::try_from(value).unwrap_or_default(),
+            _ => self.state.set(name, value),
         }
-        None => Observation::unseen(ProbeName::ServiceState.fields(), "the service manager cannot be reached over the bus"),
-    };
-    note_stop(&mut seen, root, boot_id);
-    seen
-}
-
-/// Stand-alone there is no service manager: the supervisor itself is the parent.
-pub(crate) fn observe_standalone(root: &Path, boot_id: &str) -> Observation {
-    let mut seen = Observation::default();
-    for field in ["active", "sub", "result"] {
-        seen.know(field, "none");
     }
-    seen.know("manager", "none").know("restarts", 0).know("start_limit_hit", false).know("masked", false);
-    note_stop(&mut seen, root, boot_id);
-    seen
-}
 
-fn note_stop(seen: &mut Observation, root: &Path, boot_id: &str) {
-    match stop::read(&paths::stop_note(root), boot_id) {
-        Ok(Some(note)) => seen.know("stop_noted", true).know("stop_by", note.who),
-        Ok(None) => seen.know("stop_noted", false).know("stop_by", ""),
-        Err(error) => seen.miss("stop_noted", error.to_string()).miss("stop_by", error.to_string()),
-    };
+    /// How the main process ended, if it did since `before`; `asked`: a stop or restart job was under way.
+    pub(crate) fn ended_since(&self, before: &Self, asked: bool) -> Option<Exit> {
+        if self.exec_exit == 0 || self.exec_exit == before.exec_exit {
+            return None;
+        }
+        let how = match (self.state.result.as_str(), self.exec_code) {
+            ("oom-kill", _) => ExitHow::Oom,
+            (_, 1) => ExitHow::Exit,
+            (_, 2 | 3) => ExitHow::Signal,
+            _ => ExitHow::Unknown,
+        };
+        let by = if asked { "a job of the service manager".to_owned() } else { String::new() };
+        Some(Exit { pid: i64::from(self.exec_pid), how, code: i64::from(self.exec_status), asked, by })
+    }
 }

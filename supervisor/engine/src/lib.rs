@@ -8,6 +8,7 @@ pub mod leak;
 pub mod look;
 pub mod plan;
 pub mod playbook;
+pub mod rehearse;
 pub mod replay;
 pub mod report;
 pub mod round;

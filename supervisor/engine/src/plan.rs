@@ -12,7 +12,12 @@ use crate::playbook::{Bound, Deed, unit_fault};
 ///
 /// # Errors
 /// What is unknown, in words: then nothing is done, for "not seen" is no reason to act.
-pub fn plan(bound: &Bound, judgement: &Judgement, seen: &Observations, from_rung: usize) -> Result<Option<Plan>, String> {
+pub fn plan(
+    bound: &Bound,
+    judgement: &Judgement,
+    seen: &Observations,
+    from_rung: usize,
+) -> Result<Option<Plan>, String> {
     if judgement.verdict != Verdict::Fail {
         return Ok(None);
     }
@@ -97,7 +102,8 @@ fn action(bound: &Bound, deed: &Deed, scope: &Scope<'_>) -> Result<Action, Strin
             Action::UnitRestart { unit }
         }
         Deed::CommandRun { command: name } => {
-            let command = bound.facts.commands.get(name).ok_or_else(|| format!("the profile has no program {name:?}"))?;
+            let command =
+                bound.facts.commands.get(name).ok_or_else(|| format!("the profile has no program {name:?}"))?;
             Action::CommandRun { name: name.clone(), command: command.clone() }
         }
     })

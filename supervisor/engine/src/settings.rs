@@ -82,9 +82,21 @@ mod tests {
     fn all_problems_are_told_at_once_with_their_place() {
         let problems = read("healing: atuo\nbugdet: {}\nevery: 5\n").unwrap_err();
         assert_eq!(problems.len(), 3, "{problems:#?}");
-        assert!(problems[0].starts_with("wbd.yaml:1:10: unknown word \"atuo\" (did you mean \"auto\"?)"), "{}", problems[0]);
-        assert!(problems[1].starts_with("wbd.yaml:2:1: unknown key \"bugdet\" (did you mean \"budget\"?)"), "{}", problems[1]);
-        assert!(problems[2].starts_with("wbd.yaml:3:8: wrong type: found the number 5, wanted text"), "{}", problems[2]);
+        assert!(
+            problems[0].starts_with("wbd.yaml:1:10: unknown word \"atuo\" (did you mean \"auto\"?)"),
+            "{}",
+            problems[0]
+        );
+        assert!(
+            problems[1].starts_with("wbd.yaml:2:1: unknown key \"bugdet\" (did you mean \"budget\"?)"),
+            "{}",
+            problems[1]
+        );
+        assert!(
+            problems[2].starts_with("wbd.yaml:3:8: wrong type: found the number 5, wanted text"),
+            "{}",
+            problems[2]
+        );
     }
 
     #[test]

@@ -2,25 +2,28 @@
 //!
 //! Facts are carried from one moment to the next until they are given anew; a fact never given, or given as
 //! `null`, is unknown. So a test says only what changes.
-use std::collections::{BTreeMap, BTreeSet};
+mod misfits;
+mod spec;
+
+use std::collections::BTreeSet;
 use std::fmt;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-use serde::de::{self, IntoDeserializer};
 use wbd_model::check::Verdict;
 use wbd_model::name::{Code, PlaybookName, ProfileName};
-use wbd_model::observation::{Fact, Observation, Observations, Value};
-use wbd_model::problem::{Problem, Source};
-use wbd_model::profile::{Duration, Profile, ProfileSpec};
+use wbd_model::observation::{Fact, Observation, Observations};
+use wbd_model::profile::{Duration, Profile};
 use wbd_model::settings::Settings;
 
 use crate::diagnose::diagnose;
 use crate::judge::{Judgement, cured, judge};
 use crate::plan::plan;
-use crate::playbook::{Bound, Library, Node, Playbook, suggest};
+use crate::playbook::{Bound, Library};
 use crate::round::Truth;
 use crate::words::{Lang, words};
+
+pub(crate) use misfits::misfits;
+pub(crate) use spec::TestSpec;
+use spec::{CuredWord, Expectation, Moment, ProfileChoice, Seen, VerdictWord};
 
 /// One test of one playbook.
 #[derive(Debug)]
@@ -59,161 +62,10 @@ impl fmt::Display for TestFailure {
 /// and gives the kinds of the records that it writes, in order.
 pub type Ring<'a> = &'a dyn Fn(&Bound, &[(u64, Observations)]) -> Result<Vec<String>, String>;
 
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct TestSpec {
-    /// The playbook under test.
-    pub(crate) playbook: PlaybookName,
-    /// The product: a profile's name, or the keys of a profile.
-    pub(crate) profile: ProfileChoice,
-    /// What is seen, and from when on.
-    pub(crate) at: Vec<Moment>,
-    /// What must come of it, and when.
-    pub(crate) expect: Vec<Expectation>,
-    /// The kinds of all records that the ledger must hold in the end: opened, intent, outcome, verdict, closed, ...
-    #[serde(default)]
-    pub(crate) ledger: Option<Vec<String>>,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Moment {
-    /// From when on, counted from the start of the test.
-    #[serde(default)]
-    after: Duration,
-    /// Facts by observation and field, as the playbook names them.
-    #[serde(default)]
-    see: Seen,
-    /// The same for other playbooks, by their names, where a cause is expected.
-    #[serde(default)]
-    others: BTreeMap<PlaybookName, Seen>,
-}
-
-type Seen = BTreeMap<String, BTreeMap<String, SeenValue>>;
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Expectation {
-    /// When, counted from the start of the test.
-    after: Duration,
-    /// What the check says.
-    verdict: VerdictWord,
-    /// The true case, or the one that cannot be decided.
-    #[serde(default)]
-    case: Option<String>,
-    /// The code of the failure that this one is a consequence of.
-    #[serde(default)]
-    cause: Option<Code>,
-    /// The deeds of the rung that would be done now; `[]` for none.
-    #[serde(default)]
-    plan: Option<Vec<String>>,
-    /// The rung that they belong to.
-    #[serde(default)]
-    rung: Option<String>,
-    /// What the verification says, against the last state that failed.
-    #[serde(default)]
-    cured: Option<CuredWord>,
-    /// Words that title, cause or guide must hold.
-    #[serde(default)]
-    says: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum VerdictWord {
-    Pass,
-    Unknown,
-    Warn,
-    Fail,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum CuredWord {
-    Yes,
-    No,
-    Unknown,
-}
-
-/// A profile by its name, or its keys.
-#[derive(Debug)]
-pub(crate) enum ProfileChoice {
-    Named(ProfileName),
-    Inline(Box<ProfileSpec>),
-}
-
-impl<'de> Deserialize<'de> for ProfileChoice {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ChoiceVisitor;
-        impl<'de> de::Visitor<'de> for ChoiceVisitor {
-            type Value = ProfileChoice;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a profile, or its keys")
-            }
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<ProfileChoice, E> {
-                ProfileName::deserialize(name.into_deserializer()).map(ProfileChoice::Named)
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, access: A) -> Result<ProfileChoice, A::Error> {
-                let spec = ProfileSpec::deserialize(de::value::MapAccessDeserializer::new(access))?;
-                Ok(ProfileChoice::Inline(Box::new(spec)))
-            }
-        }
-        deserializer.deserialize_any(ChoiceVisitor)
-    }
-}
-
-impl JsonSchema for ProfileChoice {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "ProfileChoice".into()
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let (name, spec) = (generator.subschema_for::<ProfileName>(), generator.subschema_for::<ProfileSpec>());
-        schemars::json_schema!({ "anyOf": [name, spec] })
-    }
-}
-
-/// A fact as a test gives it; `null` is "not seen".
-#[derive(Debug, Clone)]
-struct SeenValue(Option<Value>);
-
-impl<'de> Deserialize<'de> for SeenValue {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SeenVisitor;
-        impl de::Visitor<'_> for SeenVisitor {
-            type Value = SeenValue;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("true, false, a whole number, text or null")
-            }
-            fn visit_unit<E>(self) -> Result<SeenValue, E> {
-                Ok(SeenValue(None))
-            }
-            fn visit_bool<E>(self, value: bool) -> Result<SeenValue, E> {
-                Ok(SeenValue(Some(value.into())))
-            }
-            fn visit_i64<E>(self, value: i64) -> Result<SeenValue, E> {
-                Ok(SeenValue(Some(value.into())))
-            }
-            fn visit_str<E>(self, value: &str) -> Result<SeenValue, E> {
-                Ok(SeenValue(Some(value.into())))
-            }
-        }
-        deserializer.deserialize_any(SeenVisitor)
-    }
-}
-
-impl JsonSchema for SeenValue {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "SeenValue".into()
-    }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": ["boolean", "integer", "string", "null"] })
-    }
-}
-
 /// Runs a test; the expectations that were not met.
 #[must_use]
 pub fn run(library: &Library, test: &PlaybookTest) -> Vec<TestFailure> {
-    run_with(library, test, None)
+    run_with(library, test, Some(&crate::rehearse::ring))
 }
 
 /// As [`run`]; with the ring, `ledger:` is checked as well. Without one, a test that wants it fails.
@@ -230,7 +82,10 @@ pub fn run_with(library: &Library, test: &PlaybookTest, ring: Option<Ring<'_>>) 
         failures.extend(unmet.into_iter().map(|message| fail(Some(expectation.after), message)));
     }
     if let Some(wanted) = &test.spec.ledger {
-        let kinds = ring.map_or_else(|| Err("there is no ring to write a ledger here".to_owned()), |ring| ring(&stage.bound, &stage.moments));
+        let kinds = ring.map_or_else(
+            || Err("there is no ring to write a ledger here".to_owned()),
+            |ring| ring(&stage.bound, &stage.moments),
+        );
         match kinds {
             Ok(kinds) if kinds == *wanted => {}
             Ok(kinds) => failures.push(fail(None, format!("ledger: wanted {wanted:?}, got {kinds:?}"))),
@@ -305,7 +160,12 @@ impl Stage {
         };
         if says.verdict != verdict {
             let got = says.verdict.as_str();
-            unmet.push(format!("verdict: wanted {}, got {got} ({}; {})", verdict.as_str(), says.reason, says.evidence.join(", ")));
+            unmet.push(format!(
+                "verdict: wanted {}, got {got} ({}; {})",
+                verdict.as_str(),
+                says.reason,
+                says.evidence.join(", ")
+            ));
             return unmet;
         }
         if wanted.case.is_some() && wanted.case != says.case {
@@ -314,7 +174,10 @@ impl Stage {
         if let Some(code) = &wanted.cause {
             let cause = self.cause(&says, now);
             if cause.as_ref() != Some(code) {
-                unmet.push(format!("cause: wanted {code}, got {}", cause.map_or("none".to_owned(), |code| code.to_string())));
+                unmet.push(format!(
+                    "cause: wanted {code}, got {}",
+                    cause.map_or("none".to_owned(), |code| code.to_string())
+                ));
             }
         }
         unmet.extend(self.plan(wanted, &says, seen, now));
@@ -329,11 +192,8 @@ impl Stage {
     }
 
     fn cause(&self, says: &Judgement, now: u64) -> Option<Code> {
-        let others: Vec<(&Bound, Judgement)> = self
-            .others
-            .iter()
-            .filter_map(|(bound, moments)| Some((bound, judge(bound, at(moments, now)?))))
-            .collect();
+        let others: Vec<(&Bound, Judgement)> =
+            self.others.iter().filter_map(|(bound, moments)| Some((bound, judge(bound, at(moments, now)?)))).collect();
         let mut checks = vec![(&self.bound, says)];
         checks.extend(others.iter().map(|(bound, says)| (*bound, says)));
         diagnose(&checks).into_iter().find(|(effect, _)| *effect == self.bound.key).map(|(_, cause)| cause.code)
@@ -346,14 +206,17 @@ impl Stage {
         });
         let plan = if held { plan(&self.bound, says, seen, 0) } else { Ok(None) };
         let (steps, rung, why) = match plan {
-            Ok(Some(plan)) => (plan.steps.iter().map(|step| step.name().to_owned()).collect(), Some(plan.rung_id), String::new()),
+            Ok(Some(plan)) => {
+                (plan.steps.iter().map(|step| step.name().to_owned()).collect(), Some(plan.rung_id), String::new())
+            }
             Ok(None) if held => (Vec::new(), None, "no rung fits".to_owned()),
             Ok(None) => (Vec::new(), None, "not held long enough".to_owned()),
             Err(why) => (Vec::new(), None, why),
         };
         let mut unmet = Vec::new();
         if wanted.plan.as_ref().is_some_and(|wanted| *wanted != steps) {
-            unmet.push(format!("plan: wanted {:?}, got {steps:?} ({why})", wanted.plan.as_ref().unwrap_or(&Vec::new())));
+            unmet
+                .push(format!("plan: wanted {:?}, got {steps:?} ({why})", wanted.plan.as_ref().unwrap_or(&Vec::new())));
         }
         if wanted.rung.is_some() && wanted.rung != rung {
             unmet.push(format!("rung: wanted {:?}, got {rung:?} ({why})", wanted.rung));
@@ -376,12 +239,13 @@ impl Stage {
     }
 
     fn cure(&self, wanted: CuredWord, seen: &Observations, now: u64) -> Option<String> {
-        let failed = |(from, seen): &&(u64, Observations)| *from <= now && judge(&self.bound, seen).verdict == Verdict::Fail;
+        let failed =
+            |(from, seen): &&(u64, Observations)| *from <= now && judge(&self.bound, seen).verdict == Verdict::Fail;
         let before = self.moments.iter().rev().find(failed).map_or(seen, |(_, seen)| seen);
         let truth = cured(&self.bound, seen, before);
         let got = match &truth {
-            Truth::True => CuredWord::Yes,
-            Truth::False => CuredWord::No,
+            Truth::True => CuredWord::Proven,
+            Truth::False => CuredWord::Disproven,
             Truth::Unknown(_) => CuredWord::Unknown,
         };
         (got != wanted).then(|| format!("cured: wanted {wanted:?}, got {truth:?}"))
@@ -393,8 +257,13 @@ fn at(moments: &[(u64, Observations)], now: u64) -> Option<&Observations> {
 }
 
 /// What is seen from each moment on: every field of every probe, unknown until it is given.
-fn accumulate<'a>(bound: &Bound, at: &'a [Moment], pick: impl Fn(&'a Moment) -> Option<&'a Seen>) -> Vec<(u64, Observations)> {
-    let unseen = |probe: &wbd_model::probe::Probe| Observation::unseen(probe.name().fields(), "the test does not give it");
+fn accumulate<'a>(
+    bound: &Bound,
+    at: &'a [Moment],
+    pick: impl Fn(&'a Moment) -> Option<&'a Seen>,
+) -> Vec<(u64, Observations)> {
+    let unseen =
+        |probe: &wbd_model::probe::Probe| Observation::unseen(probe.name().fields(), "the test does not give it");
     let mut seen: Observations = bound.probes.iter().map(|(name, probe)| (name.clone(), unseen(probe))).collect();
     let mut moments = Vec::new();
     for moment in at {
@@ -408,58 +277,4 @@ fn accumulate<'a>(bound: &Bound, at: &'a [Moment], pick: impl Fn(&'a Moment) -> 
         moments.push((moment.after.as_ms(), seen.clone()));
     }
     moments
-}
-
-/// What a test names and its playbook does not have. A misspelt fact would be unknown for ever.
-pub(crate) fn misfits(source: &Source, tree: &Node, test: &PlaybookTest, library: &Library) -> Vec<Problem> {
-    let mut found = Vec::new();
-    let spec = tree.get("spec");
-    let name = test.spec.playbook.as_str();
-    let Some(playbook) = library.playbooks.get(&test.spec.playbook) else {
-        let near = suggest::nearest(name, library.playbooks.keys().map(PlaybookName::as_str));
-        let place = tree.place_of(&["spec", "playbook"]);
-        // A masked playbook's test is no error of its file; running it tells.
-        found.extend(near.map(|near| place.problem(source, format!("there is no playbook {name:?}"), Some(format!("did you mean {near:?}?")))));
-        return found;
-    };
-    for moment in spec.and_then(|spec| spec.get("at")).map(Node::elements).unwrap_or_default() {
-        found.extend(moment.get("see").map(|see| unknown_facts(source, see, playbook)).unwrap_or_default());
-        for (other, see) in moment.get("others").map(Node::entries).unwrap_or_default() {
-            let other = library.playbooks.iter().find(|(name, _)| name.as_str() == other.text);
-            found.extend(other.map(|(_, playbook)| unknown_facts(source, see, playbook)).unwrap_or_default());
-        }
-    }
-    for wanted in spec.and_then(|spec| spec.get("expect")).map(Node::elements).unwrap_or_default() {
-        let Some(case) = wanted.get("case") else { continue };
-        let ids = playbook.cases.iter().map(|case| case.id.as_str());
-        if let Some(text) = case.text().filter(|text| playbook.case(text).is_none()) {
-            found.push(case.place.problem(source, format!("{name} has no case {text:?}"), suggest::hint(text, ids)));
-        }
-    }
-    found
-}
-
-fn unknown_facts(source: &Source, see: &Node, playbook: &Playbook) -> Vec<Problem> {
-    let mut found = Vec::new();
-    for (name, facts) in see.entries() {
-        let Some((_, question)) = playbook.observe.iter().find(|(known, _)| *known == name.text) else {
-            let known = playbook.observe.iter().map(|(known, _)| known.as_str());
-            let message = format!("{} observes nothing as {:?}", playbook.name, name.text);
-            found.push(name.place.problem(source, message, suggest::hint(&name.text, known)));
-            continue;
-        };
-        let fields = question.name().fields();
-        for (field, value) in facts.entries() {
-            let Some(known) = fields.iter().find(|known| known.name == field.text) else {
-                let message = format!("{} has no field {:?}", question.name().as_str(), field.text);
-                let hint = suggest::hint(&field.text, fields.iter().map(|known| known.name));
-                found.push(field.place.problem(source, message, hint));
-                continue;
-            };
-            if value.kind().is_some_and(|kind| kind != known.kind) {
-                found.push(value.place.problem(source, format!("{}.{} is {}", name.text, field.text, crate::expr::a(known.kind)), None));
-            }
-        }
-    }
-    found
 }

@@ -33,14 +33,8 @@ pub fn words(bound: &Bound, case: &str, seen: &Observations, lets: &BTreeMap<Str
     let texts = &bound.content.texts;
     let text = texts.get(&lang).or_else(|| texts.get(&Lang::En)).and_then(|cases| cases.get(case));
     let Some(text) = text else { return Words::default() };
-    let scope = Scope {
-        seen,
-        before: None,
-        lets,
-        case: Some(case),
-        profile: &bound.facts.constants,
-        item: &bound.item,
-    };
+    let scope =
+        Scope { seen, before: None, lets, case: Some(case), profile: &bound.facts.constants, item: &bound.item };
     Words {
         title: text.title.render(&scope),
         cause: text.cause.render(&scope),

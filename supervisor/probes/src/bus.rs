@@ -1,5 +1,4 @@
 //! Asks systemd over D-Bus how units are; it starts, stops and changes nothing.
-use std::collections::HashMap;
 use std::time::Duration;
 
 use systemd_zbus::ManagerProxy;
@@ -15,27 +14,45 @@ const SYSTEMD: &str = "org.freedesktop.systemd1";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
-/// What systemd says of one service.
+/// What systemd says of one service, as far as it was told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Unit {
+pub struct UnitState {
     /// LoadState: loaded, not-found, masked, ...
-    pub(crate) load: String,
+    pub load: String,
     /// UnitFileState: enabled, disabled, static, masked, ...; empty for a unit without a file.
-    pub(crate) file: String,
+    pub file: String,
     /// ActiveState.
-    pub(crate) active: String,
+    pub active: String,
     /// SubState.
-    pub(crate) sub: String,
+    pub sub: String,
     /// It was active at some time in this boot.
-    pub(crate) was_active: bool,
+    pub was_active: bool,
     /// Result of the last run.
-    pub(crate) result: String,
+    pub result: String,
     /// NRestarts.
-    pub(crate) restarts: u32,
+    pub restarts: u32,
     /// Restart: no, on-failure, always, ...
-    pub(crate) restart: String,
+    pub restart: String,
     /// StartLimitBurst.
-    pub(crate) burst: u32,
+    pub burst: u32,
+}
+
+impl UnitState {
+    /// Takes over one property of the interfaces Unit and Service; others are not needed.
+    pub fn set(&mut self, name: &str, value: &OwnedValue) {
+        match name {
+            "LoadState" => self.load = text(value),
+            "UnitFileState" => self.file = text(value),
+            "ActiveState" => self.active = text(value),
+            "SubState" => self.sub = text(value),
+            "ActiveEnterTimestampMonotonic" => self.was_active = number(value) > 0,
+            "Result" => self.result = text(value),
+            "NRestarts" => self.restarts = u32::try_from(number(value)).unwrap_or(u32::MAX),
+            "Restart" => self.restart = text(value),
+            "StartLimitBurst" => self.burst = u32::try_from(number(value)).unwrap_or(u32::MAX),
+            _ => {}
+        }
+    }
 }
 
 /// The host runs systemd; without it there is no unit to ask for.
@@ -44,7 +61,7 @@ pub(crate) fn systemd_runs(look: &Look) -> bool {
 }
 
 /// How the services of these names are, in the same order.
-pub(crate) fn units(look: &Look, names: &[&str]) -> Result<Vec<Unit>, String> {
+pub(crate) fn units(look: &Look, names: &[&str]) -> Result<Vec<UnitState>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -58,7 +75,7 @@ pub(crate) fn units(look: &Look, names: &[&str]) -> Result<Vec<Unit>, String> {
     }
 }
 
-async fn ask(names: &[&str]) -> zbus::Result<Vec<Unit>> {
+async fn ask(names: &[&str]) -> zbus::Result<Vec<UnitState>> {
     let bus = zbus::Connection::system().await?;
     let manager = ManagerProxy::new(&bus).await?;
     let mut units = Vec::with_capacity(names.len());
@@ -66,36 +83,22 @@ async fn ask(names: &[&str]) -> zbus::Result<Vec<Unit>> {
         // Loading a unit reads its file and starts nothing; a name without one is not an error.
         let path = manager.load_unit(name).await?;
         let proxy = PropertiesProxy::builder(&bus).destination(SYSTEMD)?.path(path)?.build().await?;
-        let unit = proxy.get_all(InterfaceName::try_from(UNIT)?).await?;
-        let service = proxy.get_all(InterfaceName::try_from(SERVICE)?).await?;
-        units.push(describe(&unit, &service));
+        let mut unit = UnitState::default();
+        for interface in [UNIT, SERVICE] {
+            for (name, value) in &proxy.get_all(InterfaceName::try_from(interface)?).await? {
+                unit.set(name, value);
+            }
+        }
+        units.push(unit);
     }
     Ok(units)
 }
 
-fn describe(unit: &HashMap<String, OwnedValue>, service: &HashMap<String, OwnedValue>) -> Unit {
-    Unit {
-        load: text(unit, "LoadState"),
-        file: text(unit, "UnitFileState"),
-        active: text(unit, "ActiveState"),
-        sub: text(unit, "SubState"),
-        was_active: number(unit, "ActiveEnterTimestampMonotonic") > 0,
-        result: text(service, "Result"),
-        restarts: u32::try_from(number(service, "NRestarts")).unwrap_or(u32::MAX),
-        restart: text(service, "Restart"),
-        burst: u32::try_from(number(unit, "StartLimitBurst")).unwrap_or(u32::MAX),
-    }
+fn text(value: &OwnedValue) -> String {
+    <&str>::try_from(value).unwrap_or_default().to_owned()
 }
 
-fn text(properties: &HashMap<String, OwnedValue>, name: &str) -> String {
-    let value = properties.get(name).map(<&str>::try_from);
-    value.and_then(Result::ok).unwrap_or_default().to_owned()
-}
-
-fn number(properties: &HashMap<String, OwnedValue>, name: &str) -> u64 {
-    let Some(value) = properties.get(name) else {
-        return 0;
-    };
+fn number(value: &OwnedValue) -> u64 {
     let wide = u64::try_from(value).ok();
     wide.or_else(|| u32::try_from(value).ok().map(u64::from)).unwrap_or(0)
 }

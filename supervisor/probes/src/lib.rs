@@ -23,8 +23,10 @@ pub mod files;
 pub mod host;
 pub mod run;
 
+pub use bus::UnitState;
 pub use eyes::{Eyes, Presence};
 pub use sampling::Reading;
+pub use service::{Manager, agent_service};
 
 #[cfg(test)]
 mod testing;

@@ -1,8 +1,10 @@
 //! `service.state`: what the service manager says of the unit, and whether a stop was wanted; it asks for nothing to be done.
+use std::path::Path;
+
 use wbd_agent_api::{StopNote, paths, stop};
 use wbd_model::observation::Observation;
 
-use crate::bus::{self, Unit};
+use crate::bus::{self, UnitState};
 use crate::clock;
 use crate::eyes::Look;
 use crate::under::why;
@@ -10,8 +12,35 @@ use crate::under::why;
 const FROM_MANAGER: [&str; 6] = ["active", "sub", "result", "restarts", "start_limit_hit", "masked"];
 
 pub(crate) fn look(look: &Look, unit: Option<&str>) -> Observation {
+    let note = stop_note(look, unit);
+    let Some(name) = unit.filter(|_| bus::systemd_runs(look)) else { return observation(Manager::None, note) };
+    match bus::units(look, &[name]).map(|mut units| units.pop()) {
+        Ok(Some(unit)) => observation(Manager::Says(&unit), note),
+        Ok(None) => observation(Manager::Silent("systemd answered for no unit"), note),
+        Err(reason) => observation(Manager::Silent(&reason), note),
+    }
+}
+
+/// What the service manager says.
+#[derive(Debug, Clone, Copy)]
+pub enum Manager<'a> {
+    /// There is none.
+    None,
+    /// It could not be asked; the reason.
+    Silent(&'a str),
+    /// Its answer.
+    Says(&'a UnitState),
+}
+
+/// `service.state` of wbd's agent for somebody who follows the unit himself.
+#[must_use]
+pub fn agent_service(root: &Path, manager: Manager<'_>, boot: &str) -> Observation {
+    observation(manager, stop::read(&paths::stop_note(root), boot).map_err(|error| error.to_string()))
+}
+
+fn observation(manager: Manager<'_>, note: Result<Option<StopNote>, String>) -> Observation {
     let mut seen = Observation::default();
-    match stop_note(look, unit) {
+    match note {
         Ok(note) => {
             seen.know("stop_noted", note.is_some());
             seen.know("stop_by", note.map(by).unwrap_or_default());
@@ -20,14 +49,10 @@ pub(crate) fn look(look: &Look, unit: Option<&str>) -> Observation {
             seen.miss("stop_noted", reason.clone()).miss("stop_by", reason);
         }
     }
-    let Some(name) = unit.filter(|_| bus::systemd_runs(look)) else {
-        without_manager(&mut seen);
-        return seen;
-    };
-    match bus::units(look, &[name]).map(|mut units| units.pop()) {
-        Ok(Some(unit)) => describe(&unit, &mut seen),
-        Ok(None) => unseen(&mut seen, "systemd answered for no unit"),
-        Err(reason) => unseen(&mut seen, &reason),
+    match manager {
+        Manager::None => without_manager(&mut seen),
+        Manager::Silent(reason) => unseen(&mut seen, reason),
+        Manager::Says(unit) => describe(unit, &mut seen),
     }
     seen
 }
@@ -64,7 +89,7 @@ fn unseen(seen: &mut Observation, reason: &str) {
     seen.know("manager", "systemd");
 }
 
-fn describe(unit: &Unit, seen: &mut Observation) {
+fn describe(unit: &UnitState, seen: &mut Observation) {
     seen.know("manager", "systemd")
         .know("active", unit.active.clone())
         .know("sub", unit.sub.clone())
@@ -77,7 +102,7 @@ fn describe(unit: &Unit, seen: &mut Observation) {
 /// systemd keeps the result of the crash when the start limit stops a crash loop, and says
 /// start-limit-hit only where the last run ended well. A failed unit that its own Restart= should
 /// have brought back is one that systemd gave up.
-fn gave_up(unit: &Unit) -> bool {
+fn gave_up(unit: &UnitState) -> bool {
     if unit.result == "start-limit-hit" {
         return true;
     }
@@ -94,8 +119,9 @@ fn gave_up(unit: &Unit) -> bool {
     unit.active == "failed" && unit.sub == "failed" && covered && tried
 }
 
-/// Disabled counts only until somebody starts it: who does so in spite of that wants it to run.
-fn masked(unit: &Unit) -> bool {
+/// Disabled counts only while nobody started it: who does so in spite of that wants it to run. systemd forgets that a
+/// unit ran once it is inactive, and remembers it of a failed one, so a crash of a disabled unit is still a failure.
+fn masked(unit: &UnitState) -> bool {
     unit.load == "masked" || unit.file.starts_with("masked") || (unit.file == "disabled" && !unit.was_active)
 }
 
@@ -152,14 +178,14 @@ mod tests {
 
     #[test]
     fn a_unit_that_systemd_gave_up_is_told_from_one_that_it_will_restart() {
-        let unit = |active: &str, sub: &str, result: &str, restart: &str, restarts: u32| Unit {
+        let unit = |active: &str, sub: &str, result: &str, restart: &str, restarts: u32| UnitState {
             active: active.into(),
             sub: sub.into(),
             result: result.into(),
             restart: restart.into(),
             restarts,
             burst: 5,
-            ..Unit::default()
+            ..UnitState::default()
         };
         for (unit, expected) in [
             (unit("failed", "failed", "start-limit-hit", "no", 0), true),
@@ -177,11 +203,11 @@ mod tests {
 
     #[test]
     fn masked_and_disabled_units_are_not_to_be_started() {
-        let unit = |load: &str, file: &str, was_active| Unit {
+        let unit = |load: &str, file: &str, was_active| UnitState {
             load: load.into(),
             file: file.into(),
             was_active,
-            ..Unit::default()
+            ..UnitState::default()
         };
         for (unit, expected) in [
             (unit("masked", "masked", false), true),

@@ -158,9 +158,9 @@ impl Break {
         let (tone, text) = match (problem, seen.proved_ms) {
             (Some(problem), _) => (Tone::Bad, format!("NOT AS IT SHOULD: {problem}")),
             (None, Some(ms)) if self.expected() == Closing::Healed => {
-                (Tone::Good, format!("HEALED: {} from the break to the passing verdict, deeds: {deeds}", when::length(ms)))
+                (Tone::Good, format!("HEALED: {} from the break to the passing verdict, {}", when::length(ms), counted(deeds)))
             }
-            (None, _) => (Tone::Good, format!("HANDED OVER after {deeds} deeds, no loop; what the person is told:")),
+            (None, _) => (Tone::Good, format!("HANDED OVER after {}, no loop; what the person is told:", counted(deeds))),
         };
         show.with(|out| {
             out.spans(&[(Tone::Plain, "  "), (tone, &text)]);
@@ -169,6 +169,10 @@ impl Break {
             }
         });
     }
+}
+
+fn counted(deeds: u32) -> String {
+    if deeds == 1 { "1 deed".to_owned() } else { format!("{deeds} deeds") }
 }
 
 /// After its settings were corrupted the agent must work on the last good ones and say so.

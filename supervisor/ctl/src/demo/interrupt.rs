@@ -8,6 +8,9 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::exit::Failure;
 
+/// What an interrupted demo says.
+pub(crate) const INTERRUPTED: &str = "interrupted; everything was cleaned up";
+
 /// The signals of this process, held back and readable.
 #[derive(Debug)]
 pub(crate) struct Interrupt {
@@ -41,7 +44,7 @@ impl Interrupt {
             Ok(0) | Err(nix::Error::EINTR) => Ok(()),
             Ok(_) => match self.signals.read_signal() {
                 Ok(None) => Ok(()),
-                Ok(Some(_)) => Err(Failure::failed("interrupted; everything was cleaned up")),
+                Ok(Some(_)) => Err(Failure::failed(INTERRUPTED)),
                 Err(error) => Err(Failure::failed(format!("cannot read signals: {error}"))),
             },
             Err(error) => Err(Failure::failed(format!("cannot wait: {error}"))),

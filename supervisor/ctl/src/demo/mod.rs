@@ -40,9 +40,9 @@ pub(crate) fn run(context: &mut Context, keep: bool) -> Ended {
         Ok(outcomes) => outcomes,
         Err(failure) => {
             drop(show);
-            let log = trial.log_tail();
+            let failure = trial.explained(failure);
             trial.end();
-            return Err(Failure::new(failure.exit, format!("{}{log}", failure.message)));
+            return Err(failure);
         }
     };
     let verified = account(&trial, &mut show)?;
@@ -82,9 +82,7 @@ fn account(trial: &Trial, show: &mut Show) -> Result<bool, Failure> {
     show.heading("The ledger (wbdctl ledger list)");
     let entries = reader.entries(&wbd_ledger::Filter::default())?;
     let verification = reader.verify()?;
-    show.with(|out| {
-        entries.iter().for_each(|entry| record::line(out, entry));
-    });
+    show.with(|out| record::list(out, &entries));
     show.heading("wbdctl ledger verify");
     show.with(|out| ledger::tell(out, &verification));
     Ok(verification.problem.is_none())

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::SigSet;
 use rustix::process::{Pid, Signal, getppid, set_child_subreaper, set_parent_process_death_signal};
 use serde_json::Value;
 use wbd_ledger::Reader;
@@ -14,7 +15,7 @@ use wbd_model::control::{AgentVerb, Request};
 use crate::client::Client;
 use crate::exit::{Ended, Exit, Failure};
 
-use super::interrupt::Interrupt;
+use super::interrupt::{self, Interrupt};
 use super::proc;
 use super::scratch::Scratch;
 use super::show::Show;
@@ -60,10 +61,7 @@ impl Trial {
         });
         let pid = match ready {
             Ok(pid) => pid,
-            Err(failure) => {
-                let log = trial.log_tail();
-                return Err(Failure::new(failure.exit, format!("{}{log}", failure.message)));
-            }
+            Err(failure) => return Err(trial.explained(failure)),
         };
         show.line(&format!(
             "Supervisor (process {}) and agent (process {pid}) run after {:.1} s",
@@ -117,14 +115,20 @@ impl Trial {
         }
     }
 
-    /// The last lines that the supervisor wrote, for a failure's message.
-    pub(crate) fn log_tail(&self) -> String {
+    /// A failure with the last lines that the supervisor wrote, unless it was not the supervisor's.
+    pub(crate) fn explained(&self, failure: Failure) -> Failure {
         const LINES: usize = 12;
+        if failure.message.is_empty() || failure.message == interrupt::INTERRUPTED {
+            return failure;
+        }
         let text = fs::read(self.root().join(LOG)).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
         let tail = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
-        if tail.is_empty() { String::new() } else { format!("\nits last lines:\n  {}", tail.join("\n  ")) }
+        if tail.is_empty() {
+            return failure;
+        }
+        Failure::new(failure.exit, format!("{}; the supervisor's last lines:\n  {}", failure.message, tail.join("\n  ")))
     }
 
     /// Ends everything; says what stays.
@@ -156,8 +160,7 @@ impl Trial {
             for pid in &left {
                 let _ = proc::signal(*pid, self.root(), Signal::KILL);
             }
-            reap();
-            left.is_empty()
+            reaped() && left.is_empty()
         });
         debug_assert!(gone, "a killed process stays");
     }
@@ -189,6 +192,8 @@ pub(crate) fn child(parent: u32, scratch: &Path, program: &Path) -> Ended {
     if present != i32::try_from(parent).ok() {
         return Ok(Exit::Failed);
     }
+    // The demo holds signals back to clean up in order; its supervisor must hear them.
+    SigSet::empty().thread_set_mask().map_err(|error| unable(error.into()))?;
     let error = Command::new(program).arg("--standalone").arg("--root").arg(scratch).env_clear().exec();
     Err(unable(error))
 }
@@ -204,7 +209,15 @@ fn settled(mut done: impl FnMut() -> bool) -> bool {
     done()
 }
 
-fn reap() {
+/// Waits for orphans that ended; whether no child is left.
+fn reaped() -> bool {
+    use rustix::io::Errno;
     use rustix::process::{WaitOptions, wait};
-    while matches!(wait(WaitOptions::NOHANG), Ok(Some(_))) {}
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return false,
+            Err(_) => return true,
+        }
+    }
 }

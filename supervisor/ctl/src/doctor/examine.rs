@@ -9,12 +9,14 @@ use wbd_engine::judge;
 use wbd_engine::playbook::{Bound, Library};
 use wbd_engine::report::{self, Inputs, Row};
 use wbd_engine::words::Lang;
+use wbd_model::action::Class;
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{IncidentRow, Request, Response, Status};
 use wbd_model::incident::Phase;
 use wbd_model::name::{Code, ProfileName, TargetName};
-use wbd_model::report::{CheckRow, DaemonView, Report};
-use wbd_model::settings::Settings;
+use wbd_model::plan::Approval;
+use wbd_model::report::{CheckRow, DaemonView, Fix, Report};
+use wbd_model::settings::{Healing, Settings};
 use wbd_probes::{Eyes, Presence};
 
 use crate::cli::{Doctor, LangArg};
@@ -86,6 +88,9 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
     });
     if let (Some(theirs), Some(age_ms)) = (&daemon_report, age_ms) {
         report = merge::fill(report, theirs, age_ms);
+    }
+    for fix in report.causes.iter_mut().filter_map(|cause| cause.fix.as_mut()) {
+        ask_first(fix, &settings);
     }
     let ledger = within(&verified, began);
     let own_checks = [
@@ -200,6 +205,15 @@ fn known(order: &Order, library: &Library) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Usage, format!("no failure has the code {code}; {hint}")));
     }
     Ok(())
+}
+
+/// What the administrator decided counts before what the playbook's author wrote.
+fn ask_first(fix: &mut Fix, settings: &Settings) {
+    let name = fix.playbook.as_str();
+    let waits = settings.healing_for(name) != Healing::Auto || fix.class > settings.ceiling_for(name) || fix.class == Class::A4;
+    if waits {
+        fix.approval = Approval::Operator;
+    }
 }
 
 const fn lang(lang: LangArg) -> Lang {

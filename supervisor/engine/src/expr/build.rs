@@ -25,7 +25,8 @@ fn syntax_fault(errors: &cel::ParseErrors, text: &str) -> Fault {
     let message = message.split(" expecting ").next().unwrap_or(message);
     let message: String = message.strip_prefix("Syntax error: ").unwrap_or(message).chars().take(120).collect();
     let (line, column) = first.map_or((1, 1), |error| error.pos);
-    let above: usize = text.lines().take(usize::try_from(line - 1).unwrap_or(0)).map(|line| line.chars().count() + 1).sum();
+    let above: usize =
+        text.lines().take(usize::try_from(line - 1).unwrap_or(0)).map(|line| line.chars().count() + 1).sum();
     let offset = (above + usize::try_from(column - 1).unwrap_or(0)).min(text.chars().count());
     Fault { offset, message: format!("not an expression: {}", message.replace('\n', " ")), hint: None }
 }
@@ -44,9 +45,8 @@ impl Builder<'_> {
             Tree::Ident(_) | Tree::Select(_) => self.name(node),
             Tree::Call(call) => self.call(node, call),
             Tree::List(_) => Err(self.fault(node, "a list may stand only on the right of `in`")),
-            Tree::Comprehension(_) => {
-                Err(self.fault(node, "all, exists, exists_one, map and filter are not allowed: a probe gives summary counts"))
-            }
+            Tree::Comprehension(_) => Err(self
+                .fault(node, "all, exists, exists_one, map and filter are not allowed: a probe gives summary counts")),
             Tree::Map(_) | Tree::Struct(_) | Tree::Unspecified => Err(self.fault(node, "maps are not allowed")),
         }
     }
@@ -57,7 +57,10 @@ impl Builder<'_> {
             LiteralValue::Int(value) => Value::Int(*value.inner()),
             LiteralValue::String(value) => Value::Text(value.inner().to_owned()),
             LiteralValue::Null => {
-                return Err(self.fault(node, "null is not allowed: what was not seen makes a condition unknown by itself; has(NAME) tells"));
+                return Err(self.fault(
+                    node,
+                    "null is not allowed: what was not seen makes a condition unknown by itself; has(NAME) tells",
+                ));
             }
             LiteralValue::Bytes(_) | LiteralValue::Double(_) | LiteralValue::UInt(_) => {
                 return Err(self.fault(node, "only true, false, whole numbers and texts are allowed"));
@@ -91,8 +94,14 @@ impl Builder<'_> {
                     path.push(name.as_str());
                     break;
                 }
-                Tree::Call(_) | Tree::Select(_) | Tree::Comprehension(_) | Tree::List(_) | Tree::Literal(_) | Tree::Map(_)
-                | Tree::Struct(_) | Tree::Unspecified => return Err(self.fault(node, "fields belong to names only")),
+                Tree::Call(_)
+                | Tree::Select(_)
+                | Tree::Comprehension(_)
+                | Tree::List(_)
+                | Tree::Literal(_)
+                | Tree::Map(_)
+                | Tree::Struct(_)
+                | Tree::Unspecified => return Err(self.fault(node, "fields belong to names only")),
             }
         }
         path.reverse();
@@ -108,9 +117,7 @@ impl Builder<'_> {
             return self.compare(node, how, call);
         }
         match (call.func_name.as_str(), call.target.as_deref(), call.args.as_slice()) {
-            (operators::LOGICAL_NOT, None, [inner]) => {
-                Ok((Ir::Not(self.boxed(inner, Kind::Bool)?), Kind::Bool))
-            }
+            (operators::LOGICAL_NOT, None, [inner]) => Ok((Ir::Not(self.boxed(inner, Kind::Bool)?), Kind::Bool)),
             (operators::NEGATE, None, [inner]) => Ok((Ir::Negate(self.boxed(inner, Kind::Int)?), Kind::Int)),
             (operators::LOGICAL_AND, None, [first, rest @ ..]) => self.chain(first, rest, Ir::And),
             (operators::LOGICAL_OR, None, [first, rest @ ..]) => self.chain(first, rest, Ir::Or),
@@ -125,10 +132,13 @@ impl Builder<'_> {
                     return Err(self.fault(node, &format!("{name} takes 2 to {MAX_OPERANDS} numbers")));
                 }
                 let how = if name == "least" { Extreme::Least } else { Extreme::Greatest };
-                let list = list.iter().map(|element| self.typed(element, Kind::Int)).collect::<Result<Vec<Ir>, Fault>>()?;
+                let list =
+                    list.iter().map(|element| self.typed(element, Kind::Int)).collect::<Result<Vec<Ir>, Fault>>()?;
                 Ok((Ir::Extreme(how, list), Kind::Int))
             }
-            ("size", Some(inner), []) | ("size", None, [inner]) => Ok((Ir::Size(self.boxed(inner, Kind::Text)?), Kind::Int)),
+            ("size", Some(inner), []) | ("size", None, [inner]) => {
+                Ok((Ir::Size(self.boxed(inner, Kind::Text)?), Kind::Int))
+            }
             (name @ ("contains" | "startsWith" | "endsWith"), Some(haystack), [needle]) => {
                 let how = match name {
                     "contains" => TextTest::Contains,
@@ -137,7 +147,9 @@ impl Builder<'_> {
                 };
                 Ok((Ir::Look(how, self.boxed(haystack, Kind::Text)?, self.boxed(needle, Kind::Text)?), Kind::Bool))
             }
-            (name, _, _) if FUNCTIONS.contains(&name) => Err(self.fault(node, &format!("{name} is not called like this"))),
+            (name, _, _) if FUNCTIONS.contains(&name) => {
+                Err(self.fault(node, &format!("{name} is not called like this")))
+            }
             (name, _, _) => Err(Fault {
                 offset: self.offset(node),
                 message: format!("there is no function {name:?}"),
@@ -150,7 +162,9 @@ impl Builder<'_> {
         let [left, right] = call.args.as_slice() else { return Err(self.fault(node, "two operands are wanted")) };
         let (left, kind) = self.node(left)?;
         match (how, kind) {
-            (Calculation::Add, Kind::Text) => Ok((Ir::Join(Box::new(left), self.boxed(right, Kind::Text)?), Kind::Text)),
+            (Calculation::Add, Kind::Text) => {
+                Ok((Ir::Join(Box::new(left), self.boxed(right, Kind::Text)?), Kind::Text))
+            }
             (_, Kind::Int) => Ok((Ir::Calculate(how, Box::new(left), self.boxed(right, Kind::Int)?), Kind::Int)),
             (_, Kind::Bool | Kind::Text) => Err(self.fault(node, &format!("{} cannot be calculated with", a(kind)))),
         }
@@ -187,7 +201,8 @@ impl Builder<'_> {
 
     /// `case == 'watchs'` would be false for ever, silently.
     fn case_exists(&self, left: &Ir, right: &Ir, place: &IdedExpr) -> Result<(), Fault> {
-        let (Ir::Ref(Reference::Case), Ir::Const(Value::Text(id)), Some(cases)) = (left, right, &self.names.cases) else {
+        let (Ir::Ref(Reference::Case), Ir::Const(Value::Text(id)), Some(cases)) = (left, right, &self.names.cases)
+        else {
             return Ok(());
         };
         if cases.contains(&id.as_str()) {
@@ -211,7 +226,11 @@ impl Builder<'_> {
 
     fn typed(&self, node: &IdedExpr, wanted: Kind) -> Result<Ir, Fault> {
         let (ir, kind) = self.node(node)?;
-        if kind == wanted { Ok(ir) } else { Err(self.fault(node, &format!("{} is wanted here, and this is {}", a(wanted), a(kind)))) }
+        if kind == wanted {
+            Ok(ir)
+        } else {
+            Err(self.fault(node, &format!("{} is wanted here, and this is {}", a(wanted), a(kind))))
+        }
     }
 
     fn fault(&self, node: &IdedExpr, message: &str) -> Fault {
@@ -229,8 +248,13 @@ impl Builder<'_> {
                     (None, Some(first)) if is_infix(&call.func_name) => first,
                     (None, _) => break,
                 },
-                Tree::Ident(_) | Tree::List(_) | Tree::Literal(_) | Tree::Map(_) | Tree::Struct(_)
-                | Tree::Comprehension(_) | Tree::Unspecified => break,
+                Tree::Ident(_)
+                | Tree::List(_)
+                | Tree::Literal(_)
+                | Tree::Map(_)
+                | Tree::Struct(_)
+                | Tree::Comprehension(_)
+                | Tree::Unspecified => break,
             };
         }
         let known = self.places.offset_for(leftmost.id).or_else(|| self.places.offset_for(node.id));

@@ -21,7 +21,10 @@ pub(super) fn check(text: &str) -> Result<(), Fault> {
         return fault(0, "the expression is empty".to_owned());
     }
     if chars.len() > MAX_CHARS {
-        return fault(0, format!("the expression has {} characters, at most {MAX_CHARS} may be: use `let`", chars.len()));
+        return fault(
+            0,
+            format!("the expression has {} characters, at most {MAX_CHARS} may be: use `let`", chars.len()),
+        );
     }
     let (mut depth, mut operators, mut dots) = (0_usize, 0_usize, 0_usize);
     let mut quote: Option<char> = None;

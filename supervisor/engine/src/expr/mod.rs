@@ -96,9 +96,11 @@ impl Expr {
         limits::check(text)?;
         let (ir, kind) = build::build(text, names)?;
         match wanted {
-            Some(wanted) if wanted != kind => {
-                Err(Fault { offset: 0, message: format!("{} is wanted here, and this is {}", a(wanted), a(kind)), hint: None })
-            }
+            Some(wanted) if wanted != kind => Err(Fault {
+                offset: 0,
+                message: format!("{} is wanted here, and this is {}", a(wanted), a(kind)),
+                hint: None,
+            }),
             Some(_) | None => Ok(Self { ir, kind }),
         }
     }

@@ -138,10 +138,12 @@ impl Names<'_> {
     fn item(&self, field: &str) -> Result<(Reference, Kind), Unnamed> {
         let items = self.items.unwrap_or(Items::Endpoints);
         let known = items.fields().iter().find(|(name, _)| *name == field);
-        known.map(|(_, kind)| (Reference::Item { name: items.name(), field: field.to_owned() }, *kind)).ok_or_else(|| {
-            let names: Vec<&str> = items.fields().iter().map(|(name, _)| *name).collect();
-            (format!("{} has no field {field:?}", items.name()), suggest::hint(field, names.iter().copied()))
-        })
+        known.map(|(_, kind)| (Reference::Item { name: items.name(), field: field.to_owned() }, *kind)).ok_or_else(
+            || {
+                let names: Vec<&str> = items.fields().iter().map(|(name, _)| *name).collect();
+                (format!("{} has no field {field:?}", items.name()), suggest::hint(field, names.iter().copied()))
+            },
+        )
     }
 
     fn nothing(&self, name: &str) -> Unnamed {

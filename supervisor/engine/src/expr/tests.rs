@@ -72,7 +72,10 @@ fn values_are_computed_as_cel_says() {
         ("-ino.missing", Value::Int(-5)),
         ("ino.failed_at in ['other', 'watches']", Value::Bool(true)),
         ("!(ino.missing in [1, 2])", Value::Bool(true)),
-        ("ino.failed_at.startsWith('wat') && ino.failed_at.endsWith('es') && ino.failed_at.contains('tch')", Value::Bool(true)),
+        (
+            "ino.failed_at.startsWith('wat') && ino.failed_at.endsWith('es') && ino.failed_at.contains('tch')",
+            Value::Bool(true),
+        ),
         ("size(ino.failed_at) == ino.failed_at.size()", Value::Bool(true)),
         ("'a' + 'b'", Value::Text("ab".to_owned())),
         ("case == 'watches' ? wanted : 0", Value::Int(10_240)),
@@ -118,7 +121,16 @@ fn an_unknown_side_leaves_the_decision_to_the_other() {
 
 #[test]
 fn what_was_not_seen_stays_unknown_and_says_why() {
-    for text in ["!proc.traced", "ino.needed > 3", "ino.needed + 1", "ino.needed == ino.needed", "proc.traced ? 1 : 1", "least(1, ino.needed)", "ino.needed in [1]", "ino.missing in [1, ino.needed]"] {
+    for text in [
+        "!proc.traced",
+        "ino.needed > 3",
+        "ino.needed + 1",
+        "ino.needed == ino.needed",
+        "proc.traced ? 1 : 1",
+        "least(1, ino.needed)",
+        "ino.needed in [1]",
+        "ino.missing in [1, ino.needed]",
+    ] {
         unknown(text);
     }
     assert_eq!(unknown("ino.needed > 3"), "ino.needed: no document");

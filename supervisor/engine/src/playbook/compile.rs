@@ -8,11 +8,12 @@ use wbd_model::problem::{Problem, Source};
 
 use super::compiled::{Case, Deed, Explains, Playbook, Question, Requirement, Rung, Verify};
 use super::document::{
-    CaseSpec, Given, LevelWord, Look, PlaybookDocument, PlaybookSpec, RungSpec, ScopeWord, StepSpec, SysctlKey,
+    CaseSpec, LevelWord, Look, PlaybookDocument, PlaybookSpec, RungSpec, ScopeWord, StepSpec, SysctlKey,
 };
 use super::faults::Faults;
+use super::given::Given;
+use super::located::At;
 use super::node::{Node, Place};
-use super::typed::At;
 use super::{digest, suggest, texts};
 use crate::expr::{Expr, Items, Names, RESERVED};
 use crate::guard::Attempts;
@@ -81,7 +82,8 @@ impl Compiler<'_> {
 
     fn limit(&mut self, count: usize, what: &str, place: Place) {
         if count > MAX_PARTS {
-            self.faults.add(place, format!("{count} entries in {what}; at most {MAX_PARTS} may be: split the playbook"));
+            self.faults
+                .add(place, format!("{count} entries in {what}; at most {MAX_PARTS} may be: split the playbook"));
         }
     }
 
@@ -317,7 +319,8 @@ impl Compiler<'_> {
             self.faults.add(node.place_of(&["spec", "budget", "per"]), "per must be a second at least");
         }
         if backoff.from > backoff.to || backoff.from.as_ms() == 0 {
-            self.faults.add(node.place_of(&["spec", "budget", "backoff"]), "backoff must begin above nothing and not shrink");
+            self.faults
+                .add(node.place_of(&["spec", "budget", "backoff"]), "backoff must begin above nothing and not shrink");
         }
         Attempts {
             max: budget.attempts,

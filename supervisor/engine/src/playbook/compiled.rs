@@ -144,7 +144,15 @@ pub(crate) enum Requirement {
 impl Requirement {
     /// The words for `applies.has`, for hints.
     pub(crate) const KNOWN: [&str; 9] = [
-        "process.main", "health", "unit", "commands.NAME", "version.NAME", "builds", "leak", "endpoints", "limits.NAME",
+        "process.main",
+        "health",
+        "unit",
+        "commands.NAME",
+        "version.NAME",
+        "builds",
+        "leak",
+        "endpoints",
+        "limits.NAME",
     ];
 
     /// Reads `process.main`, `health`, ...

@@ -1,16 +1,14 @@
 //! The keys of a playbook file exactly as they are written. From here come reading, the JSON Schema and the
 //! manual's key list; whether names and expressions fit together is not checked here.
 #![expect(dead_code, reason = "some keys exist to be checked and documented, and are not read again")]
-use std::fmt;
-
 use schemars::JsonSchema;
-use serde::de::{self, IntoDeserializer};
 use serde::Deserialize;
 use wbd_model::name::{Code, PlaybookName, ProfileName};
 use wbd_model::plan::Approval;
 use wbd_model::profile::{Duration, ProfileSpec};
 
-use super::typed::{At, Ordered};
+use super::given::Given;
+use super::located::{At, Ordered};
 
 /// The version of these keys.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -415,47 +413,4 @@ pub(crate) struct TestDocument {
 pub(crate) struct TestMetadata {
     /// Lower-case letters and digits in parts joined by '-'.
     pub(crate) name: PlaybookName,
-}
-
-/// A value as it stands, or an expression in a map of its own.
-#[derive(Debug)]
-pub(crate) enum Given<T> {
-    Plain(T),
-    Cel(At<String>),
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Given<T> {
-    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct GivenVisitor<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> de::Visitor<'de> for GivenVisitor<T> {
-            type Value = Given<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value, or {cel: \"...\"}")
-            }
-            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Given<T>, E> {
-                T::deserialize(value.into_deserializer()).map(Given::Plain)
-            }
-            fn visit_str<E: de::Error>(self, value: &str) -> Result<Given<T>, E> {
-                T::deserialize(value.into_deserializer()).map(Given::Plain)
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, access: A) -> Result<Given<T>, A::Error> {
-                let cel = Cel::deserialize(de::value::MapAccessDeserializer::new(access))?;
-                Ok(Given::Cel(cel.cel))
-            }
-        }
-        deserializer.deserialize_any(GivenVisitor(std::marker::PhantomData))
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for Given<T> {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        format!("Given_{}", T::schema_name()).into()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        let (plain, cel) = (generator.subschema_for::<T>(), generator.subschema_for::<Cel>());
-        schemars::json_schema!({ "anyOf": [plain, cel] })
-    }
 }

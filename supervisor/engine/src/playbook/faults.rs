@@ -1,8 +1,8 @@
 //! Where a problem inside a scalar lies in the file, and the list of what was found. Decides nothing.
 use wbd_model::problem::{Problem, Source};
 
+use super::located::At;
 use super::node::Place;
-use super::typed::At;
 use crate::expr::{Expr, Fault, Names};
 use wbd_model::observation::Kind;
 

@@ -4,6 +4,8 @@ mod compile;
 mod compiled;
 mod document;
 mod faults;
+mod given;
+mod located;
 mod node;
 mod profile;
 mod schema;
@@ -27,9 +29,9 @@ pub use profile::{minute_of_day, window_minutes};
 pub use schema::schema;
 
 pub(crate) use compiled::Deed;
+pub(crate) use node::Place;
 pub(crate) use node::{Node, documents};
 pub(crate) use profile::{is_program, unit_fault};
-pub(crate) use node::Place;
 pub(crate) use typed::typed;
 
 use crate::expr::STACK_BYTES;
@@ -55,7 +57,9 @@ pub fn load(sources: &[Source]) -> (Library, Vec<Problem>) {
         let thread = std::thread::Builder::new().name("playbooks".to_owned()).stack_size(STACK_BYTES);
         match thread.spawn_scoped(scope, || load_here(sources)) {
             Ok(thread) => thread.join().map_err(|_| "reading playbooks ended in a bug of wbd".to_owned()),
-            Err(error) => Err(format!("cannot start the thread that reads playbooks: {error}; free memory and try again")),
+            Err(error) => {
+                Err(format!("cannot start the thread that reads playbooks: {error}; free memory and try again"))
+            }
         }
     });
     loaded.unwrap_or_else(|message| {
@@ -69,7 +73,9 @@ fn load_here(sources: &[Source]) -> (Library, Vec<Problem>) {
     let mut files: Vec<File<'_>> = Vec::new();
     for source in sources {
         let read = catch_unwind(AssertUnwindSafe(|| read(source)));
-        match read.unwrap_or_else(|_| Err(vec![Place::default().problem(source, "reading this file ended in a bug of wbd", None)])) {
+        match read.unwrap_or_else(|_| {
+            Err(vec![Place::default().problem(source, "reading this file ended in a bug of wbd", None)])
+        }) {
             Ok(file) => files.push(file),
             Err(found) => problems.extend(found),
         }
@@ -86,7 +92,8 @@ fn load_here(sources: &[Source]) -> (Library, Vec<Problem>) {
         let broken: BTreeSet<usize> =
             found.iter().enumerate().filter(|(_, found)| !found.is_empty()).map(|(index, _)| index).collect();
         problems.extend(found.into_iter().flatten());
-        files = files.into_iter().enumerate().filter(|(index, _)| !broken.contains(index)).map(|(_, file)| file).collect();
+        files =
+            files.into_iter().enumerate().filter(|(index, _)| !broken.contains(index)).map(|(_, file)| file).collect();
     }
 }
 
@@ -108,11 +115,11 @@ fn read(source: &Source) -> Result<File<'_>, Vec<Problem>> {
         }
         let kind = tree.get("kind").and_then(Node::text).unwrap_or_default().to_owned();
         let name = tree.get("metadata").and_then(|metadata| metadata.get("name"));
-        if let Some(name) = name.and_then(Node::text) {
-            if !names.insert((kind.clone(), name.to_owned())) {
-                let place = tree.place_of(&["metadata", "name"]);
-                problems.push(place.problem(source, format!("the {kind} {name:?} stands in this file twice"), None));
-            }
+        if let Some(name) = name.and_then(Node::text)
+            && !names.insert((kind.clone(), name.to_owned()))
+        {
+            let place = tree.place_of(&["metadata", "name"]);
+            problems.push(place.problem(source, format!("the {kind} {name:?} stands in this file twice"), None));
         }
         if let Err(found) = file.take(tree, &kind) {
             problems.extend(found);
@@ -141,12 +148,17 @@ impl<'a> File<'a> {
             }
             "PlaybookTest" => {
                 let document: document::TestDocument = typed(source, &tree)?;
-                let test = PlaybookTest { name: document.metadata.name, file: source.path.clone(), spec: document.spec };
+                let test =
+                    PlaybookTest { name: document.metadata.name, file: source.path.clone(), spec: document.spec };
                 self.tests.push((Arc::new(test), tree));
             }
             other => {
                 let known = ["Playbook", "Profile", "PlaybookTest"];
-                let message = if other.is_empty() { "the key \"kind\" is missing".to_owned() } else { format!("unknown kind {other:?}") };
+                let message = if other.is_empty() {
+                    "the key \"kind\" is missing".to_owned()
+                } else {
+                    format!("unknown kind {other:?}")
+                };
                 return Err(vec![tree.place_of(&["kind"]).problem(source, message, suggest::hint(other, known))]);
             }
         }
@@ -164,7 +176,10 @@ impl<'a> File<'a> {
                     found.push(node.place.problem(self.source, message, hint));
                 }
                 if reaches(library, &explains.playbook, &playbook.name) {
-                    let message = format!("{} explains {} and is explained by it: a cause cannot be its own consequence", playbook.name, explains.playbook);
+                    let message = format!(
+                        "{} explains {} and is explained by it: a cause cannot be its own consequence",
+                        playbook.name, explains.playbook
+                    );
                     found.push(node.place.problem(self.source, message, None));
                 }
             }
@@ -198,7 +213,8 @@ fn reaches(library: &Library, from: &PlaybookName, to: &PlaybookName) -> bool {
             return true;
         }
         if seen.insert(name) {
-            let explained = library.playbooks.get(name).map(|playbook| playbook.explains.as_slice()).unwrap_or_default();
+            let explained =
+                library.playbooks.get(name).map(|playbook| playbook.explains.as_slice()).unwrap_or_default();
             open.extend(explained.iter().map(|explains| &explains.playbook));
         }
     }
@@ -208,7 +224,9 @@ fn reaches(library: &Library, from: &PlaybookName, to: &PlaybookName) -> bool {
 fn merge(files: &[File<'_>]) -> Library {
     let mut library = Library::default();
     for file in files {
-        library.playbooks.extend(file.playbooks.iter().map(|(playbook, _)| (playbook.name.clone(), Arc::clone(playbook))));
+        library
+            .playbooks
+            .extend(file.playbooks.iter().map(|(playbook, _)| (playbook.name.clone(), Arc::clone(playbook))));
         library.profiles.extend(file.profiles.iter().map(|profile| (profile.name.clone(), Arc::clone(profile))));
         library.tests.extend(file.tests.iter().map(|(test, _)| (test.name.clone(), Arc::clone(test))));
     }

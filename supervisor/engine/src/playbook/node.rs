@@ -4,6 +4,7 @@
 //! are refused, and so is what is deeper or bigger than any playbook. A tree of our own, and not the
 //! library's typed reading alone, because a file must be told all its problems at once: typed reading
 //! ends at the first.
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -130,7 +131,10 @@ impl Node {
             Raw::Text(value) => value.as_str().into(),
             Raw::List(elements) => Value::Array(elements.iter().map(Self::to_json).collect()),
             Raw::Map(entries) => {
-                Value::Object(entries.iter().map(|(key, value)| (key.text.clone(), value.to_json())).collect())
+                // Sorted here: whether the library sorts depends on what else is built with it.
+                let sorted: BTreeMap<&str, &Self> =
+                    entries.iter().map(|(key, value)| (key.text.as_str(), value)).collect();
+                Value::Object(sorted.into_iter().map(|(key, value)| (key.to_owned(), value.to_json())).collect())
             }
         }
     }
@@ -161,7 +165,11 @@ pub(crate) fn documents(source: &Source) -> (Vec<Node>, Vec<Problem>) {
     let mut problems = Vec::new();
     for (above, text) in split(&source.text) {
         if trees.len() >= MAX_DOCUMENTS {
-            problems.push(nowhere.problem(source, format!("more than {MAX_DOCUMENTS} documents: split the file"), None));
+            problems.push(nowhere.problem(
+                source,
+                format!("more than {MAX_DOCUMENTS} documents: split the file"),
+                None,
+            ));
             break;
         }
         match read(text) {

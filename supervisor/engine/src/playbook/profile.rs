@@ -23,7 +23,8 @@ pub fn window_minutes(text: &str) -> Option<(u16, u16)> {
 #[must_use]
 pub fn minute_of_day(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
-    let two_digits = |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<u16>().ok());
+    let two_digits =
+        |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<u16>().ok());
     let (hours, minutes) = (two_digits(hours)??, two_digits(minutes)??);
     (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
 }
@@ -91,7 +92,8 @@ impl Checks<'_> {
             self.add(&path, "is empty: the product would never be found");
         }
         let signs = self.node.get("spec").and_then(|spec| spec.get("present")).and_then(|present| present.get("any"));
-        let places: Vec<_> = signs.map(|list| list.elements().iter().map(|sign| sign.place).collect()).unwrap_or_default();
+        let places: Vec<_> =
+            signs.map(|list| list.elements().iter().map(|sign| sign.place).collect()).unwrap_or_default();
         for (sign, place) in spec.present.any.iter().zip(places) {
             match sign {
                 Sign::File(path) if !path.is_absolute() => self.faults.add(place, "the path must be absolute"),
@@ -121,11 +123,17 @@ impl Checks<'_> {
             }
             match command.class {
                 Class::A0 | Class::A1 => {
-                    self.add(&["spec", "commands", name, "class"], "must be A2 or A3: a program is never gentler than a restart");
+                    self.add(
+                        &["spec", "commands", name, "class"],
+                        "must be A2 or A3: a program is never gentler than a restart",
+                    );
                 }
                 Class::A2 | Class::A3 => {}
                 Class::A4 => {
-                    self.add(&["spec", "commands", name, "class"], "must be A2 or A3: no program of class A4 is run by a playbook");
+                    self.add(
+                        &["spec", "commands", name, "class"],
+                        "must be A2 or A3: no program of class A4 is run by a playbook",
+                    );
                 }
             }
         }
@@ -135,12 +143,19 @@ impl Checks<'_> {
         for (name, version) in &spec.version {
             let path = ["spec", "version", name.as_str()];
             match version {
-                VersionSource::Program(argv) if !is_program(argv) => self.add(&path, "must begin with an absolute path"),
+                VersionSource::Program(argv) if !is_program(argv) => {
+                    self.add(&path, "must begin with an absolute path")
+                }
                 VersionSource::File(file) if !file.is_absolute() => self.add(&path, "must be an absolute path"),
-                VersionSource::Package(text) | VersionSource::Setting(text) if text.is_empty() => self.add(&path, "is empty"),
+                VersionSource::Package(text) | VersionSource::Setting(text) if text.is_empty() => {
+                    self.add(&path, "is empty")
+                }
                 VersionSource::Health {} if !spec.health => self.add(&path, "needs health: true"),
-                VersionSource::Program(_) | VersionSource::File(_) | VersionSource::Package(_)
-                | VersionSource::Setting(_) | VersionSource::Health {} => {}
+                VersionSource::Program(_)
+                | VersionSource::File(_)
+                | VersionSource::Package(_)
+                | VersionSource::Setting(_)
+                | VersionSource::Health {} => {}
             }
         }
     }
@@ -149,7 +164,8 @@ impl Checks<'_> {
         let list = self.node.get("spec").and_then(|spec| spec.get("endpoints"));
         let Some(node) = list.and_then(|list| list.elements().get(index)) else { return };
         let host = &endpoint.host;
-        let is_host = (1..=120).contains(&host.len()) && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:".contains(c));
+        let is_host =
+            (1..=120).contains(&host.len()) && host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:".contains(c));
         if !is_host {
             self.faults.add(node.place_of(&["host"]), "host must be a host name or an address");
         }
@@ -157,7 +173,10 @@ impl Checks<'_> {
             self.faults.add(node.place_of(&["ports"]), "ports must be 1 to 8 numbers above 0");
         }
         if endpoint.alternate.is_some() {
-            self.faults.add(node.place_of(&["alternate"]), "alternate is set by wbd itself: mark both sides with when: public, private");
+            self.faults.add(
+                node.place_of(&["alternate"]),
+                "alternate is set by wbd itself: mark both sides with when: public, private",
+            );
         }
     }
 }

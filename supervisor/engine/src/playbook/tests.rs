@@ -98,7 +98,14 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
         ("sysctl.set", "sysctl.sett", 19, 11, "unknown word \"sysctl.sett\"", "did you mean \"sysctl.set\"?"),
         ("{process: main}", "{proces: main}", 7, 27, "unknown key \"proces\"", "did you mean \"process\"?"),
         ("{process: main}", "{process: mian}", 7, 36, "needs process.mian", ""),
-        ("has: [process.main, health]", "has: [proces.main, process.main, health]", 5, 19, "a profile cannot have", "process.main"),
+        (
+            "has: [process.main, health]",
+            "has: [proces.main, process.main, health]",
+            5,
+            19,
+            "a profile cannot have",
+            "process.main",
+        ),
         ("has: [process.main, health]", "has: []", 5, 18, "applies to nothing", ""),
         ("  verify: {pass: \"ino.missing < before.ino.missing\", within: 30s}\n", "", 16, 7, "must prove the cure", ""),
         ("before.ino.missing", "befor.ino.missing", 21, 33, "names nothing", ""),
@@ -109,7 +116,14 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
         ("{wanted} of", "{wantd} of", 24, 55, "\"wantd\" names nothing", "did you mean \"wanted\"?"),
         ("{{}}", "{{}", 24, 0, "a '}' without its '{'", ""),
         (", guide: [\"raise\"]", "", 24, 7, "no guide", ""),
-        ("        - sysctl.set: {key: fs.inotify.max_user_watches, value: {cel: wanted}}\n        - agent.reload: {}\n", "        []\n", 19, 9, "without steps", ""),
+        (
+            "        - sysctl.set: {key: fs.inotify.max_user_watches, value: {cel: wanted}}\n        - agent.reload: {}\n",
+            "        []\n",
+            19,
+            9,
+            "without steps",
+            "",
+        ),
         ("fs.inotify.max_user_watches", "vm.swappiness", 19, 29, "unknown word \"vm.swappiness\"", ""),
         ("value: {cel: wanted}", "value: {cel: wantd}", 19, 71, "\"wantd\" names nothing", ""),
         ("value: {cel: wanted}", "value: {cell: wanted}", 19, 66, "unknown key \"cell\"", ""),
@@ -138,7 +152,10 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
             let told: String = problems.iter().map(|problem| format!("  {problem}\n")).collect();
             untold += &format!("{from:?} -> {to:?} at {line}:{column}: {message} ({hint})\n{told}");
         }
-        assert!(problems.iter().all(|problem| problem.file == "x.yaml" && problem.line > 0 && !problem.text.is_empty()), "{problems:#?}");
+        assert!(
+            problems.iter().all(|problem| problem.file == "x.yaml" && problem.line > 0 && !problem.text.is_empty()),
+            "{problems:#?}"
+        );
     }
     assert!(untold.is_empty(), "{untold}");
 }
@@ -173,7 +190,10 @@ fn a_key_that_stands_twice_is_refused() {
         ("metadata: {name: good,", "metadata: {name: good, name: good,", 3),
     ] {
         let problems = with(from, to);
-        assert!(problems.iter().any(|problem| problem.line == line && problem.message.contains("uplicate")), "{problems:#?}");
+        assert!(
+            problems.iter().any(|problem| problem.line == line && problem.message.contains("uplicate")),
+            "{problems:#?}"
+        );
     }
 }
 
@@ -236,9 +256,14 @@ fn a_cause_cannot_be_its_own_consequence() {
         let text = PLAYBOOK.replace("name: good", &format!("name: {name}"));
         source(&format!("{name}.yaml"), &text.replace("  rungs:", &format!("  explains: [{explains}]\n  rungs:")))
     };
-    let (library, problems) = load(&[make("one", "two"), make("two", "three/full"), make("three", "one"), make("four", "one")]);
+    let (library, problems) =
+        load(&[make("one", "two"), make("two", "three/full"), make("three", "one"), make("four", "one")]);
     assert_eq!(problems.len(), 3, "{problems:#?}");
-    assert!(problems.iter().all(|problem| problem.line == 15 && problem.column == 14 && problem.message.contains("own consequence")));
+    assert!(
+        problems
+            .iter()
+            .all(|problem| problem.line == 15 && problem.column == 14 && problem.message.contains("own consequence"))
+    );
     assert_eq!(library.playbooks.len(), 1);
     let (_, problems) = load(&[make("one-thing", "two-thngs"), make("two-things", "")]);
     assert!(problems[0].hint.as_deref().unwrap_or_default().contains("two-things"), "{problems:#?}");
@@ -263,7 +288,12 @@ fn profiles_are_checked() {
         ("VENDOR-1", "vendor", 13, "is not a code"),
     ] {
         let (library, problems) = load(&[source("p.yaml", &PROFILE.replacen(from, to, 1))]);
-        assert!(problems.iter().any(|problem| problem.line == line && problem.column > 0 && problem.message.contains(message)), "{to}: {problems:#?}");
+        assert!(
+            problems
+                .iter()
+                .any(|problem| problem.line == line && problem.column > 0 && problem.message.contains(message)),
+            "{to}: {problems:#?}"
+        );
         assert!(library.profiles.is_empty());
     }
 }
@@ -289,9 +319,8 @@ fn endpoints_follow_the_side_this_host_is_on() {
     let tcp = std::fs::read_to_string(shipped().join("endpoint-tcp.yaml")).unwrap();
     let (library, problems) = load(&[source("p.yaml", PROFILE), source("x.yaml", &tcp)]);
     assert_eq!(problems, []);
-    let targets = |public| {
-        bind(&library, public).iter().map(|check| check.key.target.to_string()).collect::<Vec<String>>()
-    };
+    let targets =
+        |public| bind(&library, public).iter().map(|check| check.key.target.to_string()).collect::<Vec<String>>();
     assert_eq!(targets(PublicAddress::Yes), ["p/a.example:80,443", "p/192.0.2.1:53"]);
     assert_eq!(targets(PublicAddress::No), ["p/b.example:80,443", "p/192.0.2.1:53"]);
     assert_eq!(targets(PublicAddress::Auto), ["p/a.example:80,443", "p/192.0.2.1:53"]);
@@ -399,7 +428,8 @@ fn shipped_sources() -> Vec<Source> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "yaml") && !path.ends_with("catalogue.yaml") {
+            } else if path.extension().is_some_and(|extension| extension == "yaml") && !path.ends_with("catalogue.yaml")
+            {
                 files.push(path);
             }
         }
@@ -413,8 +443,12 @@ fn shipped_sources() -> Vec<Source> {
 fn every_shipped_playbook_loads_and_its_tests_pass() {
     let (library, problems) = load(&shipped_sources());
     assert!(problems.is_empty(), "{}", problems.iter().map(|problem| format!("{problem}\n")).collect::<String>());
-    let failures: Vec<String> =
-        library.tests.values().flat_map(|test| crate::testing::run(&library, test)).map(|failure| failure.to_string()).collect();
+    let failures: Vec<String> = library
+        .tests
+        .values()
+        .flat_map(|test| crate::testing::run(&library, test))
+        .map(|failure| failure.to_string())
+        .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert!(library.tests.len() >= 30, "{}", library.tests.len());
 }
@@ -423,13 +457,18 @@ fn every_shipped_playbook_loads_and_its_tests_pass() {
 #[test]
 fn every_case_of_every_shipped_playbook_is_tested() {
     let (library, _) = load(&shipped_sources());
-    let text: String = shipped_sources().iter().filter(|source| source.path.ends_with(".test.yaml")).map(|source| source.text.clone()).collect();
+    let text: String = shipped_sources()
+        .iter()
+        .filter(|source| source.path.ends_with(".test.yaml"))
+        .map(|source| source.text.clone())
+        .collect();
     for playbook in library.playbooks.values() {
         let tests = || library.tests.values().filter(|test| test.spec.playbook == playbook.name);
         assert!(tests().count() >= 2, "{}", playbook.name);
         for explains in &playbook.explains {
             let target = library.playbooks.get(&explains.playbook);
-            let known = target.is_some_and(|target| explains.case.as_deref().is_none_or(|case| target.case(case).is_some()));
+            let known =
+                target.is_some_and(|target| explains.case.as_deref().is_none_or(|case| target.case(case).is_some()));
             assert!(known, "{} explains {explains:?}", playbook.name);
         }
         let acts = playbook.acts();
@@ -444,26 +483,49 @@ fn every_case_of_every_shipped_playbook_is_tested() {
 fn a_playbook_test_that_expects_the_wrong_thing_fails() {
     let test = "apiVersion: wbd/v1\nkind: PlaybookTest\nmetadata: {name: t}\nspec:\n  playbook: good\n  profile: p\n  at:\n    - see: {ino: {missing: 3, user_used: 95, max_watches: 100}}\n  expect:\n    - {after: 10s, VERDICT}\n";
     let run = |expect: &str| {
-        let sources = [source("p.yaml", PROFILE), source("x.yaml", PLAYBOOK), source("t.test.yaml", &test.replace("VERDICT", expect))];
+        let sources = [
+            source("p.yaml", PROFILE),
+            source("x.yaml", PLAYBOOK),
+            source("t.test.yaml", &test.replace("VERDICT", expect)),
+        ];
         let (library, problems) = load(&sources);
         assert_eq!(problems, []);
         let test = library.tests.values().next().unwrap().clone();
         crate::testing::run(&library, &test).iter().map(ToString::to_string).collect::<Vec<String>>()
     };
-    assert_eq!(run("verdict: fail, case: full, plan: [sysctl.set, agent.reload], says: [\"3 missing\"]"), Vec::<String>::new());
-    for wrong in ["verdict: pass", "verdict: fail, case: near", "verdict: fail, plan: []", "verdict: fail, rung: other", "verdict: fail, cured: yes", "verdict: fail, cause: WBD-2", "verdict: fail, says: [nothing]"] {
+    assert_eq!(
+        run("verdict: fail, case: full, plan: [sysctl.set, agent.reload], says: [\"3 missing\"]"),
+        Vec::<String>::new()
+    );
+    for wrong in [
+        "verdict: pass",
+        "verdict: fail, case: near",
+        "verdict: fail, plan: []",
+        "verdict: fail, rung: other",
+        "verdict: fail, cured: proven",
+        "verdict: fail, cause: WBD-2",
+        "verdict: fail, says: [nothing]",
+    ] {
         assert_eq!(run(wrong).len(), 1, "{wrong}");
     }
     let misspelt = test.replace("missing: 3", "mising: 3").replace("VERDICT", "verdict: fail");
     let (_, problems) = load(&[source("p.yaml", PROFILE), source("x.yaml", PLAYBOOK), source("t.yaml", &misspelt)]);
-    assert!(problems[0].to_string().contains("t.yaml:8:19: inotify.usage has no field \"mising\" (did you mean \"missing\"?)"), "{problems:#?}");
+    assert!(
+        problems[0]
+            .to_string()
+            .contains("t.yaml:8:19: inotify.usage has no field \"mising\" (did you mean \"missing\"?)"),
+        "{problems:#?}"
+    );
 }
 
 #[test]
 fn the_committed_schema_is_the_one_of_the_code() {
     let committed = std::fs::read_to_string(shipped().join("schema.json")).unwrap_or_default();
-    let wanted = format!("{}\n", serde_json::to_string_pretty(&schema()).unwrap());
-    assert!(committed == wanted, "playbooks/schema.json is not what the code says; write it anew: wbdctl playbook schema > playbooks/schema.json");
+    let committed: serde_json::Value = serde_json::from_str(&committed).unwrap_or_default();
+    assert!(
+        committed == schema(),
+        "playbooks/schema.json is not what the code says; write it anew: wbdctl playbook schema > playbooks/schema.json"
+    );
 }
 
 #[test]
@@ -472,5 +534,18 @@ fn names_of_shipped_things_are_the_documented_ones() {
     let names: Vec<&str> = library.profiles.keys().map(ProfileName::as_str).collect();
     assert_eq!(names, ["aegis", "dsva", "iwss-ftp", "iwss-http", "wbd"]);
     let names: Vec<&str> = library.playbooks.keys().map(PlaybookName::as_str).collect();
-    assert_eq!(names, ["agent-config", "agent-down", "agent-version", "dns", "endpoint", "endpoint-tcp", "fd-leak", "inotify-limit", "version-match"]);
+    assert_eq!(
+        names,
+        [
+            "agent-config",
+            "agent-down",
+            "agent-version",
+            "dns",
+            "endpoint",
+            "endpoint-tcp",
+            "fd-leak",
+            "inotify-limit",
+            "version-match"
+        ]
+    );
 }

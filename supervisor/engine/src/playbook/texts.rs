@@ -5,10 +5,10 @@ use super::compile::Texts;
 use super::compiled::CaseText;
 use super::document::{CaseTexts, LevelWord, PlaybookSpec};
 use super::faults::Faults;
+use super::located::{At, Ordered};
 use super::node::Place;
 use super::suggest;
 use super::template::Template;
-use super::typed::{At, Ordered};
 use crate::expr::Names;
 use crate::words::Lang;
 

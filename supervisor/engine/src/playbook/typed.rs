@@ -6,103 +6,18 @@
 use std::fmt;
 
 use serde::de::value::{StrDeserializer, U64Deserializer};
-use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use wbd_model::problem::{Problem, Source};
 
+use super::located::WITH_PLACE;
 use super::node::{Key, Node, Place, Raw, unknown_key};
 use super::suggest;
 
-/// Name by which [`At`] asks for the place of its value; no type of a playbook is called so.
-const WITH_PLACE: &str = "\0place";
 /// A key is missing, whichever.
 const ANY_KEY: &str = "";
 /// Problems of one document that are told at once.
 const MAX_PROBLEMS: usize = 40;
-
-/// A value and where it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct At<T> {
-    pub(crate) place: Place,
-    pub(crate) value: T,
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for At<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AtVisitor<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for AtVisitor<T> {
-            type Value = At<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value with its place")
-            }
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut access: A) -> Result<At<T>, A::Error> {
-                let missing = || de::Error::custom("read from something without places");
-                let line = access.next_element()?.ok_or_else(missing)?;
-                let column = access.next_element()?.ok_or_else(missing)?;
-                let value = access.next_element()?.ok_or_else(missing)?;
-                Ok(At { place: Place { line, column }, value })
-            }
-        }
-        deserializer.deserialize_newtype_struct(WITH_PLACE, AtVisitor(std::marker::PhantomData))
-    }
-}
-
-impl<T: schemars::JsonSchema> schemars::JsonSchema for At<T> {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        T::schema_name()
-    }
-    fn schema_id() -> std::borrow::Cow<'static, str> {
-        T::schema_id()
-    }
-    fn inline_schema() -> bool {
-        T::inline_schema()
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        T::json_schema(generator)
-    }
-}
-
-/// A map that keeps the order of the file, since later entries may build on earlier ones.
-#[derive(Debug, Clone)]
-pub(crate) struct Ordered<T>(pub(crate) Vec<(At<String>, T)>);
-
-impl<T> Default for Ordered<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OrderedVisitor<T>(std::marker::PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for OrderedVisitor<T> {
-            type Value = Ordered<T>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of names")
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, mut access: A) -> Result<Ordered<T>, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = access.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Ordered(entries))
-            }
-        }
-        deserializer.deserialize_map(OrderedVisitor(std::marker::PhantomData))
-    }
-}
-
-impl<T: schemars::JsonSchema> schemars::JsonSchema for Ordered<T> {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        std::collections::BTreeMap::<String, T>::schema_name()
-    }
-    fn inline_schema() -> bool {
-        true
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        std::collections::BTreeMap::<String, T>::json_schema(generator)
-    }
-}
 
 /// The document as a `T`, or every problem that keeps it from being one.
 pub(crate) fn typed<T: DeserializeOwned>(source: &Source, document: &Node) -> Result<T, Vec<Problem>> {
@@ -195,10 +110,13 @@ impl de::Error for Wrong {
         Self::new(message.to_string(), None)
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "serde's list; most kinds need no remedy")]
     fn invalid_type(found: de::Unexpected<'_>, wanted: &dyn de::Expected) -> Self {
         let wanted = wanted.to_string();
         let hint = match found {
-            de::Unexpected::Signed(_) | de::Unexpected::Float(_) | de::Unexpected::Bool(_) if wanted.contains("string") => {
+            de::Unexpected::Signed(_) | de::Unexpected::Float(_) | de::Unexpected::Bool(_)
+                if wanted.contains("string") =>
+            {
                 Some("put it in quotes to make it text".to_owned())
             }
             de::Unexpected::Str("yes" | "no" | "on" | "off") if wanted == "a boolean" => {
@@ -229,6 +147,7 @@ impl de::Error for Wrong {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "serde's list; the rest does not come from YAML")]
 fn found_words(found: de::Unexpected<'_>) -> String {
     match found {
         de::Unexpected::Bool(value) => value.to_string(),
@@ -314,7 +233,8 @@ impl<'de> Deserializer<'de> for Reader<'_> {
                 None => Err(Wrong::new("an empty map".to_owned(), None)),
             },
             Raw::Map(entries) if entries.is_empty() => {
-                let wrong = Wrong::new("one key is wanted here".to_owned(), suggest::hint("", variants.iter().copied()));
+                let wrong =
+                    Wrong::new("one key is wanted here".to_owned(), suggest::hint("", variants.iter().copied()));
                 Err(Wrong { missing: Some(ANY_KEY), ..wrong })
             }
             Raw::Map(entries) => {
@@ -335,7 +255,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     }
 }
 
-/// Place first, then the value: what [`At`] asks for.
+/// Place first, then the value: what [`super::located::At`] asks for.
 struct Placed<D> {
     place: Place,
     part: u8,
@@ -382,7 +302,8 @@ impl<'de> de::MapAccess<'de> for Entries<'_> {
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Wrong> {
-        let node = self.value.take().ok_or_else(|| Wrong::new("a value was asked for before its key".to_owned(), None))?;
+        let node =
+            self.value.take().ok_or_else(|| Wrong::new("a value was asked for before its key".to_owned(), None))?;
         seed.deserialize(Reader(node)).map_err(|wrong| wrong.or_at(node.place, false))
     }
 }
@@ -446,7 +367,8 @@ struct Content<'a> {
 
 impl<'a> Content<'a> {
     fn node(&self) -> Result<&'a Node, Wrong> {
-        self.content.ok_or_else(|| Wrong::new(format!("{:?} needs its keys: write {}: {{...}}", self.name, self.name), None))
+        self.content
+            .ok_or_else(|| Wrong::new(format!("{:?} needs its keys: write {}: {{...}}", self.name, self.name), None))
     }
 }
 
@@ -456,7 +378,9 @@ impl<'de> de::VariantAccess<'de> for Content<'_> {
     fn unit_variant(self) -> Result<(), Wrong> {
         match self.content {
             None => Ok(()),
-            Some(node) => Err(Wrong::new(format!("{:?} stands alone, without keys", self.name), None).or_at(node.place, false)),
+            Some(node) => {
+                Err(Wrong::new(format!("{:?} stands alone, without keys", self.name), None).or_at(node.place, false))
+            }
         }
     }
 

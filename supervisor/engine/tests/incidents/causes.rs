@@ -3,7 +3,8 @@ use wbd_model::check::Verdict;
 use wbd_model::incident::{Closing, IncidentId, Phase};
 use wbd_model::settings::Healing;
 
-use crate::world::{Answer, Check, World, check, restart, start, unit};
+use crate::check::{Check, check, restart, start, unit};
+use crate::world::{Answer, World};
 
 /// DNS is down; a restart of the resolver cures it.
 fn dns() -> Check {
@@ -57,8 +58,10 @@ fn a_consequence_that_outlives_its_cause_is_picked_up() {
     world.breaks(1);
     world.run(30_000);
     assert_eq!(world.story_of(2), "opened suppressed unsuppressed agent.restart done proven closed:healed");
-    let cause_ended = world.entries.iter().position(|e| e.subject.incident == Some(IncidentId(1)) && e.body.kind() == "closed");
-    let acted = world.entries.iter().position(|e| e.subject.incident == Some(IncidentId(2)) && e.body.kind() == "intent");
+    let cause_ended =
+        world.entries.iter().position(|e| e.subject.incident == Some(IncidentId(1)) && e.body.kind() == "closed");
+    let acted =
+        world.entries.iter().position(|e| e.subject.incident == Some(IncidentId(2)) && e.body.kind() == "intent");
     assert!(cause_ended < acted, "{}", world.story());
 }
 

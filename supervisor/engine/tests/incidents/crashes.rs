@@ -7,7 +7,8 @@ use wbd_model::check::Verdict;
 use wbd_model::entry::Body;
 use wbd_model::incident::{Closing, IncidentId, Phase};
 
-use crate::world::{Answer, World, agent_down, check, command, raise, reload, restart, unit};
+use crate::check::{agent_down, check, command, raise, reload, restart, unit};
+use crate::world::{Answer, World};
 
 const DEATHS: [Answer; 4] = [Answer::DiesBefore, Answer::DiesAfter, Answer::LostDone, Answer::LostUndone];
 
@@ -74,7 +75,8 @@ fn a_deed_whose_effect_cannot_be_told_is_never_repeated_in_its_incident() {
 
 #[test]
 fn after_a_deed_that_cannot_be_repeated_the_next_rung_is_tried() {
-    let check = check("AEGIS-DNS", "host", "dns").rung(&[unit("named.service")]).rung(&[restart()]).cured_by(&[restart()]);
+    let check =
+        check("AEGIS-DNS", "host", "dns").rung(&[unit("named.service")]).rung(&[restart()]).cured_by(&[restart()]);
     let mut world = World::failing(check);
     world.answers.push_back(Answer::DiesBefore);
     world.run(120_000);
@@ -149,7 +151,8 @@ fn a_reboot_at_any_time_leaves_an_end() {
 
 #[test]
 fn a_proof_that_a_reboot_interrupted_is_looked_for_again_before_anything_is_taken_back() {
-    let mut world = World::failing(check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000)]).cured_by(&[raise(20_000)]));
+    let mut world =
+        World::failing(check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000)]).cured_by(&[raise(20_000)]));
     world.run(2_500);
     assert_eq!(*world.phase(1), Phase::Verifying);
     world.reboots(20_000);
@@ -177,7 +180,11 @@ fn a_rollback_that_a_crash_interrupted_is_not_begun_again() {
     world.checks[0].look.attempts.max = 1;
     world.answers.extend([Answer::Done, Answer::DiesAfter]);
     world.run(14_000);
-    assert!(world.story().ends_with("unproven rollback unknown refused:attempts escalated closed:handed-over"), "{}", world.story());
+    assert!(
+        world.story().ends_with("unproven rollback unknown refused:attempts escalated closed:handed-over"),
+        "{}",
+        world.story()
+    );
     assert_eq!(world.sysctl["fs.inotify.max_user_watches"], 8_192);
 }
 

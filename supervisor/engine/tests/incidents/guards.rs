@@ -1,23 +1,23 @@
-//! Every guard says no where it must, yes where it may, and lets go when its reason is gone.
+//! Budgets, attempts, conflicts: each says no where it must, yes where it may, and lets go when its reason
+//! is gone. What people decide stands in `words`.
 use wbd_engine::guard::{self, Captured};
 use wbd_model::action::Class;
 use wbd_model::check::Verdict;
-use wbd_model::entry::Body;
-use wbd_model::incident::{Closing, Guard, IncidentId, Phase, Refusal};
-use wbd_model::settings::{Healing, PlaybookPolicy};
+use wbd_model::entry::{Body, Entry};
+use wbd_model::incident::{Closing, Guard, Refusal};
 
-use crate::world::{Answer, World, agent_down, check, command, raise, reload, restart, start, unit};
+use crate::check::{agent_down, check, raise, reload, restart};
+use crate::world::{Answer, World};
 
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
-fn held_by(world: &World, id: u64) -> Option<Guard> {
-    world.state.incidents[&IncidentId(id)].held().map(|refusal| refusal.guard)
-}
-
 fn last_refusal(world: &World) -> &Refusal {
-    let refusals = world.entries.iter().rev();
-    refusals.filter_map(|entry| if let Body::Refused(refusal) = &entry.body { Some(refusal) } else { None }).next().unwrap()
+    let refused = |entry: &&Entry| matches!(entry.body, Body::Refused(_));
+    let Some(Body::Refused(refusal)) = world.entries.iter().rfind(refused).map(|entry| &entry.body) else {
+        panic!("nothing was refused: {}", world.story());
+    };
+    refusal
 }
 
 /// The failure comes again, opens an incident of its own and is healed.
@@ -27,290 +27,11 @@ fn heal_once(world: &mut World) {
 }
 
 /// Enough attempts that only the host's budget counts.
-fn patient() -> crate::world::Check {
+fn patient() -> crate::check::Check {
     let mut check = agent_down();
     check.look.attempts.max = 1_000;
     check
 }
-
-// ---- mode, ceiling, approval ----
-
-#[test]
-fn observe_never_acts_and_tells_once() {
-    let mut world = World::failing(agent_down());
-    world.settings.healing = Healing::Observe;
-    world.run(HOUR_MS);
-    assert_eq!(world.story(), "opened refused:mode escalated");
-}
-
-#[test]
-fn a_playbooks_own_mode_makes_it_stricter_and_not_milder() {
-    for (all, own, acts) in [
-        (Healing::Auto, Healing::Observe, false),
-        (Healing::Observe, Healing::Auto, false),
-        (Healing::Auto, Healing::Auto, true),
-    ] {
-        let mut world = World::failing(agent_down());
-        world.settings.healing = all;
-        let policy = PlaybookPolicy { healing: Some(own), ceiling: None };
-        world.settings.playbooks.insert("agent-down".to_owned(), policy);
-        world.run(60_000);
-        assert_eq!(world.deeds() > 0, acts, "{all:?} {own:?}");
-    }
-}
-
-#[test]
-fn a_mode_that_is_changed_to_auto_lets_a_waiting_incident_go_all_the_way() {
-    let check = check("WBD-6007", "wbd", "agent-down").rung(&[start()]).rung(&[restart()]).cured_by(&[restart()]);
-    let mut world = World::failing(check);
-    world.settings.healing = Healing::Observe;
-    world.run(60_000);
-    world.settings.healing = Healing::Auto;
-    world.run(60_000);
-    assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
-}
-
-#[test]
-fn approve_waits_for_a_word_and_acts_on_it() {
-    let mut world = World::failing(agent_down());
-    world.settings.healing = Healing::Approve;
-    world.run(60_000);
-    assert_eq!(world.story(), "opened refused:approval escalated");
-    world.approve(1);
-    world.run(10_000);
-    assert_eq!(world.story(), "opened refused:approval escalated approved agent.start done proven closed:healed");
-}
-
-#[test]
-fn every_deed_that_needs_a_word_waits_for_it_and_the_others_do_not() {
-    let cases = [
-        (Class::A3, vec![unit("named.service")], false),
-        (Class::A2, vec![unit("named.service")], true),
-        (Class::A2, vec![restart()], false),
-        (Class::A1, vec![reload(), restart()], true),
-        (Class::A1, vec![reload()], false),
-        (Class::A0, vec![reload()], true),
-        (Class::A4, vec![command(Class::A4)], true),
-        (Class::A4, vec![command(Class::A3)], false),
-    ];
-    for (ceiling, steps, waits) in cases {
-        let mut world = World::failing(check("AEGIS-DNS", "host", "dns").rung(&steps).cured_by(&steps));
-        world.settings.ceiling = ceiling;
-        world.run(60_000);
-        assert_eq!(world.deeds() == 0, waits, "{ceiling} {steps:?}: {}", world.story());
-        assert_eq!(held_by(&world, 1) == Some(Guard::Approval), waits, "{ceiling} {steps:?}");
-        if waits {
-            world.approve(1);
-            world.run(10_000);
-            assert_eq!(world.closed_as(1), Some(Closing::Healed), "{ceiling} {steps:?}: {}", world.story());
-        }
-    }
-}
-
-#[test]
-fn a_rung_that_asks_waits_although_healing_is_automatic() {
-    let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[reload()]).cured_by(&[reload()]));
-    world.run(60_000);
-    assert_eq!((world.deeds(), held_by(&world, 1)), (0, Some(Guard::Approval)));
-    world.approve(1);
-    world.run(10_000);
-    assert_eq!(world.closed_as(1), Some(Closing::Healed));
-}
-
-#[test]
-fn a_word_for_a_higher_rung_counts_for_it() {
-    let check = check("AEGIS-DNS", "host", "dns").rung(&[reload()]).asking_rung(&[restart()]).cured_by(&[restart()]);
-    let mut world = World::failing(check);
-    world.run(60_000);
-    assert_eq!((world.deeds(), held_by(&world, 1)), (1, Some(Guard::Approval)), "{}", world.story());
-    world.approve(1);
-    world.run(60_000);
-    assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
-}
-
-#[test]
-fn a_word_is_for_one_try_and_the_next_one_asks_again() {
-    let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[reload()]));
-    world.run(60_000);
-    world.approve(1);
-    world.run(60_000);
-    assert_eq!(world.deeds(), 1, "{}", world.story());
-    assert_eq!(held_by(&world, 1), Some(Guard::Approval));
-    assert!(world.story().ends_with("unproven refused:approval escalated"), "a person is asked anew: {}", world.story());
-}
-
-#[test]
-fn a_word_for_all_steps_of_a_rung_is_given_once() {
-    let steps = [raise(20_000), reload()];
-    let mut world = World::failing(check("WBD-5404", "wbd", "inotify-limit").asking_rung(&steps).cured_by(&steps));
-    world.run(60_000);
-    world.approve(1);
-    world.run(10_000);
-    assert!(world.story().ends_with("approved sysctl.set done agent.reload done proven closed:healed"), "{}", world.story());
-}
-
-#[test]
-fn a_word_given_before_the_playbook_changed_is_none() {
-    let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[reload()]).cured_by(&[reload()]));
-    world.run(60_000);
-    world.checks[0].edited("digest-2");
-    world.approve(1);
-    world.run(60_000);
-    assert_eq!((world.deeds(), held_by(&world, 1)), (0, Some(Guard::Approval)), "{}", world.story());
-}
-
-#[test]
-fn a_word_that_comes_while_a_deed_is_verified_starts_nothing() {
-    let mut world = World::failing(check("AEGIS-DNS", "host", "dns").rung(&[reload()]));
-    world.run(3_000);
-    assert_eq!(*world.phase(1), Phase::Verifying);
-    world.approve(1);
-    assert_eq!(*world.phase(1), Phase::Verifying);
-    world.run(3_000);
-    assert_eq!(world.deeds(), 1, "{}", world.story());
-}
-
-#[test]
-fn a_word_that_comes_after_the_end_changes_nothing() {
-    let mut world = World::failing(agent_down());
-    world.run(30_000);
-    world.approve(1);
-    world.run(30_000);
-    assert_eq!(world.closed_as(1), Some(Closing::Healed));
-    assert_eq!(world.deeds(), 1);
-}
-
-#[test]
-fn a_pause_while_a_person_is_asked_does_not_end_the_asking() {
-    let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[reload()]).cured_by(&[reload()]));
-    world.run(60_000);
-    world.pause(Class::A0, None);
-    world.run(60_000);
-    assert_eq!(world.closed_as(1), None, "{}", world.story());
-    world.lift();
-    world.approve(1);
-    world.run(10_000);
-    assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
-}
-
-#[test]
-fn a_no_hands_over_without_a_deed() {
-    let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[reload()]).cured_by(&[reload()]));
-    world.run(60_000);
-    world.deny(1);
-    world.run(HOUR_MS);
-    assert_eq!(world.story(), "opened refused:approval escalated denied refused:denied closed:handed-over");
-    assert_eq!(world.deeds(), 0);
-}
-
-#[test]
-fn a_yes_after_a_no_counts() {
-    let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[reload()]).cured_by(&[reload()]));
-    world.run(60_000);
-    world.deny(1);
-    world.approve(1);
-    world.run(10_000);
-    assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
-}
-
-#[test]
-fn a_question_that_nobody_answers_for_a_day_is_handed_over() {
-    let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[reload()]));
-    world.run(60_000);
-    world.true_ms += DAY_MS;
-    world.run(1_000);
-    assert_eq!(world.story(), "opened refused:approval escalated closed:handed-over");
-}
-
-#[test]
-fn a_reboot_does_not_take_the_question_back() {
-    let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[reload()]).cured_by(&[reload()]));
-    world.run(60_000);
-    world.reboots(30_000);
-    world.true_ms += 40_000;
-    world.run(60_000);
-    assert_eq!(world.closed_as(1), None, "{}", world.story());
-    world.approve(1);
-    world.run(10_000);
-    assert_eq!(world.closed_as(1), Some(Closing::Healed));
-}
-
-// ---- hold ----
-
-#[test]
-fn a_hold_wins_over_a_deed_that_was_already_chosen() {
-    let mut world = World::failing(agent_down());
-    world.true_ms += 1;
-    let _ = world.steps();
-    world.true_ms += 2_000;
-    let opened = world.steps().remove(0);
-    let wbd_engine::round::Step::Write(subject, body) = opened else { panic!("{opened:?}") };
-    world.append(subject, *body);
-    let want = world.wanted().unwrap();
-    assert!(world.permit(want.clone()).is_ok());
-    world.pause(Class::A0, None);
-    assert_eq!(world.permit(want).unwrap_err().guard, Guard::Hold);
-}
-
-#[test]
-fn a_lifted_hold_lets_go_without_a_restart() {
-    let mut world = World::failing(agent_down());
-    world.pause(Class::A0, None);
-    world.run(HOUR_MS);
-    assert_eq!(world.deeds(), 0);
-    world.lift();
-    world.run(10_000);
-    assert_eq!(world.story(), "hold opened refused:hold lifted agent.start done proven closed:healed");
-}
-
-#[test]
-fn a_hold_with_an_end_lets_go_at_its_end() {
-    let mut world = World::failing(agent_down());
-    world.pause(Class::A0, Some(60_000));
-    world.run(59_000);
-    assert_eq!(world.deeds(), 0);
-    world.run(10_000);
-    assert_eq!(world.closed_as(1), Some(Closing::Healed));
-}
-
-#[test]
-fn a_hold_from_a_class_leaves_gentler_deeds_alone() {
-    for (from, deeds) in [(Class::A1, 0), (Class::A2, 1), (Class::A3, 1)] {
-        let mut world = World::failing(check("WBD-5404", "wbd", "inotify-limit").rung(&[reload()]).cured_by(&[reload()]));
-        world.pause(from, None);
-        world.run(30_000);
-        assert_eq!(world.deeds(), deeds, "from {from}");
-    }
-}
-
-#[test]
-fn a_hold_stops_a_rung_between_its_steps_and_the_rollback_too() {
-    let steps = [raise(20_000), reload()];
-    let mut world = World::failing(check("WBD-5404", "wbd", "inotify-limit").rung(&steps));
-    world.answers.push_back(Answer::Slow);
-    world.run(2_500);
-    world.pause(Class::A0, None);
-    world.run(60_000);
-    assert_eq!(world.story(), "opened sysctl.set hold done refused:hold");
-    world.lift();
-    world.run(3_000);
-    world.pause(Class::A0, None);
-    world.run(60_000);
-    assert!(world.story().ends_with("agent.reload done hold unproven refused:hold"), "{}", world.story());
-}
-
-#[test]
-fn a_hold_survives_a_crash_and_a_reboot() {
-    let mut world = World::failing(agent_down());
-    world.pause(Class::A0, None);
-    world.dies();
-    world.run(10_000);
-    world.reboots(10_000);
-    world.run(60_000);
-    assert_eq!(world.deeds(), 0);
-}
-
-// ---- host budget ----
 
 #[test]
 fn the_fourth_restart_in_an_hour_waits_until_the_first_is_an_hour_and_the_start_deadline_old() {
@@ -321,7 +42,7 @@ fn the_fourth_restart_in_an_hour_waits_until_the_first_is_an_hour_and_the_start_
     assert_eq!(world.deeds(), 3);
     let first = world.effects[0].true_ms;
     heal_once(&mut world);
-    assert_eq!((world.deeds(), held_by(&world, 4)), (3, Some(Guard::HostBudget)));
+    assert_eq!((world.deeds(), world.held_by(4)), (3, Some(Guard::HostBudget)));
     let until = last_refusal(&world).until_ms.unwrap();
     assert_eq!(until, first + HOUR_MS + guard::START_DEADLINE_MS + 1);
     world.true_ms = until - 1;
@@ -340,7 +61,7 @@ fn the_seventh_restart_in_a_day_waits() {
         world.true_ms += HOUR_MS;
     }
     heal_once(&mut world);
-    assert_eq!((world.deeds(), held_by(&world, 7)), (6, Some(Guard::HostBudget)), "{}", world.story());
+    assert_eq!((world.deeds(), world.held_by(7)), (6, Some(Guard::HostBudget)), "{}", world.story());
     world.true_ms = world.effects[0].true_ms + DAY_MS + guard::START_DEADLINE_MS + 1;
     world.turn();
     assert_eq!(world.deeds(), 7);
@@ -430,7 +151,8 @@ fn a_jump_of_the_wall_clock_buys_nothing() {
 fn a_deed_by_hand_costs_nothing_is_recorded_and_ignores_a_spent_budget() {
     let mut world = World::new(vec![]);
     world.settings.budget.per_hour = 0;
-    let permit = guard::permit_by_hand(&world.state, &world.now(), "root", restart(), None, Captured::default()).unwrap();
+    let permit =
+        guard::permit_by_hand(&world.state, &world.now(), "root", restart(), None, Captured::default()).unwrap();
     let (subject, intent) = permit.into_parts();
     assert_eq!(intent.by_hand.as_deref(), Some("root"));
     world.append(subject, Body::Intent(Box::new(intent)));
@@ -447,8 +169,6 @@ fn a_deed_by_hand_waits_for_one_under_way_on_the_same_thing_only() {
     assert_eq!(by_hand(reload()).unwrap_err().guard, Guard::Conflict);
     assert!(by_hand(raise(20_000)).is_ok());
 }
-
-// ---- attempts, backoff ----
 
 #[test]
 fn the_pause_doubles_with_each_attempt_up_to_its_bound() {
@@ -501,8 +221,6 @@ fn the_attempts_of_another_target_do_not_count() {
     assert_eq!(world.closed_as(2), Some(Closing::Healed), "{}", world.story());
 }
 
-// ---- conflicts, refusals, evidence ----
-
 #[test]
 fn two_incidents_do_not_act_on_one_thing_at_once() {
     let reloads = check("WBD-5404", "wbd", "inotify-limit").rung(&[reload()]).cured_by(&[reload()]);
@@ -510,7 +228,7 @@ fn two_incidents_do_not_act_on_one_thing_at_once() {
     world.breaks(0);
     world.breaks(1);
     world.run(3_000);
-    assert_eq!((world.deeds(), held_by(&world, 2)), (1, Some(Guard::Conflict)), "{}", world.story());
+    assert_eq!((world.deeds(), world.held_by(2)), (1, Some(Guard::Conflict)), "{}", world.story());
     world.run(10_000);
     assert_eq!([world.closed_as(1), world.closed_as(2)], [Some(Closing::Healed); 2], "{}", world.story());
 }
@@ -535,7 +253,7 @@ fn nobody_touches_what_another_incident_may_have_to_take_back() {
     world.run(4_000);
     world.breaks(1);
     world.run(5_000);
-    assert_eq!(held_by(&world, 2), Some(Guard::Conflict), "{}", world.story());
+    assert_eq!(world.held_by(2), Some(Guard::Conflict), "{}", world.story());
     world.run(10_000);
     assert_eq!(world.sysctl["fs.inotify.max_user_watches"], 30_000, "{}", world.story());
     assert_eq!(world.closed_as(2), Some(Closing::Healed), "{}", world.story());

@@ -5,7 +5,8 @@ use wbd_model::entry::{Body, Intent};
 use wbd_model::incident::{Closing, Phase};
 use wbd_model::plan::Approval;
 
-use crate::world::{Answer, World, agent_down, check, command, raise, reload, restart, start, unit};
+use crate::check::{agent_down, check, command, raise, reload, restart, start, unit};
+use crate::world::{Answer, World};
 
 const WATCHES: &str = "fs.inotify.max_user_watches";
 
@@ -22,12 +23,12 @@ fn rungs(world: &World) -> Vec<usize> {
 }
 
 /// Raise the limit, then make the agent read it: only both together cure.
-fn inotify() -> crate::world::Check {
+fn inotify() -> crate::check::Check {
     check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000), reload()]).cured_by(&[raise(20_000), reload()])
 }
 
 /// Two rungs, the second one cures.
-fn two_rungs() -> crate::world::Check {
+fn two_rungs() -> crate::check::Check {
     check("WBD-6007", "wbd", "agent-down").rung(&[start()]).rung(&[restart()]).cured_by(&[restart()])
 }
 
@@ -127,10 +128,7 @@ fn what_cannot_be_seen_until_the_deadline_is_not_proven_and_says_so() {
 fn a_rung_that_does_not_cure_is_followed_by_the_next_one() {
     let mut world = World::failing(two_rungs());
     world.run(60_000);
-    assert_eq!(
-        world.story(),
-        "opened agent.start done unproven agent.restart done proven closed:healed"
-    );
+    assert_eq!(world.story(), "opened agent.start done unproven agent.restart done proven closed:healed");
     assert_eq!(rungs(&world), [0, 1]);
 }
 
@@ -145,9 +143,11 @@ fn the_highest_rung_is_tried_again_and_never_a_lower_one() {
 
 #[test]
 fn where_only_lower_rungs_fit_any_more_a_person_is_told() {
-    let mut check = check("WBD-6007", "wbd", "agent-down")
-        .rung_for("hung", Approval::Auto, &[start()])
-        .rung_for("dead", Approval::Auto, &[restart()]);
+    let mut check = check("WBD-6007", "wbd", "agent-down").rung_for("hung", Approval::Auto, &[start()]).rung_for(
+        "dead",
+        Approval::Auto,
+        &[restart()],
+    );
     check.case = "dead".to_owned();
     let mut world = World::failing(check);
     world.run(3_000);
@@ -213,13 +213,11 @@ fn what_was_handed_over_is_tried_again_when_an_operator_resumes() {
 
 #[test]
 fn a_deed_that_did_not_cure_is_taken_back_before_anything_else() {
-    let check = check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000)]).rung(&[restart()]).cured_by(&[restart()]);
+    let check =
+        check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000)]).rung(&[restart()]).cured_by(&[restart()]);
     let mut world = World::failing(check);
     world.run(60_000);
-    assert_eq!(
-        world.story(),
-        "opened sysctl.set done unproven rollback done agent.restart done proven closed:healed"
-    );
+    assert_eq!(world.story(), "opened sysctl.set done unproven rollback done agent.restart done proven closed:healed");
     assert_eq!(world.sysctl[WATCHES], 8_192);
 }
 

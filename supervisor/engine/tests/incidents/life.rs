@@ -6,7 +6,8 @@ use wbd_model::incident::{Closing, IncidentId, Phase};
 use wbd_model::name::TargetName;
 use wbd_model::observation::{Fact, Value};
 
-use crate::world::{World, agent_down, check, key, restart};
+use crate::check::{agent_down, check, key, restart};
+use crate::world::World;
 
 #[test]
 fn a_failure_that_is_cured_leaves_exactly_five_records_in_order() {

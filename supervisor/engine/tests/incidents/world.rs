@@ -2,19 +2,17 @@
 //! fail or die. It loops as the daemon does; it decides nothing of its own.
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use wbd_engine::guard::{self, Attempts, Captured, Want};
+use wbd_engine::guard::{self, Captured, Want};
 use wbd_engine::replay::{State, replay};
-use wbd_engine::round::{Look, Memory, Step, Truth, round};
+use wbd_engine::round::{Look, Memory, Step, round};
 use wbd_model::action::{Action, Class, Undo};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
-use wbd_model::incident::{ActionId, Closing, IncidentId, Phase, Refusal};
-use wbd_model::name::{Code, PlaybookName, TargetName};
-use wbd_model::observation::Observation;
-use wbd_model::plan::{Approval, Plan};
-use wbd_model::profile::{Command, Duration};
+use wbd_model::incident::{ActionId, Closing, Guard, IncidentId, Phase, Refusal};
 use wbd_model::settings::Settings;
 use wbd_model::time::{BootId, Now};
+
+use crate::check::Check;
 
 /// A turn that writes more records than this does not settle.
 const ROUNDS: usize = 60;
@@ -41,22 +39,6 @@ pub(crate) enum Answer {
     DiesBefore,
     /// The supervisor dies between the deed and its outcome.
     DiesAfter,
-}
-
-/// A failure that may be there, what cures it, and what its playbook says.
-#[derive(Debug, Clone)]
-pub(crate) struct Check {
-    pub(crate) look: Look,
-    pub(crate) sight: Verdict,
-    pub(crate) case: String,
-    /// Rungs with the case that they fit; an empty case fits all.
-    pub(crate) rungs: Vec<(String, Plan)>,
-    /// The fault is gone once all of these were done; never by deeds if empty.
-    pub(crate) needs: Vec<Action>,
-    met: Vec<Action>,
-    /// The check (by position) that explains this one while both fail.
-    pub(crate) cause: Option<usize>,
-    pub(crate) absent: bool,
 }
 
 /// One effect on the world.
@@ -91,149 +73,6 @@ pub(crate) struct World {
     under_way: Option<(Subject, ActionId, Action, u64)>,
     boot: u32,
     boot_began_ms: u64,
-}
-
-pub(crate) fn key(code: &str, target: &str) -> CheckKey {
-    CheckKey { code: Code::new(code).unwrap(), target: TargetName::new(target).unwrap() }
-}
-
-pub(crate) fn restart() -> Action {
-    Action::AgentRestart {}
-}
-
-pub(crate) fn start() -> Action {
-    Action::AgentStart {}
-}
-
-pub(crate) fn reload() -> Action {
-    Action::AgentReload {}
-}
-
-pub(crate) fn raise(value: i64) -> Action {
-    Action::SysctlSet { key: "fs.inotify.max_user_watches".to_owned(), value, persist: true }
-}
-
-pub(crate) fn unit(name: &str) -> Action {
-    Action::UnitRestart { unit: name.to_owned() }
-}
-
-pub(crate) fn command(class: Class) -> Action {
-    let argv = vec!["/opt/vendor/fix".to_owned()];
-    Action::CommandRun { name: "fix".to_owned(), command: Command { argv, timeout: Duration::from_ms(1_000), class } }
-}
-
-/// A check of a playbook without rungs: held 2 s, verified within 10 s for 2 s, three attempts an hour.
-pub(crate) fn check(code: &str, target: &str, playbook: &str) -> Check {
-    let look = Look {
-        key: key(code, target),
-        playbook: PlaybookName::new(playbook).unwrap(),
-        digest: "digest-1".to_owned(),
-        verdict: Verdict::Pass,
-        case: None,
-        hold_ms: 2_000,
-        evidence: vec!["toy.broken = true".to_owned()],
-        seen: [("toy".to_owned(), Observation::default())].into(),
-        ladder: Vec::new(),
-        ladder_unknown: None,
-        cured: Truth::False,
-        within_ms: 10_000,
-        verify_hold_ms: 2_000,
-        attempts: Attempts { max: 3, per_ms: 3_600_000, backoff_from_ms: 5_000, backoff_to_ms: 300_000 },
-        cause: None,
-        guide: vec!["call a person".to_owned()],
-    };
-    Check {
-        look,
-        sight: Verdict::Pass,
-        case: "broken".to_owned(),
-        rungs: Vec::new(),
-        needs: Vec::new(),
-        met: Vec::new(),
-        cause: None,
-        absent: false,
-    }
-}
-
-/// The agent is down; a start cures it.
-pub(crate) fn agent_down() -> Check {
-    check("WBD-6007", "wbd", "agent-down").rung(&[start()]).cured_by(&[start()])
-}
-
-impl Check {
-    pub(crate) fn rung(self, steps: &[Action]) -> Self {
-        self.rung_for("", Approval::Auto, steps)
-    }
-
-    pub(crate) fn asking_rung(self, steps: &[Action]) -> Self {
-        self.rung_for("", Approval::Operator, steps)
-    }
-
-    pub(crate) fn rung_for(mut self, case: &str, approval: Approval, steps: &[Action]) -> Self {
-        let rung = self.rungs.len();
-        let plan = Plan {
-            code: self.look.key.code.clone(),
-            target: self.look.key.target.clone(),
-            playbook: self.look.playbook.clone(),
-            digest: self.look.digest.clone(),
-            rung,
-            rung_id: format!("rung-{rung}"),
-            approval,
-            steps: steps.to_vec(),
-        };
-        self.rungs.push((case.to_owned(), plan));
-        self
-    }
-
-    pub(crate) fn cured_by(mut self, needs: &[Action]) -> Self {
-        self.needs = needs.to_vec();
-        self
-    }
-
-    pub(crate) fn explained_by(mut self, cause: usize) -> Self {
-        self.cause = Some(cause);
-        self
-    }
-
-    pub(crate) fn held_for(mut self, ms: u64) -> Self {
-        self.look.hold_ms = ms;
-        self
-    }
-
-    /// The playbook's text changes: new digest, on the looks and on the plans.
-    pub(crate) fn edited(&mut self, digest: &str) {
-        digest.clone_into(&mut self.look.digest);
-        for (_, plan) in &mut self.rungs {
-            digest.clone_into(&mut plan.digest);
-        }
-    }
-
-    fn looked_at(&self, cause: Option<CheckKey>) -> Look {
-        let failing = self.sight == Verdict::Fail;
-        let fits = |case: &str| failing && (case.is_empty() || case == self.case);
-        Look {
-            verdict: self.sight,
-            case: matches!(self.sight, Verdict::Fail | Verdict::Warn).then(|| self.case.clone()),
-            ladder: self.rungs.iter().filter(|(case, _)| fits(case)).map(|(_, plan)| plan.clone()).collect(),
-            cured: match self.sight {
-                Verdict::Pass | Verdict::Warn => Truth::True,
-                Verdict::Fail => Truth::False,
-                Verdict::Unknown | Verdict::Skip => Truth::Unknown("not seen".to_owned()),
-            },
-            cause: cause.filter(|_| failing),
-            ..self.look.clone()
-        }
-    }
-
-    fn feels(&mut self, action: &Action) {
-        if self.sight != Verdict::Fail || !self.needs.contains(action) {
-            return;
-        }
-        self.met.push(action.clone());
-        if self.needs.iter().all(|need| self.met.contains(need)) {
-            self.met.clear();
-            self.sight = Verdict::Pass;
-        }
-    }
 }
 
 impl World {
@@ -451,7 +290,12 @@ impl World {
                 let value = self.sysctl.get(key).copied().unwrap_or(8_192);
                 Some(Undo { action: Action::SysctlRestore { key: key.clone(), value, dropin: None } })
             }
-            Action::AgentReload {} | Action::AgentStart {} | Action::AgentRestart {} | Action::AgentStop { .. } | Action::UnitRestart { .. } | Action::CommandRun { .. } => None,
+            Action::AgentReload {}
+            | Action::AgentStart {}
+            | Action::AgentRestart {}
+            | Action::AgentStop { .. }
+            | Action::UnitRestart { .. }
+            | Action::CommandRun { .. } => None,
         };
         let seen = self.checks.iter().find(|check| check.look.key == want.key).map(|check| check.look.seen.clone());
         Captured { changes: Vec::new(), undo, before: seen.unwrap_or_default() }
@@ -511,6 +355,10 @@ impl World {
         if let Phase::Closed { how } = self.phase(id) { Some(*how) } else { None }
     }
 
+    pub(crate) fn held_by(&self, id: u64) -> Option<Guard> {
+        self.state.incidents[&IncidentId(id)].held().map(|refusal| refusal.guard)
+    }
+
     /// Deeds that reached the world, rollbacks included.
     pub(crate) fn deeds(&self) -> usize {
         self.effects.len()
@@ -546,9 +394,20 @@ fn word(entry: &Entry) -> String {
         Body::Verdict { passed: false, .. } => "unproven".to_owned(),
         Body::Closed { how } => format!("closed:{}", how.as_str()),
         Body::Refused(refusal) => format!("refused:{}", refusal.guard.as_str()),
-        Body::Started { .. } | Body::Opened { .. } | Body::Suppressed { .. } | Body::Unsuppressed {}
-        | Body::Escalated { .. } | Body::Approved { .. } | Body::Denied { .. } | Body::Cleared {}
-        | Body::Manual { .. } | Body::Hold { .. } | Body::Lifted { .. } | Body::Suspended { .. }
-        | Body::Resumed { .. } | Body::Exit(_) | Body::Rotated { .. } => entry.body.kind().to_owned(),
+        Body::Started { .. }
+        | Body::Opened { .. }
+        | Body::Suppressed { .. }
+        | Body::Unsuppressed {}
+        | Body::Escalated { .. }
+        | Body::Approved { .. }
+        | Body::Denied { .. }
+        | Body::Cleared {}
+        | Body::Manual { .. }
+        | Body::Hold { .. }
+        | Body::Lifted { .. }
+        | Body::Suspended { .. }
+        | Body::Resumed { .. }
+        | Body::Exit(_)
+        | Body::Rotated { .. } => entry.body.kind().to_owned(),
     }
 }

@@ -11,7 +11,7 @@ use procfs::{FromReadSI, current_system_info};
 use wbd_model::observation::Observation;
 
 use super::PORT;
-use crate::bus::{self, Unit};
+use crate::bus::{self, UnitState};
 use crate::eyes::Look;
 use crate::procs;
 use crate::under::{self, absent, why};
@@ -68,14 +68,14 @@ fn known_unit(look: &Look, name: String) -> Local {
     Local { name, failed }
 }
 
-fn is_down(unit: &Unit) -> bool {
+fn is_down(unit: &UnitState) -> bool {
     matches!(unit.active.as_str(), "failed" | "inactive")
 }
 
 /// Nobody listens: the enabled resolver that is down, a failed one before a stopped one.
 fn failed_resolver(look: &Look) -> Result<Option<Local>, String> {
     let units = bus::units(look, &KNOWN)?;
-    let mut down: Vec<(&str, &Unit)> =
+    let mut down: Vec<(&str, &UnitState)> =
         KNOWN.into_iter().zip(&units).filter(|(_, unit)| unit.file.starts_with("enabled") && is_down(unit)).collect();
     down.sort_by_key(|(_, unit)| unit.active != "failed");
     Ok(down.first().map(|(name, _)| Local { name: (*name).to_owned(), failed: Ok(true) }))

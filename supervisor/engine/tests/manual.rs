@@ -1,0 +1,195 @@
+//! The manual says what the code says: probes, fields, actions, keys and settings stand in the pages, and nothing
+//! else does; the examples load and their test passes. How the pages read is not checked here.
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use wbd_engine::{playbook, testing};
+use wbd_model::action::Action;
+use wbd_model::probe::ProbeName;
+use wbd_model::problem::Source;
+use wbd_model::profile::{Command, Duration};
+use wbd_model::settings::Settings;
+
+fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../man").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The lines between `BEGIN NAME` and `END NAME`.
+fn block(page: &str, name: &str) -> String {
+    let (_, rest) = page.split_once(&format!(".\\\" BEGIN {name}:")).unwrap_or_else(|| panic!("no BEGIN {name}"));
+    let (block, _) = rest.split_once(&format!(".\\\" END {name}")).unwrap_or_else(|| panic!("no END {name}"));
+    block.split_once('\n').map(|(_, lines)| lines.to_owned()).unwrap_or_default()
+}
+
+/// The subsections of a block: title and text.
+fn subsections(block: &str) -> Vec<(&str, &str)> {
+    block.split(".Ss ").skip(1).map(|part| part.split_once('\n').expect("a title's line")).collect()
+}
+
+fn words(text: &str) -> BTreeSet<&str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.')
+        .map(|word| word.trim_matches('.'))
+        .collect()
+}
+
+#[test]
+fn each_probe_stands_in_the_manual_with_the_fields_of_its_answer() {
+    let page = page("wbd-playbook.5");
+    let block = block(&page, "PROBES");
+    let listed = subsections(&block);
+    let names: Vec<&str> = listed.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ProbeName::ALL.map(ProbeName::as_str));
+    for (probe, (name, text)) in ProbeName::ALL.into_iter().zip(listed) {
+        assert!(text.starts_with(&format!(".Ql {name}: {{")), "{name} has no form");
+        let written: Vec<(String, String)> = text
+            .split(".It Va ")
+            .skip(1)
+            .map(|item| {
+                let (head, words) = item.split_once('\n').expect("words below a field");
+                let words: Vec<&str> = words.lines().take_while(|line| !line.starts_with('.')).collect();
+                (head.to_owned(), words.join(" "))
+            })
+            .collect();
+        let fields: Vec<(String, String)> = probe
+            .fields()
+            .iter()
+            .map(|field| (format!("{} Pq {}", field.name, field.kind), field.doc.to_owned()))
+            .collect();
+        assert_eq!(written, fields, "{name}");
+    }
+}
+
+fn actions() -> Vec<Action> {
+    let command = Command {
+        argv: vec!["/bin/x".to_owned()],
+        timeout: Duration::from_ms(1000),
+        class: wbd_model::action::Class::A2,
+    };
+    vec![
+        Action::SysctlSet { key: String::new(), value: 1, persist: true },
+        Action::AgentReload {},
+        Action::AgentStart {},
+        Action::AgentRestart {},
+        Action::UnitRestart { unit: String::new() },
+        Action::CommandRun { name: String::new(), command },
+    ]
+}
+
+#[test]
+fn each_action_of_a_step_stands_in_the_manual_with_its_class_and_keys() {
+    let page = page("wbd-playbook.5");
+    let block = block(&page, "ACTIONS");
+    let listed = subsections(&block);
+    let schema = playbook::schema();
+    let steps = schema["$defs"]["StepSpec"]["oneOf"].as_array().expect("a list of steps");
+    let names: Vec<&str> = steps.iter().filter_map(|step| step["required"][0].as_str()).collect();
+    assert_eq!(listed.iter().map(|(name, _)| *name).collect::<Vec<_>>(), names);
+    for (step, (name, text)) in steps.iter().zip(&listed) {
+        let mut keys = BTreeSet::new();
+        collect(&schema, &step["properties"][*name], &mut keys, &mut BTreeSet::new());
+        for key in keys {
+            assert!(words(text).contains(key.as_str()), "{name}: {key} is not in the manual");
+        }
+    }
+    for (action, (name, text)) in actions().iter().zip(&listed) {
+        assert_eq!(action.name(), *name);
+        let class = match action {
+            Action::CommandRun { .. } => "The class that the profile gives it, A2 at least.".to_owned(),
+            _ => format!("Class {}.", action.class()),
+        };
+        assert!(text.contains(&class), "{name}: {class:?} is not in the manual");
+    }
+}
+
+/// All keys below a schema, wherever it leads; probes and steps have sections of their own.
+fn collect(root: &Value, schema: &Value, keys: &mut BTreeSet<String>, seen: &mut BTreeSet<String>) {
+    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
+        if !["Look", "StepSpec"].contains(&name) && seen.insert(name.to_owned()) {
+            collect(root, &root["$defs"][name], keys, seen);
+        }
+    }
+    for (key, below) in schema["properties"].as_object().into_iter().flatten() {
+        keys.insert(key.clone());
+        collect(root, below, keys, seen);
+    }
+    for part in ["items", "additionalProperties"] {
+        if schema[part].is_object() {
+            collect(root, &schema[part], keys, seen);
+        }
+    }
+    for part in ["anyOf", "oneOf", "allOf"] {
+        for below in schema[part].as_array().into_iter().flatten() {
+            collect(root, below, keys, seen);
+        }
+    }
+}
+
+/// Every key is in the block, and every key that has an item of its own there exists.
+fn same_keys(block: &str, keys: &BTreeSet<String>) {
+    let known = words(block);
+    let missing: Vec<&String> = keys.iter().filter(|key| !known.contains(key.as_str())).collect();
+    assert!(missing.is_empty(), "not in the manual: {missing:?}");
+    let items = block.lines().filter_map(|line| line.strip_prefix(".It Va "));
+    let wrong: Vec<&str> = items.filter(|item| !keys.contains(*item)).collect();
+    assert!(wrong.is_empty(), "only in the manual: {wrong:?}");
+}
+
+#[test]
+fn each_key_of_playbooks_profiles_and_tests_stands_in_the_manual_and_no_other() {
+    let page = page("wbd-playbook.5");
+    let schema = playbook::schema();
+    let specs = [("PLAYBOOKS", "PlaybookSpec"), ("PROFILES", "ProfileSpec"), ("TESTS", "TestSpec")];
+    for (name, spec) in specs {
+        let block = block(&page, name);
+        let mut keys = BTreeSet::new();
+        // A profile inside a test is described with profiles.
+        let mut seen = if name == "TESTS" { BTreeSet::from(["ProfileSpec".to_owned()]) } else { BTreeSet::new() };
+        collect(&schema, &schema["$defs"][spec], &mut keys, &mut seen);
+        assert!(keys.len() > 5, "{name}: the schema was not understood");
+        same_keys(&block, &keys);
+    }
+}
+
+#[test]
+fn each_setting_stands_in_the_manual_with_its_default() {
+    let page = page("wbdctl.1");
+    let block = block(&page, "SETTINGS");
+    let schema = serde_json::to_value(schemars::schema_for!(Settings)).expect("a schema");
+    let mut keys = BTreeSet::new();
+    collect(&schema, &schema, &mut keys, &mut BTreeSet::new());
+    same_keys(&block, &keys);
+    let defaults = serde_json::to_value(Settings::default()).expect("settings");
+    let mut open: Vec<&Value> = vec![&defaults];
+    while let Some(value) = open.pop() {
+        let text = match value {
+            Value::Object(map) => {
+                open.extend(map.values());
+                continue;
+            }
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            Value::Null | Value::Bool(_) | Value::Array(_) => continue,
+        };
+        assert!(block.contains(&format!(".Ql {text}")), "the default {text} is not in the manual");
+    }
+}
+
+#[test]
+fn the_examples_load_and_their_test_passes() {
+    let page = page("wbd-playbook.5");
+    let examples: Vec<&str> = page
+        .split(".Bd -literal")
+        .skip(1)
+        .map(|part| part.split_once('\n').expect("a body").1.split(".Ed").next().unwrap_or_default())
+        .collect();
+    let text = examples.join("---\n");
+    let (library, problems) = playbook::load(&[Source { path: "manual.yaml".to_owned(), text }]);
+    assert_eq!(problems.iter().map(ToString::to_string).collect::<Vec<_>>(), Vec::<String>::new());
+    assert_eq!((library.playbooks.len(), library.profiles.len(), library.tests.len()), (1, 1, 1));
+    for test in library.tests.values() {
+        assert_eq!(testing::run(&library, test), [], "{}", test.name);
+    }
+}

@@ -1,0 +1,73 @@
+//! How long doctor takes on a healthy host, beside what an administrator would ask instead.
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use wbd_tests::host::Host;
+use wbd_tests::places;
+
+use crate::figure::Figure;
+use crate::monit::Monit;
+use crate::stage::{Alone, Stage, healthy};
+
+const RUNS: usize = 20;
+/// DESIGN: a healthy doctor, milliseconds.
+const BOUND: f64 = 1000.0;
+
+/// All figures.
+pub(crate) fn measure(stage: &Stage) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    if let Some(host) = &stage.host {
+        let leader = host.leader().expect("the host is up");
+        let enter = |argv: &[&str]| {
+            let mut command = Command::new("/usr/bin/nsenter");
+            command.args(["--all", "--target", &leader.to_string(), "--", "/usr/bin/timeout", "60"]).args(argv);
+            command
+        };
+        healthy(&host.inside("").expect("the host is up"), 0);
+        settled(host);
+        let doctor = || enter(&["/usr/bin/wbdctl", "doctor"]);
+        let peer = || enter(&["/usr/bin/systemctl", "status", "wbd-agent.service"]);
+        let (doctor, peer) = both(doctor, Some(peer));
+        figures.push(Figure::new("doctor, systemd, ms", doctor).beside("systemctl status", peer).at_most(BOUND));
+    }
+    let alone = Alone::start();
+    let monit = Monit::start(healthy(alone.root.path(), 0));
+    let doctor = || {
+        let mut command = Command::new("/usr/bin/timeout");
+        command.arg("60").arg(places::program("wbdctl")).arg("--root").arg(alone.root.path()).arg("doctor");
+        command
+    };
+    let (doctor, peer) = both(doctor, monit.as_ref().map(|monit| || monit.status()));
+    let figure = Figure::new("doctor, stand-alone, ms", doctor).at_most(BOUND);
+    figures.push(if peer.is_empty() { figure } else { figure.beside("monit status", peer) });
+    figures
+}
+
+/// After other benches: until nothing is left of what they did to the agent.
+fn settled(host: &Host) {
+    host.wait_for("a healthy doctor", std::time::Duration::from_secs(120), || {
+        let ran = host.run(["/usr/bin/wbdctl", "doctor"]);
+        if ran.code == Some(0) { Ok(()) } else { Err(ran.report()) }
+    });
+}
+
+/// Turn by turn, so that what else the machine does meets both.
+fn both<P: Fn() -> Command>(doctor: impl Fn() -> Command, peer: Option<P>) -> (Vec<f64>, Vec<f64>) {
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        ours.push(timed(doctor()));
+        theirs.extend(peer.as_ref().map(|peer| timed(peer())));
+    }
+    (ours, theirs)
+}
+
+/// Milliseconds that a command takes that must end with 0.
+fn timed(mut command: Command) -> f64 {
+    command.env_clear().stdin(Stdio::null());
+    let begun = Instant::now();
+    let ran = command.output().expect("it can be started");
+    let took = begun.elapsed().as_secs_f64() * 1000.0;
+    let said = || format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{command:?}: {}\n{}", ran.status, said());
+    took
+}
