@@ -79,7 +79,11 @@ fn change(context: &mut Context, command: &Value, done: &str) -> Ended {
 fn health(context: &Context) -> Result<Value, Failure> {
     let mut reply = call(context, &json!("status"), false)?;
     let health = reply["status"]["health"].take();
-    if health.is_null() { Err(Failure::bug("the agent's answer to status holds no health document")) } else { Ok(health) }
+    if health.is_null() {
+        Err(Failure::bug("the agent's answer to status holds no health document"))
+    } else {
+        Ok(health)
+    }
 }
 
 /// Passes a command on; every no of the agent is a failure.
@@ -88,7 +92,8 @@ fn call(context: &Context, command: &Value, change: bool) -> Result<Value, Failu
     let Response::Agent { reply } = ask::refusals(context.client().call(&request)?)? else {
         return Err(ask::mismatch("the agent"));
     };
-    let reply: Value = serde_json::from_str(&reply).map_err(|error| Failure::bug(format!("the agent's answer is no JSON: {error}")))?;
+    let reply: Value = serde_json::from_str(&reply)
+        .map_err(|error| Failure::bug(format!("the agent's answer is no JSON: {error}")))?;
     answered(reply)
 }
 
@@ -159,13 +164,19 @@ fn listed(file: &Path) -> Result<Value, Failure> {
         opened.take(MAX_TARGETS_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;
     }
     if u64::try_from(text.len()).unwrap_or(u64::MAX) > MAX_TARGETS_BYTES {
-        return Err(Failure::failed(format!("the targets in {shown} are longer than {MAX_TARGETS_BYTES} bytes; register fewer")));
+        return Err(Failure::failed(format!(
+            "the targets in {shown} are longer than {MAX_TARGETS_BYTES} bytes; register fewer"
+        )));
     }
-    let value: Value = serde_saphyr::from_str(&text).map_err(|error| Failure::new(Exit::BadConfig, format!("{shown}: {error}")))?;
+    let value: Value =
+        serde_saphyr::from_str(&text).map_err(|error| Failure::new(Exit::BadConfig, format!("{shown}: {error}")))?;
     if value.is_array() {
         Ok(value)
     } else {
-        Err(Failure::new(Exit::BadConfig, format!("{shown}: not a list of targets; write - {{id: ..., web_root: ..., language: php}}")))
+        Err(Failure::new(
+            Exit::BadConfig,
+            format!("{shown}: not a list of targets; write - {{id: ..., web_root: ..., language: php}}"),
+        ))
     }
 }
 
@@ -203,7 +214,16 @@ fn list(out: &mut Out, targets: &Value) {
         let missing = target["missing"].as_u64().unwrap_or_default();
         let tone = if missing == 0 { Tone::Plain } else { Tone::Bad };
         out.spans(&[
-            (Tone::Plain, &format!("target    {} ({}) {}, {} folders watched", text(&target["id"]), text(&target["language"]), text(&target["web_root"]), target["watches"])),
+            (
+                Tone::Plain,
+                &format!(
+                    "target    {} ({}) {}, {} folders watched",
+                    text(&target["id"]),
+                    text(&target["language"]),
+                    text(&target["web_root"]),
+                    target["watches"]
+                ),
+            ),
             (tone, &if missing == 0 { String::new() } else { format!(", {missing} not watched") }),
         ]);
     }
@@ -226,7 +246,11 @@ mod tests {
     fn every_no_of_the_agent_is_a_failure_with_its_code() {
         let failure = answered(json!({"refused": {"code": 5401, "message": "no apache runs"}})).unwrap_err();
         assert_eq!(failure.exit, Exit::Failed);
-        assert!(failure.message.contains("WBD-5401") && failure.message.contains("no apache runs"), "{}", failure.message);
+        assert!(
+            failure.message.contains("WBD-5401") && failure.message.contains("no apache runs"),
+            "{}",
+            failure.message
+        );
         assert_eq!(answered(json!({"not_permitted": {"message": "root"}})).unwrap_err().exit, Exit::NotPermitted);
         assert_eq!(answered(json!({"failed": {"message": "disk full"}})).unwrap_err().exit, Exit::Failed);
         assert_eq!(answered(json!("done")), Ok(json!("done")));
@@ -253,7 +277,12 @@ mod tests {
             "watches": {"used": 3, "needed": 4, "missing": 1}, "errors": [{"code": 5404, "detail": "limit"}],
             "targets": [{"id": "shop", "language": "php", "web_root": "/srv", "watches": 3, "missing": 1}]});
         let text = text_of(|out| show(out, &health));
-        for part in ["0.1.0, pid 7: active", "/s.yaml:1:2: not YAML", "WBD-5404: limit", "shop (php) /srv, 3 folders watched, 1 not watched"] {
+        for part in [
+            "0.1.0, pid 7: active",
+            "/s.yaml:1:2: not YAML",
+            "WBD-5404: limit",
+            "shop (php) /srv, 3 folders watched, 1 not watched",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

@@ -23,13 +23,20 @@ pub(crate) fn done(response: Response) -> Result<String, Failure> {
 pub(crate) fn refusals(response: Response) -> Result<Response, Failure> {
     match response {
         Response::Refused { message } => Err(Failure::failed(format!("refused: {message}"))),
-        Response::NotPermitted { message } => Err(Failure::new(Exit::NotPermitted, format!("not permitted: {message}"))),
+        Response::NotPermitted { message } => {
+            Err(Failure::new(Exit::NotPermitted, format!("not permitted: {message}")))
+        }
         Response::Broken { problems } => {
-            let text = if problems.is_empty() { "broken, and it does not say where".to_owned() } else { problems.join("\n") };
+            let text =
+                if problems.is_empty() { "broken, and it does not say where".to_owned() } else { problems.join("\n") };
             Err(Failure::new(Exit::BadConfig, text))
         }
-        Response::Done { .. } | Response::Status(_) | Response::Report(_) | Response::Incidents(_)
-        | Response::Agent { .. } | Response::Preview { .. } => Ok(response),
+        Response::Done { .. }
+        | Response::Status(_)
+        | Response::Report(_)
+        | Response::Incidents(_)
+        | Response::Agent { .. }
+        | Response::Preview { .. } => Ok(response),
     }
 }
 

@@ -9,12 +9,7 @@ use wbd_model::name::{Code, PlaybookName, ProfileName, TargetName};
 
 /// Diagnose a host and steer the wbd supervisor
 #[derive(Debug, Parser)]
-#[command(
-    name = "wbdctl",
-    version,
-    max_term_width = 80,
-    disable_help_subcommand = true
-)]
+#[command(name = "wbdctl", version, max_term_width = 80, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -25,13 +20,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Form of the answer (nagios: doctor only)
-    #[arg(
-        short,
-        long,
-        value_name = "FORMAT",
-        default_value = "text",
-        global = true
-    )]
+    #[arg(short, long, value_name = "FORMAT", default_value = "text", global = true)]
     pub(crate) output: Format,
     /// How long to wait for an answer of the supervisor
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time, global = true)]
@@ -338,8 +327,7 @@ pub(crate) enum Config {
 }
 
 fn time(text: &str) -> Result<Duration, String> {
-    wbd_model::profile::Duration::try_from(text.to_owned())
-        .map(|time| Duration::from_millis(time.as_ms()))
+    wbd_model::profile::Duration::try_from(text.to_owned()).map(|time| Duration::from_millis(time.as_ms()))
 }
 
 fn code(text: &str) -> Result<Code, String> {
@@ -367,12 +355,8 @@ fn action(text: &str) -> Result<ActionId, String> {
 }
 
 fn numbered(text: &str, letter: char) -> Result<u64, String> {
-    let digits = text
-        .strip_prefix([letter, letter.to_ascii_lowercase()])
-        .unwrap_or(text);
-    digits
-        .parse()
-        .map_err(|_| format!("write a number such as {letter}4"))
+    let digits = text.strip_prefix([letter, letter.to_ascii_lowercase()]).unwrap_or(text);
+    digits.parse().map_err(|_| format!("write a number such as {letter}4"))
 }
 
 fn class(text: &str) -> Result<Class, String> {

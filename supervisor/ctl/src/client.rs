@@ -25,10 +25,7 @@ impl Unanswered {
     /// In words.
     pub(crate) fn message(&self) -> &str {
         match self {
-            Self::Unreachable(text)
-            | Self::NotPermitted(text)
-            | Self::Late(text)
-            | Self::Garbled(text) => text,
+            Self::Unreachable(text) | Self::NotPermitted(text) | Self::Late(text) | Self::Garbled(text) => text,
         }
     }
 }
@@ -55,10 +52,7 @@ pub(crate) struct Client {
 impl Client {
     /// To the supervisor under a root.
     pub(crate) fn new(root: &Path, timeout: Duration) -> Self {
-        Self {
-            socket: root.join(SOCKET),
-            timeout,
-        }
+        Self { socket: root.join(SOCKET), timeout }
     }
 
     /// Asks, and waits for the answer.
@@ -73,9 +67,7 @@ impl Client {
             .build()
             .map_err(|error| Unanswered::Late(format!("cannot wait for the supervisor: {error}")))?;
         let answer = runtime.block_on(async {
-            tokio::time::timeout(self.timeout, self.exchange(&question))
-                .await
-                .unwrap_or_else(|_| Err(self.late()))
+            tokio::time::timeout(self.timeout, self.exchange(&question)).await.unwrap_or_else(|_| Err(self.late()))
         });
         // Whatever the connection still does in the background ends here, not at its leisure.
         runtime.shutdown_background();
@@ -87,9 +79,7 @@ impl Client {
     }
 
     async fn exchange(&self, question: &str) -> Result<String, Unanswered> {
-        let stream = UnixStream::connect(&self.socket)
-            .await
-            .map_err(|error| self.refused(&error))?;
+        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.refused(&error))?;
         let broken = |error: zbus::Error| self.broken(error);
         let connection = zbus::connection::Builder::unix_stream(stream)
             .p2p()
@@ -97,19 +87,15 @@ impl Client {
             .build()
             .await
             .map_err(broken)?;
-        let reply = connection
-            .call_method(None::<&str>, OBJECT, Some(INTERFACE), "Call", &question)
-            .await
-            .map_err(broken)?;
+        let reply =
+            connection.call_method(None::<&str>, OBJECT, Some(INTERFACE), "Call", &question).await.map_err(broken)?;
         reply.body().deserialize::<String>().map_err(broken)
     }
 
     fn refused(&self, error: &io::Error) -> Unanswered {
         let socket = self.socket.display();
         if error.kind() == io::ErrorKind::PermissionDenied {
-            return Unanswered::NotPermitted(format!(
-                "not permitted to use {socket}: run wbdctl as root"
-            ));
+            return Unanswered::NotPermitted(format!("not permitted to use {socket}: run wbdctl as root"));
         }
         Unanswered::Unreachable(format!(
             "cannot reach the supervisor at {socket}: {error}; start it: systemctl start wbd-supervisord"
@@ -122,14 +108,10 @@ impl Client {
             reason = "a foreign enum; every other kind means a broken conversation"
         )]
         match error {
-            zbus::Error::MethodError(name, text, _) if name.ends_with("AccessDenied") => {
-                Unanswered::NotPermitted(text.unwrap_or_else(|| {
-                    "the supervisor does not permit this; run wbdctl as root".to_owned()
-                }))
-            }
-            zbus::Error::InputOutput(error) if error.kind() == io::ErrorKind::TimedOut => {
-                self.late()
-            }
+            zbus::Error::MethodError(name, text, _) if name.ends_with("AccessDenied") => Unanswered::NotPermitted(
+                text.unwrap_or_else(|| "the supervisor does not permit this; run wbdctl as root".to_owned()),
+            ),
+            zbus::Error::InputOutput(error) if error.kind() == io::ErrorKind::TimedOut => self.late(),
             error => Unanswered::Garbled(format!(
                 "the supervisor at {} did not answer as it should: {error}; see journalctl -u wbd-supervisord",
                 self.socket.display()
@@ -157,11 +139,7 @@ mod tests {
         let client = Client::new(root.path(), Duration::from_secs(1));
         let failure = Failure::from(client.call(&Request::Status {}).unwrap_err());
         assert_eq!(failure.exit, Exit::Unreachable);
-        assert!(
-            failure.message.contains("systemctl start wbd-supervisord"),
-            "{}",
-            failure.message
-        );
+        assert!(failure.message.contains("systemctl start wbd-supervisord"), "{}", failure.message);
     }
 
     #[test]

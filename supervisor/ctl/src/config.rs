@@ -50,6 +50,7 @@ pub(crate) fn broken(context: &mut Context, problems: &[Problem]) -> Ended {
 /// Problems in words, with their number.
 fn told(problems: &[Problem]) -> String {
     let number = problems.len();
-    let listed: Vec<String> = problems.iter().map(|problem| crate::out::printable_lines(&problem.to_string())).collect();
+    let listed: Vec<String> =
+        problems.iter().map(|problem| crate::out::printable_lines(&problem.to_string())).collect();
     format!("{number} {}\n{}", if number == 1 { "problem" } else { "problems" }, listed.join("\n"))
 }

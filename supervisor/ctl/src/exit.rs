@@ -59,10 +59,7 @@ pub(crate) struct Failure {
 impl Failure {
     /// With a code of its own.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self {
-            exit,
-            message: message.into(),
-        }
+        Self { exit, message: message.into() }
     }
 
     /// Failed or refused.

@@ -67,11 +67,7 @@ fn list(out: &mut Out, format: Format, rows: &[Row]) -> Result<(), Failure> {
 }
 
 fn show(out: &mut Out, row: &Row) {
-    out.spans(&[
-        (Tone::Strong, row.code.as_str()),
-        (Tone::Strong, ": "),
-        (Tone::Strong, &row.title),
-    ]);
+    out.spans(&[(Tone::Strong, row.code.as_str()), (Tone::Strong, ": "), (Tone::Strong, &row.title)]);
     out.paragraph("", &format!("({}; follows {})", row.product, row.source));
     out.heading("What it means");
     out.paragraph("  ", &flow(&row.means));
@@ -180,7 +176,14 @@ mod tests {
 
     #[test]
     fn distances_are_counted_in_letters() {
-        for (left, right, expected) in [("", "", 0), ("abc", "abc", 0), ("abc", "ab", 1), ("abc", "xbc", 1), ("", "abc", 3), ("kitten", "sitting", 3)] {
+        for (left, right, expected) in [
+            ("", "", 0),
+            ("abc", "abc", 0),
+            ("abc", "ab", 1),
+            ("abc", "xbc", 1),
+            ("", "abc", 3),
+            ("kitten", "sitting", 3),
+        ] {
             assert_eq!(distance(left, right), expected, "{left} {right}");
         }
     }

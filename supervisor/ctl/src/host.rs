@@ -53,7 +53,11 @@ pub(crate) fn source(path: &Path) -> Result<Source, Problem> {
     };
     let unreadable = |error: std::io::Error| refuse(format!("cannot read it: {error}"));
     let mut bytes = Vec::new();
-    std::fs::File::open(path).map_err(unreadable)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    std::fs::File::open(path)
+        .map_err(unreadable)?
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MAX_FILE_BYTES {
         return Err(refuse(format!("longer than {MAX_FILE_BYTES} bytes; split it")));
     }

@@ -59,7 +59,13 @@ pub(crate) fn rows(context: &Context) -> Result<Vec<IncidentRow>, Failure> {
 
 /// One line of a list.
 pub(crate) fn line(out: &mut Out, row: &IncidentRow) {
-    let head = format!("  {:<5} {} {:<13} {:<10} ", row.id.to_string(), when::short(row.opened), row.code, cut(row.target.as_str(), 24));
+    let head = format!(
+        "  {:<5} {} {:<13} {:<10} ",
+        row.id.to_string(),
+        when::short(row.opened),
+        row.code,
+        cut(row.target.as_str(), 24)
+    );
     let left = WIDTH.saturating_sub(head.chars().count());
     let open = !matches!(row.phase, Phase::Closed { .. });
     let tone = if open { Tone::Bad } else { Tone::Plain };

@@ -22,10 +22,19 @@ impl From<LedgerError> for Failure {
         let exit = match &error {
             LedgerError::Denied { .. } => Exit::NotPermitted,
             LedgerError::Busy { .. } | LedgerError::LockHeld { .. } => Exit::TryAgain,
-            LedgerError::ForeignHost { .. } | LedgerError::DoesNotVerify { .. } | LedgerError::DiskFull { .. }
-            | LedgerError::ReadOnly { .. } | LedgerError::NotThere { .. } | LedgerError::Replaced { .. } | LedgerError::Unusable { .. }
-            | LedgerError::Io { .. } | LedgerError::Database { .. } | LedgerError::IntentWithoutPermit
-            | LedgerError::TooLarge { .. } | LedgerError::Encode { .. } | LedgerError::Reserve { .. } => Exit::Failed,
+            LedgerError::ForeignHost { .. }
+            | LedgerError::DoesNotVerify { .. }
+            | LedgerError::DiskFull { .. }
+            | LedgerError::ReadOnly { .. }
+            | LedgerError::NotThere { .. }
+            | LedgerError::Replaced { .. }
+            | LedgerError::Unusable { .. }
+            | LedgerError::Io { .. }
+            | LedgerError::Database { .. }
+            | LedgerError::IntentWithoutPermit
+            | LedgerError::TooLarge { .. }
+            | LedgerError::Encode { .. }
+            | LedgerError::Reserve { .. } => Exit::Failed,
         };
         let source = error.source().map_or_else(String::new, |source| format!(": {source}"));
         Self::new(exit, format!("{error}{source}"))
@@ -168,7 +177,10 @@ pub(crate) fn tell(out: &mut Out, verification: &Verification) {
 
 fn anchored(anchor: AnchorState) -> String {
     match anchor {
-        AnchorState::None => "No anchor: the journal holds no head of this ledger, so that root could have rewritten all of it.".to_owned(),
+        AnchorState::None => {
+            "No anchor: the journal holds no head of this ledger, so that root could have rewritten all of it."
+                .to_owned()
+        }
         AnchorState::AnchoredAt(seq) => format!("Anchored at {seq}: the journal has seen the same record."),
         AnchorState::Missing(seq) => format!("The journal has seen record {seq}, which is missing."),
         AnchorState::Differs(seq) => format!("The journal has seen another record {seq}."),
@@ -220,14 +232,22 @@ mod tests {
     use crate::out::testing::text_of;
 
     fn verification(problem: Option<BadRecord>) -> Verification {
-        Verification { entries: 6, head: Some((6, "ab".into())), problem, anchor: AnchorState::AnchoredAt(5), took_ms: 1 }
+        Verification {
+            entries: 6,
+            head: Some((6, "ab".into())),
+            problem,
+            anchor: AnchorState::AnchoredAt(5),
+            took_ms: 1,
+        }
     }
 
     #[test]
     fn the_first_bad_record_is_named_with_the_way_on() {
         let bad = verification(Some(BadRecord { seq: 7, what: "its text was changed".into() }));
         let text = text_of(|out| tell(out, &bad));
-        for part in ["BAD: record 7", "its text was changed", "Good records before it: 6", "wbdctl ledger rotate --reason"] {
+        for part in
+            ["BAD: record 7", "its text was changed", "Good records before it: 6", "wbdctl ledger rotate --reason"]
+        {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert_eq!(document(&bad)["verified"], false);
@@ -237,7 +257,10 @@ mod tests {
     #[test]
     fn a_good_ledger_says_how_far_it_is_anchored() {
         let text = text_of(|out| tell(out, &verification(None)));
-        assert_eq!(text, "ok: records: 6, verified to 6 (1 ms)\nhead ab\nAnchored at 5: the journal has seen the same record.\n");
+        assert_eq!(
+            text,
+            "ok: records: 6, verified to 6 (1 ms)\nhead ab\nAnchored at 5: the journal has seen the same record.\n"
+        );
         assert_eq!(document(&verification(None))["anchor"]["state"], "anchored");
     }
 }

@@ -67,9 +67,7 @@ fn main() -> ExitCode {
             .copied()
             .or_else(|| what.downcast_ref::<String>().map(String::as_str))
             .unwrap_or("no reason given");
-        let place = panic
-            .location()
-            .map_or_else(String::new, |place| format!(" at {place}"));
+        let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
         complain(&format!("bug: {text}{place}; please report it"));
     }));
     std::panic::catch_unwind(start).unwrap_or(Exit::Failed).into()

@@ -65,15 +65,10 @@ impl Surroundings {
     /// Of this process.
     pub(crate) fn here() -> Self {
         let read = |name: &str| {
-            std::env::var_os(name)
-                .map(|value| value.to_string_lossy().into_owned())
-                .filter(|value| !value.is_empty())
+            std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
         };
         Self {
-            locale: ["LC_ALL", "LC_CTYPE", "LANG"]
-                .into_iter()
-                .find_map(read)
-                .unwrap_or_default(),
+            locale: ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(read).unwrap_or_default(),
             no_color: read("NO_COLOR").is_some(),
             dumb: read("TERM").as_deref() == Some("dumb"),
             terminal: io::stdout().is_terminal(),
@@ -109,11 +104,7 @@ impl Out {
 
     /// To anything that takes bytes.
     pub(crate) fn to(sink: Box<dyn Write>, style: Style) -> Self {
-        Self {
-            sink,
-            style,
-            trouble: None,
-        }
+        Self { sink, style, trouble: None }
     }
 
     /// Nobody reads any more, or nothing can be written any more: a command that repeats itself ends.
@@ -177,11 +168,7 @@ impl Out {
     ///
     /// # Errors
     /// Only our own mistake: a value that cannot be written as JSON or YAML.
-    pub(crate) fn document(
-        &mut self,
-        format: Format,
-        value: &impl Serialize,
-    ) -> Result<(), Failure> {
+    pub(crate) fn document(&mut self, format: Format, value: &impl Serialize) -> Result<(), Failure> {
         let text = match format {
             Format::Yaml => serde_saphyr::to_string(value).map_err(Failure::bug)?,
             Format::Json | Format::Text | Format::Nagios => {
@@ -209,8 +196,7 @@ impl Out {
     /// The end: what went wrong, unless the reader merely went away.
     pub(crate) fn finish(mut self) -> Option<io::Error> {
         self.flush();
-        self.trouble
-            .filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
+        self.trouble.filter(|error| error.kind() != io::ErrorKind::BrokenPipe)
     }
 }
 
@@ -298,10 +284,7 @@ pub(crate) mod testing {
     /// The text that `write` writes, plain and in ASCII.
     pub(crate) fn text_of(write: impl FnOnce(&mut Out)) -> String {
         let page = Page::default();
-        let style = Style {
-            colour: false,
-            ascii: true,
-        };
+        let style = Style { colour: false, ascii: true };
         let mut out = Out::to(Box::new(page.clone()), style);
         write(&mut out);
         assert!(out.finish().is_none());
@@ -324,17 +307,11 @@ mod tests {
         }
     }
 
-    const PLAIN: Style = Style {
-        colour: false,
-        ascii: true,
-    };
+    const PLAIN: Style = Style { colour: false, ascii: true };
 
     #[test]
     fn a_closed_pipe_is_quiet_and_a_full_disk_is_told() {
-        for (kind, told) in [
-            (io::ErrorKind::BrokenPipe, false),
-            (io::ErrorKind::StorageFull, true),
-        ] {
+        for (kind, told) in [(io::ErrorKind::BrokenPipe, false), (io::ErrorKind::StorageFull, true)] {
             let mut out = Out::to(Box::new(Refuses(kind)), PLAIN);
             out.line("text");
             assert!(out.is_closed());
@@ -344,29 +321,19 @@ mod tests {
 
     #[test]
     fn text_of_the_host_cannot_steer_the_terminal() {
-        assert_eq!(
-            printable("a\x1b[2Jb\u{2014}\u{65e5}", true),
-            "a\\u{1b}[2Jb-?"
-        );
+        assert_eq!(printable("a\x1b[2Jb\u{2014}\u{65e5}", true), "a\\u{1b}[2Jb-?");
         assert_eq!(printable("\u{65e5}", false), "\u{65e5}");
     }
 
     #[test]
     fn lines_end_within_the_width() {
         let lines = wrap("one two three four averyveryverylongword five", 10);
-        assert_eq!(
-            lines,
-            ["one two", "three four", "averyveryverylongword", "five"]
-        );
+        assert_eq!(lines, ["one two", "three four", "averyveryverylongword", "five"]);
     }
 
     #[test]
     fn colour_needs_a_terminal_that_wants_it() {
-        let mut here = Surroundings {
-            terminal: true,
-            locale: "en_US.UTF-8".into(),
-            ..Surroundings::default()
-        };
+        let mut here = Surroundings { terminal: true, locale: "en_US.UTF-8".into(), ..Surroundings::default() };
         assert!(here.style(ColorArg::Auto).colour && !here.style(ColorArg::Auto).ascii);
         assert!(!here.style(ColorArg::Never).colour);
         here.no_color = true;

@@ -34,7 +34,14 @@ pub(crate) fn waiting(context: &Context, incident: IncidentId) -> Result<Waiting
 /// Shows it.
 pub(crate) fn show(out: &mut Out, waiting: &Waiting) {
     let plan = &waiting.plan;
-    out.heading(&format!("Plan: {} on {}, playbook {}, step {}, class {}", plan.code, plan.target, plan.playbook, plan.rung_id, plan.class()));
+    out.heading(&format!(
+        "Plan: {} on {}, playbook {}, step {}, class {}",
+        plan.code,
+        plan.target,
+        plan.playbook,
+        plan.rung_id,
+        plan.class()
+    ));
     for (number, step) in plan.steps.iter().enumerate() {
         out.paragraph(&format!("  {}. ", number + 1), &describe(step));
     }

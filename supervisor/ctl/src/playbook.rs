@@ -56,14 +56,20 @@ fn list(context: &mut Context) -> Ended {
     }
     for playbook in library.playbooks.values() {
         let acts = if playbook.acts() { "heals" } else { "tells" };
-        out.line(cut(&format!("{:<18} {:<14} {acts}  {}", playbook.name.as_str(), playbook.code.as_str(), playbook.file), 120));
+        out.line(cut(
+            &format!("{:<18} {:<14} {acts}  {}", playbook.name.as_str(), playbook.code.as_str(), playbook.file),
+            120,
+        ));
     }
     if !library.profiles.is_empty() {
         let names: Vec<&str> = library.profiles.keys().map(wbd_model::name::ProfileName::as_str).collect();
         out.paragraph("Profiles: ", &names.join(", "));
     }
     if !problems.is_empty() {
-        out.spans(&[(Tone::Bad, &format!("{} problems in files that were left out; see them: wbdctl playbook lint", problems.len()))]);
+        out.spans(&[(
+            Tone::Bad,
+            &format!("{} problems in files that were left out; see them: wbdctl playbook lint", problems.len()),
+        )]);
     }
     Ok(Exit::Done)
 }
@@ -73,7 +79,8 @@ fn show(context: &mut Context, name: &str) -> Ended {
     let (library, _) = playbook::load(&sources);
     let found = PlaybookName::new(name).ok().and_then(|name| library.playbooks.get(&name).cloned());
     let Some(found) = found else { return Err(Failure::failed(missing(name, &library))) };
-    let text = sources.iter().find(|source| source.path == found.file).map(|source| source.text.as_str()).unwrap_or_default();
+    let text =
+        sources.iter().find(|source| source.path == found.file).map(|source| source.text.as_str()).unwrap_or_default();
     if context.format != Format::Text {
         let value = json!({"schema": SCHEMA, "name": found.name, "code": found.code, "source": found.source,
             "file": found.file, "digest": found.digest, "text": text});

@@ -24,7 +24,9 @@ pub(crate) fn gist(entry: &Entry) -> String {
         Body::Closed { how } => how.as_str().to_owned(),
         Body::Refused(refusal) => format!("{}: {}", refusal.guard.as_str(), refusal.reason),
         Body::Escalated { reason, .. } => format!("a person is needed: {reason}"),
-        Body::Approved { who } | Body::Denied { who } | Body::Lifted { who } | Body::Resumed { who } => format!("by {who}"),
+        Body::Approved { who } | Body::Denied { who } | Body::Lifted { who } | Body::Resumed { who } => {
+            format!("by {who}")
+        }
         Body::Cleared {} => "seen gone".to_owned(),
         Body::Manual { what, who, params } => format!("{what} {params} by {who}"),
         Body::Hold { who, why, from_class, .. } => format!("{from_class} and above held by {who}: {why}"),
@@ -84,10 +86,22 @@ fn joined(first: &str, rest: &[String]) -> String {
 const fn tone(body: &Body) -> Tone {
     match body {
         Body::Verdict { passed: true, .. } => Tone::Good,
-        Body::Opened { .. } | Body::Escalated { .. } | Body::Verdict { passed: false, .. } | Body::Suspended { .. } => Tone::Bad,
+        Body::Opened { .. } | Body::Escalated { .. } | Body::Verdict { passed: false, .. } | Body::Suspended { .. } => {
+            Tone::Bad
+        }
         Body::Refused(_) | Body::Hold { .. } | Body::Denied { .. } => Tone::Warn,
-        Body::Started { .. } | Body::Suppressed { .. } | Body::Unsuppressed {} | Body::Intent(_) | Body::Outcome { .. }
-        | Body::Closed { .. } | Body::Approved { .. } | Body::Cleared {} | Body::Manual { .. } | Body::Lifted { .. }
-        | Body::Resumed { .. } | Body::Exit(_) | Body::Rotated { .. } => Tone::Plain,
+        Body::Started { .. }
+        | Body::Suppressed { .. }
+        | Body::Unsuppressed {}
+        | Body::Intent(_)
+        | Body::Outcome { .. }
+        | Body::Closed { .. }
+        | Body::Approved { .. }
+        | Body::Cleared {}
+        | Body::Manual { .. }
+        | Body::Lifted { .. }
+        | Body::Resumed { .. }
+        | Body::Exit(_)
+        | Body::Rotated { .. } => Tone::Plain,
     }
 }

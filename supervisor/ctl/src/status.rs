@@ -30,13 +30,19 @@ fn show(out: &mut Out, status: &Status) {
     let good = status.hold.is_empty() && status.degraded.is_empty();
     out.spans(&[
         (Tone::Strong, "wbd-supervisord "),
-        (Tone::Plain, &format!("{}, {}, pid {}, up {}", status.version, status.mode, status.pid, when::length(status.up_ms))),
+        (
+            Tone::Plain,
+            &format!("{}, {}, pid {}, up {}", status.version, status.mode, status.pid, when::length(status.up_ms)),
+        ),
     ]);
     out.spans(&[(Tone::Plain, "healing    "), (if good { Tone::Good } else { Tone::Warn }, &healing)]);
     for name in &status.suspended {
         out.paragraph("           ", &format!("playbook {name} is suspended; let it go on: wbdctl resume"));
     }
-    out.line(format!("budget     {} disruptive deeds left in this hour, {} in this day", status.budget_left_hour, status.budget_left_day));
+    out.line(format!(
+        "budget     {} disruptive deeds left in this hour, {} in this day",
+        status.budget_left_hour, status.budget_left_day
+    ));
     let profiles = if status.profiles.is_empty() { "none".to_owned() } else { status.profiles.join(", ") };
     out.paragraph("playbooks  ", &format!("{} loaded; products on this host: {profiles}", status.playbooks));
     out.line(format!("ledger     {} records", status.ledger_seq));

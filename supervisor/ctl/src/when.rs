@@ -23,10 +23,8 @@ pub(crate) fn clock(wall_ms: i64) -> String {
 }
 
 fn zoned(wall_ms: i64, format: &str) -> String {
-    Timestamp::from_millisecond(wall_ms).map_or_else(
-        |_| "?".to_owned(),
-        |time| time.to_zoned(TimeZone::system()).strftime(format).to_string(),
-    )
+    Timestamp::from_millisecond(wall_ms)
+        .map_or_else(|_| "?".to_owned(), |time| time.to_zoned(TimeZone::system()).strftime(format).to_string())
 }
 
 /// A length of time in one or two units.
@@ -49,7 +47,15 @@ mod tests {
 
     #[test]
     fn lengths_are_read_at_a_glance() {
-        let cases = [(0, "0 ms"), (999, "999 ms"), (1250, "1.2 s"), (15_000, "15 s"), (150_000, "2 min"), (7_200_000, "2 h"), (200_000_000, "2 days")];
+        let cases = [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1250, "1.2 s"),
+            (15_000, "15 s"),
+            (150_000, "2 min"),
+            (7_200_000, "2 h"),
+            (200_000_000, "2 days"),
+        ];
         for (ms, text) in cases {
             assert_eq!(length(ms), text);
         }

@@ -87,7 +87,13 @@ fn doctor_on_a_host_without_wbd_says_that_nothing_was_checked() {
     let report = json(&run(root.path(), &["doctor", "-o", "json"]));
     assert_eq!(report["verdict"], "unknown");
     assert_eq!(report["causes"], serde_json::json!([]));
-    assert!(report["checks"].as_array().unwrap().iter().any(|row| row["code"] == "WBD-PLAYBOOK" && row["verdict"] == "unknown"));
+    assert!(
+        report["checks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|row| row["code"] == "WBD-PLAYBOOK" && row["verdict"] == "unknown")
+    );
 }
 
 #[test]
@@ -192,7 +198,10 @@ fn without_a_supervisor_what_needs_one_is_69_with_the_remedy() {
     ] {
         let output = run(root.path(), args);
         assert_eq!(code(&output), 69, "{args:?}: {output:?}");
-        assert!(output.stdout.is_empty() && stderr(&output).contains("systemctl start wbd-supervisord"), "{args:?}: {output:?}");
+        assert!(
+            output.stdout.is_empty() && stderr(&output).contains("systemctl start wbd-supervisord"),
+            "{args:?}: {output:?}"
+        );
     }
 }
 
@@ -290,7 +299,12 @@ fn text_is_ascii_without_a_utf8_locale_and_plain_without_a_terminal() {
     for args in [&["explain"][..], &["explain", "6007"], &["doctor"]] {
         let text = run(root.path(), args).stdout;
         assert!(text.is_ascii() && !text.contains(&0x1b), "{args:?}");
-        assert!(stdout(&run(root.path(), args)).lines().all(|line| line.chars().count() <= 80 || line.split_whitespace().count() < 4), "{args:?}");
+        assert!(
+            stdout(&run(root.path(), args))
+                .lines()
+                .all(|line| line.chars().count() <= 80 || line.split_whitespace().count() < 4),
+            "{args:?}"
+        );
     }
 }
 

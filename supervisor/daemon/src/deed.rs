@@ -78,8 +78,10 @@ impl Supervisor {
         let preview = match self.hands.preview(&want.action) {
             Ok(preview) => preview,
             Err(error) => {
+                // Asking again would give the same answer: a person has to look.
                 let reason = format!("what it would change cannot be told: {error}");
-                self.refuse(about, Refusal { guard: Guard::Conflict, reason, until_ms: None });
+                let guide = self.look(&want.key, &[]).map(|look| look.guide).unwrap_or_default();
+                self.memory.write(&now(), about, Body::Escalated { reason, guide });
                 return;
             }
         };

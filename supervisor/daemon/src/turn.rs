@@ -81,7 +81,7 @@ impl Supervisor {
         diagnose::diagnose(&judged)
     }
 
-    fn look(&self, key: &CheckKey, causes: &[(CheckKey, CheckKey)]) -> Option<Look> {
+    pub(crate) fn look(&self, key: &CheckKey, causes: &[(CheckKey, CheckKey)]) -> Option<Look> {
         let check = self.checks.get(key)?;
         let last = check.last.as_ref()?;
         let cause = causes.iter().find(|(consequence, _)| consequence == key).map(|(_, cause)| cause.clone());

@@ -156,7 +156,7 @@ impl Incident {
     }
 
     fn outcome(&mut self, action: ActionId, result: Outcome) {
-        let Some(intent) = self.intent.as_ref().filter(|intent| intent.action_id == action) else { return };
+        let Some(intent) = self.intent.as_ref().filter(|intent| intent.action_id == action).cloned() else { return };
         let rolled_back = intent.undoes.is_some();
         let last = intent.step + 1 >= intent.steps;
         match result {
@@ -175,7 +175,13 @@ impl Incident {
                 }
                 self.rung_failed();
             }
-            Outcome::Unknown => self.phase = Phase::Indeterminate { action },
+            Outcome::Unknown => {
+                // What cannot be proved undone is never begun again in this incident, whatever comes.
+                if !intent.action.is_provable() {
+                    self.rung = intent.rung + 1;
+                }
+                self.phase = Phase::Indeterminate { action };
+            }
         }
     }
 
@@ -185,12 +191,7 @@ impl Incident {
             self.phase = Phase::Probation;
             return;
         }
-        let unknown = matches!(self.phase, Phase::Indeterminate { .. });
-        let provable = self.intent.as_ref().is_none_or(|intent| intent.action.is_provable());
         self.rung_failed();
-        if unknown && !provable {
-            self.rung += 1;
-        }
     }
 
     /// The rung did not cure: take back what can be taken back, then a higher rung or the same again.

@@ -1,6 +1,6 @@
 //! The thinking, pure: values in, values out. No I/O, no clock, no randomness.
 pub mod diagnose;
-pub mod expr;
+mod expr;
 pub mod guard;
 pub mod incident;
 pub mod judge;

@@ -68,9 +68,8 @@ pub fn hold_ms(bound: &Bound, judgement: &Judgement) -> u64 {
 
 fn awaits_proof(incident: &Incident) -> bool {
     match incident.phase {
-        Phase::Verifying | Phase::Indeterminate { .. } => true,
+        Phase::Verifying | Phase::Indeterminate { .. } | Phase::Probation => true,
         Phase::Gated { .. } => incident.step > 0,
-        Phase::Suppressed { .. } | Phase::Acting { .. } | Phase::RollingBack { .. } | Phase::Probation
-        | Phase::Closed { .. } => false,
+        Phase::Suppressed { .. } | Phase::Acting { .. } | Phase::RollingBack { .. } | Phase::Closed { .. } => false,
     }
 }

@@ -76,6 +76,8 @@ pub struct State {
     pub exits: VecDeque<(TargetName, u64, Exit)>,
     /// Deeds that can be taken back, oldest first.
     pub undoable: VecDeque<(ActionId, Undo)>,
+    /// Deeds by hand whose outcome is not written yet.
+    pub unresolved: BTreeSet<ActionId>,
     /// Next incident number.
     pub next_incident: u64,
     /// Next deed's number.
@@ -167,9 +169,14 @@ impl State {
                         self.undoable.pop_front();
                     }
                 }
-                if intent.by_hand.is_none() {
+                if intent.by_hand.is_some() {
+                    self.unresolved.insert(intent.action_id);
+                } else {
                     self.debit(entry, intent.class, intent.step == 0 && intent.undoes.is_none());
                 }
+            }
+            Body::Outcome { action, .. } => {
+                self.unresolved.remove(action);
             }
             Body::Verdict { passed, .. } => {
                 if let Some(playbook) = &subject.playbook {
@@ -219,7 +226,7 @@ impl State {
                 self.next_action = self.next_action.max(*next_action);
             }
             Body::Started { .. } | Body::Opened { .. } | Body::Suppressed { .. } | Body::Unsuppressed {}
-            | Body::Outcome { .. } | Body::Closed { .. } | Body::Refused(_) | Body::Escalated { .. }
+            | Body::Closed { .. } | Body::Refused(_) | Body::Escalated { .. }
             | Body::Approved { .. } | Body::Denied { .. } | Body::Manual { .. } => {}
         }
     }

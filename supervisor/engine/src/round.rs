@@ -1,5 +1,8 @@
 //! One turn of the ring: (state, what was seen) -> records to write and deeds to ask for. Pure: it
 //! neither looks nor acts nor writes.
+mod orphans;
+mod proof;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use wbd_model::action::Action;
@@ -20,6 +23,8 @@ use crate::replay::State;
 const FAILURES_TO_SUSPEND: u32 = 9;
 /// An incident that waits this long for a guard or a person is handed over.
 const GATE_TIMEOUT_MS: u64 = 86_400_000;
+
+const LOST: &str = "the supervisor ended before the outcome was known";
 
 /// What a verification says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +156,8 @@ pub fn round(
         memory.asked.take_if(|asked| begun && *asked == look.key);
         steps.extend(step);
     }
-    steps.extend(orphans(state, memory, known, now));
+    steps.extend(orphans::orphans(state, memory, known, now));
+    steps.extend(orphans::loose_ends(state, memory));
     steps
 }
 
@@ -215,15 +221,15 @@ fn advance(
         Phase::Acting { action } | Phase::RollingBack { action } => {
             (memory.in_flight != Some(*action)).then(|| lost(incident, *action))
         }
-        Phase::Indeterminate { .. } | Phase::Verifying => verifying(memory, look, incident, now),
-        Phase::Probation => probation(look, incident, now),
+        Phase::Indeterminate { .. } | Phase::Verifying => proof::verifying(memory, look, incident, now),
+        Phase::Probation => proof::probation(look, incident, now),
         Phase::Closed { .. } => None,
     }
 }
 
 /// An intent without an outcome, and nobody is doing it: the supervisor died in between.
 fn lost(incident: &Incident, action: ActionId) -> Step {
-    let detail = "the supervisor ended before the outcome was known".to_owned();
+    let detail = LOST.to_owned();
     write(subject(incident), Body::Outcome { action, result: Outcome::Unknown, detail, took_ms: 0 })
 }
 
@@ -282,7 +288,7 @@ fn gated(
         }
     } else if look.verdict != Verdict::Fail {
         // Cured before its last step was needed, or not to be seen: proof is what counts now.
-        return verifying(memory, look, incident, now);
+        return proof::verifying(memory, look, incident, now);
     }
     if let Some(reason) = &look.ladder_unknown {
         return waited_too_long(incident, now).then(|| escalate(incident, look, &format!("cannot plan: {reason}")));
@@ -290,7 +296,7 @@ fn gated(
     let Some(plan) = next_rung(look, incident) else {
         if incident.step > 0 {
             // The case changed half way: what was done is judged as it stands.
-            return verifying(memory, look, incident, now);
+            return proof::verifying(memory, look, incident, now);
         }
         let reason = if look.ladder.is_empty() { "a person has to decide" } else { "no further step is known" };
         return Some(escalate(incident, look, reason));
@@ -396,84 +402,6 @@ fn escalate(incident: &Incident, look: &Look, reason: &str) -> Step {
     }
     write(subject(incident), Body::Escalated { reason: reason.to_owned(), guide: look.guide.clone() })
 }
-
-fn verifying(memory: &mut Memory, look: &Look, incident: &Incident, now: &Now) -> Option<Step> {
-    let verdict = |passed: bool| {
-        let after_ms = now.since(&incident.opened.boot, incident.opened.boot_ms).unwrap_or(now.boot_ms);
-        let mut evidence = look.evidence.clone();
-        if let Truth::Unknown(why) = &look.cured {
-            evidence.push(format!("could not be seen: {why}"));
-        }
-        Some(write(subject(incident), Body::Verdict { passed, evidence, after_ms }))
-    };
-    if look.cured == Truth::True {
-        let since = *memory.proven.entry(incident.id).or_insert(now.boot_ms);
-        if now.boot_ms.saturating_sub(since) >= look.verify_hold_ms {
-            memory.proven.remove(&incident.id);
-            return verdict(true);
-        }
-    } else {
-        memory.proven.remove(&incident.id);
-    }
-    // Proof that began in time may finish its hold.
-    let began = memory.proven.contains_key(&incident.id);
-    // After a reboot the time begins with this process's first look: before it nobody could see anything.
-    let waited_ms = now.since(&incident.since.boot, incident.since.boot_ms).unwrap_or_else(|| {
-        now.boot_ms.saturating_sub(*memory.proving.entry(incident.id).or_insert(now.boot_ms))
-    });
-    if waited_ms >= look.within_ms && !began {
-        memory.proving.remove(&incident.id);
-        return verdict(false);
-    }
-    None
-}
-
-fn probation(look: &Look, incident: &Incident, now: &Now) -> Option<Step> {
-    if look.verdict == Verdict::Fail {
-        let after_ms = now.since(&incident.opened.boot, incident.opened.boot_ms).unwrap_or(now.boot_ms);
-        let evidence = std::iter::once("it came back".to_owned()).chain(look.evidence.iter().cloned()).collect();
-        return Some(write(subject(incident), Body::Verdict { passed: false, evidence, after_ms }));
-    }
-    let over = now.since(&incident.since.boot, incident.since.boot_ms).is_none_or(|ms| ms >= look.verify_hold_ms);
-    (over && look.verdict != Verdict::Unknown).then(|| close(incident, Closing::Healed))
-}
-
-/// Incidents whose check is gone (product removed, playbook masked), and playbooks to suspend.
-fn orphans(state: &State, memory: &mut Memory, known: &BTreeSet<CheckKey>, now: &Now) -> Vec<Step> {
-    let mut steps = Vec::new();
-    for incident in state.open.values().filter_map(|id| state.incidents.get(id)) {
-        if known.contains(&incident.key) {
-            memory.absent.remove(&incident.id);
-            continue;
-        }
-        let absent_since = *memory.absent.entry(incident.id).or_insert(now.boot_ms);
-        match incident.phase {
-            Phase::Acting { action } | Phase::RollingBack { action } => {
-                if memory.in_flight != Some(action) {
-                    steps.push(lost(incident, action));
-                }
-            }
-            Phase::Suppressed { .. } | Phase::Gated { .. } | Phase::Indeterminate { .. } | Phase::Verifying
-            | Phase::Probation => {
-                if now.boot_ms.saturating_sub(absent_since) >= ORPHAN_MS {
-                    steps.push(close(incident, Closing::Noise));
-                }
-            }
-            Phase::Closed { .. } => {}
-        }
-    }
-    for (playbook, failures) in &state.failures {
-        if *failures >= FAILURES_TO_SUSPEND && !state.suspended.contains_key(playbook) {
-            let about = Subject { playbook: Some(playbook.clone()), ..Subject::default() };
-            let reason = format!("{failures} verifications in a row failed");
-            steps.push(write(about, Body::Suspended { reason }));
-        }
-    }
-    steps
-}
-
-/// A check that is not known for a moment (a reload, an update) comes back; one that is gone stays away.
-const ORPHAN_MS: u64 = 120_000;
 
 /// The deed's one line for people.
 #[must_use]

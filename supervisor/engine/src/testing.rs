@@ -17,6 +17,7 @@ use wbd_model::settings::Settings;
 use crate::diagnose::diagnose;
 use crate::judge::{Judgement, cured, judge};
 use crate::plan::plan;
+use crate::rehearse;
 use crate::playbook::{Bound, Library};
 use crate::round::Truth;
 use crate::words::{Lang, words};
@@ -58,19 +59,9 @@ impl fmt::Display for TestFailure {
     }
 }
 
-/// Runs the ring over a check's moments (milliseconds from the test's start, and what is seen from then on)
-/// and gives the kinds of the records that it writes, in order.
-pub type Ring<'a> = &'a dyn Fn(&Bound, &[(u64, Observations)]) -> Result<Vec<String>, String>;
-
 /// Runs a test; the expectations that were not met.
 #[must_use]
 pub fn run(library: &Library, test: &PlaybookTest) -> Vec<TestFailure> {
-    run_with(library, test, Some(&crate::rehearse::ring))
-}
-
-/// As [`run`]; with the ring, `ledger:` is checked as well. Without one, a test that wants it fails.
-#[must_use]
-pub fn run_with(library: &Library, test: &PlaybookTest, ring: Option<Ring<'_>>) -> Vec<TestFailure> {
     let fail = |after, message| TestFailure { test: test.name.clone(), file: test.file.clone(), after, message };
     let stage = match Stage::set(library, test) {
         Ok(stage) => stage,
@@ -82,11 +73,7 @@ pub fn run_with(library: &Library, test: &PlaybookTest, ring: Option<Ring<'_>>) 
         failures.extend(unmet.into_iter().map(|message| fail(Some(expectation.after), message)));
     }
     if let Some(wanted) = &test.spec.ledger {
-        let kinds = ring.map_or_else(
-            || Err("there is no ring to write a ledger here".to_owned()),
-            |ring| ring(&stage.bound, &stage.moments),
-        );
-        match kinds {
+        match rehearse::ring(&stage.bound, &stage.moments) {
             Ok(kinds) if kinds == *wanted => {}
             Ok(kinds) => failures.push(fail(None, format!("ledger: wanted {wanted:?}, got {kinds:?}"))),
             Err(message) => failures.push(fail(None, format!("ledger: {message}"))),

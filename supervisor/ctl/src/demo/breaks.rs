@@ -100,7 +100,8 @@ impl Break {
     pub(crate) fn play(self, trial: &mut Trial, interrupt: &Interrupt, show: &mut Show) -> Result<Outcome, Failure> {
         let pid = interrupt.until("a running agent to break", SETTLE, || Ok(trial.agent_pid()))?;
         let mark = follow::mark(&trial.reader()?)?;
-        let done = self.inflict(trial, pid).map_err(|error| Failure::failed(format!("cannot break the agent: {error}")))?;
+        let done =
+            self.inflict(trial, pid).map_err(|error| Failure::failed(format!("cannot break the agent: {error}")))?;
         let broken_at = wbd_probes::clock::now();
         show.event(0, "break", Tone::Strong, &done);
         let followed = follow::follow(trial, interrupt, show, mark, &broken_at, DEADLINE);
@@ -144,10 +145,16 @@ impl Break {
         let expected = self.expected();
         let ended = seen.end();
         if ended != Some(expected) {
-            return Some(format!("ended {}, and should be {}", ended.map_or("not", Closing::as_str), expected.as_str()));
+            return Some(format!(
+                "ended {}, and should be {}",
+                ended.map_or("not", Closing::as_str),
+                expected.as_str()
+            ));
         }
         match self {
-            Self::Killed | Self::Hung | Self::Settings if seen.proved_ms.is_none() => Some("healed without a proof".to_owned()),
+            Self::Killed | Self::Hung | Self::Settings if seen.proved_ms.is_none() => {
+                Some("healed without a proof".to_owned())
+            }
             Self::CrashLoop if seen.guide.is_empty() => Some("handed over without a guide".to_owned()),
             Self::Killed | Self::Hung | Self::Settings | Self::CrashLoop => None,
         }
@@ -157,10 +164,13 @@ impl Break {
         let deeds = seen.deeds;
         let (tone, text) = match (problem, seen.proved_ms) {
             (Some(problem), _) => (Tone::Bad, format!("NOT AS IT SHOULD: {problem}")),
-            (None, Some(ms)) if self.expected() == Closing::Healed => {
-                (Tone::Good, format!("HEALED: {} from the break to the passing verdict, {}", when::length(ms), counted(deeds)))
+            (None, Some(ms)) if self.expected() == Closing::Healed => (
+                Tone::Good,
+                format!("HEALED: {} from the break to the passing verdict, {}", when::length(ms), counted(deeds)),
+            ),
+            (None, _) => {
+                (Tone::Good, format!("HANDED OVER after {}, no loop; what the person is told:", counted(deeds)))
             }
-            (None, _) => (Tone::Good, format!("HANDED OVER after {}, no loop; what the person is told:", counted(deeds))),
         };
         show.with(|out| {
             out.spans(&[(Tone::Plain, "  "), (tone, &text)]);

@@ -89,7 +89,11 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../playbooks");
         let mut found = BTreeSet::new();
         for entry in fs::read_dir(&folder).unwrap().flatten() {
-            let below = if entry.path().is_dir() { fs::read_dir(entry.path()).unwrap().flatten().map(|e| e.path()).collect() } else { vec![entry.path()] };
+            let below = if entry.path().is_dir() {
+                fs::read_dir(entry.path()).unwrap().flatten().map(|e| e.path()).collect()
+            } else {
+                vec![entry.path()]
+            };
             found.extend(below.iter().map(|path| path.strip_prefix(&folder).unwrap().to_str().unwrap().to_owned()));
         }
         found.retain(|name| name.ends_with(".yaml") && !name.ends_with(".test.yaml") && name != "catalogue.yaml");

@@ -54,10 +54,22 @@ impl Seen {
             Body::Verdict { passed: true, .. } => self.proved_ms = Some(after_ms),
             Body::Intent(_) => self.deeds = self.deeds.saturating_add(1),
             Body::Escalated { guide, .. } => self.guide.clone_from(guide),
-            Body::Started { .. } | Body::Suppressed { .. } | Body::Unsuppressed {} | Body::Outcome { .. }
-            | Body::Verdict { passed: false, .. } | Body::Refused(_) | Body::Approved { .. } | Body::Denied { .. }
-            | Body::Cleared {} | Body::Manual { .. } | Body::Hold { .. } | Body::Lifted { .. } | Body::Suspended { .. }
-            | Body::Resumed { .. } | Body::Exit(_) | Body::Rotated { .. } => {}
+            Body::Started { .. }
+            | Body::Suppressed { .. }
+            | Body::Unsuppressed {}
+            | Body::Outcome { .. }
+            | Body::Verdict { passed: false, .. }
+            | Body::Refused(_)
+            | Body::Approved { .. }
+            | Body::Denied { .. }
+            | Body::Cleared {}
+            | Body::Manual { .. }
+            | Body::Hold { .. }
+            | Body::Lifted { .. }
+            | Body::Suspended { .. }
+            | Body::Resumed { .. }
+            | Body::Exit(_)
+            | Body::Rotated { .. } => {}
         }
     }
 }
@@ -113,9 +125,20 @@ const fn told(body: &Body) -> (&'static str, Tone) {
         Body::Verdict { passed: false, .. } => ("no proof", Tone::Bad),
         Body::Escalated { .. } => ("hand-over", Tone::Warn),
         Body::Refused(_) => ("guard", Tone::Warn),
-        Body::Started { .. } | Body::Suppressed { .. } | Body::Unsuppressed {} | Body::Outcome { .. }
-        | Body::Closed { .. } | Body::Approved { .. } | Body::Denied { .. } | Body::Cleared {} | Body::Manual { .. }
-        | Body::Hold { .. } | Body::Lifted { .. } | Body::Suspended { .. } | Body::Resumed { .. } | Body::Exit(_)
+        Body::Started { .. }
+        | Body::Suppressed { .. }
+        | Body::Unsuppressed {}
+        | Body::Outcome { .. }
+        | Body::Closed { .. }
+        | Body::Approved { .. }
+        | Body::Denied { .. }
+        | Body::Cleared {}
+        | Body::Manual { .. }
+        | Body::Hold { .. }
+        | Body::Lifted { .. }
+        | Body::Suspended { .. }
+        | Body::Resumed { .. }
+        | Body::Exit(_)
         | Body::Rotated { .. } => (body.kind(), Tone::Plain),
     }
 }
@@ -134,7 +157,12 @@ mod tests {
     }
 
     fn opened() -> Body {
-        Body::Opened { digest: String::new(), case: "dead".into(), evidence: vec![], before: std::collections::BTreeMap::new() }
+        Body::Opened {
+            digest: String::new(),
+            case: "dead".into(),
+            evidence: vec![],
+            before: std::collections::BTreeMap::new(),
+        }
     }
 
     #[test]

@@ -56,13 +56,17 @@ pub(crate) fn run(context: &mut Context, keep: bool) -> Ended {
     if context.format != Format::Text {
         let breaks: Vec<_> = outcomes.iter().map(Outcome::document).collect();
         let ok = right == outcomes.len() && verified;
-        context.out.document(context.format, &json!({"schema": SCHEMA, "ok": ok, "verified": verified, "breaks": breaks}))?;
+        context
+            .out
+            .document(context.format, &json!({"schema": SCHEMA, "ok": ok, "verified": verified, "breaks": breaks}))?;
     }
     if !verified {
         return Err(Failure::failed("the demo's ledger does not verify; please report it"));
     }
     if right < outcomes.len() {
-        return Err(Failure::failed("not every failure ended as it should; run it again with --keep and look at supervisor.log"));
+        return Err(Failure::failed(
+            "not every failure ended as it should; run it again with --keep and look at supervisor.log",
+        ));
     }
     Ok(Exit::Done)
 }
@@ -91,9 +95,7 @@ fn account(trial: &Trial, show: &mut Show) -> Result<bool, Failure> {
 /// A program of wbd: beside this one, or where packages put it.
 pub(crate) fn program(name: &str, installed: &str) -> Result<PathBuf, Failure> {
     let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(name)));
-    [beside, Some(PathBuf::from(installed))]
-        .into_iter()
-        .flatten()
-        .find(|path| path.is_file())
-        .ok_or_else(|| Failure::failed(format!("cannot find {name} beside wbdctl or at {installed}; build it: cargo build --release")))
+    [beside, Some(PathBuf::from(installed))].into_iter().flatten().find(|path| path.is_file()).ok_or_else(|| {
+        Failure::failed(format!("cannot find {name} beside wbdctl or at {installed}; build it: cargo build --release"))
+    })
 }

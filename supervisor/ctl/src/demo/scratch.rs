@@ -37,7 +37,9 @@ impl Scratch {
                 Err(error) => last = format!("{}: {error}", base.display()),
             }
         }
-        Err(Failure::failed(format!("cannot make a scratch folder: {last}; set TMPDIR to a folder where programs may be run")))
+        Err(Failure::failed(format!(
+            "cannot make a scratch folder: {last}; set TMPDIR to a folder where programs may be run"
+        )))
     }
 
     /// Where it is.
@@ -97,7 +99,11 @@ impl Scratch {
         let mut agent = Command::new(self.agent());
         agent.arg("--version").env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let status = agent.status()?;
-        if status.success() { Ok(()) } else { Err(io::Error::other(format!("the agent's program does not run there: {status}"))) }
+        if status.success() {
+            Ok(())
+        } else {
+            Err(io::Error::other(format!("the agent's program does not run there: {status}")))
+        }
     }
 }
 

@@ -128,7 +128,10 @@ impl Trial {
         if tail.is_empty() {
             return failure;
         }
-        Failure::new(failure.exit, format!("{}; the supervisor's last lines:\n  {}", failure.message, tail.join("\n  ")))
+        Failure::new(
+            failure.exit,
+            format!("{}; the supervisor's last lines:\n  {}", failure.message, tail.join("\n  ")),
+        )
     }
 
     /// Ends everything; says what stays.

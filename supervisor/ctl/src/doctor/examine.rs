@@ -73,7 +73,10 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
     let open = daemon_status.as_ref().map(|status| status.open.clone()).unwrap_or_default();
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let age_ms = daemon_report.as_ref().map(|theirs| age(theirs, now.wall_ms));
-    let daemon = daemon_status.as_ref().ok().map(|status| DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode(status) });
+    let daemon = daemon_status
+        .as_ref()
+        .ok()
+        .map(|status| DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode(status) });
     let mut report = judged(&bounds, &answers, &open, |rows| {
         report::report(Inputs {
             host: wbd_probes::host::name(),
@@ -108,7 +111,12 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
     Ok(merge::settle(report))
 }
 
-fn judged(bounds: &[Bound], answers: &Answers, open: &[IncidentRow], fold: impl FnOnce(&[Row<'_>]) -> Report) -> Report {
+fn judged(
+    bounds: &[Bound],
+    answers: &Answers,
+    open: &[IncidentRow],
+    fold: impl FnOnce(&[Row<'_>]) -> Report,
+) -> Report {
     let looked: Vec<_> = bounds
         .iter()
         .map(|bound| {
@@ -140,11 +148,17 @@ fn judged(bounds: &[Bound], answers: &Answers, open: &[IncidentRow], fold: impl 
 }
 
 fn of<'a>(open: &'a [IncidentRow], key: &CheckKey) -> Option<&'a IncidentRow> {
-    open.iter().find(|row| row.code == key.code && row.target == key.target && !matches!(row.phase, Phase::Closed { .. }))
+    open.iter()
+        .find(|row| row.code == key.code && row.target == key.target && !matches!(row.phase, Phase::Closed { .. }))
 }
 
 /// The checks of this host, and products of which it could not be told whether they are here.
-fn bind(order: &Order, library: &Library, settings: &Settings, eyes: &Eyes) -> (Vec<Bound>, Vec<(ProfileName, String)>) {
+fn bind(
+    order: &Order,
+    library: &Library,
+    settings: &Settings,
+    eyes: &Eyes,
+) -> (Vec<Bound>, Vec<(ProfileName, String)>) {
     let mut present = BTreeSet::new();
     let mut unseen = Vec::new();
     for (name, profile) in &library.profiles {
@@ -158,7 +172,10 @@ fn bind(order: &Order, library: &Library, settings: &Settings, eyes: &Eyes) -> (
     }
     let mut bounds = library.bind(&present, settings);
     let doctor = &order.doctor;
-    bounds.retain(|bound| wanted(doctor, &bound.key.code) && doctor.profile.as_ref().is_none_or(|name| bound.profile.as_ref() == Some(name)));
+    bounds.retain(|bound| {
+        wanted(doctor, &bound.key.code)
+            && doctor.profile.as_ref().is_none_or(|name| bound.profile.as_ref() == Some(name))
+    });
     unseen.retain(|(name, _)| doctor.profile.as_ref().is_none_or(|wanted| wanted == name));
     (bounds, unseen)
 }
@@ -174,12 +191,16 @@ fn chosen(order: &Order, report: &mut Report) {
     report.causes.retain(|cause| wanted(doctor, &cause.code));
     for code in &doctor.only {
         if wanted(doctor, code) && !report.checks.iter().any(|row| row.code == *code) {
-            report.checks.extend(TargetName::new("host").ok().map(|target| CheckRow {
-                code: code.clone(),
-                target,
-                verdict: Verdict::Unknown,
-                reason: "nothing on this host is checked for it: it has no playbook here, or its product is not here".to_owned(),
-                duration_ms: 0,
+            report.checks.extend(TargetName::new("host").ok().map(|target| {
+                CheckRow {
+                    code: code.clone(),
+                    target,
+                    verdict: Verdict::Unknown,
+                    reason:
+                        "nothing on this host is checked for it: it has no playbook here, or its product is not here"
+                            .to_owned(),
+                    duration_ms: 0,
+                }
             }));
         }
     }
@@ -210,7 +231,8 @@ fn known(order: &Order, library: &Library) -> Result<(), Failure> {
 /// What the administrator decided counts before what the playbook's author wrote.
 fn ask_first(fix: &mut Fix, settings: &Settings) {
     let name = fix.playbook.as_str();
-    let waits = settings.healing_for(name) != Healing::Auto || fix.class > settings.ceiling_for(name) || fix.class == Class::A4;
+    let waits =
+        settings.healing_for(name) != Healing::Auto || fix.class > settings.ceiling_for(name) || fix.class == Class::A4;
     if waits {
         fix.approval = Approval::Operator;
     }
@@ -229,7 +251,9 @@ type Asked = (Result<Status, Unanswered>, Option<Report>);
 fn ask(client: &Client) -> Asked {
     let status = match client.call(&Request::Status {}) {
         Ok(Response::Status(status)) => Ok(*status),
-        Ok(_) => Err(Unanswered::Garbled("the supervisor's answer makes no sense; are both of one version?".to_owned())),
+        Ok(_) => {
+            Err(Unanswered::Garbled("the supervisor's answer makes no sense; are both of one version?".to_owned()))
+        }
         Err(error) => Err(error),
     };
     let report = if status.is_ok() { client.call(&Request::Report {}).ok() } else { None };
@@ -238,7 +262,13 @@ fn ask(client: &Client) -> Asked {
 }
 
 fn late() -> Asked {
-    (Err(Unanswered::Late(format!("the supervisor did not answer within {} s; see journalctl -u wbd-supervisord", TIME.as_secs()))), None)
+    (
+        Err(Unanswered::Late(format!(
+            "the supervisor did not answer within {} s; see journalctl -u wbd-supervisord",
+            TIME.as_secs()
+        ))),
+        None,
+    )
 }
 
 fn age(theirs: &Report, now_wall_ms: i64) -> u64 {

@@ -53,7 +53,14 @@ pub(crate) fn show_plans(out: &mut Out, report: &Report) {
         out.line("  Nothing: no cause has a fix that wbd may do.");
     }
     for (cause, fix) in fixable(report) {
-        out.line(format!("  {} on {}: playbook {}, class {}, {}", cause.code, cause.target, fix.playbook, fix.class, approval(fix.approval)));
+        out.line(format!(
+            "  {} on {}: playbook {}, class {}, {}",
+            cause.code,
+            cause.target,
+            fix.playbook,
+            fix.class,
+            approval(fix.approval)
+        ));
         for step in &fix.plan {
             out.paragraph("    - ", step);
         }
@@ -75,7 +82,9 @@ pub(crate) fn fix(client: &Client, cause: &Cause, fix: &Fix) -> Result<Fixed, Fa
     loop {
         let row = newest(client, cause)?;
         // Of this very asking: an incident that was closed before does not count.
-        let row = row.filter(|row| row.id.0 > last || !matches!(row.phase, Phase::Closed { .. }) || row.acts > 0 && row.id.0 == last);
+        let row = row.filter(|row| {
+            row.id.0 > last || !matches!(row.phase, Phase::Closed { .. }) || row.acts > 0 && row.id.0 == last
+        });
         if let Some((good, came)) = row.as_ref().and_then(ended) {
             return Ok(Fixed { what, good, came });
         }
@@ -109,13 +118,23 @@ fn ended(row: &IncidentRow) -> Option<(bool, String)> {
             let refusal = held.as_ref().or(row.held.as_ref())?;
             match refusal.guard {
                 Guard::Approval | Guard::Mode => Some((false, format!("waits for your word: wbdctl approve {id}"))),
-                Guard::Hold | Guard::Denied | Guard::HostBudget | Guard::Attempts | Guard::Suspended | Guard::Window | Guard::Ledger => {
+                Guard::Hold
+                | Guard::Denied
+                | Guard::HostBudget
+                | Guard::Attempts
+                | Guard::Suspended
+                | Guard::Window
+                | Guard::Ledger => {
                     Some((false, format!("held by {}: {} ({id})", refusal.guard.as_str(), refusal.reason)))
                 }
                 Guard::Backoff | Guard::Conflict => None,
             }
         }
-        Phase::Suppressed { .. } | Phase::Acting { .. } | Phase::Indeterminate { .. } | Phase::Verifying
-        | Phase::RollingBack { .. } | Phase::Probation => None,
+        Phase::Suppressed { .. }
+        | Phase::Acting { .. }
+        | Phase::Indeterminate { .. }
+        | Phase::Verifying
+        | Phase::RollingBack { .. }
+        | Phase::Probation => None,
     }
 }

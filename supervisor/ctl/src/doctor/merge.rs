@@ -6,6 +6,9 @@ use wbd_model::report::{CheckRow, Overall, Report};
 
 use crate::when;
 
+/// The code under which the engine reports a product whose presence is unknown.
+const UNSEEN_PRODUCT: &str = "WBD-PROFILE";
+
 /// Fills what is unknown here with what the supervisor's report says. A pass of the supervisor never raises the verdict.
 pub(crate) fn fill(mut own: Report, daemon: &Report, age_ms: u64) -> Report {
     let age = when::length(age_ms);
@@ -15,9 +18,14 @@ pub(crate) fn fill(mut own: Report, daemon: &Report, age_ms: u64) -> Report {
         let Some(seen) = theirs.get(&key(row)).filter(|seen| seen.verdict != Verdict::Unknown) else { continue };
         let own_reason = std::mem::take(&mut row.reason);
         row.verdict = seen.verdict;
-        row.reason = format!("not to be seen from here ({own_reason}); the supervisor says {}, {age} ago: {}", seen.verdict.as_str(), seen.reason);
+        row.reason = format!(
+            "not to be seen from here ({own_reason}); the supervisor says {}, {age} ago: {}",
+            seen.verdict.as_str(),
+            seen.reason
+        );
         taken.push(key(row));
     }
+    taken.extend(products(&mut own, daemon, &age));
     let causes = daemon.causes.iter().filter(|cause| {
         let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
         taken.contains(&key)
@@ -26,11 +34,35 @@ pub(crate) fn fill(mut own: Report, daemon: &Report, age_ms: u64) -> Report {
     settle(own)
 }
 
+/// Products whose presence cannot be told from here: the supervisor's checks of them are taken over whole.
+fn products(own: &mut Report, daemon: &Report, age: &str) -> Vec<CheckKey> {
+    let unseen = |row: &CheckRow| row.code.as_str() == UNSEEN_PRODUCT && row.verdict == Verdict::Unknown;
+    let mut taken = Vec::new();
+    let mut rows = Vec::new();
+    for row in own.checks.iter_mut().filter(|row| unseen(row)) {
+        if daemon.checks.iter().any(|theirs| unseen(theirs) && theirs.target == row.target) {
+            continue;
+        }
+        let of_it = |theirs: &&CheckRow| theirs.target.as_str().split('/').next() == Some(row.target.as_str());
+        let found: Vec<CheckRow> = daemon.checks.iter().filter(of_it).cloned().collect();
+        let (verdict, word) =
+            if found.is_empty() { (Verdict::Skip, "is not on this host") } else { (Verdict::Pass, "is on this host") };
+        row.reason =
+            format!("not to be seen from here ({}); the supervisor says that it {word}, {age} ago", row.reason);
+        row.verdict = verdict;
+        taken.extend(found.iter().map(key));
+        rows.extend(found);
+    }
+    own.checks.extend(rows);
+    taken
+}
+
 /// Sorts the causes, worst first, and says the whole in one word.
 pub(crate) fn settle(mut report: Report) -> Report {
     report.causes.sort_by_key(|cause| std::cmp::Reverse(cause.severity));
     let worst = |verdict: Verdict| {
-        report.checks.iter().any(|row| row.verdict == verdict) || report.causes.iter().any(|cause| cause.severity == verdict)
+        report.checks.iter().any(|row| row.verdict == verdict)
+            || report.causes.iter().any(|cause| cause.severity == verdict)
     };
     report.verdict = if worst(Verdict::Fail) {
         Overall::Fail

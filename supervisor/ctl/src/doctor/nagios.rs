@@ -7,7 +7,12 @@ use super::text::{sentence, word};
 /// `WBD CRITICAL - 1 failure: ... | causes=1 ...`
 pub(crate) fn line(report: &Report) -> String {
     let count = |verdict: Verdict| report.checks.iter().filter(|check| check.verdict == verdict).count();
-    let causes: Vec<String> = report.causes.iter().take(3).map(|cause| format!("{} {} on {}", cause.code, cause.title, cause.target)).collect();
+    let causes: Vec<String> = report
+        .causes
+        .iter()
+        .take(3)
+        .map(|cause| format!("{} {} on {}", cause.code, cause.title, cause.target))
+        .collect();
     let causes = if causes.is_empty() { String::new() } else { format!(": {}", causes.join("; ")) };
     // A bar would begin the performance data.
     let text = format!("{}{causes}", sentence(report)).replace('|', "/");

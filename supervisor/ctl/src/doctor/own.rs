@@ -76,25 +76,39 @@ pub(crate) fn ledger(verified: Option<Result<Verification, LedgerError>>, status
     const CODE: &str = "WBD-LEDGER";
     match verified {
         None => Own::new(CODE, Verdict::Unknown, "not verified within the time for a look; run wbdctl ledger verify"),
-        Some(Ok(Verification { problem: None, entries, .. })) => Own::new(CODE, Verdict::Pass, format!("{entries} records verified")),
-        Some(Ok(Verification { problem: Some(bad), entries, .. })) => {
-            Own::new(CODE, Verdict::Fail, format!("record {}: {} ({entries} records before it are good)", bad.seq, bad.what))
+        Some(Ok(Verification { problem: None, entries, .. })) => {
+            Own::new(CODE, Verdict::Pass, format!("{entries} records verified"))
         }
+        Some(Ok(Verification { problem: Some(bad), entries, .. })) => Own::new(
+            CODE,
+            Verdict::Fail,
+            format!("record {}: {} ({entries} records before it are good)", bad.seq, bad.what),
+        ),
         Some(Err(LedgerError::NotThere { .. })) => Own::new(CODE, Verdict::Skip, "none has been begun yet"),
         Some(Err(error @ LedgerError::Denied { .. })) => match status {
-            Some(status) if status.degraded.is_empty() => {
-                Own::new(CODE, Verdict::Pass, format!("needs root; the supervisor works with it ({} records)", status.ledger_seq))
-            }
+            Some(status) if status.degraded.is_empty() => Own::new(
+                CODE,
+                Verdict::Pass,
+                format!("needs root; the supervisor works with it ({} records)", status.ledger_seq),
+            ),
             Some(_) | None => Own::new(CODE, Verdict::Unknown, error.to_string()),
         },
         Some(Err(error @ (LedgerError::DoesNotVerify { .. } | LedgerError::ForeignHost { .. }))) => {
             Own::new(CODE, Verdict::Fail, error.to_string())
         }
         Some(Err(
-            error @ (LedgerError::LockHeld { .. } | LedgerError::DiskFull { .. } | LedgerError::ReadOnly { .. }
-            | LedgerError::Busy { .. } | LedgerError::Replaced { .. } | LedgerError::Unusable { .. }
-            | LedgerError::Io { .. } | LedgerError::Database { .. } | LedgerError::IntentWithoutPermit
-            | LedgerError::TooLarge { .. } | LedgerError::Encode { .. } | LedgerError::Reserve { .. }),
+            error @ (LedgerError::LockHeld { .. }
+            | LedgerError::DiskFull { .. }
+            | LedgerError::ReadOnly { .. }
+            | LedgerError::Busy { .. }
+            | LedgerError::Replaced { .. }
+            | LedgerError::Unusable { .. }
+            | LedgerError::Io { .. }
+            | LedgerError::Database { .. }
+            | LedgerError::IntentWithoutPermit
+            | LedgerError::TooLarge { .. }
+            | LedgerError::Encode { .. }
+            | LedgerError::Reserve { .. }),
         )) => Own::new(CODE, Verdict::Unknown, error.to_string()),
     }
 }
@@ -114,7 +128,13 @@ pub(crate) fn settings(problems: &[Problem]) -> Own {
 /// Is there anything to check with?
 pub(crate) fn playbooks(root: &Path, loaded: usize) -> Option<Own> {
     let folder = host::playbook_folder(root);
-    (loaded == 0).then(|| Own::new("WBD-PLAYBOOK", Verdict::Unknown, format!("there are no playbooks in {}: nothing was checked", folder.display())))
+    (loaded == 0).then(|| {
+        Own::new(
+            "WBD-PLAYBOOK",
+            Verdict::Unknown,
+            format!("there are no playbooks in {}: nothing was checked", folder.display()),
+        )
+    })
 }
 
 #[cfg(test)]

@@ -44,8 +44,14 @@ impl Recall {
                 Ok(seen) => seen,
                 Err(why) => unseen(ProbeName::FdTrend, &why),
             }),
-            Probe::ProcessState(_) | Probe::AgentHealth | Probe::ServiceState { .. } | Probe::InotifyUsage(_)
-            | Probe::DnsServers { .. } | Probe::NetEndpoint(_) | Probe::FdUsage(_) | Probe::VersionPair { .. } => None,
+            Probe::ProcessState(_)
+            | Probe::AgentHealth
+            | Probe::ServiceState { .. }
+            | Probe::InotifyUsage(_)
+            | Probe::DnsServers { .. }
+            | Probe::NetEndpoint(_)
+            | Probe::FdUsage(_)
+            | Probe::VersionPair { .. } => None,
         }
     }
 

@@ -33,7 +33,10 @@ fn cause(name: &str, severity: Verdict) -> Cause {
             playbook: PlaybookName::new("inotify-limit").unwrap(),
             approval: Approval::Auto,
             class: Class::A1,
-            plan: vec!["set fs.inotify.max_user_watches to 10287, now and at each boot".into(), "reload the agent".into()],
+            plan: vec![
+                "set fs.inotify.max_user_watches to 10287, now and at each boot".into(),
+                "reload the agent".into(),
+            ],
         }),
         guide: vec!["sysctl -w fs.inotify.max_user_watches=10287".into()],
     }
@@ -109,7 +112,8 @@ fn monitoring_gets_one_line_with_numbers_and_no_second_bar() {
     let mut broken = cause("WBD-5404", Verdict::Fail);
     broken.title = "a | b".into();
     let line = nagios::line(&report(vec![broken], vec![row("WBD-5404", "wbd", Verdict::Fail, "")]));
-    let expected = "WBD CRITICAL - 1 failure: WBD-5404 a / b on wbd | failed=1;;1 warned=0;1 unknown=0 passed=0 time=412ms";
+    let expected =
+        "WBD CRITICAL - 1 failure: WBD-5404 a / b on wbd | failed=1;;1 warned=0;1 unknown=0 passed=0 time=412ms";
     assert_eq!(line, expected);
 }
 
@@ -125,7 +129,11 @@ fn what_the_supervisor_says_fills_only_what_is_unknown_here() {
     );
     assert_eq!(own.verdict, Overall::Unknown);
     let theirs = |limit: Verdict| {
-        let causes = if limit == Verdict::Fail { vec![cause("WBD-5404", Verdict::Fail), cause("WBD-CONFIG", Verdict::Fail)] } else { vec![] };
+        let causes = if limit == Verdict::Fail {
+            vec![cause("WBD-5404", Verdict::Fail), cause("WBD-CONFIG", Verdict::Fail)]
+        } else {
+            vec![]
+        };
         report(
             causes,
             vec![
@@ -137,7 +145,9 @@ fn what_the_supervisor_says_fills_only_what_is_unknown_here() {
     };
     let healthy = merge::fill(own.clone(), &theirs(Verdict::Pass), 3000);
     assert_eq!(healthy.verdict, Overall::Ok, "a pass of the supervisor never raises the code");
-    assert!(healthy.checks[0].reason.contains("needs root") && healthy.checks[0].reason.contains("says pass, 3.0 s ago"));
+    assert!(
+        healthy.checks[0].reason.contains("needs root") && healthy.checks[0].reason.contains("says pass, 3.0 s ago")
+    );
     let sick = merge::fill(own, &theirs(Verdict::Fail), 3000);
     assert_eq!(sick.verdict, Overall::Fail);
     assert_eq!(sick.causes.len(), 1, "our own look at WBD-CONFIG is newer");
@@ -147,4 +157,20 @@ fn what_the_supervisor_says_fills_only_what_is_unknown_here() {
 fn an_unknown_does_not_outweigh_a_warning() {
     let rows = vec![row("WBD-6007", "wbd", Verdict::Unknown, ""), row("WBD-5404", "wbd", Verdict::Warn, "")];
     assert_eq!(report(vec![], rows).verdict, Overall::Warn);
+}
+
+#[test]
+fn a_product_that_only_the_supervisor_can_see_is_taken_over_with_its_checks() {
+    let own = || report(vec![], vec![row("WBD-PROFILE", "iwss-ftp", Verdict::Unknown, "needs root")]);
+    let here = report(
+        vec![],
+        vec![row("IWSS-FTPLEAK", "iwss-ftp", Verdict::Fail, "leaking"), row("WBD-6007", "wbd", Verdict::Fail, "")],
+    );
+    let seen = merge::fill(own(), &here, 3000);
+    assert_eq!(seen.checks.len(), 2, "only that product's: {:?}", seen.checks);
+    assert_eq!((seen.verdict, seen.checks[0].verdict), (Overall::Fail, Verdict::Pass));
+    let absent = merge::fill(own(), &report(vec![], vec![]), 3000);
+    assert_eq!((absent.verdict, absent.checks[0].verdict), (Overall::Ok, Verdict::Skip));
+    let unknown = merge::fill(own(), &own(), 3000);
+    assert_eq!(unknown.verdict, Overall::Unknown, "neither can tell");
 }

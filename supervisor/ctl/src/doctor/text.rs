@@ -65,7 +65,10 @@ fn verdict(out: &mut Out, report: &Report) {
     match &report.daemon {
         Some(daemon) => {
             let age = when::length(daemon.age_ms);
-            out.paragraph("", &format!("{looked}. Supervisor: healing {}; its last look is {age} old.", daemon.healing));
+            out.paragraph(
+                "",
+                &format!("{looked}. Supervisor: healing {}; its last look is {age} old.", daemon.healing),
+            );
         }
         None => out.paragraph("", &format!("{looked}. Supervisor: not reached; what is shown was seen from here.")),
     }
@@ -77,9 +80,18 @@ fn shown_cause(out: &mut Out, number: usize, cause: &Cause) {
     out.line("");
     let head = format!("{number}. {word}  {}", cause.title);
     if head.chars().count() + code.chars().count() <= WIDTH {
-        out.spans(&[(Tone::Plain, &format!("{number}. ")), (tone, word), (Tone::Strong, &format!("  {}", cause.title)), (Tone::Plain, &code)]);
+        out.spans(&[
+            (Tone::Plain, &format!("{number}. ")),
+            (tone, word),
+            (Tone::Strong, &format!("  {}", cause.title)),
+            (Tone::Plain, &code),
+        ]);
     } else {
-        out.spans(&[(Tone::Plain, &format!("{number}. ")), (tone, word), (Tone::Strong, &format!("  {}", cause.title))]);
+        out.spans(&[
+            (Tone::Plain, &format!("{number}. ")),
+            (tone, word),
+            (Tone::Strong, &format!("  {}", cause.title)),
+        ]);
         out.line(format!("        {}", code.trim_start()));
     }
     if !cause.claim.is_empty() && cause.claim != cause.title {
@@ -169,7 +181,8 @@ const fn tone(verdict: Verdict) -> Tone {
 }
 
 fn unchecked(out: &mut Out, checks: &[CheckRow]) {
-    let left: Vec<&CheckRow> = checks.iter().filter(|check| matches!(check.verdict, Verdict::Unknown | Verdict::Skip)).collect();
+    let left: Vec<&CheckRow> =
+        checks.iter().filter(|check| matches!(check.verdict, Verdict::Unknown | Verdict::Skip)).collect();
     if left.is_empty() {
         return;
     }

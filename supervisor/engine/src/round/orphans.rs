@@ -1,0 +1,58 @@
+//! What no look leads to: incidents whose check is gone, playbooks to suspend, deeds without an outcome.
+use std::collections::BTreeSet;
+
+use wbd_model::check::CheckKey;
+use wbd_model::entry::{Body, Outcome, Subject};
+use wbd_model::incident::{Closing, Phase};
+use wbd_model::time::Now;
+
+use super::{FAILURES_TO_SUSPEND, LOST, Memory, Step, close, lost, write};
+use crate::replay::State;
+
+/// Incidents whose check is gone (product removed, playbook masked), and playbooks to suspend.
+pub(super) fn orphans(state: &State, memory: &mut Memory, known: &BTreeSet<CheckKey>, now: &Now) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for incident in state.open.values().filter_map(|id| state.incidents.get(id)) {
+        if known.contains(&incident.key) {
+            memory.absent.remove(&incident.id);
+            continue;
+        }
+        let absent_since = *memory.absent.entry(incident.id).or_insert(now.boot_ms);
+        match incident.phase {
+            Phase::Acting { action } | Phase::RollingBack { action } => {
+                if memory.in_flight != Some(action) {
+                    steps.push(lost(incident, action));
+                }
+            }
+            Phase::Suppressed { .. } | Phase::Gated { .. } | Phase::Indeterminate { .. } | Phase::Verifying
+            | Phase::Probation => {
+                if now.boot_ms.saturating_sub(absent_since) >= ORPHAN_MS {
+                    steps.push(close(incident, Closing::Noise));
+                }
+            }
+            Phase::Closed { .. } => {}
+        }
+    }
+    steps
+}
+
+/// Playbooks that keep failing, and deeds by hand whose outcome nobody wrote: both are said once.
+pub(super) fn loose_ends(state: &State, memory: &Memory) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (playbook, failures) in &state.failures {
+        if *failures >= FAILURES_TO_SUSPEND && !state.suspended.contains_key(playbook) {
+            let about = Subject { playbook: Some(playbook.clone()), ..Subject::default() };
+            let reason = format!("{failures} verifications in a row failed");
+            steps.push(write(about, Body::Suspended { reason }));
+        }
+    }
+    for action in state.unresolved.iter().filter(|action| memory.in_flight != Some(**action)) {
+        let detail = LOST.to_owned();
+        let body = Body::Outcome { action: *action, result: Outcome::Unknown, detail, took_ms: 0 };
+        steps.push(write(Subject::default(), body));
+    }
+    steps
+}
+
+/// A check that is not known for a moment (a reload, an update) comes back; one that is gone stays away.
+const ORPHAN_MS: u64 = 120_000;

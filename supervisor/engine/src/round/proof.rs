@@ -1,0 +1,51 @@
+//! After the deed: whether the cure is proved in time, and stays. Decides nothing about deeds.
+use wbd_model::check::Verdict;
+use wbd_model::entry::Body;
+use wbd_model::incident::Closing;
+use wbd_model::time::Now;
+
+use super::{Look, Memory, Step, Truth, close, subject, write};
+use crate::incident::Incident;
+
+pub(super) fn verifying(memory: &mut Memory, look: &Look, incident: &Incident, now: &Now) -> Option<Step> {
+    let verdict = |passed: bool| {
+        let after_ms = now.since(&incident.opened.boot, incident.opened.boot_ms).unwrap_or(now.boot_ms);
+        let mut evidence = look.evidence.clone();
+        if let Truth::Unknown(why) = &look.cured {
+            evidence.push(format!("could not be seen: {why}"));
+        }
+        Some(write(subject(incident), Body::Verdict { passed, evidence, after_ms }))
+    };
+    if look.cured == Truth::True {
+        let since = *memory.proven.entry(incident.id).or_insert(now.boot_ms);
+        if now.boot_ms.saturating_sub(since) >= look.verify_hold_ms {
+            memory.proven.remove(&incident.id);
+            return verdict(true);
+        }
+    } else {
+        memory.proven.remove(&incident.id);
+    }
+    // Proof that began in time may finish its hold.
+    let began = memory.proven.contains_key(&incident.id);
+    // After a reboot the time begins with this process's first look: before it nobody could see anything.
+    let waited_ms = now.since(&incident.since.boot, incident.since.boot_ms).unwrap_or_else(|| {
+        now.boot_ms.saturating_sub(*memory.proving.entry(incident.id).or_insert(now.boot_ms))
+    });
+    if waited_ms >= look.within_ms && !began {
+        memory.proving.remove(&incident.id);
+        return verdict(false);
+    }
+    None
+}
+
+pub(super) fn probation(look: &Look, incident: &Incident, now: &Now) -> Option<Step> {
+    if look.verdict == Verdict::Fail {
+        let after_ms = now.since(&incident.opened.boot, incident.opened.boot_ms).unwrap_or(now.boot_ms);
+        let evidence = std::iter::once("it came back".to_owned()).chain(look.evidence.iter().cloned()).collect();
+        return Some(write(subject(incident), Body::Verdict { passed: false, evidence, after_ms }));
+    }
+    let over = now.since(&incident.since.boot, incident.since.boot_ms).is_none_or(|ms| ms >= look.verify_hold_ms);
+    // A check that needs days of samples cannot say "pass" yet; the proof that still holds can.
+    let good = look.verdict != Verdict::Unknown || look.cured == Truth::True;
+    (over && good).then(|| close(incident, Closing::Healed))
+}
