@@ -4,5 +4,7 @@
 mod agent_ends;
 #[path = "booted/agent_hangs.rs"]
 mod agent_hangs;
+#[path = "booted/inotify.rs"]
+mod inotify;
 #[path = "booted/package.rs"]
 mod package;

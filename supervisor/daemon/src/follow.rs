@@ -98,7 +98,7 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
                     reread(&properties, &mut view).await?;
                     tell(events, &before, &view, asked(&jobs)).await?;
                     let kind = jobs.remove(&args.id).unwrap_or_default();
-                    job_ended(events, &kind, &view).await?;
+                    job_ended(events, &kind, args.result, &view).await?;
                 }
             }
             _ = again.tick() => {
@@ -110,13 +110,15 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
     }
 }
 
-async fn job_ended(events: &Sender<Event>, kind: &str, view: &UnitView) -> zbus::Result<()> {
-    let stopped = matches!(view.state.active.as_str(), "inactive" | "deactivating" | "failed");
+async fn job_ended(events: &Sender<Event>, kind: &str, result: &str, view: &UnitView) -> zbus::Result<()> {
     let running = matches!(view.state.active.as_str(), "active" | "activating" | "reloading");
+    // A job may be over before its type is read. Of those only a stop leaves a unit that ended well and is
+    // inactive; the last try of a crash loop leaves a failed one. (A stop that has to kill takes longer.)
+    let ended_well = view.state.active == "inactive" && view.state.result == "success" && result == "done";
     match kind {
         "stop" => send(events, Event::StoppedByHand).await,
         "start" | "restart" | "try-restart" if running => send(events, Event::StartedByHand).await,
-        "" if stopped => send(events, Event::StoppedByHand).await,
+        "" if ended_well => send(events, Event::StoppedByHand).await,
         "" if running => send(events, Event::StartedByHand).await,
         _ => Ok(()),
     }
