@@ -79,7 +79,7 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
                 for (name, value) in args.changed_properties() {
                     view.set(name, &value.try_to_owned()?);
                 }
-                tell(events, &before, &view, asked(&jobs)).await?;
+                tell(events, &before, &view, &jobs).await?;
             }
             job = begun.next() => {
                 let Some(job) = job else { return Ok(()) };
@@ -96,7 +96,7 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
                 if args.unit == UNIT {
                     let before = view.clone();
                     reread(&properties, &mut view).await?;
-                    tell(events, &before, &view, asked(&jobs)).await?;
+                    tell(events, &before, &view, &jobs).await?;
                     let kind = jobs.remove(&args.id).unwrap_or_default();
                     job_ended(events, &kind, args.result, &view).await?;
                 }
@@ -104,7 +104,7 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
             _ = again.tick() => {
                 let before = view.clone();
                 reread(&properties, &mut view).await?;
-                tell(events, &before, &view, asked(&jobs)).await?;
+                tell(events, &before, &view, &jobs).await?;
             }
         }
     }
@@ -128,14 +128,24 @@ async fn send(events: &Sender<Event>, event: Event) -> zbus::Result<()> {
     events.send(event).await.map_err(|_| zbus::Error::Failure("the supervisor is stopping".to_owned()))
 }
 
-/// A stop or restart job is under way: then the process ends because somebody asked for it. (The job of
-/// systemd's own restart comes after the end.)
-fn asked(jobs: &HashMap<u32, String>) -> bool {
-    jobs.values().any(|kind| matches!(kind.as_str(), "stop" | "restart" | "try-restart" | ""))
+/// Whether the process ends because somebody asked for it: a stop job is under way, or a restart job of a
+/// service that ran. (systemd's own restart after a crash is a restart job too, of a service that is starting.)
+fn asked(jobs: &HashMap<u32, String>, before: &UnitView) -> bool {
+    let ran = matches!(before.state.active.as_str(), "active" | "reloading" | "deactivating");
+    jobs.values().any(|kind| match kind.as_str() {
+        "stop" => true,
+        "restart" | "try-restart" | "" => ran,
+        _ => false,
+    })
 }
 
-async fn tell(events: &Sender<Event>, before: &UnitView, view: &UnitView, asked: bool) -> zbus::Result<()> {
-    if let Some(exit) = view.ended_since(before, asked) {
+async fn tell(
+    events: &Sender<Event>,
+    before: &UnitView,
+    view: &UnitView,
+    jobs: &HashMap<u32, String>,
+) -> zbus::Result<()> {
+    if let Some(exit) = view.ended_since(before, asked(jobs, before)) {
         send(events, Event::UnitExit(exit)).await?;
     }
     if before != view {
