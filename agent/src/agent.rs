@@ -91,15 +91,13 @@ impl Agent {
                     watcher.walk(settings.targets.clone());
                 }
             }
-            Some(_) | None => {
-                match Watcher::start(settings.targets.clone(), Arc::clone(&self.watch_changed)) {
-                    Ok(watcher) => self.watcher = Some(watcher),
-                    Err(error) => {
-                        tracing::error!(%error, "cannot start the watcher; trying again");
-                        self.watcher = None;
-                    }
+            Some(_) | None => match Watcher::start(settings.targets.clone(), Arc::clone(&self.watch_changed)) {
+                Ok(watcher) => self.watcher = Some(watcher),
+                Err(error) => {
+                    tracing::error!(%error, "cannot start the watcher; trying again");
+                    self.watcher = None;
                 }
-            }
+            },
         }
     }
 
@@ -158,18 +156,10 @@ impl Agent {
 
     /// How it is now.
     pub(crate) fn health(&mut self) -> HealthDocument {
-        let watched = self
-            .watcher
-            .as_ref()
-            .map(Watcher::snapshot)
-            .unwrap_or_default();
+        let watched = self.watcher.as_ref().map(Watcher::snapshot).unwrap_or_default();
         let problems = self.problems(&watched);
         self.raised.update(problems, clock::monotonic_ms());
-        let was = self
-            .look
-            .as_ref()
-            .map(|look| look.was.clone())
-            .unwrap_or_default();
+        let was = self.look.as_ref().map(|look| look.was.clone()).unwrap_or_default();
         document(Parts {
             identity: &self.identity,
             state: self.state(),
@@ -208,15 +198,11 @@ impl Agent {
             return problems;
         }
         if let Some(look) = &self.look {
-            let told =
-                |problem: &&Problem| problem.code != Code::WAS_TOO_MANY || self.crowded_before;
+            let told = |problem: &&Problem| problem.code != Code::WAS_TOO_MANY || self.crowded_before;
             problems.extend(look.problems.iter().filter(told).cloned());
         }
         problems.extend(watch_problems(watched));
-        if self
-            .look_started
-            .is_some_and(|at| at.elapsed() > LOOK_OVERDUE)
-        {
+        if self.look_started.is_some_and(|at| at.elapsed() > LOOK_OVERDUE) {
             let detail = format!(
                 "looking at the targets' folders takes longer than {} s; a network file system may not answer",
                 LOOK_OVERDUE.as_secs()
@@ -235,9 +221,7 @@ impl Agent {
 }
 
 fn is_crowded(look: &Look) -> bool {
-    look.problems
-        .iter()
-        .any(|problem| problem.code == Code::WAS_TOO_MANY)
+    look.problems.iter().any(|problem| problem.code == Code::WAS_TOO_MANY)
 }
 
 #[cfg(test)]
@@ -248,33 +232,18 @@ mod tests {
 
     fn agent(active: bool, source: SettingsSource) -> (tempfile::TempDir, Agent) {
         let dir = tempfile::tempdir().unwrap();
-        let loaded = Loaded {
-            settings: Settings {
-                active,
-                ..Settings::default()
-            },
-            source,
-            problem: None,
-        };
+        let loaded = Loaded { settings: Settings { active, ..Settings::default() }, source, problem: None };
         let agent = Agent::new(Identity::own(), dir.path().join("h"), loaded);
         (dir, agent)
     }
 
     fn crowded() -> Look {
         let problem = Problem::new(Code::WAS_TOO_MANY, "PHP", "two");
-        Look {
-            was: WasReport::default(),
-            problems: vec![problem],
-        }
+        Look { was: WasReport::default(), problems: vec![problem] }
     }
 
     fn codes(agent: &mut Agent) -> Vec<Code> {
-        agent
-            .health()
-            .errors
-            .iter()
-            .map(|error| error.code)
-            .collect()
+        agent.health().errors.iter().map(|error| error.code).collect()
     }
 
     #[test]

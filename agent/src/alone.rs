@@ -28,15 +28,11 @@ pub(crate) fn start(root: &Path, extra: &[String]) -> Result<(), Failure> {
             return Ok(());
         }
         if Instant::now() >= until {
-            return Err(Failure::new(
-                Exit::TryAgain,
-                "the old agent is still stopping; try again, or use -s stop",
-            ));
+            return Err(Failure::new(Exit::TryAgain, "the old agent is still stopping; try again, or use -s stop"));
         }
         std::thread::sleep(AGAIN);
     }
-    let mut child =
-        spawn(root, extra).map_err(|error| Failure::io("cannot start the agent", &error))?;
+    let mut child = spawn(root, extra).map_err(|error| Failure::io("cannot start the agent", &error))?;
     wait_for_health(root, &mut child, until)
 }
 
@@ -56,36 +52,24 @@ fn wait_for_health(root: &Path, child: &mut Child, until: Instant) -> Result<(),
     let path = paths::health(root);
     while Instant::now() < until {
         // The exit first: a document of an earlier process with the same pid must not count.
-        if let Some(status) = child
-            .try_wait()
-            .map_err(|error| Failure::io("cannot wait for the agent", &error))?
-        {
+        if let Some(status) = child.try_wait().map_err(|error| Failure::io("cannot wait for the agent", &error))? {
             let is = |exit: Exit| status.code() == Some(i32::from(exit.code()));
             if is(Exit::TryAgain) {
                 // Another start was faster: there is one agent, which is what was asked for.
                 return Ok(());
             }
-            let exit = [Exit::Settings, Exit::NotPermitted]
-                .into_iter()
-                .find(|exit| is(*exit))
-                .unwrap_or(Exit::Failed);
-            let message =
-                format!("the agent ended at once ({status}); run it with --foreground to see why");
+            let exit = [Exit::Settings, Exit::NotPermitted].into_iter().find(|exit| is(*exit)).unwrap_or(Exit::Failed);
+            let message = format!("the agent ended at once ({status}); run it with --foreground to see why");
             return Err(Failure::new(exit, message));
         }
         let ticks = clock::start_ticks(child.id());
-        if health::read(&path)
-            .is_ok_and(|told| told.pid == child.id() && Some(told.start_ticks) == ticks)
-        {
+        if health::read(&path).is_ok_and(|told| told.pid == child.id() && Some(told.start_ticks) == ticks) {
             return Ok(());
         }
         std::thread::sleep(AGAIN);
     }
-    let message = format!(
-        "the agent (pid {}) wrote no health document within {} s",
-        child.id(),
-        START_DEADLINE.as_secs()
-    );
+    let message =
+        format!("the agent (pid {}) wrote no health document within {} s", child.id(), START_DEADLINE.as_secs());
     Err(Failure::new(Exit::Failed, message))
 }
 
@@ -95,10 +79,7 @@ pub(crate) fn stop(root: &Path) -> Result<(), Failure> {
         return Ok(());
     };
     let failed = |what: &str, error: rustix::io::Errno| {
-        Failure::io(
-            format!("cannot {what} the agent (pid {})", holder.pid),
-            &error.into(),
-        )
+        Failure::io(format!("cannot {what} the agent (pid {})", holder.pid), &error.into())
     };
     let pid = i32::try_from(holder.pid).ok().and_then(Pid::from_raw);
     let Some(pid) = pid else {
@@ -124,10 +105,7 @@ pub(crate) fn stop(root: &Path) -> Result<(), Failure> {
     }
     Err(Failure::new(
         Exit::Failed,
-        format!(
-            "the agent (pid {}) does not end even by SIGKILL; a device may hold it",
-            holder.pid
-        ),
+        format!("the agent (pid {}) does not end even by SIGKILL; a device may hold it", holder.pid),
     ))
 }
 
@@ -163,10 +141,7 @@ fn running(root: &Path) -> Result<Option<Holder>, Failure> {
             Lock::Held(Some(holder)) => return Ok(Some(holder)),
             Lock::Held(None) if Instant::now() < until => std::thread::sleep(AGAIN),
             Lock::Held(None) => {
-                return Err(Failure::new(
-                    Exit::TryAgain,
-                    "the agent's lock is held by nobody known; try again",
-                ));
+                return Err(Failure::new(Exit::TryAgain, "the agent's lock is held by nobody known; try again"));
             }
         }
     }
@@ -174,8 +149,7 @@ fn running(root: &Path) -> Result<Option<Holder>, Failure> {
 
 fn take(root: &Path) -> Result<Lock, Failure> {
     let path = paths::lock(root);
-    lock::take(&path)
-        .map_err(|error| Failure::io(format!("cannot look at lock {}", path.display()), &error))
+    lock::take(&path).map_err(|error| Failure::io(format!("cannot look at lock {}", path.display()), &error))
 }
 
 fn is_stopping(root: &Path) -> bool {

@@ -21,44 +21,22 @@ pub(crate) async fn call(socket: &Path, command: &Command) -> Result<Reply, Fail
         } else {
             (Exit::Unreachable, "start it with -s start")
         };
-        Failure::new(
-            exit,
-            format!("cannot reach the agent at {name}: {error}; {hint}"),
-        )
+        Failure::new(exit, format!("cannot reach the agent at {name}: {error}; {hint}"))
     })?;
     match timeout(DEADLINE, exchange(stream, command)).await {
         Ok(Ok(reply)) => Ok(reply),
-        Ok(Err(error)) => Err(Failure::new(
-            Exit::Unreachable,
-            format!("the agent at {name} did not answer: {error}"),
-        )),
+        Ok(Err(error)) => Err(Failure::new(Exit::Unreachable, format!("the agent at {name} did not answer: {error}"))),
         Err(_) => {
-            let message = format!(
-                "the agent at {name} did not answer within {} s; it may hang",
-                DEADLINE.as_secs()
-            );
+            let message = format!("the agent at {name} did not answer within {} s; it may hang", DEADLINE.as_secs());
             Err(Failure::new(Exit::Unreachable, message))
         }
     }
 }
 
-async fn exchange(
-    stream: UnixStream,
-    command: &Command,
-) -> Result<Reply, Box<dyn std::error::Error>> {
+async fn exchange(stream: UnixStream, command: &Command) -> Result<Reply, Box<dyn std::error::Error>> {
     let connection = Builder::unix_stream(stream).p2p().build().await?;
     let request = serde_json::to_string(command)?;
     let nobody = None::<zbus::names::BusName<'_>>;
-    let answer = connection
-        .call_method(
-            nobody,
-            OBJECT_PATH,
-            Some(INTERFACE_NAME),
-            METHOD_NAME,
-            &(request,),
-        )
-        .await?;
-    Ok(serde_json::from_str(
-        &answer.body().deserialize::<String>()?,
-    )?)
+    let answer = connection.call_method(nobody, OBJECT_PATH, Some(INTERFACE_NAME), METHOD_NAME, &(request,)).await?;
+    Ok(serde_json::from_str(&answer.body().deserialize::<String>()?)?)
 }

@@ -62,10 +62,7 @@ pub(crate) fn open(path: &Path) -> io::Result<Inbox> {
     let (changes, changes_in) = mpsc::channel(MAX_WAITING);
     let (questions, questions_in) = mpsc::channel(MAX_WAITING);
     tokio::spawn(accept(listener?, Outbox { changes, questions }));
-    Ok(Inbox {
-        changes: changes_in,
-        questions: questions_in,
-    })
+    Ok(Inbox { changes: changes_in, questions: questions_in })
 }
 
 async fn accept(listener: UnixListener, outbox: Outbox) {
@@ -94,14 +91,8 @@ async fn accept(listener: UnixListener, outbox: Outbox) {
 
 async fn serve(stream: UnixStream, outbox: Outbox) -> zbus::Result<()> {
     let uid = stream.peer_cred()?.uid();
-    let face = Face {
-        may_change: uid == 0 || uid == geteuid().as_raw(),
-        outbox,
-    };
-    let builder = Builder::unix_stream(stream)
-        .server(zbus::Guid::generate())?
-        .p2p()
-        .max_queued(4);
+    let face = Face { may_change: uid == 0 || uid == geteuid().as_raw(), outbox };
+    let builder = Builder::unix_stream(stream).server(zbus::Guid::generate())?.p2p().max_queued(4);
     let connecting = builder.serve_at(OBJECT_PATH, face)?.build();
     let Ok(connection) = timeout(HANDSHAKE, connecting).await else {
         return Ok(());
@@ -120,37 +111,28 @@ struct Face {
 impl Face {
     async fn call(&self, request: String) -> String {
         let reply = self.answer(&request).await;
-        serde_json::to_string(&reply).unwrap_or_else(|error| {
-            format!("{{\"failed\":{{\"message\":\"no answer: {error}\"}}}}")
-        })
+        serde_json::to_string(&reply)
+            .unwrap_or_else(|error| format!("{{\"failed\":{{\"message\":\"no answer: {error}\"}}}}"))
     }
 }
 
 impl Face {
     async fn answer(&self, request: &str) -> Reply {
         if request.len() > MAX_CALL_BYTES {
-            let message =
-                format!("request is longer than {MAX_CALL_BYTES} bytes; send fewer targets");
-            return Reply::Refused {
-                code: Code::INVALID_VALUE,
-                message,
-            };
+            let message = format!("request is longer than {MAX_CALL_BYTES} bytes; send fewer targets");
+            return Reply::Refused { code: Code::INVALID_VALUE, message };
         }
         let command = match serde_json::from_str(request) {
             Ok(command) => command,
             Err(error) => {
                 let message = format!("request is not valid: {error}");
-                return Reply::Refused {
-                    code: Code::INVALID_VALUE,
-                    message,
-                };
+                return Reply::Refused { code: Code::INVALID_VALUE, message };
             }
         };
         match command {
             Command::Status => self.status().await,
             _ if !self.may_change => Reply::NotPermitted {
-                message: "only root, or the user that the agent runs as, may change it; use sudo"
-                    .into(),
+                message: "only root, or the user that the agent runs as, may change it; use sudo".into(),
             },
             Command::Activate
             | Command::Deactivate
@@ -167,9 +149,7 @@ impl Face {
             return busy();
         }
         match timeout(DEADLINE, answered).await {
-            Ok(Ok(health)) => Reply::Status {
-                health: Box::new(health),
-            },
+            Ok(Ok(health)) => Reply::Status { health: Box::new(health) },
             Ok(Err(_)) | Err(_) => unanswered(),
         }
     }
@@ -177,25 +157,14 @@ impl Face {
     async fn change(&self, command: Command) -> Reply {
         let ticket = Ticket::default();
         let (reply, mut replied) = oneshot::channel();
-        if self
-            .outbox
-            .changes
-            .try_send(Change {
-                command,
-                ticket: ticket.clone(),
-                reply,
-            })
-            .is_err()
-        {
+        if self.outbox.changes.try_send(Change { command, ticket: ticket.clone(), reply }).is_err() {
             return busy();
         }
         let answer = match timeout(DEADLINE, &mut replied).await {
             Ok(answer) => answer,
             Err(_) if ticket.give_up() => {
-                let message = format!(
-                    "not done within {} s, and given up; nothing was changed, try again",
-                    DEADLINE.as_secs()
-                );
+                let message =
+                    format!("not done within {} s, and given up; nothing was changed, try again", DEADLINE.as_secs());
                 return Reply::Failed { message };
             }
             Err(_) => match timeout(GRACE, replied).await {
@@ -208,16 +177,9 @@ impl Face {
 }
 
 fn busy() -> Reply {
-    Reply::Failed {
-        message: format!(
-            "{MAX_WAITING} requests are waiting already; nothing was changed, try again"
-        ),
-    }
+    Reply::Failed { message: format!("{MAX_WAITING} requests are waiting already; nothing was changed, try again") }
 }
 
 fn unanswered() -> Reply {
-    Reply::Failed {
-        message: "the agent stopped, or is held up by a disk; ask for its status to see what holds"
-            .into(),
-    }
+    Reply::Failed { message: "the agent stopped, or is held up by a disk; ask for its status to see what holds".into() }
 }

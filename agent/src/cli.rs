@@ -43,27 +43,11 @@ mod tests {
     #[test]
     fn takes_the_documented_forms_and_no_others() {
         Cli::command().debug_assert();
-        for good in [
-            &["-s", "start"][..],
-            &["-s", "reload", "--root", "/x"],
-            &["--foreground"],
-        ] {
-            assert!(
-                Cli::try_parse_from([&["wbd_agent"], good].concat()).is_ok(),
-                "{good:?}"
-            );
+        for good in [&["-s", "start"][..], &["-s", "reload", "--root", "/x"], &["--foreground"]] {
+            assert!(Cli::try_parse_from([&["wbd_agent"], good].concat()).is_ok(), "{good:?}");
         }
-        for bad in [
-            &[][..],
-            &["-s"],
-            &["-s", "restart"],
-            &["-s", "start", "--foreground"],
-            &["--new-session"],
-        ] {
-            assert!(
-                Cli::try_parse_from([&["wbd_agent"], bad].concat()).is_err(),
-                "{bad:?}"
-            );
+        for bad in [&[][..], &["-s"], &["-s", "restart"], &["-s", "start", "--foreground"], &["--new-session"]] {
+            assert!(Cli::try_parse_from([&["wbd_agent"], bad].concat()).is_err(), "{bad:?}");
         }
     }
 }

@@ -16,9 +16,7 @@ pub(crate) fn boottime_ms() -> u64 {
 
 /// Unix time in seconds, for people only.
 pub(crate) fn unix_seconds() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
@@ -27,17 +25,13 @@ fn read_ms(clock: ClockId) -> u64 {
     clock_gettime(clock).ok().map_or(0, |time| {
         let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
         let nanoseconds = u64::try_from(time.tv_nsec()).unwrap_or(0);
-        seconds
-            .saturating_mul(1000)
-            .saturating_add(nanoseconds / 1_000_000)
+        seconds.saturating_mul(1000).saturating_add(nanoseconds / 1_000_000)
     })
 }
 
 /// The kernel's name for this boot; empty if it cannot be read.
 pub(crate) fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|text| text.trim().to_string())
-        .unwrap_or_default()
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_string()).unwrap_or_default()
 }
 
 /// Start time of a process in clock ticks since boot, which with its pid names it for good; `None` if it is gone.

@@ -27,10 +27,7 @@ impl Ticket {
     }
 
     fn decide(&self, wanted: u8) -> bool {
-        match self
-            .0
-            .compare_exchange(0, wanted, Ordering::SeqCst, Ordering::SeqCst)
-        {
+        match self.0.compare_exchange(0, wanted, Ordering::SeqCst, Ordering::SeqCst) {
             Ok(_) => true,
             Err(decided) => decided == wanted,
         }
@@ -51,25 +48,15 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     fn only(reply: Reply) -> Self {
-        Self {
-            reply,
-            adopt: None,
-            look: None,
-            walk: false,
-        }
+        Self { reply, adopt: None, look: None, walk: false }
     }
 
     fn refused(code: Code, message: impl Into<String>) -> Self {
-        Self::only(Reply::Refused {
-            code,
-            message: message.into(),
-        })
+        Self::only(Reply::Refused { code, message: message.into() })
     }
 
     fn failed(message: impl Into<String>) -> Self {
-        Self::only(Reply::Failed {
-            message: message.into(),
-        })
+        Self::only(Reply::Failed { message: message.into() })
     }
 }
 
@@ -90,9 +77,7 @@ impl Desk<'_> {
             Command::Activate => self.activate(),
             Command::Deactivate => self.deactivate(),
             Command::Reload => self.reload(),
-            Command::Status => {
-                Outcome::failed("status is answered elsewhere; this is a bug, report it")
-            }
+            Command::Status => Outcome::failed("status is answered elsewhere; this is a bug, report it"),
             Command::TargetSet { targets } => self.set_targets(targets),
             Command::TargetAdd { target } => self.add_target(target),
             Command::TargetRemove { id } => self.remove_target(&id),
@@ -105,33 +90,21 @@ impl Desk<'_> {
             return Outcome::only(Reply::Done);
         }
         if settings.targets.is_empty() {
-            return Outcome::refused(
-                Code::INVALID_VALUE,
-                "no target is registered; add one first",
-            );
+            return Outcome::refused(Code::INVALID_VALUE, "no target is registered; add one first");
         }
         let found = look(settings, self.proc_root);
         let outcome = match found.problems.first() {
             Some(problem) => Outcome::refused(problem.code, problem.detail.clone()),
-            None => self.commit(Settings {
-                active: true,
-                ..settings.clone()
-            }),
+            None => self.commit(Settings { active: true, ..settings.clone() }),
         };
-        Outcome {
-            look: Some(found),
-            ..outcome
-        }
+        Outcome { look: Some(found), ..outcome }
     }
 
     fn deactivate(&self) -> Outcome {
         if !self.running.settings.active {
             return Outcome::only(Reply::Done);
         }
-        self.commit(Settings {
-            active: false,
-            ..self.running.settings.clone()
-        })
+        self.commit(Settings { active: false, ..self.running.settings.clone() })
     }
 
     fn add_target(&self, target: Target) -> Outcome {
@@ -177,28 +150,16 @@ impl Desk<'_> {
             );
         }
         // Only what is new is being registered: a known target whose folder is away just now does not stand in its way.
-        for target in targets
-            .iter()
-            .filter(|target| !settings.targets.contains(target))
-        {
-            if let Some(problem) = folder_problems(target, Code::PATH_NOT_FOUND)
-                .into_iter()
-                .next()
-            {
+        for target in targets.iter().filter(|target| !settings.targets.contains(target)) {
+            if let Some(problem) = folder_problems(target, Code::PATH_NOT_FOUND).into_iter().next() {
                 return Outcome::refused(problem.code, problem.detail);
             }
         }
-        self.commit(Settings {
-            targets,
-            ..settings.clone()
-        })
+        self.commit(Settings { targets, ..settings.clone() })
     }
 
     fn commit(&self, settings: Settings) -> Outcome {
-        let settings = Settings {
-            generation: settings.generation.saturating_add(1),
-            ..settings
-        };
+        let settings = Settings { generation: settings.generation.saturating_add(1), ..settings };
         if let Err(message) = settings.render() {
             return Outcome::refused(
                 Code::INVALID_VALUE,
@@ -210,16 +171,8 @@ impl Desk<'_> {
         }
         match self.store.save(&settings) {
             Ok(()) => {
-                let adopt = Some(Loaded {
-                    settings,
-                    source: SettingsSource::Current,
-                    problem: None,
-                });
-                Outcome {
-                    adopt,
-                    walk: true,
-                    ..Outcome::only(Reply::Done)
-                }
+                let adopt = Some(Loaded { settings, source: SettingsSource::Current, problem: None });
+                Outcome { adopt, walk: true, ..Outcome::only(Reply::Done) }
             }
             Err(message) => Outcome::failed(message),
         }
@@ -231,62 +184,28 @@ impl Desk<'_> {
             return Outcome::failed("nobody waits for the answer any more; nothing was done");
         }
         let (reply, adopt) = match self.store.load() {
-            Err(failure) => (
-                Reply::Failed {
-                    message: failure.message,
-                },
-                None,
-            ),
+            Err(failure) => (Reply::Failed { message: failure.message }, None),
             Ok(found) => self.compare(found),
         };
-        let settings = adopt
-            .as_ref()
-            .map_or(&self.running.settings, |adopted| &adopted.settings);
+        let settings = adopt.as_ref().map_or(&self.running.settings, |adopted| &adopted.settings);
         let look = Some(look(settings, self.proc_root));
-        Outcome {
-            reply,
-            adopt,
-            look,
-            walk: true,
-        }
+        Outcome { reply, adopt, look, walk: true }
     }
 
     fn compare(&self, found: Loaded) -> (Reply, Option<Loaded>) {
         let nothing_lost = self.running.source == SettingsSource::Empty;
         match (found.source, found.problem) {
             (SettingsSource::Current, _) => {
-                let adopt = Loaded {
-                    settings: found.settings,
-                    source: SettingsSource::Current,
-                    problem: None,
-                };
+                let adopt = Loaded { settings: found.settings, source: SettingsSource::Current, problem: None };
                 (Reply::Done, Some(adopt))
             }
             (SettingsSource::Empty, None) if nothing_lost => (Reply::Done, None),
             (source, problem) => {
                 let problem = problem.unwrap_or_else(|| self.store.missing());
-                let message = format!(
-                    "{}; the agent goes on with the settings it has",
-                    describe(&problem)
-                );
-                let kept = if nothing_lost {
-                    found.settings
-                } else {
-                    self.running.settings.clone()
-                };
-                let source = if nothing_lost {
-                    source
-                } else {
-                    SettingsSource::Good
-                };
-                (
-                    Reply::Failed { message },
-                    Some(Loaded {
-                        settings: kept,
-                        source,
-                        problem: Some(problem),
-                    }),
-                )
+                let message = format!("{}; the agent goes on with the settings it has", describe(&problem));
+                let kept = if nothing_lost { found.settings } else { self.running.settings.clone() };
+                let source = if nothing_lost { source } else { SettingsSource::Good };
+                (Reply::Failed { message }, Some(Loaded { settings: kept, source, problem: Some(problem) }))
             }
         }
     }
@@ -298,10 +217,7 @@ pub(crate) fn describe(problem: &SettingsProblem) -> String {
     if problem.line == 0 {
         return format!("settings {file}: {}", problem.message);
     }
-    format!(
-        "settings {file}:{}:{}: {}",
-        problem.line, problem.column, problem.message
-    )
+    format!("settings {file}:{}:{}: {}", problem.line, problem.column, problem.message)
 }
 
 #[cfg(test)]

@@ -18,13 +18,7 @@ impl Host {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path()).unwrap();
         let running = store.load().unwrap();
-        Self {
-            root,
-            proc: tempfile::tempdir().unwrap(),
-            site: tempfile::tempdir().unwrap(),
-            store,
-            running,
-        }
+        Self { root, proc: tempfile::tempdir().unwrap(), site: tempfile::tempdir().unwrap(), store, running }
     }
 
     fn target(&self, id: &str) -> Target {
@@ -48,12 +42,7 @@ impl Host {
     }
 
     fn ask_with(&mut self, command: Command, ticket: &Ticket) -> Reply {
-        let desk = Desk {
-            store: &self.store,
-            running: &self.running,
-            proc_root: self.proc.path(),
-            ticket,
-        };
+        let desk = Desk { store: &self.store, running: &self.running, proc_root: self.proc.path(), ticket };
         let outcome = desk.carry_out(command);
         if let Some(adopt) = outcome.adopt {
             self.running = adopt;
@@ -65,63 +54,39 @@ impl Host {
 fn code(reply: &Reply) -> Option<Code> {
     match reply {
         Reply::Refused { code, .. } => Some(*code),
-        Reply::Done | Reply::NotPermitted { .. } | Reply::Failed { .. } | Reply::Status { .. } => {
-            None
-        }
+        Reply::Done | Reply::NotPermitted { .. } | Reply::Failed { .. } | Reply::Status { .. } => None,
     }
 }
 
 #[test]
 fn activation_is_refused_until_everything_is_there_and_then_durable() {
     let mut host = Host::new();
-    assert_eq!(
-        code(&host.ask(Command::Activate)),
-        Some(Code::INVALID_VALUE)
-    );
+    assert_eq!(code(&host.ask(Command::Activate)), Some(Code::INVALID_VALUE));
     let target = host.target("shop");
     assert_eq!(host.ask(Command::TargetAdd { target }), Reply::Done);
-    assert_eq!(
-        code(&host.ask(Command::Activate)),
-        Some(Code::WAS_NOT_FOUND)
-    );
+    assert_eq!(code(&host.ask(Command::Activate)), Some(Code::WAS_NOT_FOUND));
     host.start_nginx(10);
     assert_eq!(host.ask(Command::Activate), Reply::Done);
     host.start_nginx(11);
-    assert_eq!(
-        host.ask(Command::Activate),
-        Reply::Done,
-        "active already: nothing to refuse"
-    );
+    assert_eq!(host.ask(Command::Activate), Reply::Done, "active already: nothing to refuse");
     let stored = host.store.load().unwrap();
-    assert_eq!(
-        (stored.settings.active, stored.settings.generation),
-        (true, 2)
-    );
+    assert_eq!((stored.settings.active, stored.settings.generation), (true, 2));
     assert_eq!(host.ask(Command::Deactivate), Reply::Done);
     assert_eq!(code(&host.ask(Command::Activate)), Some(Code::WAS_TOO_MANY));
     fs::remove_dir_all(host.site.path()).unwrap();
     fs::remove_dir_all(host.proc.path().join("11")).unwrap();
-    assert_eq!(
-        code(&host.ask(Command::Activate)),
-        Some(Code::PATH_UNREADABLE)
-    );
+    assert_eq!(code(&host.ask(Command::Activate)), Some(Code::PATH_UNREADABLE));
 }
 
 #[test]
 fn a_missing_folder_is_5002_at_registration_and_changes_nothing() {
     let mut host = Host::new();
-    let target = Target {
-        web_root: BytesPath::new(host.site.path().join("a/b")),
-        ..host.target("shop")
-    };
-    let Reply::Refused { code, message } = host.ask(Command::TargetAdd { target }) else {
-        panic!("not refused")
-    };
+    let target = Target { web_root: BytesPath::new(host.site.path().join("a/b")), ..host.target("shop") };
+    let Reply::Refused { code, message } = host.ask(Command::TargetAdd { target }) else { panic!("not refused") };
     assert_eq!(code, Code::PATH_NOT_FOUND);
     let site = host.site.path().display();
     assert!(
-        message.contains(&format!("{site}/a does not exist"))
-            && message.contains(&format!("nearest existing: {site}")),
+        message.contains(&format!("{site}/a does not exist")) && message.contains(&format!("nearest existing: {site}")),
         "{message}"
     );
     assert!(!paths::settings(host.root.path()).exists());
@@ -131,30 +96,11 @@ fn a_missing_folder_is_5002_at_registration_and_changes_nothing() {
 fn requests_that_make_no_sense_are_refused_with_their_code() {
     let mut host = Host::new();
     let target = host.target("shop");
-    assert_eq!(
-        host.ask(Command::TargetAdd {
-            target: target.clone()
-        }),
-        Reply::Done
-    );
-    assert_eq!(
-        host.ask(Command::TargetAdd {
-            target: target.clone()
-        }),
-        Reply::Done
-    );
-    assert_eq!(
-        host.running.settings.generation, 1,
-        "the same again is no change"
-    );
-    let other = Target {
-        language: Language::Jsp,
-        ..target.clone()
-    };
-    let relative = Target {
-        web_root: BytesPath::new("srv"),
-        ..host.target("rel")
-    };
+    assert_eq!(host.ask(Command::TargetAdd { target: target.clone() }), Reply::Done);
+    assert_eq!(host.ask(Command::TargetAdd { target: target.clone() }), Reply::Done);
+    assert_eq!(host.running.settings.generation, 1, "the same again is no change");
+    let other = Target { language: Language::Jsp, ..target.clone() };
+    let relative = Target { web_root: BytesPath::new("srv"), ..host.target("rel") };
     let unknown = TargetId::try_from("gone".to_string()).unwrap();
     let many = (0..257).map(|n| host.target(&format!("t{n}"))).collect();
     for (command, wanted) in [
@@ -162,24 +108,14 @@ fn requests_that_make_no_sense_are_refused_with_their_code() {
         (Command::TargetAdd { target: relative }, Code::INVALID_VALUE),
         (Command::TargetRemove { id: unknown }, Code::ALREADY),
         (Command::TargetSet { targets: many }, Code::INVALID_VALUE),
-        (
-            Command::TargetSet {
-                targets: vec![target.clone(), target.clone()],
-            },
-            Code::INVALID_VALUE,
-        ),
+        (Command::TargetSet { targets: vec![target.clone(), target.clone()] }, Code::INVALID_VALUE),
     ] {
         let reply = host.ask(command.clone());
         assert_eq!(code(&reply), Some(wanted), "{command:?}");
     }
     host.start_nginx(10);
     assert_eq!(host.ask(Command::Activate), Reply::Done);
-    assert_eq!(
-        code(&host.ask(Command::TargetRemove {
-            id: target.id.clone()
-        })),
-        Some(Code::INVALID_VALUE)
-    );
+    assert_eq!(code(&host.ask(Command::TargetRemove { id: target.id.clone() })), Some(Code::INVALID_VALUE));
     assert_eq!(host.running.settings.targets, [target]);
 }
 
@@ -196,18 +132,12 @@ fn reload_keeps_what_runs_when_the_file_is_broken_and_takes_it_when_mended() {
             None => fs::remove_file(&file).unwrap(),
         }
         assert!(matches!(host.ask(Command::Reload), Reply::Failed { .. }));
-        assert_eq!(
-            (host.running.source, host.running.settings.targets.len()),
-            (SettingsSource::Good, 1)
-        );
+        assert_eq!((host.running.source, host.running.settings.targets.len()), (SettingsSource::Good, 1));
         assert!(host.running.problem.is_some());
     }
     fs::write(&file, whole).unwrap();
     assert_eq!(host.ask(Command::Reload), Reply::Done);
-    assert_eq!(
-        (host.running.source, &host.running.problem),
-        (SettingsSource::Current, &None)
-    );
+    assert_eq!((host.running.source, &host.running.problem), (SettingsSource::Current, &None));
 }
 
 #[test]
@@ -216,10 +146,7 @@ fn a_command_given_up_is_not_done() {
     let ticket = Ticket::default();
     assert!(ticket.give_up());
     let target = host.target("shop");
-    assert!(matches!(
-        host.ask_with(Command::TargetAdd { target }, &ticket),
-        Reply::Failed { .. }
-    ));
+    assert!(matches!(host.ask_with(Command::TargetAdd { target }, &ticket), Reply::Failed { .. }));
     assert!(!paths::settings(host.root.path()).exists());
     let taken = Ticket::default();
     assert!(taken.take() && !taken.give_up());

@@ -37,19 +37,12 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self {
-            exit,
-            message: message.into(),
-        }
+        Self { exit, message: message.into() }
     }
 
     /// A refusal of the operating system: not permitted is told apart from the rest.
     pub(crate) fn io(what: impl fmt::Display, error: &std::io::Error) -> Self {
-        let exit = if error.kind() == std::io::ErrorKind::PermissionDenied {
-            Exit::NotPermitted
-        } else {
-            Exit::Failed
-        };
+        let exit = if error.kind() == std::io::ErrorKind::PermissionDenied { Exit::NotPermitted } else { Exit::Failed };
         Self::new(exit, format!("{what}: {error}"))
     }
 }

@@ -41,18 +41,10 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
     let identity = Identity::own();
     let _lock = take_lock(&cli.root, &identity)?;
     let store = Store::open(&cli.root).map_err(|error| {
-        Failure::io(
-            format!(
-                "cannot open state folder {}",
-                paths::state_dir(&cli.root).display()
-            ),
-            &error,
-        )
+        Failure::io(format!("cannot open state folder {}", paths::state_dir(&cli.root).display()), &error)
     })?;
     let loaded = store.load()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::io("cannot start an event loop", &error))?;
     let outcome = runtime.block_on(serve(cli, identity, store, loaded));
     runtime.shutdown_timeout(LEAVE_BEHIND);
@@ -61,21 +53,15 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
 
 fn take_lock(root: &Path, identity: &Identity) -> Result<File, Failure> {
     let path = paths::lock(root);
-    let failure =
-        |error: &std::io::Error| Failure::io(format!("cannot take lock {}", path.display()), error);
+    let failure = |error: &std::io::Error| Failure::io(format!("cannot take lock {}", path.display()), error);
     match lock::take(&path).map_err(|error| failure(&error))? {
         Lock::Ours(mut file) => {
             lock::sign(&mut file, identity.process).map_err(|error| failure(&error))?;
             Ok(file)
         }
         Lock::Held(holder) => {
-            let who = holder
-                .map(|holder| format!(" (pid {})", holder.pid))
-                .unwrap_or_default();
-            Err(Failure::new(
-                Exit::TryAgain,
-                format!("an agent is running already{who}; stop it first with -s stop"),
-            ))
+            let who = holder.map(|holder| format!(" (pid {})", holder.pid)).unwrap_or_default();
+            Err(Failure::new(Exit::TryAgain, format!("an agent is running already{who}; stop it first with -s stop")))
         }
     }
 }
@@ -118,15 +104,10 @@ struct Signals {
 
 async fn serve(cli: &Cli, identity: Identity, store: Store, loaded: Loaded) -> Result<(), Failure> {
     let root = &cli.root;
-    let mut signals =
-        Signals::catch().map_err(|error| Failure::io("cannot catch signals", &error))?;
+    let mut signals = Signals::catch().map_err(|error| Failure::io("cannot catch signals", &error))?;
     let socket = paths::socket(root);
-    let mut inbox = channel::open(&socket).map_err(|error| {
-        Failure::io(
-            format!("cannot open command socket {}", socket.display()),
-            &error,
-        )
-    })?;
+    let mut inbox = channel::open(&socket)
+        .map_err(|error| Failure::io(format!("cannot open command socket {}", socket.display()), &error))?;
     if let Some(problem) = &loaded.problem {
         tracing::error!(problem = %crate::commands::describe(problem), source = ?loaded.source, "WBD-CONFIG: settings are broken");
     }
@@ -230,8 +211,7 @@ impl Loop {
         self.agent.look_begins();
         let settings = self.agent.loaded.settings.clone();
         let proc_root = self.proc_root.clone();
-        self.work
-            .spawn_blocking(move || Done::Looked(look(&settings, &proc_root)));
+        self.work.spawn_blocking(move || Done::Looked(look(&settings, &proc_root)));
     }
 
     fn start_wanted_reload(&mut self) {
@@ -241,26 +221,12 @@ impl Loop {
         }
     }
 
-    fn start_command(
-        &mut self,
-        command: Command,
-        ticket: Ticket,
-        reply: Option<oneshot::Sender<Reply>>,
-    ) {
+    fn start_command(&mut self, command: Command, ticket: Ticket, reply: Option<oneshot::Sender<Reply>>) {
         self.changing = true;
         tracing::info!(?command, "command");
-        let (store, running, proc_root) = (
-            self.store.clone(),
-            self.agent.loaded.clone(),
-            self.proc_root.clone(),
-        );
+        let (store, running, proc_root) = (self.store.clone(), self.agent.loaded.clone(), self.proc_root.clone());
         self.work.spawn_blocking(move || {
-            let desk = Desk {
-                store: &store,
-                running: &running,
-                proc_root: &proc_root,
-                ticket: &ticket,
-            };
+            let desk = Desk { store: &store, running: &running, proc_root: &proc_root, ticket: &ticket };
             Done::Command(Box::new(desk.carry_out(command)), reply)
         });
     }
@@ -321,18 +287,8 @@ impl Loop {
         match written {
             Ok(settings) => {
                 if due == Due::RestoreCurrent {
-                    tracing::info!(
-                        generation = settings.generation,
-                        "the good settings are the current ones again"
-                    );
-                    self.agent.adopt(
-                        Loaded {
-                            settings,
-                            source: SettingsSource::Current,
-                            problem: None,
-                        },
-                        false,
-                    );
+                    tracing::info!(generation = settings.generation, "the good settings are the current ones again");
+                    self.agent.adopt(Loaded { settings, source: SettingsSource::Current, problem: None }, false);
                 } else {
                     self.agent.copies_done();
                 }

@@ -10,8 +10,7 @@ use std::fs;
 use std::path::Path;
 use wbd_agent_api::health::write_atomically;
 use wbd_agent_api::{
-    Code, Error, FailedAt, HealthDocument, HealthError, SCHEMA, SettingsReport, State,
-    TargetReport, WasReport,
+    Code, Error, FailedAt, HealthDocument, HealthError, SCHEMA, SettingsReport, State, TargetReport, WasReport,
 };
 
 /// Details are cut to this where the document would be too long for its readers.
@@ -32,12 +31,7 @@ pub(crate) struct Parts<'a> {
 pub(crate) fn document(parts: Parts<'_>) -> HealthDocument {
     let settings = &parts.loaded.settings;
     let targets = settings.targets.iter().map(|target| {
-        let share = parts
-            .watched
-            .shares
-            .get(&target.id)
-            .copied()
-            .unwrap_or(Share::default());
+        let share = parts.watched.shares.get(&target.id).copied().unwrap_or(Share::default());
         TargetReport {
             id: target.id.clone(),
             web_root: target.web_root.clone(),
@@ -55,10 +49,7 @@ pub(crate) fn document(parts: Parts<'_>) -> HealthDocument {
         boot_id: parts.identity.boot_id.clone(),
         state: parts.state,
         generation: settings.generation,
-        settings: SettingsReport {
-            source: parts.loaded.source,
-            problem: parts.loaded.problem.clone(),
-        },
+        settings: SettingsReport { source: parts.loaded.source, problem: parts.loaded.problem.clone() },
         targets: targets.collect(),
         was: parts.was.clone(),
         watches: parts.watched.report.clone(),
@@ -97,26 +88,15 @@ pub(crate) fn watch_problems(watched: &Snapshot) -> Vec<Problem> {
         FailedAt::None => None,
         FailedAt::Watches => Some("fs.inotify.max_user_watches is used up; raise it"),
         FailedAt::Instances => Some("fs.inotify.max_user_instances is used up; raise it"),
-        FailedAt::QueuedEvents => Some(
-            "events were dropped, so all folders were walked again; raise fs.inotify.max_queued_events",
-        ),
+        FailedAt::QueuedEvents => {
+            Some("events were dropped, so all folders were walked again; raise fs.inotify.max_queued_events")
+        }
         FailedAt::Other => Some("the kernel refused a watch"),
     };
     if let Some(why) = detail {
-        let errno = report
-            .errno
-            .as_deref()
-            .map(|errno| format!(" ({errno})"))
-            .unwrap_or_default();
-        let first = report
-            .uncovered
-            .first()
-            .map(|path| format!(", first {path}"))
-            .unwrap_or_default();
-        let detail = format!(
-            "{} of {} folders are not watched{first}: {why}{errno}",
-            report.missing, report.needed
-        );
+        let errno = report.errno.as_deref().map(|errno| format!(" ({errno})")).unwrap_or_default();
+        let first = report.uncovered.first().map(|path| format!(", first {path}")).unwrap_or_default();
+        let detail = format!("{} of {} folders are not watched{first}: {why}{errno}", report.missing, report.needed);
         problems.push(Problem::new(Code::WATCH_LIMIT, "watches", detail));
     }
     if let Some(first) = watched.unreadable.first() {
@@ -133,10 +113,7 @@ pub(crate) fn watch_problems(watched: &Snapshot) -> Vec<Problem> {
 /// What is wrong with the settings.
 pub(crate) fn settings_problem(loaded: &Loaded) -> Option<Problem> {
     let problem = loaded.problem.as_ref()?;
-    let detail = format!(
-        "{}; the broken file is kept as settings.broken",
-        describe(problem)
-    );
+    let detail = format!("{}; the broken file is kept as settings.broken", describe(problem));
     Some(Problem::new(Code::Config, "settings", detail))
 }
 
@@ -153,16 +130,8 @@ mod tests {
             (FailedAt::Instances, "max_user_instances"),
             (FailedAt::QueuedEvents, "max_queued_events"),
         ] {
-            let report = WatchReport {
-                failed_at,
-                needed: 9,
-                missing: 4,
-                ..WatchReport::default()
-            };
-            let problems = watch_problems(&Snapshot {
-                report,
-                ..Snapshot::default()
-            });
+            let report = WatchReport { failed_at, needed: 9, missing: 4, ..WatchReport::default() };
+            let problems = watch_problems(&Snapshot { report, ..Snapshot::default() });
             assert_eq!(problems.len(), 1);
             assert!(problems[0].code == Code::WATCH_LIMIT && problems[0].detail.contains(word));
         }
@@ -171,16 +140,10 @@ mod tests {
 
     #[test]
     fn a_permission_is_no_limit() {
-        let watched = Snapshot {
-            unreadable: vec![PathBuf::from("/srv/x")],
-            unreadable_count: 3,
-            ..Snapshot::default()
-        };
+        let watched =
+            Snapshot { unreadable: vec![PathBuf::from("/srv/x")], unreadable_count: 3, ..Snapshot::default() };
         let problems = watch_problems(&watched);
-        assert_eq!(
-            (problems.len(), problems[0].code),
-            (1, Code::PATH_UNREADABLE)
-        );
+        assert_eq!((problems.len(), problems[0].code), (1, Code::PATH_UNREADABLE));
         assert!(problems[0].detail.contains("/srv/x"));
     }
 }

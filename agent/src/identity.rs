@@ -14,13 +14,7 @@ impl Identity {
     /// Reads it from the kernel.
     pub(crate) fn own() -> Self {
         let pid = std::process::id();
-        let process = Holder {
-            pid,
-            start_ticks: clock::start_ticks(pid).unwrap_or(0),
-        };
-        Self {
-            process,
-            boot_id: clock::boot_id(),
-        }
+        let process = Holder { pid, start_ticks: clock::start_ticks(pid).unwrap_or(0) };
+        Self { process, boot_id: clock::boot_id() }
     }
 }

@@ -16,20 +16,12 @@ pub(crate) fn run(verb: Verb, cli: &Cli) -> Result<(), Failure> {
     match verb {
         Verb::Start => {
             stop::remove(&note).map_err(|error| note_failure(&error))?;
-            if drives_unit(root) {
-                wait(unit::drive(verb))
-            } else {
-                alone::start(root, &extra(cli))
-            }
+            if drives_unit(root) { wait(unit::drive(verb)) } else { alone::start(root, &extra(cli)) }
         }
         Verb::Stop => {
             // The note comes first: a supervisor that sees the agent go must already know that it was wanted.
             stop::write(&note, &new_note()).map_err(|error| note_failure(&error))?;
-            let stopped = if drives_unit(root) {
-                wait(unit::drive(verb))
-            } else {
-                alone::stop(root)
-            };
+            let stopped = if drives_unit(root) { wait(unit::drive(verb)) } else { alone::stop(root) };
             if stopped.is_err() {
                 // It still runs, so a later failure of it is a failure again.
                 stop::remove(&note).map_err(|error| note_failure(&error))?;
@@ -45,13 +37,10 @@ async fn reload(root: &Path) -> Result<(), Failure> {
     match call::call(&paths::socket(root), &Command::Reload).await? {
         Reply::Done => Ok(()),
         Reply::NotPermitted { message } => Err(Failure::new(Exit::NotPermitted, message)),
-        Reply::Refused { message, .. } | Reply::Failed { message } => {
-            Err(Failure::new(Exit::Failed, message))
+        Reply::Refused { message, .. } | Reply::Failed { message } => Err(Failure::new(Exit::Failed, message)),
+        Reply::Status { .. } => {
+            Err(Failure::new(Exit::Failed, "the agent answered another question; this is a bug, report it"))
         }
-        Reply::Status { .. } => Err(Failure::new(
-            Exit::Failed,
-            "the agent answered another question; this is a bug, report it",
-        )),
     }
 }
 
@@ -76,9 +65,7 @@ fn new_note() -> StopNote {
 
 fn note_failure(error: &stop::StopError) -> Failure {
     let exit = match error {
-        stop::StopError::Io { source, .. }
-            if source.kind() == std::io::ErrorKind::PermissionDenied =>
-        {
+        stop::StopError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             Exit::NotPermitted
         }
         stop::StopError::Io { .. } | stop::StopError::Malformed { .. } => Exit::Failed,
@@ -87,9 +74,7 @@ fn note_failure(error: &stop::StopError) -> Failure {
 }
 
 fn wait(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::io("cannot start an event loop", &error))?;
     runtime.block_on(work)
 }

@@ -30,12 +30,7 @@ pub(crate) enum Lock {
 
 /// Takes the lock if it is free. The file is never removed: two processes would then hold two locks of one name.
 pub(crate) fn take(path: &Path) -> io::Result<Lock> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)?;
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     match file.try_lock() {
         Ok(()) => Ok(Lock::Ours(file)),
         Err(TryLockError::WouldBlock) => {
@@ -56,10 +51,7 @@ pub(crate) fn sign(file: &mut File, holder: Holder) -> io::Result<()> {
 
 fn parse(text: &str) -> Option<Holder> {
     let (pid, ticks) = text.trim().split_once(' ')?;
-    Some(Holder {
-        pid: pid.parse().ok()?,
-        start_ticks: ticks.parse().ok()?,
-    })
+    Some(Holder { pid: pid.parse().ok()?, start_ticks: ticks.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -71,18 +63,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agent.lock");
         let pid = std::process::id();
-        let me = Holder {
-            pid,
-            start_ticks: clock::start_ticks(pid).unwrap(),
-        };
-        let Lock::Ours(mut file) = take(&path).unwrap() else {
-            panic!("not free")
-        };
+        let me = Holder { pid, start_ticks: clock::start_ticks(pid).unwrap() };
+        let Lock::Ours(mut file) = take(&path).unwrap() else { panic!("not free") };
         assert!(matches!(take(&path).unwrap(), Lock::Held(None)));
         sign(&mut file, me).unwrap();
-        let Lock::Held(Some(holder)) = take(&path).unwrap() else {
-            panic!("no holder")
-        };
+        let Lock::Held(Some(holder)) = take(&path).unwrap() else { panic!("no holder") };
         assert_eq!(holder, me);
         drop(file);
         assert!(matches!(take(&path).unwrap(), Lock::Ours(_)));
@@ -90,12 +75,6 @@ mod tests {
 
     #[test]
     fn a_reused_pid_is_another_process() {
-        assert!(
-            !Holder {
-                pid: std::process::id(),
-                start_ticks: 1
-            }
-            .exists()
-        );
+        assert!(!Holder { pid: std::process::id(), start_ticks: 1 }.exists());
     }
 }

@@ -18,17 +18,9 @@ pub(crate) struct Look {
 
 /// Looks at everything that the settings name. `proc_root` is the machine's `/proc`.
 pub(crate) fn look(settings: &Settings, proc_root: &Path) -> Look {
-    let languages: BTreeSet<Language> = settings
-        .targets
-        .iter()
-        .map(|target| target.language)
-        .collect();
+    let languages: BTreeSet<Language> = settings.targets.iter().map(|target| target.language).collect();
     let was = find_was(proc_root, &languages);
-    let mut problems: Vec<Problem> = was
-        .required
-        .iter()
-        .filter_map(|required| wrong_count(&was, required))
-        .collect();
+    let mut problems: Vec<Problem> = was.required.iter().filter_map(|required| wrong_count(&was, required)).collect();
     if languages.contains(&Language::Jsp) {
         problems.extend(unreadable_logs(settings, &was, proc_root));
     }
@@ -47,10 +39,7 @@ pub(crate) fn folder_problems(target: &Target, code: Code) -> Vec<Problem> {
         .filter_map(|(what, path): (&str, &BytesPath)| {
             let fault = check_folder(path.as_path()).err()?;
             let name = path.as_path().display();
-            let detail = format!(
-                "{what} {name} of target {} cannot be used: {fault}",
-                target.id
-            );
+            let detail = format!("{what} {name} of target {} cannot be used: {fault}", target.id);
             Some(Problem::new(code, format!("{} {what}", target.id), detail))
         })
         .collect()
@@ -69,43 +58,23 @@ fn wrong_count(was: &WasReport, required: &WasRequirement) -> Option<Problem> {
             required.allowed,
             listed(was)
         );
-        return Some(Problem::new(
-            Code::WAS_TOO_MANY,
-            language.to_string(),
-            detail,
-        ));
+        return Some(Problem::new(Code::WAS_TOO_MANY, language.to_string(), detail));
     }
     if required.running == required.allowed {
         return None;
     }
-    let mut detail = format!(
-        "no {servers} is running, which {language} needs; start it, or deactivate the agent"
-    );
+    let mut detail = format!("no {servers} is running, which {language} needs; start it, or deactivate the agent");
     if !was.unsupported.is_empty() {
-        detail.push_str(&format!(
-            " (running, but not supported: {})",
-            was.unsupported.join(", ")
-        ));
+        detail.push_str(&format!(" (running, but not supported: {})", was.unsupported.join(", ")));
     }
     if was.unreadable > 0 {
-        detail.push_str(&format!(
-            " ({} processes could not be looked at)",
-            was.unreadable
-        ));
+        detail.push_str(&format!(" ({} processes could not be looked at)", was.unreadable));
     }
-    Some(Problem::new(
-        Code::WAS_NOT_FOUND,
-        language.to_string(),
-        detail,
-    ))
+    Some(Problem::new(Code::WAS_NOT_FOUND, language.to_string(), detail))
 }
 
 fn listed(was: &WasReport) -> String {
-    let names = was
-        .found
-        .iter()
-        .take(8)
-        .map(|found| format!("{} pid {}", found.exe.as_path().display(), found.pid));
+    let names = was.found.iter().take(8).map(|found| format!("{} pid {}", found.exe.as_path().display(), found.pid));
     names.collect::<Vec<_>>().join(", ")
 }
 
@@ -115,8 +84,7 @@ fn unreadable_logs(settings: &Settings, was: &WasReport, proc_root: &Path) -> Ve
         .iter()
         .filter(|found| found.kind == WasKind::Tomcat)
         .filter_map(|found| {
-            let fault =
-                check_access_log(proc_root, found.pid, settings.access_log.as_ref()).err()?;
+            let fault = check_access_log(proc_root, found.pid, settings.access_log.as_ref()).err()?;
             Some(Problem::new(Code::ACCESS_LOG, found.pid.to_string(), fault))
         })
         .collect()
@@ -130,16 +98,8 @@ mod tests {
 
     fn settings(web_root: &Path, language: Language) -> Settings {
         let id = TargetId::try_from("shop".to_string()).unwrap();
-        let target = Target {
-            id,
-            web_root: BytesPath::from(web_root),
-            upload_path: None,
-            language,
-        };
-        Settings {
-            targets: vec![target],
-            ..Settings::default()
-        }
+        let target = Target { id, web_root: BytesPath::from(web_root), upload_path: None, language };
+        Settings { targets: vec![target], ..Settings::default() }
     }
 
     fn add_process(proc: &Path, pid: u32, exe: &str, args: &str) {
@@ -160,25 +120,14 @@ mod tests {
         let site = tempfile::tempdir().unwrap();
         let php = settings(site.path(), Language::Php);
         assert_eq!(codes(&look(&php, proc.path())), [Code::WAS_NOT_FOUND]);
-        add_process(
-            proc.path(),
-            10,
-            "/usr/sbin/nginx",
-            "nginx: master process\0",
-        );
+        add_process(proc.path(), 10, "/usr/sbin/nginx", "nginx: master process\0");
         assert_eq!(codes(&look(&php, proc.path())), []);
         add_process(proc.path(), 11, "/usr/sbin/apache2", "apache2\0-k\0start\0");
         let both = look(&php, proc.path());
         assert_eq!(codes(&both), [Code::WAS_TOO_MANY]);
-        assert!(
-            both.problems[0].detail.contains("nginx pid 10")
-                && both.problems[0].detail.contains("apache2 pid 11")
-        );
+        assert!(both.problems[0].detail.contains("nginx pid 10") && both.problems[0].detail.contains("apache2 pid 11"));
         let gone = settings(&site.path().join("gone"), Language::Php);
-        assert_eq!(
-            codes(&look(&gone, proc.path())),
-            [Code::WAS_TOO_MANY, Code::PATH_UNREADABLE]
-        );
+        assert_eq!(codes(&look(&gone, proc.path())), [Code::WAS_TOO_MANY, Code::PATH_UNREADABLE]);
     }
 
     #[test]
@@ -187,12 +136,7 @@ mod tests {
         let site = tempfile::tempdir().unwrap();
         let jsp = settings(site.path(), Language::Jsp);
         assert_eq!(codes(&look(&jsp, proc.path())), [Code::WAS_NOT_FOUND]);
-        add_process(
-            proc.path(),
-            10,
-            "/usr/bin/java",
-            "java\0org.apache.catalina.startup.Bootstrap\0start\0",
-        );
+        add_process(proc.path(), 10, "/usr/bin/java", "java\0org.apache.catalina.startup.Bootstrap\0start\0");
         assert_eq!(codes(&look(&jsp, proc.path())), [Code::ACCESS_LOG]);
         let log = site.path().join("localhost_access_log.txt");
         fs::write(&log, "").unwrap();

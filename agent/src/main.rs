@@ -35,11 +35,7 @@ fn main() -> ExitCode {
             // A closed pipe is quiet.
             let _ = error.print();
             // Help and version are no mistake.
-            return if error.use_stderr() {
-                exit_code(Exit::Usage)
-            } else {
-                ExitCode::SUCCESS
-            };
+            return if error.use_stderr() { exit_code(Exit::Usage) } else { ExitCode::SUCCESS };
         }
     };
     // The agent leaves the folder it was started in, so a relative root would mean another place then.
@@ -70,10 +66,7 @@ fn exit_code(exit: Exit) -> ExitCode {
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wbd_agent=info"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
     // Only a second log could be refused, and there is none.
     let _ = log.try_init();
 }

@@ -35,11 +35,7 @@ pub(crate) fn check_folder(path: &Path) -> Result<(), PathProblem> {
         match fs::metadata(&here) {
             Ok(found) if found.is_dir() => nearest.clone_from(&here),
             Ok(_) => {
-                return Err(problem(
-                    &here,
-                    &here,
-                    "is not a folder; correct the path".to_string(),
-                ));
+                return Err(problem(&here, &here, "is not a folder; correct the path".to_string()));
             }
             Err(error) => return Err(fault_of(&here, &nearest, &error)),
         }
@@ -47,9 +43,7 @@ pub(crate) fn check_folder(path: &Path) -> Result<(), PathProblem> {
     // Only opening tells: the mode bits know nothing of ACLs, capabilities and security modules.
     match fs::read_dir(path) {
         Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            Err(denied(path, "listed"))
-        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(denied(path, "listed")),
         Err(error) => Err(problem(path, path, format!("cannot be listed: {error}"))),
     }
 }
@@ -61,10 +55,7 @@ fn fault_of(here: &Path, nearest: &Path, error: &io::Error) -> PathProblem {
     }
     let fault = match fs::read_link(here) {
         _ if error.kind() != io::ErrorKind::NotFound => format!("cannot be looked at: {error}"),
-        Ok(to) => format!(
-            "is a link to {}, which does not exist; correct the link",
-            to.display()
-        ),
+        Ok(to) => format!("is a link to {}, which does not exist; correct the link", to.display()),
         Err(_) => "does not exist; create it or correct the path".to_string(),
     };
     problem(here, nearest, fault)
@@ -72,30 +63,13 @@ fn fault_of(here: &Path, nearest: &Path, error: &io::Error) -> PathProblem {
 
 fn denied(at: &Path, verb: &str) -> PathProblem {
     let rights = fs::metadata(at)
-        .map(|found| {
-            format!(
-                " (mode {:04o}, owner {}:{})",
-                found.mode() & 0o7777,
-                found.uid(),
-                found.gid()
-            )
-        })
+        .map(|found| format!(" (mode {:04o}, owner {}:{})", found.mode() & 0o7777, found.uid(), found.gid()))
         .unwrap_or_default();
-    problem(
-        at,
-        at,
-        format!(
-            "cannot be {verb}: permission denied{rights}; give the agent's user the right to it"
-        ),
-    )
+    problem(at, at, format!("cannot be {verb}: permission denied{rights}; give the agent's user the right to it"))
 }
 
 fn problem(component: &Path, nearest: &Path, fault: String) -> PathProblem {
-    PathProblem {
-        component: component.to_path_buf(),
-        nearest: nearest.to_path_buf(),
-        fault,
-    }
+    PathProblem { component: component.to_path_buf(), nearest: nearest.to_path_buf(), fault }
 }
 
 #[cfg(test)]
@@ -119,11 +93,7 @@ mod tests {
         ];
         for (path, component, nearest, word) in cases {
             let problem = check_folder(&base.join(path)).unwrap_err();
-            assert_eq!(
-                (problem.component, problem.nearest),
-                (base.join(component), base.join(nearest)),
-                "{path}"
-            );
+            assert_eq!((problem.component, problem.nearest), (base.join(component), base.join(nearest)), "{path}");
             assert!(problem.fault.contains(word), "{path}: {}", problem.fault);
         }
     }

@@ -19,11 +19,7 @@ pub(crate) struct Problem {
 
 impl Problem {
     pub(crate) fn new(code: Code, subject: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self {
-            code,
-            subject: subject.into(),
-            detail: detail.into(),
-        }
+        Self { code, subject: subject.into(), detail: detail.into() }
     }
 }
 
@@ -35,23 +31,11 @@ impl Raised {
     /// What holds now; what held before and still does keeps its beginning.
     pub(crate) fn update(&mut self, problems: Vec<Problem>, now_ms: u64) {
         let mut before = std::mem::take(&mut self.0);
-        for Problem {
-            code,
-            subject,
-            detail,
-        } in problems
-        {
+        for Problem { code, subject, detail } in problems {
             let key = (code, subject);
             let since_ms = before.remove(&key).map_or(now_ms, |error| error.since_ms);
             let detail = detail.chars().take(MAX_DETAIL_CHARS).collect();
-            self.0.insert(
-                key,
-                Error {
-                    code,
-                    detail,
-                    since_ms,
-                },
-            );
+            self.0.insert(key, Error { code, detail, since_ms });
         }
     }
 
@@ -81,17 +65,10 @@ mod tests {
 
     #[test]
     fn what_is_told_is_bounded() {
-        let many = (0..100)
-            .map(|n| Problem::new(Code::PATH_UNREADABLE, n.to_string(), "x".repeat(9000)))
-            .collect();
+        let many = (0..100).map(|n| Problem::new(Code::PATH_UNREADABLE, n.to_string(), "x".repeat(9000))).collect();
         let mut raised = Raised::default();
         raised.update(many, 1);
         assert_eq!(raised.errors().len(), 32);
-        assert!(
-            raised
-                .errors()
-                .iter()
-                .all(|error| error.detail.len() == 600)
-        );
+        assert!(raised.errors().iter().all(|error| error.detail.len() == 600));
     }
 }

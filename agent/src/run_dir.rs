@@ -9,9 +9,6 @@ use wbd_agent_api::paths;
 /// Makes the folder unless it is there.
 pub(crate) fn make(root: &Path) -> Result<(), Failure> {
     let folder = paths::run_dir(root);
-    let made = DirBuilder::new()
-        .recursive(true)
-        .mode(0o755)
-        .create(&folder);
+    let made = DirBuilder::new().recursive(true).mode(0o755).create(&folder);
     made.map_err(|error| Failure::io(format!("cannot make folder {}", folder.display()), &error))
 }

@@ -28,18 +28,9 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads the text; the first problem is told with its place.
     pub(crate) fn parse(bytes: &[u8], file: &Path) -> Result<Self, SettingsProblem> {
-        let problem = |line, column, message| SettingsProblem {
-            file: BytesPath::from(file),
-            line,
-            column,
-            message,
-        };
+        let problem = |line, column, message| SettingsProblem { file: BytesPath::from(file), line, column, message };
         if bytes.len() > MAX_SETTINGS_BYTES {
-            return Err(problem(
-                0,
-                0,
-                format!("longer than {MAX_SETTINGS_BYTES} bytes"),
-            ));
+            return Err(problem(0, 0, format!("longer than {MAX_SETTINGS_BYTES} bytes")));
         }
         let options = serde_saphyr::options! {
             strict_booleans: true,
@@ -47,14 +38,12 @@ impl Settings {
             underscored_numbers_as_strings: true,
             reject_unsupported_tags: true,
         };
-        serde_saphyr::from_slice_with_options(bytes, options).map_err(
-            |error: serde_saphyr::Error| {
-                let place = error.location();
-                let line = place.map_or(0, |at| at.line());
-                let column = place.map_or(0, |at| at.column());
-                problem(line, column, plain_message(&error))
-            },
-        )
+        serde_saphyr::from_slice_with_options(bytes, options).map_err(|error: serde_saphyr::Error| {
+            let place = error.location();
+            let line = place.map_or(0, |at| at.line());
+            let column = place.map_or(0, |at| at.column());
+            problem(line, column, plain_message(&error))
+        })
     }
 
     /// The text that [`Settings::parse`] reads as this value; an error if there is none.
@@ -79,10 +68,7 @@ fn plain_message(error: &serde_saphyr::Error) -> String {
         Some((place, rest)) if place.starts_with("line ") => rest,
         _ => line,
     };
-    let without_place = without_place
-        .split(" at line ")
-        .next()
-        .unwrap_or(without_place);
+    let without_place = without_place.split(" at line ").next().unwrap_or(without_place);
     without_place.chars().take(300).collect()
 }
 
@@ -95,18 +81,12 @@ fn checked_targets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Tar
 /// What holds for every list of targets, wherever it comes from.
 pub(crate) fn check_targets(targets: &[Target]) -> Result<(), String> {
     if targets.len() > MAX_TARGETS {
-        return Err(format!(
-            "{} targets; at most {MAX_TARGETS} are allowed",
-            targets.len()
-        ));
+        return Err(format!("{} targets; at most {MAX_TARGETS} are allowed", targets.len()));
     }
     let mut seen = BTreeSet::new();
     for target in targets {
         if !seen.insert(&target.id) {
-            return Err(format!(
-                "target id {:?} stands twice; give each target its own",
-                target.id.as_str()
-            ));
+            return Err(format!("target id {:?} stands twice; give each target its own", target.id.as_str()));
         }
         for path in std::iter::once(&target.web_root).chain(&target.upload_path) {
             if !path.as_path().is_absolute() {

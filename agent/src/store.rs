@@ -30,10 +30,7 @@ impl Store {
     /// The store under `root`; its folder is made if it is missing.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
         let folder = paths::state_dir(root);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&folder)?;
+        DirBuilder::new().recursive(true).mode(0o755).create(&folder)?;
         Ok(Self {
             current: paths::settings(root),
             good: paths::settings_good(root),
@@ -50,11 +47,7 @@ impl Store {
         let problem = match read_bounded(&self.current) {
             Ok(bytes) => match Settings::parse(&bytes, &self.current) {
                 Ok(settings) => {
-                    return Ok(Loaded {
-                        settings,
-                        source: SettingsSource::Current,
-                        problem: None,
-                    });
+                    return Ok(Loaded { settings, source: SettingsSource::Current, problem: None });
                 }
                 Err(problem) => {
                     self.set_aside(&bytes);
@@ -63,11 +56,7 @@ impl Store {
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if !self.good.exists() {
-                    return Ok(Loaded {
-                        settings: Settings::default(),
-                        source: SettingsSource::Empty,
-                        problem: None,
-                    });
+                    return Ok(Loaded { settings: Settings::default(), source: SettingsSource::Empty, problem: None });
                 }
                 self.missing()
             }
@@ -83,20 +72,10 @@ impl Store {
     }
 
     fn last_good(&self, problem: SettingsProblem) -> Loaded {
-        let good = read_bounded(&self.good)
-            .ok()
-            .and_then(|bytes| Settings::parse(&bytes, &self.good).ok());
+        let good = read_bounded(&self.good).ok().and_then(|bytes| Settings::parse(&bytes, &self.good).ok());
         match good {
-            Some(settings) => Loaded {
-                settings,
-                source: SettingsSource::Good,
-                problem: Some(problem),
-            },
-            None => Loaded {
-                settings: Settings::default(),
-                source: SettingsSource::Empty,
-                problem: Some(problem),
-            },
+            Some(settings) => Loaded { settings, source: SettingsSource::Good, problem: Some(problem) },
+            None => Loaded { settings: Settings::default(), source: SettingsSource::Empty, problem: Some(problem) },
         }
     }
 
@@ -113,10 +92,7 @@ impl Store {
     fn write(&self, path: &Path, settings: &Settings) -> Result<(), String> {
         let text = settings.render()?;
         self.replace(path, text.as_bytes()).map_err(|error| {
-            format!(
-                "cannot write {}: {error}; make room or give the agent's user the folder",
-                path.display()
-            )
+            format!("cannot write {}: {error}; make room or give the agent's user the folder", path.display())
         })
     }
 
@@ -129,12 +105,7 @@ impl Store {
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let temporary = path.with_extension("tmp");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o640)
-            .open(&temporary)?;
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
@@ -156,14 +127,9 @@ impl Store {
 /// At most one byte more than allowed is read, which is enough for the parser to refuse it.
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    let limit = u64::try_from(MAX_SETTINGS_BYTES)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
+    let limit = u64::try_from(MAX_SETTINGS_BYTES).unwrap_or(u64::MAX).saturating_add(1);
     let mut bytes = Vec::new();
     File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -174,10 +140,7 @@ mod tests {
     use super::*;
 
     fn settings(generation: u64) -> Settings {
-        Settings {
-            generation,
-            ..Settings::default()
-        }
+        Settings { generation, ..Settings::default() }
     }
 
     fn store() -> (tempfile::TempDir, Store) {
@@ -190,10 +153,7 @@ mod tests {
     fn a_new_host_has_no_settings_and_no_problem() {
         let (_dir, store) = store();
         let loaded = store.load().unwrap();
-        assert_eq!(
-            (loaded.source, loaded.problem),
-            (SettingsSource::Empty, None)
-        );
+        assert_eq!((loaded.source, loaded.problem), (SettingsSource::Empty, None));
     }
 
     #[test]
@@ -202,11 +162,7 @@ mod tests {
         store.save(&settings(4)).unwrap();
         assert_eq!(
             store.load().unwrap(),
-            Loaded {
-                settings: settings(4),
-                source: SettingsSource::Current,
-                problem: None
-            }
+            Loaded { settings: settings(4), source: SettingsSource::Current, problem: None }
         );
     }
 
@@ -217,16 +173,10 @@ mod tests {
         fs::write(&store.current, "generation: [\n").unwrap();
         for _ in 0..2 {
             let loaded = store.load().unwrap();
-            assert_eq!(
-                (loaded.settings.generation, loaded.source),
-                (3, SettingsSource::Good)
-            );
+            assert_eq!((loaded.settings.generation, loaded.source), (3, SettingsSource::Good));
             assert!(loaded.problem.is_some_and(|problem| problem.line > 0));
         }
-        assert_eq!(
-            fs::read_to_string(&store.broken).unwrap(),
-            "generation: [\n"
-        );
+        assert_eq!(fs::read_to_string(&store.broken).unwrap(), "generation: [\n");
     }
 
     #[test]
@@ -244,10 +194,7 @@ mod tests {
         fs::write(&store.current, [0xff; 10]).unwrap();
         fs::write(&store.good, "also broken").unwrap();
         let loaded = store.load().unwrap();
-        assert_eq!(
-            (loaded.source, loaded.settings),
-            (SettingsSource::Empty, Settings::default())
-        );
+        assert_eq!((loaded.source, loaded.settings), (SettingsSource::Empty, Settings::default()));
         assert!(loaded.problem.is_some());
     }
 

@@ -27,23 +27,12 @@ pub(crate) async fn drive(verb: Verb) -> Result<(), Failure> {
 
 async fn run_job(verb: Verb) -> Result<(), Failure> {
     let bus = zbus::Connection::system().await.map_err(|error| {
-        Failure::new(
-            Exit::Unreachable,
-            format!("cannot reach the system bus: {error}; is dbus running?"),
-        )
+        Failure::new(Exit::Unreachable, format!("cannot reach the system bus: {error}; is dbus running?"))
     })?;
-    let manager = ManagerProxy::new(&bus)
-        .await
-        .map_err(|error| refusal(verb, &error))?;
+    let manager = ManagerProxy::new(&bus).await.map_err(|error| refusal(verb, &error))?;
     // Without a subscription systemd tells of no job.
-    manager
-        .subscribe()
-        .await
-        .map_err(|error| refusal(verb, &error))?;
-    let mut removed = manager
-        .receive_job_removed()
-        .await
-        .map_err(|error| refusal(verb, &error))?;
+    manager.subscribe().await.map_err(|error| refusal(verb, &error))?;
+    let mut removed = manager.receive_job_removed().await.map_err(|error| refusal(verb, &error))?;
     let asked = match verb {
         Verb::Start => manager.start_unit(UNIT, Mode::Replace).await,
         Verb::Stop => manager.stop_unit(UNIT, Mode::Replace).await,
@@ -75,62 +64,35 @@ fn judge(verb: Verb, result: &str) -> Result<(), Failure> {
         Verb::Start | Verb::Stop => "see journalctl -u",
         Verb::Reload => "is it running? see systemctl status",
     };
-    Err(Failure::new(
-        Exit::Failed,
-        format!("job for {UNIT} ended with {result:?}; {hint} {UNIT}"),
-    ))
+    Err(Failure::new(Exit::Failed, format!("job for {UNIT} ended with {result:?}; {hint} {UNIT}")))
 }
 
 fn refusal(verb: Verb, error: &zbus::Error) -> Failure {
-    if [
-        "AccessDenied",
-        "InteractiveAuthorizationRequired",
-        "AuthFailed",
-    ]
-    .iter()
-    .any(|name| is_named(error, name))
-    {
-        return Failure::new(
-            Exit::NotPermitted,
-            format!("systemd does not permit it: {error}; use sudo"),
-        );
+    if ["AccessDenied", "InteractiveAuthorizationRequired", "AuthFailed"].iter().any(|name| is_named(error, name)) {
+        return Failure::new(Exit::NotPermitted, format!("systemd does not permit it: {error}; use sudo"));
     }
     if is_named(error, "NoSuchUnit") {
         return match verb {
-            Verb::Reload => Failure::new(
-                Exit::Unreachable,
-                format!("{UNIT} is not running; start it with -s start"),
-            ),
-            Verb::Start | Verb::Stop => Failure::new(
-                Exit::Failed,
-                format!("{UNIT} is not installed; install the wbd package, or give --root"),
-            ),
+            Verb::Reload => Failure::new(Exit::Unreachable, format!("{UNIT} is not running; start it with -s start")),
+            Verb::Start | Verb::Stop => {
+                Failure::new(Exit::Failed, format!("{UNIT} is not installed; install the wbd package, or give --root"))
+            }
         };
     }
     Failure::new(Exit::Failed, format!("systemd refused for {UNIT}: {error}"))
 }
 
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "only a method's own error has a name"
-)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "only a method's own error has a name")]
 fn is_named(error: &zbus::Error, name: &str) -> bool {
     match error {
         zbus::Error::MethodError(full, _, _) => full.as_str().rsplit('.').next() == Some(name),
         zbus::Error::FDO(known) => {
-            matches!(
-                (&**known, name),
-                (zbus::fdo::Error::AccessDenied(_), "AccessDenied")
-            ) || matches!(
-                (&**known, name),
-                (zbus::fdo::Error::AuthFailed(_), "AuthFailed")
-            ) || matches!(
-                (&**known, name),
-                (
-                    zbus::fdo::Error::InteractiveAuthorizationRequired(_),
-                    "InteractiveAuthorizationRequired"
+            matches!((&**known, name), (zbus::fdo::Error::AccessDenied(_), "AccessDenied"))
+                || matches!((&**known, name), (zbus::fdo::Error::AuthFailed(_), "AuthFailed"))
+                || matches!(
+                    (&**known, name),
+                    (zbus::fdo::Error::InteractiveAuthorizationRequired(_), "InteractiveAuthorizationRequired")
                 )
-            )
         }
         _ => false,
     }

@@ -8,3 +8,5 @@ mod agent_hangs;
 mod inotify;
 #[path = "booted/package.rs"]
 mod package;
+#[path = "booted/site.rs"]
+mod site;

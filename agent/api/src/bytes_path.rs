@@ -54,17 +54,11 @@ impl BytesPath {
 }
 
 fn bad_escape(text: &str) -> String {
-    format!(
-        "path {text:?} holds a backslash that starts no known escape; write \\\\ for a backslash, \\xNN for a byte"
-    )
+    format!("path {text:?} holds a backslash that starts no known escape; write \\\\ for a backslash, \\xNN for a byte")
 }
 
 fn hex_byte(high: u8, low: u8) -> Option<u8> {
-    let digit = |byte: u8| {
-        char::from(byte)
-            .to_digit(16)
-            .and_then(|d| u8::try_from(d).ok())
-    };
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
     Some(digit(high)? * 16 + digit(low)?)
 }
 
@@ -118,22 +112,12 @@ mod tests {
 
     #[test]
     fn any_bytes_survive_the_round_trip() {
-        let cases: [&[u8]; 6] = [
-            b"/srv/www",
-            b"/srv/\xff\xfe",
-            b"/a\\b",
-            b"/a\\x41",
-            b"/tab\there\n",
-            "/日本/ok".as_bytes(),
-        ];
+        let cases: [&[u8]; 6] =
+            [b"/srv/www", b"/srv/\xff\xfe", b"/a\\b", b"/a\\x41", b"/tab\there\n", "/日本/ok".as_bytes()];
         for bytes in cases {
             let path = BytesPath::new(OsString::from_vec(bytes.to_vec()));
             let json = serde_json::to_string(&path).unwrap();
-            assert_eq!(
-                serde_json::from_str::<BytesPath>(&json).unwrap(),
-                path,
-                "{json}"
-            );
+            assert_eq!(serde_json::from_str::<BytesPath>(&json).unwrap(), path, "{json}");
         }
         assert_eq!(BytesPath::new("/日本").to_string(), "/日本");
     }

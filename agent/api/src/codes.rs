@@ -58,9 +58,7 @@ impl FromStr for Code {
         if name == "CONFIG" {
             return Ok(Self::Config);
         }
-        name.parse()
-            .map(Self::Number)
-            .map_err(|_| format!("{text:?} is no agent code; known are numbers and CONFIG"))
+        name.parse().map(Self::Number).map_err(|_| format!("{text:?} is no agent code; known are numbers and CONFIG"))
     }
 }
 
@@ -83,9 +81,7 @@ impl de::Visitor<'_> for CodeVisitor {
     }
 
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<Code, E> {
-        u16::try_from(value)
-            .map(Code::Number)
-            .map_err(|_| E::custom(format!("{value} is no code number")))
+        u16::try_from(value).map(Code::Number).map_err(|_| E::custom(format!("{value} is no code number")))
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Code, E> {
@@ -105,10 +101,8 @@ mod tests {
 
     #[test]
     fn shows_and_reads_both_forms() {
-        for (code, json, text) in [
-            (Code::WATCH_LIMIT, "5404", "WBD-5404"),
-            (Code::Config, "\"CONFIG\"", "WBD-CONFIG"),
-        ] {
+        for (code, json, text) in [(Code::WATCH_LIMIT, "5404", "WBD-5404"), (Code::Config, "\"CONFIG\"", "WBD-CONFIG")]
+        {
             assert_eq!(serde_json::to_string(&code).unwrap(), json);
             assert_eq!(serde_json::from_str::<Code>(json).unwrap(), code);
             assert_eq!(code.to_string(), text);

@@ -80,34 +80,18 @@ mod tests {
 
     #[test]
     fn requests_read_as_documented() {
-        assert_eq!(
-            serde_json::from_str::<Command>("\"activate\"").unwrap(),
-            Command::Activate
-        );
-        let add =
-            r#"{"target_add":{"target":{"id":"shop","web_root":"/srv/shop","language":"php"}}}"#;
-        let Command::TargetAdd { target } = serde_json::from_str(add).unwrap() else {
-            panic!("not target_add")
-        };
+        assert_eq!(serde_json::from_str::<Command>("\"activate\"").unwrap(), Command::Activate);
+        let add = r#"{"target_add":{"target":{"id":"shop","web_root":"/srv/shop","language":"php"}}}"#;
+        let Command::TargetAdd { target } = serde_json::from_str(add).unwrap() else { panic!("not target_add") };
         assert_eq!(target.upload_path, None);
-        for bad in [
-            r#""explode""#,
-            r#"{"target_remove":{"id":"a/b"}}"#,
-            r#"{"target_remove":{"id":"a","x":1}}"#,
-        ] {
+        for bad in [r#""explode""#, r#"{"target_remove":{"id":"a/b"}}"#, r#"{"target_remove":{"id":"a","x":1}}"#] {
             assert!(serde_json::from_str::<Command>(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_refusal_carries_its_code() {
-        let reply = Reply::Refused {
-            code: Code::WAS_NOT_FOUND,
-            message: "m".into(),
-        };
-        assert_eq!(
-            serde_json::to_string(&reply).unwrap(),
-            r#"{"refused":{"code":5401,"message":"m"}}"#
-        );
+        let reply = Reply::Refused { code: Code::WAS_NOT_FOUND, message: "m".into() };
+        assert_eq!(serde_json::to_string(&reply).unwrap(), r#"{"refused":{"code":5401,"message":"m"}}"#);
     }
 }

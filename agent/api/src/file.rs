@@ -9,26 +9,16 @@ use std::path::Path;
 pub(crate) fn read_bounded(path: &Path, limit: u64) -> io::Result<Option<Vec<u8>>> {
     // A FIFO in the place of the file would hold the reader for ever.
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "not a regular file",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)?;
+    File::open(path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     Ok((length <= limit).then_some(bytes))
 }
 
 /// Writes beside the file (as `temporary`), then renames over it, so that a reader sees the old or the new file, never half of one.
-pub(crate) fn write_atomically(
-    path: &Path,
-    temporary: &Path,
-    bytes: &[u8],
-    mode: u32,
-) -> io::Result<()> {
+pub(crate) fn write_atomically(path: &Path, temporary: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let written = write_new(temporary, bytes, mode).and_then(|()| fs::rename(temporary, path));
     if written.is_err() {
         // Best effort: what is left over is small and overwritten the next time.
@@ -38,12 +28,7 @@ pub(crate) fn write_atomically(
 }
 
 fn write_new(temporary: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(temporary)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(temporary)?;
     // The umask of whoever started us must not hide the file from its readers.
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(bytes)

@@ -260,9 +260,7 @@ pub enum HealthError {
         message: String,
     },
     /// A file above [`MAX_HEALTH_BYTES`].
-    #[error(
-        "health document {path} is longer than {MAX_HEALTH_BYTES} bytes; it is not the agent's"
-    )]
+    #[error("health document {path} is longer than {MAX_HEALTH_BYTES} bytes; it is not the agent's")]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -290,10 +288,7 @@ pub fn read(path: &Path) -> Result<HealthDocument, HealthError> {
             return Err(HealthError::NotThere { path: path_buf() });
         }
         Err(source) => {
-            return Err(HealthError::Unreadable {
-                path: path_buf(),
-                source,
-            });
+            return Err(HealthError::Unreadable { path: path_buf(), source });
         }
     };
     serde_json::from_slice(&bytes).map_err(|error| HealthError::Malformed {
@@ -309,19 +304,13 @@ pub fn read(path: &Path) -> Result<HealthDocument, HealthError> {
 /// # Errors
 /// [`HealthError::Unwritable`], and `TooLarge` for a document no reader would take.
 pub fn write_atomically(path: &Path, document: &HealthDocument) -> Result<(), HealthError> {
-    let unwritable = |source: io::Error| HealthError::Unwritable {
-        path: path.to_path_buf(),
-        source,
-    };
+    let unwritable = |source: io::Error| HealthError::Unwritable { path: path.to_path_buf(), source };
     let bytes = serde_json::to_vec(document).map_err(|error| unwritable(error.into()))?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_HEALTH_BYTES) {
-        return Err(HealthError::TooLarge {
-            path: path.to_path_buf(),
-        });
+        return Err(HealthError::TooLarge { path: path.to_path_buf() });
     }
     // One writer only (it holds the agent's lock), so one fixed name: a crash leaves at most one file behind.
-    file::write_atomically(path, &path.with_extension("json.tmp"), &bytes, 0o644)
-        .map_err(unwritable)
+    file::write_atomically(path, &path.with_extension("json.tmp"), &bytes, 0o644).map_err(unwritable)
 }
 
 #[cfg(test)]

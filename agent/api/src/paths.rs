@@ -84,9 +84,6 @@ mod tests {
         ] {
             assert!(path.starts_with(root), "{}", path.display());
         }
-        assert_eq!(
-            health(Path::new("/")),
-            Path::new("/run/wbd/agent.health.json")
-        );
+        assert_eq!(health(Path::new("/")), Path::new("/run/wbd/agent.health.json"));
     }
 }

@@ -37,9 +37,7 @@ pub enum StopError {
         source: io::Error,
     },
     /// The file holds no stop note. Whether someone wanted the stop is then unknown.
-    #[error(
-        "stop note {path} is not readable as one ({message}); remove it, or stop the agent again"
-    )]
+    #[error("stop note {path} is not readable as one ({message}); remove it, or stop the agent again")]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -56,16 +54,12 @@ pub fn read(path: &Path, boot_id: &str) -> Result<Option<StopNote>, StopError> {
     let bytes = match file::read_bounded(path, MAX_NOTE_BYTES) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
-            return Err(malformed(
-                path,
-                format!("longer than {MAX_NOTE_BYTES} bytes"),
-            ));
+            return Err(malformed(path, format!("longer than {MAX_NOTE_BYTES} bytes")));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(failed("read", path, source)),
     };
-    let note: StopNote =
-        serde_json::from_slice(&bytes).map_err(|error| malformed(path, error.to_string()))?;
+    let note: StopNote = serde_json::from_slice(&bytes).map_err(|error| malformed(path, error.to_string()))?;
     Ok((note.boot_id == boot_id).then_some(note))
 }
 
@@ -77,8 +71,7 @@ pub fn write(path: &Path, note: &StopNote) -> Result<(), StopError> {
     let bytes = serde_json::to_vec(note).map_err(|error| failed("write", path, error.into()))?;
     // Several programs may write it at once, so each has a temporary file of its own.
     let temporary = path.with_extension(format!("json.{}.tmp", std::process::id()));
-    file::write_atomically(path, &temporary, &bytes, 0o644)
-        .map_err(|source| failed("write", path, source))
+    file::write_atomically(path, &temporary, &bytes, 0o644).map_err(|source| failed("write", path, source))
 }
 
 /// Removes the note; none being there is fine.
@@ -93,18 +86,11 @@ pub fn remove(path: &Path) -> Result<(), StopError> {
 }
 
 fn failed(operation: &'static str, path: &Path, source: io::Error) -> StopError {
-    StopError::Io {
-        operation,
-        path: path.to_path_buf(),
-        source,
-    }
+    StopError::Io { operation, path: path.to_path_buf(), source }
 }
 
 fn malformed(path: &Path, message: String) -> StopError {
-    StopError::Malformed {
-        path: path.to_path_buf(),
-        message,
-    }
+    StopError::Malformed { path: path.to_path_buf(), message }
 }
 
 #[cfg(test)]
@@ -112,13 +98,7 @@ mod tests {
     use super::*;
 
     fn note() -> StopNote {
-        StopNote {
-            who: "wbd_agent -s stop".into(),
-            uid: 0,
-            boot_id: "b1".into(),
-            at_ms: 5,
-            reason: String::new(),
-        }
+        StopNote { who: "wbd_agent -s stop".into(), uid: 0, boot_id: "b1".into(), at_ms: 5, reason: String::new() }
     }
 
     #[test]
@@ -140,10 +120,7 @@ mod tests {
         let path = dir.path().join("agent.stop.json");
         for text in [String::from("{"), "x".repeat(5000)] {
             fs::write(&path, text).unwrap();
-            assert!(matches!(
-                read(&path, "b1"),
-                Err(StopError::Malformed { .. })
-            ));
+            assert!(matches!(read(&path, "b1"), Err(StopError::Malformed { .. })));
         }
     }
 }

@@ -33,9 +33,7 @@ pub struct TargetId(String);
 
 /// The text is no target name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "target id {0:?} is not valid; use 1 to 64 of a-z A-Z 0-9 . _ - and start with a letter or digit"
-)]
+#[error("target id {0:?} is not valid; use 1 to 64 of a-z A-Z 0-9 . _ - and start with a letter or digit")]
 pub struct InvalidTargetId(String);
 
 impl TargetId {

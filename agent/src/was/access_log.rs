@@ -12,11 +12,7 @@ const MAX_LOGS: usize = 8;
 const MAX_OPEN_FILES: usize = 65_536;
 
 /// Opens the access log for reading: the one that the settings name, else those that the tomcat writes. The error says what is wrong.
-pub(crate) fn check_access_log(
-    proc_root: &Path,
-    tomcat: u32,
-    named: Option<&BytesPath>,
-) -> Result<(), String> {
+pub(crate) fn check_access_log(proc_root: &Path, tomcat: u32, named: Option<&BytesPath>) -> Result<(), String> {
     let logs = match named {
         Some(path) => BTreeSet::from([path.as_path().to_path_buf()]),
         None => open_access_logs(proc_root, tomcat)?,
@@ -36,9 +32,7 @@ fn check_readable(log: &Path) -> Result<(), String> {
     let name = log.display();
     match fs::metadata(log) {
         Ok(found) if !found.is_file() => {
-            return Err(format!(
-                "access log {name} is not a regular file; name the real one"
-            ));
+            return Err(format!("access log {name} is not a regular file; name the real one"));
         }
         Ok(_) | Err(_) => {}
     }
@@ -65,10 +59,6 @@ fn is_access_log(path: &Path) -> bool {
     let Some(name) = path.file_name() else {
         return false;
     };
-    let has = |part: &[u8]| {
-        name.as_bytes()
-            .windows(part.len())
-            .any(|window| window.eq_ignore_ascii_case(part))
-    };
+    let has = |part: &[u8]| name.as_bytes().windows(part.len()).any(|window| window.eq_ignore_ascii_case(part));
     has(b"access") && !has(b".jar") && !name.as_bytes().ends_with(b" (deleted)")
 }

@@ -14,18 +14,8 @@ pub(crate) enum Kind {
 }
 
 /// Servers that people run and that are not supported, by program name.
-const UNSUPPORTED: [&str; 10] = [
-    "lighttpd",
-    "caddy",
-    "litespeed",
-    "lshttpd",
-    "openlitespeed",
-    "hiawatha",
-    "cherokee",
-    "h2o",
-    "uwsgi",
-    "gunicorn",
-];
+const UNSUPPORTED: [&str; 10] =
+    ["lighttpd", "caddy", "litespeed", "lshttpd", "openlitespeed", "hiawatha", "cherokee", "h2o", "uwsgi", "gunicorn"];
 
 /// Java servers that are not supported, by a part of one argument.
 const UNSUPPORTED_JAVA: [(&str, &str); 7] = [
@@ -53,10 +43,7 @@ pub(crate) fn kind_of(process: &Process) -> Option<Kind> {
         _ if name.starts_with(b"httpd") => WasKind::Apache,
         _ if name.starts_with(b"php-fpm") => WasKind::PhpFpm,
         _ => {
-            return UNSUPPORTED
-                .iter()
-                .find(|known| known.as_bytes() == name)
-                .map(|known| Kind::Unsupported(known));
+            return UNSUPPORTED.iter().find(|known| known.as_bytes() == name).map(|known| Kind::Unsupported(known));
         }
     };
     (!is_passing_command(process)).then_some(Kind::Supported(kind))
@@ -65,30 +52,19 @@ pub(crate) fn kind_of(process: &Process) -> Option<Kind> {
 fn java_kind(process: &Process) -> Option<Kind> {
     if process.has_arg(CATALINA) {
         // `catalina.sh stop` and `configtest` run the same class for a moment.
-        let serves = !["stop", "configtest", "version"]
-            .iter()
-            .any(|verb| process.has_arg(verb));
+        let serves = !["stop", "configtest", "version"].iter().any(|verb| process.has_arg(verb));
         return serves.then_some(Kind::Supported(WasKind::Tomcat));
     }
     UNSUPPORTED_JAVA
         .iter()
-        .find(|(part, _)| {
-            process
-                .args
-                .iter()
-                .any(|arg| contains(arg, part.as_bytes()))
-        })
+        .find(|(part, _)| process.args.iter().any(|arg| contains(arg, part.as_bytes())))
         .map(|(_, name)| Kind::Unsupported(name))
 }
 
 /// A configuration test, a version question or a signal sent with the server's own program is no second server.
 fn is_passing_command(process: &Process) -> bool {
-    let asks = ["-t", "-T", "-v", "-V", "-S", "-M", "-l", "-L", "-s"]
-        .iter()
-        .any(|flag| process.has_arg(flag));
-    let signals = ["stop", "graceful", "graceful-stop"]
-        .iter()
-        .any(|verb| process.has_arg(verb));
+    let asks = ["-t", "-T", "-v", "-V", "-S", "-M", "-l", "-L", "-s"].iter().any(|flag| process.has_arg(flag));
+    let signals = ["stop", "graceful", "graceful-stop"].iter().any(|verb| process.has_arg(verb));
     asks || (process.has_arg("-k") && signals)
 }
 

@@ -31,13 +31,8 @@ pub(crate) fn find_was(proc_root: &Path, languages: &BTreeSet<Language>) -> WasR
     for (process, kind) in servers.values() {
         match kind {
             Kind::Supported(kind) if is_master(process, *kind, &servers) => {
-                let exe =
-                    BytesPath::new(process.exe.clone().unwrap_or_else(|| process.name().into()));
-                found.push(WasProcess {
-                    kind: *kind,
-                    pid: process.pid,
-                    exe,
-                });
+                let exe = BytesPath::new(process.exe.clone().unwrap_or_else(|| process.name().into()));
+                found.push(WasProcess { kind: *kind, pid: process.pid, exe });
             }
             Kind::Supported(_) => {}
             Kind::Unsupported(name) => {
@@ -47,19 +42,10 @@ pub(crate) fn find_was(proc_root: &Path, languages: &BTreeSet<Language>) -> WasR
     }
     let required = languages
         .iter()
-        .map(|language| WasRequirement {
-            language: *language,
-            running: count(&found, *language),
-            allowed: ALLOWED,
-        })
+        .map(|language| WasRequirement { language: *language, running: count(&found, *language), allowed: ALLOWED })
         .collect();
     found.truncate(MAX_NAMED);
-    WasReport {
-        required,
-        found,
-        unsupported: unsupported.into_iter().collect(),
-        unreadable: listed.unreadable,
-    }
+    WasReport { required, found, unsupported: unsupported.into_iter().collect(), unreadable: listed.unreadable }
 }
 
 fn count(found: &[WasProcess], language: Language) -> u32 {

@@ -24,19 +24,14 @@ pub(crate) struct Process {
 impl Process {
     /// The program's name, or the kernel's name where the program may not be known.
     pub(crate) fn name(&self) -> &OsStr {
-        self.exe
-            .as_deref()
-            .and_then(Path::file_name)
-            .unwrap_or_else(|| OsStr::from_bytes(&self.comm))
+        self.exe.as_deref().and_then(Path::file_name).unwrap_or_else(|| OsStr::from_bytes(&self.comm))
     }
 
     /// The process itself says that it is a worker, as nginx and php-fpm do by their title.
     /// This matters where the master died and its workers became children of init.
     pub(crate) fn says_worker(&self) -> bool {
         let title = self.args.first().map(Vec::as_slice).unwrap_or_default();
-        [&b"nginx: worker"[..], b"nginx: cache", b"php-fpm: pool"]
-            .iter()
-            .any(|worker| title.starts_with(worker))
+        [&b"nginx: worker"[..], b"nginx: cache", b"php-fpm: pool"].iter().any(|worker| title.starts_with(worker))
     }
 
     /// An argument stands alone on the command line.
@@ -60,11 +55,7 @@ pub(crate) fn list_processes(proc_root: &Path) -> Listed {
         return listed;
     };
     for entry in entries.flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         match read_process(&entry.path(), pid) {
@@ -92,25 +83,13 @@ fn read_process(folder: &Path, pid: u32) -> io::Result<Option<Process>> {
         return Ok(None);
     }
     let mut cmdline = Vec::new();
-    File::open(folder.join("cmdline"))?
-        .take(MAX_CMDLINE_BYTES)
-        .read_to_end(&mut cmdline)?;
+    File::open(folder.join("cmdline"))?.take(MAX_CMDLINE_BYTES).read_to_end(&mut cmdline)?;
     if cmdline.is_empty() {
         return Ok(None);
     }
     let exe = fs::read_link(folder.join("exe")).ok().map(without_deleted);
-    let args = cmdline
-        .split(|byte| *byte == 0)
-        .filter(|arg| !arg.is_empty())
-        .map(<[u8]>::to_vec)
-        .collect();
-    Ok(Some(Process {
-        pid,
-        parent,
-        comm,
-        args,
-        exe,
-    }))
+    let args = cmdline.split(|byte| *byte == 0).filter(|arg| !arg.is_empty()).map(<[u8]>::to_vec).collect();
+    Ok(Some(Process { pid, parent, comm, args, exe }))
 }
 
 /// Name, state and parent. The name may hold brackets and spaces, so it ends at the last bracket.
@@ -129,13 +108,7 @@ pub(crate) fn is_nested(proc_root: &Path, pid: u32) -> bool {
     status
         .split(|byte| *byte == b'\n')
         .find_map(|line| line.strip_prefix(b"NSpid:"))
-        .is_some_and(|names| {
-            names
-                .split(u8::is_ascii_whitespace)
-                .filter(|name| !name.is_empty())
-                .count()
-                > 1
-        })
+        .is_some_and(|names| names.split(u8::is_ascii_whitespace).filter(|name| !name.is_empty()).count() > 1)
 }
 
 fn without_deleted(exe: PathBuf) -> PathBuf {

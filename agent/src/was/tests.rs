@@ -18,17 +18,9 @@ impl MadeUpProc {
         let folder = self.0.path().join(pid.to_string());
         fs::create_dir(&folder).unwrap();
         let comm: String = exe.rsplit('/').next().unwrap().chars().take(15).collect();
-        fs::write(
-            folder.join("stat"),
-            format!("{pid} ({comm}) S {parent} 1 1 0 -1\n"),
-        )
-        .unwrap();
+        fs::write(folder.join("stat"), format!("{pid} ({comm}) S {parent} 1 1 0 -1\n")).unwrap();
         fs::write(folder.join("cmdline"), args.join("\0") + "\0").unwrap();
-        fs::write(
-            folder.join("status"),
-            format!("Name:\t{comm}\nNSpid:\t{pid}\n"),
-        )
-        .unwrap();
+        fs::write(folder.join("status"), format!("Name:\t{comm}\nNSpid:\t{pid}\n")).unwrap();
         symlink(exe, folder.join("exe")).unwrap();
         self
     }
@@ -51,18 +43,10 @@ fn a_master_with_its_workers_is_one() {
     proc.add(10, 1, NGINX, &["nginx: master process /usr/sbin/nginx"])
         .add(11, 10, NGINX, &["nginx: worker process"])
         .add(12, 10, NGINX, &["nginx: worker process"])
-        .add(
-            20,
-            1,
-            FPM,
-            &["php-fpm: master process (/etc/php/8.2/fpm/php-fpm.conf)"],
-        )
+        .add(20, 1, FPM, &["php-fpm: master process (/etc/php/8.2/fpm/php-fpm.conf)"])
         .add(21, 20, FPM, &["php-fpm: pool www"])
         .add(30, 1, "/bin/bash", &["bash"]);
-    assert_eq!(
-        proc.look(Language::Php),
-        (1, vec![(WasKind::Nginx, 10), (WasKind::PhpFpm, 20)])
-    );
+    assert_eq!(proc.look(Language::Php), (1, vec![(WasKind::Nginx, 10), (WasKind::PhpFpm, 20)]));
     assert_eq!(proc.look(Language::Jsp).0, 0);
 }
 
@@ -88,13 +72,12 @@ fn workers_whose_master_died_and_passing_commands_are_no_servers() {
 #[test]
 fn a_replaced_program_is_still_the_same_server() {
     let proc = MadeUpProc::new();
-    proc.add(
+    proc.add(10, 1, "/usr/sbin/nginx (deleted)", &["nginx: master process"]).add(
+        15,
         10,
-        1,
-        "/usr/sbin/nginx (deleted)",
+        NGINX,
         &["nginx: master process"],
-    )
-    .add(15, 10, NGINX, &["nginx: master process"]);
+    );
     assert_eq!(proc.look(Language::Php), (1, vec![(WasKind::Nginx, 10)]));
 }
 
@@ -103,31 +86,24 @@ const CATALINA: &str = "org.apache.catalina.startup.Bootstrap";
 #[test]
 fn tomcat_is_the_java_that_runs_catalina() {
     let proc = MadeUpProc::new();
-    proc.add(
-        10,
+    proc.add(10, 1, JAVA, &["java", "-Djava.util.logging.config.file=x", CATALINA, "start"]).add(
+        11,
         1,
         JAVA,
-        &[
-            "java",
-            "-Djava.util.logging.config.file=x",
-            CATALINA,
-            "start",
-        ],
-    )
-    .add(11, 1, JAVA, &["java", "-jar", "batch.jar"]);
+        &["java", "-jar", "batch.jar"],
+    );
     assert_eq!(proc.look(Language::Jsp), (1, vec![(WasKind::Tomcat, 10)]));
 }
 
 #[test]
 fn an_unsupported_server_is_named() {
     let proc = MadeUpProc::new();
-    proc.add(10, 1, "/usr/sbin/lighttpd", &["lighttpd", "-D"])
-        .add(
-            11,
-            1,
-            JAVA,
-            &["java", "-Djetty.home=/x", "-jar", "start.jar"],
-        );
+    proc.add(10, 1, "/usr/sbin/lighttpd", &["lighttpd", "-D"]).add(
+        11,
+        1,
+        JAVA,
+        &["java", "-Djetty.home=/x", "-jar", "start.jar"],
+    );
     let report = find_was(proc.0.path(), &BTreeSet::from([Language::Php]));
     assert_eq!(report.unsupported, ["jetty", "lighttpd"]);
     assert_eq!(report.required[0].running, 0);
@@ -136,9 +112,12 @@ fn an_unsupported_server_is_named() {
 #[test]
 fn containers_zombies_and_kernel_threads_do_not_count() {
     let proc = MadeUpProc::new();
-    proc.add(10, 1, NGINX, &["nginx: master process"])
-        .add(20, 1, NGINX, &["nginx: master process"])
-        .add(30, 2, NGINX, &[]);
+    proc.add(10, 1, NGINX, &["nginx: master process"]).add(20, 1, NGINX, &["nginx: master process"]).add(
+        30,
+        2,
+        NGINX,
+        &[],
+    );
     fs::write(proc.0.path().join("10/status"), "NSpid:\t10\t1\n").unwrap();
     fs::write(proc.0.path().join("20/stat"), "20 (nginx) Z 1 1\n").unwrap();
     fs::write(proc.0.path().join("30/cmdline"), "").unwrap();
@@ -152,10 +131,7 @@ fn what_cannot_be_read_is_counted_and_not_taken_for_absent() {
     fs::write(proc.0.path().join("10/stat"), "nonsense").unwrap();
     let report = find_was(proc.0.path(), &BTreeSet::from([Language::Php]));
     assert_eq!((report.unreadable, report.found.len()), (1, 0));
-    assert_eq!(
-        find_was(&proc.0.path().join("nowhere"), &BTreeSet::new()).unreadable,
-        1
-    );
+    assert_eq!(find_was(&proc.0.path().join("nowhere"), &BTreeSet::new()).unreadable, 1);
 }
 
 #[test]
@@ -173,29 +149,13 @@ fn the_access_log_is_found_among_the_open_files() {
     let root = proc.0.path();
     let log = root.join("localhost_access_log.txt");
     fs::write(&log, "").unwrap();
-    assert!(
-        check_access_log(root, 10, None)
-            .unwrap_err()
-            .contains("cannot be listed")
-    );
+    assert!(check_access_log(root, 10, None).unwrap_err().contains("cannot be listed"));
     fs::create_dir(root.join("10/fd")).unwrap();
     symlink("/var/log/catalina.out", root.join("10/fd/1")).unwrap();
-    assert!(
-        check_access_log(root, 10, None)
-            .unwrap_err()
-            .contains("no access log open")
-    );
+    assert!(check_access_log(root, 10, None).unwrap_err().contains("no access log open"));
     symlink(&log, root.join("10/fd/7")).unwrap();
     assert_eq!(check_access_log(root, 10, None), Ok(()));
     fs::remove_file(&log).unwrap();
-    assert!(
-        check_access_log(root, 10, None)
-            .unwrap_err()
-            .contains("localhost_access_log.txt")
-    );
-    assert!(
-        check_access_log(root, 10, Some(&BytesPath::from(root)))
-            .unwrap_err()
-            .contains("not a regular file")
-    );
+    assert!(check_access_log(root, 10, None).unwrap_err().contains("localhost_access_log.txt"));
+    assert!(check_access_log(root, 10, Some(&BytesPath::from(root))).unwrap_err().contains("not a regular file"));
 }

@@ -62,24 +62,12 @@ impl Watcher {
         let (wake, woken) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
-        let shared = Arc::new(Shared {
-            wish: Mutex::new(Wish {
-                targets,
-                walk: 1,
-                stop: false,
-            }),
-            ..Shared::default()
-        });
+        let shared = Arc::new(Shared { wish: Mutex::new(Wish { targets, walk: 1, stop: false }), ..Shared::default() });
         locked(&shared.snapshot).report.scanning = true;
         let theirs = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("watcher".into())
-            .spawn(move || run(&theirs, &woken, &changed))?;
-        Ok(Self {
-            shared,
-            wake,
-            thread,
-        })
+        let thread =
+            std::thread::Builder::new().name("watcher".into()).spawn(move || run(&theirs, &woken, &changed))?;
+        Ok(Self { shared, wake, thread })
     }
 
     /// Watches other targets from now on, and looks at everything again.
@@ -224,16 +212,12 @@ impl Round {
             return;
         }
         self.last_retry = Instant::now();
-        if self
-            .overflowed
-            .is_some_and(|at| at.elapsed() >= OVERFLOW_SHOWN)
-        {
+        if self.overflowed.is_some_and(|at| at.elapsed() >= OVERFLOW_SHOWN) {
             self.overflowed = None;
             self.dirty = true;
         }
         let no_instance = self.walker.instance_refused().is_some();
-        let uncovered =
-            no_instance || self.walker.left_out > 0 || self.walker.tree.refused().next().is_some();
+        let uncovered = no_instance || self.walker.left_out > 0 || self.walker.tree.refused().next().is_some();
         let stale = uncovered && self.last_walk.elapsed() >= RENEW_EVERY;
         if no_instance || stale || self.walker.roots_moved() {
             self.restart();
@@ -259,28 +243,15 @@ impl Round {
         self.dirty = false;
         self.last_report = Instant::now();
         let overflowed = self.overflowed.is_some();
-        let report = snapshot(
-            &self.walker,
-            &self.shares,
-            Circumstances {
-                overflowed,
-                scanning,
-            },
-        );
+        let report = snapshot(&self.walker, &self.shares, Circumstances { overflowed, scanning });
         *locked(&shared.snapshot) = report;
         changed.notify_one();
     }
 
     /// Waits for events, for a wish, or until it is time to look again; not at all while walking.
     fn wait(&self, mut woken: &UnixStream) {
-        let left = RETRY_EVERY
-            .saturating_sub(self.last_retry.elapsed())
-            .max(Duration::from_millis(1));
-        let timeout = if self.walker.is_walking() {
-            Duration::ZERO
-        } else {
-            left
-        };
+        let left = RETRY_EVERY.saturating_sub(self.last_retry.elapsed()).max(Duration::from_millis(1));
+        let timeout = if self.walker.is_walking() { Duration::ZERO } else { left };
         let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::ZERO);
         let mut fds = vec![PollFd::new(woken.as_fd(), PollFlags::POLLIN)];
         if let Some(events) = self.walker.events_fd() {

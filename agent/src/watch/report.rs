@@ -34,26 +34,15 @@ pub(crate) struct Circumstances {
 }
 
 /// Puts the snapshot together.
-pub(crate) fn snapshot(
-    walker: &Walker,
-    targets: &[(TargetId, Vec<usize>)],
-    now: Circumstances,
-) -> Snapshot {
+pub(crate) fn snapshot(walker: &Walker, targets: &[(TargetId, Vec<usize>)], now: Circumstances) -> Snapshot {
     let tree = &walker.tree;
     let counts = tree.counts();
     let missing = counts.refused + walker.left_out;
     let (failed_at, errno) = failure(walker, now.overflowed);
-    let mut uncovered: Vec<PathBuf> = tree
-        .refused()
-        .take(MAX_UNCOVERED)
-        .filter_map(|(node, _)| tree.path(node))
-        .collect();
+    let mut uncovered: Vec<PathBuf> =
+        tree.refused().take(MAX_UNCOVERED).filter_map(|(node, _)| tree.path(node)).collect();
     uncovered.sort();
-    let unreadable: Vec<PathBuf> = tree
-        .unreadable()
-        .take(MAX_UNCOVERED)
-        .filter_map(|node| tree.path(node))
-        .collect();
+    let unreadable: Vec<PathBuf> = tree.unreadable().take(MAX_UNCOVERED).filter_map(|node| tree.path(node)).collect();
     Snapshot {
         report: WatchReport {
             used: counts.watched,
@@ -73,11 +62,8 @@ pub(crate) fn snapshot(
 /// The limit that refused. The narrowest comes first: without an instance there are no watches, without a watch no events.
 fn failure(walker: &Walker, overflowed: bool) -> (FailedAt, Option<String>) {
     if let Some(errno) = walker.instance_refused() {
-        let at = if errno == Errno::EMFILE as i32 && !own_files_exhausted() {
-            FailedAt::Instances
-        } else {
-            FailedAt::Other
-        };
+        let at =
+            if errno == Errno::EMFILE as i32 && !own_files_exhausted() { FailedAt::Instances } else { FailedAt::Other };
         return (at, Some(name_of(errno)));
     }
     let mut other = (walker.left_out > 0).then_some(LEFT_OUT_ERRNO);
@@ -102,39 +88,26 @@ fn own_files_exhausted() -> bool {
     };
     let open = std::fs::read_dir("/proc/self/fd").map(Iterator::count);
     // Without a descriptor to spare not even the listing opens.
-    open.map_or(true, |open| {
-        u64::try_from(open).is_ok_and(|open| open >= limit)
-    })
+    open.map_or(true, |open| u64::try_from(open).is_ok_and(|open| open >= limit))
 }
 
 fn name_of(errno: i32) -> String {
     format!("{:?}", Errno::from_raw(errno))
 }
 
-fn shares(
-    tree: &Tree,
-    roots: &[Root],
-    targets: &[(TargetId, Vec<usize>)],
-) -> HashMap<TargetId, Share> {
+fn shares(tree: &Tree, roots: &[Root], targets: &[(TargetId, Vec<usize>)]) -> HashMap<TargetId, Share> {
     let mut below: HashMap<Node, Counts> = HashMap::new();
     let mut shares = HashMap::new();
     for (id, indices) in targets {
-        let nodes: Vec<Node> = indices
-            .iter()
-            .filter_map(|index| roots.get(*index)?.node)
-            .collect();
+        let nodes: Vec<Node> = indices.iter().filter_map(|index| roots.get(*index)?.node).collect();
         let mut share = Share::default();
         for (position, node) in nodes.iter().enumerate() {
             // An upload path inside the web root is counted with it.
             let inside = nodes.iter().enumerate().any(|(other, above)| {
-                other != position
-                    && tree.is_within(*node, *above)
-                    && (node != above || other < position)
+                other != position && tree.is_within(*node, *above) && (node != above || other < position)
             });
             if !inside {
-                let counts = below
-                    .entry(*node)
-                    .or_insert_with(|| tree.counts_below(*node));
+                let counts = below.entry(*node).or_insert_with(|| tree.counts_below(*node));
                 share.watches += counts.watched;
                 share.missing += counts.refused;
             }

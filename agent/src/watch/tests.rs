@@ -25,17 +25,10 @@ fn settle(watcher: &Watcher, used: u64) -> Snapshot {
     let started = Instant::now();
     loop {
         let snapshot = watcher.snapshot();
-        if !snapshot.report.scanning
-            && snapshot.report.used == used
-            && snapshot.report.needed == used
-        {
+        if !snapshot.report.scanning && snapshot.report.used == used && snapshot.report.needed == used {
             return snapshot;
         }
-        assert!(
-            started.elapsed() < DEADLINE,
-            "wanted {used} watches, have {:?}",
-            snapshot.report
-        );
+        assert!(started.elapsed() < DEADLINE, "wanted {used} watches, have {:?}", snapshot.report);
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -76,20 +69,8 @@ fn overlapping_targets_count_each_folder_once() {
     let inner = target("inner", &upload, None);
     let outer = target("outer", dir.path(), Some(&upload));
     let snapshot = settle(&start(vec![inner.clone(), outer.clone()]), 3);
-    assert_eq!(
-        snapshot.shares[&inner.id],
-        Share {
-            watches: 2,
-            missing: 0
-        }
-    );
-    assert_eq!(
-        snapshot.shares[&outer.id],
-        Share {
-            watches: 3,
-            missing: 0
-        }
-    );
+    assert_eq!(snapshot.shares[&inner.id], Share { watches: 2, missing: 0 });
+    assert_eq!(snapshot.shares[&outer.id], Share { watches: 3, missing: 0 });
 }
 
 #[test]
@@ -139,11 +120,7 @@ fn a_dropped_queue_is_told_and_walked_again() {
     while walker.is_walking() {
         walker.step();
     }
-    let queue: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events")
-        .unwrap()
-        .trim()
-        .parse()
-        .unwrap();
+    let queue: usize = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap();
     // Nobody reads meanwhile. Two names in turn, as equal events in a row are merged by the kernel.
     let (a, b) = (dir.path().join("a"), dir.path().join("b"));
     for _ in 0..=queue / 4 {
@@ -159,15 +136,7 @@ fn a_dropped_queue_is_told_and_walked_again() {
         overflow = walker.take_events().overflow;
         assert!(started.elapsed() < DEADLINE, "no overflow told");
     }
-    let report = snapshot(
-        &walker,
-        &[],
-        Circumstances {
-            overflowed: overflow,
-            scanning: false,
-        },
-    )
-    .report;
+    let report = snapshot(&walker, &[], Circumstances { overflowed: overflow, scanning: false }).report;
     assert_eq!(report.failed_at, FailedAt::QueuedEvents);
     walker.restart(&[dir.path().to_path_buf()]);
     while walker.is_walking() {

@@ -91,10 +91,7 @@ impl Tree {
     /// The child of this name.
     pub(crate) fn child(&self, parent: Node, name: &OsStr) -> Option<Node> {
         let children = &self.get(parent)?.children;
-        children
-            .iter()
-            .copied()
-            .find(|child| self.get(*child).is_some_and(|folder| folder.name == name))
+        children.iter().copied().find(|child| self.get(*child).is_some_and(|folder| folder.name == name))
     }
 
     /// Folder and identity of a root.
@@ -122,8 +119,7 @@ impl Tree {
     }
 
     fn leave(&mut self, node: Node) {
-        let Some((Some(parent), slot)) = self.get(node).map(|folder| (folder.parent, folder.slot))
-        else {
+        let Some((Some(parent), slot)) = self.get(node).map(|folder| (folder.parent, folder.slot)) else {
             return;
         };
         let Some(siblings) = self.get_mut(parent).map(|folder| &mut folder.children) else {
@@ -140,15 +136,7 @@ impl Tree {
     }
 
     fn insert(&mut self, parent: Option<Node>, name: OsString, id: FolderId, depth: u16) -> Node {
-        let folder = Folder {
-            parent,
-            name,
-            id,
-            depth,
-            cover: Cover::Pending,
-            children: Vec::new(),
-            slot: 0,
-        };
+        let folder = Folder { parent, name, id, depth, cover: Cover::Pending, children: Vec::new(), slot: 0 };
         let node = self.free.pop().unwrap_or_else(|| {
             self.folders.push(None);
             Node(self.folders.len() - 1)
@@ -276,13 +264,10 @@ impl Tree {
 
     /// The folders whose watch was refused, with the errno, in no order.
     pub(crate) fn refused(&self) -> impl Iterator<Item = (Node, i32)> {
-        self.folders
-            .iter()
-            .enumerate()
-            .filter_map(|(index, folder)| match folder.as_ref()?.cover {
-                Cover::Refused(errno) => Some((Node(index), errno)),
-                Cover::Pending | Cover::Watched(_) | Cover::Unreadable => None,
-            })
+        self.folders.iter().enumerate().filter_map(|(index, folder)| match folder.as_ref()?.cover {
+            Cover::Refused(errno) => Some((Node(index), errno)),
+            Cover::Pending | Cover::Watched(_) | Cover::Unreadable => None,
+        })
     }
 
     /// The folders that we may not read, in no order.
@@ -290,9 +275,7 @@ impl Tree {
         self.folders
             .iter()
             .enumerate()
-            .filter_map(|(index, folder)| {
-                matches!(folder.as_ref()?.cover, Cover::Unreadable).then_some(Node(index))
-            })
+            .filter_map(|(index, folder)| matches!(folder.as_ref()?.cover, Cover::Unreadable).then_some(Node(index)))
     }
 }
 
@@ -324,13 +307,7 @@ mod tests {
         let deep = tree.add_child(a, OsStr::new("deep"), id(4));
         tree.reparent(a, b, OsStr::new("moved"));
         assert_eq!(tree.path(deep).unwrap(), Path::new("/srv/b/moved/deep"));
-        assert_eq!(
-            (
-                tree.child(root, OsStr::new("a")),
-                tree.child(b, OsStr::new("moved"))
-            ),
-            (None, Some(a))
-        );
+        assert_eq!((tree.child(root, OsStr::new("a")), tree.child(b, OsStr::new("moved"))), (None, Some(a)));
         assert!(tree.is_within(deep, b) && !tree.is_within(b, deep));
     }
 
@@ -339,16 +316,11 @@ mod tests {
         let mut tree = Tree::default();
         let root = tree.add_root(Path::new("/srv"), id(1));
         let names = ["a", "b", "c", "d"];
-        let nodes: Vec<Node> = (0..)
-            .zip(names)
-            .map(|(n, name)| tree.add_child(root, OsStr::new(name), id(10 + n)))
-            .collect();
+        let nodes: Vec<Node> =
+            (0..).zip(names).map(|(n, name)| tree.add_child(root, OsStr::new(name), id(10 + n))).collect();
         tree.remove(nodes[0]);
         tree.remove(nodes[3]);
-        let left: Vec<bool> = names
-            .iter()
-            .map(|name| tree.child(root, OsStr::new(name)).is_some())
-            .collect();
+        let left: Vec<bool> = names.iter().map(|name| tree.child(root, OsStr::new(name)).is_some()).collect();
         assert_eq!(left, [false, true, true, false]);
     }
 
@@ -360,18 +332,8 @@ mod tests {
         let deep = tree.add_child(a, OsStr::new("deep"), id(4));
         tree.set_cover(deep, Cover::Refused(28));
         tree.remove(a);
-        assert_eq!(
-            (tree.len(), tree.path(deep), tree.by_id(id(4))),
-            (1, None, None)
-        );
-        assert_eq!(
-            tree.counts(),
-            Counts {
-                watched: 0,
-                refused: 0,
-                pending: 1
-            }
-        );
+        assert_eq!((tree.len(), tree.path(deep), tree.by_id(id(4))), (1, None, None));
+        assert_eq!(tree.counts(), Counts { watched: 0, refused: 0, pending: 1 });
         let again = tree.add_child(root, OsStr::new("a"), id(2));
         assert_eq!(tree.path(again).unwrap(), Path::new("/srv/a"));
     }

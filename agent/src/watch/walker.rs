@@ -95,23 +95,12 @@ impl Walker {
             self.inotify = start_inotify();
         }
         for watch in std::mem::take(&mut self.tree).watches() {
-            self.unclaimed
-                .insert(watch.get_watch_descriptor_id(), watch);
+            self.unclaimed.insert(watch.get_watch_descriptor_id(), watch);
         }
         self.left_out = 0;
         self.to_visit.clear();
-        self.roots = paths
-            .iter()
-            .map(|path| Root {
-                path: path.clone(),
-                id: None,
-                node: None,
-            })
-            .collect();
-        let mut order: Vec<(usize, usize)> = (0..)
-            .zip(paths)
-            .map(|(index, path)| (depth_of(path), index))
-            .collect();
+        self.roots = paths.iter().map(|path| Root { path: path.clone(), id: None, node: None }).collect();
+        let mut order: Vec<(usize, usize)> = (0..).zip(paths).map(|(index, path)| (depth_of(path), index)).collect();
         order.sort_unstable_by(|a, b| b.cmp(a));
         self.to_enter = order.into_iter().map(|(_, index)| index).collect();
     }
@@ -119,11 +108,7 @@ impl Walker {
     /// A root is not what it was at the last walk: another folder, gone, or there again.
     pub(crate) fn roots_moved(&self) -> bool {
         self.roots.iter().any(|root| {
-            fs::metadata(&root.path)
-                .ok()
-                .filter(fs::Metadata::is_dir)
-                .map(|found| id_of(&found))
-                != root.id
+            fs::metadata(&root.path).ok().filter(fs::Metadata::is_dir).map(|found| id_of(&found)) != root.id
         })
     }
 
@@ -157,9 +142,9 @@ impl Walker {
         let nodes: Vec<Node> = self.tree.unreadable().collect();
         let can_be_read = |node: &Node| {
             // The dot asks for the right to search the folder, not only to list it.
-            self.tree.path(*node).is_some_and(|path| {
-                fs::read_dir(&path).is_ok() && fs::metadata(path.join(".")).is_ok()
-            })
+            self.tree
+                .path(*node)
+                .is_some_and(|path| fs::read_dir(&path).is_ok() && fs::metadata(path.join(".")).is_ok())
         };
         let readable: Vec<Node> = nodes.into_iter().filter(can_be_read).collect();
         self.to_visit.extend(&readable);
@@ -196,9 +181,7 @@ impl Walker {
         let Some(path) = self.tree.path(node) else {
             return;
         };
-        if matches!(self.tree.cover(node), Some(Cover::Unreadable))
-            || self.tree.depth(node) > MAX_DEPTH
-        {
+        if matches!(self.tree.cover(node), Some(Cover::Unreadable)) || self.tree.depth(node) > MAX_DEPTH {
             return;
         }
         // A folder that is gone again leaves by its own event; what cannot be listed stays as it is.
@@ -326,9 +309,7 @@ impl Walker {
         let mut buffer = [0; EVENT_BUFFER_BYTES];
         let events: Vec<(WatchDescriptor, EventMask, Option<OsString>)> = match &mut self.inotify {
             Ok(inotify) => match inotify.read_events(&mut buffer) {
-                Ok(events) => events
-                    .map(|event| (event.wd, event.mask, event.name.map(OsStr::to_owned)))
-                    .collect(),
+                Ok(events) => events.map(|event| (event.wd, event.mask, event.name.map(OsStr::to_owned))).collect(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return noticed,
                 Err(error) => {
                     tracing::warn!(%error, "cannot read inotify events");
@@ -344,13 +325,7 @@ impl Walker {
         noticed
     }
 
-    fn take_event(
-        &mut self,
-        watch: &WatchDescriptor,
-        mask: EventMask,
-        name: Option<&OsStr>,
-        noticed: &mut Noticed,
-    ) {
+    fn take_event(&mut self, watch: &WatchDescriptor, mask: EventMask, name: Option<&OsStr>, noticed: &mut Noticed) {
         if mask.contains(EventMask::Q_OVERFLOW) {
             noticed.overflow = true;
             return;
@@ -379,8 +354,7 @@ impl Walker {
             if let Some(path) = self.tree.path(node) {
                 self.see(node, &path, name);
             }
-        } else if mask.contains(EventMask::MOVED_FROM)
-            || (mask.contains(EventMask::DELETE) && !self.tree.is_covered())
+        } else if mask.contains(EventMask::MOVED_FROM) || (mask.contains(EventMask::DELETE) && !self.tree.is_covered())
         {
             noticed.changed = true;
             if let Some(child) = self.tree.child(node, name) {
@@ -407,17 +381,11 @@ fn watch_mask() -> WatchMask {
 }
 
 fn depth_of(path: &Path) -> usize {
-    path.canonicalize()
-        .unwrap_or_else(|_| path.to_path_buf())
-        .components()
-        .count()
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf()).components().count()
 }
 
 fn id_of(found: &fs::Metadata) -> FolderId {
-    FolderId {
-        device: found.dev(),
-        inode: found.ino(),
-    }
+    FolderId { device: found.dev(), inode: found.ino() }
 }
 
 /// The kernel's way to say that the user's watches are used up; a full disk has no part in this call.

@@ -6,8 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wbd_agent_api::{
-    Command as Request, HealthDocument, INTERFACE_NAME, METHOD_NAME, OBJECT_PATH, Reply, health,
-    paths,
+    Command as Request, HealthDocument, INTERFACE_NAME, METHOD_NAME, OBJECT_PATH, Reply, health, paths,
 };
 
 pub(crate) const AGENT: &str = env!("CARGO_BIN_EXE_wbd_agent");
@@ -20,10 +19,7 @@ pub(crate) struct Host {
 
 impl Host {
     pub(crate) fn new() -> Self {
-        Self {
-            root: tempfile::tempdir().unwrap(),
-            children: Vec::new(),
-        }
+        Self { root: tempfile::tempdir().unwrap(), children: Vec::new() }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -38,24 +34,12 @@ impl Host {
     }
 
     pub(crate) fn agent(&self, args: &[&str]) -> Output {
-        Command::new(AGENT)
-            .args(args)
-            .arg("--root")
-            .arg(self.root())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+        Command::new(AGENT).args(args).arg("--root").arg(self.root()).stdin(Stdio::null()).output().unwrap()
     }
 
     pub(crate) fn agent_as(&self, uid: u32, args: &[&str]) -> Output {
         let mut command = Command::new(AGENT);
-        command
-            .args(args)
-            .arg("--root")
-            .arg(self.root())
-            .stdin(Stdio::null())
-            .uid(uid)
-            .gid(uid);
+        command.args(args).arg("--root").arg(self.root()).stdin(Stdio::null()).uid(uid).gid(uid);
         command.output().unwrap()
     }
 
@@ -66,11 +50,7 @@ impl Host {
     /// Starts the agent in the foreground as a child, as `uid` if given, and waits for its health.
     pub(crate) fn foreground_as(&mut self, uid: Option<u32>, args: &[&str]) -> HealthDocument {
         let mut command = Command::new(AGENT);
-        command
-            .arg("--foreground")
-            .args(args)
-            .arg("--root")
-            .arg(self.root());
+        command.arg("--foreground").args(args).arg("--root").arg(self.root());
         if let Some(uid) = uid {
             command.uid(uid).gid(uid);
         }
@@ -80,27 +60,15 @@ impl Host {
     /// The same, by way of another program that becomes the agent.
     pub(crate) fn foreground_under(&mut self, program: &[String]) -> HealthDocument {
         let mut command = Command::new(&program[0]);
-        command
-            .args(&program[1..])
-            .arg(AGENT)
-            .arg("--foreground")
-            .arg("--root")
-            .arg(self.root());
+        command.args(&program[1..]).arg(AGENT).arg("--foreground").arg("--root").arg(self.root());
         self.start(command)
     }
 
     fn start(&mut self, mut command: Command) -> HealthDocument {
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let pid = child.id();
         self.children.push(child);
-        self.wait("health of the new agent", |told| {
-            told.pid == pid && told.state != wbd_agent_api::State::Starting
-        })
+        self.wait("health of the new agent", |told| told.pid == pid && told.state != wbd_agent_api::State::Starting)
     }
 
     pub(crate) fn foreground(&mut self) -> HealthDocument {
@@ -109,11 +77,7 @@ impl Host {
 
     pub(crate) fn signal_last(&mut self, signal: nix::sys::signal::Signal) {
         let child = self.children.last_mut().unwrap();
-        nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap()),
-            signal,
-        )
-        .unwrap();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap()), signal).unwrap();
     }
 
     /// Waits for the last child's end.
@@ -133,21 +97,14 @@ impl Host {
         health::read(&paths::health(self.root())).ok()
     }
 
-    pub(crate) fn wait(
-        &self,
-        what: &str,
-        holds: impl Fn(&HealthDocument) -> bool,
-    ) -> HealthDocument {
+    pub(crate) fn wait(&self, what: &str, holds: impl Fn(&HealthDocument) -> bool) -> HealthDocument {
         let started = Instant::now();
         loop {
             let told = self.health();
             if let Some(told) = told.as_ref().filter(|told| holds(told)) {
                 return told.clone();
             }
-            assert!(
-                started.elapsed() < DEADLINE,
-                "never: {what}; last {told:#?}"
-            );
+            assert!(started.elapsed() < DEADLINE, "never: {what}; last {told:#?}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -159,31 +116,14 @@ impl Host {
 
     /// Sends any text, as any client could.
     pub(crate) fn ask_text(&self, request: String) -> String {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let asked = async {
-            let stream = tokio::net::UnixStream::connect(paths::socket(self.root()))
-                .await
-                .unwrap();
-            let connection = zbus::connection::Builder::unix_stream(stream)
-                .p2p()
-                .build()
-                .await
-                .unwrap();
+            let stream = tokio::net::UnixStream::connect(paths::socket(self.root())).await.unwrap();
+            let connection = zbus::connection::Builder::unix_stream(stream).p2p().build().await.unwrap();
             let nobody = None::<zbus::names::BusName<'_>>;
             let body = (request,);
-            let answer = connection
-                .call_method(
-                    nobody,
-                    OBJECT_PATH,
-                    Some(INTERFACE_NAME),
-                    METHOD_NAME,
-                    &body,
-                )
-                .await
-                .unwrap();
+            let answer =
+                connection.call_method(nobody, OBJECT_PATH, Some(INTERFACE_NAME), METHOD_NAME, &body).await.unwrap();
             answer.body().deserialize::<String>().unwrap()
         };
         runtime.block_on(async { tokio::time::timeout(DEADLINE * 2, asked).await.unwrap() })
@@ -197,9 +137,6 @@ impl Drop for Host {
             let _ = child.wait();
         }
         // A daemonised agent is ended by its own verb, which knows it by more than a pid.
-        let _ = Command::new(AGENT)
-            .args(["-s", "stop", "--root"])
-            .arg(self.root())
-            .output();
+        let _ = Command::new(AGENT).args(["-s", "stop", "--root"]).arg(self.root()).output();
     }
 }

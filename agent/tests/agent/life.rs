@@ -4,8 +4,7 @@ use super::host::{DEADLINE, Host};
 use nix::sys::signal::Signal;
 use std::fs;
 use wbd_agent_api::{
-    BytesPath, Code, Command, HealthDocument, Language, Reply, SettingsSource, State, Target,
-    TargetId, paths, stop,
+    BytesPath, Code, Command, HealthDocument, Language, Reply, SettingsSource, State, Target, TargetId, paths, stop,
 };
 
 fn target(host: &Host, id: &str) -> Target {
@@ -36,14 +35,9 @@ fn leave_active(host: &Host, active: bool) {
 fn health_is_told_and_the_heartbeat_goes_on() {
     let mut host = Host::new();
     let first = host.foreground();
-    assert_eq!(
-        (first.state, first.settings.source, first.generation),
-        (State::Inactive, SettingsSource::Empty, 0)
-    );
+    assert_eq!((first.state, first.settings.source, first.generation), (State::Inactive, SettingsSource::Empty, 0));
     assert!(first.fds_open.is_some_and(|open| open > 3) && first.errors.is_empty());
-    host.wait("a later heartbeat", |told| {
-        told.heartbeat_ms > first.heartbeat_ms + 900
-    });
+    host.wait("a later heartbeat", |told| told.heartbeat_ms > first.heartbeat_ms + 900);
     host.signal_last(Signal::SIGTERM);
     assert_eq!(host.last_exit().code(), Some(0));
     assert_eq!(host.health().unwrap().state, State::Stopping);
@@ -57,10 +51,7 @@ fn a_second_agent_is_refused() {
     let second = host.agent(&["--foreground"]);
     assert_eq!(second.status.code(), Some(75));
     let message = String::from_utf8(second.stderr).unwrap();
-    assert!(
-        message.contains(&format!("pid {}", first.pid)) && message.lines().count() == 1,
-        "{message}"
-    );
+    assert!(message.contains(&format!("pid {}", first.pid)) && message.lines().count() == 1, "{message}");
     assert_eq!(host.verb("start"), Some(0));
     assert_eq!(host.health().unwrap().pid, first.pid);
 }
@@ -92,10 +83,7 @@ fn a_wanted_stop_is_noted_until_the_start() {
     assert_eq!(stop::read(&note, boot_id.trim()).unwrap(), None);
     assert_eq!(host.verb("stop"), Some(0));
     let noted = stop::read(&note, boot_id.trim()).unwrap().unwrap();
-    assert_eq!(
-        (noted.who.as_str(), noted.uid),
-        ("wbd_agent -s stop", nix::unistd::getuid().as_raw())
-    );
+    assert_eq!((noted.who.as_str(), noted.uid), ("wbd_agent -s stop", nix::unistd::getuid().as_raw()));
     assert_eq!(host.verb("start"), Some(0));
     assert_eq!(stop::read(&note, boot_id.trim()).unwrap(), None);
 }
@@ -106,10 +94,7 @@ fn a_stopped_process_is_still_stopped_in_the_end() {
     host.foreground();
     host.signal_last(Signal::SIGSTOP);
     assert_eq!(host.verb("stop"), Some(0));
-    assert_eq!(
-        std::os::unix::process::ExitStatusExt::signal(&host.last_exit()),
-        Some(9)
-    );
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&host.last_exit()), Some(9));
 }
 
 #[test]
@@ -117,12 +102,7 @@ fn broken_settings_give_way_to_the_good_ones_until_they_prove_good_again() {
     let mut host = Host::new();
     host.foreground_as(None, &["--good-after", "1"]);
     let target = target(&host, "shop");
-    assert_eq!(
-        host.ask(&Command::TargetSet {
-            targets: vec![target]
-        }),
-        Reply::Done
-    );
+    assert_eq!(host.ask(&Command::TargetSet { targets: vec![target] }), Reply::Done);
     let generation = host.health().unwrap().generation;
     let started = std::time::Instant::now();
     while !paths::settings_good(host.root()).exists() {
@@ -131,30 +111,16 @@ fn broken_settings_give_way_to_the_good_ones_until_they_prove_good_again() {
     }
     host.signal_last(Signal::SIGKILL);
     host.last_exit();
-    fs::write(
-        paths::settings(host.root()),
-        "generation: 7\nactive: maybe\n",
-    )
-    .unwrap();
+    fs::write(paths::settings(host.root()), "generation: 7\nactive: maybe\n").unwrap();
     let told = host.foreground_as(None, &["--good-after", "2"]);
-    assert_eq!(
-        (told.settings.source, told.generation, told.targets.len()),
-        (SettingsSource::Good, generation, 1)
-    );
+    assert_eq!((told.settings.source, told.generation, told.targets.len()), (SettingsSource::Good, generation, 1));
     assert_eq!(codes(&told), [Code::Config]);
     let problem = told.settings.problem.unwrap();
     assert_eq!((problem.line, problem.column), (2, 9));
-    assert_eq!(
-        fs::read_to_string(paths::settings_broken(host.root())).unwrap(),
-        "generation: 7\nactive: maybe\n"
-    );
-    let healed = host.wait("the good settings to be current again", |told| {
-        told.settings.source == SettingsSource::Current
-    });
-    assert_eq!(
-        (healed.generation, healed.targets.len(), codes(&healed)),
-        (generation + 1, 1, vec![])
-    );
+    assert_eq!(fs::read_to_string(paths::settings_broken(host.root())).unwrap(), "generation: 7\nactive: maybe\n");
+    let healed =
+        host.wait("the good settings to be current again", |told| told.settings.source == SettingsSource::Current);
+    assert_eq!((healed.generation, healed.targets.len(), codes(&healed)), (generation + 1, 1, vec![]));
 }
 
 #[test]
@@ -183,9 +149,7 @@ fn activation_without_a_server_is_refused() {
     host.foreground();
     let target = target(&host, "shop");
     assert_eq!(host.ask(&Command::TargetAdd { target }), Reply::Done);
-    let Reply::Refused { code, .. } = host.ask(&Command::Activate) else {
-        panic!("not refused")
-    };
+    let Reply::Refused { code, .. } = host.ask(&Command::Activate) else { panic!("not refused") };
     assert_eq!(code, Code::WAS_NOT_FOUND);
     let told = host.wait("inactive as before", |told| told.targets.len() == 1);
     assert_eq!((told.state, codes(&told)), (State::Inactive, vec![]));
@@ -207,10 +171,7 @@ fn active_outlives_a_kill_and_is_no_new_activation() {
     host.foreground();
     assert_eq!(host.ask(&Command::Deactivate), Reply::Done);
     let told = host.health().unwrap();
-    assert_eq!(
-        (told.state, told.generation, codes(&told), told.watches.used),
-        (State::Inactive, 6, vec![], 0)
-    );
+    assert_eq!((told.state, told.generation, codes(&told), told.watches.used), (State::Inactive, 6, vec![], 0));
 }
 
 #[test]
@@ -218,21 +179,12 @@ fn new_folders_are_watched_while_active() {
     let mut host = Host::new();
     leave_active(&host, true);
     host.foreground();
-    host.wait("the web root", |told| {
-        told.watches.used == 1 && !told.watches.scanning
-    });
+    host.wait("the web root", |told| told.watches.used == 1 && !told.watches.scanning);
     for n in 0..100 {
         host.folder(&format!("site/{n}/x"));
     }
     let told = host.wait("every folder", |told| told.watches.used == 201);
-    assert_eq!(
-        (
-            told.watches.needed,
-            told.watches.missing,
-            told.targets[0].watches
-        ),
-        (201, 0, 201)
-    );
+    assert_eq!((told.watches.needed, told.watches.missing, told.targets[0].watches), (201, 0, 201));
 }
 
 #[test]
@@ -244,22 +196,10 @@ fn a_lost_web_root_is_5405_and_heals() {
     let site = host.root().join("site");
     fs::rename(&site, host.root().join("away")).unwrap();
     let told = host.wait("5405", |told| codes(told).contains(&Code::PATH_UNREADABLE));
-    let error = told
-        .errors
-        .iter()
-        .find(|error| error.code == Code::PATH_UNREADABLE)
-        .unwrap();
-    assert!(
-        error
-            .detail
-            .contains(&format!("{} does not exist", site.display())),
-        "{}",
-        error.detail
-    );
+    let error = told.errors.iter().find(|error| error.code == Code::PATH_UNREADABLE).unwrap();
+    assert!(error.detail.contains(&format!("{} does not exist", site.display())), "{}", error.detail);
     fs::rename(host.root().join("away"), &site).unwrap();
-    host.wait("no 5405", |told| {
-        !codes(told).contains(&Code::PATH_UNREADABLE) && told.watches.used == 1
-    });
+    host.wait("no 5405", |told| !codes(told).contains(&Code::PATH_UNREADABLE) && told.watches.used == 1);
 }
 
 #[test]
@@ -273,36 +213,17 @@ fn reload_tells_of_a_broken_file_and_keeps_the_running_settings() {
     assert_eq!((told.targets.len(), codes(&told)), (1, vec![Code::Config]));
     leave_active(&host, false);
     host.signal_last(Signal::SIGHUP);
-    host.wait("no problem", |told| {
-        told.settings.source == SettingsSource::Current && told.errors.is_empty()
-    });
+    host.wait("no problem", |told| told.settings.source == SettingsSource::Current && told.errors.is_empty());
 }
 
 #[test]
 fn nonsense_on_the_channel_is_refused_and_harms_nothing() {
     let mut host = Host::new();
     host.foreground();
-    for nonsense in [
-        String::new(),
-        "{}".into(),
-        "\"explode\"".into(),
-        "[".repeat(100_000),
-        "x".repeat(300_000),
-    ] {
+    for nonsense in [String::new(), "{}".into(), "\"explode\"".into(), "[".repeat(100_000), "x".repeat(300_000)] {
         let reply: Reply = serde_json::from_str(&host.ask_text(nonsense)).unwrap();
-        assert!(
-            matches!(
-                reply,
-                Reply::Refused {
-                    code: Code::INVALID_VALUE,
-                    ..
-                }
-            ),
-            "{reply:?}"
-        );
+        assert!(matches!(reply, Reply::Refused { code: Code::INVALID_VALUE, .. }), "{reply:?}");
     }
-    let Reply::Status { health } = host.ask(&Command::Status) else {
-        panic!("no status")
-    };
+    let Reply::Status { health } = host.ask(&Command::Status) else { panic!("no status") };
     assert_eq!(health.pid, host.health().unwrap().pid);
 }

@@ -6,9 +6,7 @@ use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use wbd_agent_api::{
-    BytesPath, Code, Command, HealthDocument, Language, Reply, State, Target, TargetId, paths,
-};
+use wbd_agent_api::{BytesPath, Code, Command, HealthDocument, Language, Reply, State, Target, TargetId, paths};
 
 /// Any user that is not root; it needs no name.
 const OTHER: u32 = 64_321;
@@ -16,10 +14,7 @@ const OTHER: u32 = 64_321;
 fn needs_root(test: &str) -> bool {
     let root = Uid::effective().is_root();
     if !root {
-        let _ = writeln!(
-            std::io::stderr(),
-            "SKIPPED {test}: needs root, to run the agent as another user"
-        );
+        let _ = writeln!(std::io::stderr(), "SKIPPED {test}: needs root, to run the agent as another user");
     }
     root
 }
@@ -28,18 +23,9 @@ fn needs_root(test: &str) -> bool {
 fn host_of_other() -> Host {
     let host = Host::new();
     fs::set_permissions(host.root(), Permissions::from_mode(0o755)).unwrap();
-    for folder in [
-        "",
-        "var",
-        "var/lib",
-        "var/lib/wbd",
-        "run",
-        "run/wbd",
-        "site",
-        "site/open",
-        "site/shut",
-        "site/shut/in",
-    ] {
+    for folder in
+        ["", "var", "var/lib", "var/lib/wbd", "run", "run/wbd", "site", "site/open", "site/shut", "site/shut/in"]
+    {
         give(&host.folder(folder));
     }
     host
@@ -47,12 +33,7 @@ fn host_of_other() -> Host {
 
 fn give(path: &Path) {
     let other = Some(OTHER);
-    chown(
-        path,
-        other.map(Uid::from_raw),
-        other.map(nix::unistd::Gid::from_raw),
-    )
-    .unwrap();
+    chown(path, other.map(Uid::from_raw), other.map(nix::unistd::Gid::from_raw)).unwrap();
 }
 
 fn set_mode(path: &Path, mode: u32) {
@@ -60,10 +41,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 fn error(told: &HealthDocument, code: Code) -> Option<String> {
-    told.errors
-        .iter()
-        .find(|error| error.code == code)
-        .map(|error| error.detail.clone())
+    told.errors.iter().find(|error| error.code == code).map(|error| error.detail.clone())
 }
 
 fn target(web_root: &Path) -> Target {
@@ -86,15 +64,12 @@ fn a_shut_folder_is_5002_when_registered_and_names_the_folder_at_fault() {
     set_mode(&shut, 0o700);
     host.foreground_as(Some(OTHER), &[]);
     for path in [shut.join("in"), shut.clone()] {
-        let Reply::Refused { code, message } = host.ask(&Command::TargetAdd {
-            target: target(&path),
-        }) else {
+        let Reply::Refused { code, message } = host.ask(&Command::TargetAdd { target: target(&path) }) else {
             panic!("not refused")
         };
         assert_eq!(code, Code::PATH_NOT_FOUND);
         assert!(
-            message.contains(&format!("{} cannot be", shut.display()))
-                && message.contains("mode 0700"),
+            message.contains(&format!("{} cannot be", shut.display())) && message.contains("mode 0700"),
             "{message}"
         );
     }
@@ -119,22 +94,9 @@ fn a_folder_shut_later_is_5405_and_no_watch_limit() {
     set_mode(&shut, 0o700);
     let told = host.foreground_as(Some(OTHER), &[]);
     assert_eq!(told.state, State::Active);
-    let told = host.wait("5405", |told| {
-        error(told, Code::PATH_UNREADABLE).is_some() && !told.watches.scanning
-    });
-    assert!(
-        error(&told, Code::PATH_UNREADABLE)
-            .unwrap()
-            .contains(&shut.display().to_string())
-    );
-    assert_eq!(
-        (
-            told.watches.used,
-            told.watches.missing,
-            error(&told, Code::WATCH_LIMIT)
-        ),
-        (2, 0, None)
-    );
+    let told = host.wait("5405", |told| error(told, Code::PATH_UNREADABLE).is_some() && !told.watches.scanning);
+    assert!(error(&told, Code::PATH_UNREADABLE).unwrap().contains(&shut.display().to_string()));
+    assert_eq!((told.watches.used, told.watches.missing, error(&told, Code::WATCH_LIMIT)), (2, 0, None));
     set_mode(&shut, 0o755);
     let told = host.wait("all folders", |told| told.watches.used == 4);
     assert_eq!(error(&told, Code::PATH_UNREADABLE), None);

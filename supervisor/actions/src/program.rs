@@ -96,7 +96,8 @@ fn arguments(program: &Path, command: &Command, parent: Parent) -> (PathBuf, Vec
         Parent::Us => (program.to_owned(), own.map(OsString::from).collect()),
         Parent::Systemd => {
             let most = command.timeout.as_ms();
-            let fixed = ["--quiet", "--wait", "--pipe", "--collect", "--setenv=LC_ALL=C", "--property=KillMode=process"];
+            let fixed =
+                ["--quiet", "--wait", "--pipe", "--collect", "--setenv=LC_ALL=C", "--property=KillMode=process"];
             let mut all: Vec<OsString> = fixed.into_iter().map(OsString::from).collect();
             all.push(format!("--property=RuntimeMaxSec={most}ms").into());
             all.push("--".into());

@@ -19,13 +19,15 @@ pub(crate) async fn call(socket: &Path, request: &str) -> Result<String, String>
 
 async fn exchange(socket: &Path, request: &str) -> Result<String, String> {
     let stream = UnixStream::connect(socket).await.map_err(|error| format!("{}: {error}", socket.display()))?;
-    let bus = zbus::connection::Builder::unix_stream(stream)
-        .p2p()
-        .build()
-        .await
-        .map_err(|error| error.to_string())?;
+    let bus = zbus::connection::Builder::unix_stream(stream).p2p().build().await.map_err(|error| error.to_string())?;
     let answer = bus
-        .call_method(None::<&str>, command::OBJECT_PATH, Some(command::INTERFACE_NAME), command::METHOD_NAME, &(request))
+        .call_method(
+            None::<&str>,
+            command::OBJECT_PATH,
+            Some(command::INTERFACE_NAME),
+            command::METHOD_NAME,
+            &(request),
+        )
         .await
         .map_err(|error| error.to_string())?;
     answer.body().deserialize::<String>().map_err(|error| error.to_string())

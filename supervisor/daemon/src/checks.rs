@@ -55,7 +55,8 @@ pub(crate) struct Checks {
 impl Checks {
     /// Takes over a new set; what was seen stays for checks that stay.
     pub(crate) fn replace(&mut self, bounds: Vec<Bound>, now_ms: u64) {
-        self.all = bounds.into_iter().map(|bound| Check { bound, due_ms: now_ms, wanted_ms: None, last: None }).collect();
+        self.all =
+            bounds.into_iter().map(|bound| Check { bound, due_ms: now_ms, wanted_ms: None, last: None }).collect();
         let used: BTreeSet<&Probe> = self.all.iter().flat_map(|check| check.bound.probes.values()).collect();
         self.answers.retain(|probe, _| used.contains(probe));
     }
@@ -144,8 +145,12 @@ impl Checks {
 pub(crate) fn proving_ms(bound: &Bound) -> u64 {
     let costly = bound.probes.values().any(|probe| match probe {
         Probe::DnsServers { .. } | Probe::NetEndpoint(_) | Probe::VersionPair { .. } | Probe::InotifyUsage(_) => true,
-        Probe::ProcessState(_) | Probe::AgentHealth | Probe::ServiceState { .. } | Probe::ExitLast(_)
-        | Probe::FdUsage(_) | Probe::FdTrend(_) => false,
+        Probe::ProcessState(_)
+        | Probe::AgentHealth
+        | Probe::ServiceState { .. }
+        | Probe::ExitLast(_)
+        | Probe::FdUsage(_)
+        | Probe::FdTrend(_) => false,
     });
     if costly { PROVING_COSTLY_MS } else { PROVING_MS }
 }

@@ -50,7 +50,9 @@ impl Face {
         let request: Request = match serde_json::from_str(request) {
             Ok(request) => request,
             Err(error) => {
-                return Response::Refused { message: format!("the request cannot be read: {error}; is wbdctl of another version?") };
+                return Response::Refused {
+                    message: format!("the request cannot be read: {error}; is wbdctl of another version?"),
+                };
             }
         };
         if request.is_change() && !self.peer.may_change {
@@ -64,8 +66,12 @@ impl Face {
         }
         match tokio::time::timeout(ANSWER, answer).await {
             Ok(Ok(response)) => response,
-            Ok(Err(_)) => Response::Refused { message: "the supervisor dropped the request; it is stopping".to_owned() },
-            Err(_) => Response::Refused { message: "no answer in 60 s; wbdctl status tells what it is doing".to_owned() },
+            Ok(Err(_)) => {
+                Response::Refused { message: "the supervisor dropped the request; it is stopping".to_owned() }
+            }
+            Err(_) => {
+                Response::Refused { message: "no answer in 60 s; wbdctl status tells what it is doing".to_owned() }
+            }
         }
     }
 }

@@ -52,11 +52,8 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
     let manager = ManagerProxy::new(&bus).await?;
     within(manager.subscribe()).await?;
     let path = within(manager.load_unit(UNIT)).await?;
-    let properties = PropertiesProxy::builder(&bus)
-        .destination("org.freedesktop.systemd1")?
-        .path(path)?
-        .build()
-        .await?;
+    let properties =
+        PropertiesProxy::builder(&bus).destination("org.freedesktop.systemd1")?.path(path)?.build().await?;
     let mut changes = properties.receive_properties_changed().await?;
     let mut begun = manager.receive_job_new().await?;
     let mut ended = manager.receive_job_removed().await?;
@@ -155,11 +152,8 @@ async fn tell(
 }
 
 async fn job_type(bus: &zbus::Connection, job: &OwnedObjectPath) -> zbus::Result<String> {
-    let proxy = PropertiesProxy::builder(bus)
-        .destination("org.freedesktop.systemd1")?
-        .path(job.clone())?
-        .build()
-        .await?;
+    let proxy =
+        PropertiesProxy::builder(bus).destination("org.freedesktop.systemd1")?.path(job.clone())?.build().await?;
     let name = InterfaceName::from_static_str_unchecked("org.freedesktop.systemd1.Job");
     let value = within(async { Ok(proxy.get(name, "JobType").await?) }).await?;
     Ok(String::try_from(value)?)

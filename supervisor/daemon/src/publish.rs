@@ -77,7 +77,8 @@ impl Supervisor {
     }
 
     fn profiles(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.checks.all.iter().filter_map(|check| check.bound.profile.as_ref()).map(ToString::to_string).collect();
+        let mut names: Vec<String> =
+            self.checks.all.iter().filter_map(|check| check.bound.profile.as_ref()).map(ToString::to_string).collect();
         names.sort();
         names.dedup();
         names
@@ -88,7 +89,10 @@ impl Supervisor {
         let mut due: Vec<(u64, String)> = Vec::new();
         for incident in self.memory.state.open.values().filter_map(|id| self.memory.state.incidents.get(id)) {
             if let Some(until) = incident.held().and_then(|held| held.until_ms) {
-                due.push((until.saturating_sub(now.boot_ms), format!("{}: next try for {}", incident.id, incident.key)));
+                due.push((
+                    until.saturating_sub(now.boot_ms),
+                    format!("{}: next try for {}", incident.id, incident.key),
+                ));
             } else if matches!(incident.phase, Phase::Verifying) {
                 due.push((0, format!("{}: verification of {}", incident.id, incident.key)));
             }
@@ -161,16 +165,54 @@ fn tell(entry: &Entry) {
     let evidence = entry.body.evidence().join("; ");
     match &entry.body {
         Body::Escalated { .. } => {
-            error!(MESSAGE_ID = ESCALATED, WBD_CODE = code, WBD_INCIDENT = incident, WBD_TARGET = target, kind, evidence, "a person is needed");
+            error!(
+                MESSAGE_ID = ESCALATED,
+                WBD_CODE = code,
+                WBD_INCIDENT = incident,
+                WBD_TARGET = target,
+                kind,
+                evidence,
+                "a person is needed"
+            );
         }
         Body::Opened { .. } | Body::Refused(_) | Body::Suspended { .. } => {
-            warn!(MESSAGE_ID = RECORDED, WBD_CODE = code, WBD_INCIDENT = incident, WBD_TARGET = target, kind, result, evidence, "recorded");
+            warn!(
+                MESSAGE_ID = RECORDED,
+                WBD_CODE = code,
+                WBD_INCIDENT = incident,
+                WBD_TARGET = target,
+                kind,
+                result,
+                evidence,
+                "recorded"
+            );
         }
-        Body::Started { .. } | Body::Suppressed { .. } | Body::Unsuppressed {} | Body::Intent(_) | Body::Outcome { .. }
-        | Body::Verdict { .. } | Body::Closed { .. } | Body::Approved { .. } | Body::Denied { .. } | Body::Cleared {}
-        | Body::Manual { .. } | Body::Hold { .. } | Body::Lifted { .. } | Body::Resumed { .. } | Body::Exit(_)
+        Body::Started { .. }
+        | Body::Suppressed { .. }
+        | Body::Unsuppressed {}
+        | Body::Intent(_)
+        | Body::Outcome { .. }
+        | Body::Verdict { .. }
+        | Body::Closed { .. }
+        | Body::Approved { .. }
+        | Body::Denied { .. }
+        | Body::Cleared {}
+        | Body::Manual { .. }
+        | Body::Hold { .. }
+        | Body::Lifted { .. }
+        | Body::Resumed { .. }
+        | Body::Exit(_)
         | Body::Rotated { .. } => {
-            info!(MESSAGE_ID = RECORDED, WBD_CODE = code, WBD_INCIDENT = incident, WBD_TARGET = target, kind, result, evidence, "recorded");
+            info!(
+                MESSAGE_ID = RECORDED,
+                WBD_CODE = code,
+                WBD_INCIDENT = incident,
+                WBD_TARGET = target,
+                kind,
+                result,
+                evidence,
+                "recorded"
+            );
         }
     }
 }

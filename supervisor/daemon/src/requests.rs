@@ -159,12 +159,17 @@ impl Supervisor {
             .filter(|check| check.last.as_ref().is_some_and(|last| last.judgement.verdict == Verdict::Fail))
             .collect();
         let key = match (found.as_slice(), failing.as_slice()) {
-            ([], _) => return refused(format!("{name} applies to nothing on this host; wbdctl playbook list shows what does")),
+            ([], _) => {
+                return refused(format!(
+                    "{name} applies to nothing on this host; wbdctl playbook list shows what does"
+                ));
+            }
             (_, []) => {
                 let words: Vec<String> = found
                     .iter()
                     .map(|check| {
-                        let says = check.last.as_ref().map_or("was not looked at yet", |last| last.judgement.verdict.as_str());
+                        let says =
+                            check.last.as_ref().map_or("was not looked at yet", |last| last.judgement.verdict.as_str());
                         format!("{} says {says}", check.bound.key)
                     })
                     .collect();
@@ -204,7 +209,9 @@ impl Supervisor {
         match undo {
             Some(undo) => self.by_hand(undo.action, Some(id), who, reply),
             None => {
-                let message = format!("{id} cannot be taken back: it changed nothing that was captured, or it was taken back already");
+                let message = format!(
+                    "{id} cannot be taken back: it changed nothing that was captured, or it was taken back already"
+                );
                 let _ = reply.send(refused(message));
             }
         }
@@ -257,7 +264,9 @@ impl Supervisor {
         tokio::spawn(async move {
             let response = match crate::agent_call::call(&socket, &command).await {
                 Ok(answer) => Response::Agent { reply: answer },
-                Err(error) => refused(format!("the agent did not take the command ({error}); wbdctl doctor tells why [WBD-6023]")),
+                Err(error) => {
+                    refused(format!("the agent did not take the command ({error}); wbdctl doctor tells why [WBD-6023]"))
+                }
             };
             let _ = reply.send(response);
         });

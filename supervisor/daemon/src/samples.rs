@@ -15,12 +15,13 @@ use crate::supervisor::Supervisor;
 
 /// The trend of one process, from the samples of its present life.
 pub(crate) fn trend(supervisor: &Supervisor, selector: &ProcessSelector, now: &Now) -> Observation {
-    let seen = supervisor.leak_of(selector).ok_or_else(|| "no profile says when it may be restarted".to_owned()).and_then(
-        |(profile, window)| {
+    let seen = supervisor
+        .leak_of(selector)
+        .ok_or_else(|| "no profile says when it may be restarted".to_owned())
+        .and_then(|(profile, window)| {
             let samples = supervisor.samples.as_ref().ok_or("samples are not kept")?;
             judge(samples, &profile, selector, &window, now).map_err(|error| error.to_string())
-        },
-    );
+        });
     seen.unwrap_or_else(|why| Observation::unseen(ProbeName::FdTrend.fields(), &why))
 }
 

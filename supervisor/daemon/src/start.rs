@@ -154,9 +154,8 @@ impl Supervisor {
     pub(crate) fn begin_standalone(&mut self) {
         let now = now();
         let stopped = !matches!(stop::read(&paths::stop_note(&self.root), &now.boot.0), Ok(None));
-        let runs = health::read(&paths::health(&self.root)).is_ok_and(|document| {
-            document.boot_id == now.boot.0 && self.runs(document.pid, document.start_ticks)
-        });
+        let runs = health::read(&paths::health(&self.root))
+            .is_ok_and(|document| document.boot_id == now.boot.0 && self.runs(document.pid, document.start_ticks));
         if stopped || runs {
             return;
         }

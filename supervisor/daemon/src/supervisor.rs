@@ -17,8 +17,8 @@ use wbd_model::name::{ProfileName, TargetName};
 use wbd_model::observation::Observation;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
-use wbd_probes::{Eyes, Manager};
 use wbd_probes::clock::now;
+use wbd_probes::{Eyes, Manager};
 
 use crate::checks::{Checks, proving_ms};
 use crate::deed::Deed;
@@ -187,8 +187,14 @@ impl Supervisor {
                 Some(wbd_probes::agent_service(&self.root, manager, &now.boot.0))
             }
             Probe::FdTrend(selector) => Some(crate::samples::trend(self, selector, now)),
-            Probe::ProcessState(_) | Probe::AgentHealth | Probe::ServiceState { .. } | Probe::InotifyUsage(_)
-            | Probe::DnsServers { .. } | Probe::NetEndpoint(_) | Probe::FdUsage(_) | Probe::VersionPair { .. } => None,
+            Probe::ProcessState(_)
+            | Probe::AgentHealth
+            | Probe::ServiceState { .. }
+            | Probe::InotifyUsage(_)
+            | Probe::DnsServers { .. }
+            | Probe::NetEndpoint(_)
+            | Probe::FdUsage(_)
+            | Probe::VersionPair { .. } => None,
         }
     }
 
@@ -249,7 +255,10 @@ impl Supervisor {
         let (bounds, unseen) = load::bind(&self.loaded, &eyes);
         self.unseen = unseen;
         let same = bounds.len() == self.checks.all.len()
-            && bounds.iter().zip(&self.checks.all).all(|(new, old)| new.key == old.bound.key && new.digest == old.bound.digest);
+            && bounds
+                .iter()
+                .zip(&self.checks.all)
+                .all(|(new, old)| new.key == old.bound.key && new.digest == old.bound.digest);
         if !same {
             self.checks.replace(bounds, now_ms);
         }
@@ -265,7 +274,13 @@ impl Supervisor {
             && now.boot_ms >= at_ms + BUS_TELLS_MS
         {
             self.untold = None;
-            let exit = Exit { pid: i64::from(pid), how: wbd_model::entry::ExitHow::Unknown, code: -1, asked: false, by: String::new() };
+            let exit = Exit {
+                pid: i64::from(pid),
+                how: wbd_model::entry::ExitHow::Unknown,
+                code: -1,
+                asked: false,
+                by: String::new(),
+            };
             self.record_exit(exit);
         }
     }
@@ -297,7 +312,13 @@ impl Supervisor {
         self.watch.forget();
         match (self.mode, exit) {
             (Mode::Standalone, exit) => {
-                let unknown = Exit { pid: i64::from(pid), how: wbd_model::entry::ExitHow::Unknown, code: -1, asked: false, by: String::new() };
+                let unknown = Exit {
+                    pid: i64::from(pid),
+                    how: wbd_model::entry::ExitHow::Unknown,
+                    code: -1,
+                    asked: false,
+                    by: String::new(),
+                };
                 self.record_exit(exit.unwrap_or(unknown));
             }
             (Mode::Systemd, _) => self.untold = Some((pid, now().boot_ms)),
@@ -311,7 +332,12 @@ impl Supervisor {
         }
         let now = now();
         let target = agent_target();
-        let known = self.memory.state.exits.iter().any(|(_, _, old)| old.pid == exit.pid && old.how != wbd_model::entry::ExitHow::Unknown);
+        let known = self
+            .memory
+            .state
+            .exits
+            .iter()
+            .any(|(_, _, old)| old.pid == exit.pid && old.how != wbd_model::entry::ExitHow::Unknown);
         if known {
             return;
         }

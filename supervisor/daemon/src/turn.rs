@@ -25,8 +25,7 @@ impl Supervisor {
         for _ in 0..STEPS_A_TURN {
             let now = now();
             let looks: Vec<Look> = fresh.iter().filter_map(|key| self.look(key, &causes)).collect();
-            let steps =
-                round::round(&self.memory.state, &mut self.turns, &looks, &known, &self.loaded.settings, &now);
+            let steps = round::round(&self.memory.state, &mut self.turns, &looks, &known, &self.loaded.settings, &now);
             let mut written = false;
             for step in steps {
                 match step {
@@ -62,9 +61,11 @@ impl Supervisor {
             let Some(check) = self.checks.all.get(index) else { continue };
             let key = check.bound.key.clone();
             let judgement = judge::judge(&check.bound, &seen);
-            let outdated = self.memory.state.open_for(&key).is_some_and(|incident| {
-                incident.changed.boot == now.boot && began_ms < incident.changed.boot_ms
-            });
+            let outdated = self
+                .memory
+                .state
+                .open_for(&key)
+                .is_some_and(|incident| incident.changed.boot == now.boot && began_ms < incident.changed.boot_ms);
             self.checks.store(index, Looked { seen, judgement, began_ms, took_ms }, now.boot_ms);
             if outdated {
                 self.hasten_check(&key, now.boot_ms);

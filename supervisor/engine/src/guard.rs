@@ -195,10 +195,7 @@ pub fn permit_by_hand(
 #[must_use]
 pub fn budget_left(state: &State, settings: &Settings, now: &Now) -> (u32, u32) {
     let spent = |window: u64| u32::try_from(debits_in(state, now, window).count()).unwrap_or(u32::MAX);
-    (
-        settings.budget.per_hour.saturating_sub(spent(HOUR_MS)),
-        settings.budget.per_day.saturating_sub(spent(DAY_MS)),
-    )
+    (settings.budget.per_hour.saturating_sub(spent(HOUR_MS)), settings.budget.per_day.saturating_sub(spent(DAY_MS)))
 }
 
 fn no(guard: Guard, reason: &str) -> Refusal {
@@ -278,8 +275,7 @@ fn host_budget(state: &State, settings: &Settings, now: &Now, class: Class) -> R
     if class < Class::A2 {
         return Ok(());
     }
-    for (window, most, word) in
-        [(HOUR_MS, settings.budget.per_hour, "hour"), (DAY_MS, settings.budget.per_day, "day")]
+    for (window, most, word) in [(HOUR_MS, settings.budget.per_hour, "hour"), (DAY_MS, settings.budget.per_day, "day")]
     {
         let ages: Vec<u64> = debits_in(state, now, window).collect();
         if ages.len() >= usize::try_from(most).unwrap_or(usize::MAX) {

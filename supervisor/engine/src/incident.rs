@@ -118,8 +118,15 @@ impl Incident {
             }
             Body::Denied { who } => self.denied = Some(who.clone()),
             // About the host, not about this incident.
-            Body::Started { .. } | Body::Opened { .. } | Body::Cleared {} | Body::Manual { .. } | Body::Hold { .. }
-            | Body::Lifted { .. } | Body::Suspended { .. } | Body::Resumed { .. } | Body::Exit(_)
+            Body::Started { .. }
+            | Body::Opened { .. }
+            | Body::Cleared {}
+            | Body::Manual { .. }
+            | Body::Hold { .. }
+            | Body::Lifted { .. }
+            | Body::Suspended { .. }
+            | Body::Resumed { .. }
+            | Body::Exit(_)
             | Body::Rotated { .. } => {}
         }
         if std::mem::discriminant(&self.phase) != before {

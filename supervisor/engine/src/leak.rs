@@ -60,7 +60,8 @@ fn due(verdict: &LeakVerdict, leak: &Leak, offset_s: i32, now_s: i64) -> Result<
         return Ok(true);
     }
     let Some(until) = verdict.exhaustion else { return Ok(false) };
-    let (from, to) = window_minutes(&leak.window).ok_or_else(|| format!("leak.window {:?} is no window", leak.window))?;
+    let (from, to) =
+        window_minutes(&leak.window).ok_or_else(|| format!("leak.window {:?} is no window", leak.window))?;
     let window = QuietWindow::new(from, to, offset_s).map_err(|error| error.to_string())?;
     Ok(next_restart(until.earliest_s, window, now_s).is_due(now_s))
 }

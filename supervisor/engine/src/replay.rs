@@ -225,9 +225,16 @@ impl State {
                 self.next_incident = self.next_incident.max(*next_incident);
                 self.next_action = self.next_action.max(*next_action);
             }
-            Body::Started { .. } | Body::Opened { .. } | Body::Suppressed { .. } | Body::Unsuppressed {}
-            | Body::Closed { .. } | Body::Refused(_) | Body::Escalated { .. }
-            | Body::Approved { .. } | Body::Denied { .. } | Body::Manual { .. } => {}
+            Body::Started { .. }
+            | Body::Opened { .. }
+            | Body::Suppressed { .. }
+            | Body::Unsuppressed {}
+            | Body::Closed { .. }
+            | Body::Refused(_)
+            | Body::Escalated { .. }
+            | Body::Approved { .. }
+            | Body::Denied { .. }
+            | Body::Manual { .. } => {}
         }
     }
 
@@ -236,11 +243,7 @@ impl State {
             self.debits.push(Debit { at_ms: entry.at.boot_ms });
         }
         if let (true, Some(playbook), Some(target)) = (begins_attempt, &entry.subject.playbook, &entry.subject.target) {
-            self.attempts.push(Attempt {
-                playbook: playbook.clone(),
-                target: target.clone(),
-                at_ms: entry.at.boot_ms,
-            });
+            self.attempts.push(Attempt { playbook: playbook.clone(), target: target.clone(), at_ms: entry.at.boot_ms });
         }
     }
 
@@ -267,7 +270,10 @@ impl State {
         seen.know("recent", i64::try_from(recent.count()).unwrap_or(i64::MAX));
         match exits().next_back() {
             Some((_, _, exit)) => {
-                seen.know("seen", true).know("how", exit.how.as_str()).know("code", exit.code).know("asked", exit.asked);
+                seen.know("seen", true)
+                    .know("how", exit.how.as_str())
+                    .know("code", exit.code)
+                    .know("asked", exit.asked);
             }
             None => {
                 seen.know("seen", false).know("how", "none").know("code", -1).know("asked", false);

@@ -387,12 +387,18 @@ fn refused(incident: &Incident, look: &Look, now: &Now, refusal: Refusal) -> Opt
     }
     match refusal.guard {
         Guard::Attempts | Guard::Suspended | Guard::Denied => Some(escalate(incident, look, &refusal.reason)),
-        Guard::Approval | Guard::Mode if incident.escalated.is_none() => Some(escalate(incident, look, &refusal.reason)),
-        Guard::Hold | Guard::Mode | Guard::Approval | Guard::HostBudget | Guard::Backoff | Guard::Conflict
-        | Guard::Window | Guard::Ledger => {
-            (waited_too_long(incident, now) && incident.escalated.is_none())
-                .then(|| escalate(incident, look, &refusal.reason))
+        Guard::Approval | Guard::Mode if incident.escalated.is_none() => {
+            Some(escalate(incident, look, &refusal.reason))
         }
+        Guard::Hold
+        | Guard::Mode
+        | Guard::Approval
+        | Guard::HostBudget
+        | Guard::Backoff
+        | Guard::Conflict
+        | Guard::Window
+        | Guard::Ledger => (waited_too_long(incident, now) && incident.escalated.is_none())
+            .then(|| escalate(incident, look, &refusal.reason)),
     }
 }
 

@@ -17,8 +17,8 @@ use wbd_model::settings::Settings;
 use crate::diagnose::diagnose;
 use crate::judge::{Judgement, cured, judge};
 use crate::plan::plan;
-use crate::rehearse;
 use crate::playbook::{Bound, Library};
+use crate::rehearse;
 use crate::round::Truth;
 use crate::words::{Lang, words};
 

@@ -112,8 +112,12 @@ impl Action {
     #[must_use]
     pub const fn is_provable(&self) -> bool {
         match self {
-            Self::SysctlSet { .. } | Self::SysctlRestore { .. } | Self::AgentReload {} | Self::AgentStart {}
-            | Self::AgentRestart {} | Self::AgentStop { .. } => true,
+            Self::SysctlSet { .. }
+            | Self::SysctlRestore { .. }
+            | Self::AgentReload {}
+            | Self::AgentStart {}
+            | Self::AgentRestart {}
+            | Self::AgentStop { .. } => true,
             Self::UnitRestart { .. } | Self::CommandRun { .. } => false,
         }
     }

@@ -92,8 +92,15 @@ impl Request {
         match self {
             Self::Status {} | Self::Report {} | Self::Incidents {} | Self::Preview { .. } => false,
             Self::AgentCall { change, .. } => *change,
-            Self::Approve { .. } | Self::Deny { .. } | Self::Pause { .. } | Self::Resume {} | Self::Undo { .. }
-            | Self::Reload {} | Self::RunPlaybook { .. } | Self::Agent { .. } | Self::RotateLedger { .. } => true,
+            Self::Approve { .. }
+            | Self::Deny { .. }
+            | Self::Pause { .. }
+            | Self::Resume {}
+            | Self::Undo { .. }
+            | Self::Reload {}
+            | Self::RunPlaybook { .. }
+            | Self::Agent { .. }
+            | Self::RotateLedger { .. } => true,
         }
     }
 }

@@ -351,10 +351,21 @@ impl Body {
             Self::Closed { how } => Some(how.as_str()),
             Self::Refused(Refusal { guard, .. }) => Some(Guard::as_str(*guard)),
             Self::Exit(exit) => Some(exit.how.as_str()),
-            Self::Started { .. } | Self::Opened { .. } | Self::Suppressed { .. } | Self::Unsuppressed {}
-            | Self::Intent(_) | Self::Escalated { .. } | Self::Approved { .. } | Self::Denied { .. }
-            | Self::Cleared {} | Self::Manual { .. } | Self::Hold { .. } | Self::Lifted { .. }
-            | Self::Suspended { .. } | Self::Resumed { .. } | Self::Rotated { .. } => None,
+            Self::Started { .. }
+            | Self::Opened { .. }
+            | Self::Suppressed { .. }
+            | Self::Unsuppressed {}
+            | Self::Intent(_)
+            | Self::Escalated { .. }
+            | Self::Approved { .. }
+            | Self::Denied { .. }
+            | Self::Cleared {}
+            | Self::Manual { .. }
+            | Self::Hold { .. }
+            | Self::Lifted { .. }
+            | Self::Suspended { .. }
+            | Self::Resumed { .. }
+            | Self::Rotated { .. } => None,
         }
     }
 
@@ -376,11 +387,9 @@ impl Body {
                 .chain(intent.undoes.iter().map(|id| format!("takes back {id}")))
                 .collect(),
             Self::Outcome { detail, took_ms, .. } => vec![format!("{detail} ({took_ms} ms)")],
-            Self::Verdict { evidence, after_ms, .. } => evidence
-                .iter()
-                .cloned()
-                .chain(std::iter::once(format!("{after_ms} ms after it was opened")))
-                .collect(),
+            Self::Verdict { evidence, after_ms, .. } => {
+                evidence.iter().cloned().chain(std::iter::once(format!("{after_ms} ms after it was opened"))).collect()
+            }
             Self::Closed { .. } => Vec::new(),
             Self::Refused(refusal) => vec![refusal.reason.clone()],
             Self::Escalated { reason, guide } => std::iter::once(reason.clone()).chain(guide.iter().cloned()).collect(),

@@ -103,10 +103,7 @@ impl Observation {
     /// Nothing could be seen: every field of `fields` unknown for the one `reason`.
     #[must_use]
     pub fn unseen(fields: &[Field], reason: &str) -> Self {
-        let facts = fields
-            .iter()
-            .map(|field| (field.name.to_owned(), Fact::Unknown(reason.to_owned())))
-            .collect();
+        let facts = fields.iter().map(|field| (field.name.to_owned(), Fact::Unknown(reason.to_owned()))).collect();
         Self { facts }
     }
 
@@ -125,10 +122,7 @@ impl Observation {
     /// The fact of a field; a field the observation does not carry is unknown.
     #[must_use]
     pub fn fact(&self, field: &str) -> Fact {
-        self.facts
-            .get(field)
-            .cloned()
-            .unwrap_or_else(|| Fact::Unknown(format!("{field} was not observed")))
+        self.facts.get(field).cloned().unwrap_or_else(|| Fact::Unknown(format!("{field} was not observed")))
     }
 }
 

@@ -145,7 +145,11 @@ impl ProbeName {
             field("state", Text, "running, sleeping, disk, stopped, traced, zombie or other; none when none runs"),
             field("age_s", Int, "seconds since it started; unknown when none runs"),
             field("traced", Bool, "a debugger or tracer holds it"),
-            field("starved", Bool, "frozen, throttled by its cgroup, or the host is under such pressure that silence proves nothing"),
+            field(
+                "starved",
+                Bool,
+                "frozen, throttled by its cgroup, or the host is under such pressure that silence proves nothing",
+            ),
             field("starved_why", Text, "what starves it, empty if nothing does"),
             field("replaced", Bool, "the program file was replaced since the process started"),
         ];
@@ -164,9 +168,17 @@ impl ProbeName {
         ];
         const SERVICE: &[Field] = &[
             field("manager", Text, "systemd, or none (stand-alone: the supervisor is the parent)"),
-            field("active", Text, "ActiveState: active, inactive, failed, activating, deactivating; none without a manager"),
+            field(
+                "active",
+                Text,
+                "ActiveState: active, inactive, failed, activating, deactivating; none without a manager",
+            ),
             field("sub", Text, "SubState; none without a manager"),
-            field("result", Text, "Result of the last run: success, exit-code, signal, oom-kill, start-limit-hit, ...; none without a manager"),
+            field(
+                "result",
+                Text,
+                "Result of the last run: success, exit-code, signal, oom-kill, start-limit-hit, ...; none without a manager",
+            ),
             field("restarts", Int, "restarts by the manager since the unit was last reset"),
             field("start_limit_hit", Bool, "the manager gave up starting it"),
             field("stop_noted", Bool, "an administrator stopped it, and that is on record for this boot"),
@@ -198,7 +210,11 @@ impl ProbeName {
             field("refused", Int, "servers whose port refuses, or that answer REFUSED"),
             field("silent", Int, "servers that did not answer in time"),
             field("servfail", Int, "servers that answer SERVFAIL"),
-            field("nxdomain", Int, "servers that say a name does not exist which another server knows, or that all deny"),
+            field(
+                "nxdomain",
+                Int,
+                "servers that say a name does not exist which another server knows, or that all deny",
+            ),
             field("wrong", Int, "servers whose answer does not belong to the question or contradicts the others"),
             field("slow", Int, "servers that answer, but take over a second"),
             field("udp_only", Int, "servers that answer over UDP and not over TCP"),
@@ -213,7 +229,11 @@ impl ProbeName {
             field("name", Text, "how the name resolved: ok, literal, nxdomain, servfail, silent, empty or failed"),
             field("address", Text, "the address tried first, empty if there is none"),
             field("addresses", Int, "how many addresses the name has"),
-            field("tcp", Text, "worst result of the ports: open, refused, dropped, reset, no-route, denied or not-tried"),
+            field(
+                "tcp",
+                Text,
+                "worst result of the ports: open, refused, dropped, reset, no-route, denied or not-tried",
+            ),
             field("open_ports", Int, "ports that accept"),
             field("bad_ports", Int, "ports that do not"),
             field("bad_port", Int, "the first of them; 0 if none"),
@@ -236,7 +256,11 @@ impl ProbeName {
             field("per_day", Int, "growth a day, rounded; 0 without a leak"),
             field("earliest_h", Int, "hours until the limit at the earliest; unknown without a leak"),
             field("latest_h", Int, "hours until the limit at the latest; unknown without a leak"),
-            field("due", Bool, "the restart is due now: in the last window that leaves a spare one, or no window is left"),
+            field(
+                "due",
+                Bool,
+                "the restart is due now: in the last window that leaves a spare one, or no window is left",
+            ),
             field("reason", Text, "the verdict in words"),
         ];
         const VERSIONS: &[Field] = &[

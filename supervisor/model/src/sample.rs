@@ -24,13 +24,7 @@ impl Sample {
     /// A bucket of one single reading.
     #[must_use]
     pub fn reading(at_s: i64, open: u32, limit: u32) -> Self {
-        Self {
-            at_s,
-            min: open,
-            max: open,
-            last: open,
-            limit,
-        }
+        Self { at_s, min: open, max: open, last: open, limit }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use wbd_tests::exec::Ran;
 use wbd_tests::host::Host;
-use wbd_tests::product::{self, SOON};
+use wbd_tests::product;
 use wbd_tests::story::Story;
 use wbd_tests::sysctl_guard::SysctlGuard;
+
+use crate::site::{self, ctl};
 
 const CODE: &str = "WBD-5404";
 const KEY: &str = "fs.inotify.max_user_watches";
@@ -21,10 +22,11 @@ const HEALING: Duration = Duration::from_secs(90);
 fn too_few_watches_are_raised_proved_and_taken_back() {
     let _limits = SysctlGuard::take();
     let host = product::shared();
-    make_site(&host);
+    site::make(&host, FOLDERS);
     set(&host, TOO_LOW);
     let story = Story::begin(&host);
-    ctl(&host, &["target", "add", "shop", "--web-root", "/srv/shop", "--language", "php"]).ok();
+    site::add(&host).ok();
+    ctl(&host, &["agent", "activate"]).ok();
     let health = product::health_is(&host, "missing watches", |health| health["watches"]["missing"].as_u64() > Some(0));
     assert_eq!(health["watches"]["failed_at"], "watches", "{health}");
 
@@ -51,21 +53,22 @@ fn too_few_watches_are_raised_proved_and_taken_back() {
     assert_eq!((answer.code, cause["severity"].as_str()), (1, Some("warn")), "{cause}");
     undone.stays_quiet("a warning", Duration::from_secs(13));
     assert!(ctl(&host, &["undo", &deed]).code == Some(1), "what was taken back cannot be taken back again");
-    forget_site(&host);
+    site::forget(&host);
 }
 
 #[test]
 fn a_full_disk_changes_no_limit() {
     let _limits = SysctlGuard::take();
     let host = product::shared();
-    make_site(&host);
+    site::make(&host, FOLDERS);
+    ctl(&host, &["agent", "activate"]).ok();
     let before = limit(&host);
     let state = "/var/lib/wbd/agent";
     host.run(["/usr/bin/mount", "-t", "tmpfs", "-o", "size=16k,mode=0750", "tmpfs", state]).ok();
     // The kernel's word for this is ENOSPC too.
     assert_ne!(host.run(["/usr/bin/dd", "if=/dev/zero", &format!("of={state}/full"), "bs=4k", "count=100"]).code, Some(0));
     let story = Story::begin(&host);
-    let added = ctl(&host, &["target", "add", "shop", "--web-root", "/srv/shop", "--language", "php"]);
+    let added = site::add(&host);
     assert_eq!(added.code, Some(1), "{}", added.report());
     story.stays_quiet("a full disk", Duration::from_secs(15));
     assert_eq!(limit(&host), before);
@@ -73,20 +76,7 @@ fn a_full_disk_changes_no_limit() {
     assert!(product::doctor(&host).cause(CODE).is_none());
     host.run(["/usr/bin/umount", "--lazy", state]).ok();
     host.run(["/usr/bin/systemctl", "restart", product::AGENT]).ok();
-    forget_site(&host);
-}
-
-fn make_site(host: &Host) {
-    let folders = format!("mkdir -p /srv/shop/{{1..{FOLDERS}}}");
-    host.run(["/usr/bin/bash", "-c", &folders]).ok();
-}
-
-fn forget_site(host: &Host) {
-    // Where it was not added there is nothing to remove.
-    drop(ctl(host, &["target", "remove", "shop"]));
-    host.run(["/usr/bin/rm", "-rf", "/srv/shop"]).ok();
-    product::health_is(host, "no watches", |health| health["watches"]["used"] == 0);
-    product::healthy(host);
+    site::forget(&host);
 }
 
 fn set(host: &Host, watches: u64) {
@@ -95,8 +85,4 @@ fn set(host: &Host, watches: u64) {
 
 fn limit(host: &Host) -> u64 {
     host.run(["/usr/sbin/sysctl", "-n", KEY]).ok().text().parse().expect("a number")
-}
-
-fn ctl(host: &Host, args: &[&str]) -> Ran {
-    host.run_with(["/usr/bin/wbdctl"].iter().chain(args), b"", SOON)
 }

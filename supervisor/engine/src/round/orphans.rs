@@ -24,7 +24,10 @@ pub(super) fn orphans(state: &State, memory: &mut Memory, known: &BTreeSet<Check
                     steps.push(lost(incident, action));
                 }
             }
-            Phase::Suppressed { .. } | Phase::Gated { .. } | Phase::Indeterminate { .. } | Phase::Verifying
+            Phase::Suppressed { .. }
+            | Phase::Gated { .. }
+            | Phase::Indeterminate { .. }
+            | Phase::Verifying
             | Phase::Probation => {
                 if now.boot_ms.saturating_sub(absent_since) >= ORPHAN_MS {
                     steps.push(close(incident, Closing::Noise));

@@ -28,9 +28,9 @@ pub(super) fn verifying(memory: &mut Memory, look: &Look, incident: &Incident, n
     // Proof that began in time may finish its hold.
     let began = memory.proven.contains_key(&incident.id);
     // After a reboot the time begins with this process's first look: before it nobody could see anything.
-    let waited_ms = now.since(&incident.since.boot, incident.since.boot_ms).unwrap_or_else(|| {
-        now.boot_ms.saturating_sub(*memory.proving.entry(incident.id).or_insert(now.boot_ms))
-    });
+    let waited_ms = now
+        .since(&incident.since.boot, incident.since.boot_ms)
+        .unwrap_or_else(|| now.boot_ms.saturating_sub(*memory.proving.entry(incident.id).or_insert(now.boot_ms)));
     if waited_ms >= look.within_ms && !began {
         memory.proving.remove(&incident.id);
         return verdict(false);

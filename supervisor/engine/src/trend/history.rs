@@ -57,12 +57,7 @@ impl<'a> History<'a> {
             }
         };
         let (start_s, newest) = (samples.first()?.at_s, *samples.last()?);
-        (newest.limit > 0).then_some(Self {
-            samples,
-            now_s,
-            start_s,
-            newest,
-        })
+        (newest.limit > 0).then_some(Self { samples, now_s, start_s, newest })
     }
 
     /// The soft limit as it is now: it can be changed on a living process.
@@ -90,9 +85,7 @@ impl<'a> History<'a> {
     pub(super) fn part_floors(&self, days: u32) -> Vec<Vec<Point>> {
         let mut floors = self.floors(DAY_S / 4, days.saturating_mul(4));
         floors.reverse();
-        (0..PARTS)
-            .map(|part| points(floors.iter().copied().skip(part).step_by(PARTS).enumerate()))
-            .collect()
+        (0..PARTS).map(|part| points(floors.iter().copied().skip(part).step_by(PARTS).enumerate())).collect()
     }
 
     /// The 99.9th percentile of the peaks of the last week, and when it was last reached.
@@ -100,17 +93,9 @@ impl<'a> History<'a> {
         let week = self.last(PEAK_DAYS * DAY_S);
         let mut peaks: Vec<u32> = week.iter().map(|sample| sample.max).collect();
         let count = quantile(&mut peaks, PEAK_PER_MILLE).unwrap_or(self.newest.max);
-        let at_s = week
-            .iter()
-            .rev()
-            .find(|sample| sample.max >= count)
-            .unwrap_or(&self.newest)
-            .at_s;
+        let at_s = week.iter().rev().find(|sample| sample.max >= count).unwrap_or(&self.newest).at_s;
         let ago_s = u32::try_from(self.now_s.saturating_sub(at_s)).map_or(0.0, f64::from);
-        Peak {
-            count,
-            days_ago: ago_s / 86_400.0,
-        }
+        Peak { count, days_ago: ago_s / 86_400.0 }
     }
 
     /// The peak that keeps coming back: the week's 99.9th percentile, or the highest of the last day
@@ -128,10 +113,7 @@ impl<'a> History<'a> {
             return None;
         }
         let hour = self.last(HOUR_S);
-        let young = self
-            .last((self.age_s() / YOUNG_SHARE).min(HOUR_S))
-            .len()
-            .max(RECENT_SAMPLES);
+        let young = self.last((self.age_s() / YOUNG_SHARE).min(HOUR_S)).len().max(RECENT_SAMPLES);
         let recent = hour.get(hour.len().checked_sub(young)?..)?;
         let mut counts: Vec<u32> = recent.iter().map(|sample| sample.last).collect();
         quantile(&mut counts, 500)
@@ -151,14 +133,8 @@ impl<'a> History<'a> {
         let mut end = self.samples.len();
         (1..=i64::from(count))
             .map(|back| {
-                let from_s = self
-                    .now_s
-                    .saturating_sub(width_s.saturating_mul(back))
-                    .max(warm_s);
-                let first = self
-                    .samples
-                    .partition_point(|sample| sample.at_s <= from_s)
-                    .min(end);
+                let from_s = self.now_s.saturating_sub(width_s.saturating_mul(back)).max(warm_s);
+                let first = self.samples.partition_point(|sample| sample.at_s <= from_s).min(end);
                 let window = self.samples.get(first..end).unwrap_or_default();
                 end = first;
                 let mut lows = Vec::with_capacity(window.len());
@@ -177,14 +153,7 @@ impl<'a> History<'a> {
 }
 
 fn points(floors: impl Iterator<Item = (usize, Option<u32>)>) -> Vec<Point> {
-    floors
-        .filter_map(|(day, value)| {
-            Some(Point {
-                day: u32::try_from(day).ok()?,
-                value: value?,
-            })
-        })
-        .collect()
+    floors.filter_map(|(day, value)| Some(Point { day: u32::try_from(day).ok()?, value: value? })).collect()
 }
 
 #[cfg(test)]
@@ -192,20 +161,14 @@ mod tests {
     use super::*;
 
     fn every(step_s: i64, span_s: i64, count: impl Fn(i64) -> u32) -> Vec<Sample> {
-        (0..=span_s / step_s)
-            .map(|i| Sample::reading(i * step_s, count(i * step_s), 1000))
-            .collect()
+        (0..=span_s / step_s).map(|i| Sample::reading(i * step_s, count(i * step_s), 1000)).collect()
     }
 
     #[test]
     fn first_day_of_the_segment_gives_no_floor() {
         let samples = every(HOUR_S, 3 * DAY_S, |at| if at < DAY_S { 5 } else { 50 });
         let history = History::new(&samples, 3 * DAY_S).unwrap();
-        let values: Vec<u32> = history
-            .daily_floors(14)
-            .iter()
-            .map(|point| point.value)
-            .collect();
+        let values: Vec<u32> = history.daily_floors(14).iter().map(|point| point.value).collect();
         assert_eq!(values, [50, 50]);
     }
 
@@ -216,43 +179,26 @@ mod tests {
             .filter(|s| !(2 * DAY_S..3 * DAY_S - 4 * HOUR_S).contains(&s.at_s))
             .collect();
         let history = History::new(&samples, 5 * DAY_S).unwrap();
-        let days: Vec<u32> = history
-            .daily_floors(5)
-            .iter()
-            .map(|point| point.day)
-            .collect();
+        let days: Vec<u32> = history.daily_floors(5).iter().map(|point| point.day).collect();
         assert_eq!(days, [1, 3, 4]);
     }
 
     #[test]
     fn parts_of_the_day_are_compared_with_their_like() {
         let wave = |at: i64| {
-            if at.rem_euclid(DAY_S) < DAY_S / 4 {
-                100
-            } else {
-                10
-            }
+            if at.rem_euclid(DAY_S) < DAY_S / 4 { 100 } else { 10 }
         };
         let samples = every(HOUR_S / 4, 5 * DAY_S, wave);
         let history = History::new(&samples, 5 * DAY_S).unwrap();
         let parts = history.part_floors(4);
         assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [4, 4, 4, 4]);
-        assert!(
-            parts
-                .iter()
-                .all(|part| part.iter().all(|point| point.value == part[0].value)),
-            "{parts:?}"
-        );
+        assert!(parts.iter().all(|part| part.iter().all(|point| point.value == part[0].value)), "{parts:?}");
     }
 
     #[test]
     fn recent_level_of_a_young_segment_is_that_of_its_last_quarter() {
         let ramp = |at: i64| u32::try_from(at).unwrap() * 10;
-        let level = |now_s| {
-            History::new(&every(2, now_s, ramp), now_s)
-                .unwrap()
-                .recent_level()
-        };
+        let level = |now_s| History::new(&every(2, now_s, ramp), now_s).unwrap().recent_level();
         assert_eq!(level(SETTLE_S - 1), None, "too young to tell");
         assert_eq!(level(80), Some(700));
     }
@@ -263,54 +209,23 @@ mod tests {
         let step = |at: i64| if at > now_s - HOUR_S / 3 { 900 } else { 10 };
         let samples = every(300, now_s, step);
         let level = |at_s| History::new(&samples, at_s).unwrap().recent_level();
-        assert_eq!(
-            level(now_s),
-            Some(10),
-            "twenty minutes are not yet an hour's median"
-        );
-        assert_eq!(
-            level(now_s + HOUR_S / 2),
-            Some(900),
-            "readings stopped, the hour's are half and half"
-        );
-        assert_eq!(
-            level(now_s + 2 * HOUR_S),
-            None,
-            "nothing read in the last hour"
-        );
+        assert_eq!(level(now_s), Some(10), "twenty minutes are not yet an hour's median");
+        assert_eq!(level(now_s + HOUR_S / 2), Some(900), "readings stopped, the hour's are half and half");
+        assert_eq!(level(now_s + 2 * HOUR_S), None, "nothing read in the last hour");
     }
 
     #[test]
     fn one_accident_in_a_week_is_not_the_peak() {
         let now_s = 7 * DAY_S;
         let accident = |at: i64| if at == now_s - DAY_S / 2 { 990 } else { 100 };
-        assert_eq!(
-            History::new(&every(300, now_s, accident), now_s)
-                .unwrap()
-                .standing_peak(),
-            Some(100)
-        );
+        assert_eq!(History::new(&every(300, now_s, accident), now_s).unwrap().standing_peak(), Some(100));
         let each_day = |at: i64| if at % DAY_S < HOUR_S { 990 } else { 100 };
-        assert_eq!(
-            History::new(&every(300, now_s, each_day), now_s)
-                .unwrap()
-                .standing_peak(),
-            Some(990)
-        );
+        assert_eq!(History::new(&every(300, now_s, each_day), now_s).unwrap().standing_peak(), Some(990));
         let long_ago = |at: i64| if at < DAY_S { 990 } else { 100 };
-        assert_eq!(
-            History::new(&every(300, now_s, long_ago), now_s)
-                .unwrap()
-                .standing_peak(),
-            Some(100)
-        );
+        assert_eq!(History::new(&every(300, now_s, long_ago), now_s).unwrap().standing_peak(), Some(100));
         let short = every(300, 2 * DAY_S, |_| 990);
         let short = History::new(&short, 2 * DAY_S).unwrap();
-        assert_eq!(
-            short.standing_peak(),
-            None,
-            "too few samples to leave one out"
-        );
+        assert_eq!(short.standing_peak(), None, "too few samples to leave one out");
     }
 
     #[test]

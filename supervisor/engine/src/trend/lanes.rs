@@ -49,34 +49,22 @@ pub(super) fn slow(history: &History<'_>) -> Growth {
     let p = rising_p(&floors);
     let steady = |why: String| Growth::Steady(Some(slope), why);
     if p >= SLOW_P {
-        return steady(format!(
-            "the daily floors do not rise steadily (p = {p:.3})"
-        ));
+        return steady(format!("the daily floors do not rise steadily (p = {p:.3})"));
     }
     if slope.low <= 0.0 {
         return steady("the daily floors may as well stand still".to_owned());
     }
     let share = rise(slope, &floors) / f64::from(history.limit());
     if share < SLOW_RISE {
-        return steady(format!(
-            "the daily floors rose by {:.1} % of the limit only",
-            share * 100.0
-        ));
+        return steady(format!("the daily floors rose by {:.1} % of the limit only", share * 100.0));
     }
     // With an odd number the middle one belongs to neither.
     let half = floors.len() / 2;
-    let (early, late) = (
-        floors.get(..half).unwrap_or_default(),
-        floors.get(floors.len() - half..).unwrap_or_default(),
-    );
+    let (early, late) = (floors.get(..half).unwrap_or_default(), floors.get(floors.len() - half..).unwrap_or_default());
     let whole = rise(slope, &floors).max(gain(&floors));
-    let carries = |half: &[Point]| {
-        sen(&[half.to_vec()]).is_some_and(|own| rise(own, half) > whole * HALF_SHARE)
-    };
+    let carries = |half: &[Point]| sen(&[half.to_vec()]).is_some_and(|own| rise(own, half) > whole * HALF_SHARE);
     if !carries(early) || !carries(late) {
-        return steady(
-            "only one half of the time shows a rise, as a step or a warm-up does".to_owned(),
-        );
+        return steady("only one half of the time shows a rise, as a step or a warm-up does".to_owned());
     }
     Growth::Leaks(slope)
 }
@@ -85,25 +73,19 @@ pub(super) fn slow(history: &History<'_>) -> Growth {
 /// evenly, and the limit within a week: the slope, or nothing.
 pub(super) fn fast(history: &History<'_>) -> Option<Slope> {
     let parts = history.part_floors(FAST_DAYS);
-    let rises = |part: &Vec<Point>| {
-        part.len() == FAST_FLOORS && part.is_sorted_by(|a, b| a.value < b.value)
-    };
+    let rises = |part: &Vec<Point>| part.len() == FAST_FLOORS && part.is_sorted_by(|a, b| a.value < b.value);
     if !parts.iter().all(rises) {
         return None;
     }
     let slope = sen(&parts)?;
     let enough = slope.median * f64::from(FAST_DAYS - 1) >= FAST_RISE * f64::from(history.limit());
-    let even =
-        (1..FAST_FLOORS).all(|day| gain_of_day(&parts, day) >= slope.median * FAST_DAY_SHARE);
+    let even = (1..FAST_FLOORS).all(|day| gain_of_day(&parts, day) >= slope.median * FAST_DAY_SHARE);
     (enough && even && days_left(history, slope).0 < FAST_ETA_DAYS).then_some(slope)
 }
 
 /// What the parts of one day gained over the day before, as their median.
 fn gain_of_day(parts: &[Vec<Point>], day: usize) -> f64 {
-    let pairs: Vec<Vec<Point>> = parts
-        .iter()
-        .filter_map(|part| Some(part.get(day - 1..=day)?.to_vec()))
-        .collect();
+    let pairs: Vec<Vec<Point>> = parts.iter().filter_map(|part| Some(part.get(day - 1..=day)?.to_vec())).collect();
     sen(&pairs).map_or(0.0, |slope| slope.median)
 }
 
@@ -128,31 +110,20 @@ pub(super) fn known(history: &History<'_>) -> Growth {
         slope.low -= slope.median.abs() * FEW_WIDENED;
         slope.high += slope.median.abs() * FEW_WIDENED;
     }
-    if highest && slope.low > 0.0 && rise(slope, &floors) >= SLOW_RISE * f64::from(history.limit())
-    {
+    if highest && slope.low > 0.0 && rise(slope, &floors) >= SLOW_RISE * f64::from(history.limit()) {
         return Growth::Leaks(slope);
     }
-    Growth::Steady(
-        Some(slope),
-        "this executable leaked before, but the floors do not rise again yet".to_owned(),
-    )
+    Growth::Steady(Some(slope), "this executable leaked before, but the floors do not rise again yet".to_owned())
 }
 
 /// So near the limit that the cause does not matter: says what is near, or nothing.
 pub(super) fn headroom(history: &History<'_>) -> Option<String> {
     let limit = history.limit();
     let reaches = |count: u32, percent: u64| u64::from(count) * 100 >= u64::from(limit) * percent;
-    if let Some(level) = history
-        .recent_level()
-        .filter(|level| reaches(*level, LEVEL_PERCENT))
-    {
-        return Some(format!(
-            "{level} of {limit} descriptors are open most of the time"
-        ));
+    if let Some(level) = history.recent_level().filter(|level| reaches(*level, LEVEL_PERCENT)) {
+        return Some(format!("{level} of {limit} descriptors are open most of the time"));
     }
-    let peak = history
-        .standing_peak()
-        .filter(|peak| reaches(*peak, PEAK_PERCENT))?;
+    let peak = history.standing_peak().filter(|peak| reaches(*peak, PEAK_PERCENT))?;
     Some(format!("peaks reach {peak} of {limit} descriptors"))
 }
 

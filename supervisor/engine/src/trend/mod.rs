@@ -97,20 +97,14 @@ pub fn leak(samples: &[Sample], now_s: i64, prior: Prior) -> LeakVerdict {
     match (growth, near) {
         (Some((lane, Growth::Leaks(slope))), near) => {
             let exhaustion = exhaustion(&history, now_s, slope);
-            let shown = format!(
-                "open descriptors grow by {:.1} to {:.1} a day",
-                slope.low, slope.high
-            );
+            let shown = format!("open descriptors grow by {:.1} to {:.1} a day", slope.low, slope.high);
             LeakVerdict {
                 lane: if near.is_some() { Lane::Headroom } else { lane },
                 confirmed: true,
                 slope_per_day: Some(bounds(slope)),
                 exhaustion: Some(exhaustion),
                 enough: true,
-                reason: near.map_or_else(
-                    || ahead(&history, slope, &shown),
-                    |near| format!("{near}; {shown}"),
-                ),
+                reason: near.map_or_else(|| ahead(&history, slope, &shown), |near| format!("{near}; {shown}")),
             }
         }
         (other, Some(near)) => LeakVerdict {
@@ -129,13 +123,8 @@ pub fn leak(samples: &[Sample], now_s: i64, prior: Prior) -> LeakVerdict {
             enough: true,
             reason: why,
         },
-        (Some((_, Growth::TooFew(what))), None) => {
-            unknown(format!("too little seen so far: {what}"))
-        }
-        (None, None) => unknown(format!(
-            "no sample in the last {} hours",
-            lanes::STALE_S / history::HOUR_S
-        )),
+        (Some((_, Growth::TooFew(what))), None) => unknown(format!("too little seen so far: {what}")),
+        (None, None) => unknown(format!("no sample in the last {} hours", lanes::STALE_S / history::HOUR_S)),
     }
 }
 
@@ -150,28 +139,16 @@ fn growth(history: &History<'_>, prior: Prior) -> Option<(Lane, Growth)> {
     let slow = lanes::slow(history);
     match (prior, &slow) {
         (Prior::None, _) | (Prior::Confirmed, Growth::Leaks(_)) => Some((Lane::Slow, slow)),
-        (Prior::Confirmed, Growth::Steady(..) | Growth::TooFew(_)) => {
-            Some((Lane::Slow, lanes::known(history)))
-        }
+        (Prior::Confirmed, Growth::Steady(..) | Growth::TooFew(_)) => Some((Lane::Slow, lanes::known(history))),
     }
 }
 
 fn unknown(reason: String) -> LeakVerdict {
-    LeakVerdict {
-        lane: Lane::None,
-        confirmed: false,
-        slope_per_day: None,
-        exhaustion: None,
-        enough: false,
-        reason,
-    }
+    LeakVerdict { lane: Lane::None, confirmed: false, slope_per_day: None, exhaustion: None, enough: false, reason }
 }
 
 fn bounds(slope: stats::Slope) -> SlopePerDay {
-    SlopePerDay {
-        low: slope.low,
-        high: slope.high,
-    }
+    SlopePerDay { low: slope.low, high: slope.high }
 }
 
 fn measured(growth: &Growth) -> Option<SlopePerDay> {
@@ -183,27 +160,18 @@ fn measured(growth: &Growth) -> Option<SlopePerDay> {
 
 fn ahead(history: &History<'_>, slope: stats::Slope, shown: &str) -> String {
     let (soon, late) = lanes::days_left(history, slope);
-    format!(
-        "{shown}; the limit of {} is reached in {soon:.1} to {late:.1} days",
-        history.limit()
-    )
+    format!("{shown}; the limit of {} is reached in {soon:.1} to {late:.1} days", history.limit())
 }
 
 fn exhaustion(history: &History<'_>, now_s: i64, slope: stats::Slope) -> Exhaustion {
     let (soon, late) = lanes::days_left(history, slope);
-    Exhaustion {
-        earliest_s: now_s.saturating_add(seconds(soon)),
-        latest_s: now_s.saturating_add(seconds(late)),
-    }
+    Exhaustion { earliest_s: now_s.saturating_add(seconds(soon)), latest_s: now_s.saturating_add(seconds(late)) }
 }
 
 /// Whole seconds of that many days, cut off at a hundred years.
 fn seconds(days: f64) -> i64 {
     let capped = days.clamp(0.0, 36_500.0) * 86_400.0;
-    Duration::try_from_secs_f64(capped)
-        .ok()
-        .and_then(|span| i64::try_from(span.as_secs()).ok())
-        .unwrap_or(i64::MAX)
+    Duration::try_from_secs_f64(capped).ok().and_then(|span| i64::try_from(span.as_secs()).ok()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -214,27 +182,21 @@ mod tests {
 
     /// One sample every `step_s` for `span_s`, with `count` open at each second.
     fn readings(step_s: i64, span_s: i64, limit: u32, count: impl Fn(i64) -> i64) -> Vec<Sample> {
-        let reading =
-            |i| Sample::reading(i * step_s, u32::try_from(count(i * step_s)).unwrap(), limit);
+        let reading = |i| Sample::reading(i * step_s, u32::try_from(count(i * step_s)).unwrap(), limit);
         (0..=span_s / step_s).map(reading).collect()
     }
 
     /// Grows by `per_day` under a daily wave of 30.
     fn leaking(per_day: i64, whole_days: i64) -> Vec<Sample> {
         let wave = |at: i64| if at % DAY_S < DAY_S / 3 { 0 } else { 30 };
-        readings(900, whole_days * DAY_S, 1024, |at| {
-            100 + at * per_day / DAY_S + wave(at)
-        })
+        readings(900, whole_days * DAY_S, 1024, |at| 100 + at * per_day / DAY_S + wave(at))
     }
 
     #[test]
     fn nothing_seen_is_unknown() {
         for samples in [vec![], readings(300, DAY_S, 0, |_| 50)] {
             let verdict = leak(&samples, DAY_S, Prior::None);
-            assert_eq!(
-                (verdict.lane, verdict.enough, verdict.confirmed),
-                (Lane::None, false, false)
-            );
+            assert_eq!((verdict.lane, verdict.enough, verdict.confirmed), (Lane::None, false, false));
         }
     }
 
@@ -242,107 +204,61 @@ mod tests {
     fn a_young_segment_is_unknown_and_not_healthy() {
         let verdict = leak(&leaking(0, 6), 6 * DAY_S, Prior::None);
         assert_eq!((verdict.lane, verdict.enough), (Lane::None, false));
-        assert_eq!(
-            verdict.reason,
-            "too little seen so far: 5 of 7 daily floors"
-        );
+        assert_eq!(verdict.reason, "too little seen so far: 5 of 7 daily floors");
     }
 
     #[test]
     fn a_week_of_flat_floors_is_enough_to_say_no() {
         let verdict = leak(&leaking(0, 9), 9 * DAY_S, Prior::None);
-        assert_eq!(
-            (verdict.lane, verdict.enough, verdict.exhaustion),
-            (Lane::None, true, None)
-        );
-        assert_eq!(
-            verdict.slope_per_day,
-            Some(SlopePerDay {
-                low: 0.0,
-                high: 0.0
-            })
-        );
+        assert_eq!((verdict.lane, verdict.enough, verdict.exhaustion), (Lane::None, true, None));
+        assert_eq!(verdict.slope_per_day, Some(SlopePerDay { low: 0.0, high: 0.0 }));
     }
 
     #[test]
     fn slow_lane_foretells_the_day_as_an_interval() {
         let verdict = leak(&leaking(10, 12), 12 * DAY_S, Prior::None);
-        assert_eq!(
-            (verdict.lane, verdict.confirmed, verdict.enough),
-            (Lane::Slow, true, true)
-        );
+        assert_eq!((verdict.lane, verdict.confirmed, verdict.enough), (Lane::Slow, true, true));
         let (slope, day) = (verdict.slope_per_day.unwrap(), verdict.exhaustion.unwrap());
         assert!(slope.low <= 10.0 && slope.high >= 10.0, "{slope:?}");
         let truth_s = (1024 - 130) * DAY_S / 10;
-        assert!(
-            (day.earliest_s..=day.latest_s).contains(&truth_s) && day.earliest_s < day.latest_s,
-            "{day:?}"
-        );
-        assert!(
-            day.latest_s - day.earliest_s < 10 * DAY_S,
-            "an interval that says something: {day:?}"
-        );
+        assert!((day.earliest_s..=day.latest_s).contains(&truth_s) && day.earliest_s < day.latest_s, "{day:?}");
+        assert!(day.latest_s - day.earliest_s < 10 * DAY_S, "an interval that says something: {day:?}");
     }
 
     #[test]
     fn fast_lane_calls_on_the_fifth_day() {
         let verdict = leak(&leaking(90, 5), 5 * DAY_S, Prior::None);
-        assert_eq!(
-            (verdict.lane, verdict.confirmed, verdict.enough),
-            (Lane::Fast, true, true)
-        );
-        assert_eq!(
-            leak(&leaking(90, 4), 4 * DAY_S, Prior::None).lane,
-            Lane::None
-        );
+        assert_eq!((verdict.lane, verdict.confirmed, verdict.enough), (Lane::Fast, true, true));
+        assert_eq!(leak(&leaking(90, 4), 4 * DAY_S, Prior::None).lane, Lane::None);
     }
 
     #[test]
     fn known_leak_needs_two_floors_that_agree() {
         let lane = |per_day, days, prior| leak(&leaking(per_day, days), days * DAY_S, prior).lane;
         assert_eq!(lane(60, 3, Prior::None), Lane::None);
-        assert_eq!(
-            lane(60, 2, Prior::Confirmed),
-            Lane::None,
-            "one floor so far"
-        );
+        assert_eq!(lane(60, 2, Prior::Confirmed), Lane::None, "one floor so far");
         assert_eq!(lane(60, 3, Prior::Confirmed), Lane::Slow);
         assert_eq!(lane(0, 3, Prior::Confirmed), Lane::None);
         assert!(!leak(&leaking(60, 2), 2 * DAY_S, Prior::Confirmed).enough);
-        assert!(
-            leak(&leaking(0, 3), 3 * DAY_S, Prior::Confirmed).enough,
-            "two floors that stand still"
-        );
+        assert!(leak(&leaking(0, 3), 3 * DAY_S, Prior::Confirmed).enough, "two floors that stand still");
     }
 
     // The booted host: a program that opens a descriptor every second under a limit of 64, read every 3 s.
     #[test]
     fn headroom_calls_within_a_minute_and_before_the_limit() {
         let open = |at: i64| (8 + at).min(64);
-        let first = (0..).find(|now_s| {
-            leak(&readings(3, *now_s, 64, open), *now_s, Prior::None).lane == Lane::Headroom
-        });
-        assert!(
-            first.is_some_and(|at_s| (30..56).contains(&at_s)),
-            "{first:?}"
-        );
+        let first =
+            (0..).find(|now_s| leak(&readings(3, *now_s, 64, open), *now_s, Prior::None).lane == Lane::Headroom);
+        assert!(first.is_some_and(|at_s| (30..56).contains(&at_s)), "{first:?}");
         let verdict = leak(&readings(3, 55, 64, open), 55, Prior::None);
-        assert_eq!(
-            (verdict.confirmed, verdict.exhaustion, verdict.enough),
-            (false, None, true)
-        );
+        assert_eq!((verdict.confirmed, verdict.exhaustion, verdict.enough), (false, None, true));
     }
 
     #[test]
     fn headroom_stays_called_while_the_table_stays_full() {
         let open = |at: i64| if at < 3_000 { 10 } else { 64 };
-        let calls = |now_s: i64| {
-            leak(&readings(60, now_s, 64, open), now_s, Prior::None).lane == Lane::Headroom
-        };
-        let first = (3_000..7_200)
-            .step_by(60)
-            .find(|now_s| calls(*now_s))
-            .unwrap();
+        let calls = |now_s: i64| leak(&readings(60, now_s, 64, open), now_s, Prior::None).lane == Lane::Headroom;
+        let first = (3_000..7_200).step_by(60).find(|now_s| calls(*now_s)).unwrap();
         assert!(first < 3_900, "{first}");
         assert!((first..9 * 3_600).step_by(60).all(calls));
     }
@@ -350,21 +266,14 @@ mod tests {
     #[test]
     fn a_burst_at_start_up_is_not_headroom() {
         let open = |at: i64| if at < 20 { 60 } else { 8 };
-        assert!((0..600).all(
-            |now_s| leak(&readings(2, now_s, 64, open), now_s, Prior::None).lane == Lane::None
-        ));
+        assert!((0..600).all(|now_s| leak(&readings(2, now_s, 64, open), now_s, Prior::None).lane == Lane::None));
     }
 
     #[test]
     fn peaks_that_come_back_each_day_are_headroom_and_a_high_level_is_not() {
         let lane = |level: i64, peak: i64| {
             let noon = |at: i64| at % DAY_S > 43_200 && at % DAY_S < 45_000;
-            let samples = readings(
-                300,
-                8 * DAY_S,
-                1000,
-                |at| if noon(at) { peak } else { level },
-            );
+            let samples = readings(300, 8 * DAY_S, 1000, |at| if noon(at) { peak } else { level });
             leak(&samples, 8 * DAY_S, Prior::None).lane
         };
         assert_eq!(lane(790, 840), Lane::None);
@@ -376,14 +285,9 @@ mod tests {
     #[test]
     fn the_day_counts_from_the_weekly_peak_and_not_from_today() {
         let weekly = |at: i64| if at % (7 * DAY_S) < DAY_S / 4 { 200 } else { 0 };
-        let samples = readings(900, 12 * DAY_S, 1024, |at| {
-            300 + at * 30 / DAY_S + weekly(at)
-        });
+        let samples = readings(900, 12 * DAY_S, 1024, |at| 300 + at * 30 / DAY_S + weekly(at));
         let day = leak(&samples, 12 * DAY_S, Prior::None).exhaustion.unwrap();
-        assert!(
-            (day.earliest_s..=day.latest_s).contains(&(21 * DAY_S)),
-            "{day:?}"
-        );
+        assert!((day.earliest_s..=day.latest_s).contains(&(21 * DAY_S)), "{day:?}");
     }
 
     #[test]
@@ -402,11 +306,7 @@ mod tests {
 
     #[test]
     fn a_trend_nobody_looked_at_lately_is_unknown() {
-        let verdict = leak(
-            &leaking(10, 12),
-            12 * DAY_S + lanes::STALE_S + 1,
-            Prior::None,
-        );
+        let verdict = leak(&leaking(10, 12), 12 * DAY_S + lanes::STALE_S + 1, Prior::None);
         assert_eq!((verdict.lane, verdict.enough), (Lane::None, false));
     }
 
@@ -415,9 +315,6 @@ mod tests {
         let samples = leaking(10, 12);
         let mut shuffled = leaking(10, 20);
         shuffled.reverse();
-        assert_eq!(
-            leak(&shuffled, 12 * DAY_S, Prior::None),
-            leak(&samples, 12 * DAY_S, Prior::None)
-        );
+        assert_eq!(leak(&shuffled, 12 * DAY_S, Prior::None), leak(&samples, 12 * DAY_S, Prior::None));
     }
 }

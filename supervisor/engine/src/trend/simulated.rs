@@ -77,18 +77,12 @@ pub(super) fn simulate(month: Month, per_hour: u32, seed: u64) -> Simulated {
     let step = dice.between(month.step.0, month.step.1);
     let warm_up = dice.between(month.warm_up.0, month.warm_up.1);
     let warm_up_hours = dice.between(0.25, 1.5) * DAY;
-    let (mut level, mut leaked, mut noise, mut next_stair) =
-        (month.base, 0.0, 0.0, month.stair_hours * dice.unit());
-    let mut simulated = Simulated {
-        samples: Vec::new(),
-        full_s: None,
-    };
+    let (mut level, mut leaked, mut noise, mut next_stair) = (month.base, 0.0, 0.0, month.stair_hours * dice.unit());
+    let mut simulated = Simulated { samples: Vec::new(), full_s: None };
     for tick in 1..=DAYS * 24 * per_hour {
         let hour = f64::from(tick) / f64::from(per_hour);
         if tick % (24 * per_hour) == 0 {
-            level = month.base
-                + (level - month.base) * month.walk_keeps
-                + month.walk_per_day * dice.normal();
+            level = month.base + (level - month.base) * month.walk_keeps + month.walk_per_day * dice.normal();
         }
         if month.stair_hours == 0.0 {
             leaked += month.leak_per_day / DAY / f64::from(per_hour) * dice.between(0.0, 2.0);
@@ -103,25 +97,12 @@ pub(super) fn simulate(month: Month, per_hour: u32, seed: u64) -> Simulated {
         let mut readings = [0_u32; 3];
         for reading in &mut readings {
             noise = 0.7 * noise + 0.7 * month.noise * dice.normal();
-            let spike = if dice.unit() < 0.002 {
-                dice.between(20.0, 80.0)
-            } else {
-                0.0
-            };
+            let spike = if dice.unit() < 0.002 { dice.between(20.0, 80.0) } else { 0.0 };
             *reading = whole(mean + noise + spike);
         }
         let at_s = i64::from(tick) * 3_600 / i64::from(per_hour);
-        let (min, max) = (
-            *readings.iter().min().unwrap(),
-            *readings.iter().max().unwrap(),
-        );
-        simulated.samples.push(Sample {
-            at_s,
-            min,
-            max,
-            last: readings[2],
-            limit: LIMIT,
-        });
+        let (min, max) = (*readings.iter().min().unwrap(), *readings.iter().max().unwrap());
+        simulated.samples.push(Sample { at_s, min, max, last: readings[2], limit: LIMIT });
         if max >= LIMIT {
             simulated.full_s = Some(at_s);
             break;
@@ -138,11 +119,7 @@ fn busy(hour: f64) -> f64 {
     weight * wave * wave * wave
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "clamped to the range just before"
-)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range just before")]
 fn whole(count: f64) -> u32 {
     count.clamp(3.0, f64::from(LIMIT)).round() as u32
 }

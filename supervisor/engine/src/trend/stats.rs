@@ -58,10 +58,7 @@ pub(super) fn sen(parts: &[Vec<Point>]) -> Option<Slope> {
     let mut slopes: Vec<f64> = parts.iter().flat_map(|part| pair_slopes(part)).collect();
     slopes.sort_by(f64::total_cmp);
     let count = f64::from(u32::try_from(slopes.len()).ok()?);
-    let deviation: f64 = parts
-        .iter()
-        .map(|part| score_variance(part).max(0.0).sqrt())
-        .sum();
+    let deviation: f64 = parts.iter().map(|part| score_variance(part).max(0.0).sqrt()).sum();
     let outside = (count - Z_95 * deviation) / 2.0;
     let mut cut = 0;
     let mut cut_value = 1.0;
@@ -70,11 +67,7 @@ pub(super) fn sen(parts: &[Vec<Point>]) -> Option<Slope> {
         cut_value += 1.0;
     }
     let last = slopes.len().checked_sub(1)?;
-    Some(Slope {
-        median: midpoint(&slopes)?,
-        low: *slopes.get(cut)?,
-        high: *slopes.get(last.checked_sub(cut)?)?,
-    })
+    Some(Slope { median: midpoint(&slopes)?, low: *slopes.get(cut)?, high: *slopes.get(last.checked_sub(cut)?)? })
 }
 
 fn pair_slopes(series: &[Point]) -> Vec<f64> {
@@ -102,10 +95,7 @@ fn midpoint(sorted: &[f64]) -> Option<f64> {
 fn score_variance(series: &[Point]) -> f64 {
     let mut values: Vec<u32> = series.iter().map(|point| point.value).collect();
     values.sort_unstable();
-    let ties: f64 = values
-        .chunk_by(|a, b| a == b)
-        .map(|group| variance_term(group.len()))
-        .sum();
+    let ties: f64 = values.chunk_by(|a, b| a == b).map(|group| variance_term(group.len())).sum();
     (variance_term(values.len()) - ties) / 18.0
 }
 
@@ -120,16 +110,10 @@ fn upper_tail(z: f64) -> f64 {
         return 1.0 - upper_tail(-z);
     }
     let t = 1.0 / (1.0 + 0.231_641_9 * z);
-    let poly = [
-        0.319_381_530,
-        -0.356_563_782,
-        1.781_477_937,
-        -1.821_255_978,
-        1.330_274_429,
-    ]
-    .iter()
-    .rev()
-    .fold(0.0, |sum, factor| (sum + factor) * t);
+    let poly = [0.319_381_530, -0.356_563_782, 1.781_477_937, -1.821_255_978, 1.330_274_429]
+        .iter()
+        .rev()
+        .fold(0.0, |sum, factor| (sum + factor) * t);
     let density = (-z * z / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
     density * poly
 }
@@ -139,10 +123,7 @@ mod tests {
     use super::*;
 
     fn series(values: &[u32]) -> Vec<Point> {
-        (0_u32..)
-            .zip(values)
-            .map(|(day, value)| Point { day, value: *value })
-            .collect()
+        (0_u32..).zip(values).map(|(day, value)| Point { day, value: *value }).collect()
     }
 
     #[test]
@@ -157,13 +138,7 @@ mod tests {
 
     #[test]
     fn normal_tail_matches_the_table() {
-        for (z, p) in [
-            (0.0, 0.5),
-            (1.0, 0.158_655),
-            (1.96, 0.024_998),
-            (2.326_348, 0.01),
-            (-1.0, 0.841_345),
-        ] {
+        for (z, p) in [(0.0, 0.5), (1.0, 0.158_655), (1.96, 0.024_998), (2.326_348, 0.01), (-1.0, 0.841_345)] {
             assert!((upper_tail(z) - p).abs() < 1e-5, "z {z}: {}", upper_tail(z));
         }
     }
@@ -179,10 +154,7 @@ mod tests {
     #[test]
     fn mann_kendall_corrects_for_ties() {
         assert!((rising_p(&series(&[1, 2, 2, 3])) - 0.074_3).abs() < 5e-4);
-        assert!(
-            (rising_p(&series(&[4, 4, 4, 4])) - 1.0).abs() < f64::EPSILON,
-            "all equal: no rise at all"
-        );
+        assert!((rising_p(&series(&[4, 4, 4, 4])) - 1.0).abs() < f64::EPSILON, "all equal: no rise at all");
         assert!((rising_p(&[]) - 1.0).abs() < f64::EPSILON);
     }
 
@@ -200,10 +172,7 @@ mod tests {
         let mut all = pair_slopes(&series(&[0, 11, 19, 32, 38, 51, 60, 69, 82, 90]));
         all.sort_by(f64::total_cmp);
         assert_eq!(all.len(), 45);
-        assert!(
-            (slope.low - all[11]).abs() < 1e-12 && (slope.high - all[33]).abs() < 1e-12,
-            "{slope:?}"
-        );
+        assert!((slope.low - all[11]).abs() < 1e-12 && (slope.high - all[33]).abs() < 1e-12, "{slope:?}");
     }
 
     #[test]

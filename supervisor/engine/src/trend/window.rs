@@ -37,20 +37,11 @@ pub enum WindowError {
 impl fmt::Display for WindowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Minute(minute) => write!(
-                f,
-                "quiet window: minute {minute} is not in a day; give 0 to 1439"
-            ),
+            Self::Minute(minute) => write!(f, "quiet window: minute {minute} is not in a day; give 0 to 1439"),
             Self::Empty(minute) => {
-                write!(
-                    f,
-                    "quiet window: start and end are both minute {minute}; give an end that differs"
-                )
+                write!(f, "quiet window: start and end are both minute {minute}; give an end that differs")
             }
-            Self::Offset(offset) => write!(
-                f,
-                "quiet window: zone offset of {offset} seconds; give -86400 to 86400"
-            ),
+            Self::Offset(offset) => write!(f, "quiet window: zone offset of {offset} seconds; give -86400 to 86400"),
         }
     }
 }
@@ -67,10 +58,7 @@ impl QuietWindow {
     /// # Errors
     /// A minute past the day, an empty window, an offset of more than a day.
     pub fn new(start_min: u16, end_min: u16, offset_s: i32) -> Result<Self, WindowError> {
-        if let Some(minute) = [start_min, end_min]
-            .into_iter()
-            .find(|minute| *minute >= DAY_MIN)
-        {
+        if let Some(minute) = [start_min, end_min].into_iter().find(|minute| *minute >= DAY_MIN) {
             return Err(WindowError::Minute(minute));
         }
         if start_min == end_min {
@@ -79,11 +67,7 @@ impl QuietWindow {
         if i64::from(offset_s).abs() > DAY_S {
             return Err(WindowError::Offset(offset_s));
         }
-        Ok(Self {
-            start_min,
-            end_min,
-            offset_s,
-        })
+        Ok(Self { start_min, end_min, offset_s })
     }
 
     fn length_s(self) -> i64 {
@@ -93,8 +77,7 @@ impl QuietWindow {
     /// The number of the last window that has ended by `at_s`.
     fn last_ended(self, at_s: i64) -> i64 {
         let origin_s = i64::from(self.start_min) * 60 - i64::from(self.offset_s);
-        at_s.saturating_sub(origin_s + self.length_s())
-            .div_euclid(DAY_S)
+        at_s.saturating_sub(origin_s + self.length_s()).div_euclid(DAY_S)
     }
 
     fn number(self, number: i64) -> (i64, i64) {
@@ -114,11 +97,7 @@ impl TryFrom<RawWindow> for QuietWindow {
 
 impl From<QuietWindow> for RawWindow {
     fn from(window: QuietWindow) -> Self {
-        Self {
-            start_min: window.start_min,
-            end_min: window.end_min,
-            offset_s: window.offset_s,
-        }
+        Self { start_min: window.start_min, end_min: window.end_min, offset_s: window.offset_s }
     }
 }
 
@@ -179,10 +158,7 @@ mod tests {
     }
 
     fn window(day: i64) -> Due {
-        Due::Window {
-            from_s: at(day, 1),
-            until_s: at(day, 6),
-        }
+        Due::Window { from_s: at(day, 1), until_s: at(day, 6) }
     }
 
     #[test]
@@ -192,52 +168,24 @@ mod tests {
 
     #[test]
     fn the_spare_must_end_before_exhaustion() {
-        assert_eq!(
-            next_restart(at(10, 6), night(), at(0, 12)),
-            window(9),
-            "ends just in time"
-        );
-        assert_eq!(
-            next_restart(at(10, 6) - 1, night(), at(0, 12)),
-            window(8),
-            "cut short by a second"
-        );
+        assert_eq!(next_restart(at(10, 6), night(), at(0, 12)), window(9), "ends just in time");
+        assert_eq!(next_restart(at(10, 6) - 1, night(), at(0, 12)), window(8), "cut short by a second");
     }
 
     #[test]
     fn an_open_window_can_be_the_one_but_not_the_spare() {
         assert_eq!(next_restart(at(1, 12), night(), at(0, 3)), window(0));
         assert!(window(0).is_due(at(0, 3)) && !window(0).is_due(at(0, 6)) && !window(0).is_due(0));
-        assert_eq!(
-            next_restart(at(0, 12), night(), at(0, 3)),
-            Due::Now,
-            "the open one would be the last"
-        );
-        assert_eq!(
-            next_restart(at(1, 12), night(), at(0, 6)),
-            Due::Now,
-            "the window has just closed"
-        );
-        assert_eq!(
-            next_restart(at(1, 12), night(), at(0, 6) - 1),
-            window(0),
-            "open for one more second"
-        );
+        assert_eq!(next_restart(at(0, 12), night(), at(0, 3)), Due::Now, "the open one would be the last");
+        assert_eq!(next_restart(at(1, 12), night(), at(0, 6)), Due::Now, "the window has just closed");
+        assert_eq!(next_restart(at(1, 12), night(), at(0, 6) - 1), window(0), "open for one more second");
     }
 
     #[test]
     fn exhaustion_before_the_next_window_means_now() {
         assert_eq!(next_restart(at(0, 20), night(), at(0, 12)), Due::Now);
-        assert_eq!(
-            next_restart(at(0, 12), night(), at(0, 12)),
-            Due::Now,
-            "exhausted"
-        );
-        assert_eq!(
-            next_restart(at(-3, 0), night(), at(0, 12)),
-            Due::Now,
-            "exhausted days ago"
-        );
+        assert_eq!(next_restart(at(0, 12), night(), at(0, 12)), Due::Now, "exhausted");
+        assert_eq!(next_restart(at(-3, 0), night(), at(0, 12)), Due::Now, "exhausted days ago");
         assert!(Due::Now.is_due(0));
     }
 
@@ -245,47 +193,22 @@ mod tests {
     fn a_window_across_midnight_belongs_to_the_day_it_starts_on() {
         let late = QuietWindow::new(23 * 60, 2 * 60, 0).unwrap();
         let from_s = at(0, 23);
-        assert_eq!(
-            next_restart(at(2, 2), late, at(0, 12)),
-            Due::Window {
-                from_s,
-                until_s: at(1, 2)
-            }
-        );
+        assert_eq!(next_restart(at(2, 2), late, at(0, 12)), Due::Window { from_s, until_s: at(1, 2) });
         assert_eq!(
             next_restart(at(2, 2), late, at(1, 1)),
-            Due::Window {
-                from_s,
-                until_s: at(1, 2)
-            },
+            Due::Window { from_s, until_s: at(1, 2) },
             "open after midnight"
         );
-        assert_eq!(
-            next_restart(at(2, 2), late, at(1, 2)),
-            Due::Now,
-            "closed; only the spare is left"
-        );
+        assert_eq!(next_restart(at(2, 2), late, at(1, 2)), Due::Now, "closed; only the spare is left");
     }
 
     #[test]
     fn the_zone_moves_the_window() {
         let tokyo = QuietWindow::new(60, 360, 9 * 3_600).unwrap();
         let due = next_restart(at(10, 12), tokyo, at(0, 12));
-        assert_eq!(
-            due,
-            Due::Window {
-                from_s: at(8, 16),
-                until_s: at(8, 21)
-            }
-        );
+        assert_eq!(due, Due::Window { from_s: at(8, 16), until_s: at(8, 21) });
         let new_york = QuietWindow::new(60, 360, -5 * 3_600).unwrap();
-        assert_eq!(
-            next_restart(at(10, 12), new_york, at(0, 12)),
-            Due::Window {
-                from_s: at(9, 6),
-                until_s: at(9, 11)
-            }
-        );
+        assert_eq!(next_restart(at(10, 12), new_york, at(0, 12)), Due::Window { from_s: at(9, 6), until_s: at(9, 11) });
     }
 
     #[test]
@@ -297,14 +220,8 @@ mod tests {
 
     #[test]
     fn windows_that_are_none_are_refused() {
-        assert_eq!(
-            QuietWindow::new(60, 1_440, 0),
-            Err(WindowError::Minute(1_440))
-        );
+        assert_eq!(QuietWindow::new(60, 1_440, 0), Err(WindowError::Minute(1_440)));
         assert_eq!(QuietWindow::new(60, 60, 0), Err(WindowError::Empty(60)));
-        assert_eq!(
-            QuietWindow::new(60, 61, 90_000),
-            Err(WindowError::Offset(90_000))
-        );
+        assert_eq!(QuietWindow::new(60, 61, 90_000), Err(WindowError::Offset(90_000)));
     }
 }
