@@ -114,8 +114,9 @@ fn alone() -> (f64, f64) {
     let old = healthy(root, 0);
     // Killed while the supervisor still starts, it would be a death that nobody saw.
     wait_until("the supervisor's first looks", DEADLINE, || {
-        let doctor = alone.supervisor.wbdctl(&["doctor"]);
-        (doctor.code == 0).then_some(()).ok_or_else(|| doctor.json["causes"].to_string())
+        let doctor = alone.supervisor.wbdctl(&["doctor", "--only", "WBD-6007"]);
+        let good = doctor.checks("WBD-6007").iter().any(|check| check["verdict"] == "pass");
+        good.then_some(()).ok_or_else(|| doctor.json.to_string())
     });
     let folder = Folder::new(&root.join("run/wbd"));
     let wall = boot_ms();

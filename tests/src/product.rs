@@ -21,7 +21,7 @@ pub const SETTINGS: &str = "/etc/wbd/wbd.yaml";
 /// As shipped, but with so much budget that one scenario does not use up the next one's, and looking often.
 pub const ROOMY: &str = "healing: auto\nevery: 2s\nbudget: {per_hour: 1000, per_day: 1000}\n";
 /// So often may the playbooks of [`roomy_playbook`] try, for the same reason.
-const ROOMY_ATTEMPTS: &str = "attempts: 50";
+const ROOMY_ATTEMPTS: &str = "attempts: 50,";
 
 /// What a restart of a unit, and everything after it, may take beside a compiler on two cores.
 pub const SOON: Duration = Duration::from_secs(30);
@@ -93,7 +93,8 @@ pub fn working(host: &Host) -> Result<u32, String> {
     let state = health["state"].as_str().unwrap_or_default();
     let beat = health["heartbeat_ms"].as_u64().unwrap_or_default();
     let now = uptime_ms();
-    if !matches!(state, "active" | "inactive") || now.saturating_sub(beat) > FRESH_MS || health["pid"].as_u64() != main {
+    if !matches!(state, "active" | "inactive") || now.saturating_sub(beat) > FRESH_MS || health["pid"].as_u64() != main
+    {
         return Err(format!("main process {main:?} at {now}: {health}"));
     }
     main.and_then(|pid| u32::try_from(pid).ok()).ok_or_else(|| "no main process".to_owned())
@@ -142,11 +143,30 @@ pub fn reload(host: &Host) -> Ran {
 /// When there is no such playbook, or it does not bound its attempts.
 #[track_caller]
 pub fn roomy_playbook(host: &Host, name: &str) {
+    let shipped = shipped_playbook(host, name);
+    let attempts = shipped.split_once("attempts: ").and_then(|(_, rest)| rest.split(',').next());
+    let attempts = attempts.unwrap_or_else(|| panic!("{name} bounds no attempts:\n{shipped}"));
+    patched_playbook(host, name, &[(&format!("attempts: {attempts},"), ROOMY_ATTEMPTS)]);
+}
+
+/// Puts a copy of a shipped playbook, with some texts replaced by others, in the place of it; takes effect with the next
+/// reload.
+///
+/// # Panics
+/// When there is no such playbook, or a text does not stand in it.
+#[track_caller]
+pub fn patched_playbook(host: &Host, name: &str, patches: &[(&str, &str)]) {
+    let mut text = shipped_playbook(host, name);
+    for (old, new) in patches {
+        assert!(text.contains(old), "{name} has no \"{old}\":\n{text}");
+        text = text.replace(old, new);
+    }
+    host.write(&format!("/etc/wbd/playbooks.d/{name}.yaml"), text.as_bytes());
+}
+
+fn shipped_playbook(host: &Host, name: &str) -> String {
     let shipped = host.read(&format!("/usr/lib/wbd/playbooks/{name}.yaml")).unwrap_or_else(|| panic!("no {name}"));
-    let text = String::from_utf8(shipped).expect("playbooks are text");
-    let (before, after) = text.split_once("attempts: ").unwrap_or_else(|| panic!("{name} bounds no attempts:\n{text}"));
-    let after = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
-    host.write(&format!("/etc/wbd/playbooks.d/{name}.yaml"), format!("{before}{ROOMY_ATTEMPTS}{after}").as_bytes());
+    String::from_utf8(shipped).expect("playbooks are text")
 }
 
 /// What doctor says.

@@ -1,6 +1,7 @@
 //! What a host's ledger tells from one moment on, one incident at a time; it judges nothing beyond what a test asks.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
@@ -116,10 +117,10 @@ impl<'a> Story<'a> {
     #[track_caller]
     pub fn healed(&self, code: &str, deadline: Duration) -> Told {
         let told = self.closed(code, deadline);
-        assert_eq!(told.ending(), Some("healed"), "{told:#?}");
+        assert_eq!(told.ending(), Some("healed"), "{told}");
         told.has_in_order(&["opened", "intent", "outcome", "verdict", "closed"]);
-        assert_eq!(told.last("verdict")["result"], "pass", "{told:#?}");
-        assert_eq!(told.last("outcome")["result"], "done", "{told:#?}");
+        assert_eq!(told.last("verdict")["result"], "pass", "{told}");
+        assert_eq!(told.last("outcome")["result"], "done", "{told}");
         told
     }
 
@@ -173,12 +174,7 @@ impl<'a> Story<'a> {
     /// As [`Story::records`].
     #[must_use]
     pub fn summary(&self) -> String {
-        let line = |record: &Value| {
-            let word = |key: &str| record[key].as_str().unwrap_or("-").to_owned();
-            let words = ["kind", "incident", "code", "target", "action_id", "action", "result"].map(word).join(" ");
-            format!("{} {words} {}", record["seq"], record["evidence"])
-        };
-        self.records().iter().map(line).collect::<Vec<_>>().join("\n")
+        lines(&self.records())
     }
 
     fn print(&self) -> Print {
@@ -219,7 +215,7 @@ impl Told {
     #[must_use]
     #[track_caller]
     pub fn last(&self, kind: &str) -> &Value {
-        self.of(kind).last().copied().unwrap_or_else(|| panic!("no {kind} in {self:#?}"))
+        self.of(kind).last().copied().unwrap_or_else(|| panic!("no {kind} in {self}"))
     }
 
     /// The deeds it intended, by name.
@@ -236,7 +232,7 @@ impl Told {
     pub fn has_in_order(&self, kinds: &[&str]) {
         let mut records = self.records.iter();
         for kind in kinds {
-            assert!(records.any(|record| record["kind"] == *kind), "no {kind} in its place of {kinds:?} in {self:#?}");
+            assert!(records.any(|record| record["kind"] == *kind), "no {kind} in its place of {kinds:?} in {self}");
         }
     }
 
@@ -246,6 +242,21 @@ impl Told {
         let lines = self.records.iter().filter_map(|record| record["evidence"].as_array()).flatten();
         lines.filter_map(Value::as_str).collect::<Vec<_>>().join("\n")
     }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:\n{}", self.id, lines(&self.records))
+    }
+}
+
+fn lines(records: &[Value]) -> String {
+    let line = |record: &Value| {
+        let word = |key: &str| record[key].as_str().unwrap_or("-").to_owned();
+        let words = ["kind", "incident", "code", "target", "action_id", "action", "result"].map(word).join(" ");
+        format!("{} {} {words} {}", record["boot_ms"], record["seq"], record["evidence"])
+    };
+    records.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn seq(record: &Value) -> u64 {

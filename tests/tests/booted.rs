@@ -6,6 +6,8 @@ mod agent_ends;
 mod agent_hangs;
 #[path = "booted/inotify.rs"]
 mod inotify;
+#[path = "booted/kill_supervisor.rs"]
+mod kill_supervisor;
 #[path = "booted/package.rs"]
 mod package;
 #[path = "booted/site.rs"]

@@ -108,9 +108,12 @@ pub fn check(state: &State, settings: &Settings, now: &Now, want: &Want) -> Resu
     if let Some(reason) = state.suspended.get(&want.playbook) {
         return Err(no(Guard::Suspended, &format!("the playbook is suspended: {reason}; wbdctl resume lifts it")));
     }
-    approval(settings, want, incident)?;
-    // The steps of a rung belong together: what was paid for at its first step is not asked again.
+    if let Some(who) = &incident.denied {
+        return Err(no(Guard::Denied, &format!("{who} said no; wbdctl approve {} changes that", incident.id)));
+    }
+    // The steps of a rung belong together: what was allowed and paid for at its first step is not asked again.
     if want.step == 0 {
+        approval(settings, want, incident)?;
         attempts(state, now, want, incident)?;
     }
     host_budget(state, settings, now, want.action.class())
@@ -146,6 +149,7 @@ pub fn permit(
         rung_id: want.plan.rung_id,
         step: want.step,
         steps: want.plan.steps.len(),
+        plan: want.plan.steps,
         start_by_ms: now.boot_ms + START_DEADLINE_MS,
         changes: captured.changes,
         undo: captured.undo,
@@ -181,6 +185,7 @@ pub fn permit_by_hand(
         rung_id: "by-hand".to_owned(),
         step: 0,
         steps: 1,
+        plan: Vec::new(),
         start_by_ms: now.boot_ms + START_DEADLINE_MS,
         changes: captured.changes,
         undo: captured.undo,
@@ -211,9 +216,6 @@ fn held(state: &State, now: &Now, class: Class) -> Result<(), Refusal> {
 }
 
 fn approval(settings: &Settings, want: &Want, incident: &Incident) -> Result<(), Refusal> {
-    if let Some(who) = &incident.denied {
-        return Err(no(Guard::Denied, &format!("{who} said no; wbdctl approve {} changes that", incident.id)));
-    }
     let class = want.plan.class();
     let needed = want.plan.approval == Approval::Operator
         || class == Class::A4

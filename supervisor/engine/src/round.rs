@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wbd_model::action::Action;
 use wbd_model::check::{CheckKey, Verdict};
-use wbd_model::entry::{Body, Outcome, Subject};
+use wbd_model::entry::{Body, Intent, Outcome, Subject};
 use wbd_model::incident::{ActionId, Closing, Guard, IncidentId, Phase, Refusal};
 use wbd_model::name::PlaybookName;
 use wbd_model::observation::Observations;
@@ -290,23 +290,22 @@ fn gated(
         // Cured before its last step was needed, or not to be seen: proof is what counts now.
         return proof::verifying(memory, look, incident, now);
     }
-    if let Some(reason) = &look.ladder_unknown {
+    if let Some(reason) = look.ladder_unknown.as_ref().filter(|_| incident.step == 0) {
         return waited_too_long(incident, now).then(|| escalate(incident, look, &format!("cannot plan: {reason}")));
     }
     let Some(plan) = next_rung(look, incident) else {
-        if incident.step > 0 {
-            // The case changed half way: what was done is judged as it stands.
-            return proof::verifying(memory, look, incident, now);
-        }
         let reason = if look.ladder.is_empty() { "a person has to decide" } else { "no further step is known" };
         return Some(escalate(incident, look, reason));
     };
-    let action = plan.steps.get(incident.step)?.clone();
+    // A ledger of before may not hold the plan: then what was done is judged as it stands.
+    let Some(action) = plan.steps.get(incident.step).cloned() else {
+        return proof::verifying(memory, look, incident, now);
+    };
     let want = Want {
         incident: incident.id,
         key: incident.key.clone(),
         playbook: incident.playbook.clone(),
-        plan: plan.clone(),
+        plan,
         step: incident.step,
         undoes: None,
         action,
@@ -332,19 +331,32 @@ fn waited_too_long(incident: &Incident, now: &Now) -> bool {
     now.since(&incident.since.boot, incident.since.boot_ms).unwrap_or(now.boot_ms) >= GATE_TIMEOUT_MS
 }
 
-/// The rung in progress, if it still fits; else a higher one than was tried last; else the same again (never
-/// a lower one).
-fn next_rung<'a>(look: &'a Look, incident: &Incident) -> Option<&'a Plan> {
-    let allowed = || look.ladder.iter().filter(|plan| plan.rung >= incident.rung);
+/// The rung in progress as it was resolved when it began; else a higher one than was tried last; else the same
+/// again (never a lower one).
+fn next_rung(look: &Look, incident: &Incident) -> Option<Plan> {
     if incident.step > 0 {
-        let begun = incident.intent.as_ref()?;
-        return allowed().find(|plan| plan.rung == begun.rung && plan.steps.len() == begun.steps);
+        // What its own first steps changed must not make a rung forget its later ones.
+        return incident.intent.as_ref().map(|begun| begun_plan(incident, begun));
     }
+    let allowed = || look.ladder.iter().filter(|plan| plan.rung >= incident.rung);
     if incident.attempts == 0 {
-        return allowed().next();
+        return allowed().next().cloned();
     }
     let tried = incident.intent.as_ref().map_or(0, |intent| intent.rung);
-    allowed().find(|plan| plan.rung > tried).or_else(|| allowed().next())
+    allowed().find(|plan| plan.rung > tried).or_else(|| allowed().next()).cloned()
+}
+
+fn begun_plan(incident: &Incident, begun: &Intent) -> Plan {
+    Plan {
+        code: incident.key.code.clone(),
+        target: incident.key.target.clone(),
+        playbook: incident.playbook.clone(),
+        digest: incident.digest.clone(),
+        rung: begun.rung,
+        rung_id: begun.rung_id.clone(),
+        approval: wbd_model::plan::Approval::Auto,
+        steps: begun.plan.clone(),
+    }
 }
 
 fn rollback(look: &Look, incident: &Incident) -> Option<Want> {

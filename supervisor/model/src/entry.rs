@@ -193,6 +193,9 @@ pub struct Intent {
     pub step: usize,
     /// How many steps the rung has.
     pub steps: usize,
+    /// All deeds of the rung in order, as they were resolved when it began: its later steps are these.
+    #[serde(default)]
+    pub plan: Vec<Action>,
     /// It may not begin later than this moment of this boot (`CLOCK_BOOTTIME`, milliseconds).
     pub start_by_ms: u64,
     /// What it will change.

@@ -33,7 +33,7 @@ fn a_terminated_agent_is_started_again() {
     let pid = product::agent_works(&host);
     host.signal(pid, "TERM");
     let told = story.healed(CODE, SOON);
-    assert_eq!(told.deeds(), ["agent.start"], "{told:#?}");
+    assert_eq!(told.deeds(), ["agent.start"], "{told}");
     let exit = &story.of("exit")[0];
     assert_eq!(exit["evidence"][0], format!("process {pid} exit 0"));
     assert_ne!(product::agent_works(&host), pid);
@@ -84,11 +84,21 @@ fn a_crash_loop_ends_in_one_hand_over_and_is_cleared_when_the_cause_is_gone() {
     host.write_mode(BINARY, b"#!/bin/sh\nexit 1\n", "0755");
     host.signal(product::agent_works(&host), "KILL");
     let told = story.closed(CODE, Duration::from_secs(180));
-    assert_eq!(told.ending(), Some("handed-over"), "{told:#?}");
-    told.has_in_order(&["opened", "intent", "outcome", "intent", "outcome", "intent", "outcome", "escalated", "closed"]);
-    assert_eq!(told.deeds(), ["agent.start"; 3], "{told:#?}");
+    assert_eq!(told.ending(), Some("handed-over"), "{told}");
+    told.has_in_order(&[
+        "opened",
+        "intent",
+        "outcome",
+        "intent",
+        "outcome",
+        "intent",
+        "outcome",
+        "escalated",
+        "closed",
+    ]);
+    assert_eq!(told.deeds(), ["agent.start"; 3], "{told}");
     let guide = told.last("escalated")["evidence"].as_array().map_or(0, Vec::len);
-    assert!(guide > 2, "{told:#?}");
+    assert!(guide > 2, "{told}");
     let handed_over = Story::begin(&host);
     let answer = product::doctor(&host);
     let cause = answer.cause(CODE).unwrap_or_else(|| panic!("{}", answer.json));

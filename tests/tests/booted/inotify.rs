@@ -31,7 +31,7 @@ fn too_few_watches_are_raised_proved_and_taken_back() {
     assert_eq!(health["watches"]["failed_at"], "watches", "{health}");
 
     let told = story.healed(CODE, HEALING);
-    assert_eq!(told.deeds(), ["sysctl.set", "agent.reload"], "{told:#?}");
+    assert_eq!(told.deeds(), ["sysctl.set", "agent.reload"], "{told}");
     assert_eq!(told.of("intent")[0]["class"], "A1");
     let raised = limit(&host);
     assert!(raised >= FOLDERS, "need plus headroom, not {raised}");
@@ -61,14 +61,18 @@ fn a_full_disk_changes_no_limit() {
     let _limits = SysctlGuard::take();
     let host = product::shared();
     site::make(&host, FOLDERS);
+    site::add(&host).ok();
     ctl(&host, &["agent", "activate"]).ok();
     let before = limit(&host);
     let state = "/var/lib/wbd/agent";
     host.run(["/usr/bin/mount", "-t", "tmpfs", "-o", "size=16k,mode=0750", "tmpfs", state]).ok();
     // The kernel's word for this is ENOSPC too.
-    assert_ne!(host.run(["/usr/bin/dd", "if=/dev/zero", &format!("of={state}/full"), "bs=4k", "count=100"]).code, Some(0));
+    assert_ne!(
+        host.run(["/usr/bin/dd", "if=/dev/zero", &format!("of={state}/full"), "bs=4k", "count=100"]).code,
+        Some(0)
+    );
     let story = Story::begin(&host);
-    let added = site::add(&host);
+    let added = ctl(&host, &["target", "add", "more", "--web-root", "/srv/shop/1", "--language", "php"]);
     assert_eq!(added.code, Some(1), "{}", added.report());
     story.stays_quiet("a full disk", Duration::from_secs(15));
     assert_eq!(limit(&host), before);

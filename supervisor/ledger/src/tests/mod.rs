@@ -43,6 +43,7 @@ pub(crate) fn intent(id: u64, action: Action) -> Intent {
         start_by_ms: 99_000,
         changes: vec![Change { what: "wbd-agent.service".to_owned(), before: None, after: "restarted".to_owned() }],
         undo: None,
+        plan: Vec::new(),
         undoes: None,
         by_hand: None,
         before: Default::default(),

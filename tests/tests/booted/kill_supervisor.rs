@@ -1,0 +1,95 @@
+//! The supervisor is killed again and again while it heals: no deed without an intent, none twice, every incident ends.
+
+use std::time::{Duration, SystemTime};
+
+use wbd_tests::deadline::stays;
+use wbd_tests::host::Host;
+use wbd_tests::json;
+use wbd_tests::product::{self, AGENT, SOON, SUPERVISOR};
+use wbd_tests::story::Story;
+
+const CODE: &str = "WBD-6007";
+const ROUNDS: usize = 10;
+/// A start of the agent is made to take this long; so long is the time between an intent and its outcome.
+const START_TAKES: &str = "1.5";
+const START_TAKES_MS: u64 = 1_500;
+/// Every start of the agent leaves a line here.
+const STARTS: &str = "/run/wbd/starts";
+
+#[test]
+fn killed_between_intent_and_outcome_it_acts_once_and_ends_every_incident() {
+    let host = product::shared();
+    prepare(&host);
+    let whole = Story::begin(&host);
+    let seed = SystemTime::UNIX_EPOCH.elapsed().map_or(1, |now| now.subsec_nanos()) | 1;
+    let mut random = seed;
+    let mut lost = 0;
+    for round in 0..ROUNDS {
+        let story = Story::begin(&host);
+        let (agent, starts) = (product::agent_works(&host), starts(&host));
+        host.signal(agent, "STOP");
+        story.wait_for("an intent", SOON, |record| record["kind"] == "intent");
+        let delay = Duration::from_millis(u64::from(next(&mut random)) % (START_TAKES_MS + 300));
+        stays("the delay", delay, || Ok(()));
+        let supervisor = host.main_pid(SUPERVISOR).expect("a running supervisor");
+        host.signal(supervisor, "KILL");
+        let told = story.closed(CODE, Duration::from_secs(60));
+        let context = format!("round {round}, seed {seed}, killed {delay:?} after the intent\n{told}");
+        assert_eq!(told.ending(), Some("healed"), "{context}");
+        product::healthy(&host);
+        let (deeds, made) = (told.of("intent").len(), self::starts(&host) - starts);
+        assert!(made <= deeds, "{made} starts of the agent with {deeds} intents: {context}");
+        assert!(made >= 1, "healed without a start: {context}");
+        assert_ne!(product::agent_works(&host), agent, "{context}");
+        let ids: Vec<_> = told.of("intent").iter().map(|intent| intent["action_id"].clone()).collect();
+        for id in &ids {
+            let outcomes = told.of("outcome").iter().filter(|outcome| outcome["action_id"] == *id).count();
+            assert_eq!((outcomes, ids.iter().filter(|other| *other == id).count()), (1, 1), "{id}: {context}");
+        }
+        lost += usize::from(told.of("outcome").iter().any(|outcome| outcome["result"] == "unknown"));
+    }
+    // Otherwise none of this was between an intent and its outcome.
+    assert!(lost >= ROUNDS / 3, "only {lost} of {ROUNDS} outcomes were lost, seed {seed}\n{}", whole.summary());
+    assert_eq!(whole.of("opened").len(), whole.of("closed").len(), "{}", whole.summary());
+    let verified = json::wbdctl(&host, ["ledger", "verify"]);
+    assert_eq!((verified.code, &verified.json["verified"]), (0, &true.into()), "{}", verified.json);
+    put_back(&host);
+}
+
+/// So that ten rounds take two minutes and can be told: a missed heartbeat counts sooner, a start takes its time and leaves
+/// its line, and no start limit ends the supervisor's own restarts.
+fn prepare(host: &Host) {
+    product::patched_playbook(host, "agent-down", &[("attempts: 3", "attempts: 50"), ("_ms > 10000", "_ms > 3000")]);
+    product::reload(host).ok();
+    host.write(
+        &format!("/etc/systemd/system/{AGENT}.d/test.conf"),
+        format!("[Service]\nExecStartPre=/bin/sh -c 'echo >>{STARTS}; sleep {START_TAKES}'\n").as_bytes(),
+    );
+    host.write(&format!("/etc/systemd/system/{SUPERVISOR}.d/test.conf"), b"[Unit]\nStartLimitIntervalSec=0\n");
+    host.run(["/usr/bin/systemctl", "daemon-reload"]).ok();
+    host.run(["/usr/bin/systemctl", "restart", AGENT]).ok();
+    product::healthy(host);
+}
+
+fn put_back(host: &Host) {
+    for unit in [AGENT, SUPERVISOR] {
+        host.run(["/usr/bin/rm", "-r", &format!("/etc/systemd/system/{unit}.d")]).ok();
+    }
+    host.run(["/usr/bin/rm", STARTS]).ok();
+    host.run(["/usr/bin/systemctl", "daemon-reload"]).ok();
+    product::roomy_playbook(host, "agent-down");
+    product::reload(host).ok();
+    product::healthy(host);
+}
+
+fn starts(host: &Host) -> usize {
+    host.read(STARTS).map_or(0, |lines| lines.iter().filter(|byte| **byte == b'\n').count())
+}
+
+/// Numbers that differ from run to run; the seed is told when it matters.
+fn next(random: &mut u32) -> u32 {
+    *random ^= *random << 13;
+    *random ^= *random >> 17;
+    *random ^= *random << 5;
+    *random
+}
