@@ -27,7 +27,7 @@ pub(crate) fn measure(stage: &Stage) -> Vec<Figure> {
         settled(host);
         let doctor = || enter(&["/usr/bin/wbdctl", "doctor"]);
         let peer = || enter(&["/usr/bin/systemctl", "status", "wbd-agent.service"]);
-        let (doctor, peer) = both(doctor, Some(peer));
+        let (doctor, peer) = both(doctor, &[0], Some(peer));
         figures.push(Figure::new("doctor, systemd, ms", doctor).beside("systemctl status", peer).at_most(BOUND));
     }
     let alone = Alone::start();
@@ -37,7 +37,8 @@ pub(crate) fn measure(stage: &Stage) -> Vec<Figure> {
         command.arg("60").arg(places::program("wbdctl")).arg("--root").arg(alone.root.path()).arg("doctor");
         command
     };
-    let (doctor, peer) = both(doctor, monit.as_ref().map(|monit| || monit.status()));
+    // Unknown is fine here: the machine may run processes that not even root can look into.
+    let (doctor, peer) = both(doctor, &[0, 3], monit.as_ref().map(|monit| || monit.status()));
     let figure = Figure::new("doctor, stand-alone, ms", doctor).at_most(BOUND);
     figures.push(if peer.is_empty() { figure } else { figure.beside("monit status", peer) });
     figures
@@ -52,22 +53,22 @@ fn settled(host: &Host) {
 }
 
 /// Turn by turn, so that what else the machine does meets both.
-fn both<P: Fn() -> Command>(doctor: impl Fn() -> Command, peer: Option<P>) -> (Vec<f64>, Vec<f64>) {
+fn both<P: Fn() -> Command>(doctor: impl Fn() -> Command, codes: &[i32], peer: Option<P>) -> (Vec<f64>, Vec<f64>) {
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
-        ours.push(timed(doctor()));
-        theirs.extend(peer.as_ref().map(|peer| timed(peer())));
+        ours.push(timed(doctor(), codes));
+        theirs.extend(peer.as_ref().map(|peer| timed(peer(), &[0])));
     }
     (ours, theirs)
 }
 
-/// Milliseconds that a command takes that must end with 0.
-fn timed(mut command: Command) -> f64 {
+/// Milliseconds that a command takes that must end with one of these codes.
+fn timed(mut command: Command, codes: &[i32]) -> f64 {
     command.env_clear().stdin(Stdio::null());
     let begun = Instant::now();
     let ran = command.output().expect("it can be started");
     let took = begun.elapsed().as_secs_f64() * 1000.0;
     let said = || format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success(), "{command:?}: {}\n{}", ran.status, said());
+    assert!(ran.status.code().is_some_and(|code| codes.contains(&code)), "{command:?}: {}\n{}", ran.status, said());
     took
 }

@@ -193,7 +193,8 @@ impl ProbeName {
             field("recent", Int, "exits that nobody asked for in the last ten minutes"),
         ];
         const INOTIFY: &[Field] = &[
-            field("user_used", Int, "watches of all processes of that user"),
+            field("user_used", Int, "watches of all processes of that user; where unread is above 0, at least so many"),
+            field("unread", Int, "processes of that user that even root could not look into"),
             field("process_used", Int, "watches of the process itself"),
             field("user_instances", Int, "inotify instances of all processes of that user"),
             field("needed", Int, "watches the process wants (its health document)"),

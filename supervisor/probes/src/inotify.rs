@@ -36,7 +36,7 @@ pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
 }
 
 fn usage_unseen(seen: &mut Observation, reason: &str) {
-    for field in ["user_used", "process_used", "user_instances"] {
+    for field in ["user_used", "unread", "process_used", "user_instances"] {
         seen.miss(field, reason);
     }
 }
@@ -89,14 +89,18 @@ fn usage(look: &Look, pid: u32, uid: u32, seen: &mut Observation) {
         Err(reason) => seen.miss("process_used", reason),
     };
     match all_of(look, uid) {
-        Ok(all) => seen.know("user_used", all.watches).know("user_instances", all.instances),
-        Err(reason) => seen.miss("user_used", reason.clone()).miss("user_instances", reason),
+        Ok((all, unread)) => {
+            seen.know("user_used", all.watches).know("user_instances", all.instances).know("unread", unread)
+        }
+        Err(reason) => seen.miss("user_used", reason.clone()).miss("user_instances", reason.clone()).miss("unread", reason),
     };
 }
 
-fn all_of(look: &Look, uid: u32) -> Result<Held, String> {
+/// All that user's processes hold, and how many of them even root cannot look into (a process may be closed to
+/// everybody): then the sum is a lower bound. For anybody else it would be none, so nothing is said.
+fn all_of(look: &Look, uid: u32) -> Result<(Held, i64), String> {
     let mut all = Held::default();
-    let mut unreadable = 0_usize;
+    let mut unreadable = 0_i64;
     for pid in procs::list(look.proc())? {
         if look.left(Duration::MAX).is_zero() {
             return Err("not done in time: too many processes of that user".to_owned());
@@ -114,10 +118,10 @@ fn all_of(look: &Look, uid: u32) -> Result<Held, String> {
             Err(_) => unreadable += 1,
         }
     }
-    if unreadable > 0 {
+    if unreadable > 0 && !nix::unistd::geteuid().is_root() {
         return Err(format!("{unreadable} processes of user {uid} could not be looked into; run as root"));
     }
-    Ok(all)
+    Ok((all, unreadable))
 }
 
 /// `None` where the process is gone.
@@ -224,12 +228,18 @@ mod tests {
     }
 
     #[test]
-    fn one_unreadable_process_of_the_user_makes_the_sum_unknown() {
+    fn one_unreadable_process_of_the_user_makes_the_sum_a_lower_bound_for_root_and_unknown_for_others() {
         let host = host();
         std::fs::remove_file(host.root().join("proc/6/fdinfo/3")).unwrap();
         std::fs::create_dir(host.root().join("proc/6/fdinfo/3")).unwrap();
         let seen = look(&host.look(), &by_comm("x"));
-        assert!(unknown(&seen, "user_used").contains("1 processes of user 0"));
+        if nix::unistd::geteuid().is_root() {
+            assert_eq!(known(&seen, "user_used"), Value::from(3));
+            assert_eq!(known(&seen, "unread"), Value::from(1));
+        } else {
+            assert!(unknown(&seen, "user_used").contains("1 processes of user 0"));
+            assert!(unknown(&seen, "unread").contains("run as root"));
+        }
         assert_eq!(known(&seen, "process_used"), Value::from(3));
         assert!(unknown(&seen, "needed").contains("no health document"));
         let gone = look(&host.look(), &by_comm("none"));
