@@ -12,12 +12,16 @@ pub(crate) const PROVING_MS: u64 = 100;
 /// The same for checks that ask the network or the whole process table.
 const PROVING_COSTLY_MS: u64 = 1_000;
 
+/// While a failure is held it is seen at least this often, so that a blink in between is noticed.
+const LONGEST_SUSPENSE_MS: u64 = 1_000;
+
 /// One check with its schedule and its last complete look.
 #[derive(Debug)]
 pub(crate) struct Check {
     /// The check.
     pub(crate) bound: Bound,
-    /// When it is looked at next (milliseconds of this boot).
+    /// When it is looked at next (milliseconds of this boot); while a look is under way, when the one after
+    /// it was asked for.
     pub(crate) due_ms: u64,
     /// Answers older than this do not count for the look under way; `None`: no look is under way.
     wanted_ms: Option<u64>,
@@ -53,10 +57,20 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    /// Takes over a new set; what was seen stays for checks that stay.
+    /// Takes over a new set; what was seen stays for checks that ask the same. New ones are due at once.
     pub(crate) fn replace(&mut self, bounds: Vec<Bound>, now_ms: u64) {
-        self.all =
-            bounds.into_iter().map(|bound| Check { bound, due_ms: now_ms, wanted_ms: None, last: None }).collect();
+        let mut old = std::mem::take(&mut self.all);
+        let same = |old: &Check, new: &Bound| {
+            old.bound.key == new.key && old.bound.digest == new.digest && old.bound.probes == new.probes
+        };
+        self.all = bounds
+            .into_iter()
+            .map(|bound| match old.iter().position(|check| same(check, &bound)) {
+                // Settings and the profile's other facts may have changed all the same.
+                Some(index) => Check { bound, ..old.swap_remove(index) },
+                None => Check { bound, due_ms: now_ms, wanted_ms: None, last: None },
+            })
+            .collect();
         let used: BTreeSet<&Probe> = self.all.iter().flat_map(|check| check.bound.probes.values()).collect();
         self.answers.retain(|probe, _| used.contains(probe));
     }
@@ -77,6 +91,7 @@ impl Checks {
         for check in &mut self.all {
             if check.wanted_ms.is_none() && check.due_ms <= now_ms {
                 check.wanted_ms = Some(now_ms);
+                check.due_ms = u64::MAX;
                 probes.extend(check.bound.probes.values().cloned());
             }
         }
@@ -88,7 +103,8 @@ impl Checks {
         self.all.iter().filter(|check| check.wanted_ms.is_none()).map(|check| check.due_ms).min()
     }
 
-    /// Looks at a check as soon as possible, at the latest at `at_ms`.
+    /// Looks at these checks at `at_ms` at the latest. A look that is under way may have begun before what
+    /// happened now: it is followed by another one.
     pub(crate) fn hasten(&mut self, at_ms: u64, which: impl Fn(&Bound) -> bool) {
         for check in self.all.iter_mut().filter(|check| which(&check.bound)) {
             check.due_ms = check.due_ms.min(at_ms);
@@ -131,14 +147,22 @@ impl Checks {
         ready
     }
 
-    /// Stores a complete look; the next one is due after the check's own interval.
+    /// Stores a complete look; the next one is due after the check's own interval, or when it was asked for.
     pub(crate) fn store(&mut self, index: usize, looked: Looked, now_ms: u64) {
         if let Some(check) = self.all.get_mut(index) {
             check.wanted_ms = None;
-            check.due_ms = now_ms + check.bound.every.as_ms();
+            check.due_ms = check.due_ms.min(now_ms + check.bound.every.as_ms());
             check.last = Some(looked);
         }
     }
+}
+
+/// When a check that fails and is not an incident yet is looked at again. `None`: its time is over and it
+/// waits for something else (its cause), so its own interval is enough.
+pub(crate) fn suspect_due_ms(since_ms: u64, held_for_ms: u64, now_ms: u64) -> Option<u64> {
+    let over_ms = since_ms + held_for_ms;
+    // A second's grace, since judging and planning do not share one moment.
+    (over_ms + LONGEST_SUSPENSE_MS > now_ms).then(|| over_ms.clamp(now_ms + 50, now_ms + LONGEST_SUSPENSE_MS))
 }
 
 /// How soon a check that waits for a proof is looked at again.
@@ -154,3 +178,7 @@ pub(crate) fn proving_ms(bound: &Bound) -> u64 {
     });
     if costly { PROVING_COSTLY_MS } else { PROVING_MS }
 }
+
+#[cfg(test)]
+#[path = "checks_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@ use wbd_model::entry::{Exit, Subject};
 use wbd_model::observation::Observation;
 use wbd_model::probe::Probe;
 
+use crate::load::{Found, Loaded};
 use crate::unit::UnitView;
 
 /// Events that may wait for the loop; senders wait when it is full.
@@ -29,10 +30,19 @@ pub(crate) enum Event {
     },
     /// The observations just before a deed.
     Relooked {
+        /// Which last look this is.
+        number: u64,
         /// Everything its check asks.
         answers: BTreeMap<Probe, Observation>,
-        /// When looking began.
-        began_ms: u64,
+    },
+    /// Which products are there.
+    Found(Found),
+    /// Settings and playbooks were read again.
+    Loaded {
+        /// They, and the products they are for; or every problem.
+        result: Result<Box<(Loaded, Found)>, Vec<String>>,
+        /// Who waits for it, if it was asked for by hand.
+        reply: Option<oneshot::Sender<Response>>,
     },
     /// A deed ended.
     Acted {

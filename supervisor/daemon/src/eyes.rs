@@ -51,17 +51,21 @@ impl Lookout {
         self.under_way.remove(probe);
     }
 
+    /// The eyes, for questions that are no probes. Copies share the count of looks that hang.
+    pub(crate) fn eyes(&self) -> &Eyes {
+        &self.eyes
+    }
+
     /// Asks all of them once more, just before a deed.
-    pub(crate) fn relook(&self, probes: Vec<Probe>) {
+    pub(crate) fn relook(&self, number: u64, probes: Vec<Probe>) {
         let (eyes, events) = (Arc::clone(&self.eyes), self.events.clone());
         tokio::spawn(async move {
-            let began_ms = wbd_probes::clock::now().boot_ms;
             let mut answers = BTreeMap::new();
             for probe in probes {
                 let observation = look(Arc::clone(&eyes), probe.clone()).await;
                 answers.insert(probe, observation);
             }
-            let _ = events.send(Event::Relooked { answers, began_ms }).await;
+            let _ = events.send(Event::Relooked { number, answers }).await;
         });
     }
 }

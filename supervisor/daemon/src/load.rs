@@ -1,10 +1,12 @@
-//! Reads settings and playbooks of a root and binds them to the products that are there.
-use std::collections::BTreeSet;
+//! Reads settings and playbooks of a root, and looks for the products they are about. Judges nothing.
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
-use wbd_engine::playbook::{self, Bound, Library};
+use wbd_engine::playbook::{self, Library};
 use wbd_engine::settings;
 use wbd_model::name::ProfileName;
+use wbd_model::profile::Profile;
 use wbd_model::settings::Settings;
 use wbd_probes::{Eyes, Presence, files};
 
@@ -18,6 +20,18 @@ pub(crate) struct Loaded {
     /// What is wrong with playbook files, a line or more each; the others are loaded all the same.
     pub(crate) problems: Vec<String>,
 }
+
+/// Which products are on this host.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Found {
+    /// These are.
+    pub(crate) present: BTreeSet<ProfileName>,
+    /// Of these it could not be told, and why.
+    pub(crate) unseen: Vec<(ProfileName, String)>,
+}
+
+/// All profiles by name.
+pub(crate) type Profiles = BTreeMap<ProfileName, Arc<Profile>>;
 
 /// Settings and playbooks.
 ///
@@ -39,18 +53,17 @@ fn words(problems: &[wbd_model::problem::Problem]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-/// The checks of this host, and profiles whose presence could not be told.
-pub(crate) fn bind(loaded: &Loaded, eyes: &Eyes) -> (Vec<Bound>, Vec<(ProfileName, String)>) {
-    let mut present = BTreeSet::new();
-    let mut unseen = Vec::new();
-    for (name, profile) in &loaded.library.profiles {
+/// Looks for every product. Blocks, on a dead mount for the eyes' deadline each.
+pub(crate) fn find(profiles: &Profiles, eyes: &Eyes) -> Found {
+    let mut found = Found::default();
+    for (name, profile) in profiles {
         match eyes.present(&profile.spec) {
             Presence::Yes => {
-                present.insert(name.clone());
+                found.present.insert(name.clone());
             }
             Presence::No => {}
-            Presence::Unknown(reason) => unseen.push((name.clone(), reason)),
+            Presence::Unknown(reason) => found.unseen.push((name.clone(), reason)),
         }
     }
-    (loaded.library.bind(&present, &loaded.settings), unseen)
+    found
 }

@@ -75,7 +75,7 @@ pub struct Look {
 }
 
 /// What need not survive a crash: since when something is seen without a break.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Memory {
     failing: BTreeMap<CheckKey, (String, u64)>,
     passing: BTreeMap<CheckKey, u64>,
