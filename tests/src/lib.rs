@@ -17,6 +17,7 @@ pub mod places;
 pub mod product;
 pub mod resolver;
 pub mod rootfs;
+pub mod service;
 pub mod shared;
 pub mod story;
 pub mod supervisor;

@@ -23,6 +23,8 @@ pub enum Manner {
     Address(Ipv4Addr),
     /// As `Address`, after a delay.
     Slow(Ipv4Addr, Duration),
+    /// This address, but for a name that nobody asked for.
+    Lie(Ipv4Addr),
     /// This response code: 2 SERVFAIL, 3 NXDOMAIN, 5 REFUSED.
     Code(u8),
     /// No answer; connections are accepted and left alone.
@@ -75,6 +77,7 @@ impl Drop for Resolver {
 }
 
 /// What one serving thread knows.
+#[derive(Clone)]
 struct Desk {
     manner: Manner,
     end: Arc<AtomicBool>,
@@ -90,11 +93,20 @@ impl Desk {
         socket.set_read_timeout(Some(TURN)).expect("a timeout");
         let mut question = [0; 4096];
         while self.open() {
-            if let Ok((length, from)) = socket.recv_from(&mut question)
-                && let Some(answer) = self.answer(&question[..length])
-            {
-                // Who asked may have given up.
-                socket.send_to(&answer, from).ok();
+            let Ok((length, from)) = socket.recv_from(&mut question) else {
+                continue;
+            };
+            let (desk, socket, question) = (self.clone(), socket.try_clone(), question[..length].to_vec());
+            let answer = move || {
+                if let (Some(answer), Ok(socket)) = (desk.answer(&question), socket) {
+                    // Who asked may have given up.
+                    socket.send_to(&answer, from).ok();
+                }
+            };
+            match self.manner {
+                // One slow answer must not hold up the next: that would be a silent server. It ends with its delay.
+                Manner::Slow(..) => drop(thread::spawn(answer)),
+                Manner::Address(_) | Manner::Lie(_) | Manner::Code(_) | Manner::Silent => answer(),
             }
         }
     }
@@ -135,6 +147,12 @@ impl Desk {
             Manner::Silent => None,
             Manner::Code(code) => reply(question, code, None),
             Manner::Address(address) => reply(question, 0, Some(address)),
+            Manner::Lie(address) => {
+                let mut reply = reply(question, 0, Some(address))?;
+                // The first letter of the first label.
+                *reply.get_mut(HEADER + 1)? ^= 1;
+                Some(reply)
+            }
             Manner::Slow(address, delay) => {
                 // Ends early when the test does.
                 let ended = || (!self.open()).then_some(()).ok_or_else(String::new);
@@ -198,6 +216,8 @@ mod tests {
         assert_eq!(answer[..4], [0x12, 0x34, 0x81, 0x80]);
         assert_eq!(answer[answer.len() - 4..], [192, 0, 2, 7]);
         assert_eq!(ask(Manner::Code(2)).unwrap()[3], 0x82);
+        let lie = ask(Manner::Lie(Ipv4Addr::LOCALHOST)).unwrap();
+        assert_eq!((lie[HEADER], lie[HEADER + 1]), (1, b'`'));
     }
 
     #[test]

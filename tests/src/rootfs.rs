@@ -15,7 +15,7 @@ use crate::places;
 const SUITE: &str = "bookworm";
 
 /// What a host has: an init system, then the servers and tools that the scenarios need.
-const PACKAGES: [&str; 12] = [
+const PACKAGES: [&str; 13] = [
     "apache2",
     "dbus",
     "dnsmasq-base",
@@ -26,6 +26,7 @@ const PACKAGES: [&str; 12] = [
     "nginx-light",
     "php8.2-fpm",
     "procps",
+    "sqlite3",
     "strace",
     "systemd-sysv",
 ];

@@ -66,6 +66,7 @@ fn yaml_below(folder: &Path) -> Vec<PathBuf> {
 pub struct Supervisor {
     root: PathBuf,
     child: Child,
+    leaves_agents: bool,
 }
 
 impl Supervisor {
@@ -101,7 +102,7 @@ impl Supervisor {
             .spawn()
             .expect("supervisor starts");
         let root = root.to_path_buf();
-        Self { root, child }
+        Self { root, child, leaves_agents: false }
     }
 
     /// Its pid.
@@ -172,6 +173,18 @@ impl Supervisor {
     }
 }
 
+impl Supervisor {
+    /// Gives up one that has ended, without ending the agents it left behind.
+    ///
+    /// # Panics
+    /// When it still runs.
+    pub fn forget(mut self) {
+        let ended = self.child.try_wait().expect("our own child").is_some();
+        assert!(ended, "it still runs:\n{}", self.log());
+        self.leaves_agents = true;
+    }
+}
+
 impl Drop for Supervisor {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
@@ -186,6 +199,9 @@ impl Drop for Supervisor {
                 self.child.wait().ok();
             }
         }
+        if self.leaves_agents {
+            return;
+        }
         // A killed supervisor leaves its agent behind, and a stopped agent takes no SIGTERM.
         for agent in agents_on(&self.root) {
             kill(agent, Signal::SIGKILL).ok();
@@ -196,7 +212,12 @@ impl Drop for Supervisor {
     }
 }
 
-fn agents_on(root: &Path) -> Vec<Pid> {
+/// The pids of agents that run on `root`, whoever started them.
+///
+/// # Panics
+/// Where there is no /proc.
+#[must_use]
+pub fn agents_on(root: &Path) -> Vec<Pid> {
     let pids = fs::read_dir("/proc").expect("/proc").flatten();
     pids.filter_map(|entry| {
         let pid = entry.file_name().to_str()?.parse().ok()?;

@@ -4,11 +4,31 @@
 mod agent_ends;
 #[path = "booted/agent_hangs.rs"]
 mod agent_hangs;
+#[path = "booted/dns.rs"]
+mod dns;
+#[path = "booted/doctor.rs"]
+mod doctor;
+#[path = "booted/fd_leak.rs"]
+mod fd_leak;
 #[path = "booted/inotify.rs"]
 mod inotify;
 #[path = "booted/kill_supervisor.rs"]
 mod kill_supervisor;
+#[path = "booted/ledger.rs"]
+mod ledger;
+#[path = "booted/manager.rs"]
+mod manager;
+#[path = "booted/modes.rs"]
+mod modes;
+#[path = "booted/network.rs"]
+mod network;
 #[path = "booted/package.rs"]
 mod package;
+#[path = "booted/servers.rs"]
+mod servers;
+#[path = "booted/settings.rs"]
+mod settings;
 #[path = "booted/site.rs"]
 mod site;
+#[path = "booted/version.rs"]
+mod version;

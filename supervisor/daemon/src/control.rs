@@ -16,15 +16,22 @@ use zbus::{Guid, interface};
 
 use crate::event::Event;
 
-/// Connections at once; further ones wait in the kernel's queue.
+/// Connections at once of root and of our own user, and as many again of everybody else, who must not be able
+/// to keep an administrator out. Further ones wait.
 const CONNECTIONS: usize = 16;
+/// So many connections of everybody else may wait for a place; more of them are turned away.
+const WAITING: usize = 64;
+/// Looks into the user database that may hang at once (a directory service that is down).
+const LOOKUPS: usize = 4;
+/// Such a look is not waited for any longer: then the peer may only look.
+const LOOKUP: Duration = Duration::from_secs(5);
 /// A connection that asks nothing for this long is closed.
 const IDLE: Duration = Duration::from_secs(60);
 /// Longest wait for an answer of the loop: the longest deed and its verification are not waited for here.
 const ANSWER: Duration = Duration::from_secs(60);
 
 /// Who is at the other end.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Peer {
     uid: u32,
     name: String,
@@ -91,32 +98,63 @@ pub(crate) fn open(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// The places for connections.
+#[derive(Debug, Clone)]
+struct Places {
+    own: Arc<Semaphore>,
+    others: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    lookups: Arc<Semaphore>,
+}
+
 /// Serves for as long as the loop listens.
 pub(crate) async fn serve(listener: UnixListener, events: Sender<Event>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let of = |places| Arc::new(Semaphore::new(places));
+    let places = Places { own: of(CONNECTIONS), others: of(CONNECTIONS), waiting: of(WAITING), lookups: of(LOOKUPS) };
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        // Without a free place the next one stays in the kernel's queue.
+        let Ok(place) = Arc::clone(&places.own).acquire_owned().await else { return };
+        let accepted = listener.accept().await.and_then(|(stream, _)| Ok((stream.peer_cred()?.uid(), stream)));
+        let (uid, stream) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 warn!(%error, "the control socket cannot accept");
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;
             }
         };
-        let events = events.clone();
+        let (events, places) = (events.clone(), places.clone());
+        if is_own(uid) {
+            tokio::spawn(async move {
+                talk(stream, uid, &places, events).await;
+                drop(place);
+            });
+            continue;
+        }
+        drop(place);
+        let Ok(waiting) = Arc::clone(&places.waiting).try_acquire_owned() else {
+            debug!(uid, "too many connections wait for the control socket; one is turned away");
+            continue;
+        };
         tokio::spawn(async move {
-            if let Err(error) = talk(stream, events).await {
-                debug!(%error, "a control connection ended");
+            let place = tokio::time::timeout(IDLE, places.others.acquire()).await;
+            drop(waiting);
+            if let Ok(Ok(_place)) = place {
+                talk(stream, uid, &places, events).await;
             }
-            drop(place);
         });
     }
 }
 
-async fn talk(stream: UnixStream, events: Sender<Event>) -> zbus::Result<()> {
+async fn talk(stream: UnixStream, uid: u32, places: &Places, events: Sender<Event>) {
+    let peer = peer(uid, &places.lookups).await;
+    if let Err(error) = converse(stream, peer, events).await {
+        debug!(%error, uid, "a control connection ended");
+    }
+}
+
+async fn converse(stream: UnixStream, peer: Peer, events: Sender<Event>) -> zbus::Result<()> {
     use futures_util::StreamExt;
-    let peer = peer_of(&stream).map_err(|error| zbus::Error::InputOutput(Arc::new(error)))?;
     let bus = zbus::connection::Builder::unix_stream(stream)
         .server(Guid::generate())?
         .p2p()
@@ -130,17 +168,59 @@ async fn talk(stream: UnixStream, events: Sender<Event>) -> zbus::Result<()> {
     Ok(())
 }
 
-fn peer_of(stream: &UnixStream) -> io::Result<Peer> {
-    let uid = stream.peer_cred()?.uid();
-    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
-    let own = nix::unistd::geteuid().as_raw();
-    let may_change = uid == 0 || uid == own || user.as_ref().is_some_and(is_admin);
-    let name = user.map_or_else(|| format!("uid {uid}"), |user| user.name);
-    Ok(Peer { uid, name, may_change })
+fn is_own(uid: u32) -> bool {
+    uid == 0 || uid == nix::unistd::geteuid().as_raw()
+}
+
+/// Who it is and what it may. The user database may hang, so it is asked beside the loop, and root needs none.
+async fn peer(uid: u32, lookups: &Arc<Semaphore>) -> Peer {
+    let unknown = Peer { uid, name: format!("uid {uid}"), may_change: is_own(uid) };
+    if uid == 0 {
+        return Peer { name: "root".to_owned(), ..unknown };
+    }
+    let Ok(place) = Arc::clone(lookups).try_acquire_owned() else { return unknown };
+    let looked = tokio::task::spawn_blocking(move || {
+        let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+        let known = user.map(|user| (is_admin(&user), user.name));
+        drop(place);
+        known
+    });
+    match tokio::time::timeout(LOOKUP, looked).await {
+        Ok(Ok(Some((is_admin, name)))) => Peer { uid, name, may_change: unknown.may_change || is_admin },
+        Ok(Ok(None) | Err(_)) | Err(_) => unknown,
+    }
 }
 
 fn is_admin(user: &User) -> bool {
     let Ok(Some(admins)) = Group::from_name(ADMIN_GROUP) else { return false };
     let Ok(name) = std::ffi::CString::new(user.name.as_str()) else { return false };
     getgrouplist(&name, user.gid).is_ok_and(|groups| groups.contains(&admins.gid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn root_and_our_own_user_may_change_and_a_stranger_may_only_look() {
+        let lookups = Arc::new(Semaphore::new(1));
+        let root = Peer { uid: 0, name: "root".to_owned(), may_change: true };
+        assert_eq!(peer(0, &lookups).await, root);
+        let own = nix::unistd::geteuid().as_raw();
+        assert!(peer(own, &lookups).await.may_change);
+        // No such user, and so no member of any group.
+        let stranger = 3_999_999_999;
+        let unknown = Peer { uid: stranger, name: format!("uid {stranger}"), may_change: false };
+        assert_eq!(peer(stranger, &lookups).await, unknown);
+    }
+
+    #[tokio::test]
+    async fn with_every_lookup_hanging_nobody_waits_and_root_may_change_all_the_same() {
+        let lookups = Arc::new(Semaphore::new(0));
+        assert!(peer(0, &lookups).await.may_change);
+        assert_eq!(
+            peer(65_534, &lookups).await,
+            Peer { uid: 65_534, name: "uid 65534".to_owned(), may_change: is_own(65_534) }
+        );
+    }
 }

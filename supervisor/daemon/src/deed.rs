@@ -3,36 +3,77 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
+use tokio::task::JoinError;
 use tracing::{info, warn};
 use wbd_actions::Report as ActReport;
 use wbd_engine::guard::{self, Captured, Permit, Want};
 use wbd_engine::judge;
+use wbd_engine::replay::State;
 use wbd_model::action::Action;
-use wbd_model::check::Verdict;
+use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::Response;
 use wbd_model::entry::{Body, Outcome, Subject};
-use wbd_model::incident::{ActionId, Guard, Refusal};
+use wbd_model::incident::{ActionId, Guard, Phase, Refusal};
 use wbd_model::observation::{Observation, Observations};
+use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
 use wbd_probes::clock::now;
 
 use crate::event::Event;
 use crate::supervisor::Supervisor;
 
+/// What changed just before a deed may change again at once: no faster than this.
+const HANDS_FREE_MS: u64 = 100;
+
 /// The deed under way.
 #[derive(Debug)]
-pub(crate) struct Deed {
-    action: Action,
-    /// What it is for while it is being looked at once more; `None` once it acts.
-    want: Option<Box<Want>>,
-    /// The agent's process when the deed began: its end is asked for.
-    pub(crate) agent: Option<u32>,
+pub(crate) enum Deed {
+    /// It is looked at once more, by the look of this number.
+    Looking {
+        /// What it is for.
+        want: Box<Want>,
+        /// The look.
+        number: u64,
+    },
+    /// Its intent is on disk and it is being done.
+    Acting {
+        /// The deed.
+        action: Action,
+        /// The agent's process when it began.
+        agent: Option<u32>,
+    },
 }
 
 impl Deed {
-    /// Whether the agent may end because of it.
+    /// Whether it is being done already.
+    pub(crate) fn is_acting(&self) -> bool {
+        matches!(self, Self::Acting { .. })
+    }
+
+    /// Whether the agent's unit starts or stops because of it.
     pub(crate) fn touches_agent(&self) -> bool {
-        self.want.is_none() && self.action.conflict_key() == "agent"
+        matches!(self, Self::Acting { action, .. } if action.conflict_key() == "agent")
+    }
+
+    /// Whether this process of the agent ends because of it. One that was not known when it began may be it.
+    pub(crate) fn ends_agent(&self, pid: i64) -> bool {
+        match self {
+            Self::Looking { .. } => false,
+            Self::Acting { action, agent } => ends(action) && agent.is_none_or(|agent| i64::from(agent) == pid),
+        }
+    }
+}
+
+/// Whether a deed ends a running agent.
+fn ends(action: &Action) -> bool {
+    match action {
+        Action::AgentRestart {} | Action::AgentStop { .. } => true,
+        Action::AgentStart {}
+        | Action::AgentReload {}
+        | Action::SysctlSet { .. }
+        | Action::SysctlRestore { .. }
+        | Action::UnitRestart { .. }
+        | Action::CommandRun { .. } => false,
     }
 }
 
@@ -47,33 +88,57 @@ impl Supervisor {
             self.refuse(about, Refusal { guard: Guard::Ledger, reason, until_ms: None });
             return;
         }
-        let bound = self.checks.get(&want.key).map(|check| check.bound.clone());
-        let rollback = want.undoes.is_some();
-        self.deed = Some(Deed { action: want.action.clone(), want: Some(Box::new(want)), agent: self.watch.pid() });
-        match bound {
-            // What was captured is put back whatever is seen now.
-            _ if rollback => self.go_on(BTreeMap::new(), now().boot_ms),
-            Some(bound) => self.relook(&bound),
-            None => self.deed = None,
+        // What was captured is put back whatever is seen now.
+        if want.undoes.is_some() {
+            self.prepare(want, Observations::new());
+            return;
+        }
+        let Some(bound) = self.checks.get(&want.key).map(|check| check.bound.clone()) else { return };
+        let number = self.relook(&bound);
+        self.deed = Some(Deed::Looking { want: Box::new(want), number });
+    }
+
+    /// The hands are free: whoever waits for them is looked at again.
+    fn free_hands(&mut self) {
+        self.deed = None;
+        let state = &self.memory.state;
+        let waiting: Vec<CheckKey> = state.open.keys().filter(|key| waits_for_hands(state, key)).cloned().collect();
+        let soon_ms = now().boot_ms + HANDS_FREE_MS;
+        for key in waiting {
+            self.hasten_check(&key, soon_ms);
+        }
+    }
+
+    /// An operator's own deed comes before one that has not begun: that one is given up and asked for again.
+    pub(crate) fn give_up_looking(&mut self) {
+        if self.deed.as_ref().is_some_and(|deed| !deed.is_acting()) {
+            self.free_hands();
         }
     }
 
     /// The last look before the deed came back.
-    pub(crate) fn go_on(&mut self, answers: BTreeMap<Probe, Observation>, _began_ms: u64) {
-        let Some(want) = self.deed.as_mut().and_then(|deed| deed.want.take()) else { return };
-        self.deed = None;
-        let seen = if want.undoes.is_some() {
-            Observations::new()
-        } else {
-            match self.still_wanted(&want, &answers) {
-                Ok(seen) => seen,
-                Err(reason) => {
-                    info!(incident = %want.incident, action = want.action.name(), reason, "not done: things changed just before");
-                    self.hasten_check(&want.key, now().boot_ms);
-                    return;
-                }
+    pub(crate) fn go_on(&mut self, looked: u64, answers: BTreeMap<Probe, Observation>) {
+        let mut want = match self.deed.take() {
+            Some(Deed::Looking { want, number }) if number == looked => *want,
+            // Given up meanwhile.
+            other => {
+                self.deed = other;
+                return;
             }
         };
+        match self.still_wanted(&mut want, &answers) {
+            Ok(seen) => self.prepare(want, seen),
+            Err(reason) => {
+                info!(incident = %want.incident, action = want.action.name(), reason, "not done: things changed just before");
+            }
+        }
+        if self.deed.is_none() {
+            self.free_hands();
+        }
+    }
+
+    /// Captures what the deed will change, asks the guards again, and begins.
+    fn prepare(&mut self, want: Want, seen: Observations) {
         let about = about(&want);
         let preview = match self.hands.preview(&want.action) {
             Ok(preview) => preview,
@@ -86,7 +151,7 @@ impl Supervisor {
             }
         };
         let captured = Captured { changes: preview.changes, undo: preview.undo, before: seen };
-        match guard::permit(&self.memory.state, &self.loaded.settings, &now(), *want, captured) {
+        match guard::permit(&self.memory.state, &self.loaded.settings, &now(), want, captured) {
             Ok(permit) => self.act(permit, None),
             Err(refusal) => self.refuse(about, refusal),
         }
@@ -101,8 +166,27 @@ impl Supervisor {
         (!restarts || self.memory.reserve_left() == 0).then(|| self.memory.degraded.clone())
     }
 
-    /// I6: the trigger must still be true, and lead to the same plan.
-    fn still_wanted(&self, want: &Want, answers: &BTreeMap<Probe, Observation>) -> Result<Observations, String> {
+    /// I6: the trigger must still be true, and lead to the same deed. Its values are those of this last look:
+    /// on a busy host they differ at every look, and waiting for two that agree would never end.
+    fn still_wanted(&self, want: &mut Want, answers: &BTreeMap<Probe, Observation>) -> Result<Observations, String> {
+        let (seen, plan) = self.last_look(want, answers)?;
+        let Some(plan) = plan else { return Ok(seen) };
+        match plan.steps.get(want.step).cloned() {
+            Some(action) if same_deeds(&plan, &want.plan) => {
+                want.action = action;
+                want.plan = plan;
+                Ok(seen)
+            }
+            Some(_) | None => Err("the plan has changed".to_owned()),
+        }
+    }
+
+    /// What was seen, and for the first step of a rung the plan that it leads to.
+    fn last_look(
+        &self,
+        want: &Want,
+        answers: &BTreeMap<Probe, Observation>,
+    ) -> Result<(Observations, Option<Plan>), String> {
         let check = self.checks.get(&want.key).ok_or("its check is gone")?;
         let now = now();
         let mut seen = Observations::new();
@@ -115,7 +199,7 @@ impl Supervisor {
             return Err(format!("could not be seen: {}", judgement.reason));
         }
         if want.step > 0 {
-            return Ok(seen);
+            return Ok((seen, None));
         }
         if judgement.verdict != Verdict::Fail {
             return Err(format!("the check says {} now", judgement.verdict.as_str()));
@@ -123,7 +207,7 @@ impl Supervisor {
         let mut from = 0;
         while let Some(plan) = wbd_engine::plan::plan(&check.bound, &judgement, &seen, from)? {
             if plan.rung == want.plan.rung {
-                return if plan == want.plan { Ok(seen) } else { Err("the plan has changed".to_owned()) };
+                return Ok((seen, Some(plan)));
             }
             from = plan.rung + 1;
         }
@@ -146,10 +230,13 @@ impl Supervisor {
         };
         info!(id = %recorded.intent().action_id, action = action.name(), class = %action.class(), "acting");
         self.turns.in_flight = Some(recorded.intent().action_id);
-        self.deed = Some(Deed { action, want: None, agent: self.watch.pid() });
-        let (hands, events, agent) = (Arc::clone(&self.hands), self.events.clone(), self.agent_process());
+        let (id, agent) = (recorded.intent().action_id, self.agent_process());
+        self.deed = Some(Deed::Acting { action, agent: agent.map(|agent| agent.pid) });
+        let (hands, events) = (Arc::clone(&self.hands), self.events.clone());
         tokio::spawn(async move {
-            let report = hands.act(recorded, &now(), agent).await;
+            let acting = tokio::spawn(async move { hands.act(recorded, &now(), agent).await });
+            // Without an answer the deed would stand in the way of every other one for ever.
+            let report = acting.await.unwrap_or_else(|error| broken_off(id, &error));
             // Nobody listens only when the supervisor stops; the intent without outcome is found at its start.
             let _ = events.send(Event::Acted { subject, report, reply }).await;
         });
@@ -157,9 +244,12 @@ impl Supervisor {
 
     /// A deed ended.
     pub(crate) fn acted(&mut self, subject: Subject, report: ActReport, reply: Option<oneshot::Sender<Response>>) {
-        let ended = self.deed.take();
-        self.asked_exit = ended.filter(|deed| deed.action.conflict_key() == "agent").and_then(|deed| deed.agent);
+        self.asked_exit = match &self.deed {
+            Some(Deed::Acting { action, agent }) if ends(action) => *agent,
+            Some(Deed::Acting { .. } | Deed::Looking { .. }) | None => None,
+        };
         self.turns.in_flight = None;
+        self.free_hands();
         if let Some(pid) = report.spawned {
             self.watch.follow(pid, &self.events);
         }
@@ -189,6 +279,22 @@ impl Supervisor {
             self.memory.write(&now(), about, Body::Refused(refusal));
         }
     }
+}
+
+/// An incident that is ready to act and is held by nothing else.
+fn waits_for_hands(state: &State, key: &CheckKey) -> bool {
+    state.open_for(key).is_some_and(|incident| matches!(incident.phase, Phase::Gated { held: None }))
+}
+
+/// The same deeds of the same rung, whatever their values.
+fn same_deeds(one: &Plan, other: &Plan) -> bool {
+    let names = |plan: &Plan| plan.steps.iter().map(Action::name).collect::<Vec<_>>();
+    one.digest == other.digest && one.rung == other.rung && one.approval == other.approval && names(one) == names(other)
+}
+
+fn broken_off(action: ActionId, error: &JoinError) -> ActReport {
+    let detail = format!("bug: the deed broke off: {error}; please report it");
+    ActReport { action, outcome: Outcome::Unknown, detail, spawned: None, took_ms: 0 }
 }
 
 fn about(want: &Want) -> Subject {

@@ -35,8 +35,8 @@ pub(crate) enum Event {
         /// Everything its check asks.
         answers: BTreeMap<Probe, Observation>,
     },
-    /// Which products are there.
-    Found(Found),
+    /// Which products are there; `None` where looking for them broke off.
+    Found(Option<Found>),
     /// Settings and playbooks were read again.
     Loaded {
         /// They, and the products they are for; or every problem.

@@ -51,6 +51,13 @@ impl Lookout {
         self.under_way.remove(probe);
     }
 
+    /// From now on looks with what the site states now.
+    pub(crate) fn state(&mut self, facts: BTreeMap<String, String>) {
+        let mut eyes = Eyes::clone(&self.eyes);
+        eyes.facts = facts;
+        self.eyes = Arc::new(eyes);
+    }
+
     /// The eyes, for questions that are no probes. Copies share the count of looks that hang.
     pub(crate) fn eyes(&self) -> &Eyes {
         &self.eyes

@@ -7,12 +7,18 @@ use std::path::{Path, PathBuf};
 use tracing::{error, info, warn};
 use wbd_engine::guard::Permit;
 use wbd_engine::replay::{Hold, State};
-use wbd_ledger::{Anchor, Carry, Filter, Ledger, LedgerError, Recorded, Rotation, Standing};
+use wbd_ledger::{Anchor, Carry, Filter, Ledger, LedgerError, Reader, Recorded, Rotation, Standing};
 use wbd_model::entry::{Body, Entry, Subject};
 use wbd_model::time::Now;
 
 /// Records between two anchors in the journal.
 const ANCHOR_EVERY: u64 = 16;
+/// A ledger that could not be written is tried again this often (a full disk may have room again) ...
+const RETRY_MS: u64 = 2_000;
+/// ... and one that does not verify this often: each try walks the whole chain, and a person has to act first.
+const RETRY_BROKEN_MS: u64 = 60_000;
+/// More records than a file of full size holds.
+const MOST_RECORDS: u64 = 1 << 20;
 /// Records that wait while the ledger cannot be written; further ones are only counted.
 const WAITING: usize = 512;
 
@@ -27,6 +33,8 @@ pub(crate) struct Memory {
     pub(crate) degraded: String,
     /// The head that the journal has seen last.
     anchor: Option<Anchor>,
+    /// The last record that we know to be on disk: a file that ends before it, or without it, is not ours.
+    written: Option<Anchor>,
     news: Vec<Entry>,
     waiting: VecDeque<(Now, Subject, Body)>,
     lost: u64,
@@ -47,19 +55,47 @@ impl Memory {
             state: State::default(),
             degraded: String::new(),
             anchor,
+            written: None,
             news: Vec::new(),
             waiting: VecDeque::new(),
             lost: 0,
         };
+        if let Standing::Broken(bad) = memory.ledger.standing() {
+            let bad = bad.seq;
+            memory.replay_until(bad);
+        }
         memory.take_standing();
         Ok(memory)
     }
 
+    /// What stands before the first bad record is sound: a pause in it still holds, a debit in it still counts.
+    fn replay_until(&mut self, bad: u64) {
+        let mut state = State::default();
+        // A file that cannot be read at all tells nothing, and the state stays empty.
+        let _ = self.ledger.each(&Filter::default(), |entry| {
+            if entry.seq >= bad {
+                return ControlFlow::Break(());
+            }
+            state.apply(&entry);
+            ControlFlow::Continue(())
+        });
+        // Numbers that the rest of the file may have used are not used again; none is above its record's.
+        let last = Reader::open(&wbd_ledger::state_dir(&self.root)).and_then(|reader| reader.head());
+        let last = last.ok().flatten().map_or(0, |(seq, _)| seq).min(state.seq + MOST_RECORDS);
+        state.next_incident = state.next_incident.max(last + 1);
+        state.next_action = state.next_action.max(last + 1);
+        self.state = state;
+    }
+
     /// Reads the state where the ledger is sound; else says why it is not.
     fn take_standing(&mut self) {
+        let before = std::mem::take(&mut self.degraded);
         self.degraded = match self.ledger.standing() {
             Standing::Sound => match self.replay() {
-                Ok(()) => String::new(),
+                Ok(last) => {
+                    self.drop_written(last.as_ref());
+                    String::new()
+                }
                 Err(error) => error.to_string(),
             },
             Standing::Foreign => "the ledger was begun on another host".to_owned(),
@@ -67,32 +103,51 @@ impl Memory {
             Standing::Unusable(why) => format!("the ledger cannot be used: {why}"),
         };
         if self.degraded.is_empty() {
+            self.note_written();
             self.flush();
-        } else {
+        } else if self.degraded != before {
             error!(reason = self.degraded, "looking only: nothing but a few restarts can be done");
         }
     }
 
-    fn replay(&mut self) -> Result<(), LedgerError> {
+    /// Reads the state; gives the last record.
+    fn replay(&mut self) -> Result<Option<Entry>, LedgerError> {
         let mut state = State::default();
+        let mut last = None;
         self.ledger.each(&Filter::default(), |entry| {
             state.apply(&entry);
+            last = Some(entry);
             ControlFlow::Continue(())
         })?;
         for entry in self.ledger.adopt_reserve(&wbd_probes::clock::now())? {
             state.apply(&entry);
         }
         self.state = state;
-        Ok(())
+        Ok(last)
+    }
+
+    /// A write that was answered by an error may have reached the file all the same; it is not written twice.
+    fn drop_written(&mut self, last: Option<&Entry>) {
+        let (Some(last), Some((at, subject, body))) = (last, self.waiting.front()) else { return };
+        if last.at == *at && last.subject == *subject && last.body == *body {
+            self.waiting.pop_front();
+        }
     }
 
     fn flush(&mut self) {
         while let Some((at, subject, body)) = self.waiting.pop_front() {
             match self.ledger.append(&at, subject.clone(), body.clone()) {
-                Ok(entry) => self.state.apply(&entry),
+                Ok(entry) => {
+                    self.state.apply(&entry);
+                    self.note_written();
+                }
                 Err(error) => {
                     self.waiting.push_front((at, subject, body));
                     self.degrade(&error);
+                    // What waits still counts, an operator's pause above all.
+                    for (at, subject, body) in &self.waiting {
+                        self.state.apply(&unwritten(&self.state, at, subject, body));
+                    }
                     return;
                 }
             }
@@ -101,6 +156,10 @@ impl Memory {
             warn!(lost = self.lost, "records were lost while the ledger could not be written");
             self.lost = 0;
         }
+    }
+
+    fn note_written(&mut self) {
+        self.written = self.ledger.head().map(|(seq, hash)| Anchor { seq, hash: hash.to_owned() });
     }
 
     fn degrade(&mut self, error: &LedgerError) {
@@ -113,6 +172,7 @@ impl Memory {
         if self.degraded.is_empty() {
             match self.ledger.append(now, subject.clone(), body.clone()) {
                 Ok(entry) => {
+                    self.note_written();
                     self.count(entry);
                     return;
                 }
@@ -124,8 +184,7 @@ impl Memory {
         } else {
             self.lost += 1;
         }
-        let seq = self.state.seq + 1;
-        let entry = Entry { seq, at: now.clone(), subject, body, prev: String::new(), hash: String::new() };
+        let entry = unwritten(&self.state, now, &subject, &body);
         self.state.apply(&entry);
         self.news.push(entry);
     }
@@ -149,7 +208,14 @@ impl Memory {
             self.ledger.record_in_reserve(permit, now)
         };
         let recorded = recorded.map_err(|error| error.to_string())?;
-        self.count(recorded.entry().clone());
+        let mut entry = recorded.entry().clone();
+        if self.degraded.is_empty() {
+            self.note_written();
+        } else {
+            // From the reserve: it has no place in the chain yet.
+            entry.seq = self.state.seq + 1;
+        }
+        self.count(entry);
         Ok(recorded)
     }
 
@@ -168,11 +234,18 @@ impl Memory {
         if self.degraded.is_empty() {
             return;
         }
-        if *self.ledger.reopen(self.anchor.as_ref()) == Standing::Sound {
-            self.take_standing();
-            if self.degraded.is_empty() {
-                info!("the ledger can be used again");
-            }
+        self.ledger.reopen(self.written.as_ref().or(self.anchor.as_ref()));
+        self.take_standing();
+        if self.degraded.is_empty() {
+            info!("the ledger can be used again");
+        }
+    }
+
+    /// How long to wait before the next [`Memory::retry`], milliseconds.
+    pub(crate) fn retry_pause_ms(&self) -> u64 {
+        match self.ledger.standing() {
+            Standing::Sound | Standing::Unusable(_) => RETRY_MS,
+            Standing::Foreign | Standing::Broken(_) => RETRY_BROKEN_MS,
         }
     }
 
@@ -189,10 +262,11 @@ impl Memory {
                 next_incident: self.state.next_incident,
                 next_action: self.state.next_action,
             },
-            anchor: self.anchor.take(),
+            anchor: self.anchor.clone(),
         };
         let (hold, suspended) = (self.state.hold.clone(), self.state.suspended.clone());
         self.ledger.rotate(now, &rotation)?;
+        self.anchor = None;
         self.take_standing();
         // A new file is no way around an operator's word.
         if let Some(Hold { who, why, until_wall_ms, from_class }) = hold {
@@ -226,3 +300,13 @@ impl Memory {
         }
     }
 }
+
+/// A record that is not in the chain yet.
+fn unwritten(state: &State, at: &Now, subject: &Subject, body: &Body) -> Entry {
+    let (at, subject, body) = (at.clone(), subject.clone(), body.clone());
+    Entry { seq: state.seq + 1, at, subject, body, prev: String::new(), hash: String::new() }
+}
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 use wbd_engine::guard;
+use wbd_engine::replay::Hold;
 use wbd_engine::report::{self, Inputs, Row};
 use wbd_engine::words::Lang;
 use wbd_model::control::Status;
@@ -55,7 +56,7 @@ impl Supervisor {
     pub(crate) fn status(&self) -> Status {
         let now = now();
         let (hour, day) = guard::budget_left(&self.memory.state, &self.loaded.settings, &now);
-        let hold = self.memory.state.hold.as_ref();
+        let hold = self.hold(&now);
         Status {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -74,6 +75,11 @@ impl Supervisor {
             open: self.incident_rows(false),
             next: self.next(&now),
         }
+    }
+
+    /// The operator's stop, unless its time is over.
+    fn hold(&self, now: &Now) -> Option<&Hold> {
+        self.memory.state.hold.as_ref().filter(|hold| hold.until_wall_ms.is_none_or(|until| now.wall_ms < until))
     }
 
     fn profiles(&self) -> Vec<String> {
@@ -122,7 +128,7 @@ impl Supervisor {
                 })
             })
             .collect();
-        if rows.len() < self.checks.all.len() {
+        if !self.is_bound || rows.len() < self.checks.all.len() {
             return None;
         }
         let oldest = self.checks.all.iter().filter_map(|c| c.last.as_ref()).map(|last| last.began_ms).min();
@@ -141,7 +147,7 @@ impl Supervisor {
 
     fn healing_words(&self) -> String {
         let mode = format!("{:?}", self.loaded.settings.healing).to_lowercase();
-        match (&self.memory.state.hold, self.memory.degraded.as_str()) {
+        match (self.hold(&now()), self.memory.degraded.as_str()) {
             (_, degraded) if !degraded.is_empty() => format!("nothing is done: {degraded}"),
             (Some(hold), _) => format!("paused by {}: {}", hold.who, hold.why),
             (None, _) => mode,

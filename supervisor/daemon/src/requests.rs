@@ -11,9 +11,12 @@ use wbd_model::incident::{ActionId, IncidentId, Phase};
 use wbd_model::name::{PlaybookName, TargetName};
 use wbd_probes::clock::now;
 
+use crate::deed::Deed;
 use crate::supervisor::Supervisor;
 
 type Reply = oneshot::Sender<Response>;
+
+const UNDER_WAY: &str = "a deed is under way; try again when it is done";
 
 fn refused(message: impl Into<String>) -> Response {
     Response::Refused { message: message.into() }
@@ -35,10 +38,7 @@ impl Supervisor {
             Request::Deny { incident } => self.deny(incident, who),
             Request::Pause { why, for_ms, from_class } => self.pause(who, why, for_ms, from_class),
             Request::Resume {} => self.resume(who),
-            Request::Reload {} => match self.reload() {
-                Ok(count) => done(format!("{count} playbooks loaded")),
-                Err(problems) => Response::Broken { problems },
-            },
+            Request::Reload {} => return self.reload(Some(reply)),
             Request::RunPlaybook { playbook, target } => self.run_playbook(&playbook, target.as_ref(), who),
             Request::RotateLedger { reason } => self.rotate(&reason, who),
             Request::Undo { action } => return self.undo(action, who, reply),
@@ -195,9 +195,10 @@ impl Supervisor {
     }
 
     fn rotate(&mut self, reason: &str, who: &str) -> Response {
-        if self.deed.is_some() {
-            return refused("a deed is under way; try again when it is done");
+        if self.is_acting() {
+            return refused(UNDER_WAY);
         }
+        self.give_up_looking();
         match self.memory.rotate(&now(), reason, who) {
             Ok(()) => done("a new ledger that names the old one's head is begun"),
             Err(error) => refused(error.to_string()),
@@ -219,6 +220,10 @@ impl Supervisor {
 
     fn agent_by_hand(&mut self, verb: AgentVerb, who: &str, reply: Reply) {
         let action = match verb {
+            AgentVerb::Start if self.is_acting() => {
+                let _ = reply.send(refused(UNDER_WAY));
+                return;
+            }
             AgentVerb::Start => {
                 let note = paths::stop_note(&self.root);
                 if let Err(error) = stop::remove(&note) {
@@ -233,11 +238,16 @@ impl Supervisor {
         self.by_hand(action, None, who, reply);
     }
 
+    fn is_acting(&self) -> bool {
+        self.deed.as_ref().is_some_and(Deed::is_acting)
+    }
+
     fn by_hand(&mut self, action: Action, undoes: Option<ActionId>, who: &str, reply: Reply) {
-        if self.deed.is_some() {
-            let _ = reply.send(refused("a deed is under way; try again when it is done"));
+        if self.is_acting() {
+            let _ = reply.send(refused(UNDER_WAY));
             return;
         }
+        self.give_up_looking();
         let preview = match self.hands.preview(&action) {
             Ok(preview) => preview,
             Err(error) => {

@@ -11,7 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use wbd_actions::{Hands, Mode as HandsMode};
 use wbd_agent_api::{health, paths, stop};
 use wbd_engine::guard::{self, Captured};
-use wbd_ledger::Samples;
+use wbd_ledger::{LedgerError, Samples};
 use wbd_model::action::Action;
 use wbd_model::control;
 use wbd_model::time::Now;
@@ -84,7 +84,7 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
     for folder in [&run, &wbd_ledger::state_dir(root)] {
         std::fs::create_dir_all(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
     }
-    let memory = Memory::open(root).map_err(|error| Failure { code: TRY_AGAIN, message: error.to_string() })?;
+    let memory = Memory::open(root).map_err(|error| Failure { code: no_memory(&error), message: error.to_string() })?;
     let samples = Samples::open(&wbd_ledger::state_dir(root), BUCKET_S)
         .inspect_err(|error| warn!(%error, "samples are not kept, leaks will not be seen"))
         .ok();
@@ -104,6 +104,15 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
     // Left behind, it would only look like a listening supervisor.
     let _ = std::fs::remove_file(&socket);
     Ok(())
+}
+
+/// Another supervisor may end; a folder that cannot be used stays so.
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other trouble with the folder is the operator's to mend")]
+fn no_memory(error: &LedgerError) -> u8 {
+    match error {
+        LedgerError::LockHeld { .. } => TRY_AGAIN,
+        _ => FAILED,
+    }
 }
 
 fn hands_mode(root: &Path, mode: Mode) -> HandsMode {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender};
-use tracing::{error, info, warn};
-use wbd_actions::{Hands, ProcessRef};
-use wbd_agent_api::{health, paths, stop};
+use tracing::info;
+use wbd_actions::Hands;
+use wbd_agent_api::paths;
 use wbd_engine::playbook::Bound;
 use wbd_engine::round;
 use wbd_ledger::Samples;
 use wbd_model::check::CheckKey;
-use wbd_model::entry::{Body, Exit, Subject};
+use wbd_model::entry::{Body, Subject};
 use wbd_model::name::{ProfileName, TargetName};
 use wbd_model::observation::Observation;
 use wbd_model::probe::Probe;
@@ -23,20 +23,19 @@ use wbd_probes::{Eyes, Manager};
 use crate::checks::{Checks, proving_ms};
 use crate::deed::Deed;
 use crate::event::Event;
+use crate::exits::BUS_TELLS_MS;
 use crate::eyes::Lookout;
-use crate::load::{self, Loaded};
+use crate::load::Loaded;
 use crate::memory::Memory;
+use crate::reload::Finding;
 use crate::unit::UnitView;
 use crate::watch::Watch;
 
 /// The loop wakes at least this often: the watchdog is fed here and nowhere else.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-/// A ledger that could not be used is tried again this often.
-const LEDGER_RETRY_MS: u64 = 2_000;
-/// The bus gets this long to tell how the agent ended before "unknown" is written.
-const BUS_TELLS_MS: u64 = 1_500;
-/// Products may come and go.
-const REBIND_MS: u64 = 60_000;
+/// A deed that is under way when the supervisor is told to stop gets this long: less than its unit's
+/// TimeoutStopSec, and enough for a restart of the agent.
+const LAST_DEED: Duration = Duration::from_secs(8);
 
 /// How the supervisor was started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,12 +66,23 @@ pub(crate) struct Supervisor {
     pub(crate) asked_exit: Option<u32>,
     /// The check whose playbook an operator asked for, and who.
     pub(crate) asked_by: Option<(CheckKey, String)>,
+    /// Last looks before a deed are numbered, so that one that was given up is not taken for a later one.
+    pub(crate) relooks: u64,
+    /// The products of this host are known; before, there is nothing to report on.
+    pub(crate) is_bound: bool,
+    /// Looking for products right now, and when it is done next.
+    pub(crate) finding: Finding,
+    pub(crate) find_ms: u64,
+    /// Settings and playbooks are being read again.
+    pub(crate) reloading: bool,
+    /// SIGHUP came meanwhile.
+    pub(crate) reload_again: bool,
+    pub(crate) lookout: Lookout,
+    /// Processes that ended, and when, while the bus has not told how.
+    pub(crate) untold: Vec<(u32, u64)>,
     unit: Option<UnitView>,
-    lookout: Lookout,
-    untold: Option<(u32, u64)>,
     ledger_retry_ms: u64,
-    rebind_ms: u64,
-    sample_ms: u64,
+    pub(crate) sample_ms: u64,
 }
 
 /// What the supervisor is made of.
@@ -107,10 +117,15 @@ impl Supervisor {
             watch: Watch::default(),
             asked_exit: None,
             asked_by: None,
+            relooks: 0,
+            is_bound: false,
+            finding: Finding::No,
+            find_ms: started.boot_ms,
+            reloading: false,
+            reload_again: false,
+            untold: Vec::new(),
             unit: None,
-            untold: None,
             ledger_retry_ms: started.boot_ms,
-            rebind_ms: started.boot_ms,
             sample_ms: started.boot_ms,
             started,
         }
@@ -120,7 +135,6 @@ impl Supervisor {
     pub(crate) async fn run(mut self, mut inbox: Receiver<Event>) {
         let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode_word().to_owned() };
         self.memory.write(&now(), Subject::default(), body);
-        self.rebind(now().boot_ms);
         if self.mode == Mode::Standalone {
             self.begin_standalone();
         }
@@ -133,10 +147,13 @@ impl Supervisor {
                 Ok(Some(event)) => self.take(event),
                 Err(_) => {}
             }
-            self.look_after_ledger();
+            let now = now();
+            self.look_after_ledger(&now);
+            self.tell_untold(&now);
             self.turn();
         }
         info!("stopping");
+        self.finish_deed(&mut inbox).await;
         self.memory.anchor_head();
     }
 
@@ -149,16 +166,14 @@ impl Supervisor {
 
     fn sleep(&self) -> Duration {
         let now_ms = now().boot_ms;
-        let untold = self.untold.map(|(_, at_ms)| at_ms + BUS_TELLS_MS);
+        let untold = self.untold.iter().map(|(_, at_ms)| at_ms + BUS_TELLS_MS);
         let next = self.checks.next_due_ms().into_iter().chain(untold).chain([self.sample_ms]).min();
         next.map_or(LONGEST_SLEEP, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)).min(LONGEST_SLEEP))
     }
 
     fn look_where_due(&mut self) {
         let now = now();
-        if now.boot_ms >= self.rebind_ms {
-            self.rebind(now.boot_ms);
-        }
+        self.find_products(now.boot_ms);
         if now.boot_ms >= self.sample_ms {
             self.sample_ms = now.boot_ms + self.loaded.settings.sample_every.as_ms();
             self.take_samples(&now);
@@ -198,11 +213,25 @@ impl Supervisor {
         }
     }
 
-    /// Asks everything of one check once more, just before a deed.
-    pub(crate) fn relook(&self, bound: &Bound) {
+    /// Asks everything of one check once more, just before a deed. Gives the look's number.
+    pub(crate) fn relook(&mut self, bound: &Bound) -> u64 {
         let now = now();
+        self.relooks += 1;
         let asked = bound.probes.values().filter(|probe| self.own_answer(probe, &now).is_none()).cloned();
-        self.lookout.relook(asked.collect());
+        self.lookout.relook(self.relooks, asked.collect());
+        self.relooks
+    }
+
+    /// The deed under way is ended in order, as far as that is quick: half a restart is no agent.
+    async fn finish_deed(&mut self, inbox: &mut Receiver<Event>) {
+        let until = tokio::time::Instant::now() + LAST_DEED;
+        while self.deed.as_ref().is_some_and(Deed::is_acting) {
+            match tokio::time::timeout_at(until, inbox.recv()).await {
+                Ok(Some(Event::Acted { subject, report, reply })) => self.acted(subject, report, reply),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return,
+            }
+        }
     }
 
     fn take(&mut self, event: Event) {
@@ -211,7 +240,9 @@ impl Supervisor {
                 self.lookout.answered(&probe);
                 self.checks.answer(probe, observation, began_ms, took_ms);
             }
-            Event::Relooked { answers, began_ms } => self.go_on(answers, began_ms),
+            Event::Relooked { number, answers } => self.go_on(number, answers),
+            Event::Found(found) => self.found(found),
+            Event::Loaded { result, reply } => self.loaded(result, reply),
             Event::Acted { subject, report, reply } => self.acted(subject, report, reply),
             Event::Gone { pid, exit } => self.gone(pid, exit),
             Event::Unit(view) => {
@@ -223,173 +254,16 @@ impl Supervisor {
             Event::StartedByHand => self.forget_stop(),
             Event::BusLost => self.unit = None,
             Event::Control { request, who, reply } => self.request(request, &who, reply),
-            Event::Reload => {
-                if let Err(problems) = self.reload() {
-                    error!(problems = problems.len(), first = problems.first(), "reload refused, the old set stays");
-                }
-            }
+            Event::Reload => self.reload(None),
             Event::Stop => {}
         }
     }
 
-    /// Reads settings and playbooks again; the old set stays if anything is broken.
-    pub(crate) fn reload(&mut self) -> Result<usize, Vec<String>> {
-        let loaded = load::load(&self.root)?;
-        if !loaded.problems.is_empty() {
-            return Err(loaded.problems);
-        }
-        self.loaded = loaded;
-        let mut eyes = Eyes::new(self.root.clone());
-        eyes.facts = self.loaded.settings.facts.clone();
-        self.lookout = Lookout::new(eyes, self.events.clone());
-        self.rebind(now().boot_ms);
-        info!(playbooks = self.loaded.library.playbooks.len(), "reloaded");
-        Ok(self.loaded.library.playbooks.len())
-    }
-
-    fn rebind(&mut self, now_ms: u64) {
-        self.rebind_ms = now_ms + REBIND_MS;
-        self.memory.rotate_if_due(&now());
-        let mut eyes = Eyes::new(self.root.clone());
-        eyes.facts = self.loaded.settings.facts.clone();
-        let (bounds, unseen) = load::bind(&self.loaded, &eyes);
-        self.unseen = unseen;
-        let same = bounds.len() == self.checks.all.len()
-            && bounds
-                .iter()
-                .zip(&self.checks.all)
-                .all(|(new, old)| new.key == old.bound.key && new.digest == old.bound.digest);
-        if !same {
-            self.checks.replace(bounds, now_ms);
-        }
-    }
-
-    fn look_after_ledger(&mut self) {
-        let now = now();
+    fn look_after_ledger(&mut self, now: &Now) {
         if !self.memory.degraded.is_empty() && now.boot_ms >= self.ledger_retry_ms {
-            self.ledger_retry_ms = now.boot_ms + LEDGER_RETRY_MS;
             self.memory.retry();
+            self.ledger_retry_ms = now.boot_ms + self.memory.retry_pause_ms();
         }
-        if let Some((pid, at_ms)) = self.untold
-            && now.boot_ms >= at_ms + BUS_TELLS_MS
-        {
-            self.untold = None;
-            let exit = Exit {
-                pid: i64::from(pid),
-                how: wbd_model::entry::ExitHow::Unknown,
-                code: -1,
-                asked: false,
-                by: String::new(),
-            };
-            self.record_exit(exit);
-        }
-    }
-
-    /// The process that wrote the health document is the one to wait on.
-    fn follow_agent(&mut self) {
-        if self.watch.pid().is_some() {
-            return;
-        }
-        let Ok(document) = health::read(&paths::health(&self.root)) else { return };
-        if document.boot_id == now().boot.0 && self.runs(document.pid, document.start_ticks) {
-            self.watch.follow(document.pid, &self.events);
-        }
-    }
-
-    /// The agent's process as its health document names it, if that very process still runs.
-    pub(crate) fn agent_process(&self) -> Option<ProcessRef> {
-        let document = health::read(&paths::health(&self.root)).ok()?;
-        self.runs(document.pid, document.start_ticks)
-            .then_some(ProcessRef { pid: document.pid, start_ticks: document.start_ticks })
-    }
-
-    /// Whether that very process still runs.
-    pub(crate) fn runs(&self, pid: u32, start_ticks: u64) -> bool {
-        Eyes::new(self.root.clone()).still_runs(pid, start_ticks).unwrap_or(false)
-    }
-
-    fn gone(&mut self, pid: u32, exit: Option<Exit>) {
-        self.watch.forget();
-        match (self.mode, exit) {
-            (Mode::Standalone, exit) => {
-                let unknown = Exit {
-                    pid: i64::from(pid),
-                    how: wbd_model::entry::ExitHow::Unknown,
-                    code: -1,
-                    asked: false,
-                    by: String::new(),
-                };
-                self.record_exit(exit.unwrap_or(unknown));
-            }
-            (Mode::Systemd, _) => self.untold = Some((pid, now().boot_ms)),
-        }
-        self.hasten_agent();
-    }
-
-    fn record_exit(&mut self, mut exit: Exit) {
-        if self.untold.is_some_and(|(pid, _)| i64::from(pid) == exit.pid) {
-            self.untold = None;
-        }
-        let now = now();
-        let target = agent_target();
-        let known = self
-            .memory
-            .state
-            .exits
-            .iter()
-            .any(|(_, _, old)| old.pid == exit.pid && old.how != wbd_model::entry::ExitHow::Unknown);
-        if known {
-            return;
-        }
-        let ours = self.deed.as_ref().is_some_and(Deed::touches_agent)
-            || self.asked_exit.is_some_and(|pid| i64::from(pid) == exit.pid);
-        if ours {
-            exit.asked = true;
-            exit.by = "wbd".to_owned();
-        } else if let Ok(Some(note)) = stop::read(&paths::stop_note(&self.root), &now.boot.0) {
-            exit.asked = true;
-            exit.by = note.who;
-        }
-        warn!(pid = exit.pid, how = exit.how.as_str(), code = exit.code, asked = exit.asked, "the agent ended");
-        let subject = Subject { target, ..Subject::default() };
-        self.memory.write(&now, subject, Body::Exit(exit));
-        self.hasten_agent();
-    }
-
-    /// A stop job that was not ours is an administrator's word, and is respected.
-    fn note_stop(&mut self) {
-        if self.deed.as_ref().is_some_and(Deed::touches_agent) {
-            return;
-        }
-        let now = now();
-        let path = paths::stop_note(&self.root);
-        if matches!(stop::read(&path, &now.boot.0), Ok(Some(_))) {
-            return;
-        }
-        let note = stop::StopNote {
-            who: "systemctl".to_owned(),
-            uid: 0,
-            boot_id: now.boot.0.clone(),
-            at_ms: now.boot_ms,
-            reason: "a stop job on the bus".to_owned(),
-        };
-        if let Err(error) = stop::write(&path, &note) {
-            error!(%error, "the administrator's stop could not be noted");
-        }
-        self.manual(&now, "agent.stop", "systemctl", "a stop job on the bus");
-        self.hasten_agent();
-    }
-
-    fn forget_stop(&mut self) {
-        let now = now();
-        let path = paths::stop_note(&self.root);
-        if matches!(stop::read(&path, &now.boot.0), Ok(Some(_))) {
-            if let Err(error) = stop::remove(&path) {
-                warn!(%error, "the note of an earlier stop could not be removed");
-            }
-            self.manual(&now, "agent.start", "systemctl", "a start job on the bus");
-        }
-        self.hasten_agent();
     }
 
     pub(crate) fn manual(&mut self, now: &Now, what: &str, who: &str, params: &str) {

@@ -9,7 +9,7 @@ use wbd_model::incident::{Phase, Refusal};
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
-use crate::checks::Looked;
+use crate::checks::{Looked, suspect_due_ms};
 use crate::supervisor::Supervisor;
 
 /// A turn comes to rest well before this many steps; more would be a bug, and the loop must go on.
@@ -39,6 +39,10 @@ impl Supervisor {
             if !written {
                 break;
             }
+        }
+        // What an operator asked for is over, or was not needed: it is no word for a later incident.
+        if self.turns.asked.is_none() {
+            self.asked_by = None;
         }
         self.plan_next_looks(&fresh);
         self.publish_news();
@@ -99,6 +103,8 @@ impl Supervisor {
                 Some((Phase::Gated { .. }, Some(Refusal { until_ms: Some(until), .. }))) => {
                     self.hasten_check(key, until.max(now_ms + 50));
                 }
+                // Looked at again when the hands are free (`free_hands`).
+                Some((Phase::Gated { .. }, None)) if self.deed.is_some() => {}
                 Some((Phase::Gated { .. }, None)) => self.hasten_check(key, now_ms + 200),
                 Some((Phase::Gated { .. } | Phase::Suppressed { .. }, _)) => {}
                 Some((Phase::Acting { .. } | Phase::RollingBack { .. } | Phase::Closed { .. }, _)) => {}
@@ -114,9 +120,9 @@ impl Supervisor {
         if self.memory.state.latched.contains(key) {
             return;
         }
-        // Seen again while it is held, so that a blink in between is noticed.
-        let at_ms = (since + held_for).clamp(now_ms + 50, now_ms + 1_000);
-        self.hasten_check(key, at_ms);
+        if let Some(at_ms) = suspect_due_ms(since, held_for, now_ms) {
+            self.hasten_check(key, at_ms);
+        }
     }
 }
 

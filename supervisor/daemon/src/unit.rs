@@ -43,3 +43,77 @@ impl UnitView {
         Some(Exit { pid: i64::from(self.exec_pid), how, code: i64::from(self.exec_status), asked, by })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zbus::zvariant::Value;
+
+    fn set(view: &mut UnitView, properties: &[(&str, Value<'_>)]) {
+        for (name, value) in properties {
+            view.set(name, &value.try_to_owned().unwrap());
+        }
+    }
+
+    /// The unit's main process, running.
+    fn running() -> UnitView {
+        let mut view = UnitView::default();
+        let running = [("ActiveState", "active".into()), ("Result", "success".into()), ("ExecMainPID", Value::U32(77))];
+        set(&mut view, &running);
+        set(&mut view, &[("ExecMainExitTimestampMonotonic", Value::U64(0))]);
+        view
+    }
+
+    fn ended(code: i32, status: i32, result: &str) -> UnitView {
+        let mut view = running();
+        let exit = [
+            ("ExecMainCode", Value::I32(code)),
+            ("ExecMainStatus", Value::I32(status)),
+            ("ExecMainExitTimestampMonotonic", Value::U64(5_000)),
+            ("Result", result.into()),
+        ];
+        set(&mut view, &exit);
+        view
+    }
+
+    #[test]
+    fn an_end_is_told_with_its_cause() {
+        for (code, status, result, how) in [
+            (1, 3, "exit-code", ExitHow::Exit),
+            (2, 9, "signal", ExitHow::Signal),
+            (3, 11, "core-dump", ExitHow::Signal),
+            (2, 9, "oom-kill", ExitHow::Oom),
+            (0, 0, "resources", ExitHow::Unknown),
+        ] {
+            let exit = ended(code, status, result).ended_since(&running(), false).unwrap();
+            let wanted = Exit { pid: 77, how, code: i64::from(status), asked: false, by: String::new() };
+            assert_eq!(exit, wanted, "{result}");
+        }
+    }
+
+    #[test]
+    fn an_end_is_told_once() {
+        let after = ended(2, 9, "signal");
+        assert!(after.ended_since(&running(), false).is_some());
+        let mut later = after.clone();
+        set(&mut later, &[("ActiveState", "failed".into()), ("NRestarts", Value::U32(1))]);
+        assert_eq!(later.ended_since(&after, false), None, "other properties changed, the end is the same");
+        assert_eq!(running().ended_since(&after, false), None, "a new process has not ended");
+        let mut again = running();
+        set(&mut again, &[("ExecMainPID", Value::U32(78)), ("ExecMainExitTimestampMonotonic", Value::U64(9_000))]);
+        assert_eq!(again.ended_since(&after, false).map(|exit| exit.pid), Some(78), "the next one is told again");
+    }
+
+    #[test]
+    fn an_end_during_a_job_was_asked_for() {
+        let exit = ended(1, 0, "success").ended_since(&running(), true).unwrap();
+        assert!(exit.asked && !exit.by.is_empty(), "{exit:?}");
+    }
+
+    #[test]
+    fn a_property_of_another_type_is_none() {
+        let mut view = running();
+        set(&mut view, &[("ExecMainPID", "seventy".into()), ("ExecMainExitTimestampMonotonic", Value::U64(1))]);
+        assert_eq!(view.ended_since(&running(), false).map(|exit| exit.pid), Some(0));
+    }
+}

@@ -1,0 +1,130 @@
+//! The ends of the agent's process, and the administrator's stops: seen, told apart and recorded. Starts nothing.
+use tracing::{error, warn};
+use wbd_actions::ProcessRef;
+use wbd_agent_api::{health, paths, stop};
+use wbd_model::entry::{Body, Exit, ExitHow, Subject};
+use wbd_model::time::Now;
+use wbd_probes::clock::now;
+
+use crate::deed::Deed;
+use crate::supervisor::{Mode, Supervisor, agent_target};
+
+/// The bus gets this long to tell how the agent ended before "unknown" is written.
+pub(crate) const BUS_TELLS_MS: u64 = 1_500;
+/// Ends that wait for the bus; with more of them the oldest is written as unknown at once.
+const UNTOLD: usize = 16;
+
+impl Supervisor {
+    /// The process that wrote the health document is the one to wait on.
+    pub(crate) fn follow_agent(&mut self) {
+        if self.watch.process().is_some() {
+            return;
+        }
+        let Ok(document) = health::read(&paths::health(&self.root)) else { return };
+        if document.boot_id == now().boot.0 && self.runs(document.pid, document.start_ticks) {
+            self.watch.follow(document.pid, &self.events);
+        }
+    }
+
+    /// The agent's process: as its health document names it if that very process still runs, else the one that
+    /// is waited on, which may not have got as far as its first document.
+    pub(crate) fn agent_process(&self) -> Option<ProcessRef> {
+        let document = health::read(&paths::health(&self.root)).ok();
+        let told = document.map(|it| ProcessRef { pid: it.pid, start_ticks: it.start_ticks });
+        told.into_iter().chain(self.watch.process()).find(|it| self.runs(it.pid, it.start_ticks))
+    }
+
+    /// Whether that very process still runs.
+    pub(crate) fn runs(&self, pid: u32, start_ticks: u64) -> bool {
+        self.lookout.eyes().still_runs(pid, start_ticks).unwrap_or(false)
+    }
+
+    /// A process that was waited on is gone.
+    pub(crate) fn gone(&mut self, pid: u32, exit: Option<Exit>) {
+        self.watch.forget(pid);
+        match self.mode {
+            Mode::Standalone => self.record_exit(exit.unwrap_or_else(|| unknown(pid))),
+            Mode::Systemd => {
+                if self.untold.len() >= UNTOLD {
+                    let (oldest, _) = self.untold.remove(0);
+                    self.record_exit(unknown(oldest));
+                }
+                self.untold.push((pid, now().boot_ms));
+            }
+        }
+        self.hasten_agent();
+    }
+
+    /// Writes the ends that the bus has not told of in time.
+    pub(crate) fn tell_untold(&mut self, now: &Now) {
+        let late = |at_ms: u64| now.boot_ms >= at_ms + BUS_TELLS_MS;
+        while let Some((pid, _)) = self.untold.first().copied().filter(|(_, at_ms)| late(*at_ms)) {
+            self.untold.remove(0);
+            self.record_exit(unknown(pid));
+        }
+    }
+
+    /// The agent ended: recorded once, with who asked for it.
+    pub(crate) fn record_exit(&mut self, mut exit: Exit) {
+        self.untold.retain(|(pid, _)| i64::from(*pid) != exit.pid);
+        let told = |old: &Exit| old.pid == exit.pid && (old.how != ExitHow::Unknown || exit.how == ExitHow::Unknown);
+        if self.memory.state.exits.iter().any(|(_, _, old)| told(old)) {
+            return;
+        }
+        let now = now();
+        let ours = self.deed.as_ref().is_some_and(|deed| deed.ends_agent(exit.pid))
+            || self.asked_exit.is_some_and(|pid| i64::from(pid) == exit.pid);
+        if ours {
+            exit.asked = true;
+            exit.by = "wbd".to_owned();
+        } else if let Ok(Some(note)) = stop::read(&paths::stop_note(&self.root), &now.boot.0) {
+            exit.asked = true;
+            exit.by = note.who;
+        }
+        warn!(pid = exit.pid, how = exit.how.as_str(), code = exit.code, asked = exit.asked, "the agent ended");
+        let subject = Subject { target: agent_target(), ..Subject::default() };
+        self.memory.write(&now, subject, Body::Exit(exit));
+        self.hasten_agent();
+    }
+
+    /// A stop job that was not ours is an administrator's word, and is respected.
+    pub(crate) fn note_stop(&mut self) {
+        if self.deed.as_ref().is_some_and(Deed::touches_agent) {
+            return;
+        }
+        let now = now();
+        let path = paths::stop_note(&self.root);
+        if matches!(stop::read(&path, &now.boot.0), Ok(Some(_))) {
+            return;
+        }
+        let note = stop::StopNote {
+            who: "systemctl".to_owned(),
+            uid: 0,
+            boot_id: now.boot.0.clone(),
+            at_ms: now.boot_ms,
+            reason: "a stop job on the bus".to_owned(),
+        };
+        if let Err(error) = stop::write(&path, &note) {
+            error!(%error, "the administrator's stop could not be noted");
+        }
+        self.manual(&now, "agent.stop", "systemctl", "a stop job on the bus");
+        self.hasten_agent();
+    }
+
+    /// A start job that was not ours takes an earlier stop back.
+    pub(crate) fn forget_stop(&mut self) {
+        let now = now();
+        let path = paths::stop_note(&self.root);
+        if matches!(stop::read(&path, &now.boot.0), Ok(Some(_))) {
+            if let Err(error) = stop::remove(&path) {
+                warn!(%error, "the note of an earlier stop could not be removed");
+            }
+            self.manual(&now, "agent.start", "systemctl", "a start job on the bus");
+        }
+        self.hasten_agent();
+    }
+}
+
+fn unknown(pid: u32) -> Exit {
+    Exit { pid: i64::from(pid), how: ExitHow::Unknown, code: -1, asked: false, by: String::new() }
+}

@@ -1,0 +1,190 @@
+//! The memory on a real ledger in a folder that goes wrong: what waits, what still counts, what remains possible.
+use std::fs;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+use wbd_engine::guard::{self, Captured};
+use wbd_engine::replay::replay;
+use wbd_model::action::{Action, Class};
+use wbd_model::name::PlaybookName;
+use wbd_probes::clock::now;
+
+use super::*;
+
+fn root() -> TempDir {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(wbd_ledger::state_dir(root.path())).unwrap();
+    root
+}
+
+fn open(root: &TempDir) -> Memory {
+    let memory = Memory::open(root.path()).unwrap();
+    assert_eq!(memory.degraded, "");
+    memory
+}
+
+fn manual(what: &str) -> Body {
+    Body::Manual { what: what.to_owned(), who: "root".to_owned(), params: String::new() }
+}
+
+fn hold(why: &str) -> Body {
+    Body::Hold { who: "root".to_owned(), why: why.to_owned(), until_wall_ms: None, from_class: Class::A1 }
+}
+
+fn note(memory: &mut Memory, body: Body) {
+    memory.write(&now(), Subject::default(), body);
+}
+
+fn permit(memory: &Memory, action: Action) -> Permit {
+    guard::permit_by_hand(&memory.state, &now(), "root", action, None, Captured::default()).unwrap()
+}
+
+fn kinds(root: &TempDir) -> Vec<&'static str> {
+    let reader = Reader::open(&wbd_ledger::state_dir(root.path())).unwrap();
+    assert!(reader.verify().unwrap().is_sound());
+    reader.entries(&Filter::default()).unwrap().iter().map(|entry| entry.body.kind()).collect()
+}
+
+/// The ledger's files under another name, and back.
+fn hide(root: &TempDir, from: &str, to: &str) {
+    for end in ["", "-wal", "-shm"] {
+        let place = |name: &str| -> PathBuf { wbd_ledger::state_dir(root.path()).join(format!("{name}{end}")) };
+        let _ = fs::remove_file(place(to));
+        let _ = fs::rename(place(from), place(to));
+    }
+}
+
+#[test]
+fn what_was_written_is_the_state_again_after_a_restart() {
+    let root = root();
+    let mut memory = open(&root);
+    note(&mut memory, manual("one"));
+    note(&mut memory, hold("a test"));
+    let recorded = memory.record(&now(), permit(&memory, Action::AgentStart {})).unwrap();
+    assert_eq!((recorded.entry().seq, memory.take_news().len(), memory.take_news().len()), (3, 3, 0));
+    let state = memory.state.clone();
+    drop(memory);
+    assert_eq!(open(&root).state, state);
+    let reader = Reader::open(&wbd_ledger::state_dir(root.path())).unwrap();
+    assert_eq!(replay(&reader.entries(&Filter::default()).unwrap()), state);
+}
+
+#[test]
+fn records_wait_while_the_file_is_away_and_follow_when_it_is_back() {
+    let root = root();
+    let mut memory = open(&root);
+    note(&mut memory, manual("before"));
+    hide(&root, "ledger.db", "away.db");
+    note(&mut memory, hold("while it is away"));
+    assert_ne!(memory.degraded, "");
+    assert!(memory.state.hold.is_some(), "an operator's word counts at once");
+    // A new file in its place would forget every debit: it is not begun over.
+    memory.retry();
+    assert!(memory.degraded.contains("does not verify"), "{}", memory.degraded);
+    memory.retry();
+    assert_ne!(memory.degraded, "");
+    assert!(memory.state.hold.is_some());
+    assert!(memory.retry_pause_ms() > RETRY_MS, "a person has to act first");
+    hide(&root, "away.db", "ledger.db");
+    memory.retry();
+    assert_eq!(memory.degraded, "");
+    assert_eq!(kinds(&root), ["manual", "hold"]);
+    assert_eq!((memory.state.seq, memory.waiting.len(), memory.lost), (2, 0, 0));
+    assert!(memory.state.hold.is_some());
+}
+
+#[test]
+fn what_waits_is_bounded_and_what_is_lost_is_counted() {
+    let root = root();
+    let mut memory = open(&root);
+    hide(&root, "ledger.db", "away.db");
+    for number in 0..WAITING + 3 {
+        note(&mut memory, manual(&number.to_string()));
+    }
+    assert_eq!((memory.waiting.len(), memory.lost), (WAITING, 3));
+    let seen = u64::try_from(WAITING).unwrap() + 3;
+    assert_eq!(memory.state.seq, seen, "the state has seen all of them");
+}
+
+#[test]
+fn without_a_ledger_two_restarts_remain_and_nothing_else() {
+    let root = root();
+    let mut memory = open(&root);
+    note(&mut memory, manual("before"));
+    hide(&root, "ledger.db", "away.db");
+    note(&mut memory, manual("finds it away"));
+    let stop = || Action::AgentStop { who: "root".to_owned() };
+    assert!(memory.record(&now(), permit(&memory, stop())).is_err());
+    let mut ids = Vec::new();
+    for left in [1, 0] {
+        let before = memory.state.seq;
+        let recorded = memory.record(&now(), permit(&memory, Action::AgentRestart {})).unwrap();
+        ids.push(recorded.intent().action_id);
+        assert_eq!((memory.reserve_left(), memory.state.seq), (left, before + 1));
+    }
+    assert_ne!(ids[0], ids[1], "two deeds, two numbers");
+    assert!(memory.record(&now(), permit(&memory, Action::AgentRestart {})).is_err());
+    // Back again, what was done in the meantime is taken in, and counts.
+    hide(&root, "away.db", "ledger.db");
+    memory.retry();
+    assert_eq!(memory.degraded, "");
+    assert_eq!(kinds(&root), ["manual", "intent", "outcome", "intent", "outcome", "manual"]);
+    assert_eq!(memory.reserve_left(), 2);
+    assert!(memory.state.next_action > ids[1].0);
+}
+
+/// A ledger of four records whose third one says something else than it did.
+fn tampered() -> TempDir {
+    let root = root();
+    let mut memory = open(&root);
+    note(&mut memory, hold("an operator's pause"));
+    note(&mut memory, manual("two"));
+    note(&mut memory, manual("three"));
+    note(&mut memory, manual("four"));
+    drop(memory);
+    let edit = "UPDATE entry SET payload = replace(payload, 'three', 'THREE') WHERE seq = 3";
+    let file = rusqlite::Connection::open(wbd_ledger::state_dir(root.path()).join("ledger.db")).unwrap();
+    assert_eq!(file.execute(edit, []).unwrap(), 1);
+    root
+}
+
+#[test]
+fn an_edited_record_is_named_and_what_stands_before_it_still_counts() {
+    let root = tampered();
+    let mut memory = Memory::open(root.path()).unwrap();
+    assert!(memory.degraded.contains("does not verify at record 3"), "{}", memory.degraded);
+    assert_eq!(memory.state.hold.as_ref().map(|hold| hold.why.as_str()), Some("an operator's pause"));
+    assert!(memory.state.next_action > 4 && memory.state.next_incident > 4, "no number of the lost part is used again");
+    memory.retry();
+    assert!(memory.state.hold.is_some() && !memory.degraded.is_empty());
+    note(&mut memory, manual("waits"));
+    memory.rotate(&now(), "it was edited", "root").unwrap();
+    assert_eq!(memory.degraded, "");
+    assert_eq!(kinds(&root), ["rotated", "manual", "hold"], "a new file is no way around a pause");
+    assert!(memory.state.hold.is_some() && memory.state.next_action > 4);
+}
+
+#[test]
+fn a_rotation_carries_pauses_suspensions_and_numbers() {
+    let root = root();
+    let mut memory = open(&root);
+    let playbook = PlaybookName::new("dns").unwrap();
+    let about = Subject { playbook: Some(playbook.clone()), ..Subject::default() };
+    memory.write(&now(), about, Body::Suspended { reason: "keeps failing".to_owned() });
+    note(&mut memory, hold("a test"));
+    let recorded = memory.record(&now(), permit(&memory, Action::AgentStart {})).unwrap();
+    let before = memory.state.clone();
+    memory.rotate(&now(), "a year old", "wbd").unwrap();
+    assert_eq!(kinds(&root), ["rotated", "hold", "suspended"]);
+    assert_eq!(memory.state.next_action, recorded.intent().action_id.0 + 1);
+    assert_eq!((&memory.state.hold, &memory.state.suspended), (&before.hold, &before.suspended));
+    assert!(memory.state.suspended.contains_key(&playbook));
+}
+
+#[test]
+fn a_second_memory_of_the_same_folder_is_refused() {
+    let root = root();
+    let _first = open(&root);
+    let refused = Memory::open(root.path()).unwrap_err().to_string();
+    assert!(refused.contains(&std::process::id().to_string()), "{refused}");
+}

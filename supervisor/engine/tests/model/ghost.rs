@@ -1,0 +1,238 @@
+//! The invariants, judged by a witness that sees what the world sees and shares no code with the engine's guards.
+//! It changes nothing.
+use wbd_model::action::{Action, Class};
+use wbd_model::entry::{Body, Entry, Intent};
+use wbd_model::incident::{ActionId, IncidentId, Phase};
+
+use wbd_engine::replay::State;
+
+use crate::book::{Book, Record};
+use crate::world::{Clock, Deed};
+
+/// Failed verifications in a row after which a playbook may not act (`FAILURES_TO_SUSPEND` of the engine).
+const MOST_FAILURES: u32 = 9;
+const START_DEADLINE_S: u32 = 5;
+
+/// What may never happen; `Settles`: a turn comes to rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Law {
+    I1,
+    I2,
+    I3,
+    I4,
+    I5,
+    I6,
+    I7,
+    I8,
+    I9,
+    I11,
+    I12,
+    I13,
+    OneOpen,
+    Settles,
+}
+
+/// One incident's way up its ladder.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Climb {
+    incident: IncidentId,
+    rung: usize,
+    attempts: u32,
+    acts: usize,
+    /// Deeds that can never be proved undone and whose outcome was lost.
+    doubtful: Vec<Action>,
+    acting: Option<Action>,
+}
+
+/// An operator's stop; one that never came to disk does not outlive its supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Hold {
+    from: Class,
+    on_disk: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Ghost {
+    broken: u16,
+    /// Intents on disk.
+    intents: Vec<ActionId>,
+    begun: Vec<ActionId>,
+    /// True times of disruptive effects.
+    effects: Vec<u32>,
+    climbs: Vec<Climb>,
+    /// What an incident acts on until its verdict.
+    busy: Vec<(String, IncidentId)>,
+    /// Deeds that can be taken back: number, how.
+    undo: Vec<(ActionId, Action)>,
+    hold: Option<Hold>,
+    failures: u32,
+}
+
+/// What is true of an intent at the moment it is written.
+#[derive(Debug)]
+pub(crate) struct Moment<'a> {
+    pub(crate) incident: IncidentId,
+    pub(crate) intent: &'a Intent,
+    pub(crate) record: Record,
+    /// The fault can be seen now, and the guards of the engine say yes now.
+    pub(crate) fresh: bool,
+    pub(crate) most_attempts: u32,
+}
+
+impl Ghost {
+    pub(crate) fn keeps(&self, law: Law) -> bool {
+        self.broken & (1 << law as u16) == 0
+    }
+
+    pub(crate) fn keeps_all(&self) -> bool {
+        self.broken == 0
+    }
+
+    pub(crate) fn law(&mut self, law: Law, kept: bool) {
+        if !kept {
+            self.broken |= 1 << law as u16;
+        }
+    }
+
+    /// Verifications that failed before the trial begins.
+    pub(crate) fn with_failures(mut self, failures: u32) -> Self {
+        self.failures = failures;
+        self
+    }
+
+    pub(crate) fn intends(&mut self, moment: &Moment<'_>) {
+        let Moment { incident, intent, record, .. } = moment;
+        let rollback = intent.undoes.is_some();
+        self.law(Law::I1, !self.intents.contains(&intent.action_id));
+        if *record == Record::OnDisk {
+            self.intents.push(intent.action_id);
+        }
+        self.law(Law::I6, moment.fresh);
+        self.law(Law::I9, self.hold.is_none_or(|hold| intent.class < hold.from));
+        let key = intent.action.conflict_key();
+        self.law(Law::I5, !self.busy.iter().any(|(other, whose)| *other == key && whose != incident));
+        self.busy.push((key, *incident));
+        self.law(Law::I12, rollback || self.failures < MOST_FAILURES);
+        if rollback { self.takes_back(intent) } else { self.climbs(moment) }
+    }
+
+    fn takes_back(&mut self, intent: &Intent) {
+        let undone = self.undo.iter().position(|(id, action)| Some(*id) == intent.undoes && *action == intent.action);
+        self.law(Law::I8, undone.is_some());
+        // Once: a second rollback of the same deed finds nothing.
+        undone.map(|position| self.undo.remove(position));
+    }
+
+    fn climbs(&mut self, moment: &Moment<'_>) {
+        let (incident, intent) = (moment.incident, moment.intent);
+        match &intent.undo {
+            Some(undo) => self.undo.push((intent.action_id, undo.action.clone())),
+            None => self.law(Law::I8, !matches!(intent.action, Action::SysctlSet { .. })),
+        }
+        let position = self.climbs.iter().position(|climb| climb.incident == incident).unwrap_or_else(|| {
+            let fresh = Climb { incident, rung: 0, attempts: 0, acts: 0, doubtful: Vec::new(), acting: None };
+            self.climbs.push(fresh);
+            self.climbs.len() - 1
+        });
+        let climb = &mut self.climbs[position];
+        let upwards = intent.rung >= climb.rung;
+        climb.rung = intent.rung;
+        climb.attempts += u32::from(intent.step == 0);
+        climb.acts += 1;
+        let bounded = climb.attempts <= moment.most_attempts
+            && climb.acts <= intent.steps.max(2) * usize::try_from(moment.most_attempts).unwrap();
+        let first = !climb.doubtful.contains(&intent.action);
+        climb.acting = (!intent.action.is_provable()).then(|| intent.action.clone());
+        self.law(Law::I7, upwards && bounded);
+        self.law(Law::I4, first);
+    }
+
+    /// A deed takes effect.
+    pub(crate) fn begins(&mut self, clock: &Clock, deed: &Deed, others: &[Deed], windows: &[(u32, usize)]) {
+        let (id, now_s) = (deed.intent.action_id, clock.true_s);
+        self.law(Law::I1, self.intents.iter().filter(|other| **other == id).count() == 1);
+        self.law(Law::I3, now_s - deed.intended_s <= START_DEADLINE_S);
+        self.law(Law::I4, !self.begun.contains(&id));
+        self.begun.push(id);
+        let key = deed.intent.action.conflict_key();
+        let alone = !others.iter().any(|other| other.begun && other.intent.action.conflict_key() == key);
+        self.law(Law::I5, alone);
+        if deed.intent.class < Class::A2 {
+            return;
+        }
+        self.effects.push(now_s);
+        for (window_s, most) in windows {
+            let recent = self.effects.iter().filter(|at| now_s - **at <= *window_s).count();
+            self.law(Law::I2, recent <= *most);
+        }
+    }
+
+    /// A record was written; `state` is the engine's after it.
+    pub(crate) fn reads(&mut self, entry: &Entry, state: &State, on_disk: bool) {
+        match &entry.body {
+            Body::Outcome { result, .. } => {
+                use wbd_model::entry::Outcome::{Aborted, Done, Failed, Unknown};
+                match result {
+                    Unknown => self.doubts(entry),
+                    Failed | Aborted => self.frees(entry),
+                    Done => {}
+                }
+            }
+            Body::Verdict { passed, .. } => {
+                self.failures = if *passed { 0 } else { self.failures + 1 };
+                self.frees(entry);
+            }
+            Body::Closed { .. } => self.frees(entry),
+            Body::Suppressed { by } => {
+                let open = state.incidents.get(by).is_some_and(|cause| !cause.is_closed());
+                self.law(Law::I11, open && entry.subject.incident.is_some_and(|id| ends(state, id)));
+            }
+            Body::Opened { .. } => {
+                let key = |incident: &&wbd_engine::incident::Incident| {
+                    Some(&incident.key.code) == entry.subject.code.as_ref() && !incident.is_closed()
+                };
+                self.law(Law::OneOpen, state.incidents.values().filter(key).count() == 1);
+            }
+            Body::Hold { from_class, .. } => self.hold = Some(Hold { from: *from_class, on_disk }),
+            Body::Lifted { .. } => self.hold = None,
+            Body::Resumed { .. } => self.failures = 0,
+            _ => {}
+        }
+    }
+
+    fn doubts(&mut self, entry: &Entry) {
+        for climb in self.climbs.iter_mut().filter(|climb| Some(climb.incident) == entry.subject.incident) {
+            climb.doubtful.extend(climb.acting.take());
+        }
+    }
+
+    fn frees(&mut self, entry: &Entry) {
+        self.busy.retain(|(_, whose)| Some(*whose) != entry.subject.incident);
+    }
+
+    /// What waited for the disk is written.
+    pub(crate) fn catches_up(&mut self) {
+        self.hold.iter_mut().for_each(|hold| hold.on_disk = true);
+    }
+
+    /// Incidents that no restart knows of never were; their numbers are given again.
+    pub(crate) fn forget_unwritten(&mut self, book: &Book) {
+        if book.degraded() {
+            self.hold = self.hold.filter(|hold| hold.on_disk);
+            self.climbs.retain(|climb| book.is_on_disk(climb.incident));
+            self.busy.retain(|(_, whose)| book.is_on_disk(*whose));
+        }
+    }
+}
+
+/// Whether a chain of suppressions ends.
+fn ends(state: &State, from: IncidentId) -> bool {
+    let mut at = from;
+    for _ in 0..=state.incidents.len() {
+        match state.incidents.get(&at).map(|incident| &incident.phase) {
+            Some(Phase::Suppressed { by }) => at = *by,
+            _ => return true,
+        }
+    }
+    false
+}

@@ -1,0 +1,77 @@
+//! The engine as it is: every invariant holds to the end of the stated bounds, and everything that should be
+//! reachable is.
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use stateright::{Checker, Model};
+
+use crate::goals::{self, Goal};
+use crate::scenes;
+use crate::trial::Trial;
+
+fn prove(trial: Trial) {
+    let (name, seconds, bounds) = (trial.name, trial.seconds(), trial.bounds.clone());
+    let began = Instant::now();
+    let checker = trial.checker().threads(2).spawn_dfs().join();
+    let (states, found) = (checker.unique_state_count(), checker.discoveries());
+    println!("{name}: {states} states in {:.1} s; true time {seconds} s, {bounds:?}", began.elapsed().as_secs_f32());
+    for (law, path) in found {
+        panic!("{name}: {law} is broken by {:?}", path.into_actions());
+    }
+    assert!(checker.is_done(), "{name}: not checked to the end");
+    let model = checker.model();
+    let missed: Vec<_> = model.reaches.iter().filter(|goal| !model.reached.has(**goal)).collect();
+    assert!(missed.is_empty(), "{name}: never reached: {missed:?}");
+}
+
+#[test]
+fn one_restart_an_hour_whatever_happens() {
+    prove(scenes::hour());
+}
+
+#[test]
+fn one_restart_a_day_whatever_happens() {
+    prove(scenes::day());
+}
+
+#[test]
+fn a_ladder_with_every_kind_of_deed() {
+    prove(scenes::ladder());
+}
+
+#[test]
+fn a_ladder_to_its_end() {
+    prove(scenes::climb());
+}
+
+#[test]
+fn an_operators_words_at_every_moment() {
+    prove(scenes::operator());
+}
+
+#[test]
+fn a_cause_and_its_consequence() {
+    prove(scenes::causes());
+}
+
+#[test]
+fn two_playbooks_that_act_on_one_thing() {
+    prove(scenes::rivals());
+}
+
+#[test]
+fn a_disk_that_fills_up() {
+    prove(scenes::disk());
+}
+
+#[test]
+fn a_host_that_only_observes() {
+    prove(scenes::observe());
+}
+
+#[test]
+fn every_phase_refusal_closing_and_rung_is_some_trials_goal() {
+    let reached: BTreeSet<Goal> = scenes::all().into_iter().flat_map(|trial| trial.reaches).collect();
+    let missing: Vec<_> = goals::ALL.iter().filter(|goal| !reached.contains(goal)).collect();
+    assert!(missing.is_empty(), "no trial must reach {missing:?}");
+}

@@ -1,0 +1,230 @@
+//! The trials: which checks, settings and whims, and how far each goes in every run and in the long one.
+use wbd_model::action::Class;
+use wbd_model::entry::Outcome;
+use wbd_model::plan::Approval;
+use wbd_model::settings::{Healing, HostBudget, Settings};
+
+use crate::check::{Check, Sight, Views, raise, reload, restart, unit, vendor};
+use crate::goals::{Goal, Reached};
+use crate::trial::{Bounds, Trial, Word};
+
+/// As long as the start deadline.
+const SHORT_S: u32 = 5;
+const HALF_HOUR_S: u32 = 1_800;
+const HALF_DAY_S: u32 = 43_200;
+
+/// Whether the bounds of the long run hold.
+pub(crate) fn long() -> bool {
+    std::env::var_os("WBD_LONG").is_some()
+}
+
+fn either<T>(short: T, full: T) -> T {
+    if long() { full } else { short }
+}
+
+fn trial(name: &'static str, checks: Vec<Check>, causes: &[(usize, usize)], bounds: Bounds) -> Trial {
+    Trial {
+        name,
+        views: Views::of(&checks, causes),
+        settings: Settings { budget: HostBudget { per_hour: 9, per_day: 9 }, ..Settings::default() },
+        begins: vec![Sight::Fail; checks.len()],
+        sights: vec![Sight::Fail, Sight::Pass],
+        words: Vec::new(),
+        replies: vec![Outcome::Done, Outcome::Failed, Outcome::Unknown],
+        failures: 0,
+        checks,
+        bounds,
+        reaches: Vec::new(),
+        reached: Reached::default(),
+        mutant: None,
+        seeks: None,
+    }
+}
+
+/// One disruptive deed an hour, and everything that could make it two.
+pub(crate) fn hour() -> Trial {
+    let bounds = Bounds {
+        ticks: vec![(SHORT_S, either(2, 3)), (HALF_HOUR_S, either(2, 3))],
+        intents: either(2, 3),
+        crashes: either(1, 2),
+        reboots: 1,
+        clock_steps: 1,
+        orphans: long(),
+        shows: either(0, 1),
+        ..Bounds::default()
+    };
+    let mut hour = trial("hour", vec![Check::new("WBD-6007", "agent-down", 9).auto(&[restart()])], &[], bounds);
+    hour.settings.budget.per_hour = 1;
+    hour.replies = either(vec![Outcome::Done, Outcome::Unknown], hour.replies);
+    hour.reaches = vec![
+        Goal::Gated,
+        Goal::Acting,
+        Goal::Indeterminate,
+        Goal::Verifying,
+        Goal::HostBudget,
+        Goal::Backoff,
+        Goal::Healed,
+    ];
+    hour
+}
+
+/// One disruptive deed a day, two playbooks that could each do it.
+pub(crate) fn day() -> Trial {
+    let checks = vec![
+        Check::new("WBD-6007", "agent-down", 9).auto(&[restart()]),
+        Check::new("AEGIS-DNS", "dns", 9).auto(&[unit()]),
+    ];
+    let bounds = Bounds {
+        ticks: vec![(SHORT_S, either(1, 2)), (HALF_DAY_S, 2)],
+        intents: 2,
+        crashes: 1,
+        reboots: either(0, 1),
+        clock_steps: either(0, 1),
+        ..Bounds::default()
+    };
+    let mut day = trial("day", checks, &[], bounds);
+    day.settings.budget.per_day = 1;
+    day.reaches = vec![Goal::HostBudget, Goal::HandedOver];
+    day
+}
+
+/// A ladder with every kind of deed: undoable, of several steps, unprovable, asking; a playbook near suspension.
+pub(crate) fn ladder() -> Trial {
+    let check =
+        Check::new("WBD-5404", "inotify-limit", 3).auto(&[raise(), reload()]).auto(&[unit()]).auto(&[restart()]);
+    let bounds = Bounds {
+        ticks: vec![(SHORT_S, either(4, 6))],
+        intents: either(5, 6),
+        crashes: 1,
+        reboots: either(0, 1),
+        shows: either(0, 1),
+        ..Bounds::default()
+    };
+    let mut ladder = trial("ladder", vec![check], &[], bounds);
+    ladder.failures = 7;
+    ladder.words = vec![Word::Resume];
+    ladder.bounds.words = either(0, 1);
+    ladder.reaches = vec![
+        Goal::Rung0,
+        Goal::Rung1,
+        Goal::Rung2,
+        Goal::MidRung,
+        Goal::RollingBack,
+        Goal::Suspended,
+        Goal::Escalated,
+        Goal::HandedOver,
+    ];
+    ladder
+}
+
+/// The same ladder without a past: it may be climbed to its end.
+pub(crate) fn climb() -> Trial {
+    let check = Check::new("WBD-5404", "inotify-limit", 3).auto(&[raise()]).auto(&[unit()]);
+    let bounds = Bounds {
+        ticks: vec![(SHORT_S, either(6, 8))],
+        intents: either(5, 6),
+        crashes: either(0, 1),
+        shows: either(0, 1),
+        ..Bounds::default()
+    };
+    let mut climb = trial("climb", vec![check], &[], bounds);
+    climb.reaches = vec![Goal::Rung0, Goal::Rung1, Goal::RollingBack, Goal::Attempts, Goal::HandedOver];
+    climb
+}
+
+/// An operator's words at every moment.
+pub(crate) fn operator() -> Trial {
+    let check = Check::new("AEGIS-DNS", "dns", 4)
+        .auto(&[restart()])
+        .rung(Approval::Operator, &[unit()])
+        .auto(&[vendor(Class::A4)])
+        .held_for(5_000);
+    let bounds = Bounds {
+        ticks: vec![(SHORT_S, either(4, 6)), (2 * HALF_DAY_S, 1)],
+        intents: either(2, 3),
+        crashes: either(0, 1),
+        clock_steps: either(0, 1),
+        words: either(2, 3),
+        shows: either(0, 1),
+        ..Bounds::default()
+    };
+    let mut operator = trial("operator", vec![check], &[], bounds);
+    operator.words = vec![Word::Hold(Class::A2), Word::Hold(Class::A3), Word::Lift, Word::Approve, Word::Deny];
+    operator.reaches =
+        vec![Goal::Hold, Goal::Approval, Goal::Denied, Goal::Probation, Goal::Rung1, Goal::Escalated, Goal::HandedOver];
+    operator
+}
+
+/// A cause and its consequence; both may be blind or gone.
+pub(crate) fn causes() -> Trial {
+    let mut causes = pair("causes");
+    causes.views = Views::of(&causes.checks, &[(1, 0)]);
+    causes.sights = vec![Sight::Fail, Sight::Pass, Sight::Unknown, Sight::Gone];
+    causes.bounds.ticks.push((HALF_HOUR_S, 1));
+    causes.bounds.shows = either(2, 3);
+    causes.bounds.crashes = either(0, 1);
+    causes.reaches = vec![Goal::Suppressed, Goal::Subsumed, Goal::SelfHealed, Goal::Noise, Goal::Healed];
+    causes
+}
+
+/// Two playbooks that would act on one thing.
+pub(crate) fn rivals() -> Trial {
+    let mut rivals = pair("rivals");
+    rivals.reaches = vec![Goal::Conflict, Goal::Healed];
+    rivals
+}
+
+fn pair(name: &'static str) -> Trial {
+    let checks = vec![
+        Check::new("WBD-6007", "agent-down", 2).auto(&[restart()]),
+        Check::new("WBD-5404", "inotify-limit", 2).auto(&[reload()]),
+    ];
+    let bounds = Bounds {
+        ticks: vec![(SHORT_S, either(2, 3))],
+        intents: either(2, 3),
+        crashes: 1,
+        shows: either(1, 2),
+        ..Bounds::default()
+    };
+    let mut pair = trial(name, checks, &[], bounds);
+    pair.begins = vec![Sight::Fail, Sight::Fail];
+    pair
+}
+
+/// The disk fills up and is freed; one restart an hour.
+pub(crate) fn disk() -> Trial {
+    let checks = vec![Check::new("WBD-5404", "inotify-limit", 2).auto(&[restart()]).auto(&[reload()])];
+    let bounds = Bounds {
+        ticks: vec![(SHORT_S, either(2, 4)), (HALF_HOUR_S, either(0, 2))],
+        intents: either(2, 3),
+        crashes: either(1, 2),
+        reboots: either(0, 1),
+        disk: either(2, 3),
+        words: 1,
+        ..Bounds::default()
+    };
+    let mut disk = trial("disk", checks, &[], bounds);
+    disk.settings.budget.per_hour = 1;
+    disk.words = vec![Word::Hold(Class::A2)];
+    disk.reaches = vec![Goal::Ledger, Goal::Indeterminate, Goal::Healed];
+    disk
+}
+
+/// Healing is set to observe.
+pub(crate) fn observe() -> Trial {
+    let bounds = Bounds {
+        ticks: vec![(SHORT_S, 2), (2 * HALF_DAY_S, 1)],
+        intents: 1,
+        crashes: 1,
+        shows: 2,
+        ..Bounds::default()
+    };
+    let mut observe = trial("observe", vec![Check::new("WBD-6007", "agent-down", 2).auto(&[restart()])], &[], bounds);
+    observe.settings.healing = Healing::Observe;
+    observe.reaches = vec![Goal::Mode, Goal::SelfHealed, Goal::HandedOver];
+    observe
+}
+
+pub(crate) fn all() -> Vec<Trial> {
+    vec![hour(), day(), ladder(), climb(), operator(), causes(), rivals(), disk(), observe()]
+}

@@ -1,0 +1,78 @@
+//! A ledger that was changed by somebody, and two supervisors on one ledger: nothing is built on it until it is set aside.
+
+use std::time::Duration;
+
+use wbd_tests::host::Host;
+use wbd_tests::json;
+use wbd_tests::product::{self, SOON, SUPERVISOR};
+use wbd_tests::story::Story;
+
+use crate::site::ctl;
+
+const CODE: &str = "WBD-6007";
+const FILE: &str = "/var/lib/wbd/ledger.db";
+
+#[test]
+fn an_edited_record_is_found_and_nothing_is_healed_until_the_ledger_is_rotated() {
+    let host = product::shared();
+    // Something to edit that is not the newest record.
+    let story = Story::begin(&host);
+    host.signal(product::agent_works(&host), "TERM");
+    let told = story.healed(CODE, SOON);
+    product::healthy(&host);
+    let bad = told.last("opened")["seq"].as_u64().expect("a number");
+    host.run(["/usr/bin/systemctl", "stop", SUPERVISOR]).ok();
+    edit(&host, bad);
+    host.run(["/usr/bin/systemctl", "start", SUPERVISOR]).ok();
+
+    let verified = json::wbdctl(&host, ["ledger", "verify"]);
+    assert_eq!((verified.code, &verified.json["verified"]), (1, &false.into()), "{}", verified.json);
+    assert_eq!(verified.json["problem"]["seq"], bad, "{}", verified.json);
+    let answer = product::doctor_says(&host, "the bad ledger", |answer| answer.cause("WBD-LEDGER").is_some());
+    let cause = answer.cause("WBD-LEDGER").unwrap_or_else(|| panic!("{}", answer.json));
+    assert_eq!((answer.code, &cause["severity"]), (2, &"fail".into()), "{cause}");
+    assert!(cause["guide"].to_string().contains("wbdctl ledger rotate --reason"), "{cause}");
+    let status = host.wait_for("a supervisor", SOON, || {
+        let ran = host.run(["/usr/bin/wbdctl", "-o", "json", "status"]);
+        (ran.code == Some(0)).then(|| json::Answer::of(&ran)).ok_or_else(|| ran.report())
+    });
+    assert!(status.json["degraded"].as_str().is_some_and(|why| why.contains(&bad.to_string())), "{}", status.json);
+    // A limit is not raised, a restart comes from the reserve only; neither writes to the bad ledger.
+    assert_eq!(ctl(&host, &["agent", "reload"]).code, Some(1));
+
+    ctl(&host, &["ledger", "rotate", "--reason", "edited by hand in a test"]).ok();
+    let verified = json::wbdctl(&host, ["ledger", "verify"]);
+    assert_eq!((verified.code, &verified.json["verified"]), (0, &true.into()), "{}", verified.json);
+    let fresh = Story::after(&host, 0);
+    assert_eq!(fresh.records()[0]["kind"], "rotated", "{}", fresh.summary());
+    product::healthy(&host);
+    let story = Story::begin(&host);
+    host.signal(product::agent_works(&host), "TERM");
+    story.healed(CODE, SOON);
+    product::healthy(&host);
+    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+}
+
+#[test]
+fn a_second_supervisor_is_refused_and_the_first_goes_on() {
+    let host = product::shared();
+    let first = host.main_pid(SUPERVISOR);
+    let story = Story::begin(&host);
+    let second = host.run_with(["/usr/libexec/wbd/wbd-supervisord"], b"", Duration::from_secs(20));
+    assert_eq!(second.code, Some(75), "{}", second.report());
+    let second = host.run_with(["/usr/libexec/wbd/wbd-supervisord", "--standalone"], b"", Duration::from_secs(20));
+    assert_eq!(second.code, Some(75), "{}", second.report());
+    assert_eq!(host.main_pid(SUPERVISOR), first);
+    ctl(&host, &["status"]).ok();
+    assert!(story.records().is_empty(), "{}", story.summary());
+    host.signal(product::agent_works(&host), "TERM");
+    story.healed(CODE, SOON);
+    product::healthy(&host);
+}
+
+/// Changes one word of a record, as somebody would with the tool that support staff have.
+fn edit(host: &Host, seq: u64) {
+    let change = format!("UPDATE entry SET payload = replace(payload, 'dead', 'fine') WHERE seq = {seq}; SELECT changes();");
+    let edited = host.run(["/usr/bin/sqlite3", FILE, &change]).ok();
+    assert_eq!(edited.text(), "1");
+}

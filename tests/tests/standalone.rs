@@ -1,0 +1,18 @@
+//! Scenarios of a stand-alone supervisor with a real agent in a scratch root: no systemd, no bus, no root needed. They start the built programs, so only `tests/run` starts them.
+
+#[path = "standalone/config.rs"]
+mod config;
+#[path = "standalone/control.rs"]
+mod control;
+#[path = "standalone/crashes.rs"]
+mod crashes;
+#[path = "standalone/guards.rs"]
+mod guards;
+#[path = "standalone/heals.rs"]
+mod heals;
+#[path = "standalone/ledger.rs"]
+mod ledger;
+#[path = "standalone/stops.rs"]
+mod stops;
+#[path = "standalone/trial.rs"]
+mod trial;

@@ -1,0 +1,117 @@
+//! What keeps a deed back, and what lets it go on: healing modes, an operator's word, a pause.
+
+use nix::sys::signal::Signal;
+use wbd_tests::deadline::wait_until;
+use wbd_tests::json;
+
+use crate::trial::{DOWN, QUIET, SOON, Trial};
+
+/// Nobody is there and nothing is done about it.
+#[track_caller]
+fn stays_down(trial: &Trial, what: &str) {
+    trial.stays_undone(what, QUIET);
+    assert!(trial.supervisor.agents().is_empty(), "{}", trial.summary());
+}
+
+#[test]
+fn observing_does_nothing_and_tells_a_person() {
+    let trial = Trial::begin("observe");
+    trial.hurt(Signal::SIGKILL);
+    trial.held_by(DOWN, "mode");
+    stays_down(&trial, "observing");
+    let told = trial.incidents(DOWN).remove(0);
+    assert!(told.deeds().is_empty() && told.of("escalated").len() == 1, "{told:#?}");
+    let guide = told.last("escalated")["evidence"].as_array().map_or(0, Vec::len);
+    assert!(guide > 1, "{told:#?}");
+    // Not even by hand: observe means observe.
+    trial.ctl(&["playbook", "run", "agent-down"]);
+    stays_down(&trial, "observing, whoever asks for a playbook");
+}
+
+#[test]
+fn approving_shows_the_plan_and_acts_on_a_yes() {
+    let trial = Trial::begin("approve");
+    trial.hurt(Signal::SIGKILL);
+    let incident = trial.held_by(DOWN, "approval");
+    stays_down(&trial, "the wait for an approval");
+    let shown = json::wbdctl_at(trial.root(), ["incidents", "show", &incident]).json;
+    assert_eq!(shown["waiting"]["plan"]["steps"], serde_json::json!([{"agent.start": {}}]), "{shown}");
+    assert_eq!(shown["waiting"]["changes"].as_array().map(Vec::len), Some(1), "{shown}");
+    trial.ctl(&["approve", &incident]).ok();
+    let told = trial.healed(DOWN, 0, &["agent.start"]);
+    told.has_in_order(&["refused", "approved", "intent"]);
+    trial.ctl(&["approve", &incident]).exits(1);
+}
+
+#[test]
+fn a_no_ends_the_waiting() {
+    let trial = Trial::begin("approve");
+    trial.hurt(Signal::SIGKILL);
+    let incident = trial.held_by(DOWN, "approval");
+    trial.ctl(&["deny", &incident]).ok();
+    let told = trial.closed(DOWN, 0);
+    assert_eq!((told.ending(), told.deeds().len()), (Some("handed-over"), 0), "{told:#?}");
+    stays_down(&trial, "a no");
+}
+
+#[test]
+fn a_pause_holds_until_it_is_lifted() {
+    let trial = Trial::begin("auto");
+    trial.ctl(&["pause", "a test of pauses"]).ok();
+    assert!(trial.status()["hold"].as_str().is_some_and(|hold| hold.contains("a test of pauses")));
+    let supervisor = trial.status()["pid"].clone();
+    trial.hurt(Signal::SIGKILL);
+    trial.held_by(DOWN, "hold");
+    stays_down(&trial, "a pause");
+    trial.ctl(&["resume"]).ok();
+    trial.healed(DOWN, 0, &["agent.start"]);
+    assert_eq!((&trial.status()["pid"], &trial.status()["hold"]), (&supervisor, &"".into()), "without a restart");
+}
+
+#[test]
+fn a_pause_outlives_the_supervisor() {
+    let mut trial = Trial::begin("auto");
+    trial.ctl(&["pause", "a test of pauses"]).ok();
+    trial.supervisor.kill9();
+    trial.start_again();
+    assert!(trial.status()["hold"].as_str().is_some_and(|hold| hold.contains("a test of pauses")));
+    trial.hurt(Signal::SIGKILL);
+    trial.held_by(DOWN, "hold");
+    stays_down(&trial, "a pause");
+}
+
+#[test]
+fn a_pause_with_an_end_ends_by_itself() {
+    let trial = Trial::begin("auto");
+    trial.ctl(&["pause", "--for", "4s", "a test of pauses"]).ok();
+    trial.hurt(Signal::SIGKILL);
+    trial.held_by(DOWN, "hold");
+    trial.healed(DOWN, 0, &["agent.start"]);
+    assert_eq!(trial.status()["hold"], "", "a pause that is over is not shown as one");
+}
+
+#[test]
+fn a_playbook_run_by_hand_is_a_yes_and_keeps_the_other_guards() {
+    let trial = Trial::begin("approve");
+    let healthy = trial.ctl(&["playbook", "run", "agent-down"]).exits(1);
+    assert!(String::from_utf8_lossy(&healthy.stderr).contains("nothing to heal"), "{}", healthy.report());
+    trial.ctl(&["playbook", "run", "no-such-playbook"]).exits(1);
+    let old = trial.hurt(Signal::SIGKILL);
+    trial.held_by(DOWN, "approval");
+    trial.ctl(&["pause", "a test of pauses"]).ok();
+    trial.ctl(&["playbook", "run", "agent-down"]).ok();
+    trial.held_by(DOWN, "hold");
+    stays_down(&trial, "a pause, whoever asks for a playbook");
+    trial.ctl(&["resume"]).ok();
+    let told = trial.healed(DOWN, 0, &["agent.start"]);
+    told.has_in_order(&["refused", "approved", "refused", "intent"]);
+    let new = trial.agent_after(old);
+    // The yes was for that one time.
+    trial.hurt(Signal::SIGKILL);
+    wait_until("the next incident waits", SOON, || {
+        let next = trial.incidents(DOWN).into_iter().nth(1);
+        next.filter(|told| !told.of("refused").is_empty()).map(|_| ()).ok_or_else(|| trial.summary())
+    });
+    stays_down(&trial, "the wait for another approval");
+    assert!(!trial.supervisor.agents().contains(&new));
+}
