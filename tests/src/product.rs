@@ -83,6 +83,17 @@ pub fn agent_works(host: &Host) -> u32 {
     host.wait_for("a working agent", SOON, || working(host))
 }
 
+/// Waits until another agent than `before` works; its process id.
+///
+/// # Panics
+/// When none does.
+#[track_caller]
+pub fn another_agent_works(host: &Host, before: u32) -> u32 {
+    host.wait_for("another working agent", SOON, || {
+        working(host).and_then(|pid| if pid == before { Err(format!("still {pid}")) } else { Ok(pid) })
+    })
+}
+
 /// The process id of the agent that works now: the unit's own main process, with a fresh heartbeat and its first look done.
 ///
 /// # Errors

@@ -1,4 +1,10 @@
 //! Scenarios of a stand-alone supervisor with a real agent in a scratch root: no systemd, no bus, no root needed. They start the built programs, so only `tests/run` starts them.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, its helpers too"
+)]
 
 #[path = "standalone/config.rs"]
 mod config;

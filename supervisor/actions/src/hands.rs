@@ -225,9 +225,10 @@ impl Hands {
     }
 
     fn parent(&self) -> Parent {
+        let booted = self.root.join("run/systemd/system").is_dir();
         match self.mode {
-            Mode::Systemd { .. } => Parent::Systemd,
-            Mode::Standalone { .. } => Parent::Us,
+            Mode::Systemd { .. } if booted => Parent::Systemd,
+            Mode::Systemd { .. } | Mode::Standalone { .. } => Parent::Us,
         }
     }
 

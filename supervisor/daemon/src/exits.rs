@@ -3,6 +3,8 @@ use tracing::{error, warn};
 use wbd_actions::ProcessRef;
 use wbd_agent_api::{health, paths, stop};
 use wbd_model::entry::{Body, Exit, ExitHow, Subject};
+use wbd_model::name::TargetName;
+use wbd_model::observation::Observation;
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
@@ -37,6 +39,21 @@ impl Supervisor {
     /// Whether that very process still runs.
     pub(crate) fn runs(&self, pid: u32, start_ticks: u64) -> bool {
         self.lookout.eyes().still_runs(pid, start_ticks).unwrap_or(false)
+    }
+
+    /// How the agent ended last, as the ledger has it. The end of the process that wrote the health document
+    /// may have been missed (nobody looked, a restart broken off): an older end then says nothing about it.
+    pub(crate) fn last_exit(&self, target: &TargetName, now: &Now) -> Observation {
+        let mut seen = self.memory.state.exit_observation(target, now);
+        let last = health::read(&paths::health(&self.root)).ok().filter(|last| last.boot_id == now.boot.0);
+        let is_missed = last.is_some_and(|last| {
+            let told = self.memory.state.exits.iter().any(|(_, _, exit)| exit.pid == i64::from(last.pid));
+            !told && !self.runs(last.pid, last.start_ticks)
+        });
+        if is_missed {
+            seen.know("seen", false).know("how", "none").know("code", -1).know("asked", false);
+        }
+        seen
     }
 
     /// A process that was waited on is gone.

@@ -151,6 +151,9 @@ impl Supervisor {
     }
 
     fn run_playbook(&mut self, name: &PlaybookName, target: Option<&TargetName>, who: &str) -> Response {
+        if !self.is_bound {
+            return refused("the products of this host are still being looked for; try again");
+        }
         let fits = |key: &CheckKey| target.is_none_or(|target| key.target == *target);
         let found: Vec<_> =
             self.checks.all.iter().filter(|c| c.bound.playbook == *name && fits(&c.bound.key)).collect();

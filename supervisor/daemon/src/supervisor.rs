@@ -192,7 +192,7 @@ impl Supervisor {
     /// Questions that the loop itself can answer: from the ledger, the samples, and what was followed.
     pub(crate) fn own_answer(&self, probe: &Probe, now: &Now) -> Option<Observation> {
         match probe {
-            Probe::ExitLast(target) => Some(self.memory.state.exit_observation(target, now)),
+            Probe::ExitLast(target) => Some(self.last_exit(target, now)),
             Probe::ServiceState { unit } if unit.as_deref() == Some(paths::UNIT) => {
                 let manager = match (self.mode, &self.unit) {
                     (Mode::Standalone, _) => Manager::None,

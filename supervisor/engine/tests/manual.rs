@@ -1,5 +1,7 @@
 //! The manual says what the code says: probes, fields, actions, keys and settings stand in the pages, and nothing
 //! else does; the examples load and their test passes. How the pages read is not checked here.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -96,9 +98,10 @@ fn each_action_of_a_step_stands_in_the_manual_with_its_class_and_keys() {
     }
     for (action, (name, text)) in actions().iter().zip(&listed) {
         assert_eq!(action.name(), *name);
-        let class = match action {
-            Action::CommandRun { .. } => "The class that the profile gives it, A2 at least.".to_owned(),
-            _ => format!("Class {}.", action.class()),
+        let class = if matches!(action, Action::CommandRun { .. }) {
+            "The class that the profile gives it, A2 at least.".to_owned()
+        } else {
+            format!("Class {}.", action.class())
         };
         assert!(text.contains(&class), "{name}: {class:?} is not in the manual");
     }
@@ -106,10 +109,11 @@ fn each_action_of_a_step_stands_in_the_manual_with_its_class_and_keys() {
 
 /// All keys below a schema, wherever it leads; probes and steps have sections of their own.
 fn collect(root: &Value, schema: &Value, keys: &mut BTreeSet<String>, seen: &mut BTreeSet<String>) {
-    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
-        if !["Look", "StepSpec"].contains(&name) && seen.insert(name.to_owned()) {
-            collect(root, &root["$defs"][name], keys, seen);
-        }
+    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/"))
+        && !["Look", "StepSpec"].contains(&name)
+        && seen.insert(name.to_owned())
+    {
+        collect(root, &root["$defs"][name], keys, seen);
     }
     for (key, below) in schema["properties"].as_object().into_iter().flatten() {
         keys.insert(key.clone());

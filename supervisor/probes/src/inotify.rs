@@ -92,7 +92,9 @@ fn usage(look: &Look, pid: u32, uid: u32, seen: &mut Observation) {
         Ok((all, unread)) => {
             seen.know("user_used", all.watches).know("user_instances", all.instances).know("unread", unread)
         }
-        Err(reason) => seen.miss("user_used", reason.clone()).miss("user_instances", reason.clone()).miss("unread", reason),
+        Err(reason) => {
+            seen.miss("user_used", reason.clone()).miss("user_instances", reason.clone()).miss("unread", reason)
+        }
     };
 }
 

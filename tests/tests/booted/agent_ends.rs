@@ -20,7 +20,7 @@ fn a_killed_agent_is_restarted_by_systemd_and_only_recorded() {
     let exit = story.wait_for("the exit", SOON, |record| record["kind"] == "exit");
     assert_eq!((exit["result"].as_str(), exit["target"].as_str()), (Some("signal"), Some("wbd")), "{exit}");
     assert_eq!(exit["evidence"][0], format!("process {pid} signal 9"));
-    assert_ne!(product::agent_works(&host), pid);
+    product::another_agent_works(&host, pid);
     story.stays_quiet("systemd's own restart", Duration::from_secs(5));
     assert_eq!(story.of("exit").len(), 1, "{}", story.summary());
     product::healthy(&host);
@@ -36,7 +36,7 @@ fn a_terminated_agent_is_started_again() {
     assert_eq!(told.deeds(), ["agent.start"], "{told}");
     let exit = &story.of("exit")[0];
     assert_eq!(exit["evidence"][0], format!("process {pid} exit 0"));
-    assert_ne!(product::agent_works(&host), pid);
+    product::another_agent_works(&host, pid);
     product::healthy(&host);
 }
 

@@ -92,3 +92,20 @@ fn a_resolver_of_this_host_that_runs_and_is_silent_waits_for_a_persons_word() {
     assert!(host.main_pid(UNIT).is_some_and(|now| now != pid), "{told}");
     scene.end();
 }
+
+#[test]
+fn a_resolver_of_this_host_that_was_stopped_is_not_started_unasked() {
+    let host = product::shared();
+    let scene = Scene::begin(&host);
+    let story = Story::begin(&host);
+    host.run(["/usr/bin/systemctl", "stop", UNIT]).ok();
+    story.wait_for("the incident", SOON, |record| record["kind"] == "opened" && record["code"] == CODE);
+    story.stays_undone("an administrator's stop", TWIN);
+    assert_eq!(host.main_pid(UNIT), None);
+    let answer = product::doctor(&host);
+    assert_eq!(answer.cause(CODE).map(|cause| &cause["severity"]), Some(&"fail".into()), "{}", answer.json);
+    host.run(["/usr/bin/systemctl", "start", UNIT]).ok();
+    let told = story.closed(CODE, HEALING);
+    assert!(told.deeds().is_empty(), "{told}");
+    scene.end();
+}

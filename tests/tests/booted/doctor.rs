@@ -33,7 +33,9 @@ fn an_unprivileged_user_learns_from_the_supervisor_and_may_change_nothing() {
     let answer = Answer::of(&doctor);
     assert_eq!(answer.code, 0, "what is not to be seen is asked for: {}", answer.json);
     assert!(answer.json["daemon"]["age_ms"].is_u64(), "{}", answer.json);
-    for change in [&["pause", "no"][..], &["reload"], &["agent", "stop"], &["resume"], &["ledger", "rotate", "--reason", "x"]] {
+    for change in
+        [&["pause", "no"][..], &["reload"], &["agent", "stop"], &["resume"], &["ledger", "rotate", "--reason", "x"]]
+    {
         let ran = host.run(UNPRIVILEGED.into_iter().chain(["/usr/bin/wbdctl"]).chain(change.iter().copied()));
         assert_eq!(ran.code, Some(77), "{}", ran.report());
     }
@@ -63,7 +65,8 @@ fn with_everything_broken_at_once_there_is_a_verdict_in_time() {
     host.write("/etc/wbd/playbooks.d/mine.yaml", b"kind: [");
     host.write(SETTINGS, b"healing: sometimes\n");
     host.run(["/usr/bin/cp", "-a", "/var/lib/wbd/ledger.db", "/root/ledger.db"]).ok();
-    host.run_with(["/usr/bin/dd", "of=/var/lib/wbd/ledger.db", "bs=64", "seek=2", "conv=notrunc"], &[7; 64], BROKEN).ok();
+    host.run_with(["/usr/bin/dd", "of=/var/lib/wbd/ledger.db", "bs=64", "seek=2", "conv=notrunc"], &[7; 64], BROKEN)
+        .ok();
     host.wait_for("a missed heartbeat", Duration::from_secs(20), || {
         let answer = product::doctor(&host);
         answer.cause("WBD-6007").map(|_| ()).ok_or_else(|| answer.json.to_string())

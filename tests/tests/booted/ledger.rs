@@ -72,7 +72,8 @@ fn a_second_supervisor_is_refused_and_the_first_goes_on() {
 
 /// Changes one word of a record, as somebody would with the tool that support staff have.
 fn edit(host: &Host, seq: u64) {
-    let change = format!("UPDATE entry SET payload = replace(payload, 'dead', 'fine') WHERE seq = {seq}; SELECT changes();");
+    let change =
+        format!("UPDATE entry SET payload = replace(payload, 'dead', 'fine') WHERE seq = {seq}; SELECT changes();");
     let edited = host.run(["/usr/bin/sqlite3", FILE, &change]).ok();
     assert_eq!(edited.text(), "1");
 }

@@ -131,7 +131,9 @@ fn each_way_a_port_fails_has_its_own_name() {
         let script = format!("table inet site {{ chain out {{ type filter hook output priority 0; {rule}; }}\n}}\n");
         host.run_with(["/usr/sbin/nft", "-f", "-"], script.as_bytes(), SOON).ok();
     };
-    for rule in [format!("ip daddr {PLACE} tcp dport 80 drop"), format!("ip daddr {PLACE} tcp dport 80 reject with tcp reset")] {
+    for rule in
+        [format!("ip daddr {PLACE} tcp dport 80 drop"), format!("ip daddr {PLACE} tcp dport 80 reject with tcp reset")]
+    {
         nft(&rule);
         let (_, cause) = scene.tells("AEGIS-TCP", "local-drop");
         let claim = cause["claim"].as_str().unwrap_or_default();

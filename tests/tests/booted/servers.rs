@@ -30,7 +30,9 @@ fn an_activation_needs_exactly_one_web_server() {
     systemctl(&host, "start", "nginx.service");
     ctl(&host, &["agent", "activate"]).ok();
     product::health_is(&host, "one server", |health| {
-        health["state"] == "active" && health["was"]["required"][0]["running"] == 1 && health["errors"] == serde_json::json!([])
+        health["state"] == "active"
+            && health["was"]["required"][0]["running"] == 1
+            && health["errors"] == serde_json::json!([])
     });
     ctl(&host, &["agent", "deactivate"]).ok();
 

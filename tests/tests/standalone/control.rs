@@ -97,7 +97,7 @@ fn a_stranger_may_look_and_change_nothing() {
         vec!["pause", "because I can"],
         vec!["resume"],
         vec!["reload"],
-        vec!["approve", "I1"],
+        vec!["deny", "I1"],
         vec!["agent", "stop"],
         vec!["agent", "activate"],
         vec!["playbook", "run", "agent-down"],

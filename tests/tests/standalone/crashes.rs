@@ -9,19 +9,20 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::{Signal, kill};
-use wbd_tests::deadline::{poll, stays, wait_until};
+use wbd_tests::deadline::poll;
 use wbd_tests::supervisor::agents_on;
 
 use crate::trial::{self, SOON, Trial};
 
-const KILLS: u32 = 10;
+/// Kills that are aimed between an intent and its outcome, beside those of [`AIMS`].
+const BETWEEN: usize = 10;
+/// From an intent to its outcome it is milliseconds.
+const SOON_AFTER_US: u64 = 1_500;
+/// The first kills: so long after which record, at most.
+const AIMS: [(&str, u64); 4] =
+    [("opened", SOON_AFTER_US), ("opened", 2_500_000), ("outcome", 3_000), ("verdict", 3_000)];
 /// /proc counts starts in hundredths of a second.
 const TICK_MS: u64 = 10;
-/// The first moments of an incident hold its intent and its outcome; half of the kills fall there.
-const FIRST_MS: u64 = 250;
-/// Until its proof is through.
-const WHOLE_MS: u64 = 3_000;
-
 /// Sees every agent process of a root, by its own eyes.
 struct Recorder {
     stop: Arc<AtomicBool>,
@@ -73,6 +74,39 @@ impl Dice {
     }
 }
 
+/// The ledger by the test's own eyes, quick enough to aim by.
+struct Watch {
+    file: rusqlite::Connection,
+    after: i64,
+}
+
+impl Watch {
+    fn begin(root: &Path) -> Self {
+        let file = rusqlite::Connection::open(root.join("var/lib/wbd/ledger.db")).expect("the ledger");
+        let after = file.query_row("SELECT max(seq) FROM entry", [], |row| row.get(0)).expect("records");
+        Self { file, after }
+    }
+
+    #[track_caller]
+    fn wait_for_record(&self, kind: &str, trial: &Trial) {
+        // An incident may end before it gets that far.
+        let wanted = "SELECT count(*) FROM entry WHERE seq > ? AND kind IN (?, 'closed')";
+        let begun = Instant::now();
+        loop {
+            let count = self.file.query_row(wanted, rusqlite::params![self.after, kind], |row| row.get::<_, i64>(0));
+            if count.expect("a count") > 0 {
+                return;
+            }
+            assert!(begun.elapsed() < SOON, "no {kind}\n{}", trial.summary());
+            thread::sleep(Duration::from_micros(200));
+        }
+    }
+}
+
+fn wait_exactly(moment: Duration) {
+    thread::sleep(moment);
+}
+
 fn seed() -> u64 {
     let given = std::env::var("WBD_SEED").ok().and_then(|seed| seed.parse().ok());
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
@@ -96,28 +130,24 @@ fn a_supervisor_killed_at_any_moment_acts_never_unrecorded_and_never_twice() {
     patient(root.path());
     let recorder = Recorder::begin(root.path().to_path_buf());
     let mut trial = Trial::on(root);
-    for round in 0..KILLS {
-        let hang = dice.below(4) == 0;
-        let old = trial.hurt(if hang { Signal::SIGSTOP } else { Signal::SIGKILL });
-        if hang {
-            // Its incident begins when the heartbeat is missed.
-            let opened = trial.of("opened").len();
-            wait_until("the incident", SOON, || {
-                (trial.of("opened").len() > opened).then_some(()).ok_or_else(|| trial.summary())
-            });
-        }
-        let span = if dice.below(2) == 0 { FIRST_MS } else { WHOLE_MS };
-        let moment = Duration::from_millis(dice.below(span));
-        stays("the supervisor", moment, || Ok(()));
+    let mut between = 0;
+    for round in 0..AIMS.len() + BETWEEN {
+        let watch = Watch::begin(trial.root());
+        let hurt = if dice.below(4) == 0 { Signal::SIGSTOP } else { Signal::SIGKILL };
+        let old = trial.hurt(hurt);
+        let (after, longest_us) = AIMS.get(round).copied().unwrap_or(("intent", SOON_AFTER_US));
+        let moment = Duration::from_micros(dice.below(longest_us));
+        watch.wait_for_record(after, &trial);
+        wait_exactly(moment);
         trial.supervisor.kill9();
-        let last = trial.records().pop().map(|record| record["kind"].clone());
-        println!(
-            "round {round}: agent {old} {}, supervisor killed after {moment:?}, last record {last:?}",
-            if hang { "hung" } else { "killed" }
-        );
+        let last = trial.records().pop().map(|record| record["kind"].clone()).unwrap_or_default();
+        println!("round {round}: {hurt} to {old}; supervisor killed {moment:?} after {after}; last record {last}");
+        between += u32::from(last == "intent");
         trial.start_again();
         settled(&trial);
     }
+    println!("{between} of {BETWEEN} between an intent and its outcome");
+    assert!(between > 0, "no kill hit its mark");
     trial.supervisor.terminate();
     let starts = recorder.starts();
     judge(&trial, &starts);

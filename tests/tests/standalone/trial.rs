@@ -35,7 +35,7 @@ const AGENT_SETTINGS: &str = "generation: 1\nactive: true\ntargets: []\n";
 /// Shorter waits and more attempts than `agent-down` ships with; each must be in the shipped text.
 const SHORTER: [(&str, &str); 4] = [
     ("heartbeat_age_ms > 10000\"\n      - id: not-working", "heartbeat_age_ms > 4000\"\n      - id: not-working"),
-    ("within: 20s", "within: 8s"),
+    ("within: 20s", "within: 5s"),
     ("hold: 2s", "hold: 1s"),
     (
         "budget: {attempts: 3, per: 1h, backoff: {from: 5s, to: 5m}}",
@@ -54,6 +54,10 @@ pub(crate) struct Trial {
 pub(crate) fn root(healing: &str) -> TempDir {
     let root = scratch_root();
     put(root.path(), "etc/wbd/wbd.yaml", &format!("healing: {healing}\n{QUICK}"));
+    // Other products' processes may run on this machine; they are no part of the trial.
+    for product in ["aegis", "dsva", "iwss"] {
+        fs::remove_dir_all(root.path().join("usr/lib/wbd/playbooks").join(product)).expect("a vendor's folder");
+    }
     let mut text = fs::read_to_string(places::repo().join("playbooks/agent-down.yaml")).expect("shipped");
     for (shipped, shorter) in SHORTER {
         assert!(text.contains(shipped), "agent-down no longer says {shipped:?}");
@@ -92,6 +96,7 @@ impl Trial {
         let supervisor = Supervisor::start(root.path());
         let trial = Self { supervisor, root };
         trial.agent();
+        trial.looks();
         trial
     }
 
@@ -105,6 +110,15 @@ impl Trial {
         // The old one is dropped only now, and with it every agent that it left, so it must not be dropped.
         let old = std::mem::replace(&mut self.supervisor, Supervisor::start(self.root.path()));
         old.forget();
+    }
+
+    /// Waits until the supervisor has found the agent's product and looks at it.
+    #[track_caller]
+    pub(crate) fn looks(&self) {
+        wait_until("the supervisor's looks", SOON, || {
+            let status = self.status();
+            if status["profiles"] == serde_json::json!(["wbd"]) { Ok(()) } else { Err(status.to_string()) }
+        });
     }
 
     /// `wbdctl ARGS`, as text.

@@ -89,7 +89,9 @@ impl Book {
     /// Everything volatile is lost. The restarts of the reserve are on disk and count.
     pub(crate) fn reopen(&mut self, mutant: Option<Mutant>, now: &Now) {
         self.waiting.clear();
-        if let Some(durable) = &self.durable {
+        if mutant == Some(Mutant::EmptyStart) && !self.reserve.is_empty() {
+            self.state = Arc::default();
+        } else if let Some(durable) = &self.durable {
             self.state = Arc::clone(durable);
             self.adopt(mutant, now);
         }

@@ -6,7 +6,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 use crate::check::Views;
 use crate::ghost::Law;
 use crate::mutant::Mutant;
-use crate::scenes;
+use crate::scenes::{self, Depth};
 use crate::trial::Trial;
 
 fn caught(mut trial: Trial, mutant: Mutant, law: Law) {
@@ -30,24 +30,17 @@ fn caught(mut trial: Trial, mutant: Mutant, law: Law) {
     );
 }
 
-/// The trial of one restart an hour with the one kind of whim that a mutant needs.
-fn calm() -> Trial {
-    scenes::hour().with(|bounds| {
-        (bounds.crashes, bounds.reboots, bounds.clock_steps) = (0, 0, 0);
-        (bounds.orphans, bounds.shows) = (false, 0);
-    })
-}
-
+/// An hour with the one kind of whim that a mutant needs.
 fn crashed() -> Trial {
-    calm().with(|bounds| bounds.crashes = 1)
+    scenes::calm_hour(Depth::Short).with(|bounds| bounds.crashes = 1)
 }
 
 fn rebooted() -> Trial {
-    calm().with(|bounds| bounds.reboots = 1)
+    scenes::calm_hour(Depth::Short).with(|bounds| bounds.reboots = 1)
 }
 
 fn stepped() -> Trial {
-    calm().with(|bounds| bounds.clock_steps = 1)
+    scenes::calm_hour(Depth::Short).with(|bounds| bounds.clock_steps = 1)
 }
 
 macro_rules! mutants {
@@ -65,19 +58,20 @@ mutants! {
     a_full_budget_at_each_boot_breaks_the_budget: rebooted(), NoCarryOver, I2;
     doing_it_again_on_resume_breaks_the_budget: crashed(), RedoOnResume, I2;
     doing_it_again_on_resume_is_a_second_effect: crashed(), RedoOnResume, I4;
-    no_start_deadline_breaks_the_budget: calm(), NoStartDeadline, I2;
-    a_debit_that_lives_no_longer_than_the_window_breaks_the_budget: calm(), ShortDebit, I2;
-    a_deed_without_an_intent_on_disk_is_found: scenes::disk(), NoIntent, I1;
-    no_start_deadline_is_found: calm(), NoStartDeadline, I3;
-    repeating_what_cannot_be_proved_undone_is_found: scenes::climb(), RepeatsUnprovable, I4;
-    two_incidents_on_one_thing_are_found: scenes::rivals(), NoConflict, I5;
-    a_stale_trigger_is_found: scenes::rivals(), StaleTrigger, I6;
-    a_lower_rung_is_found: scenes::climb(), ForgetsRung, I7;
-    attempts_without_end_are_found: scenes::climb(), ForgetsAttempts, I7;
-    a_deed_whose_way_back_is_not_captured_is_found: scenes::climb(), NoCapture, I8;
-    a_rollback_that_is_rolled_back_is_found: scenes::climb(), RollsBackRollbacks, I8;
-    a_hold_that_a_crash_lifts_is_found: scenes::operator().with(|bounds| bounds.crashes = 1), VolatileHold, I9;
-    checks_that_explain_each_other_are_found: scenes::causes(), MutualCauses, I11;
-    a_playbook_that_fails_for_ever_is_found: scenes::ladder(), ForgetsFailures, I12;
-    a_hold_time_on_the_wall_clock_is_found: scenes::operator().with(|bounds| bounds.clock_steps = 1), HeldByWall, I13;
+    no_start_deadline_breaks_the_budget: scenes::calm_hour(Depth::Short), NoStartDeadline, I2;
+    a_debit_that_lives_no_longer_than_the_window_breaks_the_budget: scenes::calm_hour(Depth::Short), ShortDebit, I2;
+    an_empty_state_at_a_start_without_a_ledger_breaks_the_budget: scenes::disk(Depth::Short), EmptyStart, I2;
+    a_deed_without_an_intent_on_disk_is_found: scenes::disk(Depth::Short), NoIntent, I1;
+    no_start_deadline_is_found: scenes::calm_hour(Depth::Short), NoStartDeadline, I3;
+    repeating_what_cannot_be_proved_undone_is_found: scenes::climb(Depth::Short), RepeatsUnprovable, I4;
+    two_incidents_on_one_thing_are_found: scenes::rivals(Depth::Short), NoConflict, I5;
+    a_stale_trigger_is_found: scenes::rivals(Depth::Short), StaleTrigger, I6;
+    a_lower_rung_is_found: scenes::climb(Depth::Short), ForgetsRung, I7;
+    attempts_without_end_are_found: scenes::climb(Depth::Short), ForgetsAttempts, I7;
+    a_deed_whose_way_back_is_not_captured_is_found: scenes::climb(Depth::Short), NoCapture, I8;
+    a_rollback_that_is_rolled_back_is_found: scenes::climb(Depth::Short), RollsBackRollbacks, I8;
+    a_hold_that_a_crash_lifts_is_found: scenes::operator(Depth::Short).with(|bounds| bounds.crashes = 1), VolatileHold, I9;
+    checks_that_explain_each_other_are_found: scenes::causes(Depth::Short), MutualCauses, I11;
+    a_playbook_that_fails_for_ever_is_found: scenes::ladder(Depth::Short), ForgetsFailures, I12;
+    a_hold_time_on_the_wall_clock_is_found: scenes::operator(Depth::Short).with(|bounds| bounds.clock_steps = 1), HeldByWall, I13;
 }

@@ -44,6 +44,8 @@ pub(crate) enum Mutant {
     MutualCauses,
     /// Failed verifications are not counted.
     ForgetsFailures,
+    /// A supervisor that starts while its disk is full begins with an empty state.
+    EmptyStart,
     /// How long a fault is seen is measured on the wall clock.
     HeldByWall,
 }

@@ -13,13 +13,26 @@ const SHORT_S: u32 = 5;
 const HALF_HOUR_S: u32 = 1_800;
 const HALF_DAY_S: u32 = 43_200;
 
-/// Whether the bounds of the long run hold.
-pub(crate) fn long() -> bool {
-    std::env::var_os("WBD_LONG").is_some()
+/// How far a trial goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// In every run.
+    Short,
+    /// With `WBD_LONG` set.
+    Long,
 }
 
-fn either<T>(short: T, full: T) -> T {
-    if long() { full } else { short }
+impl Depth {
+    pub(crate) fn asked() -> Self {
+        if std::env::var_os("WBD_LONG").is_some() { Self::Long } else { Self::Short }
+    }
+
+    fn of<T>(self, short: T, long: T) -> T {
+        match self {
+            Self::Short => short,
+            Self::Long => long,
+        }
+    }
 }
 
 fn trial(name: &'static str, checks: Vec<Check>, causes: &[(usize, usize)], bounds: Bounds) -> Trial {
@@ -42,20 +55,19 @@ fn trial(name: &'static str, checks: Vec<Check>, causes: &[(usize, usize)], boun
 }
 
 /// One disruptive deed an hour, and everything that could make it two.
-pub(crate) fn hour() -> Trial {
+pub(crate) fn hour(depth: Depth) -> Trial {
     let bounds = Bounds {
-        ticks: vec![(SHORT_S, either(2, 3)), (HALF_HOUR_S, either(2, 3))],
-        intents: either(2, 3),
-        crashes: either(1, 2),
+        ticks: vec![(SHORT_S, depth.of(1, 2)), (HALF_HOUR_S, depth.of(2, 3))],
+        intents: depth.of(2, 3),
+        crashes: depth.of(1, 2),
         reboots: 1,
         clock_steps: 1,
-        orphans: long(),
-        shows: either(0, 1),
+        orphans: depth == Depth::Long,
         ..Bounds::default()
     };
     let mut hour = trial("hour", vec![Check::new("WBD-6007", "agent-down", 9).auto(&[restart()])], &[], bounds);
     hour.settings.budget.per_hour = 1;
-    hour.replies = either(vec![Outcome::Done, Outcome::Unknown], hour.replies);
+    hour.replies = vec![Outcome::Done, Outcome::Unknown];
     hour.reaches = vec![
         Goal::Gated,
         Goal::Acting,
@@ -68,18 +80,27 @@ pub(crate) fn hour() -> Trial {
     hour
 }
 
+/// The same hour without whims, but with time enough for a deed to be done an hour late.
+pub(crate) fn calm_hour(depth: Depth) -> Trial {
+    hour(depth).with(|bounds| {
+        bounds.ticks[0].1 = 2;
+        (bounds.crashes, bounds.reboots, bounds.clock_steps) = (0, 0, 0);
+        bounds.orphans = false;
+    })
+}
+
 /// One disruptive deed a day, two playbooks that could each do it.
-pub(crate) fn day() -> Trial {
+pub(crate) fn day(depth: Depth) -> Trial {
     let checks = vec![
         Check::new("WBD-6007", "agent-down", 9).auto(&[restart()]),
         Check::new("AEGIS-DNS", "dns", 9).auto(&[unit()]),
     ];
     let bounds = Bounds {
-        ticks: vec![(SHORT_S, either(1, 2)), (HALF_DAY_S, 2)],
+        ticks: vec![(SHORT_S, depth.of(1, 2)), (HALF_DAY_S, 2)],
         intents: 2,
         crashes: 1,
-        reboots: either(0, 1),
-        clock_steps: either(0, 1),
+        reboots: depth.of(0, 1),
+        clock_steps: depth.of(0, 1),
         ..Bounds::default()
     };
     let mut day = trial("day", checks, &[], bounds);
@@ -89,21 +110,20 @@ pub(crate) fn day() -> Trial {
 }
 
 /// A ladder with every kind of deed: undoable, of several steps, unprovable, asking; a playbook near suspension.
-pub(crate) fn ladder() -> Trial {
+pub(crate) fn ladder(depth: Depth) -> Trial {
     let check =
         Check::new("WBD-5404", "inotify-limit", 3).auto(&[raise(), reload()]).auto(&[unit()]).auto(&[restart()]);
     let bounds = Bounds {
-        ticks: vec![(SHORT_S, either(4, 6))],
-        intents: either(5, 6),
+        ticks: vec![(SHORT_S, depth.of(4, 5))],
+        intents: depth.of(5, 6),
         crashes: 1,
-        reboots: either(0, 1),
-        shows: either(0, 1),
+        reboots: depth.of(0, 1),
         ..Bounds::default()
     };
     let mut ladder = trial("ladder", vec![check], &[], bounds);
     ladder.failures = 7;
     ladder.words = vec![Word::Resume];
-    ladder.bounds.words = either(0, 1);
+    ladder.bounds.words = depth.of(0, 1);
     ladder.reaches = vec![
         Goal::Rung0,
         Goal::Rung1,
@@ -118,13 +138,12 @@ pub(crate) fn ladder() -> Trial {
 }
 
 /// The same ladder without a past: it may be climbed to its end.
-pub(crate) fn climb() -> Trial {
+pub(crate) fn climb(depth: Depth) -> Trial {
     let check = Check::new("WBD-5404", "inotify-limit", 3).auto(&[raise()]).auto(&[unit()]);
     let bounds = Bounds {
-        ticks: vec![(SHORT_S, either(6, 8))],
-        intents: either(5, 6),
-        crashes: either(0, 1),
-        shows: either(0, 1),
+        ticks: vec![(SHORT_S, depth.of(6, 7))],
+        intents: depth.of(5, 6),
+        crashes: depth.of(0, 1),
         ..Bounds::default()
     };
     let mut climb = trial("climb", vec![check], &[], bounds);
@@ -133,19 +152,18 @@ pub(crate) fn climb() -> Trial {
 }
 
 /// An operator's words at every moment.
-pub(crate) fn operator() -> Trial {
+pub(crate) fn operator(depth: Depth) -> Trial {
     let check = Check::new("AEGIS-DNS", "dns", 4)
         .auto(&[restart()])
         .rung(Approval::Operator, &[unit()])
         .auto(&[vendor(Class::A4)])
         .held_for(5_000);
     let bounds = Bounds {
-        ticks: vec![(SHORT_S, either(4, 6)), (2 * HALF_DAY_S, 1)],
-        intents: either(2, 3),
-        crashes: either(0, 1),
-        clock_steps: either(0, 1),
-        words: either(2, 3),
-        shows: either(0, 1),
+        ticks: vec![(SHORT_S, 3), (2 * HALF_DAY_S, 1)],
+        intents: 2,
+        crashes: depth.of(0, 1),
+        clock_steps: depth.of(0, 1),
+        words: 2,
         ..Bounds::default()
     };
     let mut operator = trial("operator", vec![check], &[], bounds);
@@ -156,34 +174,35 @@ pub(crate) fn operator() -> Trial {
 }
 
 /// A cause and its consequence; both may be blind or gone.
-pub(crate) fn causes() -> Trial {
-    let mut causes = pair("causes");
+pub(crate) fn causes(depth: Depth) -> Trial {
+    let mut causes = pair("causes", depth);
     causes.views = Views::of(&causes.checks, &[(1, 0)]);
     causes.sights = vec![Sight::Fail, Sight::Pass, Sight::Unknown, Sight::Gone];
-    causes.bounds.ticks.push((HALF_HOUR_S, 1));
-    causes.bounds.shows = either(2, 3);
-    causes.bounds.crashes = either(0, 1);
+    causes.bounds.ticks = vec![(SHORT_S, 1), (HALF_HOUR_S, 1)];
+    causes.bounds.intents = depth.of(1, 2);
+    causes.bounds.shows = 2;
+    causes.bounds.crashes = depth.of(0, 1);
     causes.reaches = vec![Goal::Suppressed, Goal::Subsumed, Goal::SelfHealed, Goal::Noise, Goal::Healed];
     causes
 }
 
 /// Two playbooks that would act on one thing.
-pub(crate) fn rivals() -> Trial {
-    let mut rivals = pair("rivals");
+pub(crate) fn rivals(depth: Depth) -> Trial {
+    let mut rivals = pair("rivals", depth);
     rivals.reaches = vec![Goal::Conflict, Goal::Healed];
     rivals
 }
 
-fn pair(name: &'static str) -> Trial {
+fn pair(name: &'static str, depth: Depth) -> Trial {
     let checks = vec![
         Check::new("WBD-6007", "agent-down", 2).auto(&[restart()]),
         Check::new("WBD-5404", "inotify-limit", 2).auto(&[reload()]),
     ];
     let bounds = Bounds {
-        ticks: vec![(SHORT_S, either(2, 3))],
-        intents: either(2, 3),
+        ticks: vec![(SHORT_S, depth.of(2, 3))],
+        intents: depth.of(2, 3),
         crashes: 1,
-        shows: either(1, 2),
+        shows: 1,
         ..Bounds::default()
     };
     let mut pair = trial(name, checks, &[], bounds);
@@ -192,14 +211,14 @@ fn pair(name: &'static str) -> Trial {
 }
 
 /// The disk fills up and is freed; one restart an hour.
-pub(crate) fn disk() -> Trial {
+pub(crate) fn disk(depth: Depth) -> Trial {
     let checks = vec![Check::new("WBD-5404", "inotify-limit", 2).auto(&[restart()]).auto(&[reload()])];
     let bounds = Bounds {
-        ticks: vec![(SHORT_S, either(2, 4)), (HALF_HOUR_S, either(0, 2))],
-        intents: either(2, 3),
-        crashes: either(1, 2),
-        reboots: either(0, 1),
-        disk: either(2, 3),
+        ticks: vec![(SHORT_S, 2), (HALF_HOUR_S, depth.of(0, 2))],
+        intents: depth.of(2, 3),
+        crashes: 1,
+        reboots: depth.of(0, 1),
+        disk: depth.of(2, 3),
         words: 1,
         ..Bounds::default()
     };
@@ -226,5 +245,6 @@ pub(crate) fn observe() -> Trial {
 }
 
 pub(crate) fn all() -> Vec<Trial> {
-    vec![hour(), day(), ladder(), climb(), operator(), causes(), rivals(), disk(), observe()]
+    let deep = [hour, day, ladder, climb, operator, causes, rivals, disk];
+    deep.into_iter().map(|trial| trial(Depth::Short)).chain([observe()]).collect()
 }

@@ -64,12 +64,17 @@ fn local(look: &Look, configured: &[IpAddr]) -> Result<Option<Local>, String> {
 
 fn known_unit(look: &Look, name: String) -> Local {
     let asked = bus::units(look, &[name.as_str()]);
-    let failed = asked.map(|units| units.iter().any(is_down));
+    let failed = asked.map(|units| units.iter().any(has_failed));
     Local { name, failed }
 }
 
 fn is_down(unit: &UnitState) -> bool {
-    matches!(unit.active.as_str(), "failed" | "inactive")
+    has_failed(unit) || unit.active == "inactive"
+}
+
+/// One that was stopped, or never started, is somebody's wish as far as can be told.
+fn has_failed(unit: &UnitState) -> bool {
+    unit.active == "failed"
 }
 
 /// Nobody listens: the enabled resolver that is down, a failed one before a stopped one.
@@ -77,8 +82,8 @@ fn failed_resolver(look: &Look) -> Result<Option<Local>, String> {
     let units = bus::units(look, &KNOWN)?;
     let mut down: Vec<(&str, &UnitState)> =
         KNOWN.into_iter().zip(&units).filter(|(_, unit)| unit.file.starts_with("enabled") && is_down(unit)).collect();
-    down.sort_by_key(|(_, unit)| unit.active != "failed");
-    Ok(down.first().map(|(name, _)| Local { name: (*name).to_owned(), failed: Ok(true) }))
+    down.sort_by_key(|(_, unit)| !has_failed(unit));
+    Ok(down.first().map(|(name, unit)| Local { name: (*name).to_owned(), failed: Ok(has_failed(unit)) }))
 }
 
 fn own_addresses() -> Result<BTreeSet<IpAddr>, String> {
