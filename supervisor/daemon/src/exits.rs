@@ -145,3 +145,7 @@ impl Supervisor {
 fn unknown(pid: u32) -> Exit {
     Exit { pid: i64::from(pid), how: ExitHow::Unknown, code: -1, asked: false, by: String::new() }
 }
+
+#[cfg(test)]
+#[path = "exits_tests.rs"]
+mod tests;
