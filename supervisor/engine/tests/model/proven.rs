@@ -4,17 +4,21 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use stateright::{Checker, Model};
+use wbd_model::settings::Settings;
 
 use crate::goals::{self, Goal};
 use crate::scenes::{self, Depth};
 use crate::trial::Trial;
 
 fn prove(trial: Trial) {
-    let (name, seconds, bounds) = (trial.name, trial.seconds(), trial.bounds.clone());
+    let (name, bounds) = (trial.name, trial.bounds.clone());
+    let Settings { budget, .. } = &trial.settings;
+    let limits =
+        format!("{} deeds an hour, {} a day; true time {} s", budget.per_hour, budget.per_day, trial.seconds());
     let began = Instant::now();
     let checker = trial.checker().threads(2).spawn_dfs().join();
     let (states, found) = (checker.unique_state_count(), checker.discoveries());
-    println!("{name}: {states} states in {:.1} s; true time {seconds} s, {bounds:?}", began.elapsed().as_secs_f32());
+    println!("{name}: {states} states in {:.1} s; {limits}, {bounds:?}", began.elapsed().as_secs_f32());
     if let Some((law, path)) = found.into_iter().next() {
         panic!("{name}: {law} is broken by {:?}", path.into_actions());
     }

@@ -82,11 +82,13 @@ pub(crate) fn hour(depth: Depth) -> Trial {
 
 /// The same hour without whims, but with time enough for a deed to be done an hour late.
 pub(crate) fn calm_hour(depth: Depth) -> Trial {
-    hour(depth).with(|bounds| {
+    let mut calm = hour(depth).with(|bounds| {
         bounds.ticks[0].1 = 2;
         (bounds.crashes, bounds.reboots, bounds.clock_steps) = (0, 0, 0);
         bounds.orphans = false;
-    })
+    });
+    calm.name = "calm hour";
+    calm
 }
 
 /// One disruptive deed a day, two playbooks that could each do it.
@@ -217,8 +219,7 @@ pub(crate) fn disk(depth: Depth) -> Trial {
         ticks: vec![(SHORT_S, 2), (HALF_HOUR_S, depth.of(0, 2))],
         intents: depth.of(2, 3),
         crashes: 1,
-        reboots: depth.of(0, 1),
-        disk: depth.of(2, 3),
+        disk: 2,
         words: 1,
         ..Bounds::default()
     };
