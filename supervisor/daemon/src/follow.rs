@@ -82,9 +82,11 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
                 let Some(job) = job else { return Ok(()) };
                 let args = job.args()?;
                 if args.unit == UNIT {
-                    // A short job may be gone before its type is read; then the state after it tells.
-                    let kind = job_type(&bus, &OwnedObjectPath::from(args.job.to_owned())).await.unwrap_or_default();
-                    jobs.insert(args.id, kind);
+                    // A short job may be gone before its type is read; then the state after it tells. It is not
+                    // kept: its end may have been told already, and it would stand for ever.
+                    if let Ok(kind) = job_type(&bus, &OwnedObjectPath::from(args.job.to_owned())).await {
+                        jobs.insert(args.id, kind);
+                    }
                 }
             }
             job = ended.next() => {
@@ -102,6 +104,8 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
                 let before = view.clone();
                 reread(&properties, &mut view).await?;
                 tell(events, &before, &view, &jobs).await?;
+                // No job of this unit takes this long; one whose end was not told must not excuse later exits.
+                jobs.clear();
             }
         }
     }
@@ -131,7 +135,7 @@ fn asked(jobs: &HashMap<u32, String>, before: &UnitView) -> bool {
     let ran = matches!(before.state.active.as_str(), "active" | "reloading" | "deactivating");
     jobs.values().any(|kind| match kind.as_str() {
         "stop" => true,
-        "restart" | "try-restart" | "" => ran,
+        "restart" | "try-restart" => ran,
         _ => false,
     })
 }
