@@ -119,11 +119,29 @@ impl Memory {
             last = Some(entry);
             ControlFlow::Continue(())
         })?;
-        for entry in self.ledger.adopt_reserve(&wbd_probes::clock::now())? {
-            state.apply(&entry);
+        match self.ledger.adopt_reserve(&wbd_probes::clock::now()) {
+            Ok(adopted) => adopted.iter().for_each(|entry| state.apply(entry)),
+            Err(error) => {
+                self.begin_with_reserve(state);
+                return Err(error);
+            }
         }
         self.state = state;
         Ok(last)
+    }
+
+    /// The disk is still full at a start: what the ledger and the reserve hold counts all the same. Later on the
+    /// state in memory knows more.
+    fn begin_with_reserve(&mut self, mut state: State) {
+        if self.state != State::default() {
+            return;
+        }
+        for used in wbd_ledger::reserved(&wbd_ledger::state_dir(&self.root)) {
+            let (prev, hash) = (String::new(), String::new());
+            let body = Body::Intent(Box::new(used.intent));
+            state.apply(&Entry { seq: state.seq, at: used.at, subject: used.subject, body, prev, hash });
+        }
+        self.state = state;
     }
 
     /// A write that was answered by an error may have reached the file all the same; it is not written twice.
