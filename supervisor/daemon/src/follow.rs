@@ -104,8 +104,11 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
                 let before = view.clone();
                 reread(&properties, &mut view).await?;
                 tell(events, &before, &view, &jobs).await?;
-                // No job of this unit takes this long; one whose end was not told must not excuse later exits.
-                jobs.clear();
+                // A unit at rest has no job; one whose end was not told must not excuse later exits. (A stop that
+                // is under way is kept: it is an administrator's word.)
+                if matches!(view.state.active.as_str(), "active" | "inactive" | "failed") {
+                    jobs.clear();
+                }
             }
         }
     }
