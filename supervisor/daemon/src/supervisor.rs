@@ -22,11 +22,13 @@ use wbd_probes::{Eyes, Manager};
 
 use crate::checks::{Checks, proving_ms};
 use crate::deed::Deed;
+use crate::disk::DiskWatch;
 use crate::event::Event;
 use crate::exits::BUS_TELLS_MS;
 use crate::eyes::Lookout;
 use crate::load::Loaded;
 use crate::memory::Memory;
+use crate::preview::Previews;
 use crate::reload::Finding;
 use crate::unit::UnitView;
 use crate::watch::Watch;
@@ -83,6 +85,8 @@ pub(crate) struct Supervisor {
     unit: Option<UnitView>,
     ledger_retry_ms: u64,
     pub(crate) sample_ms: u64,
+    pub(crate) disk: DiskWatch,
+    pub(crate) previews: Previews,
 }
 
 /// What the supervisor is made of.
@@ -127,6 +131,8 @@ impl Supervisor {
             unit: None,
             ledger_retry_ms: started.boot_ms,
             sample_ms: started.boot_ms,
+            disk: DiskWatch::default(),
+            previews: Previews::default(),
             started,
         }
     }
@@ -167,12 +173,19 @@ impl Supervisor {
     fn sleep(&self) -> Duration {
         let now_ms = now().boot_ms;
         let untold = self.untold.iter().map(|(_, at_ms)| at_ms + BUS_TELLS_MS);
-        let next = self.checks.next_due_ms().into_iter().chain(untold).chain([self.sample_ms]).min();
+        let next = self
+            .checks
+            .next_due_ms()
+            .into_iter()
+            .chain(untold)
+            .chain([self.sample_ms, self.disk.next_ms(now_ms)])
+            .min();
         next.map_or(LONGEST_SLEEP, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)).min(LONGEST_SLEEP))
     }
 
     fn look_where_due(&mut self) {
         let now = now();
+        self.ask_disk(now.boot_ms);
         self.find_products(now.boot_ms);
         if now.boot_ms >= self.sample_ms {
             self.sample_ms = now.boot_ms + self.loaded.settings.sample_every.as_ms();
@@ -242,6 +255,7 @@ impl Supervisor {
             }
             Event::Relooked { number, answers } => self.go_on(number, answers),
             Event::Found(found) => self.found(found),
+            Event::Previewed { of, preview } => self.previewed(*of, preview),
             Event::Loaded { result, reply } => self.loaded(result, reply),
             Event::Acted { subject, report, reply } => self.acted(subject, report, reply),
             Event::Gone { pid, exit } => self.gone(pid, exit),
@@ -254,6 +268,7 @@ impl Supervisor {
             Event::StartedByHand => self.forget_stop(),
             Event::BusLost => self.unit = None,
             Event::Control { request, who, reply } => self.request(request, &who, reply),
+            Event::Disk(trouble) => self.disk_answered(trouble),
             Event::Reload => self.reload(None),
             Event::Stop => {}
         }
