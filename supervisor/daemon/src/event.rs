@@ -89,6 +89,8 @@ pub(crate) enum Event {
     },
     /// What is wrong with the ledger's disk, if anything is.
     Disk(Option<String>),
+    /// The control socket is gone and cannot be made again; why.
+    Homeless(String),
     /// SIGHUP.
     Reload,
     /// SIGTERM or SIGINT.

@@ -17,6 +17,7 @@ mod publish;
 mod reload;
 mod requests;
 mod samples;
+mod socket;
 mod start;
 mod supervisor;
 mod turn;

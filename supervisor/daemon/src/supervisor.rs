@@ -138,18 +138,22 @@ impl Supervisor {
     }
 
     /// Runs until it is told to stop.
-    pub(crate) async fn run(mut self, mut inbox: Receiver<Event>) {
+    ///
+    /// # Errors
+    /// In words, why it cannot go on; another start may.
+    pub(crate) async fn run(mut self, mut inbox: Receiver<Event>) -> Result<(), String> {
         let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode_word().to_owned() };
         self.memory.write(&now(), Subject::default(), body);
         if self.mode == Mode::Standalone {
             self.begin_standalone();
         }
-        loop {
+        let ended = loop {
             self.look_where_due();
             crate::notify::alive();
             let event = tokio::time::timeout(self.sleep(), inbox.recv()).await;
             match event {
-                Ok(None | Some(Event::Stop)) => break,
+                Ok(None | Some(Event::Stop)) => break Ok(()),
+                Ok(Some(Event::Homeless(why))) => break Err(why),
                 Ok(Some(event)) => self.take(event),
                 Err(_) => {}
             }
@@ -157,10 +161,11 @@ impl Supervisor {
             self.look_after_ledger(&now);
             self.tell_untold(&now);
             self.turn();
-        }
+        };
         info!("stopping");
         self.finish_deed(&mut inbox).await;
         self.memory.anchor_head();
+        ended
     }
 
     pub(crate) fn mode_word(&self) -> &'static str {
@@ -270,7 +275,7 @@ impl Supervisor {
             Event::Control { request, who, reply } => self.request(request, &who, reply),
             Event::Disk(trouble) => self.disk_answered(trouble),
             Event::Reload => self.reload(None),
-            Event::Stop => {}
+            Event::Stop | Event::Homeless(_) => {}
         }
     }
 
