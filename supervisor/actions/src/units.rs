@@ -57,14 +57,21 @@ pub(crate) async fn run(root: &Path, unit: &str, job: Job, start_by: Instant) ->
         let stream = tokio::net::UnixStream::connect(&path).await.map_err(zbus::Error::from)?;
         zbus::connection::Builder::unix_stream(stream).build().await
     });
-    match connected.await {
-        Ok(Ok(connection)) => run_on(&connection, unit, job, start_by).await,
-        Ok(Err(error)) => Done::new(
-            Outcome::Failed,
-            format!("the system bus {} cannot be reached: {}", path.display(), chain(&error)),
-        ),
-        Err(_) => Done::new(Outcome::Failed, format!("the system bus {} does not answer", path.display())),
+    let why = match connected.await {
+        Ok(Ok(connection)) => return run_on(&connection, unit, job, start_by).await,
+        Ok(Err(error)) => format!("the system bus {} cannot be reached: {}", path.display(), chain(&error)),
+        Err(_) => format!("the system bus {} does not answer", path.display()),
+    };
+    match timeout(CALL_WAIT, private(root)).await {
+        Ok(Ok(connection)) => run_on(&connection, unit, job, start_by).await.after(&why),
+        Ok(Err(_)) | Err(_) => Done::new(Outcome::Failed, why),
     }
+}
+
+/// systemd itself, as `systemctl` reaches it as root: a dead bus is no reason to leave the agent dead.
+async fn private(root: &Path) -> zbus::Result<Connection> {
+    let stream = tokio::net::UnixStream::connect(root.join("run/systemd/private")).await.map_err(zbus::Error::from)?;
+    zbus::connection::Builder::unix_stream(stream).p2p().build().await
 }
 
 /// Does a job over a connection that is there. It is not begun after `start_by`.

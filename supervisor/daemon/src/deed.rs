@@ -1,11 +1,13 @@
 //! One deed at a time: look once more, capture, permit, record, act, write the outcome. Chooses nothing.
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::task::JoinError;
+use tokio::task::{JoinError, spawn_blocking};
 use tracing::{info, warn};
-use wbd_actions::Report as ActReport;
+use wbd_actions::{Preview, Report as ActReport};
 use wbd_engine::guard::{self, Captured, Permit, Want};
 use wbd_engine::judge;
 use wbd_engine::replay::State;
@@ -20,8 +22,11 @@ use wbd_model::probe::Probe;
 use wbd_probes::clock::now;
 
 use crate::event::Event;
+use crate::preview::Asked;
 use crate::supervisor::Supervisor;
 
+/// More than all the waits of any deed but a program's together.
+const KERNEL_HOLDS: Duration = Duration::from_secs(90);
 /// What changed just before a deed may change again at once: no faster than this.
 const HANDS_FREE_MS: u64 = 100;
 
@@ -32,6 +37,11 @@ pub(crate) enum Deed {
     Looking {
         /// What it is for.
         want: Box<Want>,
+        /// The look.
+        number: u64,
+    },
+    /// What it would change is looked at, by the look of this number.
+    Previewing {
         /// The look.
         number: u64,
     },
@@ -58,7 +68,7 @@ impl Deed {
     /// Whether this process of the agent ends because of it. One that was not known when it began may be it.
     pub(crate) fn ends_agent(&self, pid: i64) -> bool {
         match self {
-            Self::Looking { .. } => false,
+            Self::Looking { .. } | Self::Previewing { .. } => false,
             Self::Acting { action, agent } => ends(action) && agent.is_none_or(|agent| i64::from(agent) == pid),
         }
     }
@@ -137,10 +147,31 @@ impl Supervisor {
         }
     }
 
-    /// Captures what the deed will change, asks the guards again, and begins.
+    /// Captures what the deed will change.
     fn prepare(&mut self, want: Want, seen: Observations) {
+        self.relooks += 1;
+        let number = self.relooks;
+        self.deed = Some(Deed::Previewing { number });
+        self.ask_preview(want.action.clone(), Asked::Want { want, seen, number });
+    }
+
+    /// It is captured.
+    pub(crate) fn prepared(&mut self, want: Want, seen: Observations, number: u64, preview: Result<Preview, String>) {
+        // Given up meanwhile.
+        if !matches!(self.deed, Some(Deed::Previewing { number: asked }) if asked == number) {
+            return;
+        }
+        self.deed = None;
+        self.ask_guards(want, seen, preview);
+        if self.deed.is_none() {
+            self.free_hands();
+        }
+    }
+
+    /// Asks the guards again, and begins.
+    fn ask_guards(&mut self, want: Want, seen: Observations, preview: Result<Preview, String>) {
         let about = about(&want);
-        let preview = match self.hands.preview(&want.action) {
+        let preview = match preview {
             Ok(preview) => preview,
             Err(error) => {
                 // Asking again would give the same answer: a person has to look.
@@ -233,10 +264,15 @@ impl Supervisor {
         let (id, agent) = (recorded.intent().action_id, self.agent_process());
         self.deed = Some(Deed::Acting { action, agent: agent.map(|agent| agent.pid) });
         let (hands, events) = (Arc::clone(&self.hands), self.events.clone());
+        let (loop_of, longest) = (Handle::current(), longest(&recorded.intent().action));
         tokio::spawn(async move {
-            let acting = tokio::spawn(async move { hands.act(recorded, &now(), agent).await });
+            // On a thread of its own: disks that are slow, and programs that lie on dead mounts, hold up only this deed.
+            let acting = spawn_blocking(move || loop_of.block_on(hands.act(recorded, &now(), agent)));
             // Without an answer the deed would stand in the way of every other one for ever.
-            let report = acting.await.unwrap_or_else(|error| broken_off(id, &error));
+            let report = match tokio::time::timeout(longest, acting).await {
+                Ok(ended) => ended.unwrap_or_else(|error| broken_off(id, &error)),
+                Err(_) => silent(id, longest),
+            };
             // Nobody listens only when the supervisor stops; the intent without outcome is found at its start.
             let _ = events.send(Event::Acted { subject, report, reply }).await;
         });
@@ -246,7 +282,7 @@ impl Supervisor {
     pub(crate) fn acted(&mut self, subject: Subject, report: ActReport, reply: Option<oneshot::Sender<Response>>) {
         self.asked_exit = match &self.deed {
             Some(Deed::Acting { action, agent }) if ends(action) => *agent,
-            Some(Deed::Acting { .. } | Deed::Looking { .. }) | None => None,
+            Some(Deed::Acting { .. } | Deed::Looking { .. } | Deed::Previewing { .. }) | None => None,
         };
         self.turns.in_flight = None;
         self.free_hands();
@@ -295,6 +331,27 @@ fn same_deeds(one: &Plan, other: &Plan) -> bool {
 fn broken_off(action: ActionId, error: &JoinError) -> ActReport {
     let detail = format!("bug: the deed broke off: {error}; please report it");
     ActReport { action, outcome: Outcome::Unknown, detail, spawned: None, took_ms: 0 }
+}
+
+/// Every deed ends by itself before this, unless the kernel holds it.
+fn longest(action: &Action) -> Duration {
+    match action {
+        Action::CommandRun { command, .. } => Duration::from_millis(command.timeout.as_ms()) + KERNEL_HOLDS,
+        Action::AgentRestart {}
+        | Action::AgentStop { .. }
+        | Action::AgentStart {}
+        | Action::AgentReload {}
+        | Action::SysctlSet { .. }
+        | Action::SysctlRestore { .. }
+        | Action::UnitRestart { .. } => KERNEL_HOLDS,
+    }
+}
+
+fn silent(action: ActionId, longest: Duration) -> ActReport {
+    let seconds = longest.as_secs();
+    let detail =
+        format!("it did not end within {seconds} s, the kernel holds it; look for a dead mount or a stuck disk");
+    ActReport { action, outcome: Outcome::Unknown, detail, spawned: None, took_ms: seconds * 1000 }
 }
 
 fn about(want: &Want) -> Subject {

@@ -2,13 +2,14 @@
 use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
-use wbd_actions::Report as ActReport;
+use wbd_actions::{Preview, Report as ActReport};
 use wbd_model::control::{Request, Response};
 use wbd_model::entry::{Exit, Subject};
 use wbd_model::observation::Observation;
 use wbd_model::probe::Probe;
 
 use crate::load::{Found, Loaded};
+use crate::preview::Asked;
 use crate::unit::UnitView;
 
 /// Events that may wait for the loop; senders wait when it is full.
@@ -43,6 +44,13 @@ pub(crate) enum Event {
         result: Result<Box<(Loaded, Found)>, Vec<String>>,
         /// Who waits for it, if it was asked for by hand.
         reply: Option<oneshot::Sender<Response>>,
+    },
+    /// What a deed would change was looked at.
+    Previewed {
+        /// Who waits for it.
+        of: Box<Asked>,
+        /// What it would change, or in words why that cannot be told.
+        preview: Result<Preview, String>,
     },
     /// A deed ended.
     Acted {
@@ -79,6 +87,10 @@ pub(crate) enum Event {
         /// Where the answer goes.
         reply: oneshot::Sender<Response>,
     },
+    /// What is wrong with the ledger's disk, if anything is.
+    Disk(Option<String>),
+    /// The control socket is gone and cannot be made again; why.
+    Homeless(String),
     /// SIGHUP.
     Reload,
     /// SIGTERM or SIGINT.

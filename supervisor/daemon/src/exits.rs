@@ -4,7 +4,7 @@ use wbd_actions::ProcessRef;
 use wbd_agent_api::{health, paths, stop};
 use wbd_model::entry::{Body, Exit, ExitHow, Subject};
 use wbd_model::name::TargetName;
-use wbd_model::observation::Observation;
+use wbd_model::observation::{Fact, Observation, Value};
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
@@ -52,6 +52,10 @@ impl Supervisor {
         });
         if is_missed {
             seen.know("seen", false).know("how", "none").know("code", -1).know("asked", false);
+        }
+        // The service manager was not heard: it may have been an administrator's stop.
+        if self.mode == Mode::Systemd && seen.fact("how") == Fact::Known(Value::from("unknown")) {
+            seen.miss("asked", "the service manager has not told how it ended");
         }
         seen
     }

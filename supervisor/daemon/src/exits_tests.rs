@@ -5,7 +5,6 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use wbd_actions::{Hands, Mode as HandsMode};
 use wbd_model::action::Action;
-use wbd_model::observation::{Fact, Value};
 
 use super::*;
 use crate::load;
@@ -121,6 +120,18 @@ fn what_the_bus_does_not_tell_in_time_is_written_as_unknown() {
         supervisor.gone(pid, None);
     }
     assert!(supervisor.untold.len() <= UNTOLD, "what waits is bounded");
+}
+
+#[test]
+fn of_an_end_that_the_service_manager_did_not_tell_of_nobody_knows_who_asked() {
+    for (mode, is_known) in [(Mode::Systemd, false), (Mode::Standalone, true)] {
+        let (_root, mut supervisor) = supervisor(mode);
+        let asked = |supervisor: &Supervisor| supervisor.last_exit(&agent_target().unwrap(), &now()).fact("asked");
+        supervisor.record_exit(unknown(5));
+        assert_eq!(matches!(asked(&supervisor), Fact::Known(_)), is_known, "{mode:?}");
+        supervisor.record_exit(exit(5, ExitHow::Exit));
+        assert_eq!(asked(&supervisor), Fact::Known(Value::Bool(false)), "told later");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Follows the agent's unit over D-Bus: properties, stop and start jobs, exits. Never acts on it.
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -7,6 +8,7 @@ use systemd_zbus::ManagerProxy;
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 use wbd_agent_api::paths::UNIT;
+use wbd_probes::connect_systemd;
 use zbus::fdo::PropertiesProxy;
 use zbus::names::InterfaceName;
 use zbus::zvariant::OwnedObjectPath;
@@ -23,10 +25,11 @@ const REREAD: Duration = Duration::from_secs(30);
 const CALL: Duration = Duration::from_secs(5);
 
 /// Follows for as long as the loop listens. A lost bus is a log line and another try.
-pub(crate) async fn follow(events: Sender<Event>) {
+pub(crate) async fn follow(root: PathBuf, events: Sender<Event>) {
     let mut told = false;
+    let mut last = None;
     loop {
-        let lost = match session(&events, &mut told).await {
+        let lost = match session(&root, &events, &mut told, &mut last).await {
             Ok(()) => "the bus closed the connection".to_owned(),
             Err(error) => error.to_string(),
         };
@@ -47,8 +50,13 @@ async fn within<T>(call: impl Future<Output = zbus::Result<T>>) -> zbus::Result<
         .unwrap_or_else(|_| Err(zbus::Error::Failure("the service manager did not answer in 5 s".to_owned())))
 }
 
-async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
-    let bus = within(zbus::Connection::system()).await?;
+async fn session(
+    root: &Path,
+    events: &Sender<Event>,
+    told: &mut bool,
+    last: &mut Option<UnitView>,
+) -> zbus::Result<()> {
+    let bus = within(connect_systemd(root)).await?;
     let manager = ManagerProxy::new(&bus).await?;
     within(manager.subscribe()).await?;
     let path = within(manager.load_unit(UNIT)).await?;
@@ -57,9 +65,12 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
     let mut changes = properties.receive_properties_changed().await?;
     let mut begun = manager.receive_job_new().await?;
     let mut ended = manager.receive_job_removed().await?;
-    let mut view = UnitView::default();
+    let mut view = last.clone().unwrap_or_default();
     let mut jobs: HashMap<u32, String> = HashMap::new();
     reread(&properties, &mut view).await?;
+    if let Some(before) = last.replace(view.clone()) {
+        tell_missed(events, &before, &view).await?;
+    }
     send(events, Event::Unit(Box::new(view.clone()))).await?;
     if *told {
         info!("the bus is back");
@@ -77,6 +88,7 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
                     view.set(name, &value.try_to_owned()?);
                 }
                 tell(events, &before, &view, &jobs).await?;
+                *last = Some(view.clone());
             }
             job = begun.next() => {
                 let Some(job) = job else { return Ok(()) };
@@ -96,6 +108,7 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
                     let before = view.clone();
                     reread(&properties, &mut view).await?;
                     tell(events, &before, &view, &jobs).await?;
+                *last = Some(view.clone());
                     let kind = jobs.remove(&args.id).unwrap_or_default();
                     job_ended(events, &kind, args.result, &view).await?;
                 }
@@ -104,6 +117,7 @@ async fn session(events: &Sender<Event>, told: &mut bool) -> zbus::Result<()> {
                 let before = view.clone();
                 reread(&properties, &mut view).await?;
                 tell(events, &before, &view, &jobs).await?;
+                *last = Some(view.clone());
                 // A unit at rest has no job; one whose end was not told must not excuse later exits. (A stop that
                 // is under way is kept: it is an administrator's word.)
                 if matches!(view.state.active.as_str(), "active" | "inactive" | "failed") {
@@ -156,6 +170,18 @@ async fn tell(
         send(events, Event::Unit(Box::new(view.clone()))).await?;
     }
     Ok(())
+}
+
+/// What happened while nobody could be asked: the order of the unit's own times tells a stop from an end.
+async fn tell_missed(events: &Sender<Event>, before: &UnitView, view: &UnitView) -> zbus::Result<()> {
+    let stopped = view.was_stopped_since(before);
+    if stopped && view.state.active == "inactive" && view.state.result == "success" {
+        send(events, Event::StoppedByHand).await?;
+    }
+    match view.ended_since(before, stopped) {
+        Some(exit) => send(events, Event::UnitExit(exit)).await,
+        None => Ok(()),
+    }
 }
 
 async fn job_type(bus: &zbus::Connection, job: &OwnedObjectPath) -> zbus::Result<String> {

@@ -53,11 +53,12 @@ fn words(problems: &[wbd_model::problem::Problem]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-/// Looks for every product. Blocks, on a dead mount for the eyes' deadline each.
+/// Looks for every product. Blocks, on a dead mount for the eyes' deadline.
 pub(crate) fn find(profiles: &Profiles, eyes: &Eyes) -> Found {
     let mut found = Found::default();
-    for (name, profile) in profiles {
-        match eyes.present(&profile.spec) {
+    let specs: Vec<_> = profiles.values().map(|profile| &profile.spec).collect();
+    for (name, presence) in profiles.keys().zip(eyes.present_each(&specs)) {
+        match presence {
             Presence::Yes => {
                 found.present.insert(name.clone());
             }

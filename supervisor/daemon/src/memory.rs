@@ -38,6 +38,8 @@ pub(crate) struct Memory {
     news: Vec<Entry>,
     waiting: VecDeque<(Now, Subject, Body)>,
     lost: u64,
+    /// The disk was seen not to take writes; nothing is tried before it was seen to take them again.
+    is_disk_bad: bool,
 }
 
 impl Memory {
@@ -59,7 +61,9 @@ impl Memory {
             news: Vec::new(),
             waiting: VecDeque::new(),
             lost: 0,
+            is_disk_bad: false,
         };
+        memory.ledger.mark_reserve_in(&root.join("run/wbd"));
         if let Standing::Broken(bad) = memory.ledger.standing() {
             let bad = bad.seq;
             memory.replay_until(bad);
@@ -136,7 +140,7 @@ impl Memory {
         if self.state != State::default() {
             return;
         }
-        for used in wbd_ledger::reserved(&wbd_ledger::state_dir(&self.root)) {
+        for used in self.ledger.reserved() {
             let (prev, hash) = (String::new(), String::new());
             let body = Body::Intent(Box::new(used.intent));
             state.apply(&Entry { seq: state.seq, at: used.at, subject: used.subject, body, prev, hash });
@@ -249,13 +253,33 @@ impl Memory {
 
     /// Tries again where the ledger could not be used (a full disk has room again).
     pub(crate) fn retry(&mut self) {
-        if self.degraded.is_empty() {
+        if self.degraded.is_empty() || self.is_disk_bad {
             return;
         }
         self.ledger.reopen(self.written.as_ref().or(self.anchor.as_ref()));
         self.take_standing();
         if self.degraded.is_empty() {
             info!("the ledger can be used again");
+        }
+    }
+
+    /// What a look at the ledger's disk found against writing to it; `None`: nothing. A full disk is then known before
+    /// the first record is lost to it.
+    pub(crate) fn disk_says(&mut self, trouble: Option<String>) {
+        match trouble {
+            Some(why) => {
+                self.is_disk_bad = true;
+                if self.degraded.is_empty() {
+                    self.ledger.distrust(&why);
+                    self.degraded = format!("the ledger cannot be used: {why}");
+                    error!(reason = self.degraded, "looking only: nothing but a few restarts can be done");
+                }
+            }
+            None if self.is_disk_bad => {
+                self.is_disk_bad = false;
+                self.retry();
+            }
+            None => {}
         }
     }
 

@@ -133,6 +133,30 @@ fn without_a_ledger_two_restarts_remain_and_nothing_else() {
     assert!(memory.state.next_action > ids[1].0);
 }
 
+#[test]
+fn a_disk_that_takes_no_writes_is_said_before_a_record_is_lost_to_it_and_all_follows_when_it_does() {
+    let root = root();
+    let mut memory = open(&root);
+    note(&mut memory, manual("before"));
+    memory.disk_says(Some("the disk is full".to_owned()));
+    assert_eq!(memory.degraded, "the ledger cannot be used: the disk is full");
+    note(&mut memory, manual("waits"));
+    memory.retry();
+    assert_ne!(memory.degraded, "", "nothing is tried while the disk is known to be full");
+    let stop = Action::AgentStop { who: "root".to_owned() };
+    assert!(memory.record(&now(), permit(&memory, stop)).is_err());
+    for left in [1, 0] {
+        let _ = memory.record(&now(), permit(&memory, Action::AgentRestart {})).unwrap();
+        assert_eq!(memory.reserve_left(), left);
+    }
+    assert!(memory.record(&now(), permit(&memory, Action::AgentRestart {})).is_err());
+    memory.disk_says(None);
+    assert_eq!((memory.degraded.as_str(), memory.reserve_left()), ("", 2));
+    assert_eq!(kinds(&root), ["manual", "intent", "outcome", "intent", "outcome", "manual"]);
+    memory.disk_says(None);
+    assert_eq!(memory.degraded, "", "a good disk is no event");
+}
+
 /// A ledger of four records whose third one says something else than it did.
 fn tampered() -> TempDir {
     let root = root();

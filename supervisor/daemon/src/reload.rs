@@ -52,7 +52,14 @@ impl Supervisor {
     }
 
     /// The checks of this host.
-    fn bind(&mut self, found: Found) {
+    fn bind(&mut self, mut found: Found) {
+        // A product that cannot be looked for now and was there before is there: its incidents must not end as if it
+        // had been removed.
+        for (name, _) in &found.unseen {
+            if self.checks.all.iter().any(|check| check.bound.profile.as_ref() == Some(name)) {
+                found.present.insert(name.clone());
+            }
+        }
         let bounds = self.loaded.library.bind(&found.present, &self.loaded.settings);
         let now_ms = now().boot_ms;
         self.unseen = found.unseen;

@@ -1,5 +1,6 @@
 //! Answers requests of the control socket. Whether the peer may ask was checked at the socket.
 use tokio::sync::oneshot;
+use wbd_actions::Preview;
 use wbd_agent_api::{paths, stop};
 use wbd_engine::guard::{self, Captured};
 use wbd_engine::plan;
@@ -9,9 +10,11 @@ use wbd_model::control::{AgentVerb, IncidentRow, Request, Response};
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{ActionId, IncidentId, Phase};
 use wbd_model::name::{PlaybookName, TargetName};
+use wbd_model::plan::Plan;
 use wbd_probes::clock::now;
 
 use crate::deed::Deed;
+use crate::preview::Asked;
 use crate::supervisor::Supervisor;
 
 type Reply = oneshot::Sender<Response>;
@@ -33,7 +36,10 @@ impl Supervisor {
             Request::Status {} => Response::Status(Box::new(self.status())),
             Request::Report {} => Response::Report(self.report().map(Box::new)),
             Request::Incidents {} => Response::Incidents(self.incident_rows(true)),
-            Request::Preview { incident } => self.preview(incident),
+            Request::Preview { incident } => match self.preview(incident) {
+                Ok(plan) => return self.tell_preview(plan, reply),
+                Err(refused) => refused,
+            },
             Request::Approve { incident } => self.approve(incident, who),
             Request::Deny { incident } => self.deny(incident, who),
             Request::Pause { why, for_ms, from_class } => self.pause(who, why, for_ms, from_class),
@@ -68,25 +74,18 @@ impl Supervisor {
         .collect()
     }
 
-    fn preview(&self, id: IncidentId) -> Response {
+    /// The plan whose changes are to be told.
+    fn preview(&self, id: IncidentId) -> Result<Plan, Response> {
         let Some(incident) = self.memory.state.incidents.get(&id).filter(|incident| !incident.is_closed()) else {
-            return refused(format!("{id} is not open; wbdctl incidents list shows what is"));
+            return Err(refused(format!("{id} is not open; wbdctl incidents list shows what is")));
         };
-        let Some(check) = self.checks.get(&incident.key) else { return refused("its check is gone") };
-        let Some(last) = &check.last else { return refused("it was not looked at yet; try again") };
-        let plan = match plan::plan(&check.bound, &last.judgement, &last.seen, incident.rung) {
-            Ok(Some(plan)) => plan,
-            Ok(None) => return refused(format!("{id} has nothing that wbd could do; its guide is for a person")),
-            Err(reason) => return refused(format!("the plan cannot be made: {reason}")),
-        };
-        let mut changes = Vec::new();
-        for action in &plan.steps {
-            match self.hands.preview(action) {
-                Ok(preview) => changes.extend(preview.changes),
-                Err(error) => return refused(error.to_string()),
-            }
+        let Some(check) = self.checks.get(&incident.key) else { return Err(refused("its check is gone")) };
+        let Some(last) = &check.last else { return Err(refused("it was not looked at yet; try again")) };
+        match plan::plan(&check.bound, &last.judgement, &last.seen, incident.rung) {
+            Ok(Some(plan)) => Ok(plan),
+            Ok(None) => Err(refused(format!("{id} has nothing that wbd could do; its guide is for a person"))),
+            Err(reason) => Err(refused(format!("the plan cannot be made: {reason}"))),
         }
-        Response::Preview { plan, changes }
     }
 
     fn about(&self, id: IncidentId) -> Option<Subject> {
@@ -250,11 +249,27 @@ impl Supervisor {
             let _ = reply.send(refused(UNDER_WAY));
             return;
         }
+        self.ask_preview(action.clone(), Asked::ByHand { action, undoes, who: who.to_owned(), reply });
+    }
+
+    /// What it would change is known.
+    pub(crate) fn by_hand_previewed(
+        &mut self,
+        action: Action,
+        undoes: Option<ActionId>,
+        who: &str,
+        reply: Reply,
+        preview: Result<Preview, String>,
+    ) {
+        if self.is_acting() {
+            let _ = reply.send(refused(UNDER_WAY));
+            return;
+        }
         self.give_up_looking();
-        let preview = match self.hands.preview(&action) {
+        let preview = match preview {
             Ok(preview) => preview,
-            Err(error) => {
-                let _ = reply.send(refused(error.to_string()));
+            Err(message) => {
+                let _ = reply.send(refused(message));
                 return;
             }
         };

@@ -92,18 +92,18 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
     let (events, inbox) = mpsc::channel(QUEUE);
     let socket = root.join(control::SOCKET);
     let listener = crate::control::open(&socket).map_err(|error| failed(format!("{}: {error}", socket.display())))?;
-    tokio::spawn(crate::control::serve(listener, events.clone()));
+    tokio::spawn(crate::socket::keep(socket.clone(), listener, events.clone()));
     if mode == Mode::Systemd {
-        tokio::spawn(follow::follow(events.clone()));
+        tokio::spawn(follow::follow(root.to_owned(), events.clone()));
     }
     signals(&events).map_err(|error| failed(format!("signals cannot be received: {error}")))?;
     info!(version = env!("CARGO_PKG_VERSION"), playbooks = loaded.library.playbooks.len(), "started");
     let parts = Parts { root: root.to_owned(), mode, loaded, memory, hands, samples };
     notify::ready();
-    Supervisor::new(parts, events).run(inbox).await;
+    let ended = Supervisor::new(parts, events).run(inbox).await;
     // Left behind, it would only look like a listening supervisor.
     let _ = std::fs::remove_file(&socket);
-    Ok(())
+    ended.map_err(|message| Failure { code: TRY_AGAIN, message })
 }
 
 /// Another supervisor may end; a folder that cannot be used stays so.

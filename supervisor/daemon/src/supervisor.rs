@@ -22,11 +22,13 @@ use wbd_probes::{Eyes, Manager};
 
 use crate::checks::{Checks, proving_ms};
 use crate::deed::Deed;
+use crate::disk::DiskWatch;
 use crate::event::Event;
 use crate::exits::BUS_TELLS_MS;
 use crate::eyes::Lookout;
 use crate::load::Loaded;
 use crate::memory::Memory;
+use crate::preview::Previews;
 use crate::reload::Finding;
 use crate::unit::UnitView;
 use crate::watch::Watch;
@@ -83,6 +85,8 @@ pub(crate) struct Supervisor {
     unit: Option<UnitView>,
     ledger_retry_ms: u64,
     pub(crate) sample_ms: u64,
+    pub(crate) disk: DiskWatch,
+    pub(crate) previews: Previews,
 }
 
 /// What the supervisor is made of.
@@ -127,23 +131,29 @@ impl Supervisor {
             unit: None,
             ledger_retry_ms: started.boot_ms,
             sample_ms: started.boot_ms,
+            disk: DiskWatch::default(),
+            previews: Previews::default(),
             started,
         }
     }
 
     /// Runs until it is told to stop.
-    pub(crate) async fn run(mut self, mut inbox: Receiver<Event>) {
+    ///
+    /// # Errors
+    /// In words, why it cannot go on; another start may.
+    pub(crate) async fn run(mut self, mut inbox: Receiver<Event>) -> Result<(), String> {
         let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode_word().to_owned() };
         self.memory.write(&now(), Subject::default(), body);
         if self.mode == Mode::Standalone {
             self.begin_standalone();
         }
-        loop {
+        let ended = loop {
             self.look_where_due();
             crate::notify::alive();
             let event = tokio::time::timeout(self.sleep(), inbox.recv()).await;
             match event {
-                Ok(None | Some(Event::Stop)) => break,
+                Ok(None | Some(Event::Stop)) => break Ok(()),
+                Ok(Some(Event::Homeless(why))) => break Err(why),
                 Ok(Some(event)) => self.take(event),
                 Err(_) => {}
             }
@@ -151,10 +161,11 @@ impl Supervisor {
             self.look_after_ledger(&now);
             self.tell_untold(&now);
             self.turn();
-        }
+        };
         info!("stopping");
         self.finish_deed(&mut inbox).await;
         self.memory.anchor_head();
+        ended
     }
 
     pub(crate) fn mode_word(&self) -> &'static str {
@@ -167,12 +178,19 @@ impl Supervisor {
     fn sleep(&self) -> Duration {
         let now_ms = now().boot_ms;
         let untold = self.untold.iter().map(|(_, at_ms)| at_ms + BUS_TELLS_MS);
-        let next = self.checks.next_due_ms().into_iter().chain(untold).chain([self.sample_ms]).min();
+        let next = self
+            .checks
+            .next_due_ms()
+            .into_iter()
+            .chain(untold)
+            .chain([self.sample_ms, self.disk.next_ms(now_ms)])
+            .min();
         next.map_or(LONGEST_SLEEP, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)).min(LONGEST_SLEEP))
     }
 
     fn look_where_due(&mut self) {
         let now = now();
+        self.ask_disk(now.boot_ms);
         self.find_products(now.boot_ms);
         if now.boot_ms >= self.sample_ms {
             self.sample_ms = now.boot_ms + self.loaded.settings.sample_every.as_ms();
@@ -242,6 +260,7 @@ impl Supervisor {
             }
             Event::Relooked { number, answers } => self.go_on(number, answers),
             Event::Found(found) => self.found(found),
+            Event::Previewed { of, preview } => self.previewed(*of, preview),
             Event::Loaded { result, reply } => self.loaded(result, reply),
             Event::Acted { subject, report, reply } => self.acted(subject, report, reply),
             Event::Gone { pid, exit } => self.gone(pid, exit),
@@ -254,8 +273,9 @@ impl Supervisor {
             Event::StartedByHand => self.forget_stop(),
             Event::BusLost => self.unit = None,
             Event::Control { request, who, reply } => self.request(request, &who, reply),
+            Event::Disk(trouble) => self.disk_answered(trouble),
             Event::Reload => self.reload(None),
-            Event::Stop => {}
+            Event::Stop | Event::Homeless(_) => {}
         }
     }
 

@@ -14,6 +14,8 @@ pub(crate) struct UnitView {
     exec_code: i32,
     exec_status: i32,
     exec_exit: u64,
+    /// When the unit was active last, as the process's end on the same clock.
+    active_exit: u64,
 }
 
 impl UnitView {
@@ -24,8 +26,15 @@ impl UnitView {
             "ExecMainCode" => self.exec_code = i32::try_from(value).unwrap_or_default(),
             "ExecMainStatus" => self.exec_status = i32::try_from(value).unwrap_or_default(),
             "ExecMainExitTimestampMonotonic" => self.exec_exit = u64::try_from(value).unwrap_or_default(),
+            "ActiveExitTimestampMonotonic" => self.active_exit = u64::try_from(value).unwrap_or_default(),
             _ => self.state.set(name, value),
         }
+    }
+
+    /// Whether the unit was being stopped before its process ended: then somebody asked for that end. (A process that
+    /// ends by itself does so first, and its unit follows.)
+    pub(crate) fn was_stopped_since(&self, before: &Self) -> bool {
+        self.active_exit != 0 && self.active_exit != before.active_exit && self.active_exit <= self.exec_exit
     }
 
     /// How the main process ended, if it did since `before`; `asked`: a stop or restart job was under way.
@@ -108,6 +117,19 @@ mod tests {
     fn an_end_during_a_job_was_asked_for() {
         let exit = ended(1, 0, "success").ended_since(&running(), true).unwrap();
         assert!(exit.asked && !exit.by.is_empty(), "{exit:?}");
+    }
+
+    #[test]
+    fn who_ended_first_tells_a_stop_from_an_end_of_its_own() {
+        let left = |at: u64| {
+            let mut view = ended(1, 0, "success");
+            set(&mut view, &[("ActiveExitTimestampMonotonic", Value::U64(at))]);
+            view
+        };
+        assert!(left(4_000).was_stopped_since(&running()), "stopping, then the end");
+        assert!(!left(5_001).was_stopped_since(&running()), "the end, then inactive");
+        assert!(!left(0).was_stopped_since(&running()), "never active");
+        assert!(!left(4_000).was_stopped_since(&left(4_000)), "an earlier stop");
     }
 
     #[test]

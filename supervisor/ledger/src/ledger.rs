@@ -14,7 +14,7 @@ use crate::lock::Lock;
 use crate::reader::{self, Filter};
 use crate::record::{self, Head, Row};
 use crate::recorded::Recorded;
-use crate::reserve::{self, Reserve};
+use crate::reserve::{self, Reserve, ReservedIntent};
 use crate::rotate::{self, Rotation};
 use crate::store::{self, FileId};
 use crate::verify::{self, BadRecord, Verification};
@@ -127,6 +127,25 @@ impl Ledger {
         })
     }
 
+    /// Its disk is known not to take writes: nothing is appended before [`Ledger::reopen`] finds it good again.
+    pub fn distrust(&mut self, why: &str) {
+        if self.standing == Standing::Sound {
+            self.standing = Standing::Unusable(why.to_owned());
+        }
+    }
+
+    /// Where restarts from the reserve are marked when the disk cannot even keep a mark: a folder that lives until
+    /// the next boot. Only a reserve that was set aside in this boot is marked there, so that a reboot grants no more.
+    pub fn mark_reserve_in(&mut self, run_dir: &Path) {
+        self.reserve.mark_in(run_dir, &self.dir);
+    }
+
+    /// What was done from the reserve and is not in the ledger yet.
+    #[must_use]
+    pub fn reserved(&self) -> Vec<ReservedIntent> {
+        self.reserve.used(&self.dir)
+    }
+
     /// Whether it can be relied on.
     #[must_use]
     pub fn standing(&self) -> &Standing {
@@ -217,7 +236,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::append`]; the reserve then stays as it is.
     pub fn adopt_reserve(&mut self, at: &Now) -> Result<Vec<Entry>, LedgerError> {
-        let used = reserve::reserved(&self.dir);
+        let used = self.reserve.used(&self.dir);
         let mut known = Vec::new();
         if !used.is_empty() {
             // A crash after the append and before the slots were cleared must not count a restart twice.
@@ -233,7 +252,7 @@ impl Ledger {
         }
         let records = reserve::adoption(used, &known);
         let entries = self.write_all(at, records)?;
-        self.reserve.refill(&self.dir);
+        self.reserve.refill(&self.dir, &at.boot);
         Ok(entries)
     }
 

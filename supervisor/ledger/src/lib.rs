@@ -9,6 +9,7 @@
 //! By hand: `sqlite3 ledger.db "SELECT prev || char(10) || payload FROM entry WHERE seq = 7"`, without the
 //! line's end, through `sha256sum` gives the record's `hash`.
 mod anchor;
+mod disk;
 mod error;
 mod files;
 mod ledger;
@@ -22,6 +23,7 @@ mod samples;
 mod store;
 mod verify;
 
+pub use disk::takes_writes;
 pub use anchor::{Anchor, MESSAGE_ID, anchor_fields, last_anchor, send_anchor};
 pub use error::{LedgerError, SamplesError};
 pub use files::{database, host_id, samples_database, state_dir};

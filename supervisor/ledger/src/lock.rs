@@ -1,6 +1,6 @@
 //! One writer for a state folder: an flock that names its holder. Knows nothing of databases.
 use std::fs::{self, File, TryLockError};
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -17,14 +17,18 @@ impl Lock {
     pub(crate) fn take(state_dir: &Path) -> Result<Self, LedgerError> {
         fs::create_dir_all(state_dir).map_err(|source| LedgerError::io("create folder of", state_dir, source))?;
         let path = files::lock(state_dir);
-        let mut file = File::options()
+        let open = File::options()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o640)
             .open(&path)
-            .map_err(|source| LedgerError::io("open lock of", &path, source))?;
+            // On a disk that became read-only the lock is as good, and without it there would not even be a look.
+            .or_else(
+                |error| if error.kind() == ErrorKind::ReadOnlyFilesystem { File::open(&path) } else { Err(error) },
+            );
+        let mut file = open.map_err(|source| LedgerError::io("open lock of", &path, source))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

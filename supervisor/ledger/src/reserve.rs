@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use wbd_model::action::Action;
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
-use wbd_model::time::Now;
+use wbd_model::time::{BootId, Now};
 
 use crate::error::LedgerError;
 use crate::files;
@@ -18,6 +18,10 @@ use crate::recorded::Recorded;
 pub const RESERVE_SLOTS: usize = 2;
 const SLOT_BYTES: usize = 16 << 10;
 const FILE_BYTES: usize = RESERVE_SLOTS * SLOT_BYTES;
+/// A boot's name is far shorter.
+const MAX_BOOT_BYTES: u64 = 256;
+/// The marks' name in the folder of what lives until the next boot.
+const MARKS: &str = "reserve.marks";
 
 /// A restart done from the reserve and not yet in the ledger. It counts in every budget.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +37,7 @@ pub struct ReservedIntent {
 /// What stands in the reserve of a state folder; for counting debits while the ledger cannot be read.
 #[must_use]
 pub fn reserved(state_dir: &Path) -> Vec<ReservedIntent> {
-    let Ok(bytes) = read(state_dir) else {
+    let Ok((bytes, _)) = read(&files::reserve(state_dir)) else {
         return Vec::new();
     };
     bytes.chunks(SLOT_BYTES).filter_map(decode).collect()
@@ -65,48 +69,84 @@ pub(crate) struct Reserve {
     path: PathBuf,
     file: Option<File>,
     free: Vec<usize>,
+    /// The boot in which it was set aside; empty where that is not known.
+    boot: String,
+    /// Slots as in the file, for a disk that takes no marks; `None`: there is no such place.
+    marks: Option<PathBuf>,
 }
 
 impl Reserve {
     pub(crate) fn open(state_dir: &Path) -> Self {
+        Self::open_with(state_dir, None)
+    }
+
+    fn open_with(state_dir: &Path, marks: Option<PathBuf>) -> Self {
         let path = files::reserve(state_dir);
-        let Ok(bytes) = read(state_dir) else {
-            return Self { path, file: None, free: Vec::new() };
+        let Ok((bytes, boot)) = read(&path) else {
+            return Self { path, file: None, free: Vec::new(), boot: String::new(), marks };
         };
+        let marked = marks.as_deref().and_then(|marks| read(marks).ok()).map(|(bytes, _)| bytes);
+        let is_free =
+            |bytes: &[u8], slot: usize| bytes[slot * SLOT_BYTES..][..SLOT_BYTES].iter().all(|byte| *byte == 0);
         // A slot that was begun and torn is spent: better one restart too few than one too many.
         let free = (0..RESERVE_SLOTS)
-            .filter(|slot| bytes[slot * SLOT_BYTES..][..SLOT_BYTES].iter().all(|byte| *byte == 0))
+            .filter(|slot| is_free(&bytes, *slot) && marked.as_ref().is_none_or(|marked| is_free(marked, *slot)))
             .collect();
         let file = File::options().read(true).write(true).open(&path).ok();
-        Self { path, file, free }
+        Self { path, file, free, boot, marks }
+    }
+
+    /// From now on marks that the disk refuses are made in this folder.
+    pub(crate) fn mark_in(&mut self, run_dir: &Path, state_dir: &Path) {
+        *self = Self::open_with(state_dir, Some(run_dir.join(MARKS)));
+    }
+
+    /// What was taken and is not in the ledger yet.
+    pub(crate) fn used(&self, state_dir: &Path) -> Vec<ReservedIntent> {
+        let mut used = reserved(state_dir);
+        let marked =
+            self.marks.as_deref().and_then(|marks| read(marks).ok()).map(|(bytes, _)| bytes).unwrap_or_default();
+        for reserved in marked.chunks(SLOT_BYTES).filter_map(decode) {
+            // One that the disk refused with an error may stand there all the same.
+            if !used.iter().any(|known| known.intent == reserved.intent) {
+                used.push(reserved);
+            }
+        }
+        used
     }
 
     /// Sets it up where there is none; a file that holds restarts is left alone.
     pub(crate) fn make(&mut self, state_dir: &Path) {
-        if self.file.is_none() {
-            self.refill(state_dir);
+        if self.file.is_none() && read(&self.path).is_err() {
+            self.refill(state_dir, &BootId(String::new()));
         }
     }
 
-    /// Empties all slots. A reserve that cannot be made is no reserve: nothing to report but `left() == 0`.
-    pub(crate) fn refill(&mut self, state_dir: &Path) {
+    /// Empties all slots, for this boot. A reserve that cannot be made is no reserve: nothing to report but `left() == 0`.
+    pub(crate) fn refill(&mut self, state_dir: &Path, boot: &BootId) {
         let path = files::reserve(state_dir);
         let fresh = files::beside(&path, ".new");
         let made =
             File::options().write(true).create(true).truncate(true).mode(0o640).open(&fresh).and_then(|mut file| {
                 file.write_all(&vec![0; FILE_BYTES])?;
+                file.write_all(boot.0.as_bytes())?;
                 file.sync_all()?;
                 fs::rename(&fresh, &path)?;
                 files::sync_dir(state_dir)
             });
-        if made.is_err() {
-            let _ = fs::remove_file(&fresh);
+        match (&made, &self.marks) {
+            // Whoever dies here finds marks of deeds that the ledger holds already: those are not adopted again.
+            (Ok(()), Some(marks)) => drop(fs::remove_file(marks)),
+            (Ok(()), None) => {}
+            (Err(_), _) => drop(fs::remove_file(&fresh)),
         }
-        *self = Self::open(state_dir);
+        *self = Self::open_with(state_dir, self.marks.take());
     }
 
     pub(crate) fn left(&self) -> usize {
-        if self.file.is_some() { self.free.len() } else { 0 }
+        // Without a place to mark what is taken nothing can be taken.
+        let has_place = self.file.is_some() || (self.marks.is_some() && !self.boot.is_empty());
+        if has_place { self.free.len() } else { 0 }
     }
 
     pub(crate) fn take(&mut self, at: &Now, subject: Subject, mut intent: Intent) -> Result<Recorded, LedgerError> {
@@ -121,32 +161,49 @@ impl Reserve {
                 return Err(LedgerError::Reserve { why: "it is for restarts of the agent only" });
             }
         }
-        let used_up = LedgerError::Reserve { why: "it is used up, or could not be set aside" };
-        let Some(file) = &self.file else {
-            return Err(used_up);
-        };
-        let Some(slot) = self.free.pop() else {
-            return Err(used_up);
-        };
         // Observations are for people; the restart fits without them.
         intent.before.clear();
         let reserved = ReservedIntent { at: at.clone(), subject, intent };
         let bytes = encode(&reserved)?;
+        let Some(slot) = self.free.pop() else {
+            return Err(LedgerError::Reserve { why: "it is used up, or could not be set aside" });
+        };
         let offset = u64::try_from(slot * SLOT_BYTES).unwrap_or(u64::MAX);
-        file.write_all_at(&bytes, offset)
-            .and_then(|()| file.sync_data())
+        self.mark(&bytes, offset, &at.boot)
             .map_err(|source| LedgerError::io("record in reserve of", &self.path, source))?;
         let ReservedIntent { at, subject, intent } = reserved;
         let body = Body::Intent(Box::new(intent.clone()));
         let entry = Entry { seq: 0, at, subject, body, prev: String::new(), hash: String::new() };
         Ok(Recorded::new(entry, intent))
     }
+
+    /// On the disk, or where that refuses until the next boot.
+    fn mark(&self, bytes: &[u8], offset: u64, boot: &BootId) -> io::Result<()> {
+        let refused = match &self.file {
+            Some(file) => match file.write_all_at(bytes, offset).and_then(|()| file.sync_data()) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            },
+            None => io::ErrorKind::ReadOnlyFilesystem.into(),
+        };
+        let Some(marks) = self.marks.as_ref().filter(|_| self.boot == boot.0) else { return Err(refused) };
+        let file = File::options().write(true).create(true).truncate(false).mode(0o640).open(marks)?;
+        let size = u64::try_from(FILE_BYTES).unwrap_or(u64::MAX);
+        if file.metadata()?.len() < size {
+            file.set_len(size)?;
+        }
+        file.write_all_at(bytes, offset)
+    }
 }
 
-fn read(state_dir: &Path) -> io::Result<Vec<u8>> {
+/// The slots, and the name of the boot that stands behind them.
+fn read(path: &Path) -> io::Result<(Vec<u8>, String)> {
+    let mut file = File::open(path)?;
     let mut bytes = vec![0; FILE_BYTES];
-    File::open(files::reserve(state_dir))?.read_exact(&mut bytes)?;
-    Ok(bytes)
+    file.read_exact(&mut bytes)?;
+    let mut boot = String::new();
+    file.take(MAX_BOOT_BYTES).read_to_string(&mut boot)?;
+    Ok((bytes, boot))
 }
 
 fn encode(reserved: &ReservedIntent) -> Result<Vec<u8>, LedgerError> {

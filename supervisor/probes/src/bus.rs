@@ -1,4 +1,5 @@
 //! Asks systemd over D-Bus how units are; it starts, stops and changes nothing.
+use std::path::Path;
 use std::time::Duration;
 
 use systemd_zbus::ManagerProxy;
@@ -8,8 +9,11 @@ use zbus::zvariant::OwnedValue;
 
 use crate::eyes::Look;
 
+/// The bus answers within milliseconds; one that does not is as good as dead.
+const BUS_PATIENCE: Duration = Duration::from_secs(1);
 /// systemd answers within milliseconds; a manager that takes longer is not one to wait for.
 const PATIENCE: Duration = Duration::from_secs(3);
+const PRIVATE: &str = "run/systemd/private";
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
@@ -67,7 +71,7 @@ pub(crate) fn units(look: &Look, names: &[&str]) -> Result<Vec<UnitState>, Strin
         .build()
         .map_err(|error| format!("cannot prepare to ask systemd: {error}"))?;
     let patience = look.left(PATIENCE);
-    let asked = runtime.block_on(async { tokio::time::timeout(patience, ask(names)).await });
+    let asked = runtime.block_on(async { tokio::time::timeout(patience, ask(look.root(), names)).await });
     match asked {
         Ok(Ok(units)) => Ok(units),
         Ok(Err(error)) => Err(format!("cannot ask systemd over the system bus: {error}; look at dbus.service")),
@@ -75,8 +79,23 @@ pub(crate) fn units(look: &Look, names: &[&str]) -> Result<Vec<UnitState>, Strin
     }
 }
 
-async fn ask(names: &[&str]) -> zbus::Result<Vec<UnitState>> {
-    let bus = zbus::Connection::system().await?;
+/// The way to systemd: the system bus, or where that is dead the socket that `systemctl` itself uses as root.
+///
+/// # Errors
+/// The bus's own, when neither answers.
+pub async fn connect(root: &Path) -> zbus::Result<zbus::Connection> {
+    let silent = || zbus::Error::Failure(format!("it gave no answer within {} s", BUS_PATIENCE.as_secs()));
+    let bus = tokio::time::timeout(BUS_PATIENCE, zbus::Connection::system()).await.unwrap_or_else(|_| Err(silent()));
+    let dead = match bus {
+        Ok(bus) => return Ok(bus),
+        Err(dead) => dead,
+    };
+    let Ok(stream) = tokio::net::UnixStream::connect(root.join(PRIVATE)).await else { return Err(dead) };
+    zbus::connection::Builder::unix_stream(stream).p2p().build().await.map_err(|_| dead)
+}
+
+async fn ask(root: &Path, names: &[&str]) -> zbus::Result<Vec<UnitState>> {
+    let bus = connect(root).await?;
     let manager = ManagerProxy::new(&bus).await?;
     let mut units = Vec::with_capacity(names.len());
     for name in names {

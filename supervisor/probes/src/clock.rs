@@ -1,6 +1,7 @@
 //! Reads this host's clocks and names its boot; it compares nothing.
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
@@ -11,12 +12,18 @@ use crate::under;
 /// What a boot is called that cannot be named. It is never equal to a boot that could be.
 pub const UNNAMED_BOOT: &str = "unnamed";
 
+/// What was read last, for the moments in which nothing can be read.
+static LAST_BOOT: Mutex<Option<String>> = Mutex::new(None);
+static LAST_ZONE: Mutex<Option<jiff::tz::TimeZone>> = Mutex::new(None);
+
 /// The present moment: boot, `CLOCK_BOOTTIME` in milliseconds, wall clock in milliseconds.
 ///
-/// Where the boot cannot be named (no /proc), the boot is [`UNNAMED_BOOT`].
+/// Where the boot could never be named (no /proc), the boot is [`UNNAMED_BOOT`]. Where it cannot be named just now (no
+/// free file descriptor), it has the name that it had: to a process another boot never comes, and an unnamed one would
+/// make an administrator's stop, every hold and every debit look as if they were of another.
 #[must_use]
 pub fn now() -> Now {
-    let boot = boot_id(Path::new("/proc")).unwrap_or_else(|_| UNNAMED_BOOT.to_owned());
+    let boot = remembered(&LAST_BOOT, boot_id(Path::new("/proc")).ok()).unwrap_or_else(|| UNNAMED_BOOT.to_owned());
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let wall_ms = match since_epoch {
         Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
@@ -32,10 +39,21 @@ pub fn monotonic_ms() -> u64 {
 }
 
 /// How far the local time zone is ahead of UTC at a moment (Unix seconds), in seconds; 0 where the zone
-/// cannot be told.
+/// could never be told.
 #[must_use]
 pub fn zone_offset_s(at_s: i64) -> i32 {
-    jiff::Timestamp::from_second(at_s).map_or(0, |moment| jiff::tz::TimeZone::system().to_offset(moment).seconds())
+    let zone = remembered(&LAST_ZONE, jiff::tz::TimeZone::try_system().ok());
+    let moment = jiff::Timestamp::from_second(at_s).ok();
+    zone.zip(moment).map_or(0, |(zone, moment)| zone.to_offset(moment).seconds())
+}
+
+/// What was read, or what was read before if it cannot be now.
+fn remembered<T: Clone>(last: &Mutex<Option<T>>, read: Option<T>) -> Option<T> {
+    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    if read.is_some() {
+        *last = read;
+    }
+    last.clone()
 }
 
 /// The running boot's name, read below a proc folder.
@@ -70,6 +88,15 @@ mod tests {
         assert!(first.boot_ms > 0 && first.boot_ms <= second.boot_ms);
         assert!(first.wall_ms > 1_600_000_000_000);
         assert!(monotonic_ms() <= now().boot_ms);
+    }
+
+    #[test]
+    fn what_cannot_be_read_for_a_moment_is_as_it_was() {
+        let last = Mutex::new(None);
+        assert_eq!(remembered::<&str>(&last, None), None);
+        assert_eq!(remembered(&last, Some("this boot")), Some("this boot"));
+        assert_eq!(remembered(&last, None), Some("this boot"));
+        assert_eq!(remembered(&last, Some("that zone")), Some("that zone"));
     }
 
     #[test]

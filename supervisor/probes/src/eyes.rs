@@ -1,10 +1,10 @@
 //! Looks once and answers in time, whatever the host does; what each probe reads stands in its own file.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,11 @@ use wbd_model::profile::{ProfileSpec, Sign};
 use crate::under::{absent, under, why};
 use crate::{dns, endpoint, fds, health, inotify, process, procs, service, version};
 
-/// Looks that hang (a dead network mount) keep their thread; with so many of them no further one is begun.
-const MAX_STUCK: usize = 8;
+/// A look that hangs (a dead network mount) keeps its thread, one for each question; with so many of them no further
+/// one is begun.
+const MAX_STUCK: usize = 32;
+/// Whether a product is there is asked before anything else, so one dead mount must not hold up the rest for long.
+const PRESENCE: Duration = Duration::from_secs(3);
 /// As shipped; a name, an address and its alternate fit into it.
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -33,7 +36,7 @@ pub struct Eyes {
     pub facts: BTreeMap<String, String>,
     /// One look answers within this time.
     pub deadline: Duration,
-    stuck: Arc<AtomicUsize>,
+    stuck: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// Whether a product is on this host.
@@ -88,7 +91,7 @@ impl Eyes {
     pub fn look(&self, probe: &Probe) -> Observation {
         let fields = probe.name().fields();
         let asked = probe.clone();
-        match self.aside(move |look| answer(look, &asked)) {
+        match self.aside(&format!("{probe:?}"), move |look| answer(look, &asked)) {
             Ok(seen) => fit(fields, &seen),
             Err(reason) => Observation::unseen(fields, &reason),
         }
@@ -97,20 +100,55 @@ impl Eyes {
     /// Whether the product of this profile is on the host.
     #[must_use]
     pub fn present(&self, profile: &ProfileSpec) -> Presence {
-        let signs = profile.present.any.clone();
-        self.aside(move |look| any_sign(look, &signs)).unwrap_or_else(Presence::Unknown)
+        self.present_each(&[profile]).pop().unwrap_or_else(|| Presence::Unknown("it was not looked for".to_owned()))
     }
 
-    /// Does the work on a thread that can be given up, since a read on a dead mount cannot be ended.
-    pub(crate) fn aside<T: Send + 'static>(&self, work: impl FnOnce(&Look) -> T + Send + 'static) -> Result<T, String> {
-        if self.stuck.load(Ordering::SeqCst) >= MAX_STUCK {
-            return Err(format!("{MAX_STUCK} earlier looks still hang; look for a dead mount or a stuck disk"));
+    /// The same for several profiles side by side, in their order: one that is on a dead mount costs the others no
+    /// time. Answers within three seconds.
+    #[must_use]
+    pub fn present_each(&self, profiles: &[&ProfileSpec]) -> Vec<Presence> {
+        let deadline = self.deadline.min(PRESENCE);
+        let begin = |profile: &&ProfileSpec| {
+            let signs = profile.present.any.clone();
+            self.begin(&format!("{signs:?}"), deadline, move |look| any_sign(look, &signs))
+        };
+        // All are begun before the first is waited for.
+        let begun: Vec<_> = profiles.iter().map(begin).collect();
+        let answer = |begun: Result<Pending<Presence>, String>| begun.and_then(Pending::answer);
+        begun.into_iter().map(|begun| answer(begun).unwrap_or_else(Presence::Unknown)).collect()
+    }
+
+    /// Does the work on a thread that can be given up, since a read on a dead mount cannot be ended. A question
+    /// whose earlier look still hangs is not asked again.
+    pub(crate) fn aside<T: Send + 'static>(
+        &self,
+        question: &str,
+        work: impl FnOnce(&Look) -> T + Send + 'static,
+    ) -> Result<T, String> {
+        self.begin(question, self.deadline, work)?.answer()
+    }
+
+    fn begin<T: Send + 'static>(
+        &self,
+        question: &str,
+        deadline: Duration,
+        work: impl FnOnce(&Look) -> T + Send + 'static,
+    ) -> Result<Pending<T>, String> {
+        {
+            let stuck = held(&self.stuck);
+            if stuck.contains(question) {
+                return Err("an earlier look still hangs; look for a dead mount or a stuck disk".to_owned());
+            }
+            if stuck.len() >= MAX_STUCK {
+                return Err(format!("{MAX_STUCK} earlier looks still hang; look for a dead mount or a stuck disk"));
+            }
         }
         let (sender, receiver) = sync_channel(1);
         // Nine tenths, so that a look that runs out of time can still hand in what it saw.
-        let look = Look { eyes: self.clone(), until: Instant::now() + self.deadline / 10 * 9 };
+        let look = Look { eyes: self.clone(), until: Instant::now() + deadline / 10 * 9 };
         let state = Arc::new(AtomicU8::new(RUNNING));
-        let ending = Ending { state: Arc::clone(&state), stuck: Arc::clone(&self.stuck) };
+        let question = question.to_owned();
+        let ending = Ending { state: Arc::clone(&state), stuck: Arc::clone(&self.stuck), question: question.clone() };
         thread::Builder::new()
             .name("wbd-look".to_owned())
             .spawn(move || {
@@ -119,22 +157,45 @@ impl Eyes {
                 let _ = sender.send(work(&look));
             })
             .map_err(|error| format!("cannot start a thread for the look: {error}"))?;
-        match receiver.recv_timeout(self.deadline) {
+        let stuck = Arc::clone(&self.stuck);
+        Ok(Pending { receiver, state, stuck, question, deadline, until: Instant::now() + deadline })
+    }
+}
+
+/// A look under way on its thread.
+struct Pending<T> {
+    receiver: Receiver<T>,
+    state: Arc<AtomicU8>,
+    stuck: Arc<Mutex<BTreeSet<String>>>,
+    question: String,
+    deadline: Duration,
+    until: Instant,
+}
+
+impl<T> Pending<T> {
+    /// What was seen, or why nothing was.
+    fn answer(self) -> Result<T, String> {
+        match self.receiver.recv_timeout(self.until.saturating_duration_since(Instant::now())) {
             Ok(seen) => Ok(seen),
             Err(RecvTimeoutError::Disconnected) => {
                 Err("the look broke off, which is a bug in wbd; please report it".to_owned())
             }
             Err(RecvTimeoutError::Timeout) => {
-                // Counted first: the thread may end between the two lines.
-                self.stuck.fetch_add(1, Ordering::SeqCst);
-                if state.swap(GIVEN_UP, Ordering::SeqCst) == ENDED {
-                    self.stuck.fetch_sub(1, Ordering::SeqCst);
+                // Under the lock: a thread that ends just now takes its question out after it was put in.
+                let mut stuck = held(&self.stuck);
+                if self.state.swap(GIVEN_UP, Ordering::SeqCst) == RUNNING {
+                    stuck.insert(self.question);
                 }
                 let seconds = self.deadline.as_secs_f32();
                 Err(format!("no answer within {seconds} s; look for a dead mount or an overloaded host"))
             }
         }
     }
+}
+
+/// Nothing panics while it is held; and a set is whole after every step.
+fn held(stuck: &Mutex<BTreeSet<String>>) -> MutexGuard<'_, BTreeSet<String>> {
+    stuck.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const RUNNING: u8 = 0;
@@ -144,13 +205,14 @@ const GIVEN_UP: u8 = 2;
 /// Says, also when the look panics, that its thread is free again.
 struct Ending {
     state: Arc<AtomicU8>,
-    stuck: Arc<AtomicUsize>,
+    stuck: Arc<Mutex<BTreeSet<String>>>,
+    question: String,
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
         if self.state.swap(ENDED, Ordering::SeqCst) == GIVEN_UP {
-            self.stuck.fetch_sub(1, Ordering::SeqCst);
+            held(&self.stuck).remove(&self.question);
         }
     }
 }
@@ -262,27 +324,49 @@ mod tests {
         assert!(!fitted.facts.contains_key("extra"));
     }
 
-    #[test]
-    fn a_look_that_hangs_is_given_up_and_its_thread_counted_until_it_ends() {
+    /// Eyes with a short deadline, and what every look of `hang` waits for.
+    fn impatient() -> (Eyes, std::sync::mpsc::SyncSender<()>, Arc<Mutex<Receiver<()>>>) {
         let mut eyes = Eyes::new("/");
         eyes.deadline = Duration::from_millis(20);
         let (release, wait) = sync_channel::<()>(0);
-        let wait = Arc::new(std::sync::Mutex::new(wait));
-        for _ in 0..MAX_STUCK {
-            let wait = Arc::clone(&wait);
-            let seen = eyes.aside(move |_| drop(wait.lock().map(|w| w.recv())));
-            assert!(seen.unwrap_err().contains("no answer within"));
+        (eyes, release, Arc::new(Mutex::new(wait)))
+    }
+
+    fn hang(eyes: &Eyes, question: &str, wait: &Arc<Mutex<Receiver<()>>>) -> String {
+        let wait = Arc::clone(wait);
+        eyes.aside(question, move |_| drop(wait.lock().map(|w| w.recv()))).unwrap_err()
+    }
+
+    #[test]
+    fn a_look_that_hangs_is_given_up_and_its_thread_counted_until_it_ends() {
+        let (eyes, release, wait) = impatient();
+        for number in 0..MAX_STUCK {
+            assert!(hang(&eyes, &number.to_string(), &wait).contains("no answer within"));
         }
-        assert!(eyes.aside(|_| ()).unwrap_err().contains("still hang"));
+        assert!(eyes.aside("another", |_| ()).unwrap_err().contains("32 earlier looks still hang"));
         drop(release);
-        deadline_passes("threads end", || eyes.stuck.load(Ordering::SeqCst) == 0);
-        assert!(eyes.aside(|_| ()).is_ok());
+        deadline_passes("threads end", || held(&eyes.stuck).is_empty());
+        assert!(eyes.aside("another", |_| ()).is_ok());
+    }
+
+    #[test]
+    fn a_question_that_hangs_keeps_one_thread_and_no_other_question_waits_for_it() {
+        let (eyes, release, wait) = impatient();
+        assert!(hang(&eyes, "dead", &wait).contains("no answer within"));
+        for _ in 0..MAX_STUCK {
+            assert!(hang(&eyes, "dead", &wait).contains("an earlier look still hangs"));
+            assert!(eyes.aside("alive", |_| ()).is_ok());
+        }
+        assert_eq!(held(&eyes.stuck).len(), 1);
+        drop(release);
+        deadline_passes("the thread ends", || held(&eyes.stuck).is_empty());
+        assert!(eyes.aside("dead", |_| ()).is_ok(), "asked again once the mount is back");
     }
 
     #[test]
     fn a_look_that_panics_is_unknown() {
         let eyes = Eyes::new("/");
-        let seen: Result<(), String> = eyes.aside(|_| panic!("on purpose"));
+        let seen: Result<(), String> = eyes.aside("panic", |_| panic!("on purpose"));
         assert!(seen.unwrap_err().contains("bug"));
     }
 

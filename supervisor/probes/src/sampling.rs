@@ -26,8 +26,8 @@ impl Eyes {
     /// # Errors
     /// In words, what could not be seen.
     pub fn reading(&self, selector: &ProcessSelector) -> Result<Option<Reading>, String> {
-        let selector = selector.clone();
-        self.aside(move |look| reading(look, &selector))?
+        let (question, selector) = (format!("reading {selector:?}"), selector.clone());
+        self.aside(&question, move |look| reading(look, &selector))?
     }
 
     /// Whether the process that started then still runs under this id; a zombie does not.

@@ -161,3 +161,55 @@ fn a_damaged_page_is_a_verdict_and_not_an_error() {
     std::fs::write(&path, &bytes).unwrap();
     assert!(Reader::open(dir.path()).map_or(true, |reader| reader.verify().unwrap().problem.is_some()));
 }
+
+#[test]
+fn a_disk_that_takes_no_marks_leaves_the_two_restarts_of_this_boot_and_a_reboot_grants_no_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = tempfile::tempdir().unwrap();
+    let mut ledger = open(dir.path());
+    ledger.adopt_reserve(&now(1)).unwrap();
+    drop(ledger);
+    // Read-only: the file of the reserve can be read and not written, whoever asks.
+    let path = dir.path().join("ledger.reserve");
+    let bytes = std::fs::read(&path).unwrap();
+    let sealed = rustix::fs::memfd_create("reserve", rustix::fs::MemfdFlags::ALLOW_SEALING).unwrap();
+    let mut memory = std::fs::File::from(sealed);
+    std::io::Write::write_all(&mut memory, &bytes).unwrap();
+    rustix::fs::fcntl_add_seals(&memory, rustix::fs::SealFlags::WRITE).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&memory)), &path).unwrap();
+    let degraded = || {
+        let mut ledger = Ledger::open(dir.path(), None, None).unwrap();
+        ledger.mark_reserve_in(run.path());
+        ledger.distrust("the disk is read-only");
+        ledger
+    };
+    let mut ledger = degraded();
+    assert!(ledger.append(&now(2), subject(1), manual("x")).is_err());
+    assert_eq!(ledger.reserve_left(), RESERVE_SLOTS);
+    let _ = ledger.reserve_intent(subject(1), intent(3, Action::AgentRestart {}), &now(3)).unwrap();
+    drop(ledger);
+    // The supervisor's own end grants nothing.
+    let mut ledger = degraded();
+    assert_eq!((ledger.reserve_left(), ledger.reserved().len()), (RESERVE_SLOTS - 1, 1));
+    let _ = ledger.reserve_intent(subject(1), intent(4, Action::AgentRestart {}), &now(4)).unwrap();
+    assert!(ledger.reserve_intent(subject(1), intent(5, Action::AgentRestart {}), &now(5)).is_err());
+    drop(ledger);
+    // After a reboot the marks are gone, and the reserve is not of this boot.
+    let marks = std::fs::read(run.path().join("reserve.marks")).unwrap();
+    std::fs::remove_file(run.path().join("reserve.marks")).unwrap();
+    let mut ledger = degraded();
+    let mut later = now(6);
+    later.boot.0 = "another boot".to_owned();
+    assert!(ledger.reserve_intent(subject(1), intent(6, Action::AgentRestart {}), &later).is_err());
+    drop(ledger);
+    // The disk takes writes again: both are taken in, once, and the reserve is whole.
+    std::fs::write(run.path().join("reserve.marks"), marks).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, bytes).unwrap();
+    let mut ledger = open(dir.path());
+    ledger.mark_reserve_in(run.path());
+    assert_eq!(ledger.adopt_reserve(&now(7)).unwrap().len(), 4);
+    assert_eq!((ledger.adopt_reserve(&now(8)).unwrap().len(), ledger.reserve_left()), (0, RESERVE_SLOTS));
+    assert!(!run.path().join("reserve.marks").exists());
+}

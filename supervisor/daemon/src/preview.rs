@@ -1,0 +1,112 @@
+//! Looks beside the loop at what a deed would change: a vendor's program may lie on a mount that is dead. Decides nothing.
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, oneshot};
+use wbd_actions::{Hands, Preview};
+use wbd_engine::guard::Want;
+use wbd_model::action::{Action, Change};
+use wbd_model::control::Response;
+use wbd_model::incident::ActionId;
+use wbd_model::observation::Observations;
+use wbd_model::plan::Plan;
+
+use crate::event::Event;
+use crate::supervisor::Supervisor;
+
+/// A few small files are read within milliseconds.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// A look that hangs keeps its thread; with so many of them no further one is begun.
+const AT_ONCE: usize = 4;
+
+/// Who waits for a preview.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// A deed of the engine's.
+    Want {
+        /// The deed.
+        want: Want,
+        /// The last look before it.
+        seen: Observations,
+        /// Which preview this is.
+        number: u64,
+    },
+    /// A deed by hand.
+    ByHand {
+        /// The deed.
+        action: Action,
+        /// What it takes back.
+        undoes: Option<ActionId>,
+        /// Who asked.
+        who: String,
+        /// Who waits for its end.
+        reply: oneshot::Sender<Response>,
+    },
+}
+
+/// Looks under way and looks that hang, together bounded.
+#[derive(Debug, Clone)]
+pub(crate) struct Previews(Arc<Semaphore>);
+
+impl Default for Previews {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(AT_ONCE)))
+    }
+}
+
+impl Previews {
+    async fn of(self, hands: Arc<Hands>, action: Action) -> Result<Preview, String> {
+        let Ok(place) = self.0.try_acquire_owned() else {
+            return Err("earlier looks at what a deed would change still hang; look for a dead mount".to_owned());
+        };
+        let looking = tokio::task::spawn_blocking(move || {
+            let preview = hands.preview(&action).map_err(|error| error.to_string());
+            drop(place);
+            preview
+        });
+        match tokio::time::timeout(DEADLINE, looking).await {
+            Ok(Ok(preview)) => preview,
+            Ok(Err(error)) => Err(format!("bug: the look broke off: {error}; please report it")),
+            Err(_) => Err(format!("no answer within {} s; look for a dead mount", DEADLINE.as_secs())),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Looks at what this deed would change; the answer comes as an event.
+    pub(crate) fn ask_preview(&self, action: Action, of: Asked) {
+        let (previews, hands, events) = (self.previews.clone(), Arc::clone(&self.hands), self.events.clone());
+        tokio::spawn(async move {
+            let preview = previews.of(hands, action).await;
+            let _ = events.send(Event::Previewed { of: Box::new(of), preview }).await;
+        });
+    }
+
+    /// Answers with the changes of a whole plan.
+    pub(crate) fn tell_preview(&self, plan: Plan, reply: oneshot::Sender<Response>) {
+        let (previews, hands) = (self.previews.clone(), Arc::clone(&self.hands));
+        tokio::spawn(async move {
+            let mut changes: Vec<Change> = Vec::new();
+            for action in &plan.steps {
+                match previews.clone().of(Arc::clone(&hands), action.clone()).await {
+                    Ok(preview) => changes.extend(preview.changes),
+                    Err(message) => {
+                        let _ = reply.send(Response::Refused { message });
+                        return;
+                    }
+                }
+            }
+            let _ = reply.send(Response::Preview { plan, changes });
+        });
+    }
+
+    /// It was looked at.
+    pub(crate) fn previewed(&mut self, of: Asked, preview: Result<Preview, String>) {
+        match of {
+            Asked::Want { want, seen, number } => self.prepared(want, seen, number, preview),
+            Asked::ByHand { action, undoes, who, reply } => {
+                self.by_hand_previewed(action, undoes, &who, reply, preview)
+            }
+        }
+    }
+}
