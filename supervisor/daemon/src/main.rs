@@ -1,6 +1,7 @@
 //! `wbd-supervisord`: sees the failures of host agents, heals what may be healed, proves and records it.
 //! This file wires; it decides nothing.
 mod agent_call;
+mod bounded;
 mod checks;
 mod control;
 mod deed;
@@ -16,6 +17,7 @@ mod publish;
 mod reload;
 mod requests;
 mod samples;
+mod seats;
 mod start;
 mod supervisor;
 mod telling;
