@@ -12,6 +12,8 @@ mod config;
 mod control;
 #[path = "standalone/crashes.rs"]
 mod crashes;
+#[path = "standalone/escalation.rs"]
+mod escalation;
 #[path = "standalone/guards.rs"]
 mod guards;
 #[path = "standalone/heals.rs"]

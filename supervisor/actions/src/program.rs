@@ -58,7 +58,7 @@ pub(crate) async fn run_with(
 ) -> Result<Done, ActionError> {
     let program = checked(root, command)?;
     let output = Output::new().map_err(|source| ActionError::file("keep output of", &program, source))?;
-    let (starter, arguments) = arguments(&program, command, parent);
+    let (starter, arguments) = arguments(&program, command, parent, env);
     let spawned = output.streams().and_then(|(stdout, stderr)| {
         Spawn::new(&starter)
             .args(&arguments)
@@ -90,7 +90,12 @@ pub(crate) async fn run_with(
 
 /// What is started, and with which arguments. systemd ends the program at its deadline too, in case we cannot;
 /// it expands `$` in arguments, which is not ours to allow.
-fn arguments(program: &Path, command: &Command, parent: Parent) -> (PathBuf, Vec<OsString>) {
+fn arguments(
+    program: &Path,
+    command: &Command,
+    parent: Parent,
+    env: &[(String, String)],
+) -> (PathBuf, Vec<OsString>) {
     let own = command.argv.iter().skip(1);
     match parent {
         Parent::Us => (program.to_owned(), own.map(OsString::from).collect()),
@@ -100,6 +105,7 @@ fn arguments(program: &Path, command: &Command, parent: Parent) -> (PathBuf, Vec
                 ["--quiet", "--wait", "--pipe", "--collect", "--setenv=LC_ALL=C", "--property=KillMode=process"];
             let mut all: Vec<OsString> = fixed.into_iter().map(OsString::from).collect();
             all.push(format!("--property=RuntimeMaxSec={most}ms").into());
+            all.extend(env.iter().map(|(name, value)| format!("--setenv={name}={value}").into()));
             all.push("--".into());
             all.push(program.as_os_str().to_owned());
             all.extend(own.map(|argument| argument.replace('$', "$$").into()));
