@@ -11,6 +11,7 @@
 mod anchor;
 mod error;
 mod files;
+mod journal;
 mod ledger;
 mod lock;
 mod reader;
@@ -25,6 +26,7 @@ mod verify;
 pub use anchor::{Anchor, MESSAGE_ID, anchor_fields, last_anchor, send_anchor};
 pub use error::{LedgerError, SamplesError};
 pub use files::{database, host_id, samples_database, state_dir};
+pub use journal::{ESCALATED, enter_in_journal};
 pub use ledger::{Ledger, Standing};
 pub use reader::{Filter, Reader};
 pub use recorded::Recorded;
