@@ -150,6 +150,9 @@ pub(crate) enum Verb {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Tells a person that the supervisor has failed for good
+    #[command(hide = true)]
+    LastWord,
     /// Runs the demo's supervisor so that it dies with the demo
     #[command(hide = true)]
     DemoChild {

@@ -11,6 +11,7 @@ mod exit;
 mod explain;
 mod host;
 mod incidents;
+mod last_word;
 mod ledger;
 #[cfg(test)]
 mod manual;
@@ -126,6 +127,7 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Config(verb) => config::run(context, verb),
         Verb::Demo { keep } => demo::run(context, keep),
         Verb::Completions { shell } => Ok(completions(context, shell)),
+        Verb::LastWord => last_word::run(context),
         Verb::DemoChild { parent, scratch, program } => demo::child(parent, &scratch, &program),
     }
 }

@@ -1,14 +1,8 @@
-//! One entry that needs a person, sent straight to the journal's socket so that it is known whether it got there.
-//! All other log lines go through tracing; reads no journal.
-use std::io;
-use std::os::unix::net::UnixDatagram;
-use std::path::Path;
-
+//! The journal's entry of an escalation. All other log lines go through tracing; sends nothing.
+use wbd_ledger::ESCALATED;
 use wbd_model::entry::Subject;
 use wbd_model::time::Now;
 
-/// Message id of an entry that needs a person.
-pub(crate) const ESCALATED: &str = "5f0a1f1dd2c14a4f9a1e5b6c7d8e9f01";
 /// Priority "error" of syslog(3).
 const PRIORITY: &str = "3";
 /// Far below what one datagram can carry.
@@ -44,35 +38,11 @@ pub(crate) fn fields(about: &Subject, at: &Now, reason: &str, guide: &[String]) 
     ]
 }
 
-/// Sends one entry to the journal under a root, without waiting: a journal that hangs must not stop healing.
-///
-/// # Errors
-/// No journal there, or its queue is full.
-pub(crate) fn send(root: &Path, fields: &Fields) -> io::Result<()> {
-    let socket = UnixDatagram::unbound()?;
-    socket.set_nonblocking(true)?;
-    socket.send_to(&encoded(fields), root.join("run/systemd/journal/socket")).map(|_| ())
-}
-
-/// The journal's own protocol: `NAME=value` lines, and a counted form for values with line feeds.
-fn encoded(fields: &Fields) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (name, value) in fields {
-        bytes.extend_from_slice(name.as_bytes());
-        if value.contains('\n') {
-            bytes.push(b'\n');
-            bytes.extend_from_slice(&u64::try_from(value.len()).unwrap_or(u64::MAX).to_le_bytes());
-        } else {
-            bytes.push(b'=');
-        }
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.push(b'\n');
-    }
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use wbd_ledger::enter_in_journal as send;
     use wbd_model::time::BootId;
 
     use super::*;
@@ -96,11 +66,5 @@ mod tests {
         for line in [format!("MESSAGE_ID={ESCALATED}"), "WBD_TIME=5".to_owned(), "EVIDENCE=why; look".to_owned()] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
-    }
-
-    #[test]
-    fn a_value_with_line_feeds_is_counted() {
-        let bytes = encoded(&vec![("A", "x\nyz".to_owned()), ("B", "1".to_owned())]);
-        assert_eq!(bytes, b"A\n\x04\0\0\0\0\0\0\0x\nyz\nB=1\n");
     }
 }

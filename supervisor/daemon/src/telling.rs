@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
 use wbd_engine::telling::Untold;
+use wbd_ledger::ESCALATED;
 use wbd_model::control::{TellBy, UntoldRow};
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{Closing, Phase};
@@ -15,7 +16,7 @@ use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
 use crate::event::Event;
-use crate::journal::{self, ESCALATED, Fields};
+use crate::journal::{self, Fields};
 use crate::supervisor::{Mode, Supervisor};
 
 /// The program gets this long.
@@ -80,7 +81,7 @@ impl Courier {
             return;
         }
         while let Some(entry) = self.entries.front_mut() {
-            match journal::send(&self.root, &entry.fields) {
+            match wbd_ledger::enter_in_journal(&self.root, &entry.fields) {
                 Ok(()) => {
                     self.entries.pop_front();
                 }
