@@ -11,6 +11,7 @@ mod follow;
 mod load;
 mod memory;
 mod notify;
+mod observed;
 mod publish;
 mod reload;
 mod requests;

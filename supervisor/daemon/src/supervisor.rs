@@ -27,6 +27,7 @@ use crate::exits::BUS_TELLS_MS;
 use crate::eyes::Lookout;
 use crate::load::Loaded;
 use crate::memory::Memory;
+use crate::observed::Observer;
 use crate::reload::Finding;
 use crate::unit::UnitView;
 use crate::watch::Watch;
@@ -61,6 +62,8 @@ pub(crate) struct Supervisor {
     pub(crate) deed: Option<Deed>,
     pub(crate) events: Sender<Event>,
     pub(crate) samples: Option<Samples>,
+    /// What of the looks is kept for rehearsals.
+    pub(crate) observer: Observer,
     pub(crate) watch: Watch,
     /// The agent's process that the last deed ended.
     pub(crate) asked_exit: Option<u32>,
@@ -114,6 +117,7 @@ impl Supervisor {
             deed: None,
             events,
             samples: parts.samples,
+            observer: Observer::default(),
             watch: Watch::default(),
             asked_exit: None,
             asked_by: None,
@@ -154,6 +158,7 @@ impl Supervisor {
         }
         info!("stopping");
         self.finish_deed(&mut inbox).await;
+        self.end_seen(&now());
         self.memory.anchor_head();
     }
 
