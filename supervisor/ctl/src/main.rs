@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod explain;
+mod export;
 mod host;
 mod incidents;
 mod ledger;
@@ -19,6 +20,7 @@ mod out;
 mod plan;
 mod playbook;
 mod record;
+mod simulate;
 mod status;
 mod when;
 
