@@ -20,6 +20,8 @@ mod guards;
 mod heals;
 #[path = "standalone/ledger.rs"]
 mod ledger;
+#[path = "standalone/simulate.rs"]
+mod simulate;
 #[path = "standalone/stops.rs"]
 mod stops;
 #[path = "standalone/trial.rs"]

@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod exit;
 mod explain;
+mod export;
 mod host;
 mod incidents;
 mod last_word;
@@ -20,6 +21,7 @@ mod out;
 mod plan;
 mod playbook;
 mod record;
+mod simulate;
 mod status;
 mod when;
 

@@ -14,6 +14,7 @@ mod journal;
 mod load;
 mod memory;
 mod notify;
+mod observed;
 mod preview;
 mod publish;
 mod reload;

@@ -28,6 +28,7 @@ use crate::exits::BUS_TELLS_MS;
 use crate::eyes::Lookout;
 use crate::load::Loaded;
 use crate::memory::Memory;
+use crate::observed::Observer;
 use crate::preview::Previews;
 use crate::reload::Finding;
 use crate::telling::Courier;
@@ -64,6 +65,8 @@ pub(crate) struct Supervisor {
     pub(crate) deed: Option<Deed>,
     pub(crate) events: Sender<Event>,
     pub(crate) samples: Option<Samples>,
+    /// What of the looks is kept for rehearsals.
+    pub(crate) observer: Observer,
     pub(crate) watch: Watch,
     /// The agent's process that the last deed ended.
     pub(crate) asked_exit: Option<u32>,
@@ -122,6 +125,7 @@ impl Supervisor {
             deed: None,
             events,
             samples: parts.samples,
+            observer: Observer::default(),
             watch: Watch::default(),
             asked_exit: None,
             asked_by: None,
@@ -170,6 +174,7 @@ impl Supervisor {
         };
         info!("stopping");
         self.finish_deed(&mut inbox).await;
+        self.end_seen(&now());
         self.memory.anchor_head();
         ended
     }
