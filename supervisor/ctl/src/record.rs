@@ -24,12 +24,17 @@ pub(crate) fn gist(entry: &Entry) -> String {
         Body::Closed { how } => how.as_str().to_owned(),
         Body::Refused(refusal) => format!("{}: {}", refusal.guard.as_str(), refusal.reason),
         Body::Escalated { reason, .. } => format!("a person is needed: {reason}"),
-        Body::Approved { who } | Body::Denied { who } | Body::Lifted { who } | Body::Resumed { who } => {
+        Body::Approved { who, .. } | Body::Denied { who } | Body::Lifted { who, .. } | Body::Resumed { who } => {
             format!("by {who}")
         }
         Body::Cleared {} => "seen gone".to_owned(),
         Body::Manual { what, who, params } => format!("{what} {params} by {who}"),
         Body::Hold { who, why, from_class, .. } => format!("{from_class} and above held by {who}: {why}"),
+        Body::Waived { who, why, until_wall_ms } => {
+            let until =
+                until_wall_ms.map_or_else(|| "ended".to_owned(), |until| format!("until {}", when::moment(until)));
+            format!("{}{until} by {who}: {why}", failure(entry))
+        }
         Body::Suspended { reason } => reason.clone(),
         Body::Exit(exit) => {
             let by = if exit.by.is_empty() { String::new() } else { format!(" ({})", exit.by) };
@@ -100,6 +105,7 @@ const fn tone(body: &Body) -> Tone {
         | Body::Cleared {}
         | Body::Manual { .. }
         | Body::Lifted { .. }
+        | Body::Waived { .. }
         | Body::Resumed { .. }
         | Body::Exit(_)
         | Body::Rotated { .. } => Tone::Plain,

@@ -8,6 +8,7 @@ mod event;
 mod exits;
 mod eyes;
 mod follow;
+mod holds;
 mod load;
 mod memory;
 mod notify;
@@ -19,7 +20,9 @@ mod start;
 mod supervisor;
 mod turn;
 mod unit;
+mod waivers;
 mod watch;
+mod word;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

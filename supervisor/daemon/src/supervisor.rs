@@ -30,6 +30,7 @@ use crate::memory::Memory;
 use crate::reload::Finding;
 use crate::unit::UnitView;
 use crate::watch::Watch;
+use crate::word::ShownPlans;
 
 /// The loop wakes at least this often: the watchdog is fed here and nowhere else.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -78,6 +79,10 @@ pub(crate) struct Supervisor {
     /// SIGHUP came meanwhile.
     pub(crate) reload_again: bool,
     pub(crate) lookout: Lookout,
+    /// Plans that were shown and may be approved.
+    pub(crate) shown: ShownPlans,
+    /// When hold files are looked for next, at the latest.
+    pub(crate) holds_ms: u64,
     /// Processes that ended, and when, while the bus has not told how.
     pub(crate) untold: Vec<(u32, u64)>,
     unit: Option<UnitView>,
@@ -124,6 +129,8 @@ impl Supervisor {
             reloading: false,
             reload_again: false,
             untold: Vec::new(),
+            shown: ShownPlans::default(),
+            holds_ms: started.boot_ms,
             unit: None,
             ledger_retry_ms: started.boot_ms,
             sample_ms: started.boot_ms,
@@ -135,6 +142,7 @@ impl Supervisor {
     pub(crate) async fn run(mut self, mut inbox: Receiver<Event>) {
         let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode_word().to_owned() };
         self.memory.write(&now(), Subject::default(), body);
+        self.see_holds();
         if self.mode == Mode::Standalone {
             self.begin_standalone();
         }
@@ -150,6 +158,7 @@ impl Supervisor {
             let now = now();
             self.look_after_ledger(&now);
             self.tell_untold(&now);
+            self.look_for_holds(&now);
             self.turn();
         }
         info!("stopping");
@@ -167,7 +176,7 @@ impl Supervisor {
     fn sleep(&self) -> Duration {
         let now_ms = now().boot_ms;
         let untold = self.untold.iter().map(|(_, at_ms)| at_ms + BUS_TELLS_MS);
-        let next = self.checks.next_due_ms().into_iter().chain(untold).chain([self.sample_ms]).min();
+        let next = self.checks.next_due_ms().into_iter().chain(untold).chain([self.sample_ms, self.holds_ms]).min();
         next.map_or(LONGEST_SLEEP, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)).min(LONGEST_SLEEP))
     }
 
@@ -254,7 +263,10 @@ impl Supervisor {
             Event::StartedByHand => self.forget_stop(),
             Event::BusLost => self.unit = None,
             Event::Control { request, who, reply } => self.request(request, &who, reply),
-            Event::Reload => self.reload(None),
+            Event::Reload => {
+                self.manual(&now(), "reload", "SIGHUP", "settings and playbooks");
+                self.reload(None);
+            }
             Event::Stop => {}
         }
     }

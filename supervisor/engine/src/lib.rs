@@ -1,7 +1,9 @@
 //! The thinking, pure: values in, values out. No I/O, no clock, no randomness.
+pub mod approval;
 pub mod diagnose;
 mod expr;
 pub mod guard;
+pub mod hold;
 pub mod incident;
 pub mod judge;
 pub mod leak;
@@ -15,4 +17,5 @@ pub mod round;
 pub mod settings;
 pub mod testing;
 pub mod trend;
+pub mod waiver;
 pub mod words;

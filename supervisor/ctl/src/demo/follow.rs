@@ -66,6 +66,7 @@ impl Seen {
             | Body::Manual { .. }
             | Body::Hold { .. }
             | Body::Lifted { .. }
+            | Body::Waived { .. }
             | Body::Suspended { .. }
             | Body::Resumed { .. }
             | Body::Exit(_)
@@ -136,6 +137,7 @@ const fn told(body: &Body) -> (&'static str, Tone) {
         | Body::Manual { .. }
         | Body::Hold { .. }
         | Body::Lifted { .. }
+        | Body::Waived { .. }
         | Body::Suspended { .. }
         | Body::Resumed { .. }
         | Body::Exit(_)
