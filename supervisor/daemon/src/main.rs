@@ -10,6 +10,7 @@ mod event;
 mod exits;
 mod eyes;
 mod follow;
+mod holds;
 mod journal;
 mod load;
 mod memory;
@@ -27,7 +28,9 @@ mod supervisor;
 mod telling;
 mod turn;
 mod unit;
+mod waivers;
 mod watch;
+mod word;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

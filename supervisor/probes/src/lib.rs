@@ -20,6 +20,7 @@ mod version;
 
 pub mod clock;
 pub mod files;
+pub mod holds;
 pub mod host;
 pub mod run;
 
