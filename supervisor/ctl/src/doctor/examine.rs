@@ -15,6 +15,7 @@ use wbd_model::control::{IncidentRow, Request, Response, Status};
 use wbd_model::incident::Phase;
 use wbd_model::name::{Code, ProfileName, TargetName};
 use wbd_model::plan::Approval;
+use wbd_model::problem::Problem;
 use wbd_model::report::{CheckRow, DaemonView, Fix, Report};
 use wbd_model::settings::{Healing, Settings};
 use wbd_probes::{Eyes, Presence};
@@ -24,7 +25,7 @@ use crate::client::{Client, Unanswered};
 use crate::exit::{Exit, Failure};
 use crate::{explain, host, incidents, status, when};
 
-use super::look::{self, Answers, TIME, ms};
+use super::look::{self, Answers, FIRST, TIME, ms};
 use super::recall::Recall;
 use super::{merge, own};
 
@@ -58,21 +59,21 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
         let root = order.root.clone();
         move || crate::ledger::verified_under(&root)
     });
-    let (settings, settings_problems) = match host::settings(&order.root, order.config.as_deref()) {
-        Ok(settings) => (settings, Vec::new()),
-        Err(problems) => (Settings::default(), problems),
-    };
-    let (library, problems) = host::library(&order.root);
-    known(order, &library)?;
+    let read = Files::read(order);
+    let Files { settings, settings_problems, library, problems, late: unread } = read;
+    if unread.is_none() {
+        known(order, &library)?;
+    }
     let mut eyes = Eyes::new(order.root.clone());
     eyes.facts.clone_from(&settings.facts);
     let (bounds, unseen) = bind(order, &library, &settings, &eyes);
     let recall = Recall::of(&order.root, &library, &bounds, now.clone());
-    let answers = look::look(eyes, &bounds, &recall, began);
+    let answers = look::look(eyes, &bounds, recall, began);
     let (daemon_status, daemon_report) = within(&asked, began).unwrap_or_else(late);
     let open = daemon_status.as_ref().map(|status| status.open.clone()).unwrap_or_default();
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    let age_ms = daemon_report.as_ref().map(|theirs| age(theirs, now.wall_ms));
+    // On the supervisor's own clock: the wall clock may have been set meanwhile.
+    let age_ms = daemon_report.as_ref().map(|theirs| theirs.daemon.as_ref().map_or(0, |daemon| daemon.age_ms));
     let daemon = daemon_status
         .as_ref()
         .ok()
@@ -91,6 +92,9 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
     });
     if let (Some(theirs), Some(age_ms)) = (&daemon_report, age_ms) {
         report = merge::fill(report, theirs, age_ms);
+        if unread.is_some() {
+            report = merge::take_over(report, theirs, age_ms);
+        }
     }
     for fix in report.causes.iter_mut().filter_map(|cause| cause.fix.as_mut()) {
         ask_first(fix, &settings);
@@ -99,8 +103,8 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
     let own_checks = [
         Some(own::supervisor(&order.root, &daemon_status)),
         Some(own::ledger(ledger, daemon_status.as_ref().ok())),
-        Some(own::settings(&settings_problems)),
-        own::playbooks(&order.root, library.playbooks.len()),
+        Some(unread.as_deref().map_or_else(|| own::settings(&settings_problems), own::settings_unread)),
+        unread.as_deref().map_or_else(|| own::playbooks(&order.root, library.playbooks.len()), own::playbooks_unread),
     ];
     for check in own_checks.iter().flatten() {
         report.checks.extend(check.row(0));
@@ -109,6 +113,41 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
     chosen(order, &mut report);
     report.duration_ms = ms(began.elapsed());
     Ok(merge::settle(report))
+}
+
+/// What the host has of wbd's files.
+struct Files {
+    settings: Settings,
+    settings_problems: Vec<Problem>,
+    library: Library,
+    problems: Vec<Problem>,
+    /// They could not be read in time; why.
+    late: Option<String>,
+}
+
+impl Files {
+    /// Reads them beside, since a read on a dead mount cannot be ended.
+    fn read(order: &Order) -> Self {
+        let (root, config) = (order.root.clone(), order.config.clone());
+        let reading = aside(move || (host::settings(&root, config.as_deref()), host::library(&root)));
+        let none = Self {
+            settings: Settings::default(),
+            settings_problems: Vec::new(),
+            library: Library::default(),
+            problems: Vec::new(),
+            late: None,
+        };
+        match reading.recv_timeout(FIRST) {
+            Ok((Ok(settings), (library, problems))) => Self { settings, library, problems, ..none },
+            Ok((Err(settings_problems), (library, problems))) => Self { settings_problems, library, problems, ..none },
+            Err(_) => {
+                let seconds = FIRST.as_secs();
+                let late =
+                    format!("no answer within {seconds} s; look for a dead mount below /etc/wbd or /usr/lib/wbd");
+                Self { late: Some(late), ..none }
+            }
+        }
+    }
 }
 
 fn judged(
@@ -161,8 +200,9 @@ fn bind(
 ) -> (Vec<Bound>, Vec<(ProfileName, String)>) {
     let mut present = BTreeSet::new();
     let mut unseen = Vec::new();
-    for (name, profile) in &library.profiles {
-        match eyes.present(&profile.spec) {
+    let specs: Vec<_> = library.profiles.values().map(|profile| &profile.spec).collect();
+    for (name, presence) in library.profiles.keys().zip(eyes.present_each(&specs)) {
+        match presence {
             Presence::Yes => {
                 present.insert(name.clone());
             }
@@ -269,11 +309,6 @@ fn late() -> Asked {
         ))),
         None,
     )
-}
-
-fn age(theirs: &Report, now_wall_ms: i64) -> u64 {
-    let ended = theirs.started.saturating_add_unsigned(theirs.duration_ms);
-    u64::try_from(now_wall_ms.saturating_sub(ended)).unwrap_or(0)
 }
 
 /// Does something beside the looking; what is not done in time is left to itself.
