@@ -40,5 +40,7 @@ mod servers;
 mod settings;
 #[path = "booted/site.rs"]
 mod site;
+#[path = "booted/supervisor_life.rs"]
+mod supervisor_life;
 #[path = "booted/version.rs"]
 mod version;

@@ -12,12 +12,16 @@ mod config;
 mod control;
 #[path = "standalone/crashes.rs"]
 mod crashes;
+#[path = "standalone/escalation.rs"]
+mod escalation;
 #[path = "standalone/guards.rs"]
 mod guards;
 #[path = "standalone/heals.rs"]
 mod heals;
 #[path = "standalone/ledger.rs"]
 mod ledger;
+#[path = "standalone/simulate.rs"]
+mod simulate;
 #[path = "standalone/stops.rs"]
 mod stops;
 #[path = "standalone/trial.rs"]

@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command as Spawn};
 use wbd_model::action::Change;
 use wbd_model::entry::Outcome;
-use wbd_model::profile::Command;
+use wbd_model::profile::{Command, names_ourselves};
 
 use crate::error::{ActionError, chain};
 use crate::hands::Done;
@@ -27,8 +27,6 @@ const DETAIL_BYTES: usize = 2 << 10;
 /// What turns a list of arguments into a line of commands.
 const INTERPRETERS: [&str; 14] =
     ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "fish", "csh", "tcsh", "busybox", "env", "xargs", "nohup"];
-/// I16: what no playbook may name.
-const OURSELVES: &str = "wbd-supervisord";
 
 pub(crate) fn preview(root: &Path, command: &Command) -> Result<Change, ActionError> {
     checked(root, command)?;
@@ -58,7 +56,7 @@ pub(crate) async fn run_with(
 ) -> Result<Done, ActionError> {
     let program = checked(root, command)?;
     let output = Output::new().map_err(|source| ActionError::file("keep output of", &program, source))?;
-    let (starter, arguments) = arguments(&program, command, parent);
+    let (starter, arguments) = arguments(&program, command, parent, env);
     let spawned = output.streams().and_then(|(stdout, stderr)| {
         Spawn::new(&starter)
             .args(&arguments)
@@ -90,7 +88,7 @@ pub(crate) async fn run_with(
 
 /// What is started, and with which arguments. systemd ends the program at its deadline too, in case we cannot;
 /// it expands `$` in arguments, which is not ours to allow.
-fn arguments(program: &Path, command: &Command, parent: Parent) -> (PathBuf, Vec<OsString>) {
+fn arguments(program: &Path, command: &Command, parent: Parent, env: &[(String, String)]) -> (PathBuf, Vec<OsString>) {
     let own = command.argv.iter().skip(1);
     match parent {
         Parent::Us => (program.to_owned(), own.map(OsString::from).collect()),
@@ -100,6 +98,7 @@ fn arguments(program: &Path, command: &Command, parent: Parent) -> (PathBuf, Vec
                 ["--quiet", "--wait", "--pipe", "--collect", "--setenv=LC_ALL=C", "--property=KillMode=process"];
             let mut all: Vec<OsString> = fixed.into_iter().map(OsString::from).collect();
             all.push(format!("--property=RuntimeMaxSec={most}ms").into());
+            all.extend(env.iter().map(|(name, value)| format!("--setenv={name}={value}").into()));
             all.push("--".into());
             all.push(program.as_os_str().to_owned());
             all.extend(own.map(|argument| argument.replace('$', "$$").into()));
@@ -127,7 +126,7 @@ fn checked(root: &Path, command: &Command) -> Result<PathBuf, ActionError> {
     let refuse = |rule| ActionError::NotAllowed { deed: "run", what: what.clone(), rule };
     let Some(name) = command.argv.first() else { return Err(refuse("a command needs a program")) };
     let Some(inside) = name.strip_prefix('/') else { return Err(refuse("a program is named by its absolute path")) };
-    if command.argv.iter().any(|argument| argument.contains(OURSELVES)) {
+    if names_ourselves(&command.argv) {
         return Err(refuse("no playbook may touch the supervisor"));
     }
     let path = root.join(inside);

@@ -9,14 +9,20 @@ use wbd_model::profile::{self, Command};
 use crate::program::{self, Parent};
 
 /// Runs it under the rules of every program: absolute path, no shell, deadline, bounded output. `env` tells
-/// it what happened.
+/// it what happened. `by_manager`: as the service manager's child, outside of our sandbox.
 ///
 /// # Errors
 /// In words: not allowed, not there, ended with an error, or did not end in time.
-pub async fn run_site_program(argv: &[String], env: &[(String, String)], deadline: Duration) -> Result<(), String> {
+pub async fn run_site_program(
+    argv: &[String],
+    env: &[(String, String)],
+    deadline: Duration,
+    by_manager: bool,
+) -> Result<(), String> {
     let timeout = profile::Duration::from_ms(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
     let command = Command { argv: argv.to_vec(), timeout, class: Class::A0 };
-    let done = program::run_with(Path::new("/"), &command, Parent::Us, env).await;
+    let parent = if by_manager { Parent::Systemd } else { Parent::Us };
+    let done = program::run_with(Path::new("/"), &command, parent, env).await;
     let done = done.map_err(|error| crate::error::chain(&error))?;
     match done.outcome {
         Outcome::Done => Ok(()),

@@ -150,6 +150,9 @@ pub(crate) enum Verb {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Tells a person that the supervisor has failed for good
+    #[command(hide = true)]
+    LastWord,
     /// Runs the demo's supervisor so that it dies with the demo
     #[command(hide = true)]
     DemoChild {
@@ -220,6 +223,14 @@ pub(crate) enum Ledger {
     },
     /// Check the chain from its beginning and name the first bad record
     Verify,
+    /// Write ledger, answers of checks and samples into one file, for `playbook simulate --from` elsewhere
+    Export {
+        /// The file; it must not be there yet
+        file: PathBuf,
+        /// How far back; without it everything
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        since: Option<Duration>,
+    },
     /// Set the ledger aside and start a new one that names the old head
     Rotate {
         /// Why
@@ -256,8 +267,25 @@ pub(crate) enum Playbook {
         #[arg(long, value_name = "TARGET", value_parser = target)]
         target: Option<TargetName>,
     },
+    /// Tell what a playbook would have done on what was recorded, and do nothing
+    Simulate(Simulate),
     /// The JSON Schema of playbook files
     Schema,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Simulate {
+    /// The file: a new playbook, or a changed one
+    pub(crate) file: PathBuf,
+    /// How far back
+    #[arg(long, value_name = "TIME", default_value = "90d", value_parser = time)]
+    pub(crate) since: Duration,
+    /// Only for this target
+    #[arg(long, value_name = "TARGET", value_parser = target)]
+    pub(crate) target: Option<TargetName>,
+    /// The record of another host, as `ledger export` wrote it
+    #[arg(long, value_name = "BUNDLE")]
+    pub(crate) from: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, Subcommand)]

@@ -8,6 +8,11 @@ use wbd_model::control::{INTERFACE, OBJECT, Request, Response, SOCKET};
 
 use crate::exit::{Exit, Failure};
 
+/// A supervisor that turns us away at the door is tried again so often ...
+const TRIES: u32 = 10;
+/// ... after this pause.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unanswered {
@@ -79,14 +84,21 @@ impl Client {
     }
 
     async fn exchange(&self, question: &str) -> Result<String, Unanswered> {
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.refused(&error))?;
         let broken = |error: zbus::Error| self.broken(error);
-        let connection = zbus::connection::Builder::unix_stream(stream)
-            .p2p()
-            .method_timeout(self.timeout)
-            .build()
-            .await
-            .map_err(broken)?;
+        let mut tries = 0;
+        let connection = loop {
+            let stream = UnixStream::connect(&self.socket).await.map_err(|error| self.refused(&error))?;
+            let builder = zbus::connection::Builder::unix_stream(stream).p2p().method_timeout(self.timeout);
+            match builder.build().await {
+                Ok(connection) => break connection,
+                // Turned away because too many wait. Nothing was asked yet, so asking again is no second time.
+                Err(_) if tries < TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => return Err(broken(error)),
+            }
+        };
         let reply =
             connection.call_method(None::<&str>, OBJECT, Some(INTERFACE), "Call", &question).await.map_err(broken)?;
         reply.body().deserialize::<String>().map_err(broken)

@@ -15,7 +15,7 @@ use crate::cli::{Format, Ledger};
 use crate::client::Unanswered;
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::{Out, Tone};
-use crate::{offline, record, when};
+use crate::{export, offline, record, when};
 
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
@@ -68,6 +68,7 @@ pub(crate) fn run(context: &mut Context, verb: Ledger) -> Ended {
             }
         }
         Ledger::Verify => verify(context),
+        Ledger::Export { file, since } => export::run(context, &file, since),
         Ledger::Rotate { reason } => rotate(context, reason),
     }
 }

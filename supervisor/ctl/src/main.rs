@@ -9,8 +9,10 @@ mod demo;
 mod doctor;
 mod exit;
 mod explain;
+mod export;
 mod host;
 mod incidents;
+mod last_word;
 mod ledger;
 #[cfg(test)]
 mod manual;
@@ -19,6 +21,7 @@ mod out;
 mod plan;
 mod playbook;
 mod record;
+mod simulate;
 mod status;
 mod when;
 
@@ -126,6 +129,7 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Config(verb) => config::run(context, verb),
         Verb::Demo { keep } => demo::run(context, keep),
         Verb::Completions { shell } => Ok(completions(context, shell)),
+        Verb::LastWord => last_word::run(context),
         Verb::DemoChild { parent, scratch, program } => demo::child(parent, &scratch, &program),
     }
 }

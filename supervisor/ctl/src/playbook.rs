@@ -16,7 +16,7 @@ use crate::cli::{Format, Playbook};
 use crate::config::broken;
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::{Tone, cut};
-use crate::{explain, host};
+use crate::{explain, host, simulate};
 
 /// `playbook VERB`.
 ///
@@ -29,6 +29,7 @@ pub(crate) fn run(context: &mut Context, verb: Playbook) -> Ended {
         Playbook::Lint { files } => lint(context, &files),
         Playbook::Test { files } => test(context, &files),
         Playbook::Run { name, target } => ask_for(context, name, target),
+        Playbook::Simulate(order) => simulate::run(context, &order),
         Playbook::Schema => {
             let format = if context.format == Format::Yaml { Format::Yaml } else { Format::Json };
             context.out.document(format, &playbook::schema())?;
@@ -132,7 +133,7 @@ fn beside(path: &Path) -> Option<PathBuf> {
 
 /// The library for files that were named: they take the place of installed ones of the same file and are
 /// read together with the rest, since tests and `explains` name what stands in other files.
-fn loaded(context: &Context, named: &[PathBuf]) -> (Library, Vec<Problem>, Vec<Source>) {
+pub(crate) fn loaded(context: &Context, named: &[PathBuf]) -> (Library, Vec<Problem>, Vec<Source>) {
     let (own, mut problems) = sources(context, named);
     if named.is_empty() {
         let (library, broken) = playbook::load(&own);

@@ -24,6 +24,10 @@ pub(crate) fn gist(entry: &Entry) -> String {
         Body::Closed { how } => how.as_str().to_owned(),
         Body::Refused(refusal) => format!("{}: {}", refusal.guard.as_str(), refusal.reason),
         Body::Escalated { reason, .. } => format!("a person is needed: {reason}"),
+        Body::Told { ok: true, tries, .. } => format!("a person was told, try {tries}"),
+        Body::Told { ok: false, tries, detail, .. } => format!("nobody was told, try {tries}: {detail}"),
+        Body::Teller { program } if program.is_empty() => "no program tells of escalations".to_owned(),
+        Body::Teller { program } => format!("{} tells of escalations", program.join(" ")),
         Body::Approved { who } | Body::Denied { who } | Body::Lifted { who } | Body::Resumed { who } => {
             format!("by {who}")
         }
@@ -89,13 +93,15 @@ const fn tone(body: &Body) -> Tone {
         Body::Opened { .. } | Body::Escalated { .. } | Body::Verdict { passed: false, .. } | Body::Suspended { .. } => {
             Tone::Bad
         }
-        Body::Refused(_) | Body::Hold { .. } | Body::Denied { .. } => Tone::Warn,
+        Body::Refused(_) | Body::Hold { .. } | Body::Denied { .. } | Body::Told { ok: false, .. } => Tone::Warn,
         Body::Started { .. }
         | Body::Suppressed { .. }
         | Body::Unsuppressed {}
         | Body::Intent(_)
         | Body::Outcome { .. }
         | Body::Closed { .. }
+        | Body::Told { ok: true, .. }
+        | Body::Teller { .. }
         | Body::Approved { .. }
         | Body::Cleared {}
         | Body::Manual { .. }

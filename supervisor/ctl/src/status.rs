@@ -46,6 +46,9 @@ fn show(out: &mut Out, status: &Status) {
     let profiles = if status.profiles.is_empty() { "none".to_owned() } else { status.profiles.join(", ") };
     out.paragraph("playbooks  ", &format!("{} loaded; products on this host: {profiles}", status.playbooks));
     out.line(format!("ledger     {} records", status.ledger_seq));
+    for line in untold(status) {
+        out.paragraph("           ", &line);
+    }
     out.heading(&format!("Open incidents: {}", status.open.len()));
     for row in &status.open {
         incidents::line(out, row);
@@ -56,6 +59,28 @@ fn show(out: &mut Out, status: &Status) {
             out.paragraph("  ", next);
         }
     }
+}
+
+/// Escalations that a person was not told of yet, a line each.
+pub(crate) fn untold(status: &Status) -> Vec<String> {
+    let mut lines: Vec<String> = status
+        .untold
+        .iter()
+        .map(|row| {
+            let what = row.incident.map_or_else(|| "the host".to_owned(), |id| id.to_string());
+            let how = match (row.given_up, row.tries) {
+                (true, tries) => format!("could not be told in {tries} tries"),
+                (false, 0) => "is about to be told".to_owned(),
+                (false, tries) => format!("was not told yet ({tries} tries)"),
+            };
+            let why = if row.detail.is_empty() { String::new() } else { format!(": {}", row.detail) };
+            format!("a person {how} of {what}, by {}{why}", row.by.as_str())
+        })
+        .collect();
+    if status.untold_dropped > 0 {
+        lines.push(format!("{} more were dropped untold: too many waited", status.untold_dropped));
+    }
+    lines
 }
 
 /// The healing mode with everything that holds it back.
@@ -72,12 +97,14 @@ pub(crate) fn mode(status: &Status) -> String {
 
 #[cfg(test)]
 mod tests {
+    use wbd_model::control::{TellBy, UntoldRow};
+    use wbd_model::incident::IncidentId;
+
     use super::*;
     use crate::out::testing::text_of;
 
-    #[test]
-    fn what_holds_healing_back_stands_beside_the_mode() {
-        let status = Status {
+    fn status() -> Status {
+        Status {
             schema: 1,
             version: "0.1.0".into(),
             mode: "systemd".into(),
@@ -94,8 +121,14 @@ mod tests {
             budget_left_day: 5,
             open: vec![],
             next: vec!["agent-down on wbd: look in 8 s".into()],
-        };
-        let text = text_of(|out| show(out, &status));
+            untold: vec![],
+            untold_dropped: 0,
+        }
+    }
+
+    #[test]
+    fn what_holds_healing_back_stands_beside_the_mode() {
+        let text = text_of(|out| show(out, &status()));
         let expected = "\
 wbd-supervisord 0.1.0, systemd, pid 7, up 65 s
 healing    auto, paused by root: kernel update, only observing: the ledger does not verify
@@ -109,5 +142,28 @@ Due next
   agent-down on wbd: look in 8 s
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn whom_nobody_could_be_told_of_is_shown() {
+        let row = UntoldRow {
+            by: TellBy::Program,
+            incident: Some(IncidentId(3)),
+            code: None,
+            target: None,
+            since: 0,
+            reason: "why".into(),
+            tries: 10,
+            detail: "it ended with exit status: 1".into(),
+            given_up: true,
+        };
+        let fresh = UntoldRow { by: TellBy::Journal, tries: 0, detail: String::new(), given_up: false, ..row.clone() };
+        let lines = untold(&Status { untold: vec![row, fresh], untold_dropped: 2, ..status() });
+        let expected = [
+            "a person could not be told in 10 tries of I3, by program: it ended with exit status: 1",
+            "a person is about to be told of I3, by journal",
+            "2 more were dropped untold: too many waited",
+        ];
+        assert_eq!(lines, expected);
     }
 }

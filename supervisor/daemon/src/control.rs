@@ -14,13 +14,17 @@ use tracing::{debug, warn};
 use wbd_model::control::{ADMIN_GROUP, OBJECT, Request, Response};
 use zbus::{Guid, interface};
 
+use crate::bounded::Bounded;
 use crate::event::Event;
+use crate::seats::{Seat, Seats};
 
 /// Connections at once of root and of our own user, and as many again of everybody else, who must not be able
-/// to keep an administrator out. Further ones wait.
+/// to keep an administrator out. A further one takes the place of one that asks nothing, or waits.
 const CONNECTIONS: usize = 16;
-/// So many connections of everybody else may wait for a place; more of them are turned away.
+/// So many connections of each sort may wait for a place; more of them are turned away.
 const WAITING: usize = 64;
+/// A handshake takes a few milliseconds.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Looks into the user database that may hang at once (a directory service that is down).
 const LOOKUPS: usize = 4;
 /// Such a look is not waited for any longer: then the peer may only look.
@@ -101,19 +105,16 @@ pub(crate) fn open(path: &Path) -> io::Result<UnixListener> {
 /// The places for connections.
 #[derive(Debug, Clone)]
 struct Places {
-    own: Arc<Semaphore>,
-    others: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
+    own: Arc<Seats>,
+    others: Arc<Seats>,
     lookups: Arc<Semaphore>,
 }
 
 /// Serves for as long as the loop listens.
 pub(crate) async fn serve(listener: UnixListener, events: Sender<Event>) {
-    let of = |places| Arc::new(Semaphore::new(places));
-    let places = Places { own: of(CONNECTIONS), others: of(CONNECTIONS), waiting: of(WAITING), lookups: of(LOOKUPS) };
-    loop {
-        // Without a free place the next one stays in the kernel's queue.
-        let Ok(place) = Arc::clone(&places.own).acquire_owned().await else { return };
+    let seats = || Seats::new(CONNECTIONS, WAITING);
+    let places = Places { own: seats(), others: seats(), lookups: Arc::new(Semaphore::new(LOOKUPS)) };
+    while !events.is_closed() {
         let accepted = listener.accept().await.and_then(|(stream, _)| Ok((stream.peer_cred()?.uid(), stream)));
         let (uid, stream) = match accepted {
             Ok(accepted) => accepted,
@@ -124,47 +125,47 @@ pub(crate) async fn serve(listener: UnixListener, events: Sender<Event>) {
             }
         };
         let (events, places) = (events.clone(), places.clone());
-        if is_own(uid) {
-            tokio::spawn(async move {
-                talk(stream, uid, &places, events).await;
-                drop(place);
-            });
-            continue;
-        }
-        drop(place);
-        let Ok(waiting) = Arc::clone(&places.waiting).try_acquire_owned() else {
+        let seats = Arc::clone(if is_own(uid) { &places.own } else { &places.others });
+        let Some(waiting) = seats.queue() else {
             debug!(uid, "too many connections wait for the control socket; one is turned away");
             continue;
         };
         tokio::spawn(async move {
-            let place = tokio::time::timeout(IDLE, places.others.acquire()).await;
+            let seat = seats.take(uid, IDLE).await;
             drop(waiting);
-            if let Ok(Ok(_place)) = place {
-                talk(stream, uid, &places, events).await;
+            if let Some(seat) = seat {
+                talk(stream, uid, &places, events, seat).await;
             }
         });
     }
 }
 
-async fn talk(stream: UnixStream, uid: u32, places: &Places, events: Sender<Event>) {
+async fn talk(stream: UnixStream, uid: u32, places: &Places, events: Sender<Event>, seat: Seat) {
     let peer = peer(uid, &places.lookups).await;
-    if let Err(error) = converse(stream, peer, events).await {
-        debug!(%error, uid, "a control connection ended");
+    tokio::select! {
+        ended = converse(stream, peer, events, &seat) => {
+            if let Err(error) = ended {
+                debug!(%error, uid, "a control connection ended");
+            }
+        }
+        () = seat.wanted() => debug!(uid, "a control connection that asked nothing gave way to another one"),
     }
 }
 
-async fn converse(stream: UnixStream, peer: Peer, events: Sender<Event>) -> zbus::Result<()> {
+async fn converse(stream: UnixStream, peer: Peer, events: Sender<Event>, seat: &Seat) -> zbus::Result<()> {
     use futures_util::StreamExt;
-    let bus = zbus::connection::Builder::unix_stream(stream)
+    let bus = zbus::connection::Builder::socket(Bounded::new(stream, Arc::clone(&seat.flow)))
         .server(Guid::generate())?
         .p2p()
         .serve_at(OBJECT, Face { peer, events })?
         .build();
-    let bus = tokio::time::timeout(IDLE, bus)
+    let bus = tokio::time::timeout(HANDSHAKE, bus)
         .await
-        .map_err(|_| zbus::Error::Failure("no handshake in a minute".to_owned()))??;
+        .map_err(|_| zbus::Error::Failure("no handshake in ten seconds".to_owned()))??;
     let mut traffic = zbus::MessageStream::from(&bus);
-    while let Ok(Some(Ok(_))) = tokio::time::timeout(ANSWER + IDLE, traffic.next()).await {}
+    while let Ok(Some(Ok(_))) = tokio::time::timeout(ANSWER + IDLE, traffic.next()).await {
+        seat.used();
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use wbd_model::control::{Request, Response};
 use wbd_model::entry::{Exit, Subject};
 use wbd_model::observation::Observation;
 use wbd_model::probe::Probe;
+use wbd_model::time::Now;
 
 use crate::load::{Found, Loaded};
 use crate::preview::Asked;
@@ -60,6 +61,17 @@ pub(crate) enum Event {
         report: ActReport,
         /// Who waits for it, if it was asked for by hand.
         reply: Option<oneshot::Sender<Response>>,
+    },
+    /// The site's program was run for an escalation.
+    Told {
+        /// What that is about.
+        about: Subject,
+        /// When it was written.
+        of: Now,
+        /// Which try this was.
+        tries: u32,
+        /// What became of it, or why nobody was told.
+        result: Result<(), String>,
     },
     /// The agent's process is gone (its pidfd says so).
     Gone {

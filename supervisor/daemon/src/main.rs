@@ -1,6 +1,7 @@
 //! `wbd-supervisord`: sees the failures of host agents, heals what may be healed, proves and records it.
 //! This file wires; it decides nothing.
 mod agent_call;
+mod bounded;
 mod checks;
 mod control;
 mod deed;
@@ -9,17 +10,21 @@ mod event;
 mod exits;
 mod eyes;
 mod follow;
+mod journal;
 mod load;
 mod memory;
 mod notify;
+mod observed;
 mod preview;
 mod publish;
 mod reload;
 mod requests;
 mod samples;
+mod seats;
 mod socket;
 mod start;
 mod supervisor;
+mod telling;
 mod turn;
 mod unit;
 mod watch;

@@ -307,6 +307,7 @@ impl Memory {
             anchor: self.anchor.clone(),
         };
         let (hold, suspended) = (self.state.hold.clone(), self.state.suspended.clone());
+        let telling = self.state.telling.clone();
         self.ledger.rotate(now, &rotation)?;
         self.anchor = None;
         self.take_standing();
@@ -317,6 +318,12 @@ impl Memory {
         for (playbook, reason) in suspended {
             let about = Subject { playbook: Some(playbook), ..Subject::default() };
             self.write(now, about, Body::Suspended { reason });
+        }
+        if !telling.program.is_empty() {
+            self.write(now, Subject::default(), Body::Teller { program: telling.program });
+        }
+        for untold in telling.untold {
+            self.write(now, untold.about, Body::Escalated { reason: untold.reason, guide: untold.guide });
         }
         self.anchor_head();
         Ok(())

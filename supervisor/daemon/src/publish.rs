@@ -1,7 +1,5 @@
-//! Tells of what was decided: journal, status, report, the site's own program. Never a source of state.
-use std::time::Duration;
-
-use tracing::{error, info, warn};
+//! Tells of what was decided: journal, status, report. Never a source of state.
+use tracing::{info, warn};
 use wbd_engine::guard;
 use wbd_engine::replay::Hold;
 use wbd_engine::report::{self, Inputs, Row};
@@ -15,41 +13,25 @@ use wbd_probes::clock::now;
 
 use crate::supervisor::Supervisor;
 
-/// Journal message id of a record that needs a person.
-const ESCALATED: &str = "5f0a1f1dd2c14a4f9a1e5b6c7d8e9f01";
-/// Journal message id of every other record of an incident.
+/// Journal message id of every record of an incident that needs no person.
 const RECORDED: &str = "5f0a1f1dd2c14a4f9a1e5b6c7d8e9f02";
-const SITE_PROGRAM: Duration = Duration::from_secs(30);
 
 impl Supervisor {
-    /// Journal lines for the records that were written, and the site's program for escalations.
+    /// Journal lines for the records that were written; a person is told of escalations.
     pub(crate) fn publish_news(&mut self) {
+        let mut escalated = false;
         for entry in self.memory.take_news() {
-            tell(&entry);
-            if matches!(entry.body, Body::Escalated { .. }) {
+            if let Body::Escalated { reason, guide } = &entry.body {
                 self.memory.anchor_head();
-                self.run_site_program(&entry);
+                self.enter_in_journal(&entry.subject, &entry.at, reason, guide);
+                escalated = true;
+            } else {
+                tell(&entry);
             }
         }
-    }
-
-    fn run_site_program(&self, entry: &Entry) {
-        let argv = self.loaded.settings.on_escalation.clone();
-        if argv.is_empty() {
-            return;
+        if escalated {
+            self.tell_people(&now());
         }
-        let text = |value: Option<String>| value.unwrap_or_default();
-        let env = vec![
-            ("WBD_CODE".to_owned(), text(entry.subject.code.as_ref().map(ToString::to_string))),
-            ("WBD_TARGET".to_owned(), text(entry.subject.target.as_ref().map(ToString::to_string))),
-            ("WBD_INCIDENT".to_owned(), text(entry.subject.incident.map(|id| id.to_string()))),
-            ("WBD_REASON".to_owned(), entry.body.evidence().join("\n")),
-        ];
-        tokio::spawn(async move {
-            if let Err(error) = wbd_actions::run_site_program(&argv, &env, SITE_PROGRAM).await {
-                error!(%error, program = argv.first(), "on_escalation failed");
-            }
-        });
     }
 
     /// How the daemon is.
@@ -73,6 +55,8 @@ impl Supervisor {
             budget_left_hour: hour,
             budget_left_day: day,
             open: self.incident_rows(false),
+            untold: self.untold_rows(&now),
+            untold_dropped: self.untold_dropped(),
             next: self.next(&now),
         }
     }
@@ -170,18 +154,7 @@ fn tell(entry: &Entry) {
     let result = entry.body.result().unwrap_or("-");
     let evidence = entry.body.evidence().join("; ");
     match &entry.body {
-        Body::Escalated { .. } => {
-            error!(
-                MESSAGE_ID = ESCALATED,
-                WBD_CODE = code,
-                WBD_INCIDENT = incident,
-                WBD_TARGET = target,
-                kind,
-                evidence,
-                "a person is needed"
-            );
-        }
-        Body::Opened { .. } | Body::Refused(_) | Body::Suspended { .. } => {
+        Body::Opened { .. } | Body::Refused(_) | Body::Suspended { .. } | Body::Told { ok: false, .. } => {
             warn!(
                 MESSAGE_ID = RECORDED,
                 WBD_CODE = code,
@@ -200,6 +173,9 @@ fn tell(entry: &Entry) {
         | Body::Outcome { .. }
         | Body::Verdict { .. }
         | Body::Closed { .. }
+        | Body::Escalated { .. }
+        | Body::Told { ok: true, .. }
+        | Body::Teller { .. }
         | Body::Approved { .. }
         | Body::Denied { .. }
         | Body::Cleared {}

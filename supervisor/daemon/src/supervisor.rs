@@ -28,8 +28,10 @@ use crate::exits::BUS_TELLS_MS;
 use crate::eyes::Lookout;
 use crate::load::Loaded;
 use crate::memory::Memory;
+use crate::observed::Observer;
 use crate::preview::Previews;
 use crate::reload::Finding;
+use crate::telling::Courier;
 use crate::unit::UnitView;
 use crate::watch::Watch;
 
@@ -63,6 +65,8 @@ pub(crate) struct Supervisor {
     pub(crate) deed: Option<Deed>,
     pub(crate) events: Sender<Event>,
     pub(crate) samples: Option<Samples>,
+    /// What of the looks is kept for rehearsals.
+    pub(crate) observer: Observer,
     pub(crate) watch: Watch,
     /// The agent's process that the last deed ended.
     pub(crate) asked_exit: Option<u32>,
@@ -80,6 +84,8 @@ pub(crate) struct Supervisor {
     /// SIGHUP came meanwhile.
     pub(crate) reload_again: bool,
     pub(crate) lookout: Lookout,
+    /// Tells people of escalations.
+    pub(crate) courier: Courier,
     /// Processes that ended, and when, while the bus has not told how.
     pub(crate) untold: Vec<(u32, u64)>,
     unit: Option<UnitView>,
@@ -107,6 +113,7 @@ impl Supervisor {
         let started = now();
         Self {
             lookout: Lookout::new(eyes, events.clone()),
+            courier: Courier::new(&parts.root),
             root: parts.root,
             mode: parts.mode,
             loaded: parts.loaded,
@@ -118,6 +125,7 @@ impl Supervisor {
             deed: None,
             events,
             samples: parts.samples,
+            observer: Observer::default(),
             watch: Watch::default(),
             asked_exit: None,
             asked_by: None,
@@ -144,6 +152,7 @@ impl Supervisor {
     pub(crate) async fn run(mut self, mut inbox: Receiver<Event>) -> Result<(), String> {
         let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode_word().to_owned() };
         self.memory.write(&now(), Subject::default(), body);
+        self.remind();
         if self.mode == Mode::Standalone {
             self.begin_standalone();
         }
@@ -160,10 +169,12 @@ impl Supervisor {
             let now = now();
             self.look_after_ledger(&now);
             self.tell_untold(&now);
+            self.tell_people(&now);
             self.turn();
         };
         info!("stopping");
         self.finish_deed(&mut inbox).await;
+        self.end_seen(&now());
         self.memory.anchor_head();
         ended
     }
@@ -176,13 +187,15 @@ impl Supervisor {
     }
 
     fn sleep(&self) -> Duration {
-        let now_ms = now().boot_ms;
+        let now = now();
+        let now_ms = now.boot_ms;
         let untold = self.untold.iter().map(|(_, at_ms)| at_ms + BUS_TELLS_MS);
         let next = self
             .checks
             .next_due_ms()
             .into_iter()
             .chain(untold)
+            .chain(self.telling_due_ms(&now))
             .chain([self.sample_ms, self.disk.next_ms(now_ms)])
             .min();
         next.map_or(LONGEST_SLEEP, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)).min(LONGEST_SLEEP))
@@ -263,6 +276,7 @@ impl Supervisor {
             Event::Previewed { of, preview } => self.previewed(*of, preview),
             Event::Loaded { result, reply } => self.loaded(result, reply),
             Event::Acted { subject, report, reply } => self.acted(subject, report, reply),
+            Event::Told { about, of, tries, result } => self.told_people(about, of, tries, result),
             Event::Gone { pid, exit } => self.gone(pid, exit),
             Event::Unit(view) => {
                 self.unit = Some(*view);

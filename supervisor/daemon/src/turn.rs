@@ -61,6 +61,7 @@ impl Supervisor {
     /// record of its incident was written tells of the time before it and is only shown.
     fn judge_complete(&mut self, now: &Now) -> Vec<CheckKey> {
         let mut fresh = Vec::new();
+        let mut looked = Vec::new();
         for (index, seen, began_ms, took_ms) in self.checks.complete() {
             let Some(check) = self.checks.all.get(index) else { continue };
             let key = check.bound.key.clone();
@@ -71,12 +72,14 @@ impl Supervisor {
                 .open_for(&key)
                 .is_some_and(|incident| incident.changed.boot == now.boot && began_ms < incident.changed.boot_ms);
             self.checks.store(index, Looked { seen, judgement, began_ms, took_ms }, now.boot_ms);
+            looked.push(index);
             if outdated {
                 self.hasten_check(&key, now.boot_ms);
             } else {
                 fresh.push(key);
             }
         }
+        self.keep_seen(&looked, now);
         fresh
     }
 

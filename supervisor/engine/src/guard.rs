@@ -291,18 +291,19 @@ fn host_budget(state: &State, settings: &Settings, now: &Now, class: Class) -> R
 }
 
 fn conflict(state: &State, want: &Want) -> Result<(), Refusal> {
-    let key = want.action.conflict_key();
+    // A rung is begun when all that it acts on is free: two that hold a part each would wait for each other.
+    let keys: Vec<String> = want.plan.steps.iter().chain([&want.action]).map(Action::conflict_key).collect();
     let other = state
         .open
         .values()
         .filter(|id| **id != want.incident)
         .filter_map(|id| state.incidents.get(id))
-        .find(|incident| acts_on(incident, &key));
+        .find(|incident| keys.iter().any(|key| acts_on(incident, key)));
     other.map_or(Ok(()), |other| Err(no(Guard::Conflict, &format!("{} is acting on the same thing", other.id))))
 }
 
-/// From its first intent to its verdict an incident keeps others off what it acts on, and off what it may
-/// have to take back until that is done.
+/// From its first intent to its verdict an incident keeps others off all that its rung acts on, and off what it
+/// may have to take back until that is done.
 fn acts_on(incident: &Incident, key: &str) -> bool {
     if incident.undo.iter().chain(&incident.rollback).any(|(_, undo)| undo.action.conflict_key() == key) {
         return true;
@@ -312,5 +313,6 @@ fn acts_on(incident: &Incident, key: &str) -> bool {
         Phase::Gated { .. } => incident.step > 0,
         Phase::Suppressed { .. } | Phase::Probation | Phase::Closed { .. } => false,
     };
-    busy && incident.intent.as_ref().is_some_and(|intent| intent.action.conflict_key() == key)
+    let acts = |intent: &Intent| intent.plan.iter().chain([&intent.action]).any(|action| action.conflict_key() == key);
+    busy && incident.intent.as_ref().is_some_and(|intent| acts(intent))
 }

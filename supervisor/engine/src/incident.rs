@@ -90,6 +90,10 @@ impl Incident {
 
     /// Adds one of its later records.
     pub fn apply(&mut self, entry: &Entry) {
+        // Who was told of it changes nothing about it.
+        if matches!(entry.body, Body::Told { .. }) {
+            return;
+        }
         let before = std::mem::discriminant(&self.phase);
         self.changed = entry.at.clone();
         match &entry.body {
@@ -120,6 +124,8 @@ impl Incident {
             // About the host, not about this incident.
             Body::Started { .. }
             | Body::Opened { .. }
+            | Body::Told { .. }
+            | Body::Teller { .. }
             | Body::Cleared {}
             | Body::Manual { .. }
             | Body::Hold { .. }

@@ -13,6 +13,8 @@ pub mod replay;
 pub mod report;
 pub mod round;
 pub mod settings;
+pub mod simulate;
+pub mod telling;
 pub mod testing;
 pub mod trend;
 pub mod words;

@@ -10,6 +10,7 @@ use wbd_model::observation::Observation;
 use wbd_model::time::{BootId, Now};
 
 use crate::incident::Incident;
+use crate::telling::Telling;
 
 /// Closed incidents that stay in memory for `incidents list`; the ledger keeps them all.
 const CLOSED_KEPT: usize = 50;
@@ -78,6 +79,8 @@ pub struct State {
     pub undoable: VecDeque<(ActionId, Undo)>,
     /// Deeds by hand whose outcome is not written yet.
     pub unresolved: BTreeSet<ActionId>,
+    /// Escalations that a person was not told of yet.
+    pub telling: Telling,
     /// Next incident number.
     pub next_incident: u64,
     /// Next deed's number.
@@ -104,8 +107,28 @@ impl State {
         self.next_incident = self.next_incident.max(1);
         self.next_action = self.next_action.max(1);
         self.apply_host_wide(entry);
+        self.apply_to_incident(entry);
+        self.forget_untold();
+    }
+
+    /// What could not be told stays visible for as long as it needs a person.
+    fn forget_untold(&mut self) {
+        let (incidents, latched) = (&self.incidents, &self.latched);
+        self.telling.forget(|about| {
+            let open = about.incident.and_then(|id| incidents.get(&id)).is_some_and(|incident| !incident.is_closed());
+            let (code, target) = (about.code.clone(), about.target.clone());
+            let key = code.zip(target).map(|(code, target)| CheckKey { code, target });
+            open || key.is_some_and(|key| latched.contains(&key))
+        });
+    }
+
+    fn apply_to_incident(&mut self, entry: &Entry) {
         let Some(id) = entry.subject.incident else { return };
         self.next_incident = self.next_incident.max(id.0 + 1);
+        // It may come long after the end, and must not latch again what was seen to be gone.
+        if matches!(entry.body, Body::Told { .. }) {
+            return;
+        }
         if let Body::Opened { .. } = &entry.body {
             if let Some(incident) = Incident::opened(id, entry) {
                 self.open.insert(incident.key.clone(), id);
@@ -157,6 +180,7 @@ impl State {
 
     fn apply_host_wide(&mut self, entry: &Entry) {
         let subject = &entry.subject;
+        self.telling.apply(entry);
         match &entry.body {
             Body::Intent(intent) => {
                 self.next_action = self.next_action.max(intent.action_id.0 + 1);
@@ -232,6 +256,8 @@ impl State {
             | Body::Closed { .. }
             | Body::Refused(_)
             | Body::Escalated { .. }
+            | Body::Told { .. }
+            | Body::Teller { .. }
             | Body::Approved { .. }
             | Body::Denied { .. }
             | Body::Manual { .. } => {}

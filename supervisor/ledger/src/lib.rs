@@ -9,11 +9,14 @@
 //! By hand: `sqlite3 ledger.db "SELECT prev || char(10) || payload FROM entry WHERE seq = 7"`, without the
 //! line's end, through `sha256sum` gives the record's `hash`.
 mod anchor;
+mod bundle;
 mod disk;
 mod error;
 mod files;
+mod journal;
 mod ledger;
 mod lock;
+mod observed;
 mod reader;
 mod record;
 mod recorded;
@@ -23,11 +26,14 @@ mod samples;
 mod store;
 mod verify;
 
-pub use disk::takes_writes;
 pub use anchor::{Anchor, MESSAGE_ID, anchor_fields, last_anchor, send_anchor};
+pub use bundle::{BUNDLE_FORMAT, Bundle, BundleCounts, BundleError, BundleHead, read_bundle, write_bundle};
+pub use disk::takes_writes;
 pub use error::{LedgerError, SamplesError};
 pub use files::{database, host_id, samples_database, state_dir};
+pub use journal::{ESCALATED, enter_in_journal};
 pub use ledger::{Ledger, Standing};
+pub use observed::{Answer, MAX_BYTES as MAX_SAMPLES_BYTES};
 pub use reader::{Filter, Reader};
 pub use recorded::Recorded;
 pub use reserve::{RESERVE_SLOTS, ReservedIntent, reserved};

@@ -76,6 +76,24 @@ impl Reader {
         each(&self.connection, &self.path, filter, take)
     }
 
+    /// Hands over text, link and hash of each record from a moment (Unix milliseconds) on, oldest first.
+    pub(crate) fn each_text<E: From<LedgerError>>(
+        &self,
+        since: Option<i64>,
+        mut take: impl FnMut(String, String, String) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let failed = |source| LedgerError::database("read", &self.path, source);
+        let clause = "WHERE seq >= (SELECT min(seq) FROM entry WHERE time >= ?) ORDER BY seq";
+        let mut statement = self.connection.prepare(&store::select(clause)).map_err(failed)?;
+        let mut rows = statement.query([since.unwrap_or(i64::MIN)]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let bad = |seq, what| LedgerError::DoesNotVerify { path: self.path.clone(), seq, what };
+            let row = store::row(row).map_err(failed)?.map_err(|row| bad(row.seq, row.what))?;
+            take(row.payload, row.prev, row.hash)?;
+        }
+        Ok(())
+    }
+
     /// Walks the whole chain.
     ///
     /// # Errors

@@ -98,25 +98,31 @@ pub(crate) fn follow(head: &Head, at: &Now, subject: Subject, body: Body) -> Res
 /// The record in a row, if it is one by itself: text, own hash, own number, columns. Its place in the
 /// chain is the caller's to check.
 pub(crate) fn read(row: Row) -> Result<Entry, String> {
-    let payload: Payload = match serde_json::from_str(&row.payload) {
+    let Row { seq, payload, prev, hash, columns } = row;
+    let entry = read_text(Some(seq), &payload, prev, hash)?;
+    if Columns::of(&entry) != columns {
+        return Err("the columns used for queries do not repeat its text: edited".to_owned());
+    }
+    Ok(entry)
+}
+
+/// The record in a text with its link and its hash; `place` is the number that it should have.
+pub(crate) fn read_text(place: Option<u64>, text: &str, prev: String, hash: String) -> Result<Entry, String> {
+    let payload: Payload = match serde_json::from_str(text) {
         Ok(payload) => payload,
-        Err(error) if chain_hash(&row.prev, &row.payload) == row.hash => {
+        Err(error) if chain_hash(&prev, text) == hash => {
             return Err(format!("its text is no record this version knows: {error}"));
         }
         Err(_) => return Err("its text was edited".to_owned()),
     };
-    if payload.seq != row.seq {
+    if place.is_some_and(|place| place != payload.seq) {
         return Err(format!("record {} stands in its place: swapped, moved or edited", payload.seq));
     }
-    if chain_hash(&row.prev, &row.payload) != row.hash {
+    if chain_hash(&prev, text) != hash {
         return Err("its text, its hash or its link was edited".to_owned());
     }
     let Payload { seq, at, subject, body } = payload;
-    let entry = Entry { seq, at, subject, body, prev: row.prev, hash: row.hash };
-    if Columns::of(&entry) != row.columns {
-        return Err("the columns used for queries do not repeat its text: edited".to_owned());
-    }
-    Ok(entry)
+    Ok(Entry { seq, at, subject, body, prev, hash })
 }
 
 fn chain_hash(prev: &str, payload: &str) -> String {

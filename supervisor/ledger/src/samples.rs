@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use wbd_model::sample::{Sample, SegmentId};
 
 use crate::error::SamplesError;
-use crate::{files, store};
+use crate::{files, observed, store};
 
 /// How many single readings are kept for a segment, so that a young one can be judged within minutes.
 pub const RAW_READINGS: usize = 30;
@@ -36,7 +36,7 @@ pub struct Series {
 #[derive(Debug)]
 pub struct Samples {
     path: PathBuf,
-    connection: Connection,
+    pub(crate) connection: Connection,
     bucket_s: i64,
 }
 
@@ -197,7 +197,7 @@ impl Samples {
         pruned.map_err(|source| self.failed("prune", source))
     }
 
-    fn failed(&self, operation: &'static str, source: rusqlite::Error) -> SamplesError {
+    pub(crate) fn failed(&self, operation: &'static str, source: rusqlite::Error) -> SamplesError {
         SamplesError { operation, path: self.path.clone(), source }
     }
 }
@@ -220,6 +220,7 @@ fn writer(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.execute_batch(store::SETTINGS)?;
     connection.execute_batch(SCHEMA)?;
+    connection.execute_batch(observed::SCHEMA)?;
     Ok(connection)
 }
 

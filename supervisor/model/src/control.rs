@@ -196,6 +196,56 @@ pub struct Status {
     pub open: Vec<IncidentRow>,
     /// What is due next, a line each, soonest first.
     pub next: Vec<String>,
+    /// Escalations that a person was not told of yet, the oldest first.
+    #[serde(default)]
+    pub untold: Vec<UntoldRow>,
+    /// Further ones that were dropped untold because too many waited.
+    #[serde(default)]
+    pub untold_dropped: u64,
+}
+
+/// An escalation that waits to be told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UntoldRow {
+    /// How it is told.
+    pub by: TellBy,
+    /// The incident.
+    pub incident: Option<IncidentId>,
+    /// The failure.
+    pub code: Option<Code>,
+    /// Whose.
+    pub target: Option<TargetName>,
+    /// Unix time in milliseconds at which a person was needed.
+    pub since: i64,
+    /// Why.
+    pub reason: String,
+    /// Tries that failed.
+    pub tries: u32,
+    /// Why the last one failed; empty before the first one ended.
+    pub detail: String,
+    /// No further try is made.
+    pub given_up: bool,
+}
+
+/// How a person is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TellBy {
+    /// The site's `on_escalation`.
+    Program,
+    /// An entry in the journal.
+    Journal,
+}
+
+impl TellBy {
+    /// The word in JSON and on the screen.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Program => "program",
+            Self::Journal => "journal",
+        }
+    }
 }
 
 /// One incident in a list.

@@ -25,7 +25,7 @@ pub struct Entry {
 }
 
 /// What a record is about; a record of the supervisor itself has no subject.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Subject {
     /// The incident.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,6 +105,22 @@ pub enum Body {
         reason: String,
         /// Steps for the person.
         guide: Vec<String>,
+    },
+    /// The site's own program was run to tell a person of an escalation.
+    Told {
+        /// When that escalation was written.
+        of: Now,
+        /// It ended with 0.
+        ok: bool,
+        /// What became of it, in words.
+        detail: String,
+        /// Which try it was, from 1.
+        tries: u32,
+    },
+    /// From now on escalations are told by this program.
+    Teller {
+        /// Program and arguments; empty: by none, they stand in journal and lists only.
+        program: Vec<String>,
     },
     /// An operator said yes to the waiting rung.
     Approved {
@@ -294,6 +310,8 @@ impl Body {
             Self::Closed { .. } => "closed",
             Self::Refused(_) => "refused",
             Self::Escalated { .. } => "escalated",
+            Self::Told { .. } => "told",
+            Self::Teller { .. } => "teller",
             Self::Approved { .. } => "approved",
             Self::Denied { .. } => "denied",
             Self::Cleared {} => "cleared",
@@ -354,12 +372,14 @@ impl Body {
             Self::Closed { how } => Some(how.as_str()),
             Self::Refused(Refusal { guard, .. }) => Some(Guard::as_str(*guard)),
             Self::Exit(exit) => Some(exit.how.as_str()),
+            Self::Told { ok, .. } => Some(if *ok { "done" } else { "failed" }),
             Self::Started { .. }
             | Self::Opened { .. }
             | Self::Suppressed { .. }
             | Self::Unsuppressed {}
             | Self::Intent(_)
             | Self::Escalated { .. }
+            | Self::Teller { .. }
             | Self::Approved { .. }
             | Self::Denied { .. }
             | Self::Cleared {}
@@ -396,6 +416,9 @@ impl Body {
             Self::Closed { .. } => Vec::new(),
             Self::Refused(refusal) => vec![refusal.reason.clone()],
             Self::Escalated { reason, guide } => std::iter::once(reason.clone()).chain(guide.iter().cloned()).collect(),
+            Self::Told { detail, tries, .. } => vec![format!("try {tries}: {detail}")],
+            Self::Teller { program } if program.is_empty() => vec!["by no program".to_owned()],
+            Self::Teller { program } => vec![program.join(" ")],
             Self::Approved { who } | Self::Denied { who } | Self::Lifted { who } | Self::Resumed { who } => {
                 vec![format!("by {who}")]
             }

@@ -7,6 +7,7 @@ pub mod entry;
 pub mod incident;
 pub mod name;
 pub mod observation;
+pub mod observed;
 pub mod plan;
 pub mod probe;
 pub mod problem;

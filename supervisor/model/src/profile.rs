@@ -248,6 +248,17 @@ impl TryFrom<String> for Duration {
     }
 }
 
+/// I16: what no argument of a program may name. `wbdctl` could lift holds and set the ledger aside.
+const OURSELVES: [&str; 6] = ["wbd-supervisord", "wbd-inspector", "wbd-actuator", "wbdctl", "var/lib/wbd", "run/wbd"];
+
+/// Whether arguments name the supervisor, its ledger or its command line; a pattern that begins like ours counts.
+#[must_use]
+pub fn names_ourselves(argv: &[String]) -> bool {
+    let names = |argument: &String| OURSELVES.iter().any(|own| argument.contains(own));
+    let pattern = |argument: &String| argument.contains("wbd") && argument.contains(['*', '?', '[']);
+    argv.iter().any(|argument| names(argument) || pattern(argument))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

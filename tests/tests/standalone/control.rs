@@ -1,11 +1,12 @@
 //! The control socket as strangers meet it: unknown words, too many of them, and those who may only look.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
@@ -15,9 +16,15 @@ use zbus::Connection;
 
 use crate::trial::{SOON, Trial};
 
-/// Connections that the supervisor serves at once.
+/// Connections of one sort that the supervisor serves at once.
 const SERVED: usize = 16;
 const NOBODY: u32 = 65_534;
+/// Peers that mean no good.
+const THOUSAND: usize = 1_000;
+/// Answers that are timed beside them.
+const ASKED: usize = 7;
+/// What the supervisor may take at most meanwhile, unoptimised.
+const MOST_KIB: u64 = 16 << 10;
 
 async fn connect(root: &Path) -> zbus::Result<Connection> {
     let stream = UnixStream::connect(root.join("run/wbd/control.sock")).await.expect("somebody listens");
@@ -48,7 +55,7 @@ fn an_unknown_request_is_refused_in_words_and_the_connection_goes_on() {
 }
 
 #[test]
-fn one_connection_too_many_waits_and_is_served_when_another_one_closes() {
+fn one_connection_too_many_takes_the_place_of_the_one_that_asked_nothing_longest() {
     let trial = Trial::begin("auto");
     runtime().block_on(async {
         let mut served = Vec::new();
@@ -57,18 +64,73 @@ fn one_connection_too_many_waits_and_is_served_when_another_one_closes() {
             assert!(call(&bus, "{\"status\":{}}").await.contains("\"standalone\""));
             served.push(bus);
         }
-        let late = async {
+        let oldest = served.remove(0);
+        let late = tokio::time::timeout(SOON, async {
             let bus = connect(trial.root()).await.expect("a handshake");
             call(&bus, "{\"status\":{}}").await
-        };
-        tokio::pin!(late);
-        let early = tokio::time::timeout(Duration::from_secs(1), &mut late).await;
-        assert!(early.is_err(), "it was served beyond the bound: {early:?}");
-        let closed = served.pop().expect("one of them");
-        closed.close().await.expect("it was open");
-        let answer = tokio::time::timeout(SOON, late).await.expect("a place is free");
+        });
+        let answer = late.await.expect("it need not wait for one of them to end");
         assert!(answer.contains("\"standalone\""), "{answer}");
+        let cut =
+            oldest.call_method(None::<&str>, "/wbd/control", Some("wbd.Control1"), "Call", &("{\"status\":{}}")).await;
+        assert!(cut.is_err(), "it gave way: {cut:?}");
+        for bus in &served {
+            assert!(call(bus, "{\"status\":{}}").await.contains("\"standalone\""), "the others stay");
+        }
     });
+}
+
+/// What a peer may send before it falls silent, or never reads.
+fn malice(kind: usize) -> Vec<u8> {
+    let uid: String = nix::unistd::geteuid().to_string().bytes().map(|digit| format!("{digit:02x}")).collect();
+    let hello = format!("\0AUTH EXTERNAL {uid}\r\nBEGIN\r\n").into_bytes();
+    let call = zbus::Message::method_call("/wbd/control", "Call").expect("names").interface("wbd.Control1");
+    let call = call.expect("a name").build(&("{\"report\":{}}")).expect("a message").data().to_vec();
+    let mut huge = vec![b'l', 1, 0, 1];
+    huge.extend([120_u32 << 20, 1, 8].iter().flat_map(|number| number.to_le_bytes()));
+    huge.resize(32 << 10, b'x');
+    match kind % 6 {
+        0 => Vec::new(),
+        1 => b"\0AUTH EXT".to_vec(),
+        2 => [hello, call[..call.len() / 2].to_vec()].concat(),
+        3 => [hello, huge].concat(),
+        4 => [hello, call.repeat(100)].concat(),
+        _ => b"\n".to_vec(),
+    }
+}
+
+#[test]
+fn a_thousand_peers_that_stall_or_flood_neither_hold_up_an_answer_nor_grow_the_supervisor() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let roomy = rustix::process::Rlimit { current: limit.maximum.map(|most| most.min(4096)), ..limit };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, roomy).expect("below the maximum");
+    let trial = Trial::begin("auto");
+    let socket = trial.root().join("run/wbd/control.sock");
+    let mut peers = Vec::new();
+    for kind in 0..THOUSAND {
+        let mut peer = std::os::unix::net::UnixStream::connect(&socket).expect("somebody listens");
+        peer.set_nonblocking(true).expect("our own socket");
+        // Cut off in the middle of it, or not read to its end: both are right.
+        let _ = peer.write(&malice(kind));
+        peers.push(peer);
+    }
+    let mut took: Vec<Duration> = (0..ASKED)
+        .map(|_| {
+            let began = Instant::now();
+            trial.ctl(&["status"]).ok();
+            began.elapsed()
+        })
+        .collect();
+    took.sort();
+    let status = fs::read_to_string(format!("/proc/{}/status", trial.supervisor.pid())).expect("it runs");
+    let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a process");
+    let kib: u64 = anonymous.trim().trim_end_matches(" kB").parse().expect("a number");
+    println!("status beside {THOUSAND} peers: {took:?}; RssAnon {kib} KiB");
+    assert!(took[ASKED / 2] < Duration::from_secs(1), "{took:?}");
+    assert!(kib < MOST_KIB, "{kib} KiB");
+    drop(peers);
+    trial.hurt(nix::sys::signal::Signal::SIGKILL);
+    trial.healed(crate::trial::DOWN, 0, &["agent.start"]);
 }
 
 /// Strangers only exist where the test may become one.

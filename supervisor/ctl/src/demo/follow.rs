@@ -60,6 +60,8 @@ impl Seen {
             | Body::Outcome { .. }
             | Body::Verdict { passed: false, .. }
             | Body::Refused(_)
+            | Body::Told { .. }
+            | Body::Teller { .. }
             | Body::Approved { .. }
             | Body::Denied { .. }
             | Body::Cleared {}
@@ -130,6 +132,8 @@ const fn told(body: &Body) -> (&'static str, Tone) {
         | Body::Unsuppressed {}
         | Body::Outcome { .. }
         | Body::Closed { .. }
+        | Body::Told { .. }
+        | Body::Teller { .. }
         | Body::Approved { .. }
         | Body::Denied { .. }
         | Body::Cleared {}

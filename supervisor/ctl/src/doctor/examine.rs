@@ -102,6 +102,7 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
     let ledger = within(&verified, began);
     let own_checks = [
         Some(own::supervisor(&order.root, &daemon_status)),
+        own::escalation(&daemon_status),
         Some(own::ledger(ledger, daemon_status.as_ref().ok())),
         Some(unread.as_deref().map_or_else(|| own::settings(&settings_problems), own::settings_unread)),
         unread.as_deref().map_or_else(|| own::playbooks(&order.root, library.playbooks.len()), own::playbooks_unread),

@@ -71,6 +71,18 @@ pub(crate) fn supervisor(root: &Path, status: &Result<Status, Unanswered>) -> Ow
     }
 }
 
+/// Could a person be told where one is needed? Without an answer that is the supervisor's own check.
+pub(crate) fn escalation(status: &Result<Status, Unanswered>) -> Option<Own> {
+    const CODE: &str = "WBD-ESCALATION";
+    let status = status.as_ref().ok()?;
+    let failing = status.untold.iter().filter(|row| row.tries > 0).count();
+    Some(if failing == 0 && status.untold_dropped == 0 {
+        Own::new(CODE, Verdict::Pass, "nobody waits to be told")
+    } else {
+        Own::new(CODE, Verdict::Warn, crate::status::untold(status).join("; "))
+    })
+}
+
 /// Does the ledger verify? Where this user may not read it, the supervisor's word stands.
 pub(crate) fn ledger(verified: Option<Result<Verification, LedgerError>>, status: Option<&Status>) -> Own {
     const CODE: &str = "WBD-LEDGER";
@@ -190,7 +202,7 @@ mod tests {
     #[test]
     fn every_own_code_can_be_explained() {
         let rows = explain::rows().unwrap();
-        for code in ["WBD-SUPERVISOR", "WBD-LEDGER", "WBD-SETTINGS", "WBD-PLAYBOOK", "WBD-PROFILE"] {
+        for code in ["WBD-SUPERVISOR", "WBD-ESCALATION", "WBD-LEDGER", "WBD-SETTINGS", "WBD-PLAYBOOK", "WBD-PROFILE"] {
             assert!(rows.iter().any(|row| row.code.as_str() == code), "{code}");
         }
     }

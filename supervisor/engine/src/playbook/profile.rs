@@ -3,13 +3,14 @@ use std::path::Path;
 
 use wbd_model::action::Class;
 use wbd_model::problem::{Problem, Source};
-use wbd_model::profile::{Endpoint, ProcessSelector, ProfileSpec, Sign, VersionSource};
+use wbd_model::profile::{Endpoint, ProcessSelector, ProfileSpec, Sign, VersionSource, names_ourselves};
 
 use super::faults::Faults;
 use super::node::Node;
 
 /// Units that no playbook may touch: the supervisor must not be able to end itself.
-const OWN_UNITS: [&str; 3] = ["wbd-supervisord.service", "wbd-inspector.service", "wbd-actuator.service"];
+const OWN_UNITS: [&str; 4] =
+    ["wbd-supervisord.service", "wbd-supervisord-failed.service", "wbd-inspector.service", "wbd-actuator.service"];
 
 /// Start and end, in minutes of the day, of `HH:MM-HH:MM`; the window may cross midnight.
 #[must_use]
@@ -118,6 +119,9 @@ impl Checks<'_> {
             if !is_program(&command.argv) {
                 self.add(&["spec", "commands", name, "argv"], "must begin with an absolute path");
             }
+            if names_ourselves(&command.argv) {
+                self.add(&["spec", "commands", name, "argv"], "names wbd itself; no playbook may touch it");
+            }
             if !(1000..=600_000).contains(&command.timeout.as_ms()) {
                 self.add(&["spec", "commands", name, "timeout"], "must be 1s to 10m");
             }
@@ -145,6 +149,9 @@ impl Checks<'_> {
             match version {
                 VersionSource::Program(argv) if !is_program(argv) => {
                     self.add(&path, "must begin with an absolute path")
+                }
+                VersionSource::Program(argv) if names_ourselves(argv) => {
+                    self.add(&path, "names wbd itself; no playbook may touch it")
                 }
                 VersionSource::File(file) if !file.is_absolute() => self.add(&path, "must be an absolute path"),
                 VersionSource::Package(text) | VersionSource::Setting(text) if text.is_empty() => {

@@ -284,6 +284,31 @@ fn profiles_are_checked() {
         ("  codes:", "  unit: wbd-supervisord.service\n  codes:", 13, "wbd's own"),
         ("  codes:", "  commands: {restart: {argv: [sh, -c], timeout: 5s, class: A2}}\n  codes:", 13, "absolute path"),
         ("  codes:", "  commands: {restart: {argv: [/x], timeout: 5s, class: A4}}\n  codes:", 13, "A2 or A3"),
+        ("  codes:", "  unit: wbd-supervisord-failed.service\n  codes:", 13, "wbd's own"),
+        (
+            "  codes:",
+            "  commands: {restart: {argv: [/x, wbd-supervisord], timeout: 5s, class: A2}}\n  codes:",
+            13,
+            "names wbd",
+        ),
+        (
+            "  codes:",
+            "  commands: {restart: {argv: [/x, stop, \"wbd-*\"], timeout: 5s, class: A2}}\n  codes:",
+            13,
+            "names wbd",
+        ),
+        (
+            "  codes:",
+            "  commands: {restart: {argv: [/usr/bin/wbdctl, resume], timeout: 5s, class: A2}}\n  codes:",
+            13,
+            "names wbd",
+        ),
+        (
+            "  codes:",
+            "  commands: {restart: {argv: [/x, /var/lib/wbd/ledger.db], timeout: 5s, class: A2}}\n  codes:",
+            13,
+            "names wbd",
+        ),
         ("  codes:", "  leak: {window: \"1-2\"}\n  codes:", 13, "HH:MM-HH:MM"),
         ("VENDOR-1", "vendor", 13, "is not a code"),
     ] {

@@ -399,6 +399,8 @@ fn word(entry: &Entry) -> String {
         | Body::Suppressed { .. }
         | Body::Unsuppressed {}
         | Body::Escalated { .. }
+        | Body::Told { .. }
+        | Body::Teller { .. }
         | Body::Approved { .. }
         | Body::Denied { .. }
         | Body::Cleared {}

@@ -1,4 +1,5 @@
 //! The ledger as its callers see it: what is kept, what is refused, what is found.
+mod bundle;
 mod chain;
 mod crash;
 mod faults;

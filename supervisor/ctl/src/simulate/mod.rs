@@ -1,0 +1,235 @@
+//! `playbook simulate`: hands a playbook and a record, this host's or another's, to the engine, and shows what it would
+//! have done. Asks no supervisor and does nothing.
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use wbd_engine::playbook::{Bound, Library};
+use wbd_engine::simulate::{self, Record, Tale};
+use wbd_ledger::BundleHead;
+use wbd_model::entry::Entry;
+use wbd_model::name::ProfileName;
+use wbd_model::observed::Observed;
+use wbd_model::probe::Probe;
+use wbd_model::profile::{Leak, ProcessSelector};
+use wbd_model::report::SCHEMA;
+use wbd_model::settings::Settings;
+use wbd_probes::clock;
+
+use crate::Context;
+use crate::cli::{Format, Simulate};
+use crate::config::broken;
+use crate::exit::{Ended, Exit, Failure};
+use crate::{export, host, ledger, playbook};
+
+/// Where a record is from, and what stands beside it.
+struct Origin {
+    words: String,
+    host: Option<String>,
+    settings: Settings,
+    present: BTreeSet<ProfileName>,
+    made: i64,
+    offset_s: i32,
+}
+
+/// What was asked for, and what came of it.
+struct Rehearsed<'a> {
+    order: &'a Simulate,
+    origin: Origin,
+    playbooks: Vec<Value>,
+    tale: Tale,
+    entries: usize,
+    answers: usize,
+    duration_ms: u64,
+}
+
+/// `playbook simulate FILE`.
+///
+/// # Errors
+/// A broken playbook, a record that cannot be read, a playbook that is about nothing there; and where nothing was
+/// recorded of what it asks.
+pub(crate) fn run(context: &mut Context, order: &Simulate) -> Ended {
+    let began = Instant::now();
+    let (library, problems, _) = playbook::loaded(context, std::slice::from_ref(&order.file));
+    if !problems.is_empty() {
+        return broken(context, &problems);
+    }
+    let path = order.file.display().to_string();
+    let own: Vec<_> = library.playbooks.values().filter(|playbook| playbook.file == path).collect();
+    if own.is_empty() {
+        return Err(Failure::new(Exit::BadConfig, format!("{path} holds no playbook; name the file of one")));
+    }
+    let settings = match host::settings(&context.root, context.config.as_deref()) {
+        Ok(settings) => settings,
+        Err(problems) => return broken(context, &problems),
+    };
+    let (installed, _) = host::library(&context.root);
+    let read = read(context, order, settings, &library, &installed)?;
+    let (origin, entries, observed, bounds, old) = read;
+    let leaks = leaks(&library, bounds.iter().chain(&old));
+    let since_ms = i64::try_from(order.since.as_millis()).unwrap_or(i64::MAX);
+    let record = Record {
+        bounds: &bounds,
+        installed: &old,
+        leaks: &leaks,
+        settings: &origin.settings,
+        entries: &entries,
+        observed: &observed,
+        from_wall_ms: origin.made.saturating_sub(since_ms),
+        offset_s: origin.offset_s,
+    };
+    let tale = simulate::simulate(&record).map_err(Failure::bug)?;
+    let told = |p: &&std::sync::Arc<wbd_engine::playbook::Playbook>| json!({"name": p.name, "code": p.code, "file": p.file, "digest": p.digest});
+    let rehearsed = Rehearsed {
+        order,
+        playbooks: own.iter().map(told).collect(),
+        tale,
+        entries: entries.len(),
+        answers: observed.changes.len(),
+        duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        origin,
+    };
+    if context.format == Format::Text {
+        text::show(&mut context.out, &rehearsed);
+    } else {
+        context.out.document(context.format, &document(&rehearsed))?;
+    }
+    // "Would have done nothing" can only be said of what was recorded.
+    Ok(if is_known(&rehearsed.tale) { Exit::Done } else { Exit::Failed })
+}
+
+type Read = (Origin, Vec<Entry>, Observed, Vec<Bound>, Vec<Bound>);
+
+fn read(
+    context: &Context,
+    order: &Simulate,
+    settings: Settings,
+    library: &Library,
+    installed: &Library,
+) -> Result<Read, Failure> {
+    if let Some(file) = &order.from {
+        let bundle = wbd_ledger::read_bundle(file)?;
+        let BundleHead { host, made, offset_s, profiles, settings, .. } = bundle.head;
+        let words = file.display().to_string();
+        let origin = Origin { words, host, settings, present: profiles.into_iter().collect(), made, offset_s };
+        let (bounds, old) = bind(order, &origin, library, installed)?;
+        return Ok((origin, bundle.entries, bundle.observed, bounds, old));
+    }
+    let now = clock::now();
+    let origin = Origin {
+        words: "this host".to_owned(),
+        host: wbd_ledger::host_id(&context.root),
+        present: export::present(&context.root, library, &settings),
+        settings,
+        made: now.wall_ms,
+        offset_s: clock::zone_offset_s(now.wall_ms / 1000),
+    };
+    let (bounds, old) = bind(order, &origin, library, installed)?;
+    let entries = export::chained(&ledger::open(context)?)?;
+    let wanted = Record::questions(&bounds, &old);
+    let observed = export::observed(&context.root, |probe| wanted.contains(probe))?;
+    Ok((origin, entries, observed, bounds, old))
+}
+
+/// The checks to be rehearsed, and those that are installed.
+fn bind(
+    order: &Simulate,
+    origin: &Origin,
+    library: &Library,
+    installed: &Library,
+) -> Result<(Vec<Bound>, Vec<Bound>), Failure> {
+    let path = order.file.display().to_string();
+    let mut bounds = library.bind(&origin.present, &origin.settings);
+    bounds.retain(|bound| bound.content().file == path);
+    if bounds.is_empty() {
+        let here: Vec<&str> = origin.present.iter().map(ProfileName::as_str).collect();
+        let here = if here.is_empty() { "none".to_owned() } else { here.join(", ") };
+        let text = format!("cannot simulate {path}: it is about no product of {}; found there: {here}", origin.words);
+        return Err(Failure::failed(text));
+    }
+    if let Some(target) = &order.target {
+        let all: Vec<String> = bounds.iter().map(|bound| bound.key.target.to_string()).collect();
+        bounds.retain(|bound| bound.key.target == *target);
+        if bounds.is_empty() {
+            let text = format!("{path} has no target {target} there; it has {}", all.join(", "));
+            return Err(Failure::new(Exit::Usage, text));
+        }
+    }
+    Ok((bounds, installed.bind(&origin.present, &origin.settings)))
+}
+
+/// The names that the supervisor keeps samples of leaking processes under.
+fn leaks<'a>(library: &Library, bounds: impl Iterator<Item = &'a Bound>) -> BTreeMap<ProcessSelector, (String, Leak)> {
+    let mut leaks = BTreeMap::new();
+    for bound in bounds {
+        let Some(name) = &bound.profile else { continue };
+        let Some(leak) = library.profiles.get(name).and_then(|profile| profile.spec.leak.clone()) else { continue };
+        for probe in bound.probes.values() {
+            if let Probe::FdTrend(selector) | Probe::FdUsage(selector) = probe {
+                let process = format!("{name}/{}", selector.comm.as_deref().unwrap_or("main"));
+                leaks.entry(selector.clone()).or_insert((process, leak.clone()));
+            }
+        }
+    }
+    leaks
+}
+
+/// Something was recorded of at least one check.
+fn is_known(tale: &Tale) -> bool {
+    tale.checks.iter().any(|check| check.recorded_ms > 0) || tale.totals.incidents > 0
+}
+
+/// What no record can tell.
+fn limits(rehearsed: &Rehearsed<'_>) -> Vec<String> {
+    let tale = &rehearsed.tale;
+    let mut limits = vec![
+        "What a deed would have changed: after each one the record goes on as it went in life.".to_owned(),
+        "What lies between two records: an answer stands until the next one, and answers that change no verdict of \
+         the installed playbooks are kept every five minutes; nothing is known while the supervisor did not run."
+            .to_owned(),
+        "What a rollback would have put back; settings and profiles of that time: they are taken as they are now."
+            .to_owned(),
+    ];
+    if tale.deeds_in_life > 0 {
+        limits.push(format!(
+            "How it would have gone without the {} deeds that wbd really did for these failures.",
+            tale.deeds_in_life
+        ));
+    }
+    if tale.words_in_life > 0 {
+        limits.push(format!(
+            "What a person would have said: {} words (yes or no) that were given for these failures are not carried \
+             over.",
+            tale.words_in_life
+        ));
+    }
+    limits
+}
+
+fn document(rehearsed: &Rehearsed<'_>) -> Value {
+    let Rehearsed { order, origin, playbooks, tale, entries, answers, duration_ms } = rehearsed;
+    json!({
+        "schema": SCHEMA,
+        "playbooks": playbooks,
+        "record": {
+            "of": origin.words,
+            "host": origin.host,
+            "since_ms": u64::try_from(order.since.as_millis()).unwrap_or(u64::MAX),
+            "made": origin.made,
+            "from": tale.from,
+            "to": tale.to,
+            "entries": entries,
+            "answers": answers,
+        },
+        "known": is_known(tale),
+        "checks": tale.checks,
+        "events": tale.events,
+        "events_left_out": tale.events_left_out,
+        "totals": tale.totals,
+        "in_life": {"deeds": tale.deeds_in_life, "words": tale.words_in_life},
+        "cannot_know": limits(rehearsed),
+        "duration_ms": duration_ms,
+    })
+}

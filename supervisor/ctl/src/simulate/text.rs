@@ -1,0 +1,135 @@
+//! A rehearsal for people: what would have been done, the sums, and what cannot be known. Decides nothing.
+use wbd_engine::round::describe;
+use wbd_engine::simulate::{CheckTale, Event, Totals};
+
+use super::{Rehearsed, is_known, limits};
+use crate::out::{Out, Tone};
+use crate::when;
+
+/// Shows it.
+pub(super) fn show(out: &mut Out, rehearsed: &Rehearsed<'_>) {
+    let tale = &rehearsed.tale;
+    let names: Vec<&str> = rehearsed.playbooks.iter().filter_map(|playbook| playbook["name"].as_str()).collect();
+    out.spans(&[(Tone::Strong, &format!("What {} would have done (nothing was done)", names.join(", ")))]);
+    let span = match (tale.from, tale.to) {
+        (Some(from), Some(to)) => format!("{} to {}", when::moment(from), when::moment(to)),
+        _ => "nothing in that time".to_owned(),
+    };
+    out.line(format!("Record of {}: {span}", rehearsed.origin.words));
+    for check in &tale.checks {
+        coverage(out, check);
+    }
+    if !is_known(tale) {
+        out.line("");
+        out.spans(&[
+            (Tone::Warn, "unknown"),
+            (Tone::Plain, ": nothing was recorded of what it asks, so nothing can be said of what it"),
+        ]);
+        out.line("would have done. A playbook over the same probes that is installed for a while leaves");
+        out.line("a record; the supervisor keeps it for 28 days.");
+        return;
+    }
+    events(out, rehearsed);
+    totals(out, rehearsed);
+    out.heading("It cannot know");
+    for limit in limits(rehearsed) {
+        out.paragraph("  - ", &limit);
+    }
+}
+
+fn coverage(out: &mut Out, check: &CheckTale) {
+    let name = format!("  {} on {}: ", check.code, check.target);
+    if check.recorded_ms == 0 {
+        let never: Vec<&str> = check.never_recorded.iter().map(String::as_str).collect();
+        let what = if never.is_empty() { String::new() } else { format!(" ({})", never.join(", ")) };
+        out.paragraph(&name, &format!("unknown, nothing was recorded of what it asks{what}"));
+        return;
+    }
+    let undecided = match check.undecided_ms {
+        0 => String::new(),
+        ms => format!(", for {} of that it could not be decided", when::length(ms)),
+    };
+    out.paragraph(
+        &name,
+        &format!("recorded for {}{undecided}; seen failing {} times", when::length(check.recorded_ms), check.failures),
+    );
+}
+
+fn events(out: &mut Out, rehearsed: &Rehearsed<'_>) {
+    let tale = &rehearsed.tale;
+    if tale.events.is_empty() {
+        out.line("");
+        out.line("It would have done nothing in what was recorded.");
+    }
+    let mut day = String::new();
+    for event in &tale.events {
+        let today = when::day(event.time);
+        if today != day {
+            out.heading(&today);
+            day = today;
+        }
+        line(out, event);
+    }
+    if tale.events_left_out > 0 {
+        out.line(format!("  ... and {} more, counted below", tale.events_left_out));
+    }
+}
+
+fn line(out: &mut Out, event: &Event) {
+    let lead = format!("  {} {:<4} ", when::clock(event.time), event.incident.as_deref().unwrap_or(""));
+    let assumed = if event.assumed { " (if the deed before did not help)" } else { "" };
+    let (word, text) = match &event.action {
+        Some(action) => {
+            let class = event.class.map_or_else(String::new, |class| format!(", class {class}"));
+            ("would do", format!("{}{class}, rung {}{assumed}", describe(action), event.word))
+        }
+        None => (kind(event), format!("{}{assumed}", gist(event))),
+    };
+    out.paragraph(&format!("{lead}{word:<9} "), &text);
+    let more = |out: &mut Out, text: &str| out.paragraph(&format!("{:25}", ""), text);
+    if let Some(budget) = event.budget {
+        more(
+            out,
+            &format!(
+                "attempt {} of {}; then left on this host: {} in the hour, {} in the day",
+                budget.attempt, budget.attempts_max, budget.host_hour_left, budget.host_day_left
+            ),
+        );
+        if event.in_life.is_empty() {
+            more(out, "in life nothing was done to it then");
+        } else {
+            more(out, &format!("in life: {}", event.in_life.join(", ")));
+        }
+    }
+}
+
+fn kind(event: &Event) -> &str {
+    match (event.kind.as_str(), event.decidable) {
+        ("verdict", Some(false)) => "proof ?",
+        ("verdict", _) => "proof",
+        (kind, _) => kind,
+    }
+}
+
+fn gist(event: &Event) -> String {
+    let whose = match (&event.code, &event.target) {
+        (Some(code), Some(target)) if event.kind == "opened" => format!("{code} on {target}, "),
+        _ => String::new(),
+    };
+    let rest = event.evidence.join("; ");
+    let separator = if event.word.is_empty() || rest.is_empty() { "" } else { ": " };
+    format!("{whose}{}{separator}{rest}", event.word)
+}
+
+fn totals(out: &mut Out, rehearsed: &Rehearsed<'_>) {
+    let Totals { incidents, deeds, by_class, refusals, proved, not_proved, not_decidable, handed_over } =
+        &rehearsed.tale.totals;
+    out.heading("In all");
+    let classes: Vec<String> = by_class.iter().map(|(class, count)| format!("{count} of {class}")).collect();
+    let classes = if classes.is_empty() { String::new() } else { format!(" ({})", classes.join(", ")) };
+    out.line(format!(
+        "  incidents {incidents}, deeds {deeds}{classes}, refusals {refusals}, handed over {handed_over}"
+    ));
+    out.line(format!("  proofs: {proved} passed, {not_proved} failed, {not_decidable} not decidable"));
+    out.line(format!("  in life wbd did {} deeds for these failures", rehearsed.tale.deeds_in_life));
+}

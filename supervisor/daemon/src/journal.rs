@@ -1,0 +1,70 @@
+//! The journal's entry of an escalation. All other log lines go through tracing; sends nothing.
+use wbd_ledger::ESCALATED;
+use wbd_model::entry::Subject;
+use wbd_model::time::Now;
+
+/// Priority "error" of syslog(3).
+const PRIORITY: &str = "3";
+/// Far below what one datagram can carry.
+const LONGEST: usize = 32 << 10;
+
+/// An entry: field names and values.
+pub(crate) type Fields = Vec<(&'static str, String)>;
+
+/// Whether our log goes to the journal; else it goes to standard error, and so do these entries.
+pub(crate) fn is_ours() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some()
+}
+
+/// The entry of an escalation.
+pub(crate) fn fields(about: &Subject, at: &Now, reason: &str, guide: &[String]) -> Fields {
+    let word = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let code = word(about.code.as_ref().map(ToString::to_string));
+    let target = word(about.target.as_ref().map(ToString::to_string));
+    let mut evidence: String =
+        std::iter::once(reason).chain(guide.iter().map(String::as_str)).collect::<Vec<_>>().join("; ");
+    evidence.truncate(evidence.floor_char_boundary(LONGEST));
+    vec![
+        ("MESSAGE", format!("a person is needed: {code} on {target}: {reason}")),
+        ("MESSAGE_ID", ESCALATED.to_owned()),
+        ("PRIORITY", PRIORITY.to_owned()),
+        ("SYSLOG_IDENTIFIER", "wbd-supervisord".to_owned()),
+        ("WBD_CODE", code),
+        ("WBD_INCIDENT", word(about.incident.map(|id| id.to_string()))),
+        ("WBD_TARGET", target),
+        ("WBD_TIME", (at.wall_ms / 1000).to_string()),
+        ("KIND", "escalated".to_owned()),
+        ("EVIDENCE", evidence),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+
+    use wbd_ledger::enter_in_journal as send;
+    use wbd_model::time::BootId;
+
+    use super::*;
+
+    fn entry(reason: &str) -> Fields {
+        let at = Now { boot: BootId("b".to_owned()), boot_ms: 1, wall_ms: 5_000 };
+        fields(&Subject::default(), &at, reason, &["look".to_owned()])
+    }
+
+    #[test]
+    fn an_entry_is_one_datagram_and_a_missing_journal_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(send(root.path(), &entry("why")).is_err());
+        let folder = root.path().join("run/systemd/journal");
+        std::fs::create_dir_all(&folder).unwrap();
+        let journal = UnixDatagram::bind(folder.join("socket")).unwrap();
+        send(root.path(), &entry("why")).unwrap();
+        let mut bytes = [0; 4096];
+        let length = journal.recv(&mut bytes).unwrap();
+        let text = std::str::from_utf8(&bytes[..length]).unwrap();
+        for line in [format!("MESSAGE_ID={ESCALATED}"), "WBD_TIME=5".to_owned(), "EVIDENCE=why; look".to_owned()] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
+    }
+}
