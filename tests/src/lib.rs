@@ -10,7 +10,9 @@
 
 pub mod deadline;
 pub mod exec;
+pub mod frozen;
 pub mod host;
+pub mod hung_mount;
 pub mod json;
 pub mod network;
 pub mod places;
@@ -19,6 +21,7 @@ pub mod resolver;
 pub mod rootfs;
 pub mod service;
 pub mod shared;
+pub mod small_disk;
 pub mod story;
 pub mod supervisor;
 pub mod sysctl_guard;

@@ -4,6 +4,16 @@
 mod agent_ends;
 #[path = "booted/agent_hangs.rs"]
 mod agent_hangs;
+#[path = "booted/degraded.rs"]
+mod degraded;
+#[path = "booted/degraded_bus.rs"]
+mod degraded_bus;
+#[path = "booted/degraded_disk.rs"]
+mod degraded_disk;
+#[path = "booted/degraded_limits.rs"]
+mod degraded_limits;
+#[path = "booted/degraded_mount.rs"]
+mod degraded_mount;
 #[path = "booted/dns.rs"]
 mod dns;
 #[path = "booted/doctor.rs"]

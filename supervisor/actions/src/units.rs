@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 
 use systemd_zbus::{ActiveState, ManagerProxy, Mode, UnitProxy};
 use tokio::time::timeout;
+use wbd_model::action::Class;
 use wbd_model::entry::Outcome;
+use wbd_model::profile::{self, Command};
 use zbus::Connection;
 use zbus::export::futures_core::Stream;
 use zbus::proxy::CacheProperties;
 
 use crate::error::{ActionError, chain};
 use crate::hands::Done;
+use crate::program::{self, Parent};
 
 /// Services whose restart a playbook may ask for: resolvers of names, nothing that holds data.
 pub const RESTARTABLE_UNITS: [&str; 5] =
@@ -31,6 +34,16 @@ pub(crate) enum Job {
 }
 
 impl Job {
+    /// As `systemctl` has it.
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::Reload => "reload",
+        }
+    }
+
     pub(crate) const fn past(self) -> &'static str {
         match self {
             Self::Start => "started",
@@ -62,16 +75,37 @@ pub(crate) async fn run(root: &Path, unit: &str, job: Job, start_by: Instant) ->
         Ok(Err(error)) => format!("the system bus {} cannot be reached: {}", path.display(), chain(&error)),
         Err(_) => format!("the system bus {} does not answer", path.display()),
     };
-    match timeout(CALL_WAIT, private(root)).await {
-        Ok(Ok(connection)) => run_on(&connection, unit, job, start_by).await.after(&why),
-        Ok(Err(_)) | Err(_) => Done::new(Outcome::Failed, why),
+    directly(root, unit, job, start_by, why).await
+}
+
+/// Without the bus: as an administrator does. `systemctl` asks systemd itself, so a dead bus is no reason to leave the
+/// agent dead.
+async fn directly(root: &Path, unit: &str, job: Job, start_by: Instant, dead: String) -> Done {
+    match job {
+        // As over the bus: only where it has failed.
+        Job::Start | Job::Restart => {
+            let failed = systemctl(root, &["is-failed", "--quiet"], unit, CALL_WAIT).await;
+            if failed.is_ok_and(|done| done.outcome == Outcome::Done) {
+                let _ = systemctl(root, &["reset-failed"], unit, CALL_WAIT).await;
+            }
+        }
+        Job::Stop | Job::Reload => {}
+    }
+    if Instant::now() > start_by {
+        return Done::new(Outcome::Aborted, format!("not begun: it is after the start deadline of {unit}'s job"));
+    }
+    match systemctl(root, &[job.verb()], unit, JOB_WAIT).await {
+        Ok(done) => done.after(&format!("{dead}; asked systemctl to {} {unit}", job.verb())),
+        // It could not even be started.
+        Err(_) => Done::new(Outcome::Failed, dead),
     }
 }
 
-/// systemd itself, as `systemctl` reaches it as root: a dead bus is no reason to leave the agent dead.
-async fn private(root: &Path) -> zbus::Result<Connection> {
-    let stream = tokio::net::UnixStream::connect(root.join("run/systemd/private")).await.map_err(zbus::Error::from)?;
-    zbus::connection::Builder::unix_stream(stream).p2p().build().await
+async fn systemctl(root: &Path, verb: &[&str], unit: &str, longest: Duration) -> Result<Done, ActionError> {
+    let timeout = profile::Duration::from_ms(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX));
+    let argv = [&["/usr/bin/systemctl", "--no-ask-password"], verb, &[unit]].concat();
+    let command = Command { argv: argv.into_iter().map(str::to_owned).collect(), timeout, class: Class::A2 };
+    program::run(root, &command, Parent::Us).await
 }
 
 /// Does a job over a connection that is there. It is not begun after `start_by`.

@@ -8,7 +8,6 @@ use systemd_zbus::ManagerProxy;
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 use wbd_agent_api::paths::UNIT;
-use wbd_probes::connect_systemd;
 use zbus::fdo::PropertiesProxy;
 use zbus::names::InterfaceName;
 use zbus::zvariant::OwnedObjectPath;
@@ -22,6 +21,7 @@ const SERVICE_INTERFACE: &str = "org.freedesktop.systemd1.Service";
 const RETRY: Duration = Duration::from_secs(1);
 /// Signals can be lost when systemd re-executes itself, so everything is read again this often.
 const REREAD: Duration = Duration::from_secs(30);
+const CONNECT: Duration = Duration::from_secs(2);
 const CALL: Duration = Duration::from_secs(5);
 
 /// Follows for as long as the loop listens. A lost bus is a log line and another try.
@@ -29,7 +29,7 @@ pub(crate) async fn follow(root: PathBuf, events: Sender<Event>) {
     let mut told = false;
     let mut last = None;
     loop {
-        let lost = match session(&root, &events, &mut told, &mut last).await {
+        let lost = match session(&events, &mut told, &mut last).await {
             Ok(()) => "the bus closed the connection".to_owned(),
             Err(error) => error.to_string(),
         };
@@ -37,7 +37,11 @@ pub(crate) async fn follow(root: PathBuf, events: Sender<Event>) {
             warn!(reason = %lost, "the bus is gone, trying again every second");
             told = true;
         }
-        if events.send(Event::BusLost).await.is_err() {
+        let asked = match directly(&root).await {
+            Ok(view) => tell_view(&events, &mut last, view).await,
+            Err(_) => send(&events, Event::BusLost).await,
+        };
+        if asked.is_err() {
             return;
         }
         tokio::time::sleep(RETRY).await;
@@ -50,13 +54,10 @@ async fn within<T>(call: impl Future<Output = zbus::Result<T>>) -> zbus::Result<
         .unwrap_or_else(|_| Err(zbus::Error::Failure("the service manager did not answer in 5 s".to_owned())))
 }
 
-async fn session(
-    root: &Path,
-    events: &Sender<Event>,
-    told: &mut bool,
-    last: &mut Option<UnitView>,
-) -> zbus::Result<()> {
-    let bus = within(connect_systemd(root)).await?;
+async fn session(events: &Sender<Event>, told: &mut bool, last: &mut Option<UnitView>) -> zbus::Result<()> {
+    let bus = tokio::time::timeout(CONNECT, zbus::Connection::system())
+        .await
+        .unwrap_or_else(|_| Err(zbus::Error::Failure("the bus does not answer".to_owned())))?;
     let manager = ManagerProxy::new(&bus).await?;
     within(manager.subscribe()).await?;
     let path = within(manager.load_unit(UNIT)).await?;
@@ -68,10 +69,7 @@ async fn session(
     let mut view = last.clone().unwrap_or_default();
     let mut jobs: HashMap<u32, String> = HashMap::new();
     reread(&properties, &mut view).await?;
-    if let Some(before) = last.replace(view.clone()) {
-        tell_missed(events, &before, &view).await?;
-    }
-    send(events, Event::Unit(Box::new(view.clone()))).await?;
+    tell_view(events, last, view.clone()).await?;
     if *told {
         info!("the bus is back");
         *told = false;
@@ -170,6 +168,25 @@ async fn tell(
         send(events, Event::Unit(Box::new(view.clone()))).await?;
     }
     Ok(())
+}
+
+/// Without the bus: systemd itself, now and then, as `systemctl` asks it.
+async fn directly(root: &Path) -> Result<UnitView, String> {
+    let root = root.to_owned();
+    let shown = tokio::task::spawn_blocking(move || wbd_probes::shown_unit(&root, UNIT)).await;
+    let mut view = UnitView::default();
+    for (name, value) in shown.map_err(|error| error.to_string())?? {
+        view.set(&name, &value);
+    }
+    Ok(view)
+}
+
+/// The unit as it is now, after a time in which nothing was told of it.
+async fn tell_view(events: &Sender<Event>, last: &mut Option<UnitView>, view: UnitView) -> zbus::Result<()> {
+    if let Some(before) = last.replace(view.clone()) {
+        tell_missed(events, &before, &view).await?;
+    }
+    send(events, Event::Unit(Box::new(view))).await
 }
 
 /// What happened while nobody could be asked: the order of the unit's own times tells a stop from an end.

@@ -1,16 +1,18 @@
 //! Whether the disk below the ledger takes writes: the one question that a ledger at rest cannot answer. Writes no record.
 use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::unix::fs::FileExt as _;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::fs::{FallocateFlags, StatVfsMountFlags, fallocate, statvfs};
 use rustix::io::Errno;
 
 use crate::files;
 
 /// With less room than this the next record may not fit: the write-ahead file grows by as much before it is merged.
 const LEAST_BYTES: u64 = 64 << 10;
+/// With more room than this nobody needs to try.
+const LITTLE_BYTES: u64 = 1 << 20;
 /// The lock's file holds a process id.
 const SAME_BYTES: u64 = 32;
 
@@ -30,14 +32,33 @@ pub fn takes_writes(state_dir: &Path) -> Result<(), String> {
     if disk.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Err(format!("{} is on a file system that is read-only now", state_dir.display()));
     }
-    // Some file systems tell no sizes at all.
-    if disk.f_blocks > 0 && disk.f_bfree.saturating_mul(disk.f_frsize) < LEAST_BYTES {
-        return Err(format!("the disk of {} is full", state_dir.display()));
+    // What is kept back for root, or for the file system itself, shows in no number: where little is left, it is tried.
+    let little = disk.f_blocks > 0 && disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE_BYTES;
+    match if little { has_room(state_dir) } else { Ok(()) } {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::NOSPC) => {
+            return Err(format!("the disk of {} is full", state_dir.display()));
+        }
+        Ok(()) | Err(_) => {}
     }
     match write_in_place(&files::lock(state_dir)) {
         Err(error) if !Errno::from_io_error(&error).is_some_and(says_nothing) => Err(trouble(&error)),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Takes the room that the next record may need, and gives it back.
+fn has_room(state_dir: &Path) -> io::Result<()> {
+    let path = files::beside(&files::lock(state_dir), ".room");
+    let file = File::options().write(true).create(true).truncate(true).mode(0o640).open(&path)?;
+    let taken = match fallocate(&file, FallocateFlags::empty(), 0, LEAST_BYTES) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+            let size = usize::try_from(LEAST_BYTES).unwrap_or(0);
+            (&file).write_all(&vec![1; size]).and_then(|()| file.sync_data())
+        }
+        taken => taken.map_err(io::Error::from),
+    };
+    std::fs::remove_file(&path)?;
+    taken
 }
 
 /// It is about this process, or about a file that is not there, and not about the disk.

@@ -5,15 +5,19 @@ use std::time::Duration;
 use systemd_zbus::ManagerProxy;
 use zbus::fdo::PropertiesProxy;
 use zbus::names::InterfaceName;
-use zbus::zvariant::OwnedValue;
+use zbus::zvariant::{OwnedValue, Value};
 
 use crate::eyes::Look;
+use crate::run::{Program, run};
+use crate::under::under;
 
 /// The bus answers within milliseconds; one that does not is as good as dead.
 const BUS_PATIENCE: Duration = Duration::from_secs(1);
 /// systemd answers within milliseconds; a manager that takes longer is not one to wait for.
 const PATIENCE: Duration = Duration::from_secs(3);
-const PRIVATE: &str = "run/systemd/private";
+const SYSTEMCTL: &str = "/usr/bin/systemctl";
+/// All properties of one unit are far fewer bytes.
+const MAX_SHOWN_BYTES: usize = 256 << 10;
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
@@ -71,31 +75,60 @@ pub(crate) fn units(look: &Look, names: &[&str]) -> Result<Vec<UnitState>, Strin
         .build()
         .map_err(|error| format!("cannot prepare to ask systemd: {error}"))?;
     let patience = look.left(PATIENCE);
-    let asked = runtime.block_on(async { tokio::time::timeout(patience, ask(look.root(), names)).await });
+    let asked = runtime.block_on(async { tokio::time::timeout(patience, ask(names)).await });
     match asked {
         Ok(Ok(units)) => Ok(units),
-        Ok(Err(error)) => Err(format!("cannot ask systemd over the system bus: {error}; look at dbus.service")),
+        Ok(Err(error)) => {
+            let direct: Result<Vec<_>, String> = names.iter().map(|name| state(look.root(), name)).collect();
+            direct.map_err(|_| format!("cannot ask systemd over the system bus: {error}; look at dbus.service"))
+        }
         Err(_) => Err(format!("systemd gave no answer over the system bus within {:.1} s", patience.as_secs_f32())),
     }
 }
 
-/// The way to systemd: the system bus, or where that is dead the socket that `systemctl` itself uses as root.
-///
-/// # Errors
-/// The bus's own, when neither answers.
-pub async fn connect(root: &Path) -> zbus::Result<zbus::Connection> {
-    let silent = || zbus::Error::Failure(format!("it gave no answer within {} s", BUS_PATIENCE.as_secs()));
-    let bus = tokio::time::timeout(BUS_PATIENCE, zbus::Connection::system()).await.unwrap_or_else(|_| Err(silent()));
-    let dead = match bus {
-        Ok(bus) => return Ok(bus),
-        Err(dead) => dead,
-    };
-    let Ok(stream) = tokio::net::UnixStream::connect(root.join(PRIVATE)).await else { return Err(dead) };
-    zbus::connection::Builder::unix_stream(stream).p2p().build().await.map_err(|_| dead)
+fn state(root: &Path, name: &str) -> Result<UnitState, String> {
+    let mut unit = UnitState::default();
+    for (name, value) in shown(root, name)? {
+        unit.set(&name, &value);
+    }
+    Ok(unit)
 }
 
-async fn ask(root: &Path, names: &[&str]) -> zbus::Result<Vec<UnitState>> {
-    let bus = connect(root).await?;
+/// What systemd says of a service where the bus is dead: `systemctl` asks it directly. Blocks for at most three seconds.
+///
+/// # Errors
+/// In words, why nothing was said; it needs root.
+pub fn shown(root: &Path, unit: &str) -> Result<Vec<(String, OwnedValue)>, String> {
+    let program = Program {
+        path: under(root, Path::new(SYSTEMCTL)),
+        args: ["show", "--no-pager", "--", unit].map(str::to_owned).into(),
+        env: vec![("LC_ALL".to_owned(), "C".to_owned())],
+        deadline: PATIENCE,
+        max_output: MAX_SHOWN_BYTES,
+    };
+    let said = run(&program).map_err(|error| error.to_string())?;
+    if !said.status.success() {
+        return Err(format!("systemctl ended with {}", said.status));
+    }
+    Ok(properties(&String::from_utf8_lossy(&said.stdout)))
+}
+
+/// The properties that are numbers on the bus have their types there; the others are texts.
+fn properties(text: &str) -> Vec<(String, OwnedValue)> {
+    let typed = |name: &str, value: &str| match name {
+        "ExecMainPID" | "NRestarts" | "StartLimitBurst" => value.parse::<u32>().ok().map(OwnedValue::from),
+        "ExecMainCode" | "ExecMainStatus" => value.parse::<i32>().ok().map(OwnedValue::from),
+        name if name.ends_with("TimestampMonotonic") => value.parse::<u64>().ok().map(OwnedValue::from),
+        _ => OwnedValue::try_from(Value::from(value)).ok(),
+    };
+    let lines = text.lines().filter_map(|line| line.split_once('='));
+    lines.filter_map(|(name, value)| Some((name.to_owned(), typed(name, value)?))).collect()
+}
+
+async fn ask(names: &[&str]) -> zbus::Result<Vec<UnitState>> {
+    let bus = tokio::time::timeout(BUS_PATIENCE, zbus::Connection::system())
+        .await
+        .unwrap_or_else(|_| Err(zbus::Error::Failure("the bus does not answer".to_owned())))?;
     let manager = ManagerProxy::new(&bus).await?;
     let mut units = Vec::with_capacity(names.len());
     for name in names {
@@ -120,4 +153,28 @@ fn text(value: &OwnedValue) -> String {
 fn number(value: &OwnedValue) -> u64 {
     let wide = u64::try_from(value).ok();
     wide.or_else(|| u32::try_from(value).ok().map(u64::from)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_systemctl_shows_has_the_types_of_the_bus() {
+        let text = "Restart=on-failure\nNRestarts=3\nExecMainPID=77\nExecMainCode=1\nActiveState=failed\nno line\n\
+                    ActiveEnterTimestampMonotonic=5\nDescription=a = b\nStartLimitBurst=nonsense\n";
+        let mut unit = UnitState::default();
+        for (name, value) in properties(text) {
+            unit.set(&name, &value);
+        }
+        let expected = UnitState {
+            active: "failed".into(),
+            was_active: true,
+            restarts: 3,
+            restart: "on-failure".into(),
+            ..UnitState::default()
+        };
+        assert_eq!(unit, expected);
+        assert!(shown(Path::new("/nonexistent"), "x.service").unwrap_err().contains("/nonexistent/usr/bin/systemctl"));
+    }
 }

@@ -24,7 +24,7 @@ pub mod holds;
 pub mod host;
 pub mod run;
 
-pub use bus::{UnitState, connect as connect_systemd};
+pub use bus::{UnitState, shown as shown_unit};
 pub use eyes::{Eyes, Presence};
 pub use sampling::Reading;
 pub use service::{Manager, agent_service};

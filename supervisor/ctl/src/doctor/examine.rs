@@ -16,6 +16,7 @@ use wbd_model::hold::HoldRow;
 use wbd_model::incident::Phase;
 use wbd_model::name::{Code, ProfileName, TargetName};
 use wbd_model::plan::Approval;
+use wbd_model::problem::Problem;
 use wbd_model::report::{CheckRow, DaemonView, Fix, Report};
 use wbd_model::settings::{Healing, Settings};
 use wbd_model::time::Now;
@@ -27,7 +28,7 @@ use crate::client::{Client, Unanswered};
 use crate::exit::{Exit, Failure};
 use crate::{explain, host, incidents, status, waiver, when};
 
-use super::look::{self, Answers, TIME, ms};
+use super::look::{self, Answers, FIRST, TIME, ms};
 use super::recall::Recall;
 use super::{merge, own};
 
@@ -61,26 +62,31 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
         let root = order.root.clone();
         move || crate::ledger::verified_under(&root)
     });
-    let (settings, settings_problems) = match host::settings(&order.root, order.config.as_deref()) {
-        Ok(settings) => (settings, Vec::new()),
-        Err(problems) => (Settings::default(), problems),
-    };
-    let (library, problems) = host::library(&order.root);
-    known(order, &library)?;
+    let written = aside({
+        let (root, now) = (order.root.clone(), now.clone());
+        move || Said::written(&root, &now)
+    });
+    let read = Files::read(order);
+    let Files { settings, settings_problems, library, problems, late: unread } = read;
+    if unread.is_none() {
+        known(order, &library)?;
+    }
     let mut eyes = Eyes::new(order.root.clone());
     eyes.facts.clone_from(&settings.facts);
     let (bounds, unseen) = bind(order, &library, &settings, &eyes);
     let recall = Recall::of(&order.root, &library, &bounds, now.clone());
-    let answers = look::look(eyes, &bounds, &recall, began);
+    let answers = look::look(eyes, &bounds, recall, began);
     let (daemon_status, daemon_report) = within(&asked, began).unwrap_or_else(late);
     let open = daemon_status.as_ref().map(|status| status.open.clone()).unwrap_or_default();
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    let age_ms = daemon_report.as_ref().map(|theirs| age(theirs, now.wall_ms));
+    // On the supervisor's own clock: the wall clock may have been set meanwhile.
+    let age_ms = daemon_report.as_ref().map(|theirs| theirs.daemon.as_ref().map_or(0, |daemon| daemon.age_ms));
     let daemon = daemon_status
         .as_ref()
         .ok()
         .map(|status| DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode(status) });
-    let said = said(&order.root, daemon_status.as_ref().ok(), &now);
+    let said =
+        daemon_status.as_ref().map(Said::told).unwrap_or_else(|_| within(&written, began).unwrap_or_else(Said::late));
     let mut report = judged(&bounds, &answers, &open, |rows| {
         report::report(Inputs {
             host: wbd_probes::host::name(),
@@ -96,6 +102,9 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
     });
     if let (Some(theirs), Some(age_ms)) = (&daemon_report, age_ms) {
         report = merge::fill(report, theirs, age_ms);
+        if unread.is_some() {
+            report = merge::take_over(report, theirs, age_ms);
+        }
     }
     report.waivers_unread = said.unread;
     report.holds = said.holds;
@@ -107,8 +116,8 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
         Some(own::supervisor(&order.root, &daemon_status)),
         own::escalation(&daemon_status),
         Some(own::ledger(ledger, daemon_status.as_ref().ok())),
-        Some(own::settings(&settings_problems)),
-        own::playbooks(&order.root, library.playbooks.len()),
+        Some(unread.as_deref().map_or_else(|| own::settings(&settings_problems), own::settings_unread)),
+        unread.as_deref().map_or_else(|| own::playbooks(&order.root, library.playbooks.len()), own::playbooks_unread),
     ];
     for check in own_checks.iter().flatten() {
         report.checks.extend(check.row(0));
@@ -126,17 +135,63 @@ struct Said {
     holds: Vec<HoldRow>,
 }
 
-fn said(root: &Path, status: Option<&Status>, now: &Now) -> Said {
-    if let Some(status) = status {
-        return Said { waivers: status.waivers.clone(), unread: None, holds: status.holds.clone() };
+impl Said {
+    /// By the supervisor's own word.
+    fn told(status: &Status) -> Self {
+        Self { waivers: status.waivers.clone(), unread: None, holds: status.holds.clone() }
     }
-    match waiver::of_ledger(root) {
-        Ok(state) => {
-            let holds = waiver::holds(root, &waiver::pauses(&state, now));
-            Said { waivers: state.waivers, unread: None, holds }
+
+    /// By the ledger and the hold files.
+    fn written(root: &Path, now: &Now) -> Self {
+        match waiver::of_ledger(root) {
+            Ok(state) => {
+                let holds = waiver::holds(root, &waiver::pauses(&state, now));
+                Self { waivers: state.waivers, unread: None, holds }
+            }
+            Err(error) => {
+                let unread = Some(Failure::from(error).message);
+                Self { waivers: Vec::new(), unread, holds: waiver::holds(root, &[]) }
+            }
         }
-        Err(error) => {
-            Said { waivers: Vec::new(), unread: Some(Failure::from(error).message), holds: waiver::holds(root, &[]) }
+    }
+
+    fn late() -> Self {
+        let unread = "no answer in time, holds neither; look for a dead mount below /var/lib/wbd or /etc/wbd";
+        Self { waivers: Vec::new(), unread: Some(unread.to_owned()), holds: Vec::new() }
+    }
+}
+
+/// What the host has of wbd's files.
+struct Files {
+    settings: Settings,
+    settings_problems: Vec<Problem>,
+    library: Library,
+    problems: Vec<Problem>,
+    /// They could not be read in time; why.
+    late: Option<String>,
+}
+
+impl Files {
+    /// Reads them beside, since a read on a dead mount cannot be ended.
+    fn read(order: &Order) -> Self {
+        let (root, config) = (order.root.clone(), order.config.clone());
+        let reading = aside(move || (host::settings(&root, config.as_deref()), host::library(&root)));
+        let none = Self {
+            settings: Settings::default(),
+            settings_problems: Vec::new(),
+            library: Library::default(),
+            problems: Vec::new(),
+            late: None,
+        };
+        match reading.recv_timeout(FIRST) {
+            Ok((Ok(settings), (library, problems))) => Self { settings, library, problems, ..none },
+            Ok((Err(settings_problems), (library, problems))) => Self { settings_problems, library, problems, ..none },
+            Err(_) => {
+                let seconds = FIRST.as_secs();
+                let late =
+                    format!("no answer within {seconds} s; look for a dead mount below /etc/wbd or /usr/lib/wbd");
+                Self { late: Some(late), ..none }
+            }
         }
     }
 }
@@ -191,8 +246,9 @@ fn bind(
 ) -> (Vec<Bound>, Vec<(ProfileName, String)>) {
     let mut present = BTreeSet::new();
     let mut unseen = Vec::new();
-    for (name, profile) in &library.profiles {
-        match eyes.present(&profile.spec) {
+    let specs: Vec<_> = library.profiles.values().map(|profile| &profile.spec).collect();
+    for (name, presence) in library.profiles.keys().zip(eyes.present_each(&specs)) {
+        match presence {
             Presence::Yes => {
                 present.insert(name.clone());
             }
@@ -301,11 +357,6 @@ fn late() -> Asked {
         ))),
         None,
     )
-}
-
-fn age(theirs: &Report, now_wall_ms: i64) -> u64 {
-    let ended = theirs.started.saturating_add_unsigned(theirs.duration_ms);
-    u64::try_from(now_wall_ms.saturating_sub(ended)).unwrap_or(0)
 }
 
 /// Does something beside the looking; what is not done in time is left to itself.

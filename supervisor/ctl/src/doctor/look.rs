@@ -16,6 +16,8 @@ use super::recall::Recall;
 const AT_ONCE: usize = 8;
 /// A broken host gets a verdict within ten seconds; this leaves some for the rest.
 pub(crate) const TIME: Duration = Duration::from_secs(8);
+/// Settings, playbooks and the presence of products are read before anything is asked, each within this.
+pub(crate) const FIRST: Duration = Duration::from_secs(3);
 /// One question alone.
 const ONE: Duration = Duration::from_secs(7);
 
@@ -41,29 +43,23 @@ impl Answers {
 }
 
 /// Looks for all checks; a question that does not answer in time is left out and counts as not seen.
-pub(crate) fn look(mut eyes: Eyes, bounds: &[Bound], recall: &Recall, began: Instant) -> Answers {
+pub(crate) fn look(mut eyes: Eyes, bounds: &[Bound], recall: Recall, began: Instant) -> Answers {
     eyes.deadline = ONE;
     let mut answers = Answers::default();
-    let mut questions = VecDeque::new();
-    for probe in bounds.iter().flat_map(|bound| bound.probes.values()).collect::<BTreeSet<_>>() {
-        match recall.answer(probe) {
-            Some(observation) => {
-                answers.0.insert(probe.clone(), (observation, 0));
-            }
-            None => questions.push_back(probe.clone()),
-        }
-    }
+    let questions: BTreeSet<_> = bounds.iter().flat_map(|bound| bound.probes.values()).cloned().collect();
+    let (questions, recall) = (VecDeque::from_iter(questions), Arc::new(recall));
     let (mut left, threads) = (questions.len(), questions.len().min(AT_ONCE));
     let questions = Arc::new(Mutex::new(questions));
     let (sender, receiver) = sync_channel(left.max(1));
     for _ in 0..threads {
-        let (eyes, questions, sender) = (eyes.clone(), Arc::clone(&questions), sender.clone());
+        let (eyes, recall) = (eyes.clone(), Arc::clone(&recall));
+        let (questions, sender) = (Arc::clone(&questions), sender.clone());
         // Not waited for: a look that hangs ends with the program.
         thread::spawn(move || {
             let next = || questions.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             while let Some(probe) = next() {
                 let asked = Instant::now();
-                let observation = eyes.look(&probe);
+                let observation = recall.answer(&probe).unwrap_or_else(|| eyes.look(&probe));
                 if sender.send((probe, observation, ms(asked.elapsed()))).is_err() {
                     return;
                 }

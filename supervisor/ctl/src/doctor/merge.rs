@@ -40,6 +40,24 @@ fn rows(report: &Report) -> impl Iterator<Item = &CheckRow> {
     report.checks.iter().chain(report.waived.iter().flat_map(|row| &row.checks))
 }
 
+/// Where nothing could be checked from here for want of playbooks, all of the supervisor's checks, with their age.
+pub(crate) fn take_over(mut own: Report, daemon: &Report, age_ms: u64) -> Report {
+    let age = when::length(age_ms);
+    let known: Vec<CheckKey> = own.checks.iter().map(key).collect();
+    for row in daemon.checks.iter().filter(|row| !known.contains(&key(row))) {
+        let reason =
+            format!("not checked from here; the supervisor says {}, {age} ago: {}", row.verdict.as_str(), row.reason);
+        own.checks.push(CheckRow { reason, ..row.clone() });
+    }
+    let news = daemon
+        .causes
+        .iter()
+        .filter(|cause| !own.causes.iter().any(|known| known.code == cause.code && known.target == cause.target));
+    let news: Vec<_> = news.cloned().collect();
+    own.causes.extend(news);
+    settle(own)
+}
+
 /// Products whose presence cannot be told from here: the supervisor's checks of them are taken over whole.
 fn products(own: &mut Report, daemon: &Report, age: &str) -> Vec<CheckKey> {
     let unseen = |row: &CheckRow| row.code.as_str() == UNSEEN_PRODUCT && row.verdict == Verdict::Unknown;

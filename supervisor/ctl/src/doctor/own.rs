@@ -137,6 +137,16 @@ pub(crate) fn settings(problems: &[Problem]) -> Own {
     }
 }
 
+/// They could not be read in time.
+pub(crate) fn settings_unread(why: &str) -> Own {
+    Own::new("WBD-SETTINGS", Verdict::Unknown, why)
+}
+
+/// The same of the playbooks: then nothing was checked from here.
+pub(crate) fn playbooks_unread(why: &str) -> Option<Own> {
+    Some(Own::new("WBD-PLAYBOOK", Verdict::Unknown, format!("nothing was checked from here: {why}")))
+}
+
 /// Is there anything to check with?
 pub(crate) fn playbooks(root: &Path, loaded: usize) -> Option<Own> {
     let folder = host::playbook_folder(root);

@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use wbd_engine::leak;
 use wbd_engine::playbook::{Bound, Library};
@@ -20,23 +21,23 @@ use wbd_model::time::Now;
 pub(crate) struct Recall {
     now: Now,
     state_dir: PathBuf,
-    exits: Result<State, String>,
+    /// Read by the first question for it: the ledger may lie on a mount that hangs.
+    exits: OnceLock<Result<State, String>>,
     leaks: BTreeMap<ProcessSelector, (ProfileName, Leak)>,
 }
 
 impl Recall {
-    /// Reads the exits of the ledger under a root.
+    /// Of a root; nothing is read before it is asked for.
     pub(crate) fn of(root: &Path, library: &Library, bounds: &[Bound], now: Now) -> Self {
         let state_dir = wbd_ledger::state_dir(root);
-        let exits = exits(&state_dir);
-        Self { now, state_dir, exits, leaks: leaks(library, bounds) }
+        Self { now, state_dir, exits: OnceLock::new(), leaks: leaks(library, bounds) }
     }
 
-    /// The answer; `None` for a question that eyes must answer.
+    /// The answer; `None` for a question that eyes must answer. Blocks for as long as the disk does.
     pub(crate) fn answer(&self, probe: &Probe) -> Option<Observation> {
         let unseen = |name: ProbeName, why: &str| Observation::unseen(name.fields(), why);
         match probe {
-            Probe::ExitLast(target) => Some(match &self.exits {
+            Probe::ExitLast(target) => Some(match self.exits.get_or_init(|| exits(&self.state_dir)) {
                 Ok(state) => state.exit_observation(target, &self.now),
                 Err(why) => unseen(ProbeName::ExitLast, why),
             }),

@@ -1,0 +1,114 @@
+//! The bus is dead or hangs, and systemd re-executes itself, in the middle of incidents: healed all the same, once, and an
+//! administrator is heard.
+
+use std::time::Duration;
+
+use wbd_tests::host::Host;
+use wbd_tests::product::{self, AGENT, SOON};
+use wbd_tests::story::Story;
+
+use crate::degraded;
+
+const CODE: &str = "WBD-6007";
+/// A heartbeat counts as missed after 10 s; the stop of a stopped process takes its TimeoutStopSec of 5 s.
+const HUNG: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_secs(6);
+const PRIVATE: &str = "/run/systemd/private";
+
+fn systemctl(host: &Host, args: &[&str]) {
+    host.run(["/usr/bin/systemctl"].iter().chain(args)).ok();
+}
+
+fn bus(host: &Host, verb: &str) {
+    systemctl(host, &[verb, "dbus.socket", "dbus.service"]);
+}
+
+#[test]
+fn with_a_dead_bus_incidents_go_on_and_an_administrators_stop_is_heard() {
+    let host = product::shared();
+    let pid = degraded::supervisor(&host);
+    // It dies in the middle of an incident: the agent hangs and is not seen to hang yet.
+    let story = Story::begin(&host);
+    host.signal(product::agent_works(&host), "STOP");
+    bus(&host, "stop");
+    let told = story.healed(CODE, HUNG);
+    assert_eq!(told.deeds(), ["agent.restart"], "{told}");
+    product::healthy(&host);
+
+    let story = Story::begin(&host);
+    host.signal(product::agent_works(&host), "TERM");
+    story.healed(CODE, SOON);
+    product::healthy(&host);
+    let story = Story::begin(&host);
+    let old = product::agent_works(&host);
+    host.signal(old, "KILL");
+    product::another_agent_works(&host, old);
+    story.stays_quiet("systemd's own restart", QUIET);
+    degraded::doctor(&host, "dead bus");
+
+    let story = Story::begin(&host);
+    systemctl(&host, &["stop", AGENT]);
+    story.stays_quiet("respect for a stop without a bus", QUIET);
+    systemctl(&host, &["start", AGENT]);
+    product::healthy(&host);
+
+    bus(&host, "start");
+    product::healthy(&host);
+    let story = Story::begin(&host);
+    host.signal(product::agent_works(&host), "TERM");
+    story.healed(CODE, SOON);
+    assert_eq!(degraded::supervisor(&host), pid);
+    degraded::leaves_nobody_behind(&host, pid);
+    product::healthy(&host);
+    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+}
+
+#[test]
+fn what_no_way_to_systemd_can_tell_is_not_acted_on_until_it_can() {
+    let host = product::shared();
+    let story = Story::begin(&host);
+    // Both ways are gone: the bus, and systemd's own socket, which systemctl uses.
+    bus(&host, "stop");
+    let away = format!("{PRIVATE}.away");
+    host.run(["/usr/bin/mv", PRIVATE, &away]).ok();
+    host.signal(product_agent(&host), "TERM");
+    story.stays_quiet("what nobody can tell", QUIET);
+    let answer = degraded::doctor(&host, "no way to systemd");
+    assert!(answer.checks(CODE).iter().all(|check| check["verdict"] != "fail"), "{}", answer.json);
+    host.run(["/usr/bin/mv", &away, PRIVATE]).ok();
+    // Now it can be told that it ended by itself.
+    story.healed(CODE, SOON);
+    bus(&host, "start");
+    product::healthy(&host);
+    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+}
+
+/// The agent's process by its own word: systemd cannot be asked.
+#[track_caller]
+fn product_agent(host: &Host) -> u32 {
+    let health = product::health(host).unwrap_or_else(|why| panic!("{why}"));
+    health["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()).expect("a process")
+}
+
+#[test]
+fn a_bus_that_hangs_and_a_manager_that_re_executes_itself_hold_nobody_up() {
+    let host = product::shared();
+    let pid = degraded::supervisor(&host);
+    host.run(["/usr/bin/pkill", "-STOP", "-x", "dbus-daemon"]).ok();
+    let story = Story::begin(&host);
+    host.signal(product::agent_works(&host), "TERM");
+    story.healed(CODE, HUNG);
+    degraded::doctor(&host, "hung bus");
+    host.run(["/usr/bin/pkill", "-CONT", "-x", "dbus-daemon"]).ok();
+    product::healthy(&host);
+
+    let story = Story::begin(&host);
+    host.signal(product::agent_works(&host), "STOP");
+    story.wait_for("the incident", HUNG, |record| record["kind"] == "opened");
+    systemctl(&host, &["daemon-reexec"]);
+    let told = story.healed(CODE, HUNG);
+    assert_eq!(told.deeds(), ["agent.restart"], "{told}");
+    assert_eq!(degraded::supervisor(&host), pid);
+    product::healthy(&host);
+    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+}

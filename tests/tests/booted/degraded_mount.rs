@@ -1,0 +1,103 @@
+//! Mounts that never answer, under a product, a web root and the settings: looked at in bounds, everything else goes on.
+
+use std::time::Duration;
+
+use wbd_tests::host::Host;
+use wbd_tests::hung_mount::HungMount;
+use wbd_tests::product::{self, SOON, SUPERVISOR};
+use wbd_tests::story::Story;
+
+use crate::degraded;
+use crate::site;
+
+const CODE: &str = "WBD-6007";
+/// A product whose files all lie below /srv/nas: its presence, and two versions to compare.
+const PROFILE: &str = "apiVersion: wbd/v1
+kind: Profile
+metadata: {name: nas, source: \"a test\"}
+spec:
+  present: {any: [{file: /srv/nas/bin/nasd}]}
+  version: {running: {file: /srv/nas/running}, installed: {file: /srv/nas/installed}}
+";
+/// Longer than several rounds of every check.
+const ROUNDS: Duration = Duration::from_secs(20);
+
+fn threads(host: &Host, pid: u32) -> usize {
+    let tasks = host
+        .inside(&format!("/proc/{pid}/task"))
+        .and_then(|path| std::fs::read_dir(path).map_err(|why| why.to_string()));
+    tasks.unwrap_or_else(|why| panic!("{why}")).count()
+}
+
+#[test]
+fn what_lies_on_a_hung_mount_is_unknown_and_everything_else_is_looked_at_and_healed() {
+    let host = product::shared();
+    host.write("/srv/nas/bin/nasd", b"");
+    host.write("/srv/nas/running", b"1.2.3\n");
+    host.write("/srv/nas/installed", b"1.2.3\n");
+    host.write("/etc/wbd/playbooks.d/nas.yaml", PROFILE.as_bytes());
+    product::reload(&host).ok();
+    site::make(&host, 3);
+    site::add(&host).ok();
+    let answer = product::doctor_says(&host, "the product", |answer| {
+        answer.list("checks").iter().any(|check| check["target"] == "nas" && check["verdict"] == "pass")
+    });
+    assert!(answer.code <= 1, "{}", answer.json);
+    let (pid, agent, story) = (degraded::supervisor(&host), product::agent_works(&host), Story::begin(&host));
+
+    let mounts = [HungMount::over(&host, "/srv/nas"), HungMount::over(&host, "/srv/shop")];
+    let answer = degraded::doctor(&host, "hung mount");
+    let unseen = answer.list("checks").iter().any(|check| check["target"] == "nas" && check["verdict"] == "unknown");
+    assert!(unseen, "{}", answer.json);
+    // Nothing is done for what cannot be seen; the agent, whose web root it is, keeps its heartbeat.
+    story.stays_quiet("the hung mount", ROUNDS);
+    assert_eq!(product::agent_works(&host), agent);
+    let early = threads(&host, pid);
+    // And what can be seen is healed as ever.
+    host.signal(agent, "TERM");
+    story.healed(CODE, SOON);
+    degraded::doctor(&host, "hung mount for a while");
+    story.wait_for("another turn", SOON, |record| record["kind"] == "closed");
+    let late = threads(&host, pid);
+    println!("threads of the supervisor on a hung mount: {early}, later {late}");
+    assert!(late <= early + 8, "looks that hang pile up: {early}, then {late}");
+    assert_eq!(degraded::supervisor(&host), pid, "the watchdog was fed");
+    degraded::leaves_nobody_behind(&host, pid);
+
+    // Without the supervisor, and a supervisor that starts with the mount dead.
+    host.run(["/usr/bin/systemctl", "stop", SUPERVISOR]).ok();
+    let answer = degraded::doctor(&host, "hung mount, no supervisor");
+    assert!(answer.checks(CODE).iter().any(|check| check["verdict"] == "pass"), "{}", answer.json);
+    host.run(["/usr/bin/systemctl", "start", SUPERVISOR]).ok();
+    product::healthy(&host);
+    let story = Story::begin(&host);
+    host.signal(product::agent_works(&host), "TERM");
+    story.healed(CODE, SOON);
+
+    drop(mounts);
+    product::doctor_says(&host, "the product again", |answer| {
+        answer.list("checks").iter().any(|check| check["target"] == "nas" && check["verdict"] == "pass")
+    });
+    host.run(["/usr/bin/rm", "-rf", "/etc/wbd/playbooks.d/nas.yaml", "/srv/nas"]).ok();
+    product::reload(&host).ok();
+    site::forget(&host);
+}
+
+#[test]
+fn with_the_playbooks_on_a_hung_mount_doctor_tells_what_the_supervisor_sees() {
+    let host = product::shared();
+    product::doctor_says(&host, "health", |answer| answer.code == 0);
+    let pid = degraded::supervisor(&host);
+    let mount = HungMount::over(&host, "/etc/wbd/playbooks.d");
+    let answer = degraded::doctor(&host, "playbooks on a hung mount");
+    assert_eq!(answer.code, 3, "{}", answer.json);
+    assert!(answer.checks("WBD-PLAYBOOK").iter().any(|check| check["verdict"] == "unknown"), "{}", answer.json);
+    assert!(answer.checks(CODE).iter().any(|check| check["verdict"] == "pass"), "{}", answer.json);
+    let story = Story::begin(&host);
+    host.signal(product::agent_works(&host), "TERM");
+    story.healed(CODE, SOON);
+    assert_eq!(degraded::supervisor(&host), pid);
+    drop(mount);
+    product::healthy(&host);
+    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+}
