@@ -10,6 +10,10 @@
 mod config;
 #[path = "standalone/control.rs"]
 mod control;
+#[path = "standalone/crash_figures.rs"]
+mod crash_figures;
+#[path = "standalone/crash_lane.rs"]
+mod crash_lane;
 #[path = "standalone/crashes.rs"]
 mod crashes;
 #[path = "standalone/guards.rs"]
@@ -18,6 +22,8 @@ mod guards;
 mod heals;
 #[path = "standalone/ledger.rs"]
 mod ledger;
+#[path = "standalone/second.rs"]
+mod second;
 #[path = "standalone/stops.rs"]
 mod stops;
 #[path = "standalone/trial.rs"]
