@@ -71,7 +71,9 @@ pub struct Recording {
     /// Whether signals and ends were recorded, too.
     pub sees_signals: bool,
     /// How much earlier than it was a time may be given.
-    pub blur_us: u64,
+    pub early_us: u64,
+    /// How much later than it was a time may be given.
+    pub late_us: u64,
 }
 
 /// Records from [`Recorder::begin`] until it is dropped, and leaves nothing behind.
@@ -103,8 +105,12 @@ impl Recorder {
     #[must_use]
     pub fn so_far(&self) -> Recording {
         match self {
-            Self::Kernel(trace) => Recording { events: trace.events(), sees_signals: true, blur_us: 0 },
-            Self::Eyes(eyes) => Recording { events: eyes.events(), sees_signals: false, blur_us: eyes::BLUR_US },
+            Self::Kernel(trace) => {
+                Recording { events: trace.events(), sees_signals: true, early_us: 0, late_us: trace.late_us }
+            }
+            Self::Eyes(eyes) => {
+                Recording { events: eyes.events(), sees_signals: false, early_us: eyes::BLUR_US, late_us: 0 }
+            }
         }
     }
 }
@@ -186,7 +192,7 @@ mod tests {
             signal(45, "healer", 15),
             exec(50, 8, "/a"),
         ];
-        let recording = Recording { events, sees_signals: true, blur_us: 0 };
+        let recording = Recording { events, sees_signals: true, early_us: 0, late_us: 0 };
         let lives = recording.lives("/a");
         let first = Life { pid: 7, from_us: 10, until_us: Some(30) };
         assert_eq!(lives, [first, Life { pid: 8, from_us: 50, until_us: None }]);

@@ -14,18 +14,23 @@ use crate::exec;
 const PREFIX: &str = "wbd-tests-";
 /// Far more than the longest run writes; what is lost all the same is noticed.
 const BUFFER_KB: &str = "16384";
-/// Which events, and which of them.
-const EVENTS: [(&str, &str); 3] = [
-    ("sched/sched_process_exec", r#"filename ~ "*/wbd_agent""#),
-    ("sched/sched_process_exit", r#"comm == "wbd_agent""#),
-    ("signal/signal_generate", r#"comm == "wbd_agent""#),
-];
+/// A program is begun: told before whoever asked for it goes on. Kernels before 6.9 do not have it ...
+const BEGUN: &str = "sched/sched_prepare_exec";
+/// ... and tell only when it is about to run, which on a busy machine is a while after that.
+const RUNS: &str = "sched/sched_process_exec";
+const A_WHILE_US: u64 = 500_000;
+const OF_AGENTS: &str = r#"filename ~ "*/wbd_agent""#;
+/// What else is recorded, and which of it.
+const EVENTS: [(&str, &str); 2] =
+    [("sched/sched_process_exit", r#"comm == "wbd_agent""#), ("signal/signal_generate", r#"comm == "wbd_agent""#)];
 const MOUNT_DEADLINE: Duration = Duration::from_secs(20);
 
 /// One instance, gone when dropped.
 #[derive(Debug)]
 pub struct Trace {
     instance: PathBuf,
+    /// How much later than it was a begin may be told, microseconds.
+    pub(super) late_us: u64,
     // Unmounted already: the kernel takes the mount away with this handle, however the process ends.
     _mount: fs::File,
 }
@@ -40,10 +45,12 @@ impl Trace {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let instance = top.join(format!("instances/{PREFIX}{}-{number}", std::process::id()));
         fs::create_dir(&instance).map_err(|why| format!("no instance: {why}"))?;
-        let trace = Self { instance, _mount: mount };
+        let early = instance.join("events").join(BEGUN).exists();
+        let (begin, late_us) = if early { (BEGUN, 0) } else { (RUNS, A_WHILE_US) };
+        let trace = Self { instance, late_us, _mount: mount };
         trace.set("trace_clock", "boot")?;
         trace.set("buffer_size_kb", BUFFER_KB)?;
-        for (event, filter) in EVENTS {
+        for (event, filter) in EVENTS.into_iter().chain([(begin, OF_AGENTS)]) {
             trace.set(&format!("events/{event}/filter"), filter)?;
             trace.set(&format!("events/{event}/enable"), "1")?;
         }
@@ -70,9 +77,7 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        for (event, _) in EVENTS {
-            self.set(&format!("events/{event}/enable"), "0").ok();
-        }
+        self.set("events/enable", "0").ok();
         if let Err(why) = fs::remove_dir(&self.instance) {
             eprintln!("{} stays behind: {why}", self.instance.display());
         }
@@ -102,9 +107,7 @@ fn sweep(instances: &Path) {
         let name = entry.file_name().to_string_lossy().into_owned();
         let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()).map(str::to_owned);
         if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            for (event, _) in EVENTS {
-                fs::write(entry.path().join(format!("events/{event}/enable")), "0").ok();
-            }
+            fs::write(entry.path().join("events/enable"), "0").ok();
             fs::remove_dir(entry.path()).ok();
         }
     }
@@ -124,9 +127,9 @@ fn parse(line: &str) -> Option<Event> {
     let field = |key: &str| said.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
     let pid = field("pid")?.parse().ok()?;
     let what = match name {
-        "sched_process_exec" => {
+        "sched_prepare_exec" | "sched_process_exec" => {
             // A path may hold spaces.
-            let program = said.strip_prefix("filename=")?.rsplit_once(" pid=")?.0.to_owned();
+            let program = said.split_once("filename=")?.1.rsplit_once(" pid=")?.0.to_owned();
             Happening::Exec { program, pid }
         }
         "sched_process_exit" => Happening::Exit { pid },
@@ -149,6 +152,7 @@ mod tests {
         let lines = [
             "#              | |         |   |||||     |         |",
             " wbd-supervisord-8970    [001] ..... 13010.168309: sched_process_exec: filename=/a b/wbd_agent pid=8977 old_pid=8977",
+            " wbd-supervisord-8970    [001] ..... 13010.168310: sched_prepare_exec: interp=/a b/wbd_agent filename=/a b/wbd_agent pid=8978 comm=wbd-supervisord",
             " tokio-rt-worker-8971    [001] d..1. 13010.271391: signal_generate: sig=15 errno=0 code=0 comm=wbd_agent pid=8977 grp=1 res=0",
             " wbd-supervisord-8970    [001] d..1. 13010.271392: signal_generate: sig=18 errno=0 code=128 comm=wbd_agent pid=8977 grp=1 res=1",
             "       wbd_agent-8977    [000] ..... 13010.376119: sched_process_exit: comm=wbd_agent pid=8977 prio=120 group_dead=true",
@@ -160,6 +164,11 @@ mod tests {
                 13_010_168_309,
                 "wbd-supervisord",
                 Happening::Exec { program: "/a b/wbd_agent".to_owned(), pid: 8977 },
+            ),
+            event(
+                13_010_168_310,
+                "wbd-supervisord",
+                Happening::Exec { program: "/a b/wbd_agent".to_owned(), pid: 8978 },
             ),
             event(13_010_271_391, "tokio-rt-worker", Happening::Signal { number: 15, pid: 8977, by_kernel: false }),
             event(13_010_271_392, "wbd-supervisord", Happening::Signal { number: 18, pid: 8977, by_kernel: true }),
