@@ -10,9 +10,10 @@ mod shell;
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -29,8 +30,8 @@ const BOOT_DEADLINE: Duration = Duration::from_secs(300);
 /// How long [`Vm::run`] lets a program run. Emulated, everything takes ten times as long, more on a busy machine.
 const RUN_DEADLINE: Duration = Duration::from_secs(120);
 
-/// A virtual machine on a disk of its own. Dropping it ends it without any ceremony and takes its disk away; the same
-/// happens to the machine when the test process dies in whatever way.
+/// A virtual machine on a disk of its own. Dropping it saves its journal as `target/vm/NAME.journal`, beside its console
+/// and the commands it was given, ends it and takes its disk away. It ends with the test process, however that dies.
 #[derive(Debug)]
 pub struct Vm {
     name: String,
@@ -78,7 +79,9 @@ impl Vm {
         // A socket of the last time would be taken for the new one.
         fs::remove_file(&port).ok();
         let qemu = Qemu::start(&self.image, &self.disk(), &port, &console);
-        let shell = Shell::open(&port, BOOT_DEADLINE, || qemu.runs());
+        let log = self.folder.with_extension("commands");
+        let log = File::options().create(true).append(true).open(log).expect("log file");
+        let shell = Shell::open(&port, log, BOOT_DEADLINE, || qemu.runs());
         let shell = shell.unwrap_or_else(|why| panic!("{} is not up: {why}; look at {}", self.name, console.display()));
         self.on = Some(On { qemu, shell: RefCell::new(shell) });
         self.wait_running();
@@ -244,11 +247,9 @@ impl Vm {
 impl Drop for Vm {
     fn drop(&mut self) {
         if let Some(on) = self.on.take() {
-            if std::thread::panicking() {
-                let argv = ["/usr/bin/journalctl", "--no-pager", "-o", "short-monotonic", "-n", "2000"].map(Into::into);
-                if let Ok(ran) = on.shell.borrow_mut().run(&argv, b"", RUN_DEADLINE) {
-                    fs::write(self.folder.with_extension("journal"), ran.stdout).ok();
-                }
+            let argv = ["/usr/bin/journalctl", "--no-pager", "-o", "short-monotonic", "-n", "2000"].map(Into::into);
+            if let Ok(ran) = on.shell.borrow_mut().run(&argv, b"", RUN_DEADLINE) {
+                fs::write(self.folder.with_extension("journal"), ran.stdout).ok();
             }
             on.qemu.kill();
         }
@@ -290,7 +291,8 @@ impl SharedVm {
             vm
         });
         if vm.is_none() {
-            let fresh = Vm::boot("shared");
+            static BOOTED: AtomicUsize = AtomicUsize::new(1);
+            let fresh = Vm::boot(&format!("shared-{}", BOOTED.fetch_add(1, Ordering::Relaxed)));
             prepare(&fresh);
             *vm = Some(fresh);
         }

@@ -119,7 +119,7 @@ pub fn working(vm: &Vm) -> Result<u32, String> {
     let beat = Duration::from_millis(health["heartbeat_ms"].as_u64().unwrap_or_default()).as_secs_f64();
     let good = matches!(health["state"].as_str(), Some("active" | "inactive"))
         && uptime - beat < FRESH_S
-        && health["pid"].to_string() == main;
+        && health["pid"].as_u64() == main.parse().ok();
     if good { main.parse().map_err(|_| main.to_owned()) } else { Err(format!("{main} at {uptime}: {health}")) }
 }
 

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Sender};
 use std::sync::Mutex;
+use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use super::image::Image;
@@ -46,7 +46,8 @@ impl Qemu {
             tell.send(qemu.spawn()).ok();
             over.recv().ok();
         });
-        let child = started.recv().expect("the thread answers").unwrap_or_else(|why| panic!("cannot start qemu: {why}"));
+        let child =
+            started.recv().expect("the thread answers").unwrap_or_else(|why| panic!("cannot start qemu: {why}"));
         Self { child: Mutex::new(child), _parent: parent }
     }
 

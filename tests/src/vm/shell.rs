@@ -1,6 +1,7 @@
 //! The way into a virtual machine: one program at a time over its port; tests/vm/shell is the other side.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
@@ -22,11 +23,13 @@ pub(super) struct Shell {
     buffer: Vec<u8>,
     number: u64,
     boot_id: String,
+    /// What was run, how it ended and how long that took, for people.
+    log: File,
 }
 
 impl Shell {
     /// Connects and waits until the other side is there; gives up at once when the emulator has ended.
-    pub(super) fn open(path: &Path, deadline: Duration, runs: impl Fn() -> bool) -> Result<Self, String> {
+    pub(super) fn open(path: &Path, log: File, deadline: Duration, runs: impl Fn() -> bool) -> Result<Self, String> {
         let until = Instant::now() + deadline;
         let port = poll(deadline, || match UnixStream::connect(path) {
             Err(why) if runs() => Err(why.to_string()),
@@ -34,7 +37,7 @@ impl Shell {
         })?;
         let port = port.map_err(|why| format!("qemu has ended ({why})"))?;
         port.set_read_timeout(Some(TURN)).map_err(|why| why.to_string())?;
-        let mut shell = Self { port, buffer: Vec::new(), number: 0, boot_id: String::new() };
+        let mut shell = Self { port, buffer: Vec::new(), number: 0, boot_id: String::new(), log };
         loop {
             match shell.wait_ready(TURN, None) {
                 Err(_) if runs() && Instant::now() < until => {}
@@ -84,7 +87,9 @@ impl Shell {
             // An older one is the answer to a program that nobody waited for.
             if u64::try_from(number) == Ok(self.number) {
                 let code = i32::try_from(code).ok().filter(|code| *code >= 0);
-                return Ok(Ran { command: format!("{argv:?}"), code, stdout, stderr, took: begun.elapsed() });
+                let ran = Ran { command: format!("{argv:?}"), code, stdout, stderr, took: begun.elapsed() };
+                writeln!(self.log, "{:?} {:?} {}", ran.code, ran.took, ran.command).ok();
+                return Ok(ran);
             }
         }
     }

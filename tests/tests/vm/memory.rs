@@ -7,7 +7,6 @@ use wbd_tests::deadline::stays;
 use wbd_tests::product::{AGENT, ROOMY};
 use wbd_tests::vm::product::{self, Tale};
 
-const CODE: &str = "WBD-6007";
 const CGROUP: &str = "/sys/fs/cgroup/system.slice/wbd-agent.service";
 /// As shipped, but looking often.
 const SHIPPED: &str = "healing: auto\nevery: 2s\n";
@@ -52,7 +51,11 @@ fn a_host_without_memory_is_told_from_the_agents_own_limit() {
 fn an_agent_that_never_has_enough_memory_is_handed_over_and_not_started_for_ever() {
     let vm = product::shared();
     // Shorter pauses than shipped, and as many attempts.
-    product::patched_playbook(&vm, "agent-down", &[("from: 5s, to: 5m", "from: 1s, to: 2s"), ("within: 20s", "within: 5s")]);
+    product::patched_playbook(
+        &vm,
+        "agent-down",
+        &[("from: 5s, to: 5m", "from: 1s, to: 2s"), ("within: 20s", "within: 5s")],
+    );
     product::configure(&vm, SHIPPED);
     let before = Tale::whole(&vm).records();
     let debits = before.iter().filter(|record| is_debit(record)).count();
@@ -89,7 +92,10 @@ fn the_documented_kill_of_a_scan_process_is_no_alarm() {
     let vm = product::shared();
     let tale = Tale::begin(&vm);
     let agent = product::agent_works(&vm);
-    vm.write("/root/scan", &format!("echo $$ >/sys/fs/cgroup/aegisRtap0/cgroup.procs; exec {}", EATER.replace("perl", "ALiSecCheck")));
+    vm.write(
+        "/root/scan",
+        &format!("echo $$ >/sys/fs/cgroup/aegisRtap0/cgroup.procs; exec {}", EATER.replace("perl", "ALiSecCheck")),
+    );
     let killed = vm.sh(
         "cp /usr/bin/perl /usr/local/bin/ALiSecCheck; cd /sys/fs/cgroup; mkdir aegisRtap0; echo 40M >aegisRtap0/memory.max
         choom -n 0 -- sh /root/scan || true; grep -w oom_kill aegisRtap0/memory.events; rmdir aegisRtap0",

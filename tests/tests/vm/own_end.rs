@@ -54,7 +54,8 @@ fn another_supervisor(vm: &Vm, before: u32) {
 /// What must outlive the process.
 fn known(status: &Value) -> Value {
     let open = status["open"].as_array().into_iter().flatten();
-    let open: Vec<_> = open.map(|row| json!([row["id"], row["code"], row["case"], row["opened"], row["acts"]])).collect();
+    let open: Vec<_> =
+        open.map(|row| json!([row["id"], row["code"], row["case"], row["opened"], row["acts"]])).collect();
     let keys = ["hold", "healing", "suspended", "budget_left_hour", "budget_left_day"];
     json!({"open": open, "rest": keys.map(|key| status[key].clone())})
 }

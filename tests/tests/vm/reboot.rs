@@ -26,7 +26,8 @@ fn limits_debits_pauses_incidents_and_undo_outlive_a_reboot() {
     // Something paused and open: more folders than the raised limit has room for.
     vm.run(["/usr/bin/wbdctl", "pause", "a", "change"]).ok();
     let tale = Tale::begin(&vm);
-    vm.sh("i=0; while [ $((i += 1)) -le 200 ]; do echo /srv/shop/1/$i; done | xargs mkdir -p; wbdctl agent reload").ok();
+    vm.sh("i=0; while [ $((i += 1)) -le 200 ]; do echo /srv/shop/1/$i; done | xargs mkdir -p; wbdctl agent reload")
+        .ok();
     let opened = tale.wait_for("an open incident", |record| record["kind"] == "opened" && record["code"] == CODE);
     tale.wait_for("a no", |record| record["kind"] == "refused" && record["incident"] == opened["incident"]);
     let before = product::wbdctl(&vm, ["status"]).json;
@@ -39,7 +40,8 @@ fn limits_debits_pauses_incidents_and_undo_outlive_a_reboot() {
         assert_eq!(after[key], before[key], "{key}");
     }
     assert!(after["hold"].as_str().is_some_and(|hold| hold.contains("a change")), "{after}");
-    let open = |status: &Value| status["open"].as_array().map(|open| open.iter().map(|row| row["id"].clone()).collect());
+    let open =
+        |status: &Value| status["open"].as_array().map(|open| open.iter().map(|row| row["id"].clone()).collect());
     assert_eq!(open(&after), Some(vec![opened["incident"].clone()]), "{after}");
     assert_eq!(Limit::of(&vm), high, "the drop-in holds, and nothing else was done");
     let verified = product::wbdctl(&vm, ["ledger", "verify"]);

@@ -33,7 +33,9 @@ fn a_supervisor_with_little_memory_and_time_still_decides_right() {
 
     assert_eq!(vm.main_pid(SUPERVISOR), Some(supervisor), "neither its watchdog nor its memory ended it");
     let group = format!("/sys/fs/cgroup/system.slice/{SUPERVISOR}");
-    let helpers = vm.sh(&format!("cat {group}/cgroup.procs; grep -w throttled_usec {group}/cpu.stat; cat {group}/memory.peak || true"));
+    let helpers = vm.sh(&format!(
+        "cat {group}/cgroup.procs; grep -w throttled_usec {group}/cpu.stat; cat {group}/memory.peak || true"
+    ));
     println!("processes, time held back, peak of memory: {}", helpers.text().replace('\n', ", "));
     vm.wait_for("no helper left", product::SOON, || {
         let all = vm.sh(&format!("cat {group}/cgroup.procs")).text();
