@@ -37,3 +37,62 @@ impl OomWatch {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::Path;
+
+    const PID: u32 = 5;
+
+    fn counted(root: &Path, limits: u32, kills: u32) {
+        fs::create_dir_all(root.join("sys/fs/cgroup/system.slice")).unwrap();
+        let text = format!("oom {limits}\noom_kill {kills}\n");
+        fs::write(root.join("sys/fs/cgroup/system.slice/memory.events"), text).unwrap();
+    }
+
+    fn eyes(root: &Path) -> Eyes {
+        fs::create_dir_all(root.join("proc/5")).unwrap();
+        fs::write(root.join("proc/5/cgroup"), "0::/system.slice/wbd-agent.service\n").unwrap();
+        let mut eyes = Eyes::new(root.to_path_buf());
+        (eyes.proc, eyes.sys) = (root.join("proc"), root.join("sys"));
+        eyes
+    }
+
+    fn named(watch: &OomWatch, how: ExitHow) -> ExitHow {
+        let mut exit = Exit { pid: i64::from(PID), how, code: 9, asked: false, by: String::new() };
+        watch.name(&mut exit);
+        exit.how
+    }
+
+    #[test]
+    fn an_exit_is_compared_with_what_was_counted_before_it() {
+        let root = tempfile::tempdir().unwrap();
+        let eyes = eyes(root.path());
+        // Somebody else's limit, long ago.
+        counted(root.path(), 1, 1);
+        let mut watch = OomWatch::default();
+        watch.look(&eyes, PID, 0);
+        watch.look(&eyes, PID, APART_MS);
+        assert_eq!(named(&watch, ExitHow::Oom), ExitHow::Oom, "nobody was killed since");
+        counted(root.path(), 1, 2);
+        assert_eq!(named(&watch, ExitHow::Oom), ExitHow::OomHost);
+        // The kernel had counted at the last look already.
+        watch.look(&eyes, PID, 2 * APART_MS);
+        assert_eq!(named(&watch, ExitHow::Oom), ExitHow::OomHost);
+        watch.look(&eyes, PID, 3 * APART_MS);
+        counted(root.path(), 2, 3);
+        assert_eq!(named(&watch, ExitHow::Oom), ExitHow::OomLimit);
+        assert_eq!(named(&watch, ExitHow::Signal), ExitHow::Signal, "other ends stay what they are");
+    }
+
+    #[test]
+    fn without_counts_it_stays_unknown_whose_memory_it_was() {
+        let root = tempfile::tempdir().unwrap();
+        let mut watch = OomWatch::default();
+        assert_eq!(named(&watch, ExitHow::Oom), ExitHow::Oom);
+        watch.look(&eyes(root.path()), PID, 0);
+        assert_eq!(named(&watch, ExitHow::Oom), ExitHow::Oom);
+    }
+}
