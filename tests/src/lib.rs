@@ -28,3 +28,4 @@ pub mod small_disk;
 pub mod story;
 pub mod supervisor;
 pub mod sysctl_guard;
+pub mod vm;

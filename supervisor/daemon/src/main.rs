@@ -16,6 +16,7 @@ mod load;
 mod memory;
 mod notify;
 mod observed;
+mod oom;
 mod preview;
 mod publish;
 mod reload;

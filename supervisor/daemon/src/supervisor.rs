@@ -29,6 +29,7 @@ use crate::eyes::Lookout;
 use crate::load::Loaded;
 use crate::memory::Memory;
 use crate::observed::Observer;
+use crate::oom::OomWatch;
 use crate::preview::Previews;
 use crate::reload::Finding;
 use crate::telling::Courier;
@@ -69,6 +70,7 @@ pub(crate) struct Supervisor {
     /// What of the looks is kept for rehearsals.
     pub(crate) observer: Observer,
     pub(crate) watch: Watch,
+    pub(crate) oom: OomWatch,
     /// The agent's process that the last deed ended.
     pub(crate) asked_exit: Option<u32>,
     /// The check whose playbook an operator asked for, and who.
@@ -132,6 +134,7 @@ impl Supervisor {
             samples: parts.samples,
             observer: Observer::default(),
             watch: Watch::default(),
+            oom: OomWatch::default(),
             asked_exit: None,
             asked_by: None,
             relooks: 0,

@@ -10,6 +10,7 @@ mod fds;
 mod filter;
 mod health;
 mod inotify;
+mod oom;
 mod process;
 mod procs;
 mod sampling;
@@ -26,6 +27,7 @@ pub mod run;
 
 pub use bus::{UnitState, shown as shown_unit};
 pub use eyes::{Eyes, Presence};
+pub use oom::{OomCounts, OomScope};
 pub use sampling::Reading;
 pub use service::{Manager, agent_service};
 

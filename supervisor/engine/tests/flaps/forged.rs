@@ -97,6 +97,7 @@ fn an_act_under_a_hold_is_found() {
             why: "forged".to_owned(),
             until_wall_ms: None,
             from_class: wbd_model::action::Class::A0,
+            file: None,
         };
         let at = host.entries[0].at.clone();
         let forged =

@@ -166,11 +166,17 @@ impl Host {
             Event::Denies => open.iter().for_each(|id| self.append(self.about(*id), Body::Denied { who: who.clone() })),
             Event::Pauses { from_class, for_ms } => {
                 let until_wall_ms = for_ms.map(|ms| self.now().wall_ms + ms);
-                let body = Body::Hold { who, why: "maintenance".to_owned(), until_wall_ms, from_class: *from_class };
+                let body = Body::Hold {
+                    who,
+                    why: "maintenance".to_owned(),
+                    until_wall_ms,
+                    from_class: *from_class,
+                    file: None,
+                };
                 self.append(Subject::default(), body);
             }
             Event::Resumes => {
-                self.append(Subject::default(), Body::Lifted { who: who.clone() });
+                self.append(Subject::default(), Body::Lifted { who: who.clone(), file: None });
                 self.append(Subject::default(), Body::Resumed { who });
             }
             Event::Mode(healing) => self.settings.healing = *healing,
