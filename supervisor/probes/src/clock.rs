@@ -1,6 +1,7 @@
 //! Reads this host's clocks and names its boot; it compares nothing.
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
@@ -11,18 +12,34 @@ use crate::under;
 /// What a boot is called that cannot be named. It is never equal to a boot that could be.
 pub const UNNAMED_BOOT: &str = "unnamed";
 
+const REREAD_MS: u64 = 10_000;
+
 /// The present moment: boot, `CLOCK_BOOTTIME` in milliseconds, wall clock in milliseconds.
 ///
 /// Where the boot cannot be named (no /proc), the boot is [`UNNAMED_BOOT`].
 #[must_use]
 pub fn now() -> Now {
-    let boot = boot_id(Path::new("/proc")).unwrap_or_else(|_| UNNAMED_BOOT.to_owned());
+    let boot = boot();
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let wall_ms = match since_epoch {
         Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
     };
     Now { boot: BootId(boot), boot_ms: read_ms(ClockId::CLOCK_BOOTTIME), wall_ms }
+}
+
+/// The running boot, read again every ten seconds: it cannot change, but a container's manager may cover it with
+/// another one while it sets the container up, and it is asked for many times a second.
+fn boot() -> String {
+    static READ: Mutex<Option<(u64, String)>> = Mutex::new(None);
+    let now_ms = monotonic_ms();
+    let mut read = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, boot)) = read.as_ref().filter(|(at_ms, _)| now_ms.saturating_sub(*at_ms) < REREAD_MS) {
+        return boot.clone();
+    }
+    let boot = boot_id(Path::new("/proc"));
+    *read = boot.as_ref().ok().map(|boot| (now_ms, boot.clone()));
+    boot.unwrap_or_else(|_| UNNAMED_BOOT.to_owned())
 }
 
 /// `CLOCK_MONOTONIC` in milliseconds: the clock of the agent's heartbeat.

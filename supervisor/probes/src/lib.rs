@@ -10,6 +10,7 @@ mod fds;
 mod filter;
 mod health;
 mod inotify;
+mod memo;
 mod process;
 mod procs;
 mod sampling;
