@@ -10,6 +10,7 @@ mod fds;
 mod filter;
 mod health;
 mod inotify;
+mod memo;
 mod oom;
 mod process;
 mod procs;
