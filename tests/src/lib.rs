@@ -10,11 +10,14 @@
 
 pub mod deadline;
 pub mod exec;
+pub mod figures;
 pub mod host;
 pub mod json;
+pub mod judge;
 pub mod network;
 pub mod places;
 pub mod product;
+pub mod recorder;
 pub mod resolver;
 pub mod rootfs;
 pub mod service;

@@ -12,6 +12,8 @@ mod doctor;
 mod fd_leak;
 #[path = "booted/inotify.rs"]
 mod inotify;
+#[path = "booted/jobs.rs"]
+mod jobs;
 #[path = "booted/kill_supervisor.rs"]
 mod kill_supervisor;
 #[path = "booted/ledger.rs"]

@@ -10,6 +10,10 @@
 mod config;
 #[path = "standalone/control.rs"]
 mod control;
+#[path = "standalone/crash_figures.rs"]
+mod crash_figures;
+#[path = "standalone/crash_lane.rs"]
+mod crash_lane;
 #[path = "standalone/crashes.rs"]
 mod crashes;
 #[path = "standalone/guards.rs"]
