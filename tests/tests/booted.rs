@@ -32,5 +32,7 @@ mod servers;
 mod settings;
 #[path = "booted/site.rs"]
 mod site;
+#[path = "booted/upgrade.rs"]
+mod upgrade;
 #[path = "booted/version.rs"]
 mod version;
