@@ -22,6 +22,8 @@ mod guards;
 mod heals;
 #[path = "standalone/ledger.rs"]
 mod ledger;
+#[path = "standalone/second.rs"]
+mod second;
 #[path = "standalone/stops.rs"]
 mod stops;
 #[path = "standalone/trial.rs"]
