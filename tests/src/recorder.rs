@@ -98,6 +98,12 @@ impl Recorder {
         }
     }
 
+    /// Whether it misses nothing, however short.
+    #[must_use]
+    pub fn sees_all(&self) -> bool {
+        matches!(self, Self::Kernel(_))
+    }
+
     /// What was recorded so far.
     ///
     /// # Panics

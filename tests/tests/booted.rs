@@ -44,5 +44,7 @@ mod settings;
 mod site;
 #[path = "booted/supervisor_life.rs"]
 mod supervisor_life;
+#[path = "booted/upgrade.rs"]
+mod upgrade;
 #[path = "booted/version.rs"]
 mod version;

@@ -14,7 +14,6 @@ use crate::jobs::{self, Jobs};
 
 const CODE: &str = "WBD-6007";
 const ROUNDS: usize = 10;
-const LONG_ROUNDS: usize = 50;
 /// A start of the agent is made to take this long; so long is the time between an intent and its outcome.
 const START_TAKES: &str = "1.5";
 const START_TAKES_MS: u64 = 1_500;
@@ -27,12 +26,11 @@ fn killed_between_intent_and_outcome_it_acts_once_and_ends_every_incident() {
     prepare(&host);
     let whole = Story::begin(&host);
     let jobs = Jobs::listen(&host);
-    let rounds = if std::env::var_os("WBD_LONG").is_some() { LONG_ROUNDS } else { ROUNDS };
     let given = std::env::var("WBD_SEED").ok().and_then(|seed| seed.parse::<u32>().ok());
     let seed = given.unwrap_or_else(|| SystemTime::UNIX_EPOCH.elapsed().map_or(1, |now| now.subsec_nanos())) | 1;
     let mut random = seed;
     let mut lost = 0;
-    for round in 0..rounds {
+    for round in 0..ROUNDS {
         let story = Story::begin(&host);
         let (agent, starts) = (product::agent_works(&host), starts(&host));
         host.signal(agent, "STOP");
@@ -57,8 +55,8 @@ fn killed_between_intent_and_outcome_it_acts_once_and_ends_every_incident() {
         lost += usize::from(told.of("outcome").iter().any(|outcome| outcome["result"] == "unknown"));
     }
     // Otherwise none of this was between an intent and its outcome.
-    assert!(lost >= rounds / 3, "only {lost} of {rounds} outcomes were lost, seed {seed}\n{}", whole.summary());
-    judge(&whole, &jobs, &format!("{rounds} kills, {lost} before the outcome, seed {seed}"));
+    assert!(lost >= ROUNDS / 3, "only {lost} of {ROUNDS} outcomes were lost, seed {seed}\n{}", whole.summary());
+    judge(&whole, &jobs, &format!("{ROUNDS} kills, {lost} before the outcome, seed {seed}"));
     assert_eq!(whole.of("opened").len(), whole.of("closed").len(), "{}", whole.summary());
     let verified = json::wbdctl(&host, ["ledger", "verify"]);
     assert_eq!((verified.code, &verified.json["verified"]), (0, &true.into()), "{}", verified.json);

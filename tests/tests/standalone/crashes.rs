@@ -1,12 +1,16 @@
 //! The supervisor itself is killed at random moments of incidents, and what it did to its host is held against its ledger: no act without an intent, none twice, none late, none over budget, and every incident ends (I1 to I4).
 
+use std::process::Command;
 use std::time::SystemTime;
 
+use wbd_tests::exec;
 use wbd_tests::figures::say;
+use wbd_tests::judge::{self, Rules, Wrong};
 use wbd_tests::recorder::Recorder;
 
 use crate::crash_figures::{Figures, Phase};
-use crate::crash_lane::{Dice, Lane};
+use crate::crash_lane::{self, Dice, Lane};
+use crate::trial::{SOON, Trial};
 
 /// Side by side, since a run is mostly waiting.
 const LANES: u64 = 4;
@@ -26,6 +30,31 @@ fn runs() -> usize {
     let given = std::env::var("WBD_CRASHES").ok().and_then(|runs| runs.parse().ok());
     let long = std::env::var_os("WBD_LONG").is_some();
     given.unwrap_or(if long { LONG_RUNS } else { RUNS })
+}
+
+/// Nothing that the trials below look for would be seen otherwise.
+#[test]
+fn an_agent_that_nobody_meant_to_start_is_seen_and_judged() {
+    let recorder = Recorder::begin();
+    let trial = Trial::on(crash_lane::hurried());
+    let program = trial.root().join("opt/nbp/wbd/wbd_agent");
+    let judged = |trial: &Trial| {
+        let recording = recorder.so_far();
+        let lives = recording.lives(&program.to_string_lossy());
+        let effects = crash_lane::effects(&recording, &lives);
+        let (early_us, late_us) = (recording.early_us, recording.late_us);
+        let rules = Rules { budgets: Vec::new(), early_us, late_us, sees_all: recording.sees_signals };
+        judge::judge(&trial.records(), &effects, &rules).wrongs
+    };
+    assert_eq!(judged(&trial), [], "the supervisor's own start is recorded");
+    // It finds the lock of the first, and ends.
+    let mut stray = Command::new(&program);
+    let ran = exec::run(stray.arg("--foreground").arg("--root").arg(trial.root()), b"", SOON);
+    assert!(ran.code != Some(0), "{}", ran.report());
+    let wrongs = judged(&trial);
+    if recorder.sees_all() {
+        assert!(matches!(wrongs.as_slice(), [Wrong::Unintended(_)]), "{wrongs:?}");
+    }
 }
 
 #[test]
