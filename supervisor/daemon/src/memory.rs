@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use tracing::{error, info, warn};
+use wbd_engine::carry;
 use wbd_engine::guard::Permit;
-use wbd_engine::replay::{Hold, State};
+use wbd_engine::replay::State;
 use wbd_ledger::{Anchor, Carry, Filter, Ledger, LedgerError, Reader, Recorded, Rotation, Standing};
 use wbd_model::entry::{Body, Entry, Subject};
 use wbd_model::time::Now;
@@ -29,6 +30,8 @@ pub(crate) struct Memory {
     root: PathBuf,
     /// A fold of the ledger, and of the records that wait for it.
     pub(crate) state: State,
+    /// The same without the records that wait, while any do.
+    on_disk: Option<Box<State>>,
     /// Why nothing can be written, and therefore nothing done; empty if all is well.
     pub(crate) degraded: String,
     /// The head that the journal has seen last.
@@ -53,6 +56,7 @@ impl Memory {
             ledger,
             root: root.to_owned(),
             state: State::default(),
+            on_disk: None,
             degraded: String::new(),
             anchor,
             written: None,
@@ -60,9 +64,14 @@ impl Memory {
             waiting: VecDeque::new(),
             lost: 0,
         };
-        if let Standing::Broken(bad) = memory.ledger.standing() {
-            let bad = bad.seq;
-            memory.replay_until(bad);
+        match memory.ledger.standing() {
+            Standing::Broken(bad) => memory.replay_until(bad.seq),
+            Standing::Foreign => {
+                // The journal here has seen none of its records; their own chain is what counts.
+                memory.replay_until(memory.ledger.verification().problem.as_ref().map_or(u64::MAX, |bad| bad.seq));
+                memory.state = std::mem::take(&mut memory.state).of_another_host();
+            }
+            Standing::Sound | Standing::Unusable(_) => {}
         }
         memory.take_standing();
         Ok(memory)
@@ -93,6 +102,7 @@ impl Memory {
         self.degraded = match self.ledger.standing() {
             Standing::Sound => match self.replay() {
                 Ok(last) => {
+                    self.on_disk = None;
                     self.drop_written(last.as_ref());
                     String::new()
                 }
@@ -105,8 +115,11 @@ impl Memory {
         if self.degraded.is_empty() {
             self.note_written();
             self.flush();
-        } else if self.degraded != before {
-            error!(reason = self.degraded, "looking only: nothing but a few restarts can be done");
+        } else {
+            self.part_from_disk();
+            if self.degraded != before {
+                error!(reason = self.degraded, "looking only: nothing but a few restarts can be done");
+            }
         }
     }
 
@@ -136,6 +149,7 @@ impl Memory {
         if self.state != State::default() {
             return;
         }
+        self.on_disk = Some(Box::new(state.clone()));
         for used in wbd_ledger::reserved(&wbd_ledger::state_dir(&self.root)) {
             let (prev, hash) = (String::new(), String::new());
             let body = Body::Intent(Box::new(used.intent));
@@ -183,6 +197,13 @@ impl Memory {
     fn degrade(&mut self, error: &LedgerError) {
         error!(%error, "the ledger cannot be written: looking only");
         self.degraded = error.to_string();
+        self.part_from_disk();
+    }
+
+    /// From now on the state knows more than the disk does.
+    fn part_from_disk(&mut self) {
+        let state = &self.state;
+        self.on_disk.get_or_insert_with(|| Box::new(state.clone()));
     }
 
     /// Writes a record, durable before it counts. While the ledger cannot be used it waits in memory.
@@ -225,6 +246,9 @@ impl Memory {
         } else {
             self.ledger.record_in_reserve(permit, now)
         };
+        if !self.degraded.is_empty() {
+            self.part_from_disk();
+        }
         let recorded = recorded.map_err(|error| error.to_string())?;
         let mut entry = recorded.entry().clone();
         if self.degraded.is_empty() {
@@ -272,28 +296,20 @@ impl Memory {
     /// # Errors
     /// The new file cannot be made.
     pub(crate) fn rotate(&mut self, now: &Now, reason: &str, who: &str) -> Result<(), LedgerError> {
-        let rotation = Rotation {
-            reason: reason.to_owned(),
-            who: who.to_owned(),
-            carry: Carry {
-                debits_ms: self.state.debits.iter().map(|debit| debit.at_ms).collect(),
-                next_incident: self.state.next_incident,
-                next_action: self.state.next_action,
-            },
-            anchor: self.anchor.clone(),
+        // What waits, and what the reserve holds, follows in the new file by itself.
+        let carried = self.on_disk.as_deref().unwrap_or(&self.state);
+        let packed = carry::pack(carried, carry::MOST_BYTES);
+        let carry = Carry {
+            debits_ms: carried.debits.iter().map(|debit| debit.at_ms).collect(),
+            // Deeds from the reserve have their numbers already.
+            next_incident: self.state.next_incident,
+            next_action: self.state.next_action,
+            state: Some(packed.map_err(|bytes| LedgerError::TooLarge { bytes, max: carry::MOST_BYTES })?),
         };
-        let (hold, suspended) = (self.state.hold.clone(), self.state.suspended.clone());
-        self.ledger.rotate(now, &rotation)?;
+        let (reason, who) = (reason.to_owned(), who.to_owned());
+        self.ledger.rotate(now, &Rotation { reason, who, carry, anchor: self.anchor.clone() })?;
         self.anchor = None;
         self.take_standing();
-        // A new file is no way around an operator's word.
-        if let Some(Hold { who, why, until_wall_ms, from_class }) = hold {
-            self.write(now, Subject::default(), Body::Hold { who, why, until_wall_ms, from_class });
-        }
-        for (playbook, reason) in suspended {
-            let about = Subject { playbook: Some(playbook), ..Subject::default() };
-            self.write(now, about, Body::Suspended { reason });
-        }
         self.anchor_head();
         Ok(())
     }

@@ -5,6 +5,7 @@ use tracing::{error, info, warn};
 use wbd_engine::guard;
 use wbd_engine::replay::Hold;
 use wbd_engine::report::{self, Inputs, Row};
+use wbd_engine::window;
 use wbd_engine::words::Lang;
 use wbd_model::control::Status;
 use wbd_model::entry::{Body, Entry};
@@ -67,6 +68,7 @@ impl Supervisor {
             hold: hold.map(|hold| format!("by {}: {}", hold.who, hold.why)).unwrap_or_default(),
             degraded: self.memory.degraded.clone(),
             suspended: self.memory.state.suspended.keys().cloned().collect(),
+            suspensions: self.suspensions(&now),
             playbooks: self.loaded.library.playbooks.len(),
             profiles: self.profiles(),
             ledger_seq: self.memory.state.seq,
@@ -80,6 +82,12 @@ impl Supervisor {
     /// The operator's stop, unless its time is over.
     fn hold(&self, now: &Now) -> Option<&Hold> {
         self.memory.state.hold.as_ref().filter(|hold| hold.until_wall_ms.is_none_or(|until| now.wall_ms < until))
+    }
+
+    /// Playbooks that wbd itself stopped: why, and when each is tried once more.
+    fn suspensions(&self, now: &Now) -> Vec<String> {
+        let state = &self.memory.state;
+        state.suspended.iter().map(|(name, suspension)| format!("{name}: {}", suspension.words(state, now))).collect()
     }
 
     fn profiles(&self) -> Vec<String> {
@@ -103,6 +111,8 @@ impl Supervisor {
                 due.push((0, format!("{}: verification of {}", incident.id, incident.key)));
             }
         }
+        let maintenance = self.loaded.settings.maintenance.as_ref();
+        due.extend(maintenance.and_then(|maintenance| window::outlook(maintenance, now.wall_ms)));
         if let Some(at_ms) = self.checks.next_due_ms() {
             due.push((at_ms.saturating_sub(now.boot_ms), "next look".to_owned()));
         }
@@ -156,7 +166,12 @@ impl Supervisor {
 }
 
 fn seconds(ms: u64) -> String {
-    if ms < 10_000 { format!("{}.{} s", ms / 1000, ms % 1000 / 100) } else { format!("{} s", ms / 1000) }
+    match ms / 1000 {
+        0..10 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        seconds @ 10..7_200 => format!("{seconds} s"),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
 }
 
 /// One journal line for one record; nothing is decided by it.
@@ -207,6 +222,7 @@ fn tell(entry: &Entry) {
         | Body::Hold { .. }
         | Body::Lifted { .. }
         | Body::Resumed { .. }
+        | Body::Rearmed {}
         | Body::Exit(_)
         | Body::Rotated { .. } => {
             info!(

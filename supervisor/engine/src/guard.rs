@@ -11,6 +11,7 @@ use wbd_model::time::Now;
 
 use crate::incident::Incident;
 use crate::replay::State;
+use crate::{breaker, window};
 
 /// I3: a deed may not begin later than this after its intent. Long enough for a busy disk, short
 /// enough that the budget's window is not stretched by much.
@@ -105,9 +106,7 @@ pub fn check(state: &State, settings: &Settings, now: &Now, want: &Want) -> Resu
     if want.undoes.is_some() {
         return host_budget(state, settings, now, want.action.class());
     }
-    if let Some(reason) = state.suspended.get(&want.playbook) {
-        return Err(no(Guard::Suspended, &format!("the playbook is suspended: {reason}; wbdctl resume lifts it")));
-    }
+    breaker::check(state, now, want)?;
     if let Some(who) = &incident.denied {
         return Err(no(Guard::Denied, &format!("{who} said no; wbdctl approve {} changes that", incident.id)));
     }
@@ -116,6 +115,7 @@ pub fn check(state: &State, settings: &Settings, now: &Now, want: &Want) -> Resu
         approval(settings, want, incident)?;
         attempts(state, now, want, incident)?;
     }
+    window::check(settings, now, want, incident)?;
     host_budget(state, settings, now, want.action.class())
 }
 

@@ -1,4 +1,6 @@
 //! The thinking, pure: values in, values out. No I/O, no clock, no randomness.
+pub mod breaker;
+pub mod carry;
 pub mod diagnose;
 mod expr;
 pub mod guard;
@@ -15,4 +17,5 @@ pub mod round;
 pub mod settings;
 pub mod testing;
 pub mod trend;
+pub mod window;
 pub mod words;

@@ -5,6 +5,7 @@ pub mod check;
 pub mod control;
 pub mod entry;
 pub mod incident;
+pub mod maintenance;
 pub mod name;
 pub mod observation;
 pub mod plan;

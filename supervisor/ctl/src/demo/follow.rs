@@ -68,6 +68,7 @@ impl Seen {
             | Body::Lifted { .. }
             | Body::Suspended { .. }
             | Body::Resumed { .. }
+            | Body::Rearmed {}
             | Body::Exit(_)
             | Body::Rotated { .. } => {}
         }
@@ -138,6 +139,7 @@ const fn told(body: &Body) -> (&'static str, Tone) {
         | Body::Lifted { .. }
         | Body::Suspended { .. }
         | Body::Resumed { .. }
+        | Body::Rearmed {}
         | Body::Exit(_)
         | Body::Rotated { .. } => (body.kind(), Tone::Plain),
     }

@@ -76,7 +76,7 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
     let daemon = daemon_status
         .as_ref()
         .ok()
-        .map(|status| DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode(status) });
+        .map(|status| DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode_and_suspensions(status) });
     let mut report = judged(&bounds, &answers, &open, |rows| {
         report::report(Inputs {
             host: wbd_probes::host::name(),
