@@ -1,4 +1,5 @@
 //! The memory on a real ledger in a folder that goes wrong: what waits, what still counts, what remains possible.
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -6,7 +7,8 @@ use tempfile::TempDir;
 use wbd_engine::guard::{self, Captured};
 use wbd_engine::replay::replay;
 use wbd_model::action::{Action, Class};
-use wbd_model::name::PlaybookName;
+use wbd_model::incident::IncidentId;
+use wbd_model::name::{Code, PlaybookName, TargetName};
 use wbd_probes::clock::now;
 
 use super::*;
@@ -184,25 +186,83 @@ fn an_edited_record_is_named_and_what_stands_before_it_still_counts() {
     note(&mut memory, manual("waits"));
     memory.rotate(&now(), "it was edited", "root").unwrap();
     assert_eq!(memory.degraded, "");
-    assert_eq!(kinds(&root), ["rotated", "manual", "hold"], "a new file is no way around a pause");
-    assert!(memory.state.hold.is_some() && memory.state.next_action > 4);
+    assert_eq!(kinds(&root), ["rotated", "manual"]);
+    assert!(memory.state.hold.is_some() && memory.state.next_action > 4, "a new file is no way around a pause");
 }
 
 #[test]
-fn a_rotation_carries_pauses_suspensions_and_numbers() {
+fn a_rotation_carries_everything() {
     let root = root();
     let mut memory = open(&root);
     let playbook = PlaybookName::new("dns").unwrap();
-    let about = Subject { playbook: Some(playbook.clone()), ..Subject::default() };
-    memory.write(&now(), about, Body::Suspended { reason: "keeps failing".to_owned() });
+    let about = || Subject { playbook: Some(playbook.clone()), ..Subject::default() };
+    memory.write(&now(), about(), Body::Suspended { reason: "keeps failing".to_owned() });
+    let failed = || Body::Verdict { passed: false, evidence: Vec::new(), after_ms: 0 };
+    memory.write(&now(), about(), failed());
     note(&mut memory, hold("a test"));
+    let opened = Body::Opened {
+        digest: "d".to_owned(),
+        case: "dead".to_owned(),
+        evidence: vec!["it is".to_owned()],
+        before: BTreeMap::new(),
+    };
+    let incident = Subject {
+        incident: Some(IncidentId(1)),
+        code: Code::new("WBD-6007").ok(),
+        target: TargetName::new("wbd").ok(),
+        ..about()
+    };
+    memory.write(&now(), incident, opened);
     let recorded = memory.record(&now(), permit(&memory, Action::AgentStart {})).unwrap();
     let before = memory.state.clone();
     memory.rotate(&now(), "a year old", "wbd").unwrap();
-    assert_eq!(kinds(&root), ["rotated", "hold", "suspended"]);
+    assert_eq!(kinds(&root), ["rotated"]);
+    assert_eq!(memory.state, State { seq: before.seq + 1, ..before.clone() });
     assert_eq!(memory.state.next_action, recorded.intent().action_id.0 + 1);
-    assert_eq!((&memory.state.hold, &memory.state.suspended), (&before.hold, &before.suspended));
-    assert!(memory.state.suspended.contains_key(&playbook));
+    let state = memory.state.clone();
+    drop(memory);
+    assert_eq!(open(&root).state, state, "and a restart reads the same");
+}
+
+#[test]
+fn what_waits_while_a_ledger_is_set_aside_counts_once() {
+    let root = root();
+    let mut memory = open(&root);
+    note(&mut memory, manual("before"));
+    hide(&root, "ledger.db", "away.db");
+    let failed = Body::Verdict { passed: false, evidence: Vec::new(), after_ms: 0 };
+    let playbook = PlaybookName::new("dns").unwrap();
+    memory.write(&now(), Subject { playbook: Some(playbook.clone()), ..Subject::default() }, failed);
+    memory.retry();
+    drop(memory.record(&now(), permit(&memory, Action::AgentRestart {})).unwrap());
+    assert_eq!(memory.state.failures[&playbook], 1);
+    memory.rotate(&now(), "it was away", "root").unwrap();
+    assert_eq!(memory.degraded, "");
+    assert_eq!(kinds(&root), ["rotated", "intent", "outcome", "verdict"]);
+    assert_eq!(memory.state.failures[&playbook], 1, "not twice");
+}
+
+#[test]
+fn a_pause_and_the_debits_in_a_ledger_of_another_host_count_and_its_incidents_do_not() {
+    let root = root();
+    let machine_id = root.path().join("etc/machine-id");
+    fs::create_dir_all(machine_id.parent().unwrap()).unwrap();
+    fs::write(&machine_id, format!("{}\n", "a".repeat(32))).unwrap();
+    let mut memory = open(&root);
+    note(&mut memory, hold("an operator's pause"));
+    let recorded = memory.record(&now(), permit(&memory, Action::AgentStart {})).unwrap();
+    drop(memory);
+    fs::write(&machine_id, format!("{}\n", "b".repeat(32))).unwrap();
+    let mut memory = Memory::open(root.path()).unwrap();
+    assert!(memory.degraded.contains("another host"), "{}", memory.degraded);
+    assert_eq!(memory.state.hold.as_ref().map(|hold| hold.why.as_str()), Some("an operator's pause"));
+    assert!(memory.state.next_action > recorded.intent().action_id.0);
+    assert!(memory.state.undoable.is_empty() && memory.state.incidents.is_empty());
+    memory.retry();
+    assert!(memory.state.hold.is_some() && !memory.degraded.is_empty());
+    memory.rotate(&now(), "a cloned host", "root").unwrap();
+    assert_eq!(memory.degraded, "");
+    assert!(memory.state.hold.is_some() && memory.state.next_action > recorded.intent().action_id.0);
 }
 
 #[test]

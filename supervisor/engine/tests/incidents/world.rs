@@ -55,7 +55,7 @@ pub(crate) struct Effect {
     pub(crate) held: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) entries: Vec<Entry>,
     pub(crate) state: State,
@@ -410,6 +410,7 @@ fn word(entry: &Entry) -> String {
         | Body::Waived { .. }
         | Body::Suspended { .. }
         | Body::Resumed { .. }
+        | Body::Rearmed {}
         | Body::Exit(_)
         | Body::Rotated { .. } => entry.body.kind().to_owned(),
     }
