@@ -18,6 +18,8 @@ mod guards;
 mod heals;
 #[path = "standalone/ledger.rs"]
 mod ledger;
+#[path = "standalone/operator.rs"]
+mod operator;
 #[path = "standalone/stops.rs"]
 mod stops;
 #[path = "standalone/trial.rs"]

@@ -255,6 +255,7 @@ impl Supervisor {
         };
         self.turns.in_flight = None;
         self.free_hands();
+        self.own_job(report.job);
         if let Some(pid) = report.spawned {
             self.watch.follow(pid, &self.events);
         }
@@ -299,7 +300,7 @@ fn same_deeds(one: &Plan, other: &Plan) -> bool {
 
 fn broken_off(action: ActionId, error: &JoinError) -> ActReport {
     let detail = format!("bug: the deed broke off: {error}; please report it");
-    ActReport { action, outcome: Outcome::Unknown, detail, spawned: None, took_ms: 0 }
+    ActReport { action, outcome: Outcome::Unknown, detail, spawned: None, job: None, took_ms: 0 }
 }
 
 fn about(want: &Want) -> Subject {

@@ -8,6 +8,7 @@ use wbd_model::entry::{Exit, Subject};
 use wbd_model::observation::Observation;
 use wbd_model::probe::Probe;
 
+use crate::jobs::EndedJob;
 use crate::load::{Found, Loaded};
 use crate::unit::UnitView;
 
@@ -64,10 +65,8 @@ pub(crate) enum Event {
     Unit(Box<UnitView>),
     /// The service manager tells that the agent's process ended, and how.
     UnitExit(Exit),
-    /// A stop job of somebody else ended.
-    StoppedByHand,
-    /// A start job of somebody else ended.
-    StartedByHand,
+    /// A job on the agent's unit ended; whose it was is not known yet.
+    JobEnded(EndedJob),
     /// The bus or the service manager cannot be reached.
     BusLost,
     /// A request on the control socket.

@@ -8,7 +8,6 @@ use wbd_model::observation::Observation;
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
-use crate::deed::Deed;
 use crate::supervisor::{Mode, Supervisor, agent_target};
 
 /// The bus gets this long to tell how the agent ended before "unknown" is written.
@@ -104,14 +103,15 @@ impl Supervisor {
         self.hasten_agent();
     }
 
-    /// A stop job that was not ours is an administrator's word, and is respected.
-    pub(crate) fn note_stop(&mut self) {
-        if self.deed.as_ref().is_some_and(Deed::touches_agent) {
-            return;
-        }
+    /// A stop job that was not ours is an administrator's word, and is respected; `ran`: there was something to stop.
+    pub(crate) fn note_stop(&mut self, ran: bool) {
         let now = now();
         let path = paths::stop_note(&self.root);
-        if matches!(stop::read(&path, &now.boot.0), Ok(Some(_))) {
+        if let Ok(Some(note)) = stop::read(&path, &now.boot.0) {
+            // Whoever stops it by its own program leaves the note first.
+            if ran {
+                self.manual(&now, "agent.stop", &note.who, "a stop job on the bus");
+            }
             return;
         }
         let note = stop::StopNote {
@@ -128,15 +128,16 @@ impl Supervisor {
         self.hasten_agent();
     }
 
-    /// A start job that was not ours takes an earlier stop back.
-    pub(crate) fn forget_stop(&mut self) {
+    /// A start job that was not ours takes an earlier stop back. What it did is recorded, if it did anything.
+    pub(crate) fn forget_stop(&mut self, what: Option<&'static str>) {
         let now = now();
         let path = paths::stop_note(&self.root);
-        if matches!(stop::read(&path, &now.boot.0), Ok(Some(_))) {
-            if let Err(error) = stop::remove(&path) {
-                warn!(%error, "the note of an earlier stop could not be removed");
-            }
-            self.manual(&now, "agent.start", "systemctl", "a start job on the bus");
+        let noted = matches!(stop::read(&path, &now.boot.0), Ok(Some(_)));
+        if noted && let Err(error) = stop::remove(&path) {
+            warn!(%error, "the note of an earlier stop could not be removed");
+        }
+        if let Some(what) = what.or(noted.then_some("agent.start")) {
+            self.manual(&now, what, "systemctl", "a job on the bus");
         }
         self.hasten_agent();
     }

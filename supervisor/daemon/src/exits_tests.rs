@@ -8,6 +8,7 @@ use wbd_model::action::Action;
 use wbd_model::observation::{Fact, Value};
 
 use super::*;
+use crate::deed::Deed;
 use crate::load;
 use crate::memory::Memory;
 use crate::supervisor::Parts;

@@ -9,6 +9,7 @@ mod exits;
 mod eyes;
 mod follow;
 mod holds;
+mod jobs;
 mod load;
 mod memory;
 mod notify;

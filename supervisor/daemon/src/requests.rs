@@ -110,8 +110,11 @@ impl Supervisor {
         }
         let now = now();
         let until_wall_ms = for_ms.map(|ms| now.wall_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
-        let body = Body::Hold { who: who.to_owned(), why, until_wall_ms, from_class, file: None };
+        let body = Body::Hold { who: who.to_owned(), why: why.clone(), until_wall_ms, from_class, file: None };
         self.memory.write(&now, Subject::default(), body);
+        if !self.memory.degraded.is_empty() {
+            return done(self.keep_pause(who, &why, from_class));
+        }
         self.told("paused; wbdctl resume lifts it".to_owned())
     }
 

@@ -25,6 +25,7 @@ use crate::deed::Deed;
 use crate::event::Event;
 use crate::exits::BUS_TELLS_MS;
 use crate::eyes::Lookout;
+use crate::jobs::Jobs;
 use crate::load::Loaded;
 use crate::memory::Memory;
 use crate::reload::Finding;
@@ -79,6 +80,8 @@ pub(crate) struct Supervisor {
     /// SIGHUP came meanwhile.
     pub(crate) reload_again: bool,
     pub(crate) lookout: Lookout,
+    /// Which jobs on the agent's unit are ours.
+    pub(crate) jobs: Jobs,
     /// Plans that were shown and may be approved.
     pub(crate) shown: ShownPlans,
     /// When hold files are looked for next, at the latest.
@@ -129,6 +132,7 @@ impl Supervisor {
             reloading: false,
             reload_again: false,
             untold: Vec::new(),
+            jobs: Jobs::default(),
             shown: ShownPlans::default(),
             holds_ms: started.boot_ms,
             unit: None,
@@ -259,8 +263,7 @@ impl Supervisor {
                 self.hasten_agent();
             }
             Event::UnitExit(exit) => self.record_exit(exit),
-            Event::StoppedByHand => self.note_stop(),
-            Event::StartedByHand => self.forget_stop(),
+            Event::JobEnded(job) => self.job_ended(job),
             Event::BusLost => self.unit = None,
             Event::Control { request, who, reply } => self.request(request, &who, reply),
             Event::Reload => {

@@ -4,6 +4,7 @@
 mod causes;
 mod check;
 mod crashes;
+mod explored;
 mod guards;
 mod ladder;
 mod life;
