@@ -153,7 +153,8 @@ impl Supervisor {
         };
         // A hold file that came just now wins, between two steps of a rung too.
         self.see_holds();
-        let captured = Captured { changes: preview.changes, undo: preview.undo, before: seen };
+        let changes = self.seen_before(&want.action, preview.changes);
+        let captured = Captured { changes, undo: preview.undo, before: seen };
         match guard::permit(&self.memory.state, &self.loaded.settings, &now(), want, captured) {
             Ok(permit) => self.act(permit, None),
             Err(refusal) => self.refuse(about, refusal),

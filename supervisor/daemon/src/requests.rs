@@ -90,7 +90,7 @@ impl Supervisor {
             match self.hands.preview(action) {
                 // What is done already changes nothing any more.
                 Ok(_) if step < begun => changes.push(Vec::new()),
-                Ok(preview) => changes.push(preview.changes),
+                Ok(preview) => changes.push(self.seen_before(action, preview.changes)),
                 Err(error) => return refused(error.to_string()),
             }
         }
@@ -250,7 +250,8 @@ impl Supervisor {
         };
         let what = if undoes.is_some() { "undo" } else { action.name() };
         self.manual(&now(), what, who, &wbd_engine::round::describe(&action));
-        let captured = Captured { changes: preview.changes, undo: preview.undo, ..Captured::default() };
+        let changes = self.seen_before(&action, preview.changes);
+        let captured = Captured { changes, undo: preview.undo, ..Captured::default() };
         match guard::permit_by_hand(&self.memory.state, &now(), who, action, undoes, captured) {
             Ok(permit) => self.act(permit, Some(reply)),
             Err(refusal) => {
