@@ -272,3 +272,56 @@ fn a_second_memory_of_the_same_folder_is_refused() {
     let refused = Memory::open(root.path()).unwrap_err().to_string();
     assert!(refused.contains(&std::process::id().to_string()), "{refused}");
 }
+
+/// Raises a limit by hand; the deed's number.
+fn raise(memory: &mut Memory, value: i64) -> ActionId {
+    let key = "fs.inotify.max_user_watches".to_owned();
+    let undo = Undo { action: Action::SysctlRestore { key: key.clone(), value: value - 1, dropin: None } };
+    let captured = Captured { undo: Some(undo), ..Captured::default() };
+    let action = Action::SysctlSet { key, value, persist: false };
+    let permit = guard::permit_by_hand(&memory.state, &now(), "root", action, None, captured).unwrap();
+    let id = permit.intent().action_id;
+    drop(memory.record(&now(), permit).unwrap());
+    id
+}
+
+#[test]
+fn a_deed_can_be_taken_back_however_many_came_after_it_and_once_only() {
+    let root = root();
+    let mut memory = open(&root);
+    let first = raise(&mut memory, 1_000);
+    for more in 0..80 {
+        raise(&mut memory, 2_000 + more);
+    }
+    assert!(!memory.state.undoable.iter().any(|(id, _)| *id == first), "long out of the state");
+    let undo = memory.undo_of(first).unwrap().expect("the ledger knows it");
+    assert!(matches!(undo.action, Action::SysctlRestore { value: 999, .. }), "{undo:?}");
+    let permit =
+        guard::permit_by_hand(&memory.state, &now(), "root", undo.action, Some(first), Captured::default()).unwrap();
+    drop(memory.record(&now(), permit).unwrap());
+    assert_eq!(memory.undo_of(first).unwrap(), None, "it was taken back");
+    assert_eq!(memory.undo_of(ActionId(4_711)).unwrap(), None);
+    drop(memory);
+    assert_eq!(open(&root).undo_of(first).unwrap(), None, "after a restart too");
+}
+
+#[test]
+fn what_people_said_goes_over_into_a_new_ledger() {
+    let root = root();
+    let mut memory = open(&root);
+    let file = Some("/etc/wbd/hold".to_owned());
+    let body = hold("a pause");
+    note(&mut memory, body);
+    let who = "file /etc/wbd/hold".to_owned();
+    note(&mut memory, Body::Hold { who, why: String::new(), until_wall_ms: None, from_class: Class::A0, file });
+    let code = Some(wbd_model::name::Code::new("WBD-5404").unwrap());
+    let subject = Subject { code, ..Subject::default() };
+    let (who, why) = ("root".to_owned(), "a test host".to_owned());
+    memory.write(&now(), subject, Body::Waived { who, why, until_wall_ms: Some(i64::MAX) });
+    let before = memory.state.clone();
+    memory.rotate(&now(), "a test", "root").unwrap();
+    assert_eq!((&memory.state.hold, &memory.state.file_holds), (&before.hold, &before.file_holds));
+    assert_eq!(memory.state.waivers.len(), 1);
+    drop(memory);
+    assert_eq!(open(&root).state.file_holds, before.file_holds);
+}

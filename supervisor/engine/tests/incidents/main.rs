@@ -5,6 +5,7 @@ mod breaker;
 mod causes;
 mod check;
 mod crashes;
+mod explored;
 mod guards;
 mod ladder;
 mod life;
