@@ -173,8 +173,26 @@ impl<'a> Teller<'a> {
         Self { record, first, real, courses: BTreeMap::new(), tale: Tale::default() }
     }
 
-    /// One record of the rehearsal.
-    pub(super) fn tell(&mut self, now: &Now, state: &State, subject: &Subject, body: &Body) {
+    /// Nothing more is known of a rehearsed incident.
+    pub(super) fn lose(&mut self, now: &Now, key: &CheckKey, playbook: &PlaybookName, id: IncidentId) {
+        let subject = Subject {
+            incident: Some(id),
+            code: Some(key.code.clone()),
+            target: Some(key.target.clone()),
+            playbook: Some(playbook.clone()),
+        };
+        let mut event = self.event(now, &subject, &Body::Closed { how: Closing::Noise });
+        "not-told".clone_into(&mut event.word);
+        if self.courses.get(&id).is_some_and(|course| !course.deeds.is_empty()) {
+            event.decidable = Some(false);
+            self.tale.totals.not_decidable += 1;
+        }
+        event.evidence = vec!["it ended in life; how it looked afterwards was not recorded".to_owned()];
+        self.push(event);
+    }
+
+    /// One record of the rehearsal; `sees`: what its check saw was recorded whole.
+    pub(super) fn tell(&mut self, now: &Now, state: &State, subject: &Subject, body: &Body, sees: bool) {
         let mut event = self.event(now, subject, body);
         if let Some(id) = subject.incident {
             event.assumed = self.courses.get(&id).is_some_and(|course| course.assumed);
@@ -195,13 +213,17 @@ impl<'a> Teller<'a> {
             let wait = refusal.until_ms.map(|until| until.saturating_sub(now.boot_ms).div_ceil(1000));
             event.evidence.extend(wait.map(|seconds| format!("until {seconds} s later")));
         } else if let Body::Verdict { passed, .. } = body {
-            self.proof(now, subject, *passed, &mut event);
+            self.proof(now, subject, (*passed, sees), &mut event);
         } else if let Body::Closed { how: Closing::HandedOver } = body {
             totals.handed_over += 1;
         } else if let Body::Outcome { .. } = body {
             // It is always "done", and the deed itself was told.
             return;
         }
+        self.push(event);
+    }
+
+    fn push(&mut self, event: Event) {
         if self.tale.events.len() < MOST_EVENTS {
             self.tale.events.push(event);
         } else {
@@ -269,7 +291,7 @@ impl<'a> Teller<'a> {
 
     /// The record tells of a proof only where the same deed was really done; else it shows what another deed, or
     /// none, led to.
-    fn proof(&mut self, now: &Now, subject: &Subject, passed: bool, event: &mut Event) {
+    fn proof(&mut self, now: &Now, subject: &Subject, (passed, sees): (bool, bool), event: &mut Event) {
         let totals = &mut self.tale.totals;
         let Some(course) = subject.incident.and_then(|id| self.courses.get_mut(&id)) else { return };
         let span = course.opened_ms.saturating_sub(JUST_BEFORE_MS)..=now.boot_ms;
@@ -279,6 +301,14 @@ impl<'a> Teller<'a> {
             .iter()
             .find(|real| course.deeds.iter().any(|(name, thing)| *name == real.name && *thing == real.thing));
         let other = about.iter().rev().find(|real| real.target.is_none() || real.target == subject.target);
+        if !passed && !sees {
+            event.decidable = Some(false);
+            event
+                .evidence
+                .push("not decidable: how it looked then was not recorded; its course is not told".to_owned());
+            totals.not_decidable += 1;
+            return;
+        }
         event.in_life = same.or(other).map(|real| format!("{} {}", real.id, real.name)).into_iter().collect();
         event.decidable = Some(same.is_some());
         let why = match (same, other, passed) {
