@@ -18,6 +18,8 @@ mod guards;
 mod heals;
 #[path = "standalone/ledger.rs"]
 mod ledger;
+#[path = "standalone/ninety_days.rs"]
+mod ninety_days;
 #[path = "standalone/simulate.rs"]
 mod simulate;
 #[path = "standalone/stops.rs"]

@@ -12,6 +12,7 @@ mod load;
 mod memory;
 mod notify;
 mod observed;
+mod preview;
 mod publish;
 mod reload;
 mod requests;

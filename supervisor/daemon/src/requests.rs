@@ -34,6 +34,7 @@ impl Supervisor {
             Request::Report {} => Response::Report(self.report().map(Box::new)),
             Request::Incidents {} => Response::Incidents(self.incident_rows(true)),
             Request::Preview { incident } => self.preview(incident),
+            Request::PreviewFix { key } => self.preview_fix(&key),
             Request::Approve { incident } => self.approve(incident, who),
             Request::Deny { incident } => self.deny(incident, who),
             Request::Pause { why, for_ms, from_class } => self.pause(who, why, for_ms, from_class),

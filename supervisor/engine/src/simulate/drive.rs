@@ -22,7 +22,7 @@ use crate::rehearse::Play;
 use crate::round;
 
 /// After something was written or seen a check is looked at again so soon ...
-const SOON_MS: u64 = 100;
+const SOON_MS: u64 = 1_000;
 /// ... then less and less often, down to this, while something is under way.
 const SELDOM_MS: u64 = 600_000;
 
