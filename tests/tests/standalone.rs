@@ -24,6 +24,8 @@ mod guards;
 mod heals;
 #[path = "standalone/ledger.rs"]
 mod ledger;
+#[path = "standalone/ninety_days.rs"]
+mod ninety_days;
 #[path = "standalone/operator.rs"]
 mod operator;
 #[path = "standalone/second.rs"]
