@@ -22,3 +22,5 @@ mod ledger;
 mod stops;
 #[path = "standalone/trial.rs"]
 mod trial;
+#[path = "standalone/windows.rs"]
+mod windows;
