@@ -36,3 +36,5 @@ mod simulate;
 mod stops;
 #[path = "standalone/trial.rs"]
 mod trial;
+#[path = "standalone/windows.rs"]
+mod windows;
