@@ -11,6 +11,7 @@ mod eyes;
 mod follow;
 mod journal;
 mod load;
+mod log;
 mod memory;
 mod notify;
 mod publish;
@@ -54,7 +55,7 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    start::log();
+    log::begin();
     match start::run(&options.root, options.standalone) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -28,6 +28,7 @@ use crate::eyes::Lookout;
 use crate::load::Loaded;
 use crate::memory::Memory;
 use crate::reload::Finding;
+use crate::samples::Store;
 use crate::telling::Courier;
 use crate::unit::UnitView;
 use crate::watch::Watch;
@@ -61,7 +62,7 @@ pub(crate) struct Supervisor {
     pub(crate) hands: Arc<Hands>,
     pub(crate) deed: Option<Deed>,
     pub(crate) events: Sender<Event>,
-    pub(crate) samples: Option<Samples>,
+    pub(crate) samples: Option<Store>,
     pub(crate) watch: Watch,
     /// The agent's process that the last deed ended.
     pub(crate) asked_exit: Option<u32>,
@@ -117,7 +118,7 @@ impl Supervisor {
             hands: Arc::new(parts.hands),
             deed: None,
             events,
-            samples: parts.samples,
+            samples: parts.samples.map(Store::new),
             watch: Watch::default(),
             asked_exit: None,
             asked_by: None,
@@ -174,7 +175,14 @@ impl Supervisor {
         let now = now();
         let now_ms = now.boot_ms;
         let untold = self.untold.iter().map(|(_, at_ms)| at_ms + BUS_TELLS_MS);
-        let next = self.checks.next_due_ms().into_iter().chain(untold).chain([self.sample_ms]).chain(self.telling_due_ms(&now)).min();
+        let next = self
+            .checks
+            .next_due_ms()
+            .into_iter()
+            .chain(untold)
+            .chain([self.sample_ms])
+            .chain(self.telling_due_ms(&now))
+            .min();
         next.map_or(LONGEST_SLEEP, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)).min(LONGEST_SLEEP))
     }
 
@@ -191,7 +199,10 @@ impl Supervisor {
         for probe in probes {
             match self.own_answer(&probe, &now) {
                 Some(observation) => self.checks.answer(probe, observation, now.boot_ms, 0),
-                None => self.lookout.ask(probe),
+                None => {
+                    let question = self.question(&probe, &now);
+                    self.lookout.ask(probe, question);
+                }
             }
         }
     }
@@ -208,7 +219,7 @@ impl Supervisor {
                 };
                 Some(wbd_probes::agent_service(&self.root, manager, &now.boot.0))
             }
-            Probe::FdTrend(selector) => Some(crate::samples::trend(self, selector, now)),
+            Probe::FdTrend(selector) => self.no_trend(selector),
             Probe::ProcessState(_)
             | Probe::AgentHealth
             | Probe::ServiceState { .. }
@@ -224,8 +235,9 @@ impl Supervisor {
     pub(crate) fn relook(&mut self, bound: &Bound) -> u64 {
         let now = now();
         self.relooks += 1;
-        let asked = bound.probes.values().filter(|probe| self.own_answer(probe, &now).is_none()).cloned();
-        self.lookout.relook(self.relooks, asked.collect());
+        let asked = bound.probes.values().filter(|probe| self.own_answer(probe, &now).is_none());
+        let asked = asked.map(|probe| (probe.clone(), self.question(probe, &now))).collect();
+        self.lookout.relook(self.relooks, asked);
         self.relooks
     }
 
