@@ -236,14 +236,7 @@ impl State {
                 self.failures.clear();
                 self.latched.clear();
             }
-            Body::Exit(exit) => {
-                if let Some(target) = &subject.target {
-                    self.exits.push_back((target.clone(), entry.at.boot_ms, exit.clone()));
-                    if self.exits.len() > EXITS_KEPT {
-                        self.exits.pop_front();
-                    }
-                }
-            }
+            Body::Exit(exit) => self.ended(entry, exit),
             Body::Rotated { debits_ms, next_incident, next_action, .. } => {
                 self.debits.extend(debits_ms.iter().map(|at_ms| Debit { at_ms: *at_ms }));
                 self.next_incident = self.next_incident.max(*next_incident);
@@ -261,6 +254,15 @@ impl State {
             | Body::Approved { .. }
             | Body::Denied { .. }
             | Body::Manual { .. } => {}
+        }
+    }
+
+    /// A watched process ended.
+    fn ended(&mut self, entry: &Entry, exit: &Exit) {
+        let Some(target) = &entry.subject.target else { return };
+        self.exits.push_back((target.clone(), entry.at.boot_ms, exit.clone()));
+        if self.exits.len() > EXITS_KEPT {
+            self.exits.pop_front();
         }
     }
 
