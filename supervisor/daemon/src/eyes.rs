@@ -1,7 +1,7 @@
 //! Sends probes to threads of their own and brings the answers to the loop. Judges nothing.
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
@@ -10,9 +10,13 @@ use wbd_model::probe::Probe;
 use wbd_probes::Eyes;
 
 use crate::event::Event;
+use crate::samples::Question;
 
 /// Probes at once: a slow name server must not hold up the look at the agent.
 const AT_ONCE: usize = 8;
+
+/// Longer than any look may take.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Looks at the host on behalf of the loop.
 #[derive(Debug)]
@@ -29,7 +33,7 @@ impl Lookout {
     }
 
     /// Asks, unless the same question is under way.
-    pub(crate) fn ask(&mut self, probe: Probe) {
+    pub(crate) fn ask(&mut self, probe: Probe, question: Option<Question>) {
         if !self.under_way.insert(probe.clone()) {
             return;
         }
@@ -38,7 +42,7 @@ impl Lookout {
             let Ok(place) = places.acquire_owned().await else { return };
             let began_ms = wbd_probes::clock::now().boot_ms;
             let began = Instant::now();
-            let observation = look(eyes, probe.clone()).await;
+            let observation = look(eyes, probe.clone(), question).await;
             drop(place);
             let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             // Nobody listens only when the supervisor stops.
@@ -64,12 +68,12 @@ impl Lookout {
     }
 
     /// Asks all of them once more, just before a deed.
-    pub(crate) fn relook(&self, number: u64, probes: Vec<Probe>) {
+    pub(crate) fn relook(&self, number: u64, probes: Vec<(Probe, Option<Question>)>) {
         let (eyes, events) = (Arc::clone(&self.eyes), self.events.clone());
         tokio::spawn(async move {
             let mut answers = BTreeMap::new();
-            for probe in probes {
-                let observation = look(Arc::clone(&eyes), probe.clone()).await;
+            for (probe, question) in probes {
+                let observation = look(Arc::clone(&eyes), probe.clone(), question).await;
                 answers.insert(probe, observation);
             }
             let _ = events.send(Event::Relooked { number, answers }).await;
@@ -77,9 +81,16 @@ impl Lookout {
     }
 }
 
-async fn look(eyes: Arc<Eyes>, probe: Probe) -> Observation {
+/// Asks the host, or the samples where the probe is about them.
+async fn look(eyes: Arc<Eyes>, probe: Probe, question: Option<Question>) -> Observation {
     let fields = probe.name().fields();
-    tokio::task::spawn_blocking(move || eyes.look(&probe))
-        .await
-        .unwrap_or_else(|error| Observation::unseen(fields, &format!("the probe failed: {error}")))
+    let looking = tokio::task::spawn_blocking(move || match question {
+        Some(question) => question.answer(),
+        None => eyes.look(&probe),
+    });
+    // The eyes have a deadline of their own; the samples' disk has none.
+    match tokio::time::timeout(LONGEST, looking).await {
+        Ok(seen) => seen.unwrap_or_else(|error| Observation::unseen(fields, &format!("the probe failed: {error}"))),
+        Err(_) => Observation::unseen(fields, "no answer in 30 s; look for a dead mount or an overloaded host"),
+    }
 }

@@ -16,6 +16,12 @@ pub(crate) fn is_ours() -> bool {
     std::env::var_os("JOURNAL_STREAM").is_some()
 }
 
+/// Cuts a text to at most so many bytes, between two characters.
+pub(crate) fn shorten(text: &mut String, most: usize) {
+    let end = (0..=most.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
+}
+
 /// The entry of an escalation.
 pub(crate) fn fields(about: &Subject, at: &Now, reason: &str, guide: &[String]) -> Fields {
     let word = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
@@ -23,7 +29,7 @@ pub(crate) fn fields(about: &Subject, at: &Now, reason: &str, guide: &[String]) 
     let target = word(about.target.as_ref().map(ToString::to_string));
     let mut evidence: String =
         std::iter::once(reason).chain(guide.iter().map(String::as_str)).collect::<Vec<_>>().join("; ");
-    evidence.truncate(evidence.floor_char_boundary(LONGEST));
+    shorten(&mut evidence, LONGEST);
     vec![
         ("MESSAGE", format!("a person is needed: {code} on {target}: {reason}")),
         ("MESSAGE_ID", ESCALATED.to_owned()),
@@ -50,6 +56,15 @@ mod tests {
     fn entry(reason: &str) -> Fields {
         let at = Now { boot: BootId("b".to_owned()), boot_ms: 1, wall_ms: 5_000 };
         fields(&Subject::default(), &at, reason, &["look".to_owned()])
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        for (most, expected) in [(0, ""), (1, "a"), (2, "a"), (3, "a\u{e9}"), (9, "a\u{e9}b")] {
+            let mut text = "a\u{e9}b".to_owned();
+            shorten(&mut text, most);
+            assert_eq!(text, expected, "{most}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod holds;
 mod jobs;
 mod journal;
 mod load;
+mod log;
 mod memory;
 mod notify;
 mod observed;
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    start::log();
+    log::begin();
     match start::run(&options.root, options.standalone) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

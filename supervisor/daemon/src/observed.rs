@@ -2,6 +2,10 @@
 //! second while an incident is open, else now and then where it differs.
 //! What is lost makes a later rehearsal say "unknown"; nothing else depends on it, and nothing is judged here.
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use tracing::debug;
 use wbd_ledger::{Answer, Samples, SamplesError};
@@ -12,6 +16,7 @@ use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 
 use crate::checks::{Check, Checks, Looked};
+use crate::samples::Store;
 use crate::supervisor::Supervisor;
 
 /// Answers whose verdict stays the same are kept this often, where they differ.
@@ -27,10 +32,16 @@ const ROWS: usize = 200;
 /// A wall clock that ran this much apart from the boot's clock was set meanwhile, and tells no age.
 const SET_CLOCK_MS: u64 = 3_600_000;
 
+/// Batches that wait for the disk; further ones are lost.
+const WAITING: usize = 32;
+/// A supervisor that stops waits this long for the last of them.
+const LAST: Duration = Duration::from_secs(2);
+
 /// What was kept last.
 #[derive(Debug, Default)]
 pub(crate) struct Observer {
-    run: Option<(i64, Now)>,
+    writer: Option<Writer>,
+    begun: Option<Now>,
     kept: BTreeMap<Probe, Kept>,
     verdicts: BTreeMap<CheckKey, Told>,
     sweep_ms: u64,
@@ -52,50 +63,107 @@ struct Kept {
     whole_ms: u64,
 }
 
+/// What is to be kept of one moment.
+#[derive(Debug)]
+struct Batch {
+    at: Now,
+    answers: Vec<Answer>,
+    /// Old rows are dropped, too.
+    forgets: bool,
+}
+
+impl Batch {
+    /// Blocks on the disk. `run`: this life of the supervisor, which begins with its first batch.
+    fn write(&self, samples: &mut Samples, run: &mut Option<i64>) -> Result<(), SamplesError> {
+        let run = match run {
+            Some(run) => *run,
+            None => *run.insert(samples.begin_run(&self.at)?),
+        };
+        samples.keep_answers(run, self.at.boot_ms, &self.answers)?;
+        if self.forgets {
+            samples.forget_answers(self.at.wall_ms)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes batches on a thread of its own, in their order: the disk may be slow or hang, and the loop may not.
+#[derive(Debug)]
+struct Writer {
+    queue: SyncSender<Batch>,
+    lost: Arc<AtomicBool>,
+    done: Receiver<()>,
+}
+
+impl Writer {
+    fn begin(store: Store) -> std::io::Result<Self> {
+        let (queue, batches) = sync_channel::<Batch>(WAITING);
+        let (ended, done) = sync_channel(1);
+        let lost = Arc::new(AtomicBool::new(false));
+        let losing = Arc::clone(&lost);
+        std::thread::Builder::new().name("observed".to_owned()).spawn(move || {
+            let mut run = None;
+            for batch in batches {
+                if let Err(why) = store.with(|samples| batch.write(samples, &mut run)) {
+                    debug!(why, "what was seen is not kept");
+                    losing.store(true, Ordering::SeqCst);
+                }
+            }
+            let _ = ended.send(());
+        })?;
+        Ok(Self { queue, lost, done })
+    }
+
+    fn add(&self, batch: Batch) {
+        if self.queue.try_send(batch).is_err() {
+            self.lost.store(true, Ordering::SeqCst);
+        }
+    }
+
+    /// The last moment of this run, and then the end of the thread, if the disk lets it.
+    fn end(self, at: Now) {
+        self.add(Batch { at, answers: Vec::new(), forgets: false });
+        drop(self.queue);
+        let _ = self.done.recv_timeout(LAST);
+    }
+}
+
 impl Observer {
-    /// Keeps what these checks (by index) have just seen, as far as it is news.
-    fn keep(
+    /// What is to be kept of what these checks (by index) have just seen; `None`: nothing.
+    fn news(
         &mut self,
-        samples: &mut Samples,
         checks: &Checks,
         looked: &[usize],
         open: &BTreeMap<CheckKey, IncidentId>,
         now: &Now,
-    ) -> Result<(), SamplesError> {
-        let run = match &self.run {
-            Some((run, _)) => *run,
-            None => {
-                let run = samples.begin_run(now)?;
-                self.run = Some((run, now.clone()));
-                self.sweep_ms = now.boot_ms + SWEEP_MS;
-                run
-            }
-        };
+    ) -> Option<Batch> {
+        if self.begun.is_none() {
+            self.begun = Some(now.clone());
+            self.sweep_ms = now.boot_ms + SWEEP_MS;
+        }
         let sweeps = now.boot_ms >= self.sweep_ms;
         if sweeps {
             self.sweep_ms = now.boot_ms + SWEEP_MS;
             self.rows = 0;
         }
-        let mut news = Vec::new();
+        let mut answers = Vec::new();
         for (index, check) in checks.all.iter().enumerate() {
             let Some(last) = &check.last else { continue };
             let is_open = open.contains_key(&check.bound.key);
             let changed = looked.contains(&index) && self.is_news(check, last, is_open, now.boot_ms);
-            if sweeps || changed && self.rows + news.len() < ROWS {
-                news.extend(self.differences(check, last, now.boot_ms));
+            if sweeps || changed && self.rows + answers.len() < ROWS {
+                answers.extend(self.differences(check, last, now.boot_ms));
             }
         }
-        if news.is_empty() && !sweeps {
-            return Ok(());
+        if answers.is_empty() && !sweeps {
+            return None;
         }
-        self.rows += news.len();
-        samples.keep_answers(run, now.boot_ms, &news)?;
-        if sweeps && now.boot_ms >= self.forget_ms && self.tells_age(now) {
+        self.rows += answers.len();
+        let forgets = sweeps && now.boot_ms >= self.forget_ms && self.tells_age(now);
+        if forgets {
             self.forget_ms = now.boot_ms + FORGET_MS;
-            samples.forget_answers(now.wall_ms)?;
-            samples.prune(now.wall_ms / 1000)?;
         }
-        Ok(())
+        Some(Batch { at: now.clone(), answers, forgets })
     }
 
     /// Whether what a check saw is to be kept now, if anything of it differs.
@@ -125,17 +193,17 @@ impl Observer {
         })
     }
 
-    fn differences<'a>(&mut self, check: &'a Check, last: &Looked, now_ms: u64) -> Vec<Answer<'a>> {
+    fn differences(&mut self, check: &Check, last: &Looked, now_ms: u64) -> Vec<Answer> {
         let probes = check.bound.probes.iter();
         let answered = probes.filter_map(|(name, probe)| Some((probe, last.seen.get(name)?)));
         answered.filter_map(|(probe, answer)| self.difference(probe, answer, now_ms)).collect()
     }
 
     /// What of an answer is not kept yet.
-    fn difference<'a>(&mut self, probe: &'a Probe, answer: &Observation, now_ms: u64) -> Option<Answer<'a>> {
+    fn difference(&mut self, probe: &Probe, answer: &Observation, now_ms: u64) -> Option<Answer> {
         let Some(kept) = self.kept.get_mut(probe).filter(|kept| now_ms.saturating_sub(kept.whole_ms) < WHOLE_MS) else {
             self.kept.insert(probe.clone(), Kept { answer: answer.clone(), whole_ms: now_ms });
-            return Some(Answer { probe, whole: true, facts: answer.facts.clone() });
+            return Some(Answer { probe: probe.clone(), whole: true, facts: answer.facts.clone() });
         };
         let old = &kept.answer.facts;
         let facts: BTreeMap<String, Fact> = answer
@@ -148,12 +216,12 @@ impl Observer {
             return None;
         }
         kept.answer = answer.clone();
-        Some(Answer { probe, whole: false, facts })
+        Some(Answer { probe: probe.clone(), whole: false, facts })
     }
 
     /// Whether the wall clock was not set since this run began.
     fn tells_age(&self, now: &Now) -> bool {
-        let Some((_, begun)) = &self.run else { return false };
+        let Some(begun) = &self.begun else { return false };
         let ran = now.boot_ms.saturating_sub(begun.boot_ms);
         now.wall_ms.abs_diff(begun.wall_ms.saturating_add_unsigned(ran)) < SET_CLOCK_MS
     }
@@ -162,20 +230,24 @@ impl Observer {
 impl Supervisor {
     /// Keeps what these checks (by index) have just seen.
     pub(crate) fn keep_seen(&mut self, looked: &[usize], now: &Now) {
-        let Some(samples) = self.samples.as_mut().filter(|_| !looked.is_empty()) else { return };
-        if let Err(error) = self.observer.keep(samples, &self.checks, looked, &self.memory.state.open, now) {
-            debug!(%error, "what was seen is not kept");
+        let Some(store) = self.samples.as_ref().filter(|_| !looked.is_empty()) else { return };
+        if self.observer.writer.is_none() {
+            self.observer.writer = Writer::begin(store.clone()).ok();
+        }
+        if self.observer.writer.as_ref().is_none_or(|writer| writer.lost.swap(false, Ordering::SeqCst)) {
             // What the file holds now is not known: everything is written whole next time.
             self.observer.kept.clear();
+        }
+        let batch = self.observer.news(&self.checks, looked, &self.memory.state.open, now);
+        if let (Some(writer), Some(batch)) = (&self.observer.writer, batch) {
+            writer.add(batch);
         }
     }
 
     /// The last moment of this run: until here it looked.
     pub(crate) fn end_seen(&mut self, now: &Now) {
-        if let (Some(samples), Some((run, _))) = (self.samples.as_mut(), &self.observer.run)
-            && let Err(error) = samples.keep_answers(*run, now.boot_ms, &[])
-        {
-            debug!(%error, "the end of this run is not kept");
+        if let Some(writer) = self.observer.writer.take() {
+            writer.end(now.clone());
         }
     }
 }

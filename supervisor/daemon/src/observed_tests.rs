@@ -18,6 +18,7 @@ struct Watched {
     samples: Samples,
     checks: Checks,
     observer: Observer,
+    run: Option<i64>,
     open: BTreeMap<CheckKey, IncidentId>,
 }
 
@@ -30,7 +31,7 @@ impl Watched {
         let mut checks = Checks::default();
         checks.replace(library.bind(&BTreeSet::from([ProfileName::new("wbd").unwrap()]), &Settings::default()), 0);
         let samples = Samples::open(folder.path(), 300).unwrap();
-        Self { folder, samples, checks, observer: Observer::default(), open: BTreeMap::new() }
+        Self { folder, samples, checks, observer: Observer::default(), run: None, open: BTreeMap::new() }
     }
 
     /// The agent uses these settings; its heart beats.
@@ -46,7 +47,9 @@ impl Watched {
         let judgement = judge::judge(&bound, &seen);
         self.checks.store(0, Looked { seen, judgement, began_ms: at_ms, took_ms: 1 }, at_ms);
         let now = Now { boot: BootId("b".to_owned()), boot_ms: at_ms, wall_ms: 1_790_000_000_000 };
-        self.observer.keep(&mut self.samples, &self.checks, &[0], &self.open, &now).unwrap();
+        if let Some(batch) = self.observer.news(&self.checks, &[0], &self.open, &now) {
+            batch.write(&mut self.samples, &mut self.run).unwrap();
+        }
     }
 
     fn kept(&self) -> Vec<(u64, bool, usize)> {

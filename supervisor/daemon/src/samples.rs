@@ -1,8 +1,12 @@
 //! Takes and reads the samples that leaks are judged by. Samples may be lost; nothing depends on one.
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::{Duration, Instant};
+
 use tracing::debug;
 use wbd_engine::leak;
 use wbd_engine::trend::Prior;
-use wbd_ledger::Samples;
+use wbd_ledger::{Samples, SamplesError};
 use wbd_model::name::ProfileName;
 use wbd_model::observation::Observation;
 use wbd_model::probe::{Probe, ProbeName};
@@ -13,16 +17,79 @@ use wbd_probes::Eyes;
 
 use crate::supervisor::Supervisor;
 
-/// The trend of one process, from the samples of its present life.
-pub(crate) fn trend(supervisor: &Supervisor, selector: &ProcessSelector, now: &Now) -> Observation {
-    let seen = supervisor
-        .leak_of(selector)
-        .ok_or_else(|| "no profile says when it may be restarted".to_owned())
-        .and_then(|(profile, window)| {
-            let samples = supervisor.samples.as_ref().ok_or("samples are not kept")?;
-            judge(samples, &profile, selector, &window, now).map_err(|error| error.to_string())
+/// A disk that has not answered by then is not waited for.
+const DISK: Duration = Duration::from_secs(5);
+/// Between two looks whether the samples are free.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Old samples are dropped this often, seconds.
+const PRUNE_S: i64 = 3_600;
+
+/// The samples as the loop's threads share them: the disk that they are on may be slow or hang, and the loop may not.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    kept: Arc<Mutex<Kept>>,
+    sampling: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    samples: Samples,
+    pruned_s: i64,
+}
+
+impl Store {
+    pub(crate) fn new(samples: Samples) -> Self {
+        let kept = Kept { samples, pruned_s: 0 };
+        Self { kept: Arc::new(Mutex::new(kept)), sampling: Arc::default() }
+    }
+
+    /// Blocks on the disk.
+    ///
+    /// # Errors
+    /// In words, why it cannot be done.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Samples) -> Result<T, SamplesError>) -> Result<T, String> {
+        work(&mut self.lock()?.samples).map_err(|error| error.to_string())
+    }
+
+    /// Blocks, but not for ever: whoever has them may hang on a dead disk.
+    fn lock(&self) -> Result<MutexGuard<'_, Kept>, String> {
+        let until = Instant::now() + DISK;
+        loop {
+            match self.kept.try_lock() {
+                Ok(kept) => return Ok(kept),
+                Err(TryLockError::Poisoned(kept)) => return Ok(kept.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    return Err("the samples do not come off the disk; look for a stuck one".to_owned());
+                }
+            }
+        }
+    }
+}
+
+/// What is asked of the samples: the trend of one process in its present life.
+#[derive(Debug, Clone)]
+pub(crate) struct Question {
+    store: Store,
+    profile: ProfileName,
+    selector: ProcessSelector,
+    window: Leak,
+    now: Now,
+}
+
+impl Question {
+    /// The answer. Blocks on the disk.
+    pub(crate) fn answer(&self) -> Observation {
+        let seen = self.store.lock().and_then(|kept| {
+            judge(&kept.samples, &self.profile, &self.selector, &self.window, &self.now)
+                .map_err(|error| error.to_string())
         });
-    seen.unwrap_or_else(|why| Observation::unseen(ProbeName::FdTrend.fields(), &why))
+        seen.unwrap_or_else(|why| unseen(&why))
+    }
+}
+
+fn unseen(why: &str) -> Observation {
+    Observation::unseen(ProbeName::FdTrend.fields(), why)
 }
 
 fn judge(
@@ -31,7 +98,7 @@ fn judge(
     selector: &ProcessSelector,
     window: &Leak,
     now: &Now,
-) -> Result<Observation, wbd_ledger::SamplesError> {
+) -> Result<Observation, SamplesError> {
     let now_s = now.wall_ms / 1000;
     let process = process_name(profile, selector);
     let Some(segment) = samples.latest_segment(&process)? else {
@@ -60,7 +127,24 @@ impl Supervisor {
         Some((name, leak))
     }
 
-    /// One reading of every process that a trend is asked of.
+    /// The question behind a probe of a trend.
+    pub(crate) fn question(&self, probe: &Probe, now: &Now) -> Option<Question> {
+        let Probe::FdTrend(selector) = probe else { return None };
+        let (profile, window) = self.leak_of(selector)?;
+        let store = self.samples.clone()?;
+        Some(Question { store, profile, selector: selector.clone(), window, now: now.clone() })
+    }
+
+    /// Why a trend cannot even be asked for.
+    pub(crate) fn no_trend(&self, selector: &ProcessSelector) -> Option<Observation> {
+        if self.leak_of(selector).is_none() {
+            return Some(unseen("no profile says when it may be restarted"));
+        }
+        self.samples.is_none().then(|| unseen("samples are not kept"))
+    }
+
+    /// One reading of every process that a trend is asked of, on a thread of its own. One that is late is not
+    /// overtaken by the next.
     pub(crate) fn take_samples(&mut self, now: &Now) {
         let mut asked: Vec<ProcessSelector> = Vec::new();
         for probe in self.checks.all.iter().flat_map(|check| check.bound.probes.values()) {
@@ -70,28 +154,44 @@ impl Supervisor {
                 asked.push(selector.clone());
             }
         }
-        for selector in asked {
-            let Some((profile, _)) = self.leak_of(&selector) else { continue };
-            let reading = match Eyes::new(self.root.clone()).reading(&selector) {
-                Ok(Some(reading)) => reading,
-                Ok(None) => continue,
-                Err(why) => {
-                    debug!(%profile, why, "no sample");
-                    continue;
-                }
-            };
-            let segment = SegmentId {
-                process: process_name(&profile, &selector),
-                start_ticks: reading.start_ticks,
-                boot_id: now.boot.0.clone(),
-                executable: reading.executable,
-            };
-            let now_s = now.wall_ms / 1000;
-            if let Some(samples) = self.samples.as_mut()
-                && let Err(error) = samples.add(&segment, now_s, reading.open, reading.limit)
-            {
-                debug!(%error, "a sample is lost");
-            }
+        let all: Vec<_> =
+            asked.into_iter().filter_map(|selector| Some((self.leak_of(&selector)?.0, selector))).collect();
+        let Some(store) = self.samples.clone().filter(|_| !all.is_empty()) else { return };
+        if store.sampling.swap(true, Ordering::SeqCst) {
+            debug!("the last samples are not written yet; these are left out");
+            return;
         }
+        let (eyes, now) = (self.lookout.eyes().clone(), now.clone());
+        tokio::task::spawn_blocking(move || {
+            for (profile, selector) in &all {
+                if let Err(why) = sample(&store, &eyes, profile, selector, &now) {
+                    debug!(%profile, why, "no sample");
+                }
+            }
+            store.sampling.store(false, Ordering::SeqCst);
+        });
     }
+}
+
+fn sample(
+    store: &Store,
+    eyes: &Eyes,
+    profile: &ProfileName,
+    selector: &ProcessSelector,
+    now: &Now,
+) -> Result<(), String> {
+    let Some(reading) = eyes.reading(selector)? else { return Ok(()) };
+    let segment = SegmentId {
+        process: process_name(profile, selector),
+        start_ticks: reading.start_ticks,
+        boot_id: now.boot.0.clone(),
+        executable: reading.executable,
+    };
+    let now_s = now.wall_ms / 1000;
+    let mut kept = store.lock()?;
+    if now_s.saturating_sub(kept.pruned_s) >= PRUNE_S {
+        kept.pruned_s = now_s;
+        kept.samples.prune(now_s).map_err(|error| error.to_string())?;
+    }
+    kept.samples.add(&segment, now_s, reading.open, reading.limit).map_err(|error| error.to_string())
 }

@@ -1,13 +1,10 @@
-//! Start and stop of the process: logging, folders, ledger, signals, and the tasks around the loop.
-use std::io::{self, IsTerminal};
+//! Start and stop of the process: folders, ledger, signals, and the tasks around the loop.
+use std::io;
 use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 use wbd_actions::{Hands, Mode as HandsMode};
 use wbd_agent_api::{health, paths, stop};
 use wbd_engine::guard::{self, Captured};
@@ -40,20 +37,6 @@ const PROBE_THREADS: usize = 24;
 
 fn failed(message: String) -> Failure {
     Failure { code: FAILED, message }
-}
-
-/// Logs to the journal where systemd started us, else to standard error.
-pub(crate) fn log() {
-    let filter = || EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
-    match journal {
-        Some(layer) => tracing_subscriber::registry().with(filter()).with(layer.with_field_prefix(None)).init(),
-        None => {
-            let colour = io::stderr().is_terminal();
-            let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colour);
-            tracing_subscriber::registry().with(filter()).with(layer).init();
-        }
-    }
 }
 
 /// Runs the supervisor until it is told to stop.

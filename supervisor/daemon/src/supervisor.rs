@@ -33,6 +33,7 @@ use crate::observed::Observer;
 use crate::oom::OomWatch;
 use crate::preview::Previews;
 use crate::reload::Finding;
+use crate::samples::Store;
 use crate::telling::Courier;
 use crate::unit::UnitView;
 use crate::watch::Watch;
@@ -67,7 +68,7 @@ pub(crate) struct Supervisor {
     pub(crate) hands: Arc<Hands>,
     pub(crate) deed: Option<Deed>,
     pub(crate) events: Sender<Event>,
-    pub(crate) samples: Option<Samples>,
+    pub(crate) samples: Option<Store>,
     /// What of the looks is kept for rehearsals.
     pub(crate) observer: Observer,
     pub(crate) watch: Watch,
@@ -134,7 +135,7 @@ impl Supervisor {
             hands: Arc::new(parts.hands),
             deed: None,
             events,
-            samples: parts.samples,
+            samples: parts.samples.map(Store::new),
             observer: Observer::default(),
             watch: Watch::default(),
             oom: OomWatch::default(),
@@ -231,7 +232,10 @@ impl Supervisor {
         for probe in probes {
             match self.own_answer(&probe, &now) {
                 Some(observation) => self.checks.answer(probe, observation, now.boot_ms, 0),
-                None => self.lookout.ask(probe),
+                None => {
+                    let question = self.question(&probe, &now);
+                    self.lookout.ask(probe, question);
+                }
             }
         }
     }
@@ -248,7 +252,7 @@ impl Supervisor {
                 };
                 Some(wbd_probes::agent_service(&self.root, manager, &now.boot.0))
             }
-            Probe::FdTrend(selector) => Some(crate::samples::trend(self, selector, now)),
+            Probe::FdTrend(selector) => self.no_trend(selector),
             Probe::ProcessState(_)
             | Probe::AgentHealth
             | Probe::ServiceState { .. }
@@ -264,8 +268,9 @@ impl Supervisor {
     pub(crate) fn relook(&mut self, bound: &Bound) -> u64 {
         let now = now();
         self.relooks += 1;
-        let asked = bound.probes.values().filter(|probe| self.own_answer(probe, &now).is_none()).cloned();
-        self.lookout.relook(self.relooks, asked.collect());
+        let asked = bound.probes.values().filter(|probe| self.own_answer(probe, &now).is_none());
+        let asked = asked.map(|probe| (probe.clone(), self.question(probe, &now))).collect();
+        self.lookout.relook(self.relooks, asked);
         self.relooks
     }
 

@@ -252,7 +252,7 @@ fn environment(untold: &Untold, tries: u32) -> Vec<(String, String)> {
     let word = |value: Option<String>| value.unwrap_or_default();
     let lines: Vec<&str> = std::iter::once(&untold.reason).chain(&untold.guide).map(String::as_str).collect();
     let mut reason = lines.join("\n");
-    reason.truncate(reason.floor_char_boundary(LONGEST_TEXT));
+    journal::shorten(&mut reason, LONGEST_TEXT);
     [
         ("WBD_CODE", word(untold.about.code.as_ref().map(ToString::to_string))),
         ("WBD_TARGET", word(untold.about.target.as_ref().map(ToString::to_string))),

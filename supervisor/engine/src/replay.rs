@@ -239,14 +239,7 @@ impl State {
                 self.failures.clear();
                 self.latched.clear();
             }
-            Body::Exit(exit) => {
-                if let Some(target) = &subject.target {
-                    self.exits.push_back((target.clone(), entry.at.boot_ms, exit.clone()));
-                    if self.exits.len() > EXITS_KEPT {
-                        self.exits.pop_front();
-                    }
-                }
-            }
+            Body::Exit(exit) => self.ended(entry, exit),
             Body::Rotated { debits_ms, next_incident, next_action, state, .. } => {
                 self.take_over(entry, state.as_deref(), debits_ms);
                 self.next_incident = self.next_incident.max(*next_incident).max(1);
@@ -280,6 +273,15 @@ impl State {
             self.debits = debits_ms.iter().map(|at_ms| Debit { at_ms: *at_ms }).collect();
         }
         self.forget_old(entry.at.boot_ms);
+    }
+
+    /// A watched process ended.
+    fn ended(&mut self, entry: &Entry, exit: &Exit) {
+        let Some(target) = &entry.subject.target else { return };
+        self.exits.push_back((target.clone(), entry.at.boot_ms, exit.clone()));
+        if self.exits.len() > EXITS_KEPT {
+            self.exits.pop_front();
+        }
     }
 
     fn debit(&mut self, entry: &Entry, class: Class, begins_attempt: bool) {

@@ -35,9 +35,9 @@ CREATE VIEW IF NOT EXISTS seen_words AS SELECT
 
 /// One answer to keep.
 #[derive(Debug)]
-pub struct Answer<'a> {
+pub struct Answer {
     /// The question.
-    pub probe: &'a Probe,
+    pub probe: Probe,
     /// These are all facts, and not only those that changed.
     pub whole: bool,
     /// The facts.
@@ -64,11 +64,11 @@ impl Samples {
     ///
     /// # Errors
     /// [`SamplesError`]; the answers are lost.
-    pub fn keep_answers(&mut self, run: i64, at_ms: u64, answers: &[Answer<'_>]) -> Result<(), SamplesError> {
+    pub fn keep_answers(&mut self, run: i64, at_ms: u64, answers: &[Answer]) -> Result<(), SamplesError> {
         let kept = (|| {
             let transaction = self.connection.transaction()?;
             for answer in answers {
-                let question = ensure_question(&transaction, answer.probe)?;
+                let question = ensure_question(&transaction, &answer.probe)?;
                 transaction
                     .prepare("INSERT INTO seen(run, question, at_ms, whole, facts) VALUES (?1, ?2, ?3, ?4, ?5)")?
                     .execute(params![run, question, number(at_ms), answer.whole, encode(&answer.facts)])?;

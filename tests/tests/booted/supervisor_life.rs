@@ -201,3 +201,23 @@ fn an_escalation_that_the_journal_could_not_take_is_entered_when_it_is_back() {
     story.healed(CODE, SOON);
     put_back(&host);
 }
+
+#[test]
+fn a_journal_that_hangs_holds_up_nothing() {
+    let host = product::shared();
+    let journal = host.main_pid("systemd-journald.service").expect("a journal");
+    let supervisor = host.main_pid(SUPERVISOR);
+    host.signal(journal, "STOP");
+    // More lines than its queue takes.
+    let lines = "for n in $(seq 300); do wbdctl pause --for 1h full >&2 || exit; wbdctl resume >&2 || exit; done";
+    let ran = host.run(["/usr/bin/bash", "-c", lines]);
+    let agent = product::agent_works(&host);
+    host.signal(agent, "KILL");
+    let answers = host.run(["/usr/bin/timeout", "5", "/usr/bin/wbdctl", "status"]);
+    host.signal(journal, "CONT");
+    ran.ok();
+    answers.ok();
+    product::another_agent_works(&host, agent);
+    assert_eq!(host.main_pid(SUPERVISOR), supervisor, "its watchdog was fed");
+    product::healthy(&host);
+}

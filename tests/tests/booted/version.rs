@@ -57,6 +57,16 @@ fn an_agent_that_was_replaced_on_disk_is_restarted() {
     let restarted = product::agent_works(&host);
     assert!(restarted != pid && runs_installed(&host, restarted), "{restarted} after {pid}");
     assert!(story.incidents("WBD-6007").is_empty(), "{}", story.summary());
+
+    // As an installer does it that keeps the old one: the name that the kernel knows moves with the running file.
+    let story = Story::begin(&host);
+    host.run(["/usr/bin/mv", BINARY, KEPT]).ok();
+    host.run(["/usr/bin/cp", "-p", KEPT, BINARY]).ok();
+    let told = story.healed(CODE, SOON);
+    assert_eq!(told.deeds(), ["agent.restart"], "{told}");
+    let again = product::agent_works(&host);
+    assert!(again != restarted && runs_installed(&host, again), "{again} after {restarted}");
+    host.run(["/usr/bin/rm", KEPT]).ok();
     unhurry(&host);
 }
 

@@ -41,7 +41,7 @@ fn state() -> (tempfile::TempDir, Observed, Vec<Entry>) {
         ("state".to_owned(), Fact::Known(Value::Text("\u{884c}\n".to_owned()))),
         ("targets".to_owned(), Fact::Unknown("not seen".to_owned())),
     ];
-    let answer = |whole| Answer { probe: &Probe::AgentHealth, whole, facts: facts.iter().cloned().collect() };
+    let answer = |whole| Answer { probe: Probe::AgentHealth, whole, facts: facts.iter().cloned().collect() };
     samples.keep_answers(run, 20, &[answer(true), answer(false)]).unwrap();
     let segment = SegmentId { process: "p/main".into(), start_ticks: 1, boot_id: "b1".into(), executable: "e".into() };
     samples.add(&segment, 1_000, 10, 1024).unwrap();
@@ -184,7 +184,7 @@ fn old_answers_go_first_when_there_is_no_room() {
     let run = samples.begin_run(&now(0)).unwrap();
     let text = "x".repeat(1_000);
     let answer = |number: u64| Answer {
-        probe: &Probe::AgentHealth,
+        probe: Probe::AgentHealth,
         whole: true,
         facts: [("detail".to_owned(), Fact::Known(Value::Text(format!("{number} {}", &text[..900]))))].into(),
     };
