@@ -12,6 +12,7 @@ mod eyes;
 mod follow;
 mod journal;
 mod load;
+mod log;
 mod memory;
 mod notify;
 mod observed;

@@ -44,12 +44,14 @@ fn failed(message: String) -> Failure {
 /// Logs to the journal where systemd started us, else to standard error.
 pub(crate) fn log() {
     let filter = || EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
+    let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| crate::log::Journal::new().ok());
     match journal {
-        Some(layer) => tracing_subscriber::registry().with(filter()).with(layer.with_field_prefix(None)).init(),
+        Some(layer) => tracing_subscriber::registry().with(filter()).with(layer).init(),
         None => {
             let colour = io::stderr().is_terminal();
-            let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colour);
+            // Telling of a line that could not be written panics: a reader that went away must not end the loop.
+            let layer =
+                tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colour).log_internal_errors(false);
             tracing_subscriber::registry().with(filter()).with(layer).init();
         }
     }
