@@ -1,4 +1,6 @@
 //! Takes and reads the samples that leaks are judged by. Samples may be lost; nothing depends on one.
+use std::time::Duration;
+
 use tracing::debug;
 use wbd_engine::leak;
 use wbd_engine::trend::Prior;
@@ -9,9 +11,11 @@ use wbd_model::probe::{Probe, ProbeName};
 use wbd_model::profile::{Leak, ProcessSelector};
 use wbd_model::sample::{Sample, SegmentId};
 use wbd_model::time::Now;
-use wbd_probes::Eyes;
 
 use crate::supervisor::Supervisor;
+
+/// One reading takes milliseconds.
+const READING: Duration = Duration::from_secs(1);
 
 /// The trend of one process, from the samples of its present life.
 pub(crate) fn trend(supervisor: &Supervisor, selector: &ProcessSelector, now: &Now) -> Observation {
@@ -32,16 +36,18 @@ fn judge(
     window: &Leak,
     now: &Now,
 ) -> Result<Observation, wbd_ledger::SamplesError> {
-    let now_s = now.wall_ms / 1000;
+    // Verdicts go by the samples' own clock; only the window is the wall clock's.
+    let (now_s, wall_s) = (samples.now_s(now)?, now.wall_ms / 1000);
+    let offset_s = leak::offset_s(now_s, wall_s, wbd_probes::clock::zone_offset_s(wall_s));
     let process = process_name(profile, selector);
     let Some(segment) = samples.latest_segment(&process)? else {
-        return Ok(leak::observe(&[], Prior::None, window, 0, now_s));
+        return Ok(leak::observe(&[], Prior::None, window, offset_s, now_s));
     };
     let series = samples.series(&segment)?;
     let known = samples.confirmed(&process, &segment.executable)?;
     let prior = if known { Prior::Confirmed } else { Prior::None };
     let all: Vec<Sample> = series.buckets.into_iter().chain(series.readings).collect();
-    Ok(leak::observe(&all, prior, window, wbd_probes::clock::zone_offset_s(now_s), now_s))
+    Ok(leak::observe(&all, prior, window, offset_s, now_s))
 }
 
 fn process_name(profile: &ProfileName, selector: &ProcessSelector) -> String {
@@ -70,9 +76,12 @@ impl Supervisor {
                 asked.push(selector.clone());
             }
         }
+        // On the loop: a program on a dead mount may cost this once, and then nothing while it hangs.
+        let mut eyes = self.lookout.eyes().clone();
+        eyes.deadline = READING;
         for selector in asked {
             let Some((profile, _)) = self.leak_of(&selector) else { continue };
-            let reading = match Eyes::new(self.root.clone()).reading(&selector) {
+            let reading = match eyes.reading(&selector) {
                 Ok(Some(reading)) => reading,
                 Ok(None) => continue,
                 Err(why) => {
@@ -86,10 +95,9 @@ impl Supervisor {
                 boot_id: now.boot.0.clone(),
                 executable: reading.executable,
             };
-            let now_s = now.wall_ms / 1000;
-            if let Some(samples) = self.samples.as_mut()
-                && let Err(error) = samples.add(&segment, now_s, reading.open, reading.limit)
-            {
+            let Some(samples) = self.samples.as_mut() else { continue };
+            let added = samples.now_s(now).and_then(|now_s| samples.add(&segment, now_s, reading.open, reading.limit));
+            if let Err(error) = added {
                 debug!(%error, "a sample is lost");
             }
         }
