@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use systemd_zbus::ManagerProxy;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 use wbd_agent_api::paths::UNIT;
@@ -23,6 +24,14 @@ const RETRY: Duration = Duration::from_secs(1);
 const REREAD: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(2);
 const CALL: Duration = Duration::from_secs(5);
+
+/// Somebody knows that something happened of which nothing was told.
+static ASKED: Notify = Notify::const_new();
+
+/// The unit is read again now, and not with the next round: its process has ended and the bus is silent.
+pub(crate) fn ask_again() {
+    ASKED.notify_one();
+}
 
 /// Follows for as long as the loop listens. A lost bus is a log line and another try.
 pub(crate) async fn follow(root: PathBuf, events: Sender<Event>) {
@@ -111,6 +120,12 @@ async fn session(events: &Sender<Event>, told: &mut bool, last: &mut Option<Unit
                     job_ended(events, &kind, args.result, &view).await?;
                 }
             }
+            () = ASKED.notified() => {
+                let before = view.clone();
+                reread(&properties, &mut view).await?;
+                tell(events, &before, &view, &jobs).await?;
+                *last = Some(view.clone());
+            }
             _ = again.tick() => {
                 let before = view.clone();
                 reread(&properties, &mut view).await?;
@@ -195,10 +210,14 @@ async fn tell_missed(events: &Sender<Event>, before: &UnitView, view: &UnitView)
     if stopped && view.state.active == "inactive" && view.state.result == "success" {
         send(events, Event::StoppedByHand).await?;
     }
-    match view.ended_since(before, stopped) {
-        Some(exit) => send(events, Event::UnitExit(exit)).await,
-        None => Ok(()),
+    if let Some(exit) = view.ended_since(before, stopped) {
+        send(events, Event::UnitExit(exit)).await?;
     }
+    // After an administrator's stop nobody but an administrator starts it.
+    if before.state.active == "inactive" && view.state.active == "active" {
+        send(events, Event::StartedByHand).await?;
+    }
+    Ok(())
 }
 
 async fn job_type(bus: &zbus::Connection, job: &OwnedObjectPath) -> zbus::Result<String> {

@@ -17,7 +17,7 @@ kind: Profile
 metadata: {name: nas, source: \"a test\"}
 spec:
   present: {any: [{file: /srv/nas/bin/nasd}]}
-  version: {running: {file: /srv/nas/running}, installed: {file: /srv/nas/installed}}
+  version: {left: {file: /srv/nas/running}, right: {file: /srv/nas/installed}}
 ";
 /// Longer than several rounds of every check.
 const ROUNDS: Duration = Duration::from_secs(20);
