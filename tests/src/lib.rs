@@ -10,13 +10,16 @@
 
 pub mod deadline;
 pub mod exec;
+pub mod figures;
 pub mod frozen;
 pub mod host;
 pub mod hung_mount;
 pub mod json;
+pub mod judge;
 pub mod network;
 pub mod places;
 pub mod product;
+pub mod recorder;
 pub mod resolver;
 pub mod rootfs;
 pub mod service;
@@ -25,3 +28,4 @@ pub mod small_disk;
 pub mod story;
 pub mod supervisor;
 pub mod sysctl_guard;
+pub mod vm;

@@ -137,6 +137,15 @@ impl Supervisor {
         self.ended(END_DEADLINE)
     }
 
+    /// Whether it has ended.
+    ///
+    /// # Panics
+    /// When that cannot be told.
+    #[must_use]
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("our own child").is_some()
+    }
+
     /// Waits for its end.
     ///
     /// # Panics

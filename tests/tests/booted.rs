@@ -22,6 +22,8 @@ mod doctor;
 mod fd_leak;
 #[path = "booted/inotify.rs"]
 mod inotify;
+#[path = "booted/jobs.rs"]
+mod jobs;
 #[path = "booted/kill_supervisor.rs"]
 mod kill_supervisor;
 #[path = "booted/ledger.rs"]
@@ -42,5 +44,7 @@ mod settings;
 mod site;
 #[path = "booted/supervisor_life.rs"]
 mod supervisor_life;
+#[path = "booted/upgrade.rs"]
+mod upgrade;
 #[path = "booted/version.rs"]
 mod version;

@@ -10,6 +10,10 @@
 mod config;
 #[path = "standalone/control.rs"]
 mod control;
+#[path = "standalone/crash_figures.rs"]
+mod crash_figures;
+#[path = "standalone/crash_lane.rs"]
+mod crash_lane;
 #[path = "standalone/crashes.rs"]
 mod crashes;
 #[path = "standalone/escalation.rs"]
@@ -20,6 +24,8 @@ mod guards;
 mod heals;
 #[path = "standalone/ledger.rs"]
 mod ledger;
+#[path = "standalone/second.rs"]
+mod second;
 #[path = "standalone/simulate.rs"]
 mod simulate;
 #[path = "standalone/stops.rs"]

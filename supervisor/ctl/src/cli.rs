@@ -92,11 +92,14 @@ pub(crate) enum Verb {
         /// The code, such as WBD-5404 or 5404; without it all are listed
         code: Option<String>,
     },
-    /// Say yes to the step that waits
+    /// Say yes to the step that waits, after it was shown
     Approve {
         /// The incident, such as I4
         #[arg(value_parser = incident)]
         incident: IncidentId,
+        /// Do not ask back: the yes is to what is shown now
+        #[arg(long)]
+        yes: bool,
     },
     /// Say no to the step that waits
     Deny {
@@ -118,6 +121,9 @@ pub(crate) enum Verb {
     },
     /// Lift a pause, and the suspension of what wbd itself stopped
     Resume,
+    /// Failures that do not count for a time, and why
+    #[command(subcommand)]
+    Waiver(Waiver),
     /// Take a deed back
     Undo {
         /// The deed, such as A17
@@ -197,6 +203,33 @@ pub(crate) enum Incidents {
         #[arg(value_parser = incident)]
         incident: IncidentId,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Waiver {
+    /// Take a failure out of judgement for a time, or end that early
+    Add(NewWaiver),
+    /// All waivers, those that end soon or are over marked
+    List,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct NewWaiver {
+    /// The failure, such as WBD-5404 or 5404
+    #[arg(value_parser = code)]
+    pub(crate) code: Code,
+    /// Only of this target; without it of every one
+    #[arg(long, value_name = "TARGET", value_parser = target)]
+    pub(crate) target: Option<TargetName>,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: String,
+    /// For how long, at most 366d; 0 ends an earlier waiver
+    #[arg(long = "for", value_name = "TIME", value_parser = length, required_unless_present = "until")]
+    pub(crate) length: Option<Duration>,
+    /// Until the end of this day, or this moment
+    #[arg(long, value_name = "WHEN", value_parser = crate::when::until, conflicts_with = "length")]
+    pub(crate) until: Option<i64>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -356,6 +389,10 @@ pub(crate) enum Config {
 
 fn time(text: &str) -> Result<Duration, String> {
     wbd_model::profile::Duration::try_from(text.to_owned()).map(|time| Duration::from_millis(time.as_ms()))
+}
+
+fn length(text: &str) -> Result<Duration, String> {
+    if text == "0" { Ok(Duration::ZERO) } else { time(text) }
 }
 
 fn code(text: &str) -> Result<Code, String> {

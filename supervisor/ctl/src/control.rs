@@ -3,10 +3,12 @@ use std::time::Duration;
 
 use wbd_model::action::Class;
 use wbd_model::control::Request;
+use wbd_model::hold::HOLD_FILES;
 use wbd_model::incident::ActionId;
 
 use crate::Context;
 use crate::ask;
+use crate::client::Unanswered;
 use crate::exit::Ended;
 
 /// `pause`.
@@ -15,7 +17,23 @@ use crate::exit::Ended;
 /// No answer, or no leave.
 pub(crate) fn pause(context: &mut Context, length: Option<Duration>, from_class: Class, why: &[String]) -> Ended {
     let for_ms = length.map(|length| u64::try_from(length.as_millis()).unwrap_or(u64::MAX));
-    ask::change(context, &Request::Pause { why: why.join(" "), for_ms, from_class })
+    let request = Request::Pause { why: why.join(" "), for_ms, from_class };
+    let response = context.client().call(&request).map_err(|error| match error {
+        Unanswered::Unreachable(why) => Unanswered::Unreachable(format!("{why}; {}", by_file(context))),
+        Unanswered::NotPermitted(_) | Unanswered::Late(_) | Unanswered::Garbled(_) => error,
+    })?;
+    let message = ask::done(response)?;
+    ask::say(context, &message)
+}
+
+/// What holds deeds back without a supervisor, and from its first moment on.
+fn by_file(context: &Context) -> String {
+    let [durable, passing] = HOLD_FILES.map(|name| context.root.join(name));
+    format!(
+        "or hold every deed without it: touch {} (until it is removed) or {} (until a reboot)",
+        durable.display(),
+        passing.display()
+    )
 }
 
 /// `resume`.

@@ -1,4 +1,6 @@
 //! `incidents`, `approve`, `deny`: failures through time, and an operator's word on what waits.
+use std::io::{BufRead, IsTerminal, Read, Write};
+
 use serde_json::json;
 use wbd_model::control::{IncidentRow, Request, Response};
 use wbd_model::incident::{IncidentId, Phase};
@@ -13,6 +15,9 @@ use crate::plan::{self, Waiting};
 use crate::when;
 use crate::{ledger, record};
 
+/// An answer is a word, in bytes.
+const MAX_ANSWER: u64 = 64;
+
 /// `incidents list|show`.
 ///
 /// # Errors
@@ -25,17 +30,46 @@ pub(crate) fn run(context: &mut Context, verb: &Incidents) -> Ended {
     }
 }
 
-/// `approve`: shows what it is a yes to, then says it.
+/// `approve`: shows what it is a yes to, asks, then says it.
 ///
 /// # Errors
-/// No answer, no leave, or nothing waits.
-pub(crate) fn approve(context: &mut Context, incident: IncidentId) -> Ended {
+/// No answer, no leave, nothing waits, it is no longer what was shown; or nobody could be asked.
+pub(crate) fn approve(context: &mut Context, incident: IncidentId, yes: bool) -> Ended {
     let waiting = plan::waiting(context, incident)?;
     if context.format == Format::Text {
         plan::show(&mut context.out, &waiting);
         context.out.flush();
     }
-    ask::change(context, &Request::Approve { incident })
+    if !yes && !confirmed(context, incident)? {
+        return Err(Failure::failed(format!("{incident} is not approved: nothing was said, and nothing is done")));
+    }
+    let request = Request::Approve { incident, shown: Some(waiting.digest) };
+    let message = ask::done(context.client().call(&request)?)?;
+    if context.format == Format::Text {
+        return ask::say(context, &message);
+    }
+    let value = json!({"schema": SCHEMA, "result": "done", "message": message,
+        "plan": waiting.plan, "changes": waiting.changes});
+    context.out.document(context.format, &value)?;
+    Ok(Exit::Done)
+}
+
+/// Asks the person at the terminal.
+///
+/// # Errors
+/// There is no terminal to ask at.
+fn confirmed(context: &mut Context, incident: IncidentId) -> Result<bool, Failure> {
+    let (input, prompt) = (std::io::stdin(), std::io::stderr());
+    if context.format != Format::Text || !input.is_terminal() || !prompt.is_terminal() {
+        let text =
+            format!("{incident} is not approved: there is no terminal to ask at; say --yes to approve what is shown");
+        return Err(Failure::new(Exit::Usage, text));
+    }
+    // A prompt that cannot be written is answered by nobody.
+    let asked = write!(&prompt, "Do this? [y/N] ").and_then(|()| (&prompt).flush());
+    let mut answer = String::new();
+    let read = asked.and_then(|()| input.lock().take(MAX_ANSWER).read_line(&mut answer));
+    Ok(read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 /// `deny`.

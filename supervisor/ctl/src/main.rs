@@ -23,6 +23,7 @@ mod playbook;
 mod record;
 mod simulate;
 mod status;
+mod waiver;
 mod when;
 
 use std::io::Write;
@@ -118,10 +119,11 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Ledger(verb) => ledger::run(context, verb),
         Verb::Playbook(verb) => playbook::run(context, verb),
         Verb::Explain { code } => explain::run(&mut context.out, context.format, code.as_deref()),
-        Verb::Approve { incident } => incidents::approve(context, incident),
+        Verb::Approve { incident, yes } => incidents::approve(context, incident, yes),
         Verb::Deny { incident } => incidents::deny(context, incident),
         Verb::Pause { length, class, why } => control::pause(context, length, class, &why),
         Verb::Resume => control::resume(context),
+        Verb::Waiver(verb) => waiver::run(context, verb),
         Verb::Undo { action } => control::undo(context, action),
         Verb::Reload { wait: _ } => control::reload(context),
         Verb::Agent(verb) => agent::run(context, verb),

@@ -17,6 +17,8 @@ pub(crate) struct Waiting {
     pub(crate) plan: Plan,
     /// What it would change.
     pub(crate) changes: Vec<Change>,
+    /// What an approval of exactly this names.
+    pub(crate) digest: String,
 }
 
 /// Asks which rung of an incident waits.
@@ -25,10 +27,10 @@ pub(crate) struct Waiting {
 /// No answer, or nothing waits.
 pub(crate) fn waiting(context: &Context, incident: IncidentId) -> Result<Waiting, Failure> {
     let request = Request::Preview { incident };
-    let Response::Preview { plan, changes } = ask::refusals(context.client().call(&request)?)? else {
+    let Response::Preview { plan, changes, digest } = ask::refusals(context.client().call(&request)?)? else {
         return Err(ask::mismatch("a plan"));
     };
-    Ok(Waiting { plan, changes })
+    Ok(Waiting { plan, changes, digest })
 }
 
 /// Shows it.

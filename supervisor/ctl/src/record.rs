@@ -28,12 +28,17 @@ pub(crate) fn gist(entry: &Entry) -> String {
         Body::Told { ok: false, tries, detail, .. } => format!("nobody was told, try {tries}: {detail}"),
         Body::Teller { program } if program.is_empty() => "no program tells of escalations".to_owned(),
         Body::Teller { program } => format!("{} tells of escalations", program.join(" ")),
-        Body::Approved { who } | Body::Denied { who } | Body::Lifted { who } | Body::Resumed { who } => {
+        Body::Approved { who, .. } | Body::Denied { who } | Body::Lifted { who, .. } | Body::Resumed { who } => {
             format!("by {who}")
         }
         Body::Cleared {} => "seen gone".to_owned(),
         Body::Manual { what, who, params } => format!("{what} {params} by {who}"),
         Body::Hold { who, why, from_class, .. } => format!("{from_class} and above held by {who}: {why}"),
+        Body::Waived { who, why, until_wall_ms } => {
+            let until =
+                until_wall_ms.map_or_else(|| "ended".to_owned(), |until| format!("until {}", when::moment(until)));
+            format!("{}{until} by {who}: {why}", failure(entry))
+        }
         Body::Suspended { reason } => reason.clone(),
         Body::Exit(exit) => {
             let by = if exit.by.is_empty() { String::new() } else { format!(" ({})", exit.by) };
@@ -106,6 +111,7 @@ const fn tone(body: &Body) -> Tone {
         | Body::Cleared {}
         | Body::Manual { .. }
         | Body::Lifted { .. }
+        | Body::Waived { .. }
         | Body::Resumed { .. }
         | Body::Exit(_)
         | Body::Rotated { .. } => Tone::Plain,

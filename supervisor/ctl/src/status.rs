@@ -1,20 +1,23 @@
 //! `status`: how the supervisor is and what is due next, as it says itself.
+use wbd_engine::hold;
 use wbd_model::control::{Request, Response, Status};
 
 use crate::Context;
 use crate::ask;
 use crate::cli::Format;
-use crate::exit::{Ended, Exit};
+use crate::client::Unanswered;
+use crate::exit::{Ended, Exit, Failure};
 use crate::incidents;
 use crate::out::{Out, Tone};
-use crate::when;
+use crate::{waiver, when};
 
 /// Asks and shows.
 ///
 /// # Errors
 /// No answer, or no leave.
 pub(crate) fn run(context: &mut Context) -> Ended {
-    let Response::Status(status) = ask::refusals(context.client().call(&Request::Status {})?)? else {
+    let answer = context.client().call(&Request::Status {}).map_err(|error| without(context, error))?;
+    let Response::Status(status) = ask::refusals(answer)? else {
         return Err(ask::mismatch("status"));
     };
     if context.format == Format::Text {
@@ -23,6 +26,15 @@ pub(crate) fn run(context: &mut Context) -> Ended {
         context.out.document(context.format, &status)?;
     }
     Ok(Exit::Done)
+}
+
+/// Hold files are seen without the supervisor too.
+fn without(context: &Context, error: Unanswered) -> Failure {
+    let mut failure = Failure::from(error);
+    for row in waiver::holds(&context.root, &[]) {
+        failure.message = format!("{}\nheld {}", failure.message, hold::words(&row));
+    }
+    failure
 }
 
 fn show(out: &mut Out, status: &Status) {
@@ -48,6 +60,9 @@ fn show(out: &mut Out, status: &Status) {
     out.line(format!("ledger     {} records", status.ledger_seq));
     for line in untold(status) {
         out.paragraph("           ", &line);
+    }
+    if !status.waivers.is_empty() {
+        out.line(format!("waivers    {}; see them with: wbdctl waiver list", status.waivers.len()));
     }
     out.heading(&format!("Open incidents: {}", status.open.len()));
     for row in &status.open {
@@ -112,6 +127,8 @@ mod tests {
             up_ms: 65_000,
             healing: "auto".into(),
             hold: "by root: kernel update".into(),
+            holds: vec![],
+            waivers: vec![],
             degraded: "the ledger does not verify".into(),
             suspended: vec![],
             playbooks: 7,

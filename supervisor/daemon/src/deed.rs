@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinError, spawn_blocking};
 use tracing::{info, warn};
 use wbd_actions::{Preview, Report as ActReport};
+use wbd_engine::approval;
 use wbd_engine::guard::{self, Captured, Permit, Want};
 use wbd_engine::judge;
 use wbd_engine::replay::State;
@@ -181,6 +182,8 @@ impl Supervisor {
                 return;
             }
         };
+        // A hold file that came just now wins, between two steps of a rung too.
+        self.see_holds();
         let captured = Captured { changes: preview.changes, undo: preview.undo, before: seen };
         match guard::permit(&self.memory.state, &self.loaded.settings, &now(), want, captured) {
             Ok(permit) => self.act(permit, None),
@@ -202,6 +205,8 @@ impl Supervisor {
     fn still_wanted(&self, want: &mut Want, answers: &BTreeMap<Probe, Observation>) -> Result<Observations, String> {
         let (seen, plan) = self.last_look(want, answers)?;
         let Some(plan) = plan else { return Ok(seen) };
+        // A yes is to values too.
+        let plan = approval::as_shown(self.memory.state.incidents.get(&want.incident), plan);
         match plan.steps.get(want.step).cloned() {
             Some(action) if same_deeds(&plan, &want.plan) => {
                 want.action = action;

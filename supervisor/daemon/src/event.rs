@@ -3,9 +3,12 @@ use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
 use wbd_actions::{Preview, Report as ActReport};
+use wbd_model::action::Change;
 use wbd_model::control::{Request, Response};
 use wbd_model::entry::{Exit, Subject};
+use wbd_model::incident::IncidentId;
 use wbd_model::observation::Observation;
+use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 
@@ -52,6 +55,17 @@ pub(crate) enum Event {
         of: Box<Asked>,
         /// What it would change, or in words why that cannot be told.
         preview: Result<Preview, String>,
+    },
+    /// What a whole plan would change was looked at, step by step, for somebody who may say yes to it.
+    PlanPreviewed {
+        /// Whose plan.
+        incident: IncidentId,
+        /// The plan.
+        plan: Box<Plan>,
+        /// What each of its steps would change.
+        changes: Vec<Vec<Change>>,
+        /// Who waits for it.
+        reply: oneshot::Sender<Response>,
     },
     /// A deed ended.
     Acted {

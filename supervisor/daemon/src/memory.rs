@@ -8,8 +8,11 @@ use tracing::{error, info, warn};
 use wbd_engine::guard::Permit;
 use wbd_engine::replay::{Hold, State};
 use wbd_ledger::{Anchor, Carry, Filter, Ledger, LedgerError, Reader, Recorded, Rotation, Standing};
+use wbd_model::action::Undo;
 use wbd_model::entry::{Body, Entry, Subject};
+use wbd_model::incident::ActionId;
 use wbd_model::time::Now;
+use wbd_model::waiver::Waiver;
 
 /// Records between two anchors in the journal.
 const ANCHOR_EVERY: u64 = 16;
@@ -241,6 +244,30 @@ impl Memory {
         Ok(recorded)
     }
 
+    /// How a deed can be taken back, whenever it was done: the state knows the last ones, the ledger all of its file.
+    /// `None`: nothing was captured for it, or it was taken back.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub(crate) fn undo_of(&self, id: ActionId) -> Result<Option<Undo>, LedgerError> {
+        if let Some((_, undo)) = self.state.undoable.iter().find(|(action, _)| *action == id) {
+            return Ok(Some(undo.clone()));
+        }
+        let mut found = None;
+        let filter = Filter { kinds: vec!["intent".to_owned()], ..Filter::default() };
+        self.ledger.each(&filter, |entry| {
+            if let Body::Intent(intent) = entry.body {
+                if intent.action_id == id {
+                    found = intent.undo;
+                } else if intent.undoes == Some(id) {
+                    found = None;
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
+    }
+
     /// Restarts of the agent that the reserve still holds.
     pub(crate) fn reserve_left(&self) -> usize {
         self.ledger.reserve_left()
@@ -308,12 +335,20 @@ impl Memory {
         };
         let (hold, suspended) = (self.state.hold.clone(), self.state.suspended.clone());
         let telling = self.state.telling.clone();
+        let (file_holds, waivers) = (self.state.file_holds.clone(), self.state.waivers.clone());
         self.ledger.rotate(now, &rotation)?;
         self.anchor = None;
         self.take_standing();
         // A new file is no way around an operator's word.
         if let Some(Hold { who, why, until_wall_ms, from_class }) = hold {
-            self.write(now, Subject::default(), Body::Hold { who, why, until_wall_ms, from_class });
+            self.write(now, Subject::default(), Body::Hold { who, why, until_wall_ms, from_class, file: None });
+        }
+        for (file, Hold { who, why, until_wall_ms, from_class }) in file_holds {
+            self.write(now, Subject::default(), Body::Hold { who, why, until_wall_ms, from_class, file: Some(file) });
+        }
+        for Waiver { code, target, who, why, until_wall_ms, .. } in waivers {
+            let about = Subject { code: Some(code), target, ..Subject::default() };
+            self.write(now, about, Body::Waived { who, why, until_wall_ms: Some(until_wall_ms) });
         }
         for (playbook, reason) in suspended {
             let about = Subject { playbook: Some(playbook), ..Subject::default() };

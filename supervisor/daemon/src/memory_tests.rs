@@ -28,7 +28,7 @@ fn manual(what: &str) -> Body {
 }
 
 fn hold(why: &str) -> Body {
-    Body::Hold { who: "root".to_owned(), why: why.to_owned(), until_wall_ms: None, from_class: Class::A1 }
+    Body::Hold { who: "root".to_owned(), why: why.to_owned(), until_wall_ms: None, from_class: Class::A1, file: None }
 }
 
 fn note(memory: &mut Memory, body: Body) {

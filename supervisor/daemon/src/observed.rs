@@ -1,19 +1,23 @@
-//! Keeps what checks saw, for rehearsals: at once when a verdict or its case changes, else now and then where it differs.
+//! Keeps what checks saw, for rehearsals: at once when a verdict, its case or a fact that is no number changes, each
+//! second while an incident is open, else now and then where it differs.
 //! What is lost makes a later rehearsal say "unknown"; nothing else depends on it, and nothing is judged here.
 use std::collections::BTreeMap;
 
 use tracing::debug;
 use wbd_ledger::{Answer, Samples, SamplesError};
 use wbd_model::check::{CheckKey, Verdict};
-use wbd_model::observation::{Fact, Observation};
+use wbd_model::incident::IncidentId;
+use wbd_model::observation::{Fact, Observation, Value};
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 
-use crate::checks::Checks;
+use crate::checks::{Check, Checks, Looked};
 use crate::supervisor::Supervisor;
 
 /// Answers whose verdict stays the same are kept this often, where they differ.
 const SWEEP_MS: u64 = 300_000;
+/// While a check has an open incident, they are kept this often: a proof may hang on a number.
+const OPEN_MS: u64 = 1_000;
 /// All facts of an answer are kept this often, so that older rows can go.
 const WHOLE_MS: u64 = 86_400_000;
 /// Old rows are dropped this often.
@@ -28,10 +32,18 @@ const SET_CLOCK_MS: u64 = 3_600_000;
 pub(crate) struct Observer {
     run: Option<(i64, Now)>,
     kept: BTreeMap<Probe, Kept>,
-    verdicts: BTreeMap<CheckKey, (Verdict, Option<String>)>,
+    verdicts: BTreeMap<CheckKey, Told>,
     sweep_ms: u64,
     forget_ms: u64,
     rows: usize,
+}
+
+/// What a check said when its answers were kept last.
+#[derive(Debug)]
+struct Told {
+    verdict: Verdict,
+    case: Option<String>,
+    at_ms: u64,
 }
 
 #[derive(Debug)]
@@ -47,6 +59,7 @@ impl Observer {
         samples: &mut Samples,
         checks: &Checks,
         looked: &[usize],
+        open: &BTreeMap<CheckKey, IncidentId>,
         now: &Now,
     ) -> Result<(), SamplesError> {
         let run = match &self.run {
@@ -63,7 +76,15 @@ impl Observer {
             self.sweep_ms = now.boot_ms + SWEEP_MS;
             self.rows = 0;
         }
-        let news = self.news(checks, looked, sweeps, now);
+        let mut news = Vec::new();
+        for (index, check) in checks.all.iter().enumerate() {
+            let Some(last) = &check.last else { continue };
+            let is_open = open.contains_key(&check.bound.key);
+            let changed = looked.contains(&index) && self.is_news(check, last, is_open, now.boot_ms);
+            if sweeps || changed && self.rows + news.len() < ROWS {
+                news.extend(self.differences(check, last, now.boot_ms));
+            }
+        }
         if news.is_empty() && !sweeps {
             return Ok(());
         }
@@ -77,30 +98,37 @@ impl Observer {
         Ok(())
     }
 
-    fn news<'a>(&mut self, checks: &'a Checks, looked: &[usize], sweeps: bool, now: &Now) -> Vec<Answer<'a>> {
-        let mut news = Vec::new();
-        for (index, check) in checks.all.iter().enumerate() {
-            let Some(last) = &check.last else { continue };
-            let changed =
-                looked.contains(&index) && self.is_news(&check.bound.key, last.judgement.verdict, &last.judgement.case);
-            if !sweeps && (!changed || self.rows + news.len() >= ROWS) {
-                continue;
-            }
-            for (name, probe) in &check.bound.probes {
-                let answer = last.seen.get(name).and_then(|answer| self.difference(probe, answer, now.boot_ms));
-                news.extend(answer);
-            }
-        }
-        news
-    }
-
-    fn is_news(&mut self, key: &CheckKey, verdict: Verdict, case: &Option<String>) -> bool {
-        let known = self.verdicts.get(key);
-        if known.is_some_and(|(last, last_case)| *last == verdict && last_case == case) {
+    /// Whether what a check saw is to be kept now, if anything of it differs.
+    fn is_news(&mut self, check: &Check, last: &Looked, is_open: bool, now_ms: u64) -> bool {
+        let (verdict, case) = (last.judgement.verdict, &last.judgement.case);
+        let same = self.verdicts.get(&check.bound.key).is_some_and(|told| {
+            let fresh = now_ms.saturating_sub(told.at_ms) < OPEN_MS;
+            told.verdict == verdict && told.case == *case && (!is_open || fresh)
+        });
+        if same && !self.turned(check, last) {
             return false;
         }
-        self.verdicts.insert(key.clone(), (verdict, case.clone()));
+        let told = Told { verdict, case: case.clone(), at_ms: now_ms };
+        self.verdicts.insert(check.bound.key.clone(), told);
         true
+    }
+
+    /// Whether a fact that is no number is another one than was kept.
+    fn turned(&self, check: &Check, last: &Looked) -> bool {
+        let is_number = |fact: &Fact| matches!(fact, Fact::Known(Value::Int(_)));
+        check.bound.probes.iter().any(|(name, probe)| {
+            let (Some(kept), Some(answer)) = (self.kept.get(probe), last.seen.get(name)) else { return true };
+            answer.facts.iter().any(|(field, fact)| match kept.answer.facts.get(field) {
+                Some(old) if is_number(old) && is_number(fact) => false,
+                old => old != Some(fact),
+            })
+        })
+    }
+
+    fn differences<'a>(&mut self, check: &'a Check, last: &Looked, now_ms: u64) -> Vec<Answer<'a>> {
+        let probes = check.bound.probes.iter();
+        let answered = probes.filter_map(|(name, probe)| Some((probe, last.seen.get(name)?)));
+        answered.filter_map(|(probe, answer)| self.difference(probe, answer, now_ms)).collect()
     }
 
     /// What of an answer is not kept yet.
@@ -135,7 +163,7 @@ impl Supervisor {
     /// Keeps what these checks (by index) have just seen.
     pub(crate) fn keep_seen(&mut self, looked: &[usize], now: &Now) {
         let Some(samples) = self.samples.as_mut().filter(|_| !looked.is_empty()) else { return };
-        if let Err(error) = self.observer.keep(samples, &self.checks, looked, now) {
+        if let Err(error) = self.observer.keep(samples, &self.checks, looked, &self.memory.state.open, now) {
             debug!(%error, "what was seen is not kept");
             // What the file holds now is not known: everything is written whole next time.
             self.observer.kept.clear();

@@ -8,7 +8,6 @@ use wbd_model::settings::Settings;
 use wbd_model::time::BootId;
 
 use super::*;
-use crate::checks::Looked;
 
 const CONFIG: &str = include_str!("../../../playbooks/agent-config.yaml");
 const PROFILE: &str = include_str!("../../../playbooks/wbd/profile.yaml");
@@ -19,6 +18,7 @@ struct Watched {
     samples: Samples,
     checks: Checks,
     observer: Observer,
+    open: BTreeMap<CheckKey, IncidentId>,
 }
 
 impl Watched {
@@ -30,7 +30,7 @@ impl Watched {
         let mut checks = Checks::default();
         checks.replace(library.bind(&BTreeSet::from([ProfileName::new("wbd").unwrap()]), &Settings::default()), 0);
         let samples = Samples::open(folder.path(), 300).unwrap();
-        Self { folder, samples, checks, observer: Observer::default() }
+        Self { folder, samples, checks, observer: Observer::default(), open: BTreeMap::new() }
     }
 
     /// The agent uses these settings; its heart beats.
@@ -46,7 +46,7 @@ impl Watched {
         let judgement = judge::judge(&bound, &seen);
         self.checks.store(0, Looked { seen, judgement, began_ms: at_ms, took_ms: 1 }, at_ms);
         let now = Now { boot: BootId("b".to_owned()), boot_ms: at_ms, wall_ms: 1_790_000_000_000 };
-        self.observer.keep(&mut self.samples, &self.checks, &[0], &now).unwrap();
+        self.observer.keep(&mut self.samples, &self.checks, &[0], &self.open, &now).unwrap();
     }
 
     fn kept(&self) -> Vec<(u64, bool, usize)> {
@@ -69,6 +69,31 @@ fn a_changed_verdict_is_kept_at_once_and_a_heartbeat_only_now_and_then() {
     assert_eq!(watched.kept()[2..], [(1_000 + SWEEP_MS, false, 1)]);
     watched.sees(1_000 + WHOLE_MS, "good", 50);
     assert_eq!(watched.kept()[3..], [(1_000 + WHOLE_MS, true, all)], "once a day all of it");
+}
+
+#[test]
+fn while_an_incident_is_open_numbers_are_kept_each_second() {
+    let mut watched = Watched::new();
+    watched.sees(1_000, "current", 10);
+    watched.open.insert(watched.checks.all[0].bound.key.clone(), IncidentId(1));
+    for at_ms in [1_100, 1_900, 2_000, 2_100, 2_900, 3_000] {
+        watched.sees(at_ms, "current", i64::try_from(at_ms).unwrap());
+    }
+    let at: Vec<u64> = watched.kept().iter().map(|(at_ms, _, _)| *at_ms).collect();
+    assert_eq!(at, [1_000, 2_000, 3_000]);
+    watched.open.clear();
+    watched.sees(9_000, "current", 9);
+    assert_eq!(watched.kept().len(), 3);
+}
+
+#[test]
+fn a_word_that_changes_no_verdict_is_kept_at_once() {
+    let mut watched = Watched::new();
+    watched.sees(1_000, "current", 10);
+    let verdict = watched.checks.all[0].last.as_ref().unwrap().judgement.verdict;
+    watched.sees(2_000, "empty", 10);
+    assert_eq!(watched.checks.all[0].last.as_ref().unwrap().judgement.verdict, verdict);
+    assert_eq!(watched.kept()[1..], [(2_000, false, 1)]);
 }
 
 #[test]

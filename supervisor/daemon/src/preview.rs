@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use wbd_actions::{Hands, Preview};
 use wbd_engine::guard::Want;
-use wbd_model::action::{Action, Change};
+use wbd_model::action::Action;
 use wbd_model::control::Response;
-use wbd_model::incident::ActionId;
+use wbd_model::incident::{ActionId, IncidentId};
 use wbd_model::observation::Observations;
 use wbd_model::plan::Plan;
 
@@ -82,21 +82,28 @@ impl Supervisor {
         });
     }
 
-    /// Answers with the changes of a whole plan.
-    pub(crate) fn tell_preview(&self, plan: Plan, reply: oneshot::Sender<Response>) {
-        let (previews, hands) = (self.previews.clone(), Arc::clone(&self.hands));
+    /// Looks at what a whole plan would change; the answer comes as an event. What is done already (the first
+    /// `begun` steps) changes nothing any more.
+    pub(crate) fn look_at_plan(
+        &self,
+        incident: IncidentId,
+        plan: Plan,
+        begun: usize,
+        reply: oneshot::Sender<Response>,
+    ) {
+        let (previews, hands, events) = (self.previews.clone(), Arc::clone(&self.hands), self.events.clone());
         tokio::spawn(async move {
-            let mut changes: Vec<Change> = Vec::new();
-            for action in &plan.steps {
+            let mut changes = vec![Vec::new(); begun.min(plan.steps.len())];
+            for action in plan.steps.iter().skip(begun) {
                 match previews.clone().of(Arc::clone(&hands), action.clone()).await {
-                    Ok(preview) => changes.extend(preview.changes),
+                    Ok(preview) => changes.push(preview.changes),
                     Err(message) => {
                         let _ = reply.send(Response::Refused { message });
                         return;
                     }
                 }
             }
-            let _ = reply.send(Response::Preview { plan, changes });
+            let _ = events.send(Event::PlanPreviewed { incident, plan: Box::new(plan), changes, reply }).await;
         });
     }
 

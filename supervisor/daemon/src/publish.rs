@@ -1,11 +1,12 @@
 //! Tells of what was decided: journal, status, report. Never a source of state.
 use tracing::{info, warn};
 use wbd_engine::guard;
-use wbd_engine::replay::Hold;
+use wbd_engine::hold;
 use wbd_engine::report::{self, Inputs, Row};
 use wbd_engine::words::Lang;
 use wbd_model::control::Status;
 use wbd_model::entry::{Body, Entry};
+use wbd_model::hold::HoldRow;
 use wbd_model::incident::Phase;
 use wbd_model::report::{DaemonView, Report, SCHEMA};
 use wbd_model::time::Now;
@@ -38,7 +39,7 @@ impl Supervisor {
     pub(crate) fn status(&self) -> Status {
         let now = now();
         let (hour, day) = guard::budget_left(&self.memory.state, &self.loaded.settings, &now);
-        let hold = self.hold(&now);
+        let holds = self.holds(&now);
         Status {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -46,7 +47,9 @@ impl Supervisor {
             pid: std::process::id(),
             up_ms: now.since(&self.started.boot, self.started.boot_ms).unwrap_or(0),
             healing: format!("{:?}", self.loaded.settings.healing).to_lowercase(),
-            hold: hold.map(|hold| format!("by {}: {}", hold.who, hold.why)).unwrap_or_default(),
+            hold: words(&holds),
+            holds,
+            waivers: self.memory.state.waivers.clone(),
             degraded: self.memory.degraded.clone(),
             suspended: self.memory.state.suspended.keys().cloned().collect(),
             playbooks: self.loaded.library.playbooks.len(),
@@ -61,9 +64,9 @@ impl Supervisor {
         }
     }
 
-    /// The operator's stop, unless its time is over.
-    fn hold(&self, now: &Now) -> Option<&Hold> {
-        self.memory.state.hold.as_ref().filter(|hold| hold.until_wall_ms.is_none_or(|until| now.wall_ms < until))
+    /// What holds deeds back because a person said so: the pause, unless its time is over, and hold files.
+    pub(crate) fn holds(&self, now: &Now) -> Vec<HoldRow> {
+        hold::standing(&self.memory.state, now).map(|(file, hold)| hold::row(file, hold)).collect()
     }
 
     fn profiles(&self) -> Vec<String> {
@@ -117,7 +120,7 @@ impl Supervisor {
         }
         let oldest = self.checks.all.iter().filter_map(|c| c.last.as_ref()).map(|last| last.began_ms).min();
         let age_ms = oldest.map_or(0, |began| now.boot_ms.saturating_sub(began));
-        Some(report::report(Inputs {
+        let mut report = report::report(Inputs {
             host: wbd_probes::host::name(),
             started_ms: now.wall_ms,
             duration_ms: 0,
@@ -125,18 +128,26 @@ impl Supervisor {
             unseen_profiles: &self.unseen,
             problems: &self.loaded.problems,
             daemon: Some(DaemonView { age_ms, healing: self.healing_words() }),
+            waivers: &self.memory.state.waivers,
             lang: Lang::En,
-        }))
+        });
+        report.holds = self.holds(&now);
+        Some(report)
     }
 
     fn healing_words(&self) -> String {
         let mode = format!("{:?}", self.loaded.settings.healing).to_lowercase();
-        match (self.hold(&now()), self.memory.degraded.as_str()) {
+        match (self.holds(&now()).as_slice(), self.memory.degraded.as_str()) {
             (_, degraded) if !degraded.is_empty() => format!("nothing is done: {degraded}"),
-            (Some(hold), _) => format!("paused by {}: {}", hold.who, hold.why),
-            (None, _) => mode,
+            ([], _) => mode,
+            (holds, _) => format!("paused {}", words(holds)),
         }
     }
+}
+
+/// All holds in words; empty for none.
+fn words(holds: &[HoldRow]) -> String {
+    holds.iter().map(hold::words).collect::<Vec<_>>().join("; ")
 }
 
 fn seconds(ms: u64) -> String {
@@ -182,6 +193,7 @@ fn tell(entry: &Entry) {
         | Body::Manual { .. }
         | Body::Hold { .. }
         | Body::Lifted { .. }
+        | Body::Waived { .. }
         | Body::Resumed { .. }
         | Body::Exit(_)
         | Body::Rotated { .. } => {

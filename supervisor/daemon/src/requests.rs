@@ -3,29 +3,31 @@ use tokio::sync::oneshot;
 use wbd_actions::Preview;
 use wbd_agent_api::{paths, stop};
 use wbd_engine::guard::{self, Captured};
-use wbd_engine::plan;
+use wbd_engine::waiver;
 use wbd_model::action::{Action, Class};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{AgentVerb, IncidentRow, Request, Response};
 use wbd_model::entry::{Body, Subject};
-use wbd_model::incident::{ActionId, IncidentId, Phase};
+use wbd_model::incident::ActionId;
 use wbd_model::name::{PlaybookName, TargetName};
-use wbd_model::plan::Plan;
 use wbd_probes::clock::now;
 
 use crate::deed::Deed;
 use crate::preview::Asked;
 use crate::supervisor::Supervisor;
+use crate::waivers::Wanted;
 
 type Reply = oneshot::Sender<Response>;
 
 const UNDER_WAY: &str = "a deed is under way; try again when it is done";
 
-fn refused(message: impl Into<String>) -> Response {
+/// No, and why.
+pub(crate) fn refused(message: impl Into<String>) -> Response {
     Response::Refused { message: message.into() }
 }
 
-fn done(message: impl Into<String>) -> Response {
+/// Yes, it is done.
+pub(crate) fn done(message: impl Into<String>) -> Response {
     Response::Done { message: message.into() }
 }
 
@@ -33,18 +35,27 @@ impl Supervisor {
     /// Answers at once, or hands the reply on to what answers later.
     pub(crate) fn request(&mut self, request: Request, who: &str, reply: Reply) {
         let response = match request {
-            Request::Status {} => Response::Status(Box::new(self.status())),
+            Request::Status {} => {
+                self.see_holds();
+                Response::Status(Box::new(self.status()))
+            }
             Request::Report {} => Response::Report(self.report().map(Box::new)),
             Request::Incidents {} => Response::Incidents(self.incident_rows(true)),
-            Request::Preview { incident } => match self.preview(incident) {
-                Ok(plan) => return self.tell_preview(plan, reply),
-                Err(refused) => refused,
+            Request::Preview { incident } => match self.waiting_plan(incident) {
+                Ok((plan, begun)) => return self.look_at_plan(incident, plan, begun, reply),
+                Err(reason) => refused(reason),
             },
-            Request::Approve { incident } => self.approve(incident, who),
+            Request::Approve { incident, shown } => self.approve(incident, shown.as_deref(), who),
             Request::Deny { incident } => self.deny(incident, who),
             Request::Pause { why, for_ms, from_class } => self.pause(who, why, for_ms, from_class),
             Request::Resume {} => self.resume(who),
-            Request::Reload {} => return self.reload(Some(reply)),
+            Request::Waive { code, target, why, until_wall_ms } => {
+                self.waive(Wanted { code, target, why, until_wall_ms }, who)
+            }
+            Request::Reload {} => {
+                self.manual(&now(), "reload", who, "settings and playbooks");
+                return self.reload(Some(reply));
+            }
             Request::RunPlaybook { playbook, target } => self.run_playbook(&playbook, target.as_ref(), who),
             Request::RotateLedger { reason } => self.rotate(&reason, who),
             Request::Undo { action } => return self.undo(action, who, reply),
@@ -74,52 +85,7 @@ impl Supervisor {
         .collect()
     }
 
-    /// The plan whose changes are to be told.
-    fn preview(&self, id: IncidentId) -> Result<Plan, Response> {
-        let Some(incident) = self.memory.state.incidents.get(&id).filter(|incident| !incident.is_closed()) else {
-            return Err(refused(format!("{id} is not open; wbdctl incidents list shows what is")));
-        };
-        let Some(check) = self.checks.get(&incident.key) else { return Err(refused("its check is gone")) };
-        let Some(last) = &check.last else { return Err(refused("it was not looked at yet; try again")) };
-        match plan::plan(&check.bound, &last.judgement, &last.seen, incident.rung) {
-            Ok(Some(plan)) => Ok(plan),
-            Ok(None) => Err(refused(format!("{id} has nothing that wbd could do; its guide is for a person"))),
-            Err(reason) => Err(refused(format!("the plan cannot be made: {reason}"))),
-        }
-    }
-
-    fn about(&self, id: IncidentId) -> Option<Subject> {
-        let incident = self.memory.state.incidents.get(&id).filter(|incident| !incident.is_closed())?;
-        Some(Subject {
-            incident: Some(id),
-            code: Some(incident.key.code.clone()),
-            target: Some(incident.key.target.clone()),
-            playbook: Some(incident.playbook.clone()),
-        })
-    }
-
-    fn approve(&mut self, id: IncidentId, who: &str) -> Response {
-        let waits = self.memory.state.incidents.get(&id).is_some_and(|i| matches!(i.phase, Phase::Gated { .. }));
-        let Some(about) = self.about(id).filter(|_| waits) else {
-            return refused(format!("{id} does not wait for an approval; wbdctl incidents list shows what does"));
-        };
-        let key = self.memory.state.incidents.get(&id).map(|incident| incident.key.clone());
-        self.memory.write(&now(), about, Body::Approved { who: who.to_owned() });
-        if let Some(key) = key {
-            self.hasten_check(&key, now().boot_ms);
-        }
-        self.told(format!("{id} approved; wbdctl incidents show {id} tells what becomes of it"))
-    }
-
-    fn deny(&mut self, id: IncidentId, who: &str) -> Response {
-        let Some(about) = self.about(id) else {
-            return refused(format!("{id} is not open; wbdctl incidents list shows what is"));
-        };
-        self.memory.write(&now(), about, Body::Denied { who: who.to_owned() });
-        self.told(format!("{id} denied"))
-    }
-
-    fn told(&self, message: String) -> Response {
+    pub(crate) fn told(&self, message: String) -> Response {
         if self.memory.degraded.is_empty() {
             return done(message);
         }
@@ -132,7 +98,7 @@ impl Supervisor {
         }
         let now = now();
         let until_wall_ms = for_ms.map(|ms| now.wall_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
-        let body = Body::Hold { who: who.to_owned(), why, until_wall_ms, from_class };
+        let body = Body::Hold { who: who.to_owned(), why, until_wall_ms, from_class, file: None };
         self.memory.write(&now, Subject::default(), body);
         self.told("paused; wbdctl resume lifts it".to_owned())
     }
@@ -140,12 +106,17 @@ impl Supervisor {
     fn resume(&mut self, who: &str) -> Response {
         let now = now();
         if self.memory.state.hold.is_some() {
-            self.memory.write(&now, Subject::default(), Body::Lifted { who: who.to_owned() });
+            self.memory.write(&now, Subject::default(), Body::Lifted { who: who.to_owned(), file: None });
         }
         if !self.memory.state.suspended.is_empty() || !self.memory.state.latched.is_empty() {
             self.memory.write(&now, Subject::default(), Body::Resumed { who: who.to_owned() });
         }
         self.checks.hasten(now.boot_ms, |_| true);
+        self.see_holds();
+        let files: Vec<&str> = self.memory.state.file_holds.keys().map(String::as_str).collect();
+        if !files.is_empty() {
+            return refused(format!("deeds are still held by {}; remove that to lift it", files.join(" and ")));
+        }
         self.told("resumed".to_owned())
     }
 
@@ -183,10 +154,13 @@ impl Supervisor {
                 return refused(format!("say which with --target: {}", targets.join(", ")));
             }
         };
+        if let Some(waiver) = waiver::covering(&self.memory.state.waivers, &key, now().wall_ms) {
+            return refused(format!("{key} is waived by {}: {}; wbdctl waiver list", waiver.who, waiver.why));
+        }
         let open = self.memory.state.open_for(&key).map(|incident| incident.id);
         self.manual(&now(), "playbook.run", who, &format!("{name} on {}", key.target));
         match open {
-            Some(id) => return self.approve(id, who),
+            Some(id) => return self.approve_unseen(id, who),
             None => {
                 self.turns.asked = Some(key.clone());
                 self.asked_by = Some((key.clone(), who.to_owned()));
@@ -208,10 +182,12 @@ impl Supervisor {
     }
 
     fn undo(&mut self, id: ActionId, who: &str, reply: Reply) {
-        let undo = self.memory.state.undoable.iter().find(|(action, _)| *action == id).map(|(_, undo)| undo.clone());
-        match undo {
-            Some(undo) => self.by_hand(undo.action, Some(id), who, reply),
-            None => {
+        match self.memory.undo_of(id) {
+            Ok(Some(undo)) => self.by_hand(undo.action, Some(id), who, reply),
+            Err(error) => {
+                let _ = reply.send(refused(format!("{id} is not among the last deeds, and {error}")));
+            }
+            Ok(None) => {
                 let message = format!(
                     "{id} cannot be taken back: it changed nothing that was captured, or it was taken back already"
                 );

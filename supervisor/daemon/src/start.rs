@@ -11,6 +11,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use wbd_actions::{Hands, Mode as HandsMode};
 use wbd_agent_api::{health, paths, stop};
 use wbd_engine::guard::{self, Captured};
+use wbd_engine::hold;
 use wbd_ledger::{LedgerError, Samples};
 use wbd_model::action::Action;
 use wbd_model::control;
@@ -168,6 +169,11 @@ impl Supervisor {
         let runs = health::read(&paths::health(&self.root))
             .is_ok_and(|document| document.boot_id == now.boot.0 && self.runs(document.pid, document.start_ticks));
         if stopped || runs {
+            return;
+        }
+        // Nobody asked for it in person: a hold keeps it back, and the failure is healed when that is lifted.
+        if let Err(refusal) = hold::permits(&self.memory.state, &now, Action::AgentStart {}.class()) {
+            warn!(reason = refusal.reason, "the agent is not started");
             return;
         }
         let who = "the start of the stand-alone supervisor";

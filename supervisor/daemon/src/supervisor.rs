@@ -29,11 +29,13 @@ use crate::eyes::Lookout;
 use crate::load::Loaded;
 use crate::memory::Memory;
 use crate::observed::Observer;
+use crate::oom::OomWatch;
 use crate::preview::Previews;
 use crate::reload::Finding;
 use crate::telling::Courier;
 use crate::unit::UnitView;
 use crate::watch::Watch;
+use crate::word::ShownPlans;
 
 /// The loop wakes at least this often: the watchdog is fed here and nowhere else.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -68,6 +70,7 @@ pub(crate) struct Supervisor {
     /// What of the looks is kept for rehearsals.
     pub(crate) observer: Observer,
     pub(crate) watch: Watch,
+    pub(crate) oom: OomWatch,
     /// The agent's process that the last deed ended.
     pub(crate) asked_exit: Option<u32>,
     /// The check whose playbook an operator asked for, and who.
@@ -86,6 +89,10 @@ pub(crate) struct Supervisor {
     pub(crate) lookout: Lookout,
     /// Tells people of escalations.
     pub(crate) courier: Courier,
+    /// Plans that were shown and may be approved.
+    pub(crate) shown: ShownPlans,
+    /// When hold files are looked for next, at the latest.
+    pub(crate) holds_ms: u64,
     /// Processes that ended, and when, while the bus has not told how.
     pub(crate) untold: Vec<(u32, u64)>,
     unit: Option<UnitView>,
@@ -127,6 +134,7 @@ impl Supervisor {
             samples: parts.samples,
             observer: Observer::default(),
             watch: Watch::default(),
+            oom: OomWatch::default(),
             asked_exit: None,
             asked_by: None,
             relooks: 0,
@@ -136,6 +144,8 @@ impl Supervisor {
             reloading: false,
             reload_again: false,
             untold: Vec::new(),
+            shown: ShownPlans::default(),
+            holds_ms: started.boot_ms,
             unit: None,
             ledger_retry_ms: started.boot_ms,
             sample_ms: started.boot_ms,
@@ -153,6 +163,7 @@ impl Supervisor {
         let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode_word().to_owned() };
         self.memory.write(&now(), Subject::default(), body);
         self.remind();
+        self.see_holds();
         if self.mode == Mode::Standalone {
             self.begin_standalone();
         }
@@ -170,6 +181,7 @@ impl Supervisor {
             self.look_after_ledger(&now);
             self.tell_untold(&now);
             self.tell_people(&now);
+            self.look_for_holds(&now);
             self.turn();
         };
         info!("stopping");
@@ -196,7 +208,7 @@ impl Supervisor {
             .into_iter()
             .chain(untold)
             .chain(self.telling_due_ms(&now))
-            .chain([self.sample_ms, self.disk.next_ms(now_ms)])
+            .chain([self.sample_ms, self.holds_ms, self.disk.next_ms(now_ms)])
             .min();
         next.map_or(LONGEST_SLEEP, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)).min(LONGEST_SLEEP))
     }
@@ -274,6 +286,10 @@ impl Supervisor {
             Event::Relooked { number, answers } => self.go_on(number, answers),
             Event::Found(found) => self.found(found),
             Event::Previewed { of, preview } => self.previewed(*of, preview),
+            Event::PlanPreviewed { incident, plan, changes, reply } => {
+                let shown = self.show(incident, *plan, changes);
+                let _ = reply.send(shown);
+            }
             Event::Loaded { result, reply } => self.loaded(result, reply),
             Event::Acted { subject, report, reply } => self.acted(subject, report, reply),
             Event::Told { about, of, tries, result } => self.told_people(about, of, tries, result),
@@ -288,7 +304,10 @@ impl Supervisor {
             Event::BusLost => self.unit = None,
             Event::Control { request, who, reply } => self.request(request, &who, reply),
             Event::Disk(trouble) => self.disk_answered(trouble),
-            Event::Reload => self.reload(None),
+            Event::Reload => {
+                self.manual(&now(), "reload", "SIGHUP", "settings and playbooks");
+                self.reload(None);
+            }
             Event::Stop | Event::Homeless(_) => {}
         }
     }

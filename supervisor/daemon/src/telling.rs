@@ -116,7 +116,9 @@ impl Supervisor {
         let latched = &self.memory.state.latched;
         let needs = |phase: &Phase, key| match phase {
             Phase::Closed { how: Closing::HandedOver } => latched.contains(key),
-            Phase::Closed { how: Closing::Healed | Closing::SelfHealed | Closing::Subsumed | Closing::Noise } => false,
+            Phase::Closed {
+                how: Closing::Healed | Closing::SelfHealed | Closing::Subsumed | Closing::Noise | Closing::Waived,
+            } => false,
             Phase::Suppressed { .. }
             | Phase::Gated { .. }
             | Phase::Acting { .. }

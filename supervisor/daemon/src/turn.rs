@@ -2,7 +2,7 @@
 //! begun. Decides nothing itself.
 use wbd_engine::look::{self, Seen};
 use wbd_engine::round::{self, Look, Step};
-use wbd_engine::{diagnose, judge};
+use wbd_engine::{diagnose, judge, waiver};
 use wbd_model::check::CheckKey;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{Phase, Refusal};
@@ -53,7 +53,7 @@ impl Supervisor {
         self.memory.write(now, subject.clone(), body);
         // An operator who ran the playbook by hand has said yes to what it does.
         if opened && let Some((_, who)) = self.asked_by.take_if(|(key, _)| is_about(&subject, key)) {
-            self.memory.write(now, subject, Body::Approved { who });
+            self.memory.write(now, subject, Body::Approved { who, shown: None });
         }
     }
 
@@ -84,8 +84,11 @@ impl Supervisor {
     }
 
     pub(crate) fn causes(&self) -> Vec<(CheckKey, CheckKey)> {
-        let judged: Vec<_> =
-            self.checks.all.iter().filter_map(|c| c.last.as_ref().map(|last| (&c.bound, &last.judgement))).collect();
+        let wall_ms = now().wall_ms;
+        // What is waived is nobody's cause: what it would explain stands by itself.
+        let counts = |key: &CheckKey| waiver::covering(&self.memory.state.waivers, key, wall_ms).is_none();
+        let looked = self.checks.all.iter().filter(|check| counts(&check.bound.key));
+        let judged: Vec<_> = looked.filter_map(|c| c.last.as_ref().map(|last| (&c.bound, &last.judgement))).collect();
         diagnose::diagnose(&judged)
     }
 

@@ -11,6 +11,7 @@ use wbd_model::time::Now;
 
 use crate::incident::Incident;
 use crate::replay::State;
+use crate::{approval as word, hold, waiver};
 
 /// I3: a deed may not begin later than this after its intent. Long enough for a busy disk, short
 /// enough that the budget's window is not stretched by much.
@@ -97,7 +98,8 @@ pub struct Captured {
 pub fn check(state: &State, settings: &Settings, now: &Now, want: &Want) -> Result<(), Refusal> {
     let waiting = state.incidents.get(&want.incident).filter(|i| matches!(i.phase, Phase::Gated { .. }));
     let incident = waiting.ok_or_else(|| no(Guard::Conflict, "the incident does not wait for a deed any more"))?;
-    held(state, now, want.action.class())?;
+    waiver::permits(state, now, &want.key)?;
+    hold::permits(state, now, want.action.class())?;
     if settings.healing_for(want.playbook.as_str()) == Healing::Observe {
         return Err(no(Guard::Mode, "healing is set to observe: nothing is done by itself"));
     }
@@ -111,9 +113,11 @@ pub fn check(state: &State, settings: &Settings, now: &Now, want: &Want) -> Resu
     if let Some(who) = &incident.denied {
         return Err(no(Guard::Denied, &format!("{who} said no; wbdctl approve {} changes that", incident.id)));
     }
+    if want.step == 0 || incident.outdated {
+        approval(settings, want, incident)?;
+    }
     // The steps of a rung belong together: what was allowed and paid for at its first step is not asked again.
     if want.step == 0 {
-        approval(settings, want, incident)?;
         attempts(state, now, want, incident)?;
     }
     host_budget(state, settings, now, want.action.class())
@@ -131,6 +135,7 @@ pub fn permit(
     captured: Captured,
 ) -> Result<Permit, Refusal> {
     check(state, settings, now, &want)?;
+    word::permits(state, &want, &captured.changes)?;
     if want.undoes.is_none() && captured.before.is_empty() {
         return Err(no(Guard::Conflict, "nothing was seen just before the deed"));
     }
@@ -207,26 +212,21 @@ fn no(guard: Guard, reason: &str) -> Refusal {
     Refusal { guard, reason: reason.to_owned(), until_ms: None }
 }
 
-fn held(state: &State, now: &Now, class: Class) -> Result<(), Refusal> {
-    let Some(hold) = state.hold.as_ref().filter(|hold| class >= hold.from_class) else { return Ok(()) };
-    match hold.until_wall_ms {
-        Some(until) if now.wall_ms >= until => Ok(()),
-        _ => Err(no(Guard::Hold, &format!("paused by {}: {}; wbdctl resume lifts it", hold.who, hold.why))),
-    }
-}
-
 fn approval(settings: &Settings, want: &Want, incident: &Incident) -> Result<(), Refusal> {
     let class = want.plan.class();
     let needed = want.plan.approval == Approval::Operator
         || class == Class::A4
         || class > settings.ceiling_for(want.playbook.as_str())
         || settings.healing_for(want.playbook.as_str()) == Healing::Approve;
-    // An approval is for one try, of the playbook that was shown.
-    let given = incident.approved && incident.digest == want.plan.digest;
-    if needed && !given {
-        return Err(no(Guard::Approval, &format!("waits for an operator: wbdctl approve {}", incident.id)));
+    // An approval is for one try, of the playbook that was shown; of that of its opening where nothing was.
+    let digest = incident.shown.as_ref().map_or(&incident.digest, |shown| &shown.plan.digest);
+    let given = incident.approved && *digest == want.plan.digest;
+    if given || !(needed || incident.outdated) {
+        return Ok(());
     }
-    Ok(())
+    let anew =
+        if incident.outdated || incident.approved { " anew, since what it would change has changed" } else { "" };
+    Err(no(Guard::Approval, &format!("waits for an operator{anew}: wbdctl approve {}", incident.id)))
 }
 
 fn attempts(state: &State, now: &Now, want: &Want, incident: &Incident) -> Result<(), Refusal> {

@@ -5,6 +5,7 @@ use wbd_model::entry::{Body, Entry, Intent, Outcome};
 use wbd_model::incident::{ActionId, Guard, IncidentId, Phase, Refusal};
 use wbd_model::name::PlaybookName;
 use wbd_model::observation::Observations;
+use wbd_model::plan::Shown;
 use wbd_model::time::Now;
 
 /// An incident as its records make it.
@@ -46,6 +47,10 @@ pub struct Incident {
     pub undo: Vec<(ActionId, Undo)>,
     /// An operator approved the next try; the word is used up by it.
     pub approved: bool,
+    /// What that operator was shown; `None`: the yes is to whatever the playbook leads to.
+    pub shown: Option<Box<Shown>>,
+    /// What was approved is not what would be done now: nothing is, in the middle of a rung neither, without another yes.
+    pub outdated: bool,
     /// An operator said no.
     pub denied: Option<String>,
     /// A person was told, with this guide.
@@ -81,6 +86,8 @@ impl Incident {
             rollback: Vec::new(),
             undo: Vec::new(),
             approved: false,
+            shown: None,
+            outdated: false,
             denied: None,
             escalated: None,
             asks: false,
@@ -106,6 +113,10 @@ impl Incident {
             Body::Refused(refusal) => {
                 if let Phase::Gated { held } = &mut self.phase {
                     *held = Some(refusal.clone());
+                    if refusal.guard == Guard::Approval && self.approved {
+                        self.word_is_used_up();
+                        self.outdated = true;
+                    }
                 }
             }
             Body::Escalated { guide, .. } => {
@@ -114,8 +125,10 @@ impl Incident {
             }
             // A word that comes at any other time has nothing to be for.
             Body::Approved { .. } if !matches!(self.phase, Phase::Gated { .. }) => {}
-            Body::Approved { .. } => {
+            Body::Approved { shown, .. } => {
                 self.approved = true;
+                self.shown.clone_from(shown);
+                self.outdated = false;
                 self.denied = None;
                 self.answered();
                 self.phase = Phase::Gated { held: None };
@@ -130,6 +143,7 @@ impl Incident {
             | Body::Manual { .. }
             | Body::Hold { .. }
             | Body::Lifted { .. }
+            | Body::Waived { .. }
             | Body::Suspended { .. }
             | Body::Resumed { .. }
             | Body::Exit(_)
@@ -144,6 +158,13 @@ impl Incident {
     fn answered(&mut self) {
         self.escalated = None;
         self.asks = false;
+    }
+
+    /// An approval is for one try.
+    fn word_is_used_up(&mut self) {
+        self.approved = false;
+        self.shown = None;
+        self.outdated = false;
     }
 
     fn intend(&mut self, intent: &Intent) {
@@ -201,6 +222,7 @@ impl Incident {
     fn verdict(&mut self, passed: bool) {
         if passed {
             self.undo.clear();
+            self.shown = None;
             self.phase = Phase::Probation;
             return;
         }
@@ -211,7 +233,7 @@ impl Incident {
     fn rung_failed(&mut self) {
         self.rollback.append(&mut self.undo);
         self.step = 0;
-        self.approved = false;
+        self.word_is_used_up();
         self.phase = Phase::Gated { held: None };
     }
 

@@ -1,7 +1,9 @@
 //! The thinking, pure: values in, values out. No I/O, no clock, no randomness.
+pub mod approval;
 pub mod diagnose;
 mod expr;
 pub mod guard;
+pub mod hold;
 pub mod incident;
 pub mod judge;
 pub mod leak;
@@ -17,4 +19,5 @@ pub mod simulate;
 pub mod telling;
 pub mod testing;
 pub mod trend;
+pub mod waiver;
 pub mod words;

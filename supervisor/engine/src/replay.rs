@@ -8,9 +8,11 @@ use wbd_model::incident::{ActionId, Closing, IncidentId, Phase};
 use wbd_model::name::{PlaybookName, TargetName};
 use wbd_model::observation::Observation;
 use wbd_model::time::{BootId, Now};
+use wbd_model::waiver::Waiver;
 
 use crate::incident::Incident;
 use crate::telling::Telling;
+use crate::{hold, waiver};
 
 /// Closed incidents that stay in memory for `incidents list`; the ledger keeps them all.
 const CLOSED_KEPT: usize = 50;
@@ -69,6 +71,10 @@ pub struct State {
     pub attempts: Vec<Attempt>,
     /// The operator's stop, if one stands.
     pub hold: Option<Hold>,
+    /// Hold files that were seen, by path; each stands until it is seen gone.
+    pub file_holds: BTreeMap<String, Hold>,
+    /// What operators waived, the ones that are over included.
+    pub waivers: Vec<Waiver>,
     /// Playbooks that wbd itself stopped, and why.
     pub suspended: BTreeMap<PlaybookName, String>,
     /// Failed verifications in a row, by playbook.
@@ -217,15 +223,8 @@ impl State {
                     self.latched.remove(&CheckKey { code: code.clone(), target: target.clone() });
                 }
             }
-            Body::Hold { who, why, until_wall_ms, from_class } => {
-                self.hold = Some(Hold {
-                    who: who.clone(),
-                    why: why.clone(),
-                    until_wall_ms: *until_wall_ms,
-                    from_class: *from_class,
-                });
-            }
-            Body::Lifted { .. } => self.hold = None,
+            Body::Hold { .. } | Body::Lifted { .. } => hold::apply(self, &entry.body),
+            Body::Waived { .. } => waiver::apply(self, entry),
             Body::Suspended { reason } => {
                 if let Some(playbook) = &subject.playbook {
                     self.suspended.insert(playbook.clone(), reason.clone());

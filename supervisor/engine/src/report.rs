@@ -3,6 +3,7 @@ use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::name::{Code, ProfileName};
 use wbd_model::observation::Observations;
 use wbd_model::report::{Cause, CheckRow, DaemonView, Fix, Overall, Report, SCHEMA};
+use wbd_model::waiver::Waiver;
 
 use crate::diagnose;
 use crate::judge::Judgement;
@@ -10,6 +11,7 @@ use crate::look;
 use crate::plan;
 use crate::playbook::Bound;
 use crate::round;
+use crate::waiver;
 use crate::words::{self, Lang};
 
 /// What a report is made of.
@@ -29,6 +31,8 @@ pub struct Inputs<'a> {
     pub problems: &'a [String],
     /// What was learned from the daemon.
     pub daemon: Option<DaemonView>,
+    /// What operators waived.
+    pub waivers: &'a [Waiver],
     /// Language of titles, claims and guides.
     pub lang: Lang,
 }
@@ -51,7 +55,9 @@ pub struct Row<'a> {
 /// The report.
 #[must_use]
 pub fn report(inputs: Inputs<'_>) -> Report {
-    let judged: Vec<_> = inputs.rows.iter().map(|row| (row.bound, row.judgement)).collect();
+    // What is waived is nobody's cause: what it would explain stands by itself.
+    let counts = |row: &&Row<'_>| waiver::covering(inputs.waivers, &row.bound.key, inputs.started_ms).is_none();
+    let judged: Vec<_> = inputs.rows.iter().filter(counts).map(|row| (row.bound, row.judgement)).collect();
     let because = diagnose::diagnose(&judged);
     let mut causes: Vec<Cause> = inputs
         .rows
@@ -65,16 +71,22 @@ pub fn report(inputs: Inputs<'_>) -> Report {
     let mut checks: Vec<CheckRow> = inputs.rows.iter().map(|row| check_row(row, &because)).collect();
     checks.extend(unseen(&inputs));
     checks.sort_by(|a, b| (&a.code, &a.target).cmp(&(&b.code, &b.target)));
-    Report {
+    let mut report = Report {
         schema: SCHEMA,
         host: inputs.host,
         started: inputs.started_ms,
         duration_ms: inputs.duration_ms,
-        verdict: overall(&checks),
+        verdict: Overall::Ok,
         causes,
         checks,
+        waived: Vec::new(),
+        waivers_unread: None,
+        holds: Vec::new(),
         daemon: inputs.daemon,
-    }
+    };
+    waiver::set_aside(&mut report, inputs.waivers, inputs.started_ms);
+    report.verdict = overall(&report.checks);
+    report
 }
 
 /// The worst of all: a failure, else a warning, else something unseen.

@@ -18,6 +18,7 @@ use wbd_model::time::Now;
 use crate::guard::{self, Attempts, Want};
 use crate::incident::Incident;
 use crate::replay::State;
+use crate::{approval, waiver};
 
 /// I12: so many failed verifications in a row suspend a playbook.
 const FAILURES_TO_SUSPEND: u32 = 9;
@@ -147,7 +148,13 @@ pub fn round(
     // Two incidents that open in the same turn are two numbers.
     let mut next = state.next_incident.max(1);
     for look in looks {
+        let waived = waiver::covering(&state.waivers, &look.key, now.wall_ms).is_some();
         let step = match state.open_for(&look.key) {
+            Some(incident) if waived => match waiver::ends(incident) {
+                Some(how) => Some(close(incident, how)),
+                None => advance(state, memory, look, incident, settings, now),
+            },
+            None if waived => None,
             Some(incident) => advance(state, memory, look, incident, settings, now),
             None => open(state, memory, look, IncidentId(next), now).inspect(|_| next += 1),
         };
@@ -297,6 +304,7 @@ fn gated(
         let reason = if look.ladder.is_empty() { "a person has to decide" } else { "no further step is known" };
         return Some(escalate(incident, look, reason));
     };
+    let plan = approval::as_shown(Some(incident), plan);
     // A ledger of before may not hold the plan: then what was done is judged as it stands.
     let Some(action) = plan.steps.get(incident.step).cloned() else {
         return proof::verifying(memory, look, incident, now);
@@ -344,6 +352,21 @@ fn next_rung(look: &Look, incident: &Incident) -> Option<Plan> {
     }
     let tried = incident.intent.as_ref().map_or(0, |intent| intent.rung);
     allowed().find(|plan| plan.rung > tried).or_else(|| allowed().next()).cloned()
+}
+
+/// What would be done next for an open incident, whatever the guards say: what an operator is shown.
+///
+/// # Errors
+/// Why there is nothing to say yes to.
+pub fn next_plan(look: &Look, incident: &Incident) -> Result<Plan, String> {
+    if !incident.rollback.is_empty() {
+        return Err("what was tried before is taken back first; try again when it waits".to_owned());
+    }
+    if let Some(reason) = look.ladder_unknown.as_ref().filter(|_| incident.step == 0) {
+        return Err(format!("the plan cannot be made: {reason}"));
+    }
+    next_rung(look, incident)
+        .ok_or_else(|| format!("{} has nothing that wbd could do; its guide is for a person", incident.id))
 }
 
 fn begun_plan(incident: &Incident, begun: &Intent) -> Plan {

@@ -106,6 +106,7 @@ impl Telling {
             | Body::Manual { .. }
             | Body::Hold { .. }
             | Body::Lifted { .. }
+            | Body::Waived { .. }
             | Body::Suspended { .. }
             | Body::Exit(_)
             | Body::Rotated { .. } => {}

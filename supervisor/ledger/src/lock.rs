@@ -1,4 +1,4 @@
-//! One writer for a state folder: an flock that names its holder. Knows nothing of databases.
+//! One writer for a state folder: an flock on the folder, and one on a file in it that names its holder. Knows nothing of databases.
 use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -11,6 +11,8 @@ use crate::files;
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
+    // Somebody who takes the file for a stale one can remove it, and a new file of that name is free; the folder stays.
+    _folder: File,
 }
 
 impl Lock {
@@ -29,7 +31,8 @@ impl Lock {
                 |error| if error.kind() == ErrorKind::ReadOnlyFilesystem { File::open(&path) } else { Err(error) },
             );
         let mut file = open.map_err(|source| LedgerError::io("open lock of", &path, source))?;
-        match file.try_lock() {
+        let folder = File::open(state_dir).map_err(|source| LedgerError::io("open folder of", state_dir, source))?;
+        match file.try_lock().and_then(|()| folder.try_lock()) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(LedgerError::LockHeld { path: state_dir.to_path_buf(), holder: holder(&mut file) });
@@ -41,7 +44,7 @@ impl Lock {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
-        Ok(Self { _file: file })
+        Ok(Self { _file: file, _folder: folder })
     }
 }
 

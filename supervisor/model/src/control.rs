@@ -2,10 +2,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Change, Class};
+use crate::hold::HoldRow;
 use crate::incident::{ActionId, IncidentId, Phase, Refusal};
 use crate::name::{Code, PlaybookName, TargetName};
 use crate::plan::Plan;
 use crate::report::Report;
+use crate::waiver::Waiver;
 
 /// Bus name of the interface on the control socket (zbus peer-to-peer).
 pub const INTERFACE: &str = "wbd.Control1";
@@ -35,6 +37,9 @@ pub enum Request {
     Approve {
         /// Which.
         incident: IncidentId,
+        /// Digest of what was shown, from the answer to `Preview`: the yes is to that and nothing else.
+        #[serde(default)]
+        shown: Option<String>,
     },
     /// Say no to the waiting rung.
     Deny {
@@ -50,8 +55,19 @@ pub enum Request {
         /// Only deeds of this class and above.
         from_class: Class,
     },
-    /// Lift a pause, and every suspension.
+    /// Lift a pause, and every suspension. A hold file stays until it is removed.
     Resume {},
+    /// Take a check out of judgement for a time, or end that early.
+    Waive {
+        /// The failure.
+        code: Code,
+        /// Whose; `None`: of every target.
+        target: Option<TargetName>,
+        /// Why.
+        why: String,
+        /// Unix time in milliseconds until which; `None`: end it now.
+        until_wall_ms: Option<i64>,
+    },
     /// Take a deed back.
     Undo {
         /// Which.
@@ -96,6 +112,7 @@ impl Request {
             | Self::Deny { .. }
             | Self::Pause { .. }
             | Self::Resume {}
+            | Self::Waive { .. }
             | Self::Undo { .. }
             | Self::Reload {}
             | Self::RunPlaybook { .. }
@@ -158,6 +175,9 @@ pub enum Response {
         plan: Plan,
         /// What it would change.
         changes: Vec<Change>,
+        /// Digest of both; an approval names it.
+        #[serde(default)]
+        digest: String,
     },
 }
 
@@ -178,6 +198,12 @@ pub struct Status {
     pub healing: String,
     /// Who paused it and why, empty if nobody did.
     pub hold: String,
+    /// The same in parts: the pause and each hold file.
+    #[serde(default)]
+    pub holds: Vec<HoldRow>,
+    /// Checks that an operator waived, those whose time is over included.
+    #[serde(default)]
+    pub waivers: Vec<Waiver>,
     /// Why it only observes although it should heal (ledger trouble), empty if it does not.
     pub degraded: String,
     /// Playbooks that wbd itself suspended.

@@ -5,7 +5,8 @@ use crate::action::{Action, Change, Class, Undo};
 use crate::incident::{ActionId, Closing, Guard, IncidentId, Refusal};
 use crate::name::{Code, PlaybookName, TargetName};
 use crate::observation::Observations;
-use crate::time::Now;
+use crate::plan::Shown;
+use crate::time::{Now, utc};
 
 /// One record as it stands on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +127,10 @@ pub enum Body {
     Approved {
         /// Who.
         who: String,
+        /// What was shown, and is alone what may be done; `None`: whatever the playbook leads to (asked for by
+        /// hand, and records of before).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        shown: Option<Box<Shown>>,
     },
     /// An operator said no to the waiting rung.
     Denied {
@@ -153,11 +158,26 @@ pub enum Body {
         until_wall_ms: Option<i64>,
         /// Only deeds of this class and above are held.
         from_class: Class,
+        /// The file whose existence holds; `None`: a pause. Each is lifted by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
     },
     /// The stop is lifted.
     Lifted {
         /// Who.
         who: String,
+        /// The file that is gone; `None`: the pause.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+    },
+    /// An operator took a check (the subject's code and target; no target: every one) out of judgement for a time.
+    Waived {
+        /// Who.
+        who: String,
+        /// Why.
+        why: String,
+        /// Unix time in milliseconds until which; `None`: an earlier waiver is ended.
+        until_wall_ms: Option<i64>,
     },
     /// wbd itself stopped a playbook that keeps failing.
     Suspended {
@@ -258,7 +278,7 @@ impl Outcome {
 pub struct Exit {
     /// Its process id.
     pub pid: i64,
-    /// exit, signal, oom or unknown.
+    /// exit, signal, oom, oom-limit, oom-host or unknown.
     pub how: ExitHow,
     /// Exit code or signal number; -1 when none is known.
     pub code: i64,
@@ -276,8 +296,14 @@ pub enum ExitHow {
     Exit,
     /// A signal.
     Signal,
-    /// Out of memory.
+    /// Killed for want of memory; whose, the kernel does not tell here.
     Oom,
+    /// Killed at the memory limit of its control group, or of one around it.
+    #[serde(rename = "oom-limit")]
+    OomLimit,
+    /// Killed because the host had no memory left.
+    #[serde(rename = "oom-host")]
+    OomHost,
     /// Nobody could tell.
     Unknown,
 }
@@ -290,6 +316,8 @@ impl ExitHow {
             Self::Exit => "exit",
             Self::Signal => "signal",
             Self::Oom => "oom",
+            Self::OomLimit => "oom-limit",
+            Self::OomHost => "oom-host",
             Self::Unknown => "unknown",
         }
     }
@@ -318,6 +346,7 @@ impl Body {
             Self::Manual { .. } => "manual",
             Self::Hold { .. } => "hold",
             Self::Lifted { .. } => "lifted",
+            Self::Waived { .. } => "waived",
             Self::Suspended { .. } => "suspended",
             Self::Resumed { .. } => "resumed",
             Self::Exit(_) => "exit",
@@ -386,6 +415,7 @@ impl Body {
             | Self::Manual { .. }
             | Self::Hold { .. }
             | Self::Lifted { .. }
+            | Self::Waived { .. }
             | Self::Suspended { .. }
             | Self::Resumed { .. }
             | Self::Rotated { .. } => None,
@@ -405,7 +435,7 @@ impl Body {
             Self::Intent(intent) => intent
                 .changes
                 .iter()
-                .map(|c| format!("{}: {} -> {}", c.what, c.before.as_deref().unwrap_or("?"), c.after))
+                .map(change)
                 .chain(intent.by_hand.iter().map(|who| format!("by hand: {who}")))
                 .chain(intent.undoes.iter().map(|id| format!("takes back {id}")))
                 .collect(),
@@ -419,11 +449,20 @@ impl Body {
             Self::Told { detail, tries, .. } => vec![format!("try {tries}: {detail}")],
             Self::Teller { program } if program.is_empty() => vec!["by no program".to_owned()],
             Self::Teller { program } => vec![program.join(" ")],
-            Self::Approved { who } | Self::Denied { who } | Self::Lifted { who } | Self::Resumed { who } => {
-                vec![format!("by {who}")]
+            Self::Approved { who, shown } => {
+                let changes = shown.iter().flat_map(|shown| shown.changes.iter().flatten());
+                std::iter::once(format!("by {who}")).chain(changes.map(change)).collect()
             }
+            Self::Denied { who } | Self::Lifted { who, .. } | Self::Resumed { who } => vec![format!("by {who}")],
+            Self::Waived { who, why, until_wall_ms: Some(until) } => {
+                vec![format!("by {who} until {}: {why}", utc(*until))]
+            }
+            Self::Waived { who, why, until_wall_ms: None } => vec![format!("ended by {who}: {why}")],
             Self::Manual { what, who, params } => vec![format!("{what} {params} by {who}")],
-            Self::Hold { who, why, from_class, .. } => vec![format!("by {who}: {why} (class {from_class} and above)")],
+            Self::Hold { who, why, from_class, until_wall_ms, .. } => {
+                let until = until_wall_ms.map_or_else(String::new, |until| format!(", until {}", utc(until)));
+                vec![format!("by {who}: {why} (class {from_class} and above{until})")]
+            }
             Self::Suspended { reason } => vec![reason.clone()],
             Self::Exit(exit) => vec![format!(
                 "process {} {} {}{}",
@@ -435,4 +474,8 @@ impl Body {
             Self::Rotated { reason, who, file, .. } => vec![format!("{reason} (by {who}); the old one is {file}")],
         }
     }
+}
+
+fn change(change: &Change) -> String {
+    format!("{}: {} -> {}", change.what, change.before.as_deref().unwrap_or("?"), change.after)
 }

@@ -77,6 +77,8 @@ pub enum Closing {
     HandedOver,
     /// The product or the playbook is no longer there.
     Noise,
+    /// An operator waived the check.
+    Waived,
 }
 
 impl Closing {
@@ -89,6 +91,7 @@ impl Closing {
             Self::Subsumed => "subsumed",
             Self::HandedOver => "handed-over",
             Self::Noise => "noise",
+            Self::Waived => "waived",
         }
     }
 }
@@ -97,7 +100,7 @@ impl Closing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Guard {
-    /// An operator's pause.
+    /// An operator's pause, hold file or waiver.
     Hold,
     /// `healing: observe`.
     Mode,

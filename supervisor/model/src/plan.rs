@@ -1,7 +1,7 @@
 //! A resolved proposal: what would be done, with nothing left to choose.
 use serde::{Deserialize, Serialize};
 
-use crate::action::{Action, Class};
+use crate::action::{Action, Change, Class};
 use crate::name::{Code, PlaybookName, TargetName};
 
 /// Who has to say yes.
@@ -42,4 +42,13 @@ impl Plan {
     pub fn class(&self) -> Class {
         self.steps.iter().map(Action::class).max().unwrap_or(Class::A0)
     }
+}
+
+/// A plan as an operator was shown it, with everything that it would change: what a yes is to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Shown {
+    /// The rung, resolved.
+    pub plan: Plan,
+    /// What each of its steps would change, in their order; empty for a step that changes nothing, or is done already.
+    pub changes: Vec<Vec<Change>>,
 }

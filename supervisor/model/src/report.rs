@@ -3,8 +3,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Class;
 use crate::check::Verdict;
+use crate::hold::HoldRow;
 use crate::name::{Code, PlaybookName, TargetName};
 use crate::plan::Approval;
+use crate::waiver::{Standing, Waiver};
 
 /// The schema number of every JSON answer; it grows only when a key changes its meaning.
 pub const SCHEMA: u32 = 1;
@@ -24,8 +26,17 @@ pub struct Report {
     pub verdict: Overall,
     /// Causes, worst first.
     pub causes: Vec<Cause>,
-    /// Every check.
+    /// Every check, but for those that are waived.
     pub checks: Vec<CheckRow>,
+    /// Waivers with what they cover; what is waived counts nowhere else.
+    #[serde(default)]
+    pub waived: Vec<WaivedRow>,
+    /// Why waivers could not be read; then everything counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waivers_unread: Option<String>,
+    /// What holds deeds back because a person said so.
+    #[serde(default)]
+    pub holds: Vec<HoldRow>,
     /// What was learned from the daemon and how old that is; `None`: not reached.
     pub daemon: Option<DaemonView>,
 }
@@ -106,6 +117,17 @@ pub struct CheckRow {
     pub reason: String,
     /// How long looking took.
     pub duration_ms: u64,
+}
+
+/// A waiver and the checks that it takes out of judgement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaivedRow {
+    /// The waiver.
+    pub waiver: Waiver,
+    /// Whether it still covers anything.
+    pub standing: Standing,
+    /// What it covers, each with its real verdict; empty once it is over.
+    pub checks: Vec<CheckRow>,
 }
 
 /// What the daemon said.

@@ -12,8 +12,10 @@ use crate::under;
 /// What a boot is called that cannot be named. It is never equal to a boot that could be.
 pub const UNNAMED_BOOT: &str = "unnamed";
 
+/// A boot's name is good for this long.
+const REREAD_MS: u64 = 10_000;
+
 /// What was read last, for the moments in which nothing can be read.
-static LAST_BOOT: Mutex<Option<String>> = Mutex::new(None);
 static LAST_ZONE: Mutex<Option<jiff::tz::TimeZone>> = Mutex::new(None);
 
 /// The present moment: boot, `CLOCK_BOOTTIME` in milliseconds, wall clock in milliseconds.
@@ -23,13 +25,27 @@ static LAST_ZONE: Mutex<Option<jiff::tz::TimeZone>> = Mutex::new(None);
 /// make an administrator's stop, every hold and every debit look as if they were of another.
 #[must_use]
 pub fn now() -> Now {
-    let boot = remembered(&LAST_BOOT, boot_id(Path::new("/proc")).ok()).unwrap_or_else(|| UNNAMED_BOOT.to_owned());
+    let boot = boot();
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let wall_ms = match since_epoch {
         Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
     };
     Now { boot: BootId(boot), boot_ms: read_ms(ClockId::CLOCK_BOOTTIME), wall_ms }
+}
+
+/// The running boot, read again every ten seconds: it cannot change, but a container's manager may cover it with
+/// another one while it sets the container up, and it is asked for many times a second.
+fn boot() -> String {
+    static LAST: Mutex<Option<(u64, String)>> = Mutex::new(None);
+    let now_ms = monotonic_ms();
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    if last.as_ref().is_none_or(|(at_ms, _)| now_ms.saturating_sub(*at_ms) >= REREAD_MS)
+        && let Ok(boot) = boot_id(Path::new("/proc"))
+    {
+        *last = Some((now_ms, boot));
+    }
+    last.as_ref().map_or_else(|| UNNAMED_BOOT.to_owned(), |(_, boot)| boot.clone())
 }
 
 /// `CLOCK_MONOTONIC` in milliseconds: the clock of the agent's heartbeat.

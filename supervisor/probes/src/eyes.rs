@@ -12,6 +12,7 @@ use wbd_model::observation::{Fact, Field, Observation};
 use wbd_model::probe::Probe;
 use wbd_model::profile::{ProfileSpec, Sign};
 
+use crate::memo::Memo;
 use crate::under::{absent, under, why};
 use crate::{dns, endpoint, fds, health, inotify, process, procs, service, version};
 
@@ -23,7 +24,8 @@ const PRESENCE: Duration = Duration::from_secs(3);
 /// As shipped; a name, an address and its alternate fit into it.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Where to look, and how long one look may take. Cloning shares the count of looks that hang.
+/// Where to look, and how long one look may take. Cloning shares the count of looks that hang, and what
+/// was seen a moment ago.
 #[derive(Debug, Clone)]
 pub struct Eyes {
     /// The root that all paths of the host are under.
@@ -37,6 +39,7 @@ pub struct Eyes {
     /// One look answers within this time.
     pub deadline: Duration,
     stuck: Arc<Mutex<BTreeSet<String>>>,
+    pub(crate) memo: Memo,
 }
 
 /// Whether a product is on this host.
@@ -82,6 +85,7 @@ impl Eyes {
             facts: BTreeMap::new(),
             deadline: DEADLINE,
             stuck: Arc::default(),
+            memo: Memo::default(),
         }
     }
 
@@ -269,7 +273,7 @@ fn one_sign(look: &Look, sign: &Sign) -> Result<bool, String> {
                 Err(error) => Err(why("look for", &path, &error)),
             }
         }
-        Sign::Process(selector) => procs::choose(look, selector).map(|chosen| !chosen.live.is_empty()),
+        Sign::Process(selector) => procs::choose_lately(look, selector).map(|chosen| !chosen.live.is_empty()),
     }
 }
 

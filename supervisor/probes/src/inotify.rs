@@ -7,16 +7,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use wbd_agent_api::{FailedAt, paths};
-use wbd_model::observation::Observation;
+use wbd_model::observation::{Fact, Observation, Value};
 use wbd_model::probe::ProbeName;
 use wbd_model::profile::ProcessSelector;
 
 use crate::eyes::Look;
+use crate::memo::Usage;
 use crate::procs;
 use crate::under::{self, absent, why};
 
 /// A million watches make 100 MB of text; more than the kernel's own ceiling is not read.
 const MAX_FDINFO: u64 = 256 * 1024 * 1024;
+/// While nothing is wrong or near its limit, other processes are counted this often.
+const COUNTED_AGAIN: Duration = Duration::from_secs(60);
 const LIMITS: [(&str, &str); 3] =
     [("max_watches", "max_user_watches"), ("max_instances", "max_user_instances"), ("max_queued", "max_queued_events")];
 
@@ -28,11 +31,44 @@ pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
     let oldest = chosen.and_then(|chosen| chosen.oldest().cloned());
     let uid = oldest.and_then(|process| Ok((process.pid, real_uid(look.proc(), process.pid)?)));
     match uid {
-        Ok((pid, Some(uid))) => usage(look, pid, uid, &mut seen),
+        Ok((pid, Some(uid))) => match lately(look, pid, uid, &seen) {
+            Some(usage) => tell(&usage, &mut seen),
+            None => usage(look, pid, uid, &mut seen),
+        },
         Ok((_, None)) => usage_unseen(&mut seen, "the process ended while it was looked at"),
         Err(reason) => usage_unseen(&mut seen, &reason),
     }
     seen
+}
+
+/// What was counted lately, as long as nothing is wrong or near: going through every process of the machine is most of
+/// what an idle supervisor costs. What this process holds itself is told by its health document at each look.
+fn lately(look: &Look, pid: u32, uid: u32, seen: &Observation) -> Option<Usage> {
+    let number = |field: &str| match seen.fact(field) {
+        Fact::Known(Value::Int(number)) => Some(number),
+        Fact::Known(_) | Fact::Unknown(_) => None,
+    };
+    let is_well = number("missing") == Some(0) && seen.fact("failed_at") == Fact::Known("none".into());
+    let mut usage = look.eyes.memo.usage(pid, uid, COUNTED_AGAIN).filter(|_| is_well)?;
+    let more = told(look)? - usage.told;
+    usage.own += more;
+    usage.watches += more;
+    let far =
+        |used: i64, most: &str| number(most).is_some_and(|most| used.saturating_mul(10) <= most.saturating_mul(8));
+    (far(usage.watches, "max_watches") && far(usage.instances, "max_instances")).then_some(usage)
+}
+
+/// Watches as the health document counts them.
+fn told(look: &Look) -> Option<i64> {
+    let document = wbd_agent_api::read(&paths::health(look.root())).ok()?;
+    i64::try_from(document.watches.used).ok()
+}
+
+fn tell(usage: &Usage, seen: &mut Observation) {
+    seen.know("process_used", usage.own)
+        .know("user_used", usage.watches)
+        .know("user_instances", usage.instances)
+        .know("unread", usage.unread);
 }
 
 fn usage_unseen(seen: &mut Observation, reason: &str) {
@@ -84,12 +120,18 @@ struct Held {
 }
 
 fn usage(look: &Look, pid: u32, uid: u32, seen: &mut Observation) {
-    match held(look.proc(), pid) {
+    let told = told(look);
+    let own = held(look.proc(), pid);
+    match &own {
         Ok(own) => seen.know("process_used", own.watches),
-        Err(reason) => seen.miss("process_used", reason),
+        Err(reason) => seen.miss("process_used", reason.clone()),
     };
     match all_of(look, uid) {
         Ok((all, unread)) => {
+            if let (Ok(own), Some(told)) = (own, told) {
+                let (watches, instances) = (all.watches, all.instances);
+                look.eyes.memo.keep_usage(Usage { pid, uid, own: own.watches, told, watches, instances, unread });
+            }
             seen.know("user_used", all.watches).know("user_instances", all.instances).know("unread", unread)
         }
         Err(reason) => {
@@ -227,6 +269,53 @@ mod tests {
         ] {
             assert_eq!(known(&seen, field), value, "{field}");
         }
+    }
+
+    /// A host whose process 5 is the agent, with so many watches missing.
+    fn with_document(missing: u64) -> Host {
+        let host = host();
+        let mut told = document(5, 10_000);
+        told.watches.used = 3;
+        told.watches.missing = missing;
+        host.health(&told);
+        host
+    }
+
+    /// Another process of the same user comes, with two watches.
+    fn another(host: &Host) {
+        host.process(8, "other").write();
+        host.link("proc/8/fd/3", "anon_inode:inotify");
+        host.file("proc/8/fdinfo/3", "inotify wd:1 x\ninotify wd:2 x\n");
+    }
+
+    fn used(eyes: &crate::Eyes) -> Value {
+        let until = std::time::Instant::now() + Duration::from_secs(5);
+        known(&look(&Look { eyes: eyes.clone(), until }, &by_comm("x")), "user_used")
+    }
+
+    #[test]
+    fn while_all_is_well_others_are_not_counted_at_each_look() {
+        let host = with_document(0);
+        let eyes = host.eyes();
+        assert_eq!(used(&eyes), 5.into());
+        another(&host);
+        assert_eq!(used(&eyes), 5.into());
+        let mut told = document(5, 10_000);
+        told.watches.used = 10;
+        host.health(&told);
+        assert_eq!(used(&eyes), 12.into(), "what the agent itself took since is known");
+        // Near the limit everything counts.
+        host.file("proc/sys/fs/inotify/max_user_watches", "14\n");
+        assert_eq!(used(&eyes), 7.into());
+    }
+
+    #[test]
+    fn with_something_missing_everything_is_counted_at_each_look() {
+        let host = with_document(1);
+        let eyes = host.eyes();
+        assert_eq!(used(&eyes), 5.into());
+        another(&host);
+        assert_eq!(used(&eyes), 7.into());
     }
 
     #[test]

@@ -10,6 +10,8 @@ mod fds;
 mod filter;
 mod health;
 mod inotify;
+mod memo;
+mod oom;
 mod process;
 mod procs;
 mod sampling;
@@ -20,11 +22,13 @@ mod version;
 
 pub mod clock;
 pub mod files;
+pub mod holds;
 pub mod host;
 pub mod run;
 
 pub use bus::{UnitState, shown as shown_unit};
 pub use eyes::{Eyes, Presence};
+pub use oom::{OomCounts, OomScope};
 pub use sampling::Reading;
 pub use service::{Manager, agent_service};
 

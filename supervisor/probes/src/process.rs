@@ -1,8 +1,9 @@
 //! `process.state`: is it there, held, starved, or older than its program? Whether that is bad is not asked here.
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use wbd_agent_api::paths;
 use wbd_model::observation::Observation;
 use wbd_model::probe::ProbeName;
 use wbd_model::profile::ProcessSelector;
@@ -25,7 +26,7 @@ pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
         hidden => seen.miss("count", format!("{hidden} processes could not be looked at; run as root")),
     };
     match chosen.live.first() {
-        Some(oldest) => describe(look, oldest, &mut seen),
+        Some(oldest) => describe(look, selector, oldest, &mut seen),
         None => describe_none(&chosen, &mut seen),
     }
     seen
@@ -42,7 +43,7 @@ fn describe_none(chosen: &Chosen, seen: &mut Observation) {
         .miss("age_s", "none runs");
 }
 
-fn describe(look: &Look, process: &Process, seen: &mut Observation) {
+fn describe(look: &Look, selector: &ProcessSelector, process: &Process, seen: &mut Observation) {
     seen.know("pid", i64::from(process.pid)).know("state", word(process.state));
     match procs::age_s(look.proc(), process.start_ticks) {
         Ok(age) => seen.know("age_s", age),
@@ -62,7 +63,7 @@ fn describe(look: &Look, process: &Process, seen: &mut Observation) {
             seen.miss("starved_why", reason)
         }
     };
-    match replaced(look, process) {
+    match replaced(look, selector, process) {
         Ok(replaced) => seen.know("replaced", replaced),
         Err(reason) => seen.miss("replaced", reason),
     };
@@ -88,25 +89,44 @@ fn traced(look: &Look, process: &Process) -> Result<bool, String> {
     Ok(tracer.trim() != "0" || process.state == 't')
 }
 
-fn replaced(look: &Look, process: &Process) -> Result<bool, String> {
+fn replaced(look: &Look, selector: &ProcessSelector, process: &Process) -> Result<bool, String> {
     let folder = look.proc().join(process.pid.to_string());
     let exe = folder.join("exe");
     let link = fs::read_link(&exe).map_err(|error| why("read", &exe, &error))?;
     let path = procs::program(&link);
     // Following the kernel's link reaches the running file even after it was removed.
     let running = fs::metadata(&exe).ok().map(|it| (it.dev(), it.ino()));
-    // In the process's own view of the file system, if it has one of its own.
-    let own_root = folder.join("root");
+    // The kernel's name follows a file that is moved aside, so the installed one is asked for by its own name.
+    if let Some(wanted) = installed_as(look, selector)
+        && wanted != path
+    {
+        let running = running.ok_or_else(|| format!("cannot look at the file that process {} runs", process.pid))?;
+        let installed = file_id(&folder, &wanted)?;
+        return installed
+            .map(|installed| installed != running)
+            .ok_or_else(|| format!("{} is not there; install the program again", wanted.display()));
+    }
+    Ok(differs(&link, &path, running, file_id(&folder, &path)?))
+}
+
+/// Where the program is installed, where the selector says so.
+fn installed_as(look: &Look, selector: &ProcessSelector) -> Option<PathBuf> {
+    let named = selector.exe.as_ref().map(|exe| under::under(look.root(), exe));
+    named.or_else(|| selector.health.then(|| paths::binary(look.root())))
+}
+
+/// The file under this name, in the process's own view of the file system if it has one of its own.
+fn file_id(process: &Path, path: &Path) -> Result<Option<FileId>, String> {
+    let own_root = process.join("root");
     let place = match fs::metadata(&own_root) {
-        Ok(_) => under::under(&own_root, &path),
-        Err(_) => path.clone(),
+        Ok(_) => under::under(&own_root, path),
+        Err(_) => path.to_owned(),
     };
-    let installed = match fs::metadata(&place) {
-        Ok(file) => Some((file.dev(), file.ino())),
-        Err(error) if absent(&error) => None,
-        Err(error) => return Err(why("look at", &place, &error)),
-    };
-    Ok(differs(&link, &path, running, installed))
+    match fs::metadata(&place) {
+        Ok(file) => Ok(Some((file.dev(), file.ino()))),
+        Err(error) if absent(&error) => Ok(None),
+        Err(error) => Err(why("look at", &place, &error)),
+    }
 }
 
 type FileId = (u64, u64);
@@ -124,7 +144,7 @@ fn differs(link: &Path, path: &Path, running: Option<FileId>, installed: Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Host, by_comm, by_exe, known, unknown};
+    use crate::testing::{Host, by_comm, by_exe, by_health, document, known, unknown};
     use std::process::{Command, Stdio};
     use wbd_model::observation::{Fact, Value};
 
@@ -197,6 +217,28 @@ mod tests {
         ] {
             assert_eq!(differs(link, plain, running, installed), expected, "{link:?} {running:?} {installed:?}");
         }
+    }
+
+    #[test]
+    fn one_that_was_moved_aside_for_its_successor_is_seen_as_replaced() {
+        let host = Host::new();
+        host.process(1, "init").write();
+        let aside = host.file("opt/nbp/wbd/wbd_agent.old", "old");
+        let mut process = host.process(5, "wbd_agent");
+        process.exe = Some(aside.clone());
+        process.write();
+        host.health(&document(5, 10_000));
+        let replaced = || look(&host.look(), &by_health());
+        // Moved aside, and nothing there yet: a restart would have nothing to start.
+        assert!(unknown(&replaced(), "replaced").contains("install the program again"));
+        let installed = host.file("opt/nbp/wbd/wbd_agent", "new");
+        assert_eq!(known(&replaced(), "replaced"), true.into());
+        // Twin: untouched, under a second name.
+        fs::remove_file(&installed).unwrap();
+        fs::hard_link(&aside, &installed).unwrap();
+        assert_eq!(known(&replaced(), "replaced"), false.into());
+        fs::remove_file(&aside).unwrap();
+        assert!(unknown(&replaced(), "replaced").contains("cannot look at the file that process 5 runs"));
     }
 
     #[test]

@@ -4,16 +4,21 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use wbd_agent_api::{HealthError, paths};
 use wbd_model::profile::ProcessSelector;
 
 use crate::clock;
 use crate::eyes::Look;
+use crate::memo::Processes;
 use crate::under::{self, absent, under, why};
 
 /// PF_KTHREAD: the kernel's own threads run no program and are nobody's product.
 const KERNEL_THREAD: u64 = 0x0020_0000;
+/// A process table of this age is good enough to say whether a product is here.
+const LATELY: Duration = Duration::from_secs(5);
 /// The kernel keeps this much of a process's name, in bytes.
 const COMM_BYTES: usize = 15;
 
@@ -47,10 +52,19 @@ impl Chosen {
 
 /// The processes meant. None found counts only if every process could be looked at.
 pub(crate) fn choose(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> {
+    choose_since(look, selector, Duration::ZERO)
+}
+
+/// The same among the processes of a moment ago: whether a product is here is asked for one after the other.
+pub(crate) fn choose_lately(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> {
+    choose_since(look, selector, LATELY)
+}
+
+fn choose_since(look: &Look, selector: &ProcessSelector, age: Duration) -> Result<Chosen, String> {
     if selector.comm.is_none() && selector.exe.is_none() && !selector.health {
         return Err("the selector names no process; give comm, exe or health".to_owned());
     }
-    let chosen = if selector.health { by_health(look, selector)? } else { scan(look, selector)? };
+    let chosen = if selector.health { by_health(look, selector)? } else { scan(look, selector, age)? };
     if chosen.live.is_empty() && chosen.unreadable > 0 {
         let count = chosen.unreadable;
         return Err(format!("none found, but {count} processes could not be looked at; run as root"));
@@ -154,23 +168,40 @@ fn by_health(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> 
                 exe: selector.exe.clone().or(Some(binary)),
                 health: false,
             };
-            scan(look, &by_name)
+            scan(look, &by_name, Duration::ZERO)
         }
         Err(error) => Err(error.to_string()),
     }
 }
 
-fn scan(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> {
-    let mut chosen = Chosen::default();
-    for pid in list(look.proc())? {
-        match read(look.proc(), pid) {
-            Ok(Some(process)) => sort_in(look, selector, process, &mut chosen),
-            Ok(None) => {}
-            Err(_) => chosen.unreadable += 1,
+fn scan(look: &Look, selector: &ProcessSelector, age: Duration) -> Result<Chosen, String> {
+    let processes = match look.eyes.memo.processes(look.proc(), age).filter(|_| !age.is_zero()) {
+        Some(lately) => lately,
+        None => {
+            let now = Arc::new(all(look.proc())?);
+            if !age.is_zero() {
+                look.eyes.memo.keep_processes(look.proc(), Arc::clone(&now));
+            }
+            now
         }
+    };
+    let mut chosen = Chosen { unreadable: processes.unreadable, ..Chosen::default() };
+    for process in &processes.all {
+        sort_in(look, selector, process.clone(), &mut chosen);
     }
     chosen.live.sort_by_key(|it| (it.start_ticks, it.pid));
     Ok(chosen)
+}
+
+fn all(proc: &Path) -> Result<Processes, String> {
+    let mut found = Processes::default();
+    for pid in list(proc)? {
+        match read(proc, pid) {
+            Ok(process) => found.all.extend(process),
+            Err(_) => found.unreadable += 1,
+        }
+    }
+    Ok(found)
 }
 
 fn sort_in(look: &Look, selector: &ProcessSelector, process: Process, chosen: &mut Chosen) {

@@ -9,6 +9,9 @@ use nix::fcntl::OFlag;
 /// Files of /proc, /sys and /etc that a look reads whole are far smaller than this, in bytes.
 pub(crate) const SMALL: u64 = 1024 * 1024;
 
+/// Most files of /proc fit into it.
+const PAGE: usize = 4096;
+
 /// An absolute path of the host as it is named under `root`.
 pub(crate) fn under(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
@@ -18,7 +21,8 @@ pub(crate) fn under(root: &Path, path: &Path) -> PathBuf {
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     // Without O_NONBLOCK a FIFO in the place of the file would hold the reader until a writer comes.
     let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-    let mut bytes = Vec::new();
+    // Room for what most files of /proc hold: two reads instead of half a dozen.
+    let mut bytes = Vec::with_capacity(PAGE);
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > limit) {
         let message = format!("longer than {limit} bytes");

@@ -3,6 +3,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,12 +13,15 @@ use wbd_model::profile::VersionSource;
 
 use crate::clock;
 use crate::eyes::Look;
+use crate::memo::Print;
 use crate::procs;
 use crate::run::{self, Program};
 use crate::under::{self, under, why};
 
 /// A program that has not said its version by then will not.
 const PROGRAM_DEADLINE: Duration = Duration::from_secs(3);
+/// The word of a program whose file is still the same is believed this long.
+const SAME_WORD: Duration = Duration::from_secs(600);
 const PROGRAM_OUTPUT: usize = 64 * 1024;
 /// The package database of a full desktop has 10 MB.
 const MAX_DPKG_STATUS: u64 = 256 * 1024 * 1024;
@@ -156,10 +160,35 @@ fn of_program(look: &Look, argv: &[String]) -> Result<Version, String> {
     if !Path::new(path).is_absolute() {
         return Err(format!("program {path} is not named by an absolute path; correct the profile"));
     }
-    let said = said(look, under(look.root(), Path::new(path)).as_path(), args)?;
+    let said = said_lately(look, under(look.root(), Path::new(path)).as_path(), args)?;
     let words = said.split_whitespace();
     let mut versions = words.filter(|word| word.contains('.')).filter_map(Version::parse);
     versions.next().ok_or_else(|| format!("{path} says nothing that looks like a version"))
+}
+
+/// What it says, or said lately while its file was the same. Only of compiled programs: a script may read its version
+/// anywhere.
+fn said_lately(look: &Look, path: &Path, args: &[String]) -> Result<String, String> {
+    let Some(print) = print(path) else { return said(look, path, args) };
+    if let Some(word) = look.eyes.memo.word(path, args, print, SAME_WORD) {
+        return Ok(word);
+    }
+    let word = said(look, path, args)?;
+    // A file that was changed meanwhile may have said either.
+    if self::print(path) == Some(print) {
+        look.eyes.memo.keep_word(path, args, print, word.clone());
+    }
+    Ok(word)
+}
+
+/// The state of a compiled program's file; `None` for anything else.
+fn print(path: &Path) -> Option<Print> {
+    let mut file = File::open(path).ok()?;
+    let mut magic = [0; 4];
+    file.read_exact(&mut magic).ok()?;
+    let it = file.metadata().ok().filter(|_| magic == *b"\x7fELF")?;
+    let (written, changed) = ((it.mtime(), it.mtime_nsec()), (it.ctime(), it.ctime_nsec()));
+    Some((it.dev(), it.ino(), it.size(), written, changed))
 }
 
 /// Standard output, or standard error where there is none: many a program says its version there.
@@ -289,6 +318,25 @@ mod tests {
         let none = Host::new();
         let source = VersionSource::Package("wbd".into());
         assert!(version(&none.look(), &source).unwrap_err().contains("neither"));
+    }
+
+    #[test]
+    fn a_compiled_program_is_asked_again_only_when_its_file_changed() {
+        let host = Host::new();
+        let path = host.root().join("opt/echo");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::copy("/bin/echo", &path).unwrap();
+        let eyes = host.eyes();
+        let args = ["1.2.3".to_owned()];
+        let until = std::time::Instant::now() + Duration::from_secs(5);
+        let look = Look { eyes, until };
+        assert_eq!(said_lately(&look, &path, &args).unwrap().trim(), "1.2.3");
+        let print = print(&path).unwrap();
+        look.eyes.memo.keep_word(&path, &args, print, "9.9.9".to_owned());
+        assert_eq!(said_lately(&look, &path, &args).unwrap(), "9.9.9", "it was not run");
+        std::fs::copy("/bin/echo", &path).unwrap();
+        assert_eq!(said_lately(&look, &path, &args).unwrap().trim(), "1.2.3", "its file was written");
+        assert!(super::print(&host.file("opt/script", "#!/bin/sh\n")).is_none());
     }
 
     #[test]

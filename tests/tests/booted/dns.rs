@@ -86,7 +86,7 @@ fn a_resolver_of_this_host_that_runs_and_is_silent_waits_for_a_persons_word() {
     story.stays_undone("a resolver that runs", TWIN);
     assert_eq!(host.main_pid(UNIT), Some(pid));
     let incident = opened["incident"].as_str().expect("an incident's name");
-    host.run(["/usr/bin/wbdctl", "approve", incident]).ok();
+    host.run(["/usr/bin/wbdctl", "approve", "--yes", incident]).ok();
     let told = story.healed(CODE, HEALING);
     assert_eq!(told.deeds(), ["unit.restart"], "{told}");
     assert!(host.main_pid(UNIT).is_some_and(|now| now != pid), "{told}");

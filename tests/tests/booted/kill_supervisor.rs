@@ -1,12 +1,16 @@
-//! The supervisor is killed again and again while it heals: no deed without an intent, none twice, every incident ends.
+//! The supervisor is killed again and again while it heals, and the jobs it asked systemd for are held against its ledger: none without an intent, none twice, every incident ends.
 
 use std::time::{Duration, SystemTime};
 
 use wbd_tests::deadline::stays;
+use wbd_tests::figures::say;
 use wbd_tests::host::Host;
 use wbd_tests::json;
+use wbd_tests::judge::{self, Budget, Rules};
 use wbd_tests::product::{self, AGENT, SOON, SUPERVISOR};
 use wbd_tests::story::Story;
+
+use crate::jobs::{self, Jobs};
 
 const CODE: &str = "WBD-6007";
 const ROUNDS: usize = 10;
@@ -21,7 +25,9 @@ fn killed_between_intent_and_outcome_it_acts_once_and_ends_every_incident() {
     let host = product::shared();
     prepare(&host);
     let whole = Story::begin(&host);
-    let seed = SystemTime::UNIX_EPOCH.elapsed().map_or(1, |now| now.subsec_nanos()) | 1;
+    let jobs = Jobs::listen(&host);
+    let given = std::env::var("WBD_SEED").ok().and_then(|seed| seed.parse::<u32>().ok());
+    let seed = given.unwrap_or_else(|| SystemTime::UNIX_EPOCH.elapsed().map_or(1, |now| now.subsec_nanos())) | 1;
     let mut random = seed;
     let mut lost = 0;
     for round in 0..ROUNDS {
@@ -50,10 +56,27 @@ fn killed_between_intent_and_outcome_it_acts_once_and_ends_every_incident() {
     }
     // Otherwise none of this was between an intent and its outcome.
     assert!(lost >= ROUNDS / 3, "only {lost} of {ROUNDS} outcomes were lost, seed {seed}\n{}", whole.summary());
+    judge(&whole, &jobs, &format!("{ROUNDS} kills, {lost} before the outcome, seed {seed}"));
     assert_eq!(whole.of("opened").len(), whole.of("closed").len(), "{}", whole.summary());
     let verified = json::wbdctl(&host, ["ledger", "verify"]);
     assert_eq!((verified.code, &verified.json["verified"]), (0, &true.into()), "{}", verified.json);
     put_back(&host);
+}
+
+/// Every job that was asked for, against the ledger.
+fn judge(whole: &Story<'_>, jobs: &Jobs, what: &str) {
+    let (records, effects) = (whole.records(), jobs.so_far());
+    let budgets = vec![Budget { window_ms: 3_600_000, most: 1_000 }];
+    // A monitor hears what the bus has passed on, so never too early.
+    let rules = Rules { budgets, early_us: 0, late_us: jobs::LATE_US, sees_all: true };
+    let wrongs = judge::judge(&records, &effects, &rules).wrongs;
+    let deeds = whole.of("intent").len();
+    say(&format!(
+        "crash trials on a booted host: {what}; {} jobs by {deeds} deeds, {} wrong",
+        effects.len(),
+        wrongs.len()
+    ));
+    assert!(wrongs.is_empty(), "{wrongs:#?}\n{effects:#?}\n{}", whole.summary());
 }
 
 /// So that ten rounds take two minutes and can be told: a missed heartbeat counts sooner, a start takes its time and leaves

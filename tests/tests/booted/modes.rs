@@ -58,7 +58,7 @@ fn approving_waits_for_the_word_and_shows_what_it_is_for() {
     story.stays_undone("waiting for a word", Duration::from_secs(5));
     let shown = json::wbdctl(&host, ["incidents", "show", &incident]);
     assert_eq!(shown.json["waiting"]["plan"]["rung_id"], "start", "{}", shown.json);
-    let approved = ctl(&host, &["approve", &incident]).ok();
+    let approved = ctl(&host, &["approve", "--yes", &incident]).ok();
     assert!(approved.text().contains("agent-down") && approved.text().contains("A2"), "{}", approved.report());
     let told = story.healed(CODE, SOON);
     told.has_in_order(&["opened", "refused", "approved", "intent", "outcome", "verdict", "closed"]);

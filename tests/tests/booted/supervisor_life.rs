@@ -183,7 +183,7 @@ fn an_escalation_that_the_journal_could_not_take_is_entered_when_it_is_back() {
     let stop = ["/usr/bin/systemctl", "stop"].into_iter().chain(sockets).chain(["systemd-journald.service"]);
     host.run(stop).ok();
     let story = Story::begin(&host);
-    host.signal(product::agent_works(&host), "TERM");
+    host.signal(product::agent_works(&host), "STOP");
     let waits = host.wait_for("an entry that waits", SOON, || {
         let status = json::wbdctl(&host, ["status"]).json;
         status["untold"].as_array().and_then(|rows| rows.first().cloned()).ok_or_else(|| status.to_string())

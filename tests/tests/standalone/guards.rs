@@ -37,7 +37,9 @@ fn approving_shows_the_plan_and_acts_on_a_yes() {
     let shown = json::wbdctl_at(trial.root(), ["incidents", "show", &incident]).json;
     assert_eq!(shown["waiting"]["plan"]["steps"], serde_json::json!([{"agent.start": {}}]), "{shown}");
     assert_eq!(shown["waiting"]["changes"].as_array().map(Vec::len), Some(1), "{shown}");
-    trial.ctl(&["approve", &incident]).ok();
+    // Nobody is at a terminal to be asked.
+    trial.ctl(&["approve", &incident]).exits(64);
+    trial.ctl(&["approve", "--yes", &incident]).ok();
     let told = trial.healed(DOWN, 0, &["agent.start"]);
     told.has_in_order(&["refused", "approved", "intent"]);
     trial.ctl(&["approve", &incident]).exits(1);

@@ -1,6 +1,6 @@
 //! A playbook rehearsed on what a real supervisor recorded, on its own root and on another one; and what it says where nothing was recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -26,21 +26,28 @@ fn simulate(root: &Path, file: &Path, more: &[&str]) -> Answer {
     json::wbdctl_at(root, ["playbook", "simulate", file].iter().chain(more))
 }
 
-/// Everything under a folder with its bytes, but for what a running supervisor writes by itself.
+/// Everything under a root with its bytes, but for what a living agent and readers of a database share in memory.
 fn tree(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).expect("scratch folder").flatten() {
             let path = entry.path();
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let shared = path == root.join("run") || path.to_string_lossy().ends_with("-shm");
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !shared {
                 folders.push(path);
-            } else if entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            } else if entry.file_type().is_ok_and(|kind| kind.is_file()) && !shared {
                 found.insert(path.clone(), fs::read(&path).unwrap_or_default());
             }
         }
     }
     found
+}
+
+/// The files that differ.
+fn changed(before: &BTreeMap<PathBuf, Vec<u8>>, after: &BTreeMap<PathBuf, Vec<u8>>) -> Vec<PathBuf> {
+    let names: BTreeSet<&PathBuf> = before.keys().chain(after.keys()).collect();
+    names.into_iter().filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
 }
 
 fn deeds(answer: &Answer) -> Vec<&Value> {
@@ -62,14 +69,15 @@ fn an_edited_playbook_tells_what_it_would_have_done_differently() {
     let trial = healed();
     let before = tree(trial.root());
     let same = simulate(trial.root(), &trial.root().join("etc/wbd/playbooks.d/agent-down.yaml"), &[]);
-    assert_eq!((same.code, &same.json["known"], &same.json["totals"]["proved"]), (0, &true.into(), &1.into()));
+    let sums = (same.code, &same.json["known"], &same.json["totals"]["proved"]);
+    assert_eq!(sums, (0, &true.into(), &1.into()), "{}", same.json);
     let deed = deeds(&same);
     assert_eq!(deed.len(), 1, "{}", same.json);
     assert_eq!((&deed[0]["action"], &deed[0]["class"]), (&serde_json::json!({"agent.start": {}}), &"A2".into()));
     assert!(deed[0]["in_life"][0].as_str().is_some_and(|real| real.ends_with("agent.start")), "{}", same.json);
     // Budgets of the trial are wide; one restart is spent.
     assert_eq!(deed[0]["budget"]["host_hour_left"], 999, "{}", same.json);
-    assert_eq!(tree(trial.root()), before, "a rehearsal changes nothing");
+    assert_eq!(changed(&before, &tree(trial.root())), Vec::<PathBuf>::new(), "a rehearsal changes nothing");
 
     let patient = edited(
         &trial,

@@ -94,10 +94,15 @@ impl Trial {
     /// On a prepared root; the agent works.
     pub(crate) fn on(root: TempDir) -> Self {
         let supervisor = Supervisor::start(root.path());
-        let trial = Self { supervisor, root };
+        let trial = Self::with(supervisor, root);
         trial.agent();
         trial.looks();
         trial
+    }
+
+    /// Of a supervisor that runs on this root already.
+    pub(crate) fn with(supervisor: Supervisor, root: TempDir) -> Self {
+        Self { supervisor, root }
     }
 
     /// The root.
@@ -119,6 +124,14 @@ impl Trial {
             let status = self.status();
             if status["profiles"] == serde_json::json!(["wbd"]) { Ok(()) } else { Err(status.to_string()) }
         });
+    }
+
+    /// Whether the supervisor that runs now has looked at all it knows.
+    pub(crate) fn looked_again(&self) -> Result<(), String> {
+        let status = self.status();
+        let own = status["pid"].as_i64() == Some(i64::from(self.supervisor.pid().as_raw()));
+        let looks = status["profiles"] == serde_json::json!(["wbd"]);
+        if own && looks { Ok(()) } else { Err(status.to_string()) }
     }
 
     /// `wbdctl ARGS`, as text.

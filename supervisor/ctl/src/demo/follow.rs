@@ -68,6 +68,7 @@ impl Seen {
             | Body::Manual { .. }
             | Body::Hold { .. }
             | Body::Lifted { .. }
+            | Body::Waived { .. }
             | Body::Suspended { .. }
             | Body::Resumed { .. }
             | Body::Exit(_)
@@ -140,6 +141,7 @@ const fn told(body: &Body) -> (&'static str, Tone) {
         | Body::Manual { .. }
         | Body::Hold { .. }
         | Body::Lifted { .. }
+        | Body::Waived { .. }
         | Body::Suspended { .. }
         | Body::Resumed { .. }
         | Body::Exit(_)

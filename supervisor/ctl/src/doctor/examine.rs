@@ -1,6 +1,6 @@
 //! One whole examination: everything is looked at, judged and folded into one report. Shows nothing.
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,18 +12,21 @@ use wbd_engine::words::Lang;
 use wbd_model::action::Class;
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{IncidentRow, Request, Response, Status};
+use wbd_model::hold::HoldRow;
 use wbd_model::incident::Phase;
 use wbd_model::name::{Code, ProfileName, TargetName};
 use wbd_model::plan::Approval;
 use wbd_model::problem::Problem;
 use wbd_model::report::{CheckRow, DaemonView, Fix, Report};
 use wbd_model::settings::{Healing, Settings};
+use wbd_model::time::Now;
+use wbd_model::waiver::Waiver;
 use wbd_probes::{Eyes, Presence};
 
 use crate::cli::{Doctor, LangArg};
 use crate::client::{Client, Unanswered};
 use crate::exit::{Exit, Failure};
-use crate::{explain, host, incidents, status, when};
+use crate::{explain, host, incidents, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
 use super::recall::Recall;
@@ -59,6 +62,10 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
         let root = order.root.clone();
         move || crate::ledger::verified_under(&root)
     });
+    let written = aside({
+        let (root, now) = (order.root.clone(), now.clone());
+        move || Said::written(&root, &now)
+    });
     let read = Files::read(order);
     let Files { settings, settings_problems, library, problems, late: unread } = read;
     if unread.is_none() {
@@ -78,6 +85,8 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
         .as_ref()
         .ok()
         .map(|status| DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode(status) });
+    let said =
+        daemon_status.as_ref().map(Said::told).unwrap_or_else(|_| within(&written, began).unwrap_or_else(Said::late));
     let mut report = judged(&bounds, &answers, &open, |rows| {
         report::report(Inputs {
             host: wbd_probes::host::name(),
@@ -87,6 +96,7 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
             unseen_profiles: &unseen,
             problems: &problems,
             daemon,
+            waivers: &said.waivers,
             lang: lang(order.lang),
         })
     });
@@ -96,6 +106,8 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
             report = merge::take_over(report, theirs, age_ms);
         }
     }
+    report.waivers_unread = said.unread;
+    report.holds = said.holds;
     for fix in report.causes.iter_mut().filter_map(|cause| cause.fix.as_mut()) {
         ask_first(fix, &settings);
     }
@@ -114,6 +126,39 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
     chosen(order, &mut report);
     report.duration_ms = ms(began.elapsed());
     Ok(merge::settle(report))
+}
+
+/// What people said to the supervisor: by its own word, else by the ledger and the hold files.
+struct Said {
+    waivers: Vec<Waiver>,
+    unread: Option<String>,
+    holds: Vec<HoldRow>,
+}
+
+impl Said {
+    /// By the supervisor's own word.
+    fn told(status: &Status) -> Self {
+        Self { waivers: status.waivers.clone(), unread: None, holds: status.holds.clone() }
+    }
+
+    /// By the ledger and the hold files.
+    fn written(root: &Path, now: &Now) -> Self {
+        match waiver::of_ledger(root) {
+            Ok(state) => {
+                let holds = waiver::holds(root, &waiver::pauses(&state, now));
+                Self { waivers: state.waivers, unread: None, holds }
+            }
+            Err(error) => {
+                let unread = Some(Failure::from(error).message);
+                Self { waivers: Vec::new(), unread, holds: waiver::holds(root, &[]) }
+            }
+        }
+    }
+
+    fn late() -> Self {
+        let unread = "no answer in time, holds neither; look for a dead mount below /var/lib/wbd or /etc/wbd";
+        Self { waivers: Vec::new(), unread: Some(unread.to_owned()), holds: Vec::new() }
+    }
 }
 
 /// What the host has of wbd's files.
@@ -230,8 +275,10 @@ fn chosen(order: &Order, report: &mut Report) {
     let doctor = &order.doctor;
     report.checks.retain(|row| wanted(doctor, &row.code));
     report.causes.retain(|cause| wanted(doctor, &cause.code));
+    report.waived.retain(|row| wanted(doctor, &row.waiver.code));
     for code in &doctor.only {
-        if wanted(doctor, code) && !report.checks.iter().any(|row| row.code == *code) {
+        let mut rows = report.checks.iter().chain(report.waived.iter().flat_map(|row| &row.checks));
+        if wanted(doctor, code) && !rows.any(|row| row.code == *code) {
             report.checks.extend(TargetName::new("host").ok().map(|target| {
                 CheckRow {
                     code: code.clone(),

@@ -12,9 +12,10 @@ const UNSEEN_PRODUCT: &str = "WBD-PROFILE";
 /// Fills what is unknown here with what the supervisor's report says. A pass of the supervisor never raises the verdict.
 pub(crate) fn fill(mut own: Report, daemon: &Report, age_ms: u64) -> Report {
     let age = when::length(age_ms);
-    let theirs: BTreeMap<CheckKey, &CheckRow> = daemon.checks.iter().map(|row| (key(row), row)).collect();
+    let theirs: BTreeMap<CheckKey, &CheckRow> = rows(daemon).map(|row| (key(row), row)).collect();
     let mut taken = Vec::new();
-    for row in own.checks.iter_mut().filter(|row| row.verdict == Verdict::Unknown) {
+    let waived = own.waived.iter_mut().flat_map(|row| &mut row.checks);
+    for row in own.checks.iter_mut().chain(waived).filter(|row| row.verdict == Verdict::Unknown) {
         let Some(seen) = theirs.get(&key(row)).filter(|seen| seen.verdict != Verdict::Unknown) else { continue };
         let own_reason = std::mem::take(&mut row.reason);
         row.verdict = seen.verdict;
@@ -32,6 +33,11 @@ pub(crate) fn fill(mut own: Report, daemon: &Report, age_ms: u64) -> Report {
     });
     own.causes.extend(causes.cloned());
     settle(own)
+}
+
+/// All of a report's checks, the waived ones too.
+fn rows(report: &Report) -> impl Iterator<Item = &CheckRow> {
+    report.checks.iter().chain(report.waived.iter().flat_map(|row| &row.checks))
 }
 
 /// Where nothing could be checked from here for want of playbooks, all of the supervisor's checks, with their age.
@@ -63,6 +69,13 @@ fn products(own: &mut Report, daemon: &Report, age: &str) -> Vec<CheckKey> {
         }
         let of_it = |theirs: &&CheckRow| theirs.target.as_str().split('/').next() == Some(row.target.as_str());
         let found: Vec<CheckRow> = daemon.checks.iter().filter(of_it).cloned().collect();
+        for theirs in &daemon.waived {
+            let found: Vec<CheckRow> = theirs.checks.iter().filter(of_it).cloned().collect();
+            own.waived
+                .iter_mut()
+                .filter(|own| own.waiver == theirs.waiver)
+                .for_each(|own| own.checks.extend(found.clone()));
+        }
         let (verdict, word) =
             if found.is_empty() { (Verdict::Skip, "is not on this host") } else { (Verdict::Pass, "is on this host") };
         row.reason =

@@ -7,6 +7,7 @@ mod nagios;
 mod own;
 mod recall;
 mod text;
+mod waived;
 
 use std::thread::sleep;
 use std::time::Duration;

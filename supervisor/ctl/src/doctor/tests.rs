@@ -51,6 +51,9 @@ fn report(causes: Vec<Cause>, checks: Vec<CheckRow>) -> Report {
         verdict: Overall::Ok,
         causes,
         checks,
+        waived: vec![],
+        waivers_unread: None,
+        holds: vec![],
         daemon: Some(DaemonView { age_ms: 3200, healing: "auto".into() }),
     };
     merge::settle(report)

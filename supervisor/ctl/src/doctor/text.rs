@@ -8,6 +8,8 @@ use crate::out::{Out, Tone, WIDTH, cut};
 use crate::plan::approval;
 use crate::when;
 
+use super::waived;
+
 /// More causes than this are only counted: whoever reads fixes the first ones first.
 const SHOWN: usize = 5;
 
@@ -21,6 +23,7 @@ pub(crate) fn show(out: &mut Out, report: &Report) {
         let more = report.causes.len() - SHOWN;
         out.heading(&format!("{more} more, smaller causes; see them with: wbdctl doctor -o json"));
     }
+    waived::show(out, report);
     areas(out, &report.checks);
     unchecked(out, &report.checks);
 }
@@ -40,13 +43,17 @@ pub(crate) fn sentence(report: &Report) -> String {
     let failures = report.causes.iter().filter(|cause| cause.severity == Verdict::Fail).count();
     let warnings = report.causes.len() - failures;
     let unknown = report.checks.iter().filter(|check| check.verdict == Verdict::Unknown).count();
-    match report.verdict {
+    let said = match report.verdict {
         Overall::Ok if report.checks.is_empty() => "nothing to check".to_owned(),
         Overall::Ok => format!("{} pass", counted(report.checks.len(), "check")),
         Overall::Warn => counted(warnings, "warning"),
         Overall::Fail if warnings > 0 => format!("{}, {}", counted(failures, "failure"), counted(warnings, "warning")),
         Overall::Fail => counted(failures, "failure"),
         Overall::Unknown => format!("{} could not be made, and nothing worse was found", counted(unknown, "check")),
+    };
+    match report.waived.iter().map(|row| row.checks.len()).sum() {
+        0_usize => said,
+        waived => format!("{said}, {waived} waived"),
     }
 }
 
@@ -72,6 +79,7 @@ fn verdict(out: &mut Out, report: &Report) {
         }
         None => out.paragraph("", &format!("{looked}. Supervisor: not reached; what is shown was seen from here.")),
     }
+    waived::show_holds(out, report);
 }
 
 fn shown_cause(out: &mut Out, number: usize, cause: &Cause) {

@@ -186,7 +186,7 @@ fn limits(rehearsed: &Rehearsed<'_>) -> Vec<String> {
     let tale = &rehearsed.tale;
     let mut limits = vec![
         "What a deed would have changed: after each one the record goes on as it went in life.".to_owned(),
-        "What lies between two records: an answer stands until the next one, and answers that change no verdict of \
+        "What lies between two records: an answer stands until the next one, and numbers that change no verdict of \
          the installed playbooks are kept every five minutes; nothing is known while the supervisor did not run."
             .to_owned(),
         "What a rollback would have put back; settings and profiles of that time: they are taken as they are now."

@@ -32,6 +32,7 @@ pub(crate) use compiled::Deed;
 pub(crate) use node::Place;
 pub(crate) use node::{Node, documents};
 pub(crate) use profile::{is_program, unit_fault};
+pub(crate) use suggest::hint;
 pub(crate) use typed::typed;
 
 use crate::expr::STACK_BYTES;

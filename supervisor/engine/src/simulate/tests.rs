@@ -336,10 +336,15 @@ fn a_spent_host_budget_says_no_and_until_when() {
 #[test]
 fn a_pause_of_that_time_holds_until_it_was_lifted() {
     let mut told = Told::new();
-    let hold =
-        Body::Hold { who: "ann".to_owned(), why: "upgrade".to_owned(), until_wall_ms: None, from_class: Class::A1 };
+    let hold = Body::Hold {
+        who: "ann".to_owned(),
+        why: "upgrade".to_owned(),
+        until_wall_ms: None,
+        from_class: Class::A1,
+        file: None,
+    };
     told.runs(0, HOUR).writes(5_000, hold).agent(10, Some(7)).agent(10_000, None);
-    told.writes(60_000, Body::Lifted { who: "ann".to_owned() }).agent(61_000, Some(8));
+    told.writes(60_000, Body::Lifted { who: "ann".to_owned(), file: None }).agent(61_000, Some(8));
     let tale = told.rehearse(&down(&[]), &Settings::default());
     assert_eq!(kinds(&tale)[..3], ["opened", "refused", "intent"], "{tale:#?}");
     assert_eq!((tale.events[1].word.as_str(), tale.events[2].boot_ms), ("hold", 60_000));

@@ -7,6 +7,7 @@ mod crashes;
 mod guards;
 mod ladder;
 mod life;
+mod operator;
 mod schedules;
 mod words;
 mod world;

@@ -326,7 +326,7 @@ impl World {
     }
 
     pub(crate) fn approve(&mut self, id: u64) {
-        self.append(self.about(id), Body::Approved { who: "root".to_owned() });
+        self.append(self.about(id), Body::Approved { who: "root".to_owned(), shown: None });
     }
 
     pub(crate) fn deny(&mut self, id: u64) {
@@ -336,11 +336,11 @@ impl World {
     pub(crate) fn pause(&mut self, from_class: Class, for_ms: Option<i64>) {
         let until_wall_ms = for_ms.map(|ms| self.now().wall_ms + ms);
         let (who, why) = ("root".to_owned(), "maintenance".to_owned());
-        self.append(Subject::default(), Body::Hold { who, why, until_wall_ms, from_class });
+        self.append(Subject::default(), Body::Hold { who, why, until_wall_ms, from_class, file: None });
     }
 
     pub(crate) fn lift(&mut self) {
-        self.append(Subject::default(), Body::Lifted { who: "root".to_owned() });
+        self.append(Subject::default(), Body::Lifted { who: "root".to_owned(), file: None });
     }
 
     pub(crate) fn resume(&mut self) {
@@ -407,6 +407,7 @@ fn word(entry: &Entry) -> String {
         | Body::Manual { .. }
         | Body::Hold { .. }
         | Body::Lifted { .. }
+        | Body::Waived { .. }
         | Body::Suspended { .. }
         | Body::Resumed { .. }
         | Body::Exit(_)

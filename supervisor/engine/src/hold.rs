@@ -1,0 +1,155 @@
+//! Holds: an operator's pause and hold files, whose text they may narrow. Reads no file and lifts nothing.
+use serde::Deserialize;
+use wbd_model::action::Class;
+use wbd_model::entry::Body;
+use wbd_model::hold::HoldRow;
+use wbd_model::incident::{Guard, Refusal};
+use wbd_model::problem::{Problem, Source};
+use wbd_model::time::{Now, utc};
+
+use crate::playbook::{documents, typed};
+use crate::replay::{Hold, State};
+
+/// What a hold file may say. Its existence alone holds every deed.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Text {
+    /// Why.
+    why: String,
+    /// Only deeds of this class and above.
+    class: Option<Class>,
+}
+
+/// The hold that a file's text makes. A text that cannot be used holds everything and says so.
+#[must_use]
+pub fn of_text(path: &str, text: &str) -> Hold {
+    let source = Source { path: path.to_owned(), text: text.to_owned() };
+    match parse(&source) {
+        Ok(Text { why, class }) => Hold { from_class: class.unwrap_or(Class::A0), ..of_file(path, &why) },
+        Err(problem) => {
+            let said = problem.message;
+            of_file(path, &format!("everything, since its text says neither why nor class ({said})"))
+        }
+    }
+}
+
+/// The hold of a file that is there, or of which that cannot be told: everything.
+#[must_use]
+pub fn of_file(path: &str, why: &str) -> Hold {
+    let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
+    Hold { who: format!("file {path}"), why, until_wall_ms: None, from_class: Class::A0 }
+}
+
+fn parse(source: &Source) -> Result<Text, Problem> {
+    let (trees, problems) = documents(source);
+    let first = |problems: Vec<Problem>| problems.into_iter().next();
+    if let Some(problem) = first(problems) {
+        return Err(problem);
+    }
+    match trees.as_slice() {
+        [] => Ok(Text::default()),
+        // `echo kernel upgrade > /etc/wbd/hold` says why too.
+        [tree] if tree.text().is_some() => Ok(Text { why: tree.text().unwrap_or_default().to_owned(), class: None }),
+        [tree] if !tree.elements().is_empty() => Err(bare(source)),
+        [tree] => typed(source, tree).map_err(|problems| first(problems).unwrap_or_else(|| bare(source))),
+        [_, ..] => Err(bare(source)),
+    }
+}
+
+fn bare(source: &Source) -> Problem {
+    let message = "one map of why and class is wanted".to_owned();
+    Problem { file: source.path.clone(), line: 0, column: 0, message, text: String::new(), hint: None }
+}
+
+/// Adds a record to the holds of a state.
+pub(crate) fn apply(state: &mut State, body: &Body) {
+    if let Body::Hold { who, why, until_wall_ms, from_class, file } = body {
+        let (who, why) = (who.clone(), why.clone());
+        let hold = Hold { who, why, until_wall_ms: *until_wall_ms, from_class: *from_class };
+        match file {
+            None => state.hold = Some(hold),
+            Some(file) => drop(state.file_holds.insert(file.clone(), hold)),
+        }
+    } else if let Body::Lifted { file, .. } = body {
+        match file {
+            None => state.hold = None,
+            Some(file) => drop(state.file_holds.remove(file)),
+        }
+    }
+}
+
+/// Holds that stand now, the pause first; each with its file.
+pub fn standing<'a>(state: &'a State, now: &'a Now) -> impl Iterator<Item = (Option<&'a str>, &'a Hold)> {
+    let over = |hold: &Hold| hold.until_wall_ms.is_some_and(|until| now.wall_ms >= until);
+    let pause = state.hold.iter().filter(move |hold| !over(hold)).map(|hold| (None, hold));
+    pause.chain(state.file_holds.iter().map(|(file, hold)| (Some(file.as_str()), hold)))
+}
+
+/// A hold for status and doctor.
+#[must_use]
+pub fn row(file: Option<&str>, hold: &Hold) -> HoldRow {
+    HoldRow {
+        who: hold.who.clone(),
+        why: hold.why.clone(),
+        from_class: hold.from_class,
+        until_wall_ms: hold.until_wall_ms,
+        file: file.map(str::to_owned),
+    }
+}
+
+/// A hold in words: who, why, which deeds, until when.
+#[must_use]
+pub fn words(row: &HoldRow) -> String {
+    let why = if row.why.is_empty() { String::new() } else { format!(": {}", row.why) };
+    // A1 is the gentlest deed there is.
+    let class =
+        if row.from_class > Class::A1 { format!(" (class {} and above)", row.from_class) } else { String::new() };
+    let until = row.until_wall_ms.map_or_else(String::new, |until| format!(", until {}", utc(until)));
+    format!("by {}{why}{class}{until}", row.who)
+}
+
+/// I9: whether a hold keeps a deed of this class back.
+///
+/// # Errors
+/// The first hold that does, and what lifts it.
+pub fn permits(state: &State, now: &Now, class: Class) -> Result<(), Refusal> {
+    let Some((file, hold)) = standing(state, now).find(|(_, hold)| class >= hold.from_class) else { return Ok(()) };
+    let lifts = match file {
+        None => "wbdctl resume lifts it".to_owned(),
+        Some(file) => format!("remove {file} to lift it"),
+    };
+    let reason = format!("paused {}; {lifts}", words(&row(file, hold)));
+    Err(Refusal { guard: Guard::Hold, reason, until_ms: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> Hold {
+        of_text("/etc/wbd/hold", text)
+    }
+
+    #[test]
+    fn a_file_holds_everything_whatever_is_in_it() {
+        let broken = ["why: [", "why: {a: b}", "clazz: A2", "class: A9", "a: b\n---\nc: d", "\u{1}", "- x\n- A2", "1"];
+        for content in ["", "\n", "# nothing\n", "{}", "---\n"].iter().chain(&broken) {
+            assert_eq!(text(content).from_class, Class::A0, "{content:?}");
+        }
+        for content in broken {
+            assert!(text(content).why.starts_with("everything, since"), "{content:?}: {}", text(content).why);
+        }
+        assert_eq!(
+            (text("kernel upgrade").why.as_str(), text("kernel upgrade").from_class),
+            ("kernel upgrade", Class::A0)
+        );
+    }
+
+    #[test]
+    fn its_text_may_say_why_and_narrow_it() {
+        let hold = text("why: kernel\n  upgrade\nclass: A2\n");
+        assert_eq!((hold.why.as_str(), hold.from_class), ("kernel upgrade", Class::A2));
+        assert_eq!(hold.who, "file /etc/wbd/hold");
+        assert_eq!(text("why: x").from_class, Class::A0, "without a class every deed");
+    }
+}

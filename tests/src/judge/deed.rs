@@ -1,0 +1,89 @@
+//! The deeds that a ledger tells of, from its records as `wbdctl -o json` gives them; whether they happened is not asked here.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::What;
+
+const HUP: i32 = 1;
+const KILL: i32 = 9;
+const TERM: i32 = 15;
+const CONT: i32 = 18;
+
+/// One deed as it was meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deed {
+    /// Its number.
+    pub id: String,
+    /// Its name, such as `agent.restart`.
+    pub name: String,
+    /// Its class, such as `A2`.
+    pub class: String,
+    /// When it was meant, milliseconds of CLOCK_BOOTTIME.
+    pub at_ms: u64,
+    /// When its outcome was written.
+    pub ended_ms: Option<u64>,
+    /// The outcome in a word; empty without one.
+    pub result: String,
+    /// Somebody asked for it by hand.
+    pub by_hand: bool,
+}
+
+impl Deed {
+    /// Whether such an effect belongs to it.
+    pub(super) fn may(&self, what: &What) -> bool {
+        match what {
+            What::Start { .. } => matches!(self.name.as_str(), "agent.start" | "agent.restart"),
+            What::Signal { number, .. } => match self.name.as_str() {
+                "agent.restart" | "agent.stop" => [TERM, CONT, KILL].contains(number),
+                "agent.reload" => *number == HUP,
+                _ => false,
+            },
+            What::Job { verb, .. } => self.name.rsplit_once('.').is_some_and(|(_, own)| own == verb),
+        }
+    }
+
+    /// Whether it counts in the host's budget.
+    pub(super) fn is_disruptive(&self) -> bool {
+        self.class.as_str() >= "A2"
+    }
+}
+
+/// All deeds in their order, and the numbers that were used twice.
+#[must_use]
+pub fn deeds(records: &[Value]) -> (Vec<Deed>, Vec<String>) {
+    let word = |record: &Value, key: &str| record[key].as_str().unwrap_or_default().to_owned();
+    let mut deeds: Vec<Deed> = Vec::new();
+    let (mut ids, mut same) = (BTreeSet::new(), Vec::new());
+    for record in records {
+        let id = word(record, "action_id");
+        match word(record, "kind").as_str() {
+            "intent" => {
+                if !ids.insert(id.clone()) {
+                    same.push(id.clone());
+                }
+                let lines = record["evidence"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                deeds.push(Deed {
+                    id,
+                    name: word(record, "action"),
+                    class: word(record, "class"),
+                    at_ms: record["boot_ms"].as_u64().unwrap_or_default(),
+                    ended_ms: None,
+                    result: String::new(),
+                    by_hand: lines.into_iter().any(|line| line.starts_with("by hand: ")),
+                });
+            }
+            "outcome" => {
+                let Some(deed) = deeds.iter_mut().rev().find(|deed| deed.id == id) else { continue };
+                if deed.ended_ms.is_some() {
+                    same.push(id);
+                }
+                deed.ended_ms = record["boot_ms"].as_u64();
+                deed.result = word(record, "result");
+            }
+            _ => {}
+        }
+    }
+    (deeds, same)
+}
