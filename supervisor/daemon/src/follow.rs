@@ -206,16 +206,16 @@ async fn tell_view(events: &Sender<Event>, last: &mut Option<UnitView>, view: Un
 
 /// What happened while nobody could be asked: the order of the unit's own times tells a stop from an end.
 async fn tell_missed(events: &Sender<Event>, before: &UnitView, view: &UnitView) -> zbus::Result<()> {
+    // After an administrator's stop nobody but an administrator starts it.
+    if view.was_started_since(before) {
+        send(events, Event::StartedByHand).await?;
+    }
     let stopped = view.was_stopped_since(before);
     if stopped && view.state.active == "inactive" && view.state.result == "success" {
         send(events, Event::StoppedByHand).await?;
     }
     if let Some(exit) = view.ended_since(before, stopped) {
         send(events, Event::UnitExit(exit)).await?;
-    }
-    // After an administrator's stop nobody but an administrator starts it.
-    if before.state.active == "inactive" && view.state.active == "active" {
-        send(events, Event::StartedByHand).await?;
     }
     Ok(())
 }
