@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::deadline::{poll, wait_until};
+use crate::deadline::poll;
 use crate::exec::{self, Ran};
 use crate::{places, rootfs};
 
@@ -195,13 +195,25 @@ impl Host {
         self.run(["/usr/bin/kill", &signal, &pid.to_string()]).ok();
     }
 
-    /// Waits for a condition; the panic text names the host too. See [`wait_until`].
+    /// Waits for a condition; the panic text names the host too. See [`poll`].
     ///
     /// # Panics
     /// When `deadline` has passed.
     #[track_caller]
     pub fn wait_for<T>(&self, what: &str, deadline: Duration, look: impl FnMut() -> Result<T, String>) -> T {
-        wait_until(&format!("{what} on {}", self.name), deadline, look)
+        match poll(deadline, look) {
+            Ok(found) => found,
+            Err(seen) => {
+                panic!("waited {deadline:?} for {what} on {}; last seen: {seen}\n{}", self.name, self.journal())
+            }
+        }
+    }
+
+    /// The journal's last lines, for whoever has to find out why a wait was in vain.
+    fn journal(&self) -> String {
+        let lines = self.run(["/usr/bin/journalctl", "-b", "-n", "60", "-o", "short-monotonic", "--no-pager"]);
+        let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+        format!("its journal, at {}:\n{}", uptime.trim(), String::from_utf8_lossy(&lines.stdout))
     }
 
     /// Reboots the host (same root, new first process; the boot id stays, it is the machine's) and waits until it is up again.

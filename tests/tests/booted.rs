@@ -34,6 +34,8 @@ mod manager;
 mod modes;
 #[path = "booted/network.rs"]
 mod network;
+#[path = "booted/operator.rs"]
+mod operator;
 #[path = "booted/package.rs"]
 mod package;
 #[path = "booted/servers.rs"]

@@ -24,6 +24,8 @@ mod guards;
 mod heals;
 #[path = "standalone/ledger.rs"]
 mod ledger;
+#[path = "standalone/operator.rs"]
+mod operator;
 #[path = "standalone/second.rs"]
 mod second;
 #[path = "standalone/simulate.rs"]

@@ -59,6 +59,8 @@ pub struct Report {
     pub detail: String,
     /// The agent's process, if one was started as our child: to be watched and reaped by the caller.
     pub spawned: Option<u32>,
+    /// Number of the service manager's job, if one was asked of it: whoever follows jobs knows it for ours.
+    pub job: Option<u32>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
 }
@@ -69,11 +71,12 @@ pub(crate) struct Done {
     pub(crate) outcome: Outcome,
     pub(crate) detail: String,
     pub(crate) spawned: Option<u32>,
+    pub(crate) job: Option<u32>,
 }
 
 impl Done {
     pub(crate) fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
-        Self { outcome, detail: detail.into(), spawned: None }
+        Self { outcome, detail: detail.into(), spawned: None, job: None }
     }
 
     pub(crate) fn after(mut self, what: &str) -> Self {
@@ -163,8 +166,8 @@ impl Hands {
             self.perform(&Deed { intent: &intent, now, start_by: begun + left(&intent, now) }, current).await
         };
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let Done { outcome, detail, spawned } = done;
-        Report { action: intent.action_id, outcome, detail, spawned, took_ms }
+        let Done { outcome, detail, spawned, job } = done;
+        Report { action: intent.action_id, outcome, detail, spawned, job, took_ms }
     }
 
     async fn perform(&self, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {

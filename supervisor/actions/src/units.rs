@@ -119,8 +119,9 @@ pub(crate) async fn run_on(connection: &Connection, unit: &str, job: Job, start_
             format!("not begun: systemd answered only after the start deadline of {unit}'s job"),
         ),
         Err(Broken::Before(why)) => Done::new(Outcome::Failed, format!("{unit} was not {}: {why}", job.past())),
-        Err(Broken::After(why)) => {
-            Done::new(Outcome::Unknown, format!("{unit}: whether it was {} is not known: {why}", job.past()))
+        Err(Broken::After(why, number)) => {
+            let detail = format!("{unit}: whether it was {} is not known: {why}", job.past());
+            Done { job: number, ..Done::new(Outcome::Unknown, detail) }
         }
     }
 }
@@ -129,7 +130,8 @@ pub(crate) async fn run_on(connection: &Connection, unit: &str, job: Job, start_
 enum Broken {
     Late,
     Before(String),
-    After(String),
+    /// Why, and the job's number if it has one.
+    After(String, Option<u32>),
 }
 
 async fn follow(connection: &Connection, unit: &str, job: Job, start_by: Instant) -> Result<Done, Broken> {
@@ -157,9 +159,10 @@ async fn follow(connection: &Connection, unit: &str, job: Job, start_by: Instant
     let path = match timeout(CALL_WAIT, asked).await {
         Ok(Ok(path)) => path,
         Ok(Err(error)) if is_answer(&error) => return Err(before(error)),
-        Ok(Err(error)) => return Err(Broken::After(chain(&error))),
-        Err(_) => return Err(Broken::After("systemd did not answer".to_owned())),
+        Ok(Err(error)) => return Err(Broken::After(chain(&error), None)),
+        Err(_) => return Err(Broken::After("systemd did not answer".to_owned(), None)),
     };
+    let number = path.as_str().rsplit('/').next().and_then(|number| number.parse().ok());
     let ended = timeout(JOB_WAIT, async {
         while let Some(signal) = poll_fn(|context| removed.as_mut().poll_next(context)).await {
             match signal.args() {
@@ -169,14 +172,17 @@ async fn follow(connection: &Connection, unit: &str, job: Job, start_by: Instant
         }
         None
     });
-    match ended.await {
-        Ok(Some(word)) if word == "done" => Ok(Done::new(Outcome::Done, format!("{unit} {}", job.past()))),
+    let done = match ended.await {
+        Ok(Some(word)) if word == "done" => Done::new(Outcome::Done, format!("{unit} {}", job.past())),
         Ok(Some(word)) => {
-            Ok(Done::new(Outcome::Failed, format!("{unit} was not {}: the job ended with '{word}'", job.past())))
+            Done::new(Outcome::Failed, format!("{unit} was not {}: the job ended with '{word}'", job.past()))
         }
-        Ok(None) => Err(Broken::After("the bus closed".to_owned())),
-        Err(_) => Err(Broken::After(format!("the job did not end in {} s", JOB_WAIT.as_secs()))),
-    }
+        Ok(None) => return Err(Broken::After("the bus closed".to_owned(), number)),
+        Err(_) => {
+            return Err(Broken::After(format!("the job did not end in {} s", JOB_WAIT.as_secs()), number));
+        }
+    };
+    Ok(Done { job: number, ..done })
 }
 
 /// Only where it has failed: clearing also resets the counters by which a crash loop is seen. If this

@@ -2,9 +2,11 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use wbd_engine::carry;
 use wbd_engine::replay::State;
 use wbd_ledger::{Carry, Filter, LedgerError, Reader, Rotation};
 use wbd_model::settings::HostBudget;
+use wbd_model::time::Now;
 
 use crate::exit::{Exit, Failure};
 use crate::host;
@@ -19,18 +21,27 @@ pub(crate) fn rotate(root: &Path, reason: &str) -> Result<String, Failure> {
         return Err(Failure::new(Exit::NotPermitted, text));
     }
     let state_dir = wbd_ledger::state_dir(root);
-    let anchor = wbd_ledger::last_anchor(root);
+    let (anchor, host_id) = (wbd_ledger::last_anchor(root), wbd_ledger::host_id(root));
     let now = wbd_probes::clock::now();
     let read = Reader::open(&state_dir).map(|reader| {
-        let good = reader.verify_against(anchor.as_ref()).is_ok_and(|verification| verification.problem.is_none());
+        let bad = match reader.verify_against(anchor.as_ref()) {
+            Ok(verification) => verification.problem.map(|bad| bad.seq),
+            Err(_) => Some(0),
+        };
         let mut state = State::default();
-        // As far as it can be read: what follows the first bad record is not known.
+        // What follows the first bad record is not known.
         let _ = reader.each(&Filter::default(), |entry| {
+            if bad.is_some_and(|bad| entry.seq >= bad) {
+                return ControlFlow::Break(());
+            }
             state.apply(&entry);
             ControlFlow::Continue(())
         });
+        if reader.is_foreign(host_id.as_deref()) {
+            state = state.of_another_host();
+        }
         let last = reader.head().ok().flatten().map_or(0, |(seq, _)| seq);
-        (state, good, last)
+        (state, bad.is_none(), last)
     });
     let (state, good, last) = match read {
         Ok(read) => read,
@@ -39,9 +50,9 @@ pub(crate) fn rotate(root: &Path, reason: &str) -> Result<String, Failure> {
     };
     let budget = host::settings(root, None).map_or_else(|_| HostBudget::default(), |settings| settings.budget);
     let last = anchor.as_ref().map_or(last, |anchor| last.max(anchor.seq));
-    let carry = carry(&state, good, last, now.boot_ms, budget);
+    let carry = carry(state, good, last, &now, budget)?;
     let rotation = Rotation { reason: reason.to_owned(), who: host::user(), carry, anchor };
-    let entry = wbd_ledger::rotate(&state_dir, wbd_ledger::host_id(root).as_deref(), &now, &rotation)?;
+    let entry = wbd_ledger::rotate(&state_dir, host_id.as_deref(), &now, &rotation)?;
     let evidence = entry.body.evidence().join("; ");
     let spent = if good {
         ""
@@ -53,29 +64,34 @@ pub(crate) fn rotate(root: &Path, reason: &str) -> Result<String, Failure> {
 
 /// An unreadable ledger counts as an empty budget, and no number may be used twice: there are never
 /// more incidents or deeds than records.
-fn carry(state: &State, good: bool, last: u64, now_ms: u64, budget: HostBudget) -> Carry {
-    let mut debits_ms: Vec<u64> = state.debits.iter().map(|debit| debit.at_ms).collect();
-    let (mut next_incident, mut next_action) = (state.next_incident.max(1), state.next_action.max(1));
-    if !good {
-        let spent = usize::try_from(budget.per_day.max(budget.per_hour)).unwrap_or(usize::MAX);
-        debits_ms = vec![now_ms; spent];
-        next_incident = next_incident.max(last.saturating_add(1));
-        next_action = next_action.max(last.saturating_add(1));
-    }
-    Carry { debits_ms, next_incident, next_action }
+fn carry(state: State, good: bool, last: u64, now: &Now, budget: HostBudget) -> Result<Carry, LedgerError> {
+    let spent = usize::try_from(budget.per_day.max(budget.per_hour)).unwrap_or(usize::MAX);
+    let state = if good { state } else { state.of_a_bad_ledger(now, spent, last) };
+    let packed = carry::pack(&state, carry::MOST_BYTES);
+    Ok(Carry {
+        debits_ms: state.debits.iter().map(|debit| debit.at_ms).collect(),
+        next_incident: state.next_incident.max(1),
+        next_action: state.next_action.max(1),
+        state: Some(packed.map_err(|bytes| LedgerError::TooLarge { bytes, max: carry::MOST_BYTES })?),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use wbd_model::time::BootId;
+
     use super::*;
 
     #[test]
     fn a_bad_ledger_is_no_new_budget_and_reuses_no_number() {
         let budget = HostBudget { per_hour: 3, per_day: 6 };
-        let bad = carry(&State::default(), false, 41, 500, budget);
-        assert_eq!(bad, Carry { debits_ms: vec![500; 6], next_incident: 42, next_action: 42 });
+        let now = Now { boot: BootId("b".to_owned()), boot_ms: 500, wall_ms: 0 };
+        let numbers = |carry: &Carry| (carry.debits_ms.clone(), carry.next_incident, carry.next_action);
+        let bad = carry(State::default(), false, 41, &now, budget).unwrap();
+        assert_eq!(numbers(&bad), (vec![500; 6], 42, 42));
         let state = State { next_incident: 5, next_action: 9, ..State::default() };
-        let good = carry(&state, true, 41, 500, budget);
-        assert_eq!(good, Carry { debits_ms: vec![], next_incident: 5, next_action: 9 });
+        let good = carry(state, true, 41, &now, budget).unwrap();
+        assert_eq!(numbers(&good), (vec![], 5, 9));
+        assert!(good.state.is_some() && bad.state.is_some());
     }
 }

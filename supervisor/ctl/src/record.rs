@@ -32,6 +32,7 @@ pub(crate) fn gist(entry: &Entry) -> String {
             format!("by {who}")
         }
         Body::Cleared {} => "seen gone".to_owned(),
+        Body::Rearmed {} => joined("goes on", &playbook(entry)),
         Body::Manual { what, who, params } => format!("{what} {params} by {who}"),
         Body::Hold { who, why, from_class, .. } => format!("{from_class} and above held by {who}: {why}"),
         Body::Waived { who, why, until_wall_ms } => {
@@ -39,7 +40,9 @@ pub(crate) fn gist(entry: &Entry) -> String {
                 until_wall_ms.map_or_else(|| "ended".to_owned(), |until| format!("until {}", when::moment(until)));
             format!("{}{until} by {who}: {why}", failure(entry))
         }
-        Body::Suspended { reason } => reason.clone(),
+        Body::Suspended { reason } => {
+            playbook(entry).first().map_or_else(|| reason.clone(), |name| format!("{name}: {reason}"))
+        }
         Body::Exit(exit) => {
             let by = if exit.by.is_empty() { String::new() } else { format!(" ({})", exit.by) };
             format!("process {} ended: {} {}{by}", exit.pid, exit.how.as_str(), exit.code)
@@ -87,6 +90,10 @@ fn failure(entry: &Entry) -> String {
     }
 }
 
+fn playbook(entry: &Entry) -> Vec<String> {
+    entry.subject.playbook.iter().map(|name| format!("playbook {name}")).collect()
+}
+
 fn joined(first: &str, rest: &[String]) -> String {
     let rest: Vec<&str> = rest.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
     if rest.is_empty() { first.to_owned() } else { format!("{first}; {}", rest.join("; ")) }
@@ -113,6 +120,7 @@ const fn tone(body: &Body) -> Tone {
         | Body::Lifted { .. }
         | Body::Waived { .. }
         | Body::Resumed { .. }
+        | Body::Rearmed {}
         | Body::Exit(_)
         | Body::Rotated { .. } => Tone::Plain,
     }

@@ -48,8 +48,8 @@ fn show(out: &mut Out, status: &Status) {
         ),
     ]);
     out.spans(&[(Tone::Plain, "healing    "), (if good { Tone::Good } else { Tone::Warn }, &healing)]);
-    for name in &status.suspended {
-        out.paragraph("           ", &format!("playbook {name} is suspended; let it go on: wbdctl resume"));
+    for suspension in suspensions(status) {
+        out.paragraph("           ", &format!("suspended: {suspension}; let it go on: wbdctl resume"));
     }
     out.line(format!(
         "budget     {} disruptive deeds left in this hour, {} in this day",
@@ -98,6 +98,20 @@ pub(crate) fn untold(status: &Status) -> Vec<String> {
     lines
 }
 
+/// Playbooks that wbd itself stopped; an older daemon tells no more than their names.
+fn suspensions(status: &Status) -> Vec<String> {
+    if status.suspensions.is_empty() {
+        status.suspended.iter().map(|name| format!("playbook {name}")).collect()
+    } else {
+        status.suspensions.iter().map(|words| format!("playbook {words}")).collect()
+    }
+}
+
+/// [`mode`], and what wbd itself stopped.
+pub(crate) fn mode_and_suspensions(status: &Status) -> String {
+    suspensions(status).iter().fold(mode(status), |text, suspension| format!("{text}; suspended: {suspension}"))
+}
+
 /// The healing mode with everything that holds it back.
 pub(crate) fn mode(status: &Status) -> String {
     let mut text = status.healing.clone();
@@ -114,6 +128,7 @@ pub(crate) fn mode(status: &Status) -> String {
 mod tests {
     use wbd_model::control::{TellBy, UntoldRow};
     use wbd_model::incident::IncidentId;
+    use wbd_model::name::PlaybookName;
 
     use super::*;
     use crate::out::testing::text_of;
@@ -130,7 +145,8 @@ mod tests {
             holds: vec![],
             waivers: vec![],
             degraded: "the ledger does not verify".into(),
-            suspended: vec![],
+            suspended: vec![PlaybookName::new("dns").unwrap()],
+            suspensions: vec!["dns: 9 verifications in a row failed; tries once more in 58 min".into()],
             playbooks: 7,
             profiles: vec!["wbd".into()],
             ledger_seq: 12,
@@ -149,6 +165,8 @@ mod tests {
         let expected = "\
 wbd-supervisord 0.1.0, systemd, pid 7, up 65 s
 healing    auto, paused by root: kernel update, only observing: the ledger does not verify
+           suspended: playbook dns: 9 verifications in a row failed; tries once
+           more in 58 min; let it go on: wbdctl resume
 budget     2 disruptive deeds left in this hour, 5 in this day
 playbooks  7 loaded; products on this host: wbd
 ledger     12 records
@@ -159,6 +177,11 @@ Due next
   agent-down on wbd: look in 8 s
 ";
         assert_eq!(text, expected);
+        let own = mode_and_suspensions(&status());
+        assert!(
+            own.ends_with("; suspended: playbook dns: 9 verifications in a row failed; tries once more in 58 min"),
+            "{own}"
+        );
     }
 
     #[test]

@@ -184,7 +184,8 @@ impl Supervisor {
         };
         // A hold file that came just now wins, between two steps of a rung too.
         self.see_holds();
-        let captured = Captured { changes: preview.changes, undo: preview.undo, before: seen };
+        let changes = self.seen_before(&want.action, preview.changes);
+        let captured = Captured { changes, undo: preview.undo, before: seen };
         match guard::permit(&self.memory.state, &self.loaded.settings, &now(), want, captured) {
             Ok(permit) => self.act(permit, None),
             Err(refusal) => self.refuse(about, refusal),
@@ -291,6 +292,7 @@ impl Supervisor {
         };
         self.turns.in_flight = None;
         self.free_hands();
+        self.own_job(report.job);
         if let Some(pid) = report.spawned {
             self.watch.follow(pid, &self.events);
         }
@@ -335,7 +337,7 @@ fn same_deeds(one: &Plan, other: &Plan) -> bool {
 
 fn broken_off(action: ActionId, error: &JoinError) -> ActReport {
     let detail = format!("bug: the deed broke off: {error}; please report it");
-    ActReport { action, outcome: Outcome::Unknown, detail, spawned: None, took_ms: 0 }
+    ActReport { action, outcome: Outcome::Unknown, detail, spawned: None, job: None, took_ms: 0 }
 }
 
 /// Every deed ends by itself before this, unless the kernel holds it.
@@ -356,7 +358,7 @@ fn silent(action: ActionId, longest: Duration) -> ActReport {
     let seconds = longest.as_secs();
     let detail =
         format!("it did not end within {seconds} s, the kernel holds it; look for a dead mount or a stuck disk");
-    ActReport { action, outcome: Outcome::Unknown, detail, spawned: None, took_ms: seconds * 1000 }
+    ActReport { action, outcome: Outcome::Unknown, detail, spawned: None, job: None, took_ms: seconds * 1000 }
 }
 
 fn about(want: &Want) -> Subject {

@@ -12,6 +12,7 @@ use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 
+use crate::jobs::EndedJob;
 use crate::load::{Found, Loaded};
 use crate::preview::Asked;
 use crate::unit::UnitView;
@@ -98,9 +99,11 @@ pub(crate) enum Event {
     Unit(Box<UnitView>),
     /// The service manager tells that the agent's process ended, and how.
     UnitExit(Exit),
-    /// A stop job of somebody else ended.
+    /// A job on the agent's unit ended; whose it was is not known yet.
+    JobEnded(EndedJob),
+    /// Somebody stopped the agent's unit while nobody could be asked.
     StoppedByHand,
-    /// A start job of somebody else ended.
+    /// Somebody started it while nobody could be asked.
     StartedByHand,
     /// The bus or the service manager cannot be reached.
     BusLost,

@@ -112,14 +112,29 @@ impl Supervisor {
         self.hasten_agent();
     }
 
-    /// A stop job that was not ours is an administrator's word, and is respected.
-    pub(crate) fn note_stop(&mut self) {
-        if self.deed.as_ref().is_some_and(Deed::touches_agent) {
-            return;
+    /// A stop that nobody told of, unless a deed of ours may have been it.
+    pub(crate) fn missed_stop(&mut self) {
+        if !self.deed.as_ref().is_some_and(Deed::touches_agent) {
+            self.note_stop(true);
         }
+    }
+
+    /// A start that nobody told of.
+    pub(crate) fn missed_start(&mut self) {
+        if !self.deed.as_ref().is_some_and(Deed::touches_agent) {
+            self.forget_stop(None);
+        }
+    }
+
+    /// A stop job that was not ours is an administrator's word, and is respected; `ran`: there was something to stop.
+    pub(crate) fn note_stop(&mut self, ran: bool) {
         let now = now();
         let path = paths::stop_note(&self.root);
-        if matches!(stop::read(&path, &now.boot.0), Ok(Some(_))) {
+        if let Ok(Some(note)) = stop::read(&path, &now.boot.0) {
+            // Whoever stops it by its own program leaves the note first.
+            if ran {
+                self.manual(&now, "agent.stop", &note.who, "a stop job on the bus");
+            }
             return;
         }
         let note = stop::StopNote {
@@ -136,15 +151,16 @@ impl Supervisor {
         self.hasten_agent();
     }
 
-    /// A start job that was not ours takes an earlier stop back.
-    pub(crate) fn forget_stop(&mut self) {
+    /// A start job that was not ours takes an earlier stop back. What it did is recorded, if it did anything.
+    pub(crate) fn forget_stop(&mut self, what: Option<&'static str>) {
         let now = now();
         let path = paths::stop_note(&self.root);
-        if matches!(stop::read(&path, &now.boot.0), Ok(Some(_))) {
-            if let Err(error) = stop::remove(&path) {
-                warn!(%error, "the note of an earlier stop could not be removed");
-            }
-            self.manual(&now, "agent.start", "systemctl", "a start job on the bus");
+        let noted = matches!(stop::read(&path, &now.boot.0), Ok(Some(_)));
+        if noted && let Err(error) = stop::remove(&path) {
+            warn!(%error, "the note of an earlier stop could not be removed");
+        }
+        if let Some(what) = what.or(noted.then_some("agent.start")) {
+            self.manual(&now, what, "systemctl", "a job on the bus");
         }
         self.hasten_agent();
     }

@@ -7,6 +7,7 @@ use wbd_actions::{Hands, Mode as HandsMode};
 use wbd_model::action::Action;
 
 use super::*;
+use crate::deed::Deed;
 use crate::load;
 use crate::memory::Memory;
 use crate::supervisor::Parts;

@@ -14,6 +14,7 @@ use zbus::names::InterfaceName;
 use zbus::zvariant::OwnedObjectPath;
 
 use crate::event::Event;
+use crate::jobs::{self, EndedJob};
 use crate::unit::UnitView;
 
 const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
@@ -77,6 +78,8 @@ async fn session(events: &Sender<Event>, told: &mut bool, last: &mut Option<Unit
     let mut ended = manager.receive_job_removed().await?;
     let mut view = last.clone().unwrap_or_default();
     let mut jobs: HashMap<u32, String> = HashMap::new();
+    // How the unit was when each of them was asked for.
+    let mut before_job: HashMap<u32, UnitView> = HashMap::new();
     reread(&properties, &mut view).await?;
     tell_view(events, last, view.clone()).await?;
     if *told {
@@ -94,13 +97,14 @@ async fn session(events: &Sender<Event>, told: &mut bool, last: &mut Option<Unit
                 for (name, value) in args.changed_properties() {
                     view.set(name, &value.try_to_owned()?);
                 }
-                tell(events, &before, &view, &jobs).await?;
+                tell(events, &before, &view, &jobs, &before_job).await?;
                 *last = Some(view.clone());
             }
             job = begun.next() => {
                 let Some(job) = job else { return Ok(()) };
                 let args = job.args()?;
                 if args.unit == UNIT {
+                    before_job.insert(args.id, view.clone());
                     // A short job may be gone before its type is read; then the state after it tells. It is not
                     // kept: its end may have been told already, and it would stand for ever.
                     if let Ok(kind) = job_type(&bus, &OwnedObjectPath::from(args.job.to_owned())).await {
@@ -114,10 +118,11 @@ async fn session(events: &Sender<Event>, told: &mut bool, last: &mut Option<Unit
                 if args.unit == UNIT {
                     let before = view.clone();
                     reread(&properties, &mut view).await?;
-                    tell(events, &before, &view, &jobs).await?;
+                    tell(events, &before, &view, &jobs, &before_job).await?;
                 *last = Some(view.clone());
                     let kind = jobs.remove(&args.id).unwrap_or_default();
-                    job_ended(events, &kind, args.result, &view).await?;
+                    let begun = before_job.remove(&args.id);
+                    job_ended(events, args.id, &kind, args.result, begun.as_ref(), &view).await?;
                 }
             }
             () = ASKED.notified() => {
@@ -129,29 +134,30 @@ async fn session(events: &Sender<Event>, told: &mut bool, last: &mut Option<Unit
             _ = again.tick() => {
                 let before = view.clone();
                 reread(&properties, &mut view).await?;
-                tell(events, &before, &view, &jobs).await?;
+                tell(events, &before, &view, &jobs, &before_job).await?;
                 *last = Some(view.clone());
                 // A unit at rest has no job; one whose end was not told must not excuse later exits. (A stop that
                 // is under way is kept: it is an administrator's word.)
                 if matches!(view.state.active.as_str(), "active" | "inactive" | "failed") {
                     jobs.clear();
+                    before_job.clear();
                 }
             }
         }
     }
 }
 
-async fn job_ended(events: &Sender<Event>, kind: &str, result: &str, view: &UnitView) -> zbus::Result<()> {
-    let running = matches!(view.state.active.as_str(), "active" | "activating" | "reloading");
-    // A job may be over before its type is read. Of those only a stop leaves a unit that ended well and is
-    // inactive; the last try of a crash loop leaves a failed one. (A stop that has to kill takes longer.)
-    let ended_well = view.state.active == "inactive" && view.state.result == "success" && result == "done";
-    match kind {
-        "stop" => send(events, Event::StoppedByHand).await,
-        "start" | "restart" | "try-restart" if running => send(events, Event::StartedByHand).await,
-        "" if ended_well => send(events, Event::StoppedByHand).await,
-        "" if running => send(events, Event::StartedByHand).await,
-        _ => Ok(()),
+async fn job_ended(
+    events: &Sender<Event>,
+    id: u32,
+    kind: &str,
+    result: &str,
+    begun: Option<&UnitView>,
+    view: &UnitView,
+) -> zbus::Result<()> {
+    match jobs::effect(kind, result, begun, view) {
+        Some(effect) => send(events, Event::JobEnded(EndedJob { id, effect })).await,
+        None => Ok(()),
     }
 }
 
@@ -161,11 +167,15 @@ async fn send(events: &Sender<Event>, event: Event) -> zbus::Result<()> {
 
 /// Whether the process ends because somebody asked for it: a stop job is under way, or a restart job of a
 /// service that ran. (systemd's own restart after a crash is a restart job too, of a service that is starting.)
-fn asked(jobs: &HashMap<u32, String>, before: &UnitView) -> bool {
+fn asked(jobs: &HashMap<u32, String>, before_job: &HashMap<u32, UnitView>, before: &UnitView) -> bool {
     let ran = matches!(before.state.active.as_str(), "active" | "reloading" | "deactivating");
-    jobs.values().any(|kind| match kind.as_str() {
+    let ran_then =
+        |id| before_job.get(id).is_some_and(|view| matches!(view.state.active.as_str(), "active" | "reloading"));
+    jobs.iter().any(|(id, kind)| match kind.as_str() {
         "stop" => true,
         "restart" | "try-restart" => ran,
+        // A restart whose stop is done already is a start by the time its type is read.
+        "start" => ran_then(id),
         _ => false,
     })
 }
@@ -175,8 +185,9 @@ async fn tell(
     before: &UnitView,
     view: &UnitView,
     jobs: &HashMap<u32, String>,
+    before_job: &HashMap<u32, UnitView>,
 ) -> zbus::Result<()> {
-    if let Some(exit) = view.ended_since(before, asked(jobs, before)) {
+    if let Some(exit) = view.ended_since(before, asked(jobs, before_job, before)) {
         send(events, Event::UnitExit(exit)).await?;
     }
     if before != view {

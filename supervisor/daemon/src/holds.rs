@@ -1,11 +1,15 @@
 //! Hold files as the supervisor sees them: looked for at fixed times and just before each deed, recorded when they
 //! come, change and go. Decides nothing.
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write as _};
 
 use tracing::info;
 use wbd_engine::hold;
 use wbd_engine::replay::Hold;
+use wbd_model::action::Class;
 use wbd_model::entry::{Body, Subject};
+use wbd_model::hold::HOLD_FILES;
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 use wbd_probes::holds;
@@ -20,6 +24,29 @@ impl Supervisor {
     pub(crate) fn look_for_holds(&mut self, now: &Now) {
         if now.boot_ms >= self.holds_ms {
             self.see_holds();
+        }
+    }
+
+    /// A pause that cannot be written into the ledger outlives this process all the same: as a hold file. Gives
+    /// what to tell the operator.
+    pub(crate) fn keep_pause(&mut self, who: &str, why: &str, from_class: Class) -> String {
+        let path = self.root.join(HOLD_FILES[1]);
+        let text = serde_json::json!({"why": format!("pause by {who}: {why}"), "class": from_class}).to_string();
+        let written = File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+        self.see_holds();
+        let (degraded, path) = (&self.memory.degraded, path.display());
+        match written {
+            Ok(()) => {
+                format!("paused by {path}, since {degraded}; it outlives the supervisor and holds until you remove it")
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                format!(
+                    "paused; {path}, which was there, holds too and outlives the supervisor; remove it to lift that"
+                )
+            }
+            Err(error) => format!(
+                "paused, but only while this supervisor runs, since {degraded}; and {path} cannot be written: {error}"
+            ),
         }
     }
 

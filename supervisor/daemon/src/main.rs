@@ -11,6 +11,7 @@ mod exits;
 mod eyes;
 mod follow;
 mod holds;
+mod jobs;
 mod journal;
 mod load;
 mod log;

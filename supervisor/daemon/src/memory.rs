@@ -3,19 +3,22 @@
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use tracing::{error, info, warn};
+use wbd_engine::carry;
 use wbd_engine::guard::Permit;
-use wbd_engine::replay::{Hold, State};
+use wbd_engine::replay::State;
 use wbd_ledger::{Anchor, Carry, Filter, Ledger, LedgerError, Reader, Recorded, Rotation, Standing};
 use wbd_model::action::Undo;
 use wbd_model::entry::{Body, Entry, Subject};
 use wbd_model::incident::ActionId;
 use wbd_model::time::Now;
-use wbd_model::waiver::Waiver;
 
 /// Records between two anchors in the journal.
 const ANCHOR_EVERY: u64 = 16;
+/// A record takes milliseconds.
+const SLOW_MS: u128 = 1_000;
 /// A ledger that could not be written is tried again this often (a full disk may have room again) ...
 const RETRY_MS: u64 = 2_000;
 /// ... and one that does not verify this often: each try walks the whole chain, and a person has to act first.
@@ -32,6 +35,8 @@ pub(crate) struct Memory {
     root: PathBuf,
     /// A fold of the ledger, and of the records that wait for it.
     pub(crate) state: State,
+    /// The same without the records that wait, while any do.
+    on_disk: Option<Box<State>>,
     /// Why nothing can be written, and therefore nothing done; empty if all is well.
     pub(crate) degraded: String,
     /// The head that the journal has seen last.
@@ -58,6 +63,7 @@ impl Memory {
             ledger,
             root: root.to_owned(),
             state: State::default(),
+            on_disk: None,
             degraded: String::new(),
             anchor,
             written: None,
@@ -67,9 +73,14 @@ impl Memory {
             is_disk_bad: false,
         };
         memory.ledger.mark_reserve_in(&root.join("run/wbd"));
-        if let Standing::Broken(bad) = memory.ledger.standing() {
-            let bad = bad.seq;
-            memory.replay_until(bad);
+        match memory.ledger.standing() {
+            Standing::Broken(bad) => memory.replay_until(bad.seq),
+            Standing::Foreign => {
+                // The journal here has seen none of its records; their own chain is what counts.
+                memory.replay_until(memory.ledger.verification().problem.as_ref().map_or(u64::MAX, |bad| bad.seq));
+                memory.state = std::mem::take(&mut memory.state).of_another_host();
+            }
+            Standing::Sound | Standing::Unusable(_) => {}
         }
         memory.take_standing();
         Ok(memory)
@@ -100,6 +111,7 @@ impl Memory {
         self.degraded = match self.ledger.standing() {
             Standing::Sound => match self.replay() {
                 Ok(last) => {
+                    self.on_disk = None;
                     self.drop_written(last.as_ref());
                     String::new()
                 }
@@ -112,8 +124,11 @@ impl Memory {
         if self.degraded.is_empty() {
             self.note_written();
             self.flush();
-        } else if self.degraded != before {
-            error!(reason = self.degraded, "looking only: nothing but a few restarts can be done");
+        } else {
+            self.part_from_disk();
+            if self.degraded != before {
+                error!(reason = self.degraded, "looking only: nothing but a few restarts can be done");
+            }
         }
     }
 
@@ -143,6 +158,7 @@ impl Memory {
         if self.state != State::default() {
             return;
         }
+        self.on_disk = Some(Box::new(state.clone()));
         for used in self.ledger.reserved() {
             let (prev, hash) = (String::new(), String::new());
             let body = Body::Intent(Box::new(used.intent));
@@ -190,12 +206,22 @@ impl Memory {
     fn degrade(&mut self, error: &LedgerError) {
         error!(%error, "the ledger cannot be written: looking only");
         self.degraded = error.to_string();
+        self.part_from_disk();
+    }
+
+    /// From now on the state knows more than the disk does.
+    fn part_from_disk(&mut self) {
+        let state = &self.state;
+        self.on_disk.get_or_insert_with(|| Box::new(state.clone()));
     }
 
     /// Writes a record, durable before it counts. While the ledger cannot be used it waits in memory.
     pub(crate) fn write(&mut self, now: &Now, subject: Subject, body: Body) {
         if self.degraded.is_empty() {
-            match self.ledger.append(now, subject.clone(), body.clone()) {
+            let began = Instant::now();
+            let appended = self.ledger.append(now, subject.clone(), body.clone());
+            tell_slow(began);
+            match appended {
                 Ok(entry) => {
                     self.note_written();
                     self.count(entry);
@@ -227,11 +253,16 @@ impl Memory {
     /// # Errors
     /// In words, why nothing can be done.
     pub(crate) fn record(&mut self, now: &Now, permit: Permit) -> Result<Recorded, String> {
+        let began = Instant::now();
         let recorded = if self.degraded.is_empty() {
             self.ledger.record(permit, now).inspect_err(|error| self.degraded = error.to_string())
         } else {
             self.ledger.record_in_reserve(permit, now)
         };
+        tell_slow(began);
+        if !self.degraded.is_empty() {
+            self.part_from_disk();
+        }
         let recorded = recorded.map_err(|error| error.to_string())?;
         let mut entry = recorded.entry().clone();
         if self.degraded.is_empty() {
@@ -323,43 +354,20 @@ impl Memory {
     /// # Errors
     /// The new file cannot be made.
     pub(crate) fn rotate(&mut self, now: &Now, reason: &str, who: &str) -> Result<(), LedgerError> {
-        let rotation = Rotation {
-            reason: reason.to_owned(),
-            who: who.to_owned(),
-            carry: Carry {
-                debits_ms: self.state.debits.iter().map(|debit| debit.at_ms).collect(),
-                next_incident: self.state.next_incident,
-                next_action: self.state.next_action,
-            },
-            anchor: self.anchor.clone(),
+        // What waits, and what the reserve holds, follows in the new file by itself.
+        let carried = self.on_disk.as_deref().unwrap_or(&self.state);
+        let packed = carry::pack(carried, carry::MOST_BYTES);
+        let carry = Carry {
+            debits_ms: carried.debits.iter().map(|debit| debit.at_ms).collect(),
+            // Deeds from the reserve have their numbers already.
+            next_incident: self.state.next_incident,
+            next_action: self.state.next_action,
+            state: Some(packed.map_err(|bytes| LedgerError::TooLarge { bytes, max: carry::MOST_BYTES })?),
         };
-        let (hold, suspended) = (self.state.hold.clone(), self.state.suspended.clone());
-        let telling = self.state.telling.clone();
-        let (file_holds, waivers) = (self.state.file_holds.clone(), self.state.waivers.clone());
-        self.ledger.rotate(now, &rotation)?;
+        let (reason, who) = (reason.to_owned(), who.to_owned());
+        self.ledger.rotate(now, &Rotation { reason, who, carry, anchor: self.anchor.clone() })?;
         self.anchor = None;
         self.take_standing();
-        // A new file is no way around an operator's word.
-        if let Some(Hold { who, why, until_wall_ms, from_class }) = hold {
-            self.write(now, Subject::default(), Body::Hold { who, why, until_wall_ms, from_class, file: None });
-        }
-        for (file, Hold { who, why, until_wall_ms, from_class }) in file_holds {
-            self.write(now, Subject::default(), Body::Hold { who, why, until_wall_ms, from_class, file: Some(file) });
-        }
-        for Waiver { code, target, who, why, until_wall_ms, .. } in waivers {
-            let about = Subject { code: Some(code), target, ..Subject::default() };
-            self.write(now, about, Body::Waived { who, why, until_wall_ms: Some(until_wall_ms) });
-        }
-        for (playbook, reason) in suspended {
-            let about = Subject { playbook: Some(playbook), ..Subject::default() };
-            self.write(now, about, Body::Suspended { reason });
-        }
-        if !telling.program.is_empty() {
-            self.write(now, Subject::default(), Body::Teller { program: telling.program });
-        }
-        for untold in telling.untold {
-            self.write(now, untold.about, Body::Escalated { reason: untold.reason, guide: untold.guide });
-        }
         self.anchor_head();
         Ok(())
     }
@@ -382,6 +390,14 @@ impl Memory {
         if wbd_ledger::send_anchor(&self.root, seq, hash).is_ok() {
             self.anchor = Some(Anchor { seq, hash: hash.to_owned() });
         }
+    }
+}
+
+/// The loop waits for the disk at each record: a slow one makes the supervisor late, and its journal says why.
+fn tell_slow(began: Instant) {
+    let took_ms = began.elapsed().as_millis();
+    if took_ms >= SLOW_MS {
+        warn!(took_ms, "the disk was slow to take a record of the ledger");
     }
 }
 

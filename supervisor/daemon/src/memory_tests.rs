@@ -1,4 +1,5 @@
 //! The memory on a real ledger in a folder that goes wrong: what waits, what still counts, what remains possible.
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
@@ -6,7 +7,8 @@ use tempfile::TempDir;
 use wbd_engine::guard::{self, Captured};
 use wbd_engine::replay::replay;
 use wbd_model::action::{Action, Class};
-use wbd_model::name::PlaybookName;
+use wbd_model::incident::IncidentId;
+use wbd_model::name::{Code, PlaybookName, TargetName};
 use wbd_probes::clock::now;
 
 use super::*;
@@ -184,25 +186,83 @@ fn an_edited_record_is_named_and_what_stands_before_it_still_counts() {
     note(&mut memory, manual("waits"));
     memory.rotate(&now(), "it was edited", "root").unwrap();
     assert_eq!(memory.degraded, "");
-    assert_eq!(kinds(&root), ["rotated", "manual", "hold"], "a new file is no way around a pause");
-    assert!(memory.state.hold.is_some() && memory.state.next_action > 4);
+    assert_eq!(kinds(&root), ["rotated", "manual"]);
+    assert!(memory.state.hold.is_some() && memory.state.next_action > 4, "a new file is no way around a pause");
 }
 
 #[test]
-fn a_rotation_carries_pauses_suspensions_and_numbers() {
+fn a_rotation_carries_everything() {
     let root = root();
     let mut memory = open(&root);
     let playbook = PlaybookName::new("dns").unwrap();
-    let about = Subject { playbook: Some(playbook.clone()), ..Subject::default() };
-    memory.write(&now(), about, Body::Suspended { reason: "keeps failing".to_owned() });
+    let about = || Subject { playbook: Some(playbook.clone()), ..Subject::default() };
+    memory.write(&now(), about(), Body::Suspended { reason: "keeps failing".to_owned() });
+    let failed = || Body::Verdict { passed: false, evidence: Vec::new(), after_ms: 0 };
+    memory.write(&now(), about(), failed());
     note(&mut memory, hold("a test"));
+    let opened = Body::Opened {
+        digest: "d".to_owned(),
+        case: "dead".to_owned(),
+        evidence: vec!["it is".to_owned()],
+        before: BTreeMap::new(),
+    };
+    let incident = Subject {
+        incident: Some(IncidentId(1)),
+        code: Code::new("WBD-6007").ok(),
+        target: TargetName::new("wbd").ok(),
+        ..about()
+    };
+    memory.write(&now(), incident, opened);
     let recorded = memory.record(&now(), permit(&memory, Action::AgentStart {})).unwrap();
     let before = memory.state.clone();
     memory.rotate(&now(), "a year old", "wbd").unwrap();
-    assert_eq!(kinds(&root), ["rotated", "hold", "suspended"]);
+    assert_eq!(kinds(&root), ["rotated"]);
+    assert_eq!(memory.state, State { seq: before.seq + 1, ..before.clone() });
     assert_eq!(memory.state.next_action, recorded.intent().action_id.0 + 1);
-    assert_eq!((&memory.state.hold, &memory.state.suspended), (&before.hold, &before.suspended));
-    assert!(memory.state.suspended.contains_key(&playbook));
+    let state = memory.state.clone();
+    drop(memory);
+    assert_eq!(open(&root).state, state, "and a restart reads the same");
+}
+
+#[test]
+fn what_waits_while_a_ledger_is_set_aside_counts_once() {
+    let root = root();
+    let mut memory = open(&root);
+    note(&mut memory, manual("before"));
+    hide(&root, "ledger.db", "away.db");
+    let failed = Body::Verdict { passed: false, evidence: Vec::new(), after_ms: 0 };
+    let playbook = PlaybookName::new("dns").unwrap();
+    memory.write(&now(), Subject { playbook: Some(playbook.clone()), ..Subject::default() }, failed);
+    memory.retry();
+    drop(memory.record(&now(), permit(&memory, Action::AgentRestart {})).unwrap());
+    assert_eq!(memory.state.failures[&playbook], 1);
+    memory.rotate(&now(), "it was away", "root").unwrap();
+    assert_eq!(memory.degraded, "");
+    assert_eq!(kinds(&root), ["rotated", "intent", "outcome", "verdict"]);
+    assert_eq!(memory.state.failures[&playbook], 1, "not twice");
+}
+
+#[test]
+fn a_pause_and_the_debits_in_a_ledger_of_another_host_count_and_its_incidents_do_not() {
+    let root = root();
+    let machine_id = root.path().join("etc/machine-id");
+    fs::create_dir_all(machine_id.parent().unwrap()).unwrap();
+    fs::write(&machine_id, format!("{}\n", "a".repeat(32))).unwrap();
+    let mut memory = open(&root);
+    note(&mut memory, hold("an operator's pause"));
+    let recorded = memory.record(&now(), permit(&memory, Action::AgentStart {})).unwrap();
+    drop(memory);
+    fs::write(&machine_id, format!("{}\n", "b".repeat(32))).unwrap();
+    let mut memory = Memory::open(root.path()).unwrap();
+    assert!(memory.degraded.contains("another host"), "{}", memory.degraded);
+    assert_eq!(memory.state.hold.as_ref().map(|hold| hold.why.as_str()), Some("an operator's pause"));
+    assert!(memory.state.next_action > recorded.intent().action_id.0);
+    assert!(memory.state.undoable.is_empty() && memory.state.incidents.is_empty());
+    memory.retry();
+    assert!(memory.state.hold.is_some() && !memory.degraded.is_empty());
+    memory.rotate(&now(), "a cloned host", "root").unwrap();
+    assert_eq!(memory.degraded, "");
+    assert!(memory.state.hold.is_some() && memory.state.next_action > recorded.intent().action_id.0);
 }
 
 #[test]
@@ -211,4 +271,57 @@ fn a_second_memory_of_the_same_folder_is_refused() {
     let _first = open(&root);
     let refused = Memory::open(root.path()).unwrap_err().to_string();
     assert!(refused.contains(&std::process::id().to_string()), "{refused}");
+}
+
+/// Raises a limit by hand; the deed's number.
+fn raise(memory: &mut Memory, value: i64) -> ActionId {
+    let key = "fs.inotify.max_user_watches".to_owned();
+    let undo = Undo { action: Action::SysctlRestore { key: key.clone(), value: value - 1, dropin: None } };
+    let captured = Captured { undo: Some(undo), ..Captured::default() };
+    let action = Action::SysctlSet { key, value, persist: false };
+    let permit = guard::permit_by_hand(&memory.state, &now(), "root", action, None, captured).unwrap();
+    let id = permit.intent().action_id;
+    drop(memory.record(&now(), permit).unwrap());
+    id
+}
+
+#[test]
+fn a_deed_can_be_taken_back_however_many_came_after_it_and_once_only() {
+    let root = root();
+    let mut memory = open(&root);
+    let first = raise(&mut memory, 1_000);
+    for more in 0..80 {
+        raise(&mut memory, 2_000 + more);
+    }
+    assert!(!memory.state.undoable.iter().any(|(id, _)| *id == first), "long out of the state");
+    let undo = memory.undo_of(first).unwrap().expect("the ledger knows it");
+    assert!(matches!(undo.action, Action::SysctlRestore { value: 999, .. }), "{undo:?}");
+    let permit =
+        guard::permit_by_hand(&memory.state, &now(), "root", undo.action, Some(first), Captured::default()).unwrap();
+    drop(memory.record(&now(), permit).unwrap());
+    assert_eq!(memory.undo_of(first).unwrap(), None, "it was taken back");
+    assert_eq!(memory.undo_of(ActionId(4_711)).unwrap(), None);
+    drop(memory);
+    assert_eq!(open(&root).undo_of(first).unwrap(), None, "after a restart too");
+}
+
+#[test]
+fn what_people_said_goes_over_into_a_new_ledger() {
+    let root = root();
+    let mut memory = open(&root);
+    let file = Some("/etc/wbd/hold".to_owned());
+    let body = hold("a pause");
+    note(&mut memory, body);
+    let who = "file /etc/wbd/hold".to_owned();
+    note(&mut memory, Body::Hold { who, why: String::new(), until_wall_ms: None, from_class: Class::A0, file });
+    let code = Some(wbd_model::name::Code::new("WBD-5404").unwrap());
+    let subject = Subject { code, ..Subject::default() };
+    let (who, why) = ("root".to_owned(), "a test host".to_owned());
+    memory.write(&now(), subject, Body::Waived { who, why, until_wall_ms: Some(i64::MAX) });
+    let before = memory.state.clone();
+    memory.rotate(&now(), "a test", "root").unwrap();
+    assert_eq!((&memory.state.hold, &memory.state.file_holds), (&before.hold, &before.file_holds));
+    assert_eq!(memory.state.waivers.len(), 1);
+    drop(memory);
+    assert_eq!(open(&root).state.file_holds, before.file_holds);
 }

@@ -3,6 +3,7 @@ use tracing::{info, warn};
 use wbd_engine::guard;
 use wbd_engine::hold;
 use wbd_engine::report::{self, Inputs, Row};
+use wbd_engine::window;
 use wbd_engine::words::Lang;
 use wbd_model::control::Status;
 use wbd_model::entry::{Body, Entry};
@@ -52,6 +53,7 @@ impl Supervisor {
             waivers: self.memory.state.waivers.clone(),
             degraded: self.memory.degraded.clone(),
             suspended: self.memory.state.suspended.keys().cloned().collect(),
+            suspensions: self.suspensions(&now),
             playbooks: self.loaded.library.playbooks.len(),
             profiles: self.profiles(),
             ledger_seq: self.memory.state.seq,
@@ -67,6 +69,12 @@ impl Supervisor {
     /// What holds deeds back because a person said so: the pause, unless its time is over, and hold files.
     pub(crate) fn holds(&self, now: &Now) -> Vec<HoldRow> {
         hold::standing(&self.memory.state, now).map(|(file, hold)| hold::row(file, hold)).collect()
+    }
+
+    /// Playbooks that wbd itself stopped: why, and when each is tried once more.
+    fn suspensions(&self, now: &Now) -> Vec<String> {
+        let state = &self.memory.state;
+        state.suspended.iter().map(|(name, suspension)| format!("{name}: {}", suspension.words(state, now))).collect()
     }
 
     fn profiles(&self) -> Vec<String> {
@@ -90,6 +98,8 @@ impl Supervisor {
                 due.push((0, format!("{}: verification of {}", incident.id, incident.key)));
             }
         }
+        let maintenance = self.loaded.settings.maintenance.as_ref();
+        due.extend(maintenance.and_then(|maintenance| window::outlook(maintenance, now.wall_ms)));
         if let Some(at_ms) = self.checks.next_due_ms() {
             due.push((at_ms.saturating_sub(now.boot_ms), "next look".to_owned()));
         }
@@ -151,7 +161,12 @@ fn words(holds: &[HoldRow]) -> String {
 }
 
 fn seconds(ms: u64) -> String {
-    if ms < 10_000 { format!("{}.{} s", ms / 1000, ms % 1000 / 100) } else { format!("{} s", ms / 1000) }
+    match ms / 1000 {
+        0..10 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        seconds @ 10..7_200 => format!("{seconds} s"),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
 }
 
 /// One journal line for one record; nothing is decided by it.
@@ -195,6 +210,7 @@ fn tell(entry: &Entry) {
         | Body::Lifted { .. }
         | Body::Waived { .. }
         | Body::Resumed { .. }
+        | Body::Rearmed {}
         | Body::Exit(_)
         | Body::Rotated { .. } => {
             info!(

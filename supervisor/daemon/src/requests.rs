@@ -98,8 +98,11 @@ impl Supervisor {
         }
         let now = now();
         let until_wall_ms = for_ms.map(|ms| now.wall_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
-        let body = Body::Hold { who: who.to_owned(), why, until_wall_ms, from_class, file: None };
+        let body = Body::Hold { who: who.to_owned(), why: why.clone(), until_wall_ms, from_class, file: None };
         self.memory.write(&now, Subject::default(), body);
+        if !self.memory.degraded.is_empty() {
+            return done(self.keep_pause(who, &why, from_class));
+        }
         self.told("paused; wbdctl resume lifts it".to_owned())
     }
 
@@ -251,7 +254,8 @@ impl Supervisor {
         };
         let what = if undoes.is_some() { "undo" } else { action.name() };
         self.manual(&now(), what, who, &wbd_engine::round::describe(&action));
-        let captured = Captured { changes: preview.changes, undo: preview.undo, ..Captured::default() };
+        let changes = self.seen_before(&action, preview.changes);
+        let captured = Captured { changes, undo: preview.undo, ..Captured::default() };
         match guard::permit_by_hand(&self.memory.state, &now(), who, action, undoes, captured) {
             Ok(permit) => self.act(permit, Some(reply)),
             Err(refusal) => {

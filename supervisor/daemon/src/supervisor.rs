@@ -26,6 +26,7 @@ use crate::disk::DiskWatch;
 use crate::event::Event;
 use crate::exits::BUS_TELLS_MS;
 use crate::eyes::Lookout;
+use crate::jobs::Jobs;
 use crate::load::Loaded;
 use crate::memory::Memory;
 use crate::observed::Observer;
@@ -89,6 +90,8 @@ pub(crate) struct Supervisor {
     pub(crate) lookout: Lookout,
     /// Tells people of escalations.
     pub(crate) courier: Courier,
+    /// Which jobs on the agent's unit are ours.
+    pub(crate) jobs: Jobs,
     /// Plans that were shown and may be approved.
     pub(crate) shown: ShownPlans,
     /// When hold files are looked for next, at the latest.
@@ -144,6 +147,7 @@ impl Supervisor {
             reloading: false,
             reload_again: false,
             untold: Vec::new(),
+            jobs: Jobs::default(),
             shown: ShownPlans::default(),
             holds_ms: started.boot_ms,
             unit: None,
@@ -287,6 +291,8 @@ impl Supervisor {
             Event::Found(found) => self.found(found),
             Event::Previewed { of, preview } => self.previewed(*of, preview),
             Event::PlanPreviewed { incident, plan, changes, reply } => {
+                let seen = |(action, changes)| self.seen_before(action, changes);
+                let changes = plan.steps.iter().zip(changes).map(seen).collect();
                 let shown = self.show(incident, *plan, changes);
                 let _ = reply.send(shown);
             }
@@ -299,8 +305,9 @@ impl Supervisor {
                 self.hasten_agent();
             }
             Event::UnitExit(exit) => self.record_exit(exit),
-            Event::StoppedByHand => self.note_stop(),
-            Event::StartedByHand => self.forget_stop(),
+            Event::JobEnded(job) => self.job_ended(job),
+            Event::StoppedByHand => self.missed_stop(),
+            Event::StartedByHand => self.missed_start(),
             Event::BusLost => self.unit = None,
             Event::Control { request, who, reply } => self.request(request, &who, reply),
             Event::Disk(trouble) => self.disk_answered(trouble),

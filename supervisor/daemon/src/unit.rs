@@ -2,7 +2,7 @@
 //! elsewhere (`follow`).
 use wbd_model::entry::{Exit, ExitHow};
 use wbd_probes::UnitState;
-use zbus::zvariant::OwnedValue;
+use zbus::zvariant::{OwnedValue, Value};
 
 /// The unit's properties, as far as they were told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -16,12 +16,18 @@ pub(crate) struct UnitView {
     exec_exit: u64,
     /// When the unit was active last, as the process's end on the same clock.
     active_exit: u64,
+    /// When its reload program was started last, microseconds; 0: never.
+    pub(crate) reloaded: u64,
+    /// Its main process.
+    pub(crate) main_pid: u32,
 }
 
 impl UnitView {
     /// Takes over one property.
     pub(crate) fn set(&mut self, name: &str, value: &OwnedValue) {
         match name {
+            "ExecReload" => self.reloaded = started(value),
+            "MainPID" => self.main_pid = u32::try_from(value).unwrap_or_default(),
             "ExecMainPID" => self.exec_pid = u32::try_from(value).unwrap_or_default(),
             "ExecMainCode" => self.exec_code = i32::try_from(value).unwrap_or_default(),
             "ExecMainStatus" => self.exec_status = i32::try_from(value).unwrap_or_default(),
@@ -58,10 +64,20 @@ impl UnitView {
     }
 }
 
+/// When the last of a list of commands (path, arguments, flag, begun, begun on the monotonic clock, ...) was started.
+fn started(commands: &Value<'_>) -> u64 {
+    const MONOTONIC: usize = 4;
+    let Value::Array(commands) = commands else { return 0 };
+    let begun = commands.iter().filter_map(|command| {
+        let Value::Structure(fields) = command else { return None };
+        fields.fields().get(MONOTONIC).and_then(|field| u64::try_from(field).ok())
+    });
+    begun.max().unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zbus::zvariant::Value;
 
     fn set(view: &mut UnitView, properties: &[(&str, Value<'_>)]) {
         for (name, value) in properties {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use wbd_engine::approval;
 use wbd_engine::incident::Incident;
 use wbd_engine::round;
-use wbd_model::action::Change;
+use wbd_model::action::{Action, Change};
 use wbd_model::control::Response;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{IncidentId, Phase};
@@ -45,6 +45,22 @@ impl Supervisor {
         let look = self.look(&incident.key, &self.causes());
         let look = look.ok_or_else(|| format!("the check of {id} is gone or was not looked at yet; try again"))?;
         Ok((round::next_plan(&look, incident)?, incident.step))
+    }
+
+    /// What a deed changes, with what the hands cannot tell: whether the agent runs.
+    pub(crate) fn seen_before(&self, action: &Action, mut changes: Vec<Change>) -> Vec<Change> {
+        let on_agent = match action {
+            Action::AgentReload {} | Action::AgentStart {} | Action::AgentRestart {} | Action::AgentStop { .. } => true,
+            Action::SysctlSet { .. }
+            | Action::SysctlRestore { .. }
+            | Action::UnitRestart { .. }
+            | Action::CommandRun { .. } => false,
+        };
+        if on_agent {
+            let state = if self.agent_process().is_some() { "running" } else { "not running" };
+            changes.iter_mut().for_each(|change| change.before = Some(state.to_owned()));
+        }
+        changes
     }
 
     /// The answer to a preview, which an approval may name from now on.

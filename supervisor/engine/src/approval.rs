@@ -9,6 +9,9 @@ use crate::incident::Incident;
 use crate::replay::State;
 use crate::round::describe;
 
+/// The conflict key of all deeds on the agent.
+const AGENT: &str = "agent";
+
 /// What names a shown plan in an approval, lower-case hex.
 #[must_use]
 pub fn digest(incident: IncidentId, shown: &Shown) -> String {
@@ -85,7 +88,9 @@ fn differs(shown: &Shown, want: &Want, changes: &[Change]) -> Option<String> {
     // What an earlier step of the same rung changes is another before for the later one.
     let earlier: Vec<&str> =
         shown.changes.iter().take(want.step).flatten().map(|change| change.what.as_str()).collect();
-    let own = |change: &Change| earlier.contains(&change.what.as_str());
+    // Whether the agent runs at this very moment changes by itself in a crash loop; the check has just been judged anew.
+    let flaps = want.action.conflict_key() == AGENT;
+    let own = |change: &Change| flaps || earlier.contains(&change.what.as_str());
     let same = |told: &Change, now: &Change| {
         told.what == now.what && told.after == now.after && (told.before == now.before || own(now))
     };

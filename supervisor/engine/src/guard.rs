@@ -11,7 +11,7 @@ use wbd_model::time::Now;
 
 use crate::incident::Incident;
 use crate::replay::State;
-use crate::{approval as word, hold, waiver};
+use crate::{approval as word, breaker, hold, waiver, window};
 
 /// I3: a deed may not begin later than this after its intent. Long enough for a busy disk, short
 /// enough that the budget's window is not stretched by much.
@@ -107,9 +107,7 @@ pub fn check(state: &State, settings: &Settings, now: &Now, want: &Want) -> Resu
     if want.undoes.is_some() {
         return host_budget(state, settings, now, want.action.class());
     }
-    if let Some(reason) = state.suspended.get(&want.playbook) {
-        return Err(no(Guard::Suspended, &format!("the playbook is suspended: {reason}; wbdctl resume lifts it")));
-    }
+    breaker::check(state, now, want)?;
     if let Some(who) = &incident.denied {
         return Err(no(Guard::Denied, &format!("{who} said no; wbdctl approve {} changes that", incident.id)));
     }
@@ -120,6 +118,7 @@ pub fn check(state: &State, settings: &Settings, now: &Now, want: &Want) -> Resu
     if want.step == 0 {
         attempts(state, now, want, incident)?;
     }
+    window::check(settings, now, want, incident)?;
     host_budget(state, settings, now, want.action.class())
 }
 

@@ -1,4 +1,5 @@
 //! One incident and its transitions: (state, record) -> state. Decides nothing.
+use serde::{Deserialize, Serialize};
 use wbd_model::action::Undo;
 use wbd_model::check::CheckKey;
 use wbd_model::entry::{Body, Entry, Intent, Outcome};
@@ -9,7 +10,7 @@ use wbd_model::plan::Shown;
 use wbd_model::time::Now;
 
 /// An incident as its records make it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Incident {
     /// Its number.
     pub id: IncidentId,
@@ -121,7 +122,9 @@ impl Incident {
             }
             Body::Escalated { guide, .. } => {
                 self.escalated = Some(guide.clone());
-                self.asks = self.held().is_some_and(|held| matches!(held.guard, Guard::Approval | Guard::Mode));
+                self.asks = self.held().is_some_and(|held| {
+                    matches!(held.guard, Guard::Approval | Guard::Mode | Guard::Suspended | Guard::Window)
+                });
             }
             // A word that comes at any other time has nothing to be for.
             Body::Approved { .. } if !matches!(self.phase, Phase::Gated { .. }) => {}
@@ -146,6 +149,7 @@ impl Incident {
             | Body::Waived { .. }
             | Body::Suspended { .. }
             | Body::Resumed { .. }
+            | Body::Rearmed {}
             | Body::Exit(_)
             | Body::Rotated { .. } => {}
         }

@@ -1,5 +1,7 @@
 //! The thinking, pure: values in, values out. No I/O, no clock, no randomness.
 pub mod approval;
+pub mod breaker;
+pub mod carry;
 pub mod diagnose;
 mod expr;
 pub mod guard;
@@ -20,4 +22,5 @@ pub mod telling;
 pub mod testing;
 pub mod trend;
 pub mod waiver;
+pub mod window;
 pub mod words;

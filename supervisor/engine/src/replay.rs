@@ -1,6 +1,7 @@
 //! The supervisor's state: a fold of the ledger and of nothing else.
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use serde::{Deserialize, Serialize};
 use wbd_model::action::{Class, Undo};
 use wbd_model::check::CheckKey;
 use wbd_model::entry::{Body, Entry, Exit};
@@ -10,6 +11,8 @@ use wbd_model::observation::Observation;
 use wbd_model::time::{BootId, Now};
 use wbd_model::waiver::Waiver;
 
+use crate::breaker::{self, Suspension};
+use crate::carry;
 use crate::incident::Incident;
 use crate::telling::Telling;
 use crate::{hold, waiver};
@@ -24,14 +27,14 @@ const UNDO_KEPT: usize = 64;
 pub const DEBIT_LIFE_MS: u64 = 86_400_000 + crate::guard::START_DEADLINE_MS;
 
 /// One disruptive deed that was permitted, on the clock of the newest boot seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Debit {
     /// Milliseconds of the newest boot; 0 for debits of earlier boots.
     pub at_ms: u64,
 }
 
 /// An attempt of a playbook on a target, for its own budget.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Attempt {
     /// The playbook.
     pub playbook: PlaybookName,
@@ -42,7 +45,7 @@ pub struct Attempt {
 }
 
 /// An operator's stop.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Hold {
     /// Who.
     pub who: String,
@@ -55,13 +58,15 @@ pub struct Hold {
 }
 
 /// Everything that decides what may be done next.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct State {
     /// The newest boot seen.
     pub boot: Option<BootId>,
     /// Incidents, open ones and the last closed ones.
     pub incidents: BTreeMap<IncidentId, Incident>,
     /// The open one of each (code, target).
+    #[serde(with = "carry::pairs")]
     pub open: BTreeMap<CheckKey, IncidentId>,
     /// Handed over, and the failure not yet seen gone: not opened again meanwhile.
     pub latched: BTreeSet<CheckKey>,
@@ -75,8 +80,8 @@ pub struct State {
     pub file_holds: BTreeMap<String, Hold>,
     /// What operators waived, the ones that are over included.
     pub waivers: Vec<Waiver>,
-    /// Playbooks that wbd itself stopped, and why.
-    pub suspended: BTreeMap<PlaybookName, String>,
+    /// Playbooks that wbd itself stopped.
+    pub suspended: BTreeMap<PlaybookName, Suspension>,
     /// Failed verifications in a row, by playbook.
     pub failures: BTreeMap<PlaybookName, u32>,
     /// Exits of watched processes in this boot, oldest first.
@@ -157,7 +162,7 @@ impl State {
     }
 
     /// Milliseconds of the newest boot: debits of earlier ones count as made at its start.
-    fn enter_boot(&mut self, at: &Now) {
+    pub(crate) fn enter_boot(&mut self, at: &Now) {
         if self.boot.as_ref() == Some(&at.boot) {
             return;
         }
@@ -167,6 +172,9 @@ impl State {
         }
         for attempt in &mut self.attempts {
             attempt.at_ms = 0;
+        }
+        for suspension in self.suspended.values_mut() {
+            suspension.at_ms = 0;
         }
         self.exits.clear();
     }
@@ -187,6 +195,7 @@ impl State {
     fn apply_host_wide(&mut self, entry: &Entry) {
         let subject = &entry.subject;
         self.telling.apply(entry);
+        breaker::apply(self, entry);
         match &entry.body {
             Body::Intent(intent) => {
                 self.next_action = self.next_action.max(intent.action_id.0 + 1);
@@ -225,11 +234,6 @@ impl State {
             }
             Body::Hold { .. } | Body::Lifted { .. } => hold::apply(self, &entry.body),
             Body::Waived { .. } => waiver::apply(self, entry),
-            Body::Suspended { reason } => {
-                if let Some(playbook) = &subject.playbook {
-                    self.suspended.insert(playbook.clone(), reason.clone());
-                }
-            }
             Body::Resumed { .. } => {
                 self.suspended.clear();
                 self.failures.clear();
@@ -243,10 +247,10 @@ impl State {
                     }
                 }
             }
-            Body::Rotated { debits_ms, next_incident, next_action, .. } => {
-                self.debits.extend(debits_ms.iter().map(|at_ms| Debit { at_ms: *at_ms }));
-                self.next_incident = self.next_incident.max(*next_incident);
-                self.next_action = self.next_action.max(*next_action);
+            Body::Rotated { debits_ms, next_incident, next_action, state, .. } => {
+                self.take_over(entry, state.as_deref(), debits_ms);
+                self.next_incident = self.next_incident.max(*next_incident).max(1);
+                self.next_action = self.next_action.max(*next_action).max(1);
             }
             Body::Started { .. }
             | Body::Opened { .. }
@@ -259,8 +263,23 @@ impl State {
             | Body::Teller { .. }
             | Body::Approved { .. }
             | Body::Denied { .. }
+            | Body::Suspended { .. }
+            | Body::Rearmed {}
             | Body::Manual { .. } => {}
         }
+    }
+
+    /// What the ledger before this one knew, as of now.
+    fn take_over(&mut self, entry: &Entry, packed: Option<&serde_json::Value>, debits_ms: &[u64]) {
+        if let Some(packed) = packed {
+            *self = Self { seq: self.seq, ..carry::unpack(packed) };
+            self.enter_boot(&entry.at);
+        }
+        // A record of an older version, or a state that cannot be read: the debits stand beside it.
+        if self.debits.len() < debits_ms.len() {
+            self.debits = debits_ms.iter().map(|at_ms| Debit { at_ms: *at_ms }).collect();
+        }
+        self.forget_old(entry.at.boot_ms);
     }
 
     fn debit(&mut self, entry: &Entry, class: Class, begins_attempt: bool) {

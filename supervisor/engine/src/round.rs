@@ -24,6 +24,8 @@ use crate::{approval, waiver};
 const FAILURES_TO_SUSPEND: u32 = 9;
 /// An incident that waits this long for a guard or a person is handed over.
 const GATE_TIMEOUT_MS: u64 = 86_400_000;
+/// One that waits for a maintenance window: each opens once a week at least, and a day for what holds it then.
+const WINDOW_TIMEOUT_MS: u64 = 8 * GATE_TIMEOUT_MS;
 
 const LOST: &str = "the supervisor ended before the outcome was known";
 
@@ -336,7 +338,9 @@ fn behind(state: &State, look: &Look, incident: &Incident, cause: &CheckKey, now
 
 /// After a reboot the waiting begins again: nobody could answer meanwhile.
 fn waited_too_long(incident: &Incident, now: &Now) -> bool {
-    now.since(&incident.since.boot, incident.since.boot_ms).unwrap_or(now.boot_ms) >= GATE_TIMEOUT_MS
+    let for_window = incident.held().is_some_and(|held| held.guard == Guard::Window);
+    let limit_ms = if for_window { WINDOW_TIMEOUT_MS } else { GATE_TIMEOUT_MS };
+    now.since(&incident.since.boot, incident.since.boot_ms).unwrap_or(now.boot_ms) >= limit_ms
 }
 
 /// The rung in progress as it was resolved when it began; else a higher one than was tried last; else the same
@@ -416,18 +420,24 @@ fn ask(state: &State, incident: &Incident, settings: &Settings, now: &Now, want:
 }
 
 fn refused(incident: &Incident, look: &Look, now: &Now, refusal: Refusal) -> Option<Step> {
-    let news = incident.held().is_none_or(|held| held.guard != refusal.guard);
-    if news {
+    if is_news(incident, now, &refusal) {
         return Some(write(subject(incident), Body::Refused(refusal)));
     }
     match refusal.guard {
-        Guard::Attempts | Guard::Suspended | Guard::Denied => Some(escalate(incident, look, &refusal.reason)),
-        Guard::Approval | Guard::Mode if incident.escalated.is_none() => {
+        Guard::Attempts | Guard::Denied => Some(escalate(incident, look, &refusal.reason)),
+        // Its one try would be refused.
+        Guard::Suspended if incident.attempts >= look.attempts.max => Some(escalate(incident, look, &refusal.reason)),
+        Guard::Approval | Guard::Mode | Guard::Suspended if incident.escalated.is_none() => {
+            Some(escalate(incident, look, &refusal.reason))
+        }
+        // A person may not want to wait that long.
+        Guard::Window if incident.escalated.is_none() && is_far(&refusal, now) => {
             Some(escalate(incident, look, &refusal.reason))
         }
         Guard::Hold
         | Guard::Mode
         | Guard::Approval
+        | Guard::Suspended
         | Guard::HostBudget
         | Guard::Backoff
         | Guard::Conflict
@@ -435,6 +445,17 @@ fn refused(incident: &Incident, look: &Look, now: &Now, refusal: Refusal) -> Opt
         | Guard::Ledger => (waited_too_long(incident, now) && incident.escalated.is_none())
             .then(|| escalate(incident, look, &refusal.reason)),
     }
+}
+
+/// Another guard says no than before, or the moment that it named has passed and it names a later one.
+fn is_news(incident: &Incident, now: &Now, refusal: &Refusal) -> bool {
+    let Some(held) = incident.held().filter(|held| held.guard == refusal.guard) else { return true };
+    let passed = incident.changed.boot != now.boot || held.until_ms.is_none_or(|until_ms| until_ms <= now.boot_ms);
+    refusal.until_ms.is_some() && passed
+}
+
+fn is_far(refusal: &Refusal, now: &Now) -> bool {
+    refusal.until_ms.is_none_or(|until_ms| until_ms.saturating_sub(now.boot_ms) > GATE_TIMEOUT_MS)
 }
 
 fn escalate(incident: &Incident, look: &Look, reason: &str) -> Step {

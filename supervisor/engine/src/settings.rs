@@ -2,8 +2,11 @@
 use wbd_model::problem::{Problem, Source};
 use wbd_model::settings::Settings;
 
-use crate::playbook::{Node, documents, is_program, typed};
+use crate::playbook::{Node, documents, is_program, suggest, typed};
+use crate::window;
 
+/// Most maintenance windows; each is gone through whenever a deed waits for one.
+const MAX_WINDOWS: usize = 16;
 /// Most deeds that a budget may allow.
 const MAX_DEEDS: u32 = 1000;
 
@@ -37,6 +40,7 @@ pub fn parse(source: &Source) -> Result<Settings, Vec<Problem>> {
     if !settings.on_escalation.is_empty() && !is_program(&settings.on_escalation) {
         add(&["on_escalation"], "on_escalation must begin with the absolute path of a program");
     }
+    problems.extend(maintenance(source, &tree, &settings));
     for name in settings.playbooks.keys() {
         if wbd_model::name::PlaybookName::new(name.as_str()).is_err() {
             let place = key_place(&tree, name);
@@ -44,6 +48,27 @@ pub fn parse(source: &Source) -> Result<Settings, Vec<Problem>> {
         }
     }
     if problems.is_empty() { Ok(settings) } else { Err(problems) }
+}
+
+fn maintenance(source: &Source, tree: &Node, settings: &Settings) -> Vec<Problem> {
+    let Some(maintenance) = &settings.maintenance else { return Vec::new() };
+    let mut problems = Vec::new();
+    if !window::knows(&maintenance.zone) {
+        let names = window::zone_names();
+        let near = suggest::nearest(&maintenance.zone, names.iter().map(String::as_str));
+        let hint = near.map_or_else(
+            || "write a name of the IANA database, such as Europe/Berlin or Etc/UTC".to_owned(),
+            |near| format!("did you mean {near:?}?"),
+        );
+        let message = format!("no time zone is called {:?}", maintenance.zone);
+        problems.push(tree.place_of(&["maintenance", "zone"]).problem(source, message, Some(hint)));
+    }
+    if !(1..=MAX_WINDOWS).contains(&maintenance.windows.len()) {
+        let place = tree.place_of(&["maintenance", "windows"]);
+        let hint = "to let deeds be done at any time, leave maintenance out".to_owned();
+        problems.push(place.problem(source, format!("windows must be 1 to {MAX_WINDOWS}"), Some(hint)));
+    }
+    problems
 }
 
 fn key_place(tree: &Node, name: &str) -> crate::playbook::Place {
@@ -97,6 +122,38 @@ mod tests {
             "{}",
             problems[2]
         );
+    }
+
+    #[test]
+    fn maintenance_windows_are_read() {
+        let text = "maintenance:\n  zone: Europe/Berlin\n  windows:\n    - {days: [sat, sun], from: \"01:00\", to: 05:00}\n    - {from: '23:30', to: '00:10'}\n";
+        let maintenance = read(text).unwrap().maintenance.unwrap();
+        assert_eq!(maintenance.from_class, wbd_model::action::Class::A3, "the default");
+        assert_eq!(maintenance.windows.len(), 2);
+        assert_eq!(maintenance.windows[0].to.to_string(), "05:00");
+        assert!(maintenance.windows[1].days.is_empty());
+        assert_eq!(read("").unwrap().maintenance, None);
+    }
+
+    #[test]
+    fn a_zone_a_time_or_a_day_that_there_is_not_is_told_with_its_place_and_a_remedy() {
+        let problem = |zone: &str, windows: &str| {
+            let problems = read(&format!("maintenance:\n  zone: {zone}\n  windows: {windows}\n")).unwrap_err();
+            assert_eq!(problems.len(), 1, "{problems:#?}");
+            problems[0].lines().next().unwrap().to_owned()
+        };
+        let good = "[{from: '01:00', to: '05:00'}]";
+        let zone = "wbd.yaml:2:9: no time zone is called \"Europe/Berln\" (did you mean \"Europe/Berlin\"?)";
+        assert_eq!(problem("Europe/Berln", good), zone);
+        assert!(problem("Nowhere", good).contains("write a name of the IANA database"));
+        let time = problem("Etc/UTC", "[{from: '25:00', to: '05:00'}]");
+        assert!(time.starts_with("wbd.yaml:3:20: \"25:00\" is not a time of day: write 00:00 to 23:59"), "{time}");
+        let day = problem("Etc/UTC", "[{days: [sta], from: '01:00', to: '05:00'}]");
+        assert!(day.starts_with("wbd.yaml:3:21: unknown word \"sta\" (did you mean \"sat\"?)"), "{day}");
+        let none = problem("Etc/UTC", "[]");
+        assert!(none.starts_with("wbd.yaml:3:12: windows must be 1 to 16 (to let deeds be done"), "{none}");
+        let many = format!("[{}]", vec!["{from: '01:00', to: '05:00'}"; 17].join(", "));
+        assert!(problem("Etc/UTC", &many).contains("windows must be 1 to 16"));
     }
 
     #[test]

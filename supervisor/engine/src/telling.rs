@@ -2,6 +2,7 @@
 //! due. Runs nothing.
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
 use wbd_model::entry::{Body, Entry, Subject};
 use wbd_model::time::Now;
 
@@ -13,7 +14,7 @@ const FIRST_PAUSE_MS: u64 = 5_000;
 const LONGEST_PAUSE_MS: u64 = 30 * 60_000;
 
 /// One escalation that nobody was told of yet.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Untold {
     /// What it is about.
     pub about: Subject,
@@ -61,7 +62,7 @@ fn pause_ms(tries: u32) -> u64 {
 }
 
 /// Who tells, and what waits to be told.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct Telling {
     /// Program and arguments; empty: no program tells, and so nothing waits for it.
     pub program: Vec<String>,
@@ -107,6 +108,7 @@ impl Telling {
             | Body::Hold { .. }
             | Body::Lifted { .. }
             | Body::Waived { .. }
+            | Body::Rearmed {}
             | Body::Suspended { .. }
             | Body::Exit(_)
             | Body::Rotated { .. } => {}

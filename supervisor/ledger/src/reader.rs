@@ -110,6 +110,13 @@ impl Reader {
         verify::walk(&self.connection, &self.path, anchor)
     }
 
+    /// Whether it was begun on another host than `host` ([`crate::host_id`]); a name that is missing proves nothing.
+    #[must_use]
+    pub fn is_foreign(&self, host: Option<&str>) -> bool {
+        let begun_on = store::host(&self.connection).ok().flatten();
+        begun_on.zip(host).is_some_and(|(begun_on, host)| begun_on != host)
+    }
+
     /// The last record's number and hash as they stand in the file, unverified.
     ///
     /// # Errors

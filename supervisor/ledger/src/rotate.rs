@@ -24,6 +24,8 @@ pub struct Carry {
     pub next_incident: u64,
     /// The next deed's number.
     pub next_action: u64,
+    /// Everything else, as the engine packs it ([`wbd_engine::carry::pack`]).
+    pub state: Option<Box<serde_json::Value>>,
 }
 
 /// Why, by whom, and what is carried over.
@@ -116,6 +118,7 @@ fn begin(
         debits_ms: carry.debits_ms.clone(),
         next_incident: carry.next_incident,
         next_action: carry.next_action,
+        state: carry.state.clone(),
     };
     let (entry, row) = record::follow(head, at, Subject::default(), body)?;
     store::create(path, host, Some(&row))?;

@@ -208,6 +208,9 @@ pub struct Status {
     pub degraded: String,
     /// Playbooks that wbd itself suspended.
     pub suspended: Vec<PlaybookName>,
+    /// The same in words, a line each: why, and when it is tried once more.
+    #[serde(default)]
+    pub suspensions: Vec<String>,
     /// Playbooks loaded.
     pub playbooks: usize,
     /// Profiles found on this host.

@@ -189,6 +189,8 @@ pub enum Body {
         /// Who.
         who: String,
     },
+    /// The one try that a suspended playbook was given is proved: it goes on.
+    Rearmed {},
     /// The watched process ended.
     Exit(Exit),
     /// First record of a ledger that follows another one.
@@ -209,6 +211,9 @@ pub enum Body {
         next_incident: u64,
         /// The next deed's number.
         next_action: u64,
+        /// Everything else that was known, as the engine wrote it; absent in records of older versions.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        state: Option<Box<serde_json::Value>>,
     },
 }
 
@@ -349,6 +354,7 @@ impl Body {
             Self::Waived { .. } => "waived",
             Self::Suspended { .. } => "suspended",
             Self::Resumed { .. } => "resumed",
+            Self::Rearmed {} => "rearmed",
             Self::Exit(_) => "exit",
             Self::Rotated { .. } => "rotated",
         }
@@ -418,6 +424,7 @@ impl Body {
             | Self::Waived { .. }
             | Self::Suspended { .. }
             | Self::Resumed { .. }
+            | Self::Rearmed {}
             | Self::Rotated { .. } => None,
         }
     }
@@ -431,7 +438,7 @@ impl Body {
                 std::iter::once(format!("case {case}")).chain(evidence.iter().cloned()).collect()
             }
             Self::Suppressed { by } => vec![format!("a consequence of {by}")],
-            Self::Unsuppressed {} | Self::Cleared {} => Vec::new(),
+            Self::Unsuppressed {} | Self::Cleared {} | Self::Rearmed {} => Vec::new(),
             Self::Intent(intent) => intent
                 .changes
                 .iter()

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Class;
+use crate::maintenance::Maintenance;
 use crate::profile::{Duration, PublicAddress};
 
 /// The supervisor's settings; every key has a default, an empty file is valid.
@@ -19,6 +20,8 @@ pub struct Settings {
     pub playbooks: BTreeMap<String, PlaybookPolicy>,
     /// Deeds of class A2 and above on this host.
     pub budget: HostBudget,
+    /// When deeds that disturb may be done; at any time if it is left out.
+    pub maintenance: Option<Maintenance>,
     /// How often checks look (events make them look at once).
     pub every: Duration,
     /// How often file descriptors are sampled.
@@ -38,6 +41,7 @@ impl Default for Settings {
             ceiling: Class::A3,
             playbooks: BTreeMap::new(),
             budget: HostBudget::default(),
+            maintenance: None,
             every: Duration::from_ms(10_000),
             sample_every: Duration::from_ms(60_000),
             public: PublicAddress::Auto,

@@ -36,6 +36,11 @@ async fn call(bus: &Connection, request: &str) -> String {
     answer.expect("an answer").body().deserialize().expect("a text")
 }
 
+/// One question, as it goes over the socket.
+pub(crate) fn ask(root: &Path, request: &str) -> String {
+    runtime().block_on(async { call(&connect(root).await.expect("a handshake"), request).await })
+}
+
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
@@ -160,6 +165,7 @@ fn a_stranger_may_look_and_change_nothing() {
         vec!["resume"],
         vec!["reload"],
         vec!["deny", "I1"],
+        vec!["waiver", "add", "WBD-6007", "--why", "x", "--for", "1d"],
         vec!["agent", "stop"],
         vec!["agent", "activate"],
         vec!["playbook", "run", "agent-down"],

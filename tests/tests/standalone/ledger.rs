@@ -6,7 +6,7 @@ use wbd_tests::deadline::wait_until;
 use crate::trial::{DOWN, QUIET, SOON, Trial};
 
 /// Makes one record say something else than it did; root can do that, and it must be found.
-fn tamper(trial: &Trial, seq: u64) {
+pub(crate) fn tamper(trial: &Trial, seq: u64) {
     let file = rusqlite::Connection::open(trial.root().join("var/lib/wbd/ledger.db")).expect("the ledger");
     let edit = "UPDATE entry SET payload = replace(payload, 'standalone', 'Standalone') WHERE seq = ?";
     assert_eq!(file.execute(edit, [i64::try_from(seq).expect("small")]).expect("written"), 1);

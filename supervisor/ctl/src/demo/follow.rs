@@ -71,6 +71,7 @@ impl Seen {
             | Body::Waived { .. }
             | Body::Suspended { .. }
             | Body::Resumed { .. }
+            | Body::Rearmed {}
             | Body::Exit(_)
             | Body::Rotated { .. } => {}
         }
@@ -144,6 +145,7 @@ const fn told(body: &Body) -> (&'static str, Tone) {
         | Body::Waived { .. }
         | Body::Suspended { .. }
         | Body::Resumed { .. }
+        | Body::Rearmed {}
         | Body::Exit(_)
         | Body::Rotated { .. } => (body.kind(), Tone::Plain),
     }

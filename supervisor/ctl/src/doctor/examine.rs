@@ -84,7 +84,7 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
     let daemon = daemon_status
         .as_ref()
         .ok()
-        .map(|status| DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode(status) });
+        .map(|status| DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode_and_suspensions(status) });
     let said =
         daemon_status.as_ref().map(Said::told).unwrap_or_else(|_| within(&written, began).unwrap_or_else(Said::late));
     let mut report = judged(&bounds, &answers, &open, |rows| {

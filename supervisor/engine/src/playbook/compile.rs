@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use wbd_model::name::PlaybookName;
 use wbd_model::observation::{Kind, Value};
 use wbd_model::problem::{Problem, Source};
+use wbd_model::profile::Duration;
 
 use super::compiled::{Case, Deed, Explains, Playbook, Question, Requirement, Rung, Verify};
 use super::document::{
@@ -20,6 +21,8 @@ use crate::guard::Attempts;
 
 /// Observations, values, cases, rungs and steps that a playbook may have of each.
 const MAX_PARTS: usize = 16;
+/// Attempts are remembered for as long as the host's own longest budget, a day.
+const LONGEST_PER: Duration = Duration::from_ms(86_400_000);
 
 /// The playbook that a document is, or every problem of it.
 pub(crate) fn compile(source: &Source, node: &Node, document: PlaybookDocument) -> Result<Playbook, Vec<Problem>> {
@@ -317,6 +320,11 @@ impl Compiler<'_> {
         }
         if budget.per.as_ms() < 1000 {
             self.faults.add(node.place_of(&["spec", "budget", "per"]), "per must be a second at least");
+        }
+        if budget.per > LONGEST_PER {
+            let place = node.place_of(&["spec", "budget", "per"]);
+            let hint = "write 1d or less, or fewer attempts".to_owned();
+            self.faults.add_with_hint(place, "per must be a day at most: older attempts are forgotten", Some(hint));
         }
         if backoff.from > backoff.to || backoff.from.as_ms() == 0 {
             self.faults

@@ -108,6 +108,7 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
         ),
         ("has: [process.main, health]", "has: []", 5, 18, "applies to nothing", ""),
         ("  verify: {pass: \"ino.missing < before.ino.missing\", within: 30s}\n", "", 16, 7, "must prove the cure", ""),
+        ("  verify: {", "  budget: {per: 25h}\n  verify: {", 21, 17, "per must be a day at most", "write 1d or less"),
         ("before.ino.missing", "befor.ino.missing", 21, 33, "names nothing", ""),
         ("case == 'full'", "case == 'ful'", 17, 20, "no case \"ful\"", "did you mean \"full\"?"),
         ("ino.missing > 0", "case == 'near'", 13, 40, "`case` is not known yet", ""),

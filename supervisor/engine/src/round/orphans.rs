@@ -7,6 +7,7 @@ use wbd_model::incident::{Closing, Phase};
 use wbd_model::time::Now;
 
 use super::{FAILURES_TO_SUSPEND, LOST, Memory, Step, close, lost, write};
+use crate::breaker;
 use crate::replay::State;
 
 /// Incidents whose check is gone (product removed, playbook masked), and playbooks to suspend.
@@ -39,15 +40,19 @@ pub(super) fn orphans(state: &State, memory: &mut Memory, known: &BTreeSet<Check
     steps
 }
 
-/// Playbooks that keep failing, and deeds by hand whose outcome nobody wrote: both are said once.
+/// Playbooks that keep failing or had their one try, and deeds by hand whose outcome nobody wrote: both are said once.
 pub(super) fn loose_ends(state: &State, memory: &Memory) -> Vec<Step> {
     let mut steps = Vec::new();
     for (playbook, failures) in &state.failures {
         if *failures >= FAILURES_TO_SUSPEND && !state.suspended.contains_key(playbook) {
             let about = Subject { playbook: Some(playbook.clone()), ..Subject::default() };
-            let reason = format!("{failures} verifications in a row failed");
+            let reason = breaker::trip_reason(&format!("{failures} verifications in a row failed"), 0);
             steps.push(write(about, Body::Suspended { reason }));
         }
+    }
+    for (playbook, suspension) in &state.suspended {
+        let about = Subject { playbook: Some(playbook.clone()), ..Subject::default() };
+        steps.extend(breaker::after_trial(suspension).map(|body| write(about, body)));
     }
     for action in state.unresolved.iter().filter(|action| memory.in_flight != Some(**action)) {
         let detail = LOST.to_owned();

@@ -1,13 +1,17 @@
 //! The incident engine as its ledger tells it: every test is a small world, a fault and the records
 //! that must come of it. Nothing here waits or looks at the host.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first surprise")]
+mod breaker;
 mod causes;
 mod check;
 mod crashes;
+mod explored;
 mod guards;
 mod ladder;
 mod life;
 mod operator;
+mod rotation;
 mod schedules;
+mod windows;
 mod words;
 mod world;

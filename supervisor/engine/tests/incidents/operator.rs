@@ -197,7 +197,7 @@ fn approve(world: &mut World, shown: &Shown) {
 
 /// What the guard says when the host would change like this.
 fn permitted(world: &mut World, changes: &[Change]) -> Result<Action, wbd_model::incident::Refusal> {
-    let want = world.wanted().expect("a deed is wanted");
+    let want = world.wanted().unwrap();
     let before = world.looks()[0].seen.clone();
     let captured = Captured { changes: changes.to_vec(), undo: None, before };
     let permit = guard::permit(&world.state, &world.settings, &world.now(), want, captured)?;
@@ -264,7 +264,7 @@ fn what_no_longer_fits_is_refused_once_and_asked_anew_in_the_middle_of_a_rung_to
     let done = wbd_model::entry::Outcome::Done;
     world.append(subject.clone(), Body::Outcome { action, result: done, detail: String::new(), took_ms: 0 });
     assert_eq!(permitted(&mut world, &[restarted()]), Ok(reload()));
-    let other = Change { before: Some("inactive".to_owned()), ..restarted() };
+    let other = Change { after: "stopped".to_owned(), ..restarted() };
     let refusal = permitted(&mut world, &[other]).unwrap_err();
     world.append(subject, Body::Refused(refusal));
     world.run(20_000);

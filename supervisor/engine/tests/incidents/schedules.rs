@@ -21,7 +21,7 @@ const CHECKS: usize = 4;
 
 /// One thing that happens.
 #[derive(Debug, Clone)]
-enum Event {
+pub(crate) enum Event {
     Shows(usize, Verdict, bool),
     Passes(u64),
     Answers(Answer),
@@ -38,7 +38,7 @@ enum Event {
     Vanishes(usize, bool),
 }
 
-fn event() -> impl Strategy<Value = Event> {
+pub(crate) fn event() -> impl Strategy<Value = Event> {
     use Verdict::{Fail, Pass, Skip, Unknown, Warn};
     let sight = prop_oneof![6 => Just(Fail), 3 => Just(Pass), 2 => Just(Unknown), 1 => Just(Warn), 1 => Just(Skip)];
     let time = prop_oneof![
@@ -78,7 +78,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// A cause, two consequences that share things with it, and a ladder with every kind of deed.
-fn host() -> World {
+pub(crate) fn host() -> World {
     let dns = check("AEGIS-DNS", "host", "dns")
         .rung(&[unit("named.service")])
         .asking_rung(&[command(Class::A4)])
@@ -97,7 +97,7 @@ fn host() -> World {
     world
 }
 
-fn happen(world: &mut World, event: &Event) {
+pub(crate) fn happen(world: &mut World, event: &Event) {
     let open: Vec<u64> = world.state.open.values().map(|id| id.0).collect();
     match event {
         Event::Shows(which, sight, other) => {
@@ -119,7 +119,7 @@ fn happen(world: &mut World, event: &Event) {
         Event::Asks(which) => world.memory.asked = Some(world.checks[*which].look.key.clone()),
         Event::Mode(mode) => world.settings.healing = *mode,
         Event::Edits(which) => {
-            let digest = format!("digest-{}", world.entries.len());
+            let digest = format!("digest-{}", world.true_ms);
             world.checks[*which].edited(&digest);
         }
         Event::Vanishes(which, absent) => world.checks[*which].absent = *absent,
@@ -268,7 +268,7 @@ fn calm_down(world: &mut World) {
     pass(world, 2 * DAY_MS);
 }
 
-fn schedule() -> impl Strategy<Value = Vec<Event>> {
+pub(crate) fn schedule() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event(), 1..60)
 }
 

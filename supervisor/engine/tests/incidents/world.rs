@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use wbd_engine::guard::{self, Captured, Want};
 use wbd_engine::replay::{State, replay};
 use wbd_engine::round::{Look, Memory, Step, round};
-use wbd_model::action::{Action, Class, Undo};
+use wbd_model::action::{Action, Change, Class, Undo};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
 use wbd_model::incident::{ActionId, Closing, Guard, IncidentId, Phase, Refusal};
@@ -55,7 +55,7 @@ pub(crate) struct Effect {
     pub(crate) held: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) entries: Vec<Entry>,
     pub(crate) state: State,
@@ -203,7 +203,18 @@ impl World {
 
     /// `None` if the supervisor died over it.
     fn act(&mut self, want: Want) -> Option<()> {
-        let Ok(permit) = self.permit(want) else { return Some(()) };
+        let about = self.about(want.incident.0);
+        let permit = match self.permit(want) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                // Told as the daemon tells it: when the answer changes.
+                let held = about.incident.and_then(|id| self.held_by(id.0));
+                if refusal.guard == Guard::Approval && held != Some(Guard::Approval) {
+                    self.append(about, Body::Refused(refusal));
+                }
+                return Some(());
+            }
+        };
         let (subject, intent) = permit.into_parts();
         self.append(subject.clone(), Body::Intent(Box::new(intent.clone())));
         self.memory.in_flight = Some(intent.action_id);
@@ -298,7 +309,23 @@ impl World {
             | Action::CommandRun { .. } => None,
         };
         let seen = self.checks.iter().find(|check| check.look.key == want.key).map(|check| check.look.seen.clone());
-        Captured { changes: Vec::new(), undo, before: seen.unwrap_or_default() }
+        let changes = match &want.action {
+            Action::SysctlSet { key, value, .. } => vec![self.raised(key, *value)],
+            Action::SysctlRestore { .. }
+            | Action::AgentReload {}
+            | Action::AgentStart {}
+            | Action::AgentRestart {}
+            | Action::AgentStop { .. }
+            | Action::UnitRestart { .. }
+            | Action::CommandRun { .. } => Vec::new(),
+        };
+        Captured { changes, undo, before: seen.unwrap_or_default() }
+    }
+
+    /// What raising a limit changes now.
+    pub(crate) fn raised(&self, key: &str, value: i64) -> Change {
+        let before = self.sysctl.get(key).copied().unwrap_or(8_192);
+        Change { what: key.to_owned(), before: Some(before.to_string()), after: value.to_string() }
     }
 
     /// Everything volatile is lost; the next supervisor replays the ledger.
@@ -410,6 +437,7 @@ fn word(entry: &Entry) -> String {
         | Body::Waived { .. }
         | Body::Suspended { .. }
         | Body::Resumed { .. }
+        | Body::Rearmed {}
         | Body::Exit(_)
         | Body::Rotated { .. } => entry.body.kind().to_owned(),
     }

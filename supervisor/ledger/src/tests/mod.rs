@@ -66,6 +66,6 @@ pub(crate) fn filled(dir: &Path, count: u64) {
 }
 
 pub(crate) fn rotation(reason: &str) -> Rotation {
-    let carry = Carry { debits_ms: vec![5, 6], next_incident: 9, next_action: 12 };
+    let carry = Carry { debits_ms: vec![5, 6], next_incident: 9, next_action: 12, state: None };
     Rotation { reason: reason.to_owned(), who: "root".to_owned(), carry, anchor: None }
 }

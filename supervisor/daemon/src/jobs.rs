@@ -1,0 +1,145 @@
+//! Jobs of the service manager on the agent's unit: what each did, and whether it was ours or an administrator's.
+//! Follows none itself.
+use std::collections::VecDeque;
+
+use crate::deed::Deed;
+use crate::supervisor::Supervisor;
+use crate::unit::UnitView;
+
+/// Jobs whose owner is remembered or waited for; there is rarely more than one.
+const KEPT: usize = 16;
+
+/// A job that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EndedJob {
+    /// Its number.
+    pub(crate) id: u32,
+    /// What it did.
+    pub(crate) effect: Effect,
+}
+
+/// What a job did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It stopped the unit; `ran`: there was something to stop.
+    Stopped {
+        /// The unit was not at rest.
+        ran: bool,
+    },
+    /// The unit runs after it; what it did to it, if anything.
+    Runs(Option<&'static str>),
+}
+
+/// Which jobs were ours: ours are known by number once their deed ends, so others wait until then.
+#[derive(Debug, Default)]
+pub(crate) struct Jobs {
+    ours: VecDeque<u32>,
+    waiting: VecDeque<EndedJob>,
+}
+
+impl Supervisor {
+    /// A deed ended, and this was its job. What ended meanwhile and is another one was somebody else's.
+    pub(crate) fn own_job(&mut self, id: Option<u32>) {
+        self.jobs.ours.extend(id);
+        while self.jobs.ours.len() > KEPT {
+            self.jobs.ours.pop_front();
+        }
+        for job in std::mem::take(&mut self.jobs.waiting) {
+            self.job_ended(job);
+        }
+    }
+
+    /// A job on the agent's unit ended. Ours are on record by their deed; the others are an administrator's.
+    pub(crate) fn job_ended(&mut self, job: EndedJob) {
+        if self.deed.as_ref().is_some_and(Deed::touches_agent) && self.jobs.waiting.len() < KEPT {
+            self.jobs.waiting.push_back(job);
+        } else if self.jobs.ours.contains(&job.id) {
+            self.hasten_agent();
+        } else {
+            match job.effect {
+                Effect::Stopped { ran } => self.note_stop(ran),
+                Effect::Runs(what) => self.forget_stop(what),
+            }
+        }
+    }
+}
+
+/// What a job did, by its type (empty: it was over before its type was read), its result, and the unit before and
+/// after it. `None`: nothing that an administrator would mean by it.
+pub(crate) fn effect(kind: &str, result: &str, begun: Option<&UnitView>, view: &UnitView) -> Option<Effect> {
+    let running = matches!(view.state.active.as_str(), "active" | "activating" | "reloading");
+    // A job may be over before its type is read. Of those only a stop leaves a unit that ended well and is
+    // inactive; the last try of a crash loop leaves a failed one. (A stop that has to kill takes longer.)
+    let ended_well = view.state.active == "inactive" && view.state.result == "success" && result == "done";
+    let before = begun.map_or("", |begun| begun.state.active.as_str());
+    match kind {
+        "stop" => Some(Effect::Stopped { ran: before != "inactive" }),
+        "" if ended_well => Some(Effect::Stopped { ran: before != "inactive" }),
+        "reload" if result == "done" => Some(Effect::Runs(Some("agent.reload"))),
+        "start" | "restart" | "try-restart" | "" if running => Some(Effect::Runs(done(begun, view))),
+        _ => None,
+    }
+}
+
+/// What became of a unit that runs. systemd's own restart after a crash is a job too, of a unit that is starting.
+fn done(begun: Option<&UnitView>, view: &UnitView) -> Option<&'static str> {
+    let begun = begun?;
+    match begun.state.active.as_str() {
+        "inactive" | "failed" => Some("agent.start"),
+        // A restart is a start once its stop is done; it also forgets when the unit was reloaded.
+        "active" | "reloading" | "deactivating" if view.main_pid != begun.main_pid => Some("agent.restart"),
+        "active" | "reloading" if view.reloaded > begun.reloaded => Some("agent.reload"),
+        // A start of what runs changes nothing.
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zbus::zvariant::Value;
+
+    use super::*;
+
+    fn unit(active: &str, result: &str, pid: u32, reloaded: u64) -> UnitView {
+        let mut view = UnitView::default();
+        (view.main_pid, view.reloaded) = (pid, reloaded);
+        for (name, word) in [("ActiveState", active), ("Result", result)] {
+            view.set(name, &Value::from(word).try_to_owned().unwrap());
+        }
+        view
+    }
+
+    #[test]
+    fn each_job_is_told_by_what_it_did() {
+        let up = unit("active", "success", 7, 0);
+        let down = unit("inactive", "success", 0, 0);
+        let crashed = unit("activating", "signal", 0, 0);
+        let failed = unit("failed", "signal", 0, 0);
+        let other = unit("active", "success", 8, 0);
+        let reloaded = unit("active", "success", 7, 99);
+        let runs = |what| Some(Effect::Runs(what));
+        for (kind, begun, view, wanted) in [
+            ("stop", &up, &down, Some(Effect::Stopped { ran: true })),
+            ("stop", &down, &down, Some(Effect::Stopped { ran: false })),
+            ("", &up, &down, Some(Effect::Stopped { ran: true })),
+            ("", &up, &failed, None),
+            ("start", &down, &up, runs(Some("agent.start"))),
+            ("", &failed, &up, runs(Some("agent.start"))),
+            ("start", &up, &up, runs(None)),
+            ("", &up, &up, runs(None)),
+            ("restart", &up, &other, runs(Some("agent.restart"))),
+            ("", &up, &other, runs(Some("agent.restart"))),
+            ("reload", &up, &up, runs(Some("agent.reload"))),
+            ("", &up, &reloaded, runs(Some("agent.reload"))),
+            ("start", &reloaded, &other, runs(Some("agent.restart"))),
+            // Not by hand: systemd starts again what crashed.
+            ("restart", &crashed, &other, runs(None)),
+            ("start", &crashed, &other, runs(None)),
+            ("verify-active", &up, &up, None),
+        ] {
+            assert_eq!(effect(kind, "done", Some(begun), view), wanted, "{kind} {begun:?} -> {view:?}");
+        }
+        assert_eq!(effect("reload", "failed", Some(&up), &up), None);
+        assert_eq!(effect("restart", "done", None, &other), runs(None), "nobody saw it begin");
+    }
+}

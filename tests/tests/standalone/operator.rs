@@ -1,0 +1,313 @@
+//! An operator's word on a real supervisor: waivers, hold files, and a yes that is refused when it is for something else.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use wbd_tests::deadline::{stays, wait_until};
+use wbd_tests::exec::Ran;
+use wbd_tests::json;
+use wbd_tests::supervisor::Supervisor;
+
+use crate::trial::{self, DOWN, QUIET, SOON, Trial};
+
+fn said(ran: &Ran) -> String {
+    String::from_utf8_lossy(&[ran.stdout.as_slice(), &ran.stderr].concat()).into_owned()
+}
+
+fn doctor(trial: &Trial) -> json::Answer {
+    json::wbdctl_at(trial.root(), ["doctor"])
+}
+
+/// The waived checks of doctor's answer: code and verdict.
+fn waived(answer: &json::Answer) -> Vec<(String, String)> {
+    let rows = answer.list("waived").iter().filter_map(|row| row["checks"].as_array());
+    let word = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
+    rows.flatten().map(|check| (word(check, "code"), word(check, "verdict"))).collect()
+}
+
+#[test]
+fn a_waived_failure_is_shown_and_neither_counts_nor_is_healed_until_the_waiver_ends() {
+    let trial = Trial::begin("auto");
+    trial.ctl(&["waiver", "add", "6007", "--why", "a test of waivers", "--for", "1h"]).ok();
+    trial.hurt(Signal::SIGKILL);
+    let answer = wait_until("the waived failure in doctor", SOON, || {
+        let answer = doctor(&trial);
+        let seen = waived(&answer).contains(&(DOWN.to_owned(), "fail".to_owned()));
+        if seen { Ok(answer) } else { Err(answer.json.to_string()) }
+    });
+    assert!(answer.cause(DOWN).is_none() && answer.checks(DOWN).is_empty(), "{}", answer.json);
+    assert!(answer.code == 0 || answer.list("causes").iter().all(|cause| cause["code"] != DOWN), "{}", answer.json);
+    let row = &answer.list("waived")[0];
+    assert_eq!((&row["waiver"]["why"], &row["standing"]), (&"a test of waivers".into(), &"ending".into()));
+    let text = said(&trial.ctl(&["doctor"]));
+    assert!(text.contains("Waived (does not count)") && text.contains("a test of waivers"), "{text}");
+    trial.stays_undone("a waiver", QUIET);
+    assert!(trial.of("opened").is_empty(), "{}", trial.summary());
+    // Ended early; nothing is restarted for it.
+    trial.ctl(&["waiver", "add", "6007", "--why", "the test is over", "--for", "0"]).ok();
+    trial.healed(DOWN, 0, &["agent.start"]);
+    assert!(said(&trial.ctl(&["waiver", "list"])).contains("No waivers"));
+    assert_eq!(trial.of("waived").len(), 2);
+}
+
+#[test]
+fn a_waiver_that_runs_out_lets_the_failure_count_again() {
+    let trial = Trial::begin("auto");
+    trial.ctl(&["waiver", "add", DOWN, "--target", "wbd", "--why", "a short one", "--for", "8s"]).ok();
+    trial.hurt(Signal::SIGKILL);
+    trial.healed(DOWN, 0, &["agent.start"]);
+    let (given, opened) = (&trial.of("waived")[0], &trial.of("opened")[0]);
+    let after = opened["boot_ms"].as_u64().unwrap_or(0) - given["boot_ms"].as_u64().unwrap_or(0);
+    assert!(after >= 8_000, "opened {after} ms after it was waived for 8 s");
+    assert!(said(&trial.ctl(&["waiver", "list"])).contains("counts again"));
+    let rows = doctor(&trial);
+    assert!(rows.list("waived")[0]["standing"] == "expired", "it is said: {}", rows.json);
+}
+
+#[test]
+fn an_open_incident_is_closed_by_a_waiver_and_the_waiver_outlives_the_supervisor() {
+    let mut trial = Trial::begin("approve");
+    trial.hurt(Signal::SIGKILL);
+    let incident = trial.held_by(DOWN, "approval");
+    trial.ctl(&["waiver", "add", DOWN, "--why", "it may stay down", "--until", "2100-01-01T00:00Z"]).exits(1);
+    trial.ctl(&["waiver", "add", DOWN, "--why", "it may stay down", "--for", "30d"]).ok();
+    let told = trial.closed(DOWN, 0);
+    assert_eq!((told.ending(), told.deeds().len()), (Some("waived"), 0), "{told:#?}");
+    assert!(said(&trial.ctl(&["approve", "--yes", &incident]).exits(1)).contains("is over (waived)"));
+    assert!(said(&trial.ctl(&["deny", &incident]).exits(1)).contains("is over (waived)"));
+    assert!(said(&trial.ctl(&["playbook", "run", "agent-down"]).exits(1)).contains("is waived by"));
+    trial.supervisor.kill9();
+    // Doctor reads it from the ledger meanwhile.
+    let alone = doctor(&trial);
+    assert!(waived(&alone).iter().any(|(code, _)| code == DOWN), "{}", alone.json);
+    assert!(said(&trial.ctl(&["waiver", "list"]).ok()).contains("it may stay down"));
+    trial.start_again();
+    trial.looks();
+    trial.stays_undone("a waiver after a crash", QUIET);
+    assert_eq!(trial.of("opened").len(), 1, "{}", trial.summary());
+}
+
+#[test]
+fn a_waiver_for_what_nobody_looks_for_is_refused_with_what_was_meant() {
+    let trial = Trial::begin("auto");
+    let add = |args: &[&str]| trial.ctl(&[&["waiver", "add"], args].concat());
+    let slip = add(&["WBD-6008", "--why", "x", "--for", "1d"]).exits(1);
+    assert!(said(&slip).contains("WBD-6007"), "{}", slip.report());
+    let slip = add(&[DOWN, "--target", "wdb", "--why", "x", "--for", "1d"]).exits(1);
+    assert!(said(&slip).contains("wbd"), "{}", slip.report());
+    for (args, code) in [
+        (&[DOWN, "--why", "x", "--for", "367d"][..], 64),
+        (&[DOWN, "--why", "x", "--until", "2100-01-01"], 1),
+        (&[DOWN, "--why", "x", "--until", "2001-01-01"], 1),
+        (&[DOWN, "--why", " ", "--for", "1d"], 1),
+        (&[DOWN, "--why", "nothing to end", "--for", "0"], 1),
+        (&[DOWN, "--for", "1d"], 64),
+        (&[DOWN, "--why", "x"], 64),
+        (&[DOWN, "--why", "x", "--for", "1d", "--until", "2100-01-01"], 64),
+        (&["nonsense", "--why", "x", "--for", "1d"], 64),
+    ] {
+        let _ = add(args).exits(code);
+    }
+    assert!(trial.of("waived").is_empty(), "{}", trial.summary());
+}
+
+#[test]
+fn a_hold_file_holds_whatever_is_in_it_and_only_its_removal_lifts_it() {
+    let trial = Trial::begin("auto");
+    let file = trial.root().join("etc/wbd/hold");
+    fs::write(&file, "why: [a broken text\n").expect("scratch file");
+    let status = wait_until("the file in status", SOON, || {
+        let status = trial.status();
+        if status["holds"][0]["file"].is_string() { Ok(status) } else { Err(status.to_string()) }
+    });
+    assert!(status["hold"].as_str().is_some_and(|hold| hold.contains("etc/wbd/hold: everything, since")), "{status}");
+    trial.hurt(Signal::SIGKILL);
+    trial.held_by(DOWN, "hold");
+    trial.stays_undone("a hold file", QUIET);
+    assert!(said(&trial.ctl(&["doctor"])).contains("etc/wbd/hold"));
+    // Another text is another hold; resuming is not for files.
+    fs::write(&file, "why: kernel upgrade\n").expect("scratch file");
+    let refused = trial.ctl(&["resume"]).exits(1);
+    assert!(said(&refused).contains("etc/wbd/hold; remove that"), "{}", refused.report());
+    trial.stays_undone("a hold file after resume", QUIET);
+    fs::remove_file(&file).expect("it is there");
+    trial.healed(DOWN, 0, &["agent.start"]);
+    let kinds: Vec<Value> = trial.records().into_iter().map(|record| record["kind"].clone()).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == "hold").count(), 2, "{}", trial.summary());
+    assert_eq!((trial.of("lifted").len(), &trial.status()["hold"]), (1, &"".into()));
+}
+
+#[test]
+fn a_hold_file_and_a_pause_are_lifted_each_by_itself() {
+    let trial = Trial::begin("auto");
+    let file = trial.root().join("run/wbd/hold");
+    fs::write(&file, "").expect("scratch file");
+    trial.ctl(&["pause", "a test of pauses"]).ok();
+    trial.hurt(Signal::SIGKILL);
+    trial.held_by(DOWN, "hold");
+    fs::remove_file(&file).expect("it is there");
+    trial.stays_undone("a pause without the file", QUIET);
+    fs::write(&file, "").expect("scratch file");
+    trial.ctl(&["resume"]).exits(1);
+    trial.stays_undone("a file without the pause", QUIET);
+    fs::remove_file(&file).expect("it is there");
+    trial.healed(DOWN, 0, &["agent.start"]);
+}
+
+#[test]
+fn a_hold_file_that_names_a_class_holds_only_that_and_above() {
+    let trial = Trial::begin("auto");
+    let file = trial.root().join("etc/wbd/hold");
+    fs::write(&file, "{why: no other services, class: A3}\n").expect("scratch file");
+    wait_until("the file in status", SOON, || {
+        let status = trial.status();
+        if status["holds"][0]["from_class"] == "A3" { Ok(()) } else { Err(status.to_string()) }
+    });
+    trial.hurt(Signal::SIGKILL);
+    trial.healed(DOWN, 0, &["agent.start"]);
+}
+
+#[test]
+fn with_a_hold_file_before_the_supervisor_there_is_no_deed_at_all() {
+    let root = trial::root("auto");
+    // A link to nothing bears the name, too.
+    let file = root.path().join("etc/wbd/hold");
+    symlink("/nowhere/at/all", &file).expect("scratch link");
+    let supervisor = Supervisor::start(root.path());
+    wait_until("an answer", SOON, || {
+        let ran = trial::ctl(root.path(), &["status"]);
+        if ran.code == Some(0) { Ok(()) } else { Err(ran.report()) }
+    });
+    let records = || {
+        let answer = json::wbdctl_at(root.path(), ["ledger", "list"]);
+        answer.entries("").into_iter().cloned().collect::<Vec<Value>>()
+    };
+    wait_until("the failure, held", SOON, || {
+        let records = records();
+        let held = records.iter().any(|record| record["kind"] == "refused" && record["result"] == "hold");
+        if held { Ok(()) } else { Err(format!("{records:?}")) }
+    });
+    assert!(supervisor.agents().is_empty(), "not even the start of its own agent");
+    assert!(records().iter().all(|record| record["kind"] != "intent"));
+    // By hand it may be started all the same.
+    trial::ctl(root.path(), &["agent", "start"]).ok();
+    assert_eq!(supervisor.agents().len(), 1);
+}
+
+#[test]
+fn without_the_supervisor_hold_files_are_shown_and_offered() {
+    let mut trial = Trial::begin("auto");
+    trial.supervisor.terminate();
+    let offered = trial.ctl(&["pause", "nobody listens"]).exits(69);
+    assert!(said(&offered).contains("touch ") && said(&offered).contains("etc/wbd/hold"), "{}", offered.report());
+    fs::write(trial.root().join("etc/wbd/hold"), "why: kernel upgrade\n").expect("scratch file");
+    let status = trial.ctl(&["status"]).exits(69);
+    assert!(said(&status).contains("etc/wbd/hold: kernel upgrade"), "{}", status.report());
+    let answer = doctor(&trial);
+    assert_eq!(answer.list("holds")[0]["why"], "kernel upgrade", "{}", answer.json);
+}
+
+#[test]
+fn a_pause_that_the_ledger_cannot_take_outlives_the_supervisor_as_a_hold_file() {
+    let mut trial = Trial::begin("auto");
+    trial.supervisor.terminate();
+    crate::ledger::tamper(&trial, 1);
+    trial.start_again();
+    assert_ne!(trial.status()["degraded"], "");
+    let paused = trial.ctl(&["pause", "the disk is being mended"]).ok();
+    assert!(said(&paused).contains("run/wbd/hold"), "{}", paused.report());
+    trial.supervisor.kill9();
+    trial.start_again();
+    let status = trial.status();
+    assert!(status["hold"].as_str().is_some_and(|hold| hold.contains("the disk is being mended")), "{status}");
+    trial.hurt(Signal::SIGKILL);
+    let down = || trial.supervisor.agents().is_empty().then_some(()).ok_or_else(|| "an agent runs".to_owned());
+    wait_until("the agent's end", SOON, down);
+    stays("the hold file, which the reserve minds too", QUIET, down);
+    fs::remove_file(trial.root().join("run/wbd/hold")).expect("it is there");
+    trial.agent();
+}
+
+#[test]
+fn a_yes_to_what_has_changed_since_it_was_shown_is_refused() {
+    let trial = Trial::begin("approve");
+    trial.hurt(Signal::SIGKILL);
+    let incident = trial.held_by(DOWN, "approval");
+    let digest = |trial: &Trial| {
+        let request = format!(r#"{{"preview":{{"incident":{}}}}}"#, &incident[1..]);
+        let answer: Value = serde_json::from_str(&crate::control::ask(trial.root(), &request)).expect("JSON");
+        answer["preview"]["digest"].as_str().expect("a digest").to_owned()
+    };
+    let approve = |trial: &Trial, shown: Option<&str>| {
+        let shown = serde_json::json!({"approve": {"incident": incident[1..].parse::<u64>().ok(), "shown": shown}});
+        crate::control::ask(trial.root(), &shown.to_string())
+    };
+    // A yes that names nothing, or something else, is none.
+    for shown in [None, Some("0".repeat(64))] {
+        let answer = approve(&trial, shown.as_deref());
+        assert!(answer.starts_with("{\"refused\""), "{answer}");
+    }
+    let shown = digest(&trial);
+    // The playbook changes between the look and the yes.
+    let path = trial.root().join("etc/wbd/playbooks.d/agent-down.yaml");
+    let text = fs::read_to_string(&path).expect("the playbook");
+    assert!(text.contains("The agent is dead"), "{text}");
+    fs::write(&path, text.replace("The agent is dead", "The agent is gone")).expect("scratch file");
+    trial.ctl(&["reload", "--wait"]).ok();
+    let answer = wait_until("a look by the new playbook", SOON, || {
+        let answer = approve(&trial, Some(&shown));
+        if answer.contains("was not looked at yet") { Err(answer) } else { Ok(answer) }
+    });
+    assert!(answer.contains("refused") && answer.contains("is no longer what was shown"), "{answer}");
+    assert!(trial.of("approved").is_empty(), "{}", trial.summary());
+    trial.ctl(&["approve", "--yes", &incident]).ok();
+    trial.healed(DOWN, 0, &["agent.start"]);
+    let approved = &trial.of("approved")[0];
+    let lines = approved["evidence"].as_array().map_or(0, Vec::len);
+    assert_eq!(lines, 2, "who, and what it was a yes to: {approved}");
+    assert!(approve(&trial, Some(&"f".repeat(64))).contains("is over (healed)"));
+}
+
+#[test]
+fn a_yes_said_twice_is_one_yes_and_waits_for_the_pause() {
+    let trial = Trial::begin("approve");
+    trial.ctl(&["pause", "a test of pauses"]).ok();
+    trial.hurt(Signal::SIGKILL);
+    let incident = trial.held_by(DOWN, "hold");
+    for _ in 0..2 {
+        trial.ctl(&["approve", "--yes", &incident]).ok();
+    }
+    trial.stays_undone("a pause, whatever was approved", QUIET);
+    assert_eq!(trial.of("approved").len(), 1, "{}", trial.summary());
+    trial.ctl(&["resume"]).ok();
+    trial.healed(DOWN, 0, &["agent.start"]);
+    assert!(said(&trial.ctl(&["deny", &incident]).exits(1)).contains("is over (healed)"));
+}
+
+#[test]
+fn reload_and_the_agents_verbs_leave_a_record_and_cost_no_budget() {
+    let trial = Trial::begin("auto");
+    let before = trial.status()["budget_left_hour"].clone();
+    for (args, what) in [
+        (&["reload", "--wait"][..], "reload"),
+        (&["agent", "reload"], "agent.reload"),
+        (&["agent", "stop"], "agent.stop"),
+        (&["agent", "start"], "agent.start"),
+    ] {
+        let records = trial.of("manual").len();
+        trial.ctl(args).ok();
+        let manual = trial.of("manual");
+        let words = manual.last().map(|record| record["evidence"][0].to_string()).unwrap_or_default();
+        assert!(manual.len() == records + 1 && words.contains(what), "{args:?}: {words}");
+    }
+    trial.supervisor.signal(Signal::SIGHUP);
+    wait_until("a record of the signal", SOON, || {
+        let manual = trial.of("manual");
+        let told = manual.iter().any(|record| record["evidence"][0].to_string().contains("by SIGHUP"));
+        told.then_some(()).ok_or_else(|| trial.summary())
+    });
+    trial.agent();
+    assert_eq!(trial.status()["budget_left_hour"], before);
+}
