@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use wbd_agent_api::{Code, HealthDocument, SettingsSource, State};
 
 /// A look that takes longer is told of: most likely a network file system does not answer.
-const LOOK_OVERDUE: Duration = Duration::from_secs(15);
+const LOOK_OVERDUE: Duration = Duration::from_secs(10);
 
 /// All that the event loop keeps.
 #[derive(Debug)]
