@@ -24,6 +24,8 @@ mod guards;
 mod heals;
 #[path = "standalone/ledger.rs"]
 mod ledger;
+#[path = "standalone/ninety_days.rs"]
+mod ninety_days;
 #[path = "standalone/operator.rs"]
 mod operator;
 #[path = "standalone/second.rs"]
@@ -34,3 +36,5 @@ mod simulate;
 mod stops;
 #[path = "standalone/trial.rs"]
 mod trial;
+#[path = "standalone/windows.rs"]
+mod windows;

@@ -48,9 +48,14 @@ pub(crate) fn show(out: &mut Out, waiting: &Waiting) {
         out.paragraph(&format!("  {}. ", number + 1), &describe(step));
     }
     for change in &waiting.changes {
-        let before = change.before.as_deref().unwrap_or("(not known, or not there)");
-        out.paragraph("     ", &format!("{}: {} -> {}", change.what, one_line(before), one_line(&change.after)));
+        out.paragraph("     ", &change_line(change));
     }
+}
+
+/// One change: before -> after.
+pub(crate) fn change_line(change: &Change) -> String {
+    let before = change.before.as_deref().unwrap_or("(not known, or not there)");
+    format!("{}: {} -> {}", change.what, one_line(before), one_line(&change.after))
 }
 
 /// Who has to say yes, in words.

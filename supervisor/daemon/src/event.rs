@@ -59,8 +59,8 @@ pub(crate) enum Event {
     },
     /// What a whole plan would change was looked at, step by step, for somebody who may say yes to it.
     PlanPreviewed {
-        /// Whose plan.
-        incident: IncidentId,
+        /// The incident that waits to do it; `None`: nobody is asked for a yes.
+        incident: Option<IncidentId>,
         /// The plan.
         plan: Box<Plan>,
         /// What each of its steps would change.

@@ -5,7 +5,9 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use wbd_actions::{Hands, Preview};
 use wbd_engine::guard::Want;
-use wbd_model::action::Action;
+use wbd_engine::plan;
+use wbd_model::action::{Action, Change};
+use wbd_model::check::CheckKey;
 use wbd_model::control::Response;
 use wbd_model::incident::{ActionId, IncidentId};
 use wbd_model::observation::Observations;
@@ -86,7 +88,7 @@ impl Supervisor {
     /// `begun` steps) changes nothing any more.
     pub(crate) fn look_at_plan(
         &self,
-        incident: IncidentId,
+        incident: Option<IncidentId>,
         plan: Plan,
         begun: usize,
         reply: oneshot::Sender<Response>,
@@ -105,6 +107,29 @@ impl Supervisor {
             }
             let _ = events.send(Event::PlanPreviewed { incident, plan: Box::new(plan), changes, reply }).await;
         });
+    }
+
+    /// The first rung that fits what was seen last of a check, for `doctor --dry-run`.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn fix_plan(&self, key: &CheckKey) -> Result<Plan, String> {
+        let check = self.checks.get(key).ok_or_else(|| format!("nothing here checks {key}"))?;
+        let last = check.last.as_ref().ok_or_else(|| format!("{key} was not looked at yet; try again"))?;
+        let rung = self.memory.state.open_for(key).map_or(0, |incident| incident.rung);
+        let plan = plan::plan(&check.bound, &last.judgement, &last.seen, rung);
+        plan.map_err(|reason| format!("the plan cannot be made: {reason}"))?
+            .ok_or_else(|| format!("{key} has nothing that wbd could do as it was seen last"))
+    }
+
+    /// A whole plan was looked at: told, and kept for a yes where it is of an incident.
+    pub(crate) fn plan_previewed(&mut self, of: Option<IncidentId>, plan: Plan, changes: Vec<Vec<Change>>) -> Response {
+        let seen = |(action, changes)| self.seen_before(action, changes);
+        let changes: Vec<Vec<Change>> = plan.steps.iter().zip(changes).map(seen).collect();
+        match of {
+            Some(incident) => self.show(incident, plan, changes),
+            None => Response::Preview { plan, changes: changes.concat(), digest: String::new() },
+        }
     }
 
     /// It was looked at.

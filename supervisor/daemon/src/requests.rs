@@ -42,7 +42,11 @@ impl Supervisor {
             Request::Report {} => Response::Report(self.report().map(Box::new)),
             Request::Incidents {} => Response::Incidents(self.incident_rows(true)),
             Request::Preview { incident } => match self.waiting_plan(incident) {
-                Ok((plan, begun)) => return self.look_at_plan(incident, plan, begun, reply),
+                Ok((plan, begun)) => return self.look_at_plan(Some(incident), plan, begun, reply),
+                Err(reason) => refused(reason),
+            },
+            Request::PreviewFix { key } => match self.fix_plan(&key) {
+                Ok(plan) => return self.look_at_plan(None, plan, 0, reply),
                 Err(reason) => refused(reason),
             },
             Request::Approve { incident, shown } => self.approve(incident, shown.as_deref(), who),

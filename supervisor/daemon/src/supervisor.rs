@@ -291,10 +291,7 @@ impl Supervisor {
             Event::Found(found) => self.found(found),
             Event::Previewed { of, preview } => self.previewed(*of, preview),
             Event::PlanPreviewed { incident, plan, changes, reply } => {
-                let seen = |(action, changes)| self.seen_before(action, changes);
-                let changes = plan.steps.iter().zip(changes).map(seen).collect();
-                let shown = self.show(incident, *plan, changes);
-                let _ = reply.send(shown);
+                let _ = reply.send(self.plan_previewed(incident, *plan, changes));
             }
             Event::Loaded { result, reply } => self.loaded(result, reply),
             Event::Acted { subject, report, reply } => self.acted(subject, report, reply),

@@ -130,6 +130,7 @@ fn cause(row: &Row<'_>, because: &[(CheckKey, CheckKey)], lang: Lang) -> Option<
             class: plan.class(),
             plan: plan.steps.iter().map(round::describe).collect(),
             playbook: plan.playbook,
+            changes: Vec::new(),
         }),
         guide: words.guide,
     })

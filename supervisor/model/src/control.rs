@@ -2,6 +2,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Change, Class};
+use crate::check::CheckKey;
 use crate::hold::HoldRow;
 use crate::incident::{ActionId, IncidentId, Phase, Refusal};
 use crate::name::{Code, PlaybookName, TargetName};
@@ -32,6 +33,11 @@ pub enum Request {
     Preview {
         /// Which.
         incident: IncidentId,
+    },
+    /// What the fix of a failing check would change, whether it has an incident or not.
+    PreviewFix {
+        /// The check.
+        key: CheckKey,
     },
     /// Say yes to the waiting rung.
     Approve {
@@ -106,7 +112,9 @@ impl Request {
     #[must_use]
     pub const fn is_change(&self) -> bool {
         match self {
-            Self::Status {} | Self::Report {} | Self::Incidents {} | Self::Preview { .. } => false,
+            Self::Status {} | Self::Report {} | Self::Incidents {} | Self::Preview { .. } | Self::PreviewFix { .. } => {
+                false
+            }
             Self::AgentCall { change, .. } => *change,
             Self::Approve { .. }
             | Self::Deny { .. }

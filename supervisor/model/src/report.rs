@@ -1,7 +1,7 @@
 //! What doctor and status show: a fold, never a source.
 use serde::{Deserialize, Serialize};
 
-use crate::action::Class;
+use crate::action::{Change, Class};
 use crate::check::Verdict;
 use crate::hold::HoldRow;
 use crate::name::{Code, PlaybookName, TargetName};
@@ -102,6 +102,9 @@ pub struct Fix {
     pub class: Class,
     /// What would be done, a line each.
     pub plan: Vec<String>,
+    /// What that changes, before and after; filled where it was asked for (`--dry-run`) and the supervisor could tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
 }
 
 /// One check.

@@ -138,6 +138,27 @@ fn a_record_is_exported_once_and_rehearsed_on_another_root() {
 }
 
 #[test]
+fn a_dry_run_shows_each_change_and_makes_none() {
+    let trial = Trial::begin("observe");
+    trial.hurt(Signal::SIGKILL);
+    trial.held_by(DOWN, "mode");
+    let etc = tree(&trial.root().join("etc"));
+    let answer = json::wbdctl_at(trial.root(), ["doctor", "--dry-run", "--only", DOWN]);
+    let fix = &answer.cause(DOWN).expect("it is down")["fix"];
+    assert_eq!((answer.code, &fix["plan"]), (2, &serde_json::json!(["start the agent"])), "{}", answer.json);
+    let change = &fix["changes"][0];
+    let names_it = change["what"].as_str().is_some_and(|what| what.ends_with("wbd_agent"));
+    assert!(names_it && change["after"] == "started" && change["before"].is_null(), "{}", answer.json);
+    let text = trial.ctl(&["doctor", "--fix", "--dry-run", "--only", DOWN]).exits(2);
+    let text = String::from_utf8_lossy(&text.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("nothing was done") && text.contains("-> started"), "{text}");
+    trial.stays_undone("a dry run", trial::QUIET);
+    assert_eq!(changed(&etc, &tree(&trial.root().join("etc"))), Vec::<PathBuf>::new());
+    let plain = json::wbdctl_at(trial.root(), ["doctor", "--only", DOWN]);
+    assert!(plain.cause(DOWN).expect("it is down")["fix"]["changes"].is_null(), "only where it was asked for");
+}
+
+#[test]
 fn what_was_not_recorded_is_unknown_and_what_is_broken_has_its_place() {
     let trial = Trial::begin("auto");
     let dns = places::repo().join("playbooks/dns.yaml");

@@ -3,6 +3,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use wbd_engine::round::describe;
+use wbd_model::check::CheckKey;
 use wbd_model::control::{IncidentRow, Request, Response};
 use wbd_model::incident::{Closing, Guard, Phase};
 use wbd_model::report::{Cause, Fix, Report};
@@ -12,7 +14,7 @@ use crate::client::Client;
 use crate::exit::Failure;
 use crate::incidents;
 use crate::out::{Out, Tone};
-use crate::plan::approval;
+use crate::plan::{approval, change_line};
 
 /// Longer than any deed with its verification as shipped.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -46,6 +48,20 @@ pub(crate) fn fixable(report: &Report) -> impl Iterator<Item = (&Cause, &Fix)> {
     report.causes.iter().filter_map(|cause| cause.fix.as_ref().map(|fix| (cause, fix)))
 }
 
+/// Asks the supervisor what each fix would change; where it cannot tell, that stays open.
+pub(crate) fn preview(client: &Client, report: &mut Report) {
+    for cause in &mut report.causes {
+        let Some(fix) = &mut cause.fix else { continue };
+        let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
+        if let Ok(Response::Preview { plan, changes, .. }) = client.call(&Request::PreviewFix { key }) {
+            // It may have seen something else meanwhile: then it would do something else, and that is said.
+            fix.plan = plan.steps.iter().map(describe).collect();
+            fix.class = plan.class();
+            fix.changes = changes;
+        }
+    }
+}
+
 /// What the fixes would do.
 pub(crate) fn show_plans(out: &mut Out, report: &Report) {
     out.heading("What --fix would do (nothing was done)");
@@ -63,6 +79,12 @@ pub(crate) fn show_plans(out: &mut Out, report: &Report) {
         ));
         for step in &fix.plan {
             out.paragraph("    - ", step);
+        }
+        for change in &fix.changes {
+            out.paragraph("      ", &change_line(change));
+        }
+        if fix.changes.is_empty() {
+            out.line("      what that changes, before -> after, only the running supervisor can tell");
         }
     }
 }

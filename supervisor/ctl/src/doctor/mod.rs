@@ -37,9 +37,12 @@ pub(crate) fn run(context: &mut Context, doctor: Doctor) -> Ended {
     if order.doctor.watch {
         return watch(context, &order);
     }
-    let report = examine(&order)?;
+    let mut report = examine(&order)?;
     if order.doctor.fix && !order.doctor.dry_run {
         return heal(context, &order, &report);
+    }
+    if order.doctor.dry_run {
+        fix::preview(&order.client, &mut report);
     }
     show(context, &report)?;
     if order.doctor.dry_run && context.format == Format::Text {

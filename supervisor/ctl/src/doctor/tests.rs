@@ -37,6 +37,7 @@ fn cause(name: &str, severity: Verdict) -> Cause {
                 "set fs.inotify.max_user_watches to 10287, now and at each boot".into(),
                 "reload the agent".into(),
             ],
+            changes: Vec::new(),
         }),
         guide: vec!["sysctl -w fs.inotify.max_user_watches=10287".into()],
     }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::entry::{Body, Entry};
-use wbd_model::incident::IncidentId;
+use wbd_model::incident::{Closing, IncidentId};
 use wbd_model::name::PlaybookName;
 use wbd_model::observation::Observations;
+use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 
 use super::knowledge::Knowledge;
@@ -21,7 +22,7 @@ use crate::rehearse::Play;
 use crate::round;
 
 /// After something was written or seen a check is looked at again so soon ...
-const SOON_MS: u64 = 100;
+const SOON_MS: u64 = 1_000;
 /// ... then less and less often, down to this, while something is under way.
 const SELDOM_MS: u64 = 600_000;
 
@@ -36,6 +37,10 @@ struct Check<'a> {
     dirty: bool,
     wake_ms: Option<u64>,
     pause_ms: u64,
+    /// Since when it sees the same.
+    stirred_ms: u64,
+    /// All of what it saw last was recorded.
+    whole: bool,
     tale: CheckTale,
 }
 
@@ -154,13 +159,14 @@ impl<'a> Drive<'a> {
                 let probe = self.knowledge.see(change);
                 self.stir(probe.as_slice());
             }
-            Happening::Quoted(probe, answer) => {
-                self.knowledge.quote(probe, answer);
+            Happening::Quoted(probe, answer, whole) => {
+                self.knowledge.quote(probe, answer, *whole);
                 self.stir(&[probe]);
             }
             Happening::Over(probes) => {
                 probes.iter().for_each(|probe| self.knowledge.unquote(probe));
                 self.stir(&probes.iter().collect::<Vec<_>>());
+                self.lose_sight(probes);
             }
             Happening::Sampled(series, count) => {
                 let probes = self.knowledge.sample(*series, *count);
@@ -184,6 +190,7 @@ impl<'a> Drive<'a> {
 
     fn entry(&mut self, entry: &Entry) {
         if self.replaced.takes(entry) {
+            self.gone_in_life(entry);
             if self.begun {
                 let tale = &mut self.teller.tale;
                 tale.deeds_in_life += u64::from(matches!(entry.body, Body::Intent(_)));
@@ -198,12 +205,35 @@ impl<'a> Drive<'a> {
         }
     }
 
+    /// The record says that a failure was gone: it may be opened again.
+    fn gone_in_life(&mut self, entry: &Entry) {
+        let gone = matches!(entry.body, Body::Closed { how: Closing::Healed | Closing::SelfHealed } | Body::Cleared {});
+        if let (true, Some(code), Some(target)) = (gone, &entry.subject.code, &entry.subject.target) {
+            self.play.state.latched.remove(&CheckKey { code: code.clone(), target: target.clone() });
+        }
+    }
+
+    /// Nothing is known any more of checks that ask these: the course of their incidents cannot be told further.
+    fn lose_sight(&mut self, probes: &[Probe]) {
+        let Some(now) = self.now.clone() else { return };
+        let asks = |check: &&Check<'_>| check.plays && check.bound.probes.values().any(|probe| probes.contains(probe));
+        for check in self.checks.iter().filter(asks) {
+            let (_, whole) = self.knowledge.of(check.bound, &self.play.state, &now);
+            let Some(id) = self.play.state.open.get(&check.bound.key).copied().filter(|_| !whole) else { continue };
+            self.teller.lose(&now, &check.bound.key, &check.bound.playbook, id);
+            self.play.state.open.remove(&check.bound.key);
+            self.play.state.incidents.remove(&id);
+        }
+    }
+
     /// Checks that ask one of these look again.
-    fn stir(&mut self, probes: &[&wbd_model::probe::Probe]) {
+    fn stir(&mut self, probes: &[&Probe]) {
+        let now_ms = self.now.as_ref().map_or(0, |now| now.boot_ms);
         for check in &mut self.checks {
             if check.bound.probes.values().any(|probe| probes.contains(&probe)) {
                 check.dirty = true;
                 check.pause_ms = SOON_MS;
+                check.stirred_ms = now_ms;
             }
         }
     }
@@ -231,15 +261,34 @@ impl<'a> Drive<'a> {
             .collect();
         let teller = &mut self.teller;
         let mut written: BTreeSet<CheckKey> = BTreeSet::new();
+        let mut unseen: BTreeSet<CheckKey> = BTreeSet::new();
+        let whole: BTreeSet<&CheckKey> =
+            self.checks.iter().filter(|check| check.whole).map(|check| &check.bound.key).collect();
         self.play.turn(&now, &looked, &mut |state, subject, body| {
-            if let (Some(code), Some(target)) = (&subject.code, &subject.target) {
-                written.insert(CheckKey { code: code.clone(), target: target.clone() });
+            let key = match (&subject.code, &subject.target) {
+                (Some(code), Some(target)) => Some(CheckKey { code: code.clone(), target: target.clone() }),
+                _ => None,
+            };
+            let sees = key.as_ref().is_none_or(|key| whole.contains(key));
+            if let (Body::Verdict { passed: false, .. }, false, Some(key)) = (body, sees, &key) {
+                unseen.insert(key.clone());
             }
-            teller.tell(&now, state, subject, body);
+            written.extend(key);
+            teller.tell(&now, state, subject, body, sees);
         })?;
         drop(looked);
+        unseen.iter().for_each(|key| self.set_aside(key));
         self.plan_wakes(&now, &written);
         Ok(())
+    }
+
+    /// A proof that failed because nothing was recorded is no failed proof: the course ends here, untold.
+    fn set_aside(&mut self, key: &CheckKey) {
+        let state = &mut self.play.state;
+        let Some(incident) = state.open.remove(key).and_then(|id| state.incidents.remove(&id)) else { return };
+        if let Some(count) = state.failures.get_mut(&incident.playbook) {
+            *count = count.saturating_sub(1);
+        }
     }
 
     fn explained(&self) -> BTreeMap<CheckKey, CheckKey> {
@@ -269,7 +318,13 @@ impl<'a> Drive<'a> {
             let refused = incident.and_then(|incident| incident.held()).and_then(|held| held.until_ms);
             let proof = incident.filter(|incident| incident.since.boot == now.boot).map(|incident| {
                 let since = incident.since.boot_ms;
-                [since.saturating_add(bound.verify_within.as_ms()), since.saturating_add(bound.verify_hold.as_ms())]
+                // Proved since it sees this, or since the deed.
+                let proved = since.max(check.stirred_ms).saturating_add(bound.verify_hold.as_ms());
+                [
+                    since.saturating_add(bound.verify_within.as_ms()),
+                    since.saturating_add(bound.verify_hold.as_ms()),
+                    proved,
+                ]
             });
             let known = held.into_iter().chain(refused).chain(proof.into_iter().flatten());
             let soonest = known.filter(|at_ms| *at_ms > now.boot_ms).min();
@@ -308,6 +363,8 @@ impl<'a> Check<'a> {
             dirty: false,
             wake_ms: None,
             pause_ms: SOON_MS,
+            stirred_ms: 0,
+            whole: false,
             tale: CheckTale {
                 code: bound.key.code.clone(),
                 target: bound.key.target.clone(),
@@ -321,6 +378,7 @@ impl<'a> Check<'a> {
     }
 
     fn judged(&mut self, says: Judgement, whole: bool, now_ms: u64) {
+        self.whole = whole;
         let failed = self.judgement.as_ref().is_some_and(|says| says.verdict == Verdict::Fail);
         self.tale.failures += u64::from(says.verdict == Verdict::Fail && !failed);
         let undecided = whole && says.verdict == Verdict::Unknown;

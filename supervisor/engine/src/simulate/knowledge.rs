@@ -25,11 +25,20 @@ enum Source {
     Kept,
 }
 
+/// An answer that stands.
+#[derive(Debug)]
+struct Standing {
+    source: Source,
+    /// Nothing of it is left out.
+    whole: bool,
+    answer: Observation,
+}
+
 /// The answers that stand.
 #[derive(Debug)]
 pub(super) struct Knowledge<'a> {
     record: &'a Record<'a>,
-    answers: BTreeMap<&'a Probe, (Source, Observation)>,
+    answers: BTreeMap<&'a Probe, Standing>,
     trended_s: BTreeMap<&'a Probe, i64>,
     /// Somebody looks.
     pub(super) looks: bool,
@@ -50,12 +59,12 @@ impl<'a> Knowledge<'a> {
     /// An answer that was kept; the question it is of.
     pub(super) fn see(&mut self, change: &'a Change) -> Option<&'a Probe> {
         let probe = self.record.observed.questions.get(change.question)?;
-        match self.answers.get_mut(probe).filter(|(source, _)| *source == Source::Kept && !change.whole) {
-            Some((_, answer)) => answer.facts.extend(change.facts.clone()),
+        match self.answers.get_mut(probe).filter(|known| known.source == Source::Kept && !change.whole) {
+            Some(known) => known.answer.facts.extend(change.facts.clone()),
             None if change.whole => {
                 let mut answer = Observation::unseen(probe.name().fields(), "not recorded");
                 answer.facts.extend(change.facts.clone());
-                self.answers.insert(probe, (Source::Kept, answer));
+                self.answers.insert(probe, Standing { source: Source::Kept, whole: true, answer });
             }
             // The whole answer before it is gone.
             None => return None,
@@ -63,14 +72,14 @@ impl<'a> Knowledge<'a> {
         Some(probe)
     }
 
-    /// An answer that the ledger quotes.
-    pub(super) fn quote(&mut self, probe: &'a Probe, answer: &Observation) {
-        self.put(probe, Source::Ledger, answer.clone());
+    /// An answer that the ledger quotes, all of it or some of its facts.
+    pub(super) fn quote(&mut self, probe: &'a Probe, answer: &Observation, whole: bool) {
+        self.put(probe, Standing { source: Source::Ledger, whole, answer: answer.clone() });
     }
 
     /// What the ledger quoted is over.
     pub(super) fn unquote(&mut self, probe: &Probe) {
-        if self.answers.get(probe).is_some_and(|(source, _)| *source == Source::Ledger) {
+        if self.answers.get(probe).is_some_and(|known| known.source == Source::Ledger) {
             self.answers.remove(probe);
         }
     }
@@ -89,12 +98,12 @@ impl<'a> Knowledge<'a> {
                 continue;
             }
             if probe.name() == ProbeName::FdUsage {
-                self.put(probe, Source::Samples, usage(last));
+                self.put(probe, Standing { source: Source::Samples, whole: true, answer: usage(last) });
                 answered.push(probe);
             } else if self.trended_s.get(probe).is_none_or(|at_s| last.at_s - at_s >= TREND_S) {
                 self.trended_s.insert(probe, last.at_s);
                 let seen = leak::observe(samples, Prior::None, window, record.offset_s, last.at_s);
-                self.put(probe, Source::Samples, seen);
+                self.put(probe, Standing { source: Source::Samples, whole: true, answer: seen });
                 answered.push(probe);
             }
         }
@@ -107,7 +116,10 @@ impl<'a> Knowledge<'a> {
         let mut seen = Observations::new();
         for (name, probe) in &bound.probes {
             let answer = match (self.answers.get(probe), probe) {
-                (Some((_, answer)), _) => answer.clone(),
+                (Some(known), _) => {
+                    whole &= known.whole;
+                    known.answer.clone()
+                }
                 (None, Probe::ExitLast(target)) if self.looks => state.exit_observation(target, now),
                 (None, _) => {
                     whole = false;
@@ -120,12 +132,12 @@ impl<'a> Knowledge<'a> {
     }
 
     fn is_kept(&self, probe: &Probe) -> bool {
-        self.answers.get(probe).is_some_and(|(source, _)| *source == Source::Kept)
+        self.answers.get(probe).is_some_and(|known| known.source == Source::Kept)
     }
 
-    fn put(&mut self, probe: &'a Probe, source: Source, answer: Observation) {
-        if self.looks && self.answers.get(probe).is_none_or(|(known, _)| *known <= source) {
-            self.answers.insert(probe, (source, answer));
+    fn put(&mut self, probe: &'a Probe, answer: Standing) {
+        if self.looks && self.answers.get(probe).is_none_or(|known| known.source <= answer.source) {
+            self.answers.insert(probe, answer);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use wbd_model::check::CheckKey;
 use wbd_model::entry::{Body, Entry};
 use wbd_model::incident::IncidentId;
-use wbd_model::observation::{Fact, Observation, Observations};
+use wbd_model::observation::{Fact, Kind, Observation, Observations, Value};
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 
@@ -13,7 +13,8 @@ use super::Record;
 use super::timeline::{Happening, Life};
 use crate::playbook::Bound;
 
-/// Quoted answers with their moments. They hold until the incident's proof or end; then nothing is known again.
+/// Quoted answers with their moments. They stand until the next quotation or the incident's end; then nothing is
+/// known again.
 pub(super) fn quotes<'a>(record: &Record<'a>, lives: &[Life]) -> Vec<(Now, Happening<'a>)> {
     let mut all = Vec::new();
     let mut open: BTreeMap<IncidentId, (&Bound, Vec<Probe>)> = BTreeMap::new();
@@ -25,18 +26,48 @@ pub(super) fn quotes<'a>(record: &Record<'a>, lives: &[Life]) -> Vec<(Now, Happe
             open.insert(id, (bound, quoted.iter().map(|(probe, _)| probe.clone()).collect()));
             // It was seen for as long as it was held before.
             let at = earlier(&entry.at, bound.held_for(case).as_ms(), lives);
-            all.extend(quoted.into_iter().map(|(probe, seen)| (at.clone(), Happening::Quoted(probe, seen))));
+            all.extend(quoted.into_iter().map(|(probe, seen)| (at.clone(), Happening::Quoted(probe, seen, true))));
         } else if let Body::Intent(intent) = &entry.body {
             let Some((bound, _)) = open.get(&id) else { continue };
             let quoted = answers(bound, &intent.before);
-            all.extend(quoted.into_iter().map(|(probe, seen)| (entry.at.clone(), Happening::Quoted(probe, seen))));
-        } else if matches!(entry.body, Body::Verdict { passed: true, .. } | Body::Closed { .. })
+            all.extend(
+                quoted.into_iter().map(|(probe, seen)| (entry.at.clone(), Happening::Quoted(probe, seen, true))),
+            );
+        } else if let Body::Verdict { passed: true, evidence, .. } = &entry.body {
+            let Some((bound, _)) = open.get(&id) else { continue };
+            // The proof had held for a while when it was written.
+            let at = earlier(&entry.at, bound.verify_hold.as_ms(), lives);
+            let quoted = proof(bound, evidence);
+            all.extend(quoted.into_iter().map(|(probe, seen)| (at.clone(), Happening::Quoted(probe, seen, false))));
+        } else if let Body::Closed { .. } = &entry.body
             && let Some((_, probes)) = open.remove(&id)
         {
             all.push((entry.at.clone(), Happening::Over(probes)));
         }
     }
     all
+}
+
+/// The facts that a proof's evidence names (`agent.live = true`); all others are unknown.
+fn proof(bound: &Bound, evidence: &[String]) -> Vec<(Probe, Observation)> {
+    let unseen = |probe: &Probe| Observation::unseen(probe.name().fields(), "the ledger does not quote it");
+    let mut all: BTreeMap<&str, (Probe, Observation)> =
+        bound.probes.iter().map(|(name, probe)| (name.as_str(), (probe.clone(), unseen(probe)))).collect();
+    for line in evidence {
+        let Some((fact, value)) = line.split_once(" = ") else { continue };
+        let Some((name, field)) = fact.split_once('.') else { continue };
+        let Some((probe, seen)) = all.get_mut(name) else { continue };
+        let Some(field) = probe.name().fields().iter().find(|known| known.name == field) else { continue };
+        let value = match field.kind {
+            Kind::Bool => value.parse().ok().map(Value::Bool),
+            Kind::Int => value.parse().ok().map(Value::Int),
+            Kind::Text => serde_json::from_str(value).ok().map(Value::Text),
+        };
+        if let Some(value) = value {
+            seen.know(field.name, value);
+        }
+    }
+    all.into_values().collect()
 }
 
 /// The check that an incident was opened for, as it is installed now.

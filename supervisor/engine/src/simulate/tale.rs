@@ -1,6 +1,7 @@
 //! The tale of a rehearsal: what would have been done, and how far the record can tell. Plain data, and how it is
 //! gathered; decides nothing.
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 use wbd_model::action::{Action, Class};
@@ -139,7 +140,6 @@ pub struct Tale {
 /// A deed of the record.
 #[derive(Debug)]
 struct Real {
-    boot: BootId,
     at_ms: u64,
     id: ActionId,
     name: &'static str,
@@ -160,7 +160,8 @@ struct Course {
 pub(super) struct Teller<'a> {
     record: &'a Record<'a>,
     first: u64,
-    real: Vec<Real>,
+    /// By boot, in the order of its clock.
+    real: BTreeMap<BootId, Vec<Real>>,
     courses: BTreeMap<IncidentId, Course>,
     pub(super) tale: Tale,
 }
@@ -169,12 +170,36 @@ impl<'a> Teller<'a> {
     /// Rehearsed incidents are numbered from `first`.
     pub(super) fn new(record: &'a Record<'a>, first: u64) -> Self {
         let undone: BTreeSet<ActionId> = record.entries.iter().filter_map(fruitless).collect();
-        let real = record.entries.iter().filter_map(real).filter(|deed| !undone.contains(&deed.id)).collect();
-        Self { record, first, real, courses: BTreeMap::new(), tale: Tale::default() }
+        let mut by_boot: BTreeMap<BootId, Vec<Real>> = BTreeMap::new();
+        for entry in record.entries {
+            if let Some(deed) = real(entry).filter(|deed| !undone.contains(&deed.id)) {
+                by_boot.entry(entry.at.boot.clone()).or_default().push(deed);
+            }
+        }
+        by_boot.values_mut().for_each(|deeds| deeds.sort_by_key(|deed| deed.at_ms));
+        Self { record, first, real: by_boot, courses: BTreeMap::new(), tale: Tale::default() }
     }
 
-    /// One record of the rehearsal.
-    pub(super) fn tell(&mut self, now: &Now, state: &State, subject: &Subject, body: &Body) {
+    /// Nothing more is known of a rehearsed incident.
+    pub(super) fn lose(&mut self, now: &Now, key: &CheckKey, playbook: &PlaybookName, id: IncidentId) {
+        let subject = Subject {
+            incident: Some(id),
+            code: Some(key.code.clone()),
+            target: Some(key.target.clone()),
+            playbook: Some(playbook.clone()),
+        };
+        let mut event = self.event(now, &subject, &Body::Closed { how: Closing::Noise });
+        "not-told".clone_into(&mut event.word);
+        if self.courses.get(&id).is_some_and(|course| !course.deeds.is_empty()) {
+            event.decidable = Some(false);
+            self.tale.totals.not_decidable += 1;
+        }
+        event.evidence = vec!["it ended in life; how it looked afterwards was not recorded".to_owned()];
+        self.push(event);
+    }
+
+    /// One record of the rehearsal; `sees`: what its check saw was recorded whole.
+    pub(super) fn tell(&mut self, now: &Now, state: &State, subject: &Subject, body: &Body, sees: bool) {
         let mut event = self.event(now, subject, body);
         if let Some(id) = subject.incident {
             event.assumed = self.courses.get(&id).is_some_and(|course| course.assumed);
@@ -195,13 +220,17 @@ impl<'a> Teller<'a> {
             let wait = refusal.until_ms.map(|until| until.saturating_sub(now.boot_ms).div_ceil(1000));
             event.evidence.extend(wait.map(|seconds| format!("until {seconds} s later")));
         } else if let Body::Verdict { passed, .. } = body {
-            self.proof(now, subject, *passed, &mut event);
+            self.proof(now, subject, (*passed, sees), &mut event);
         } else if let Body::Closed { how: Closing::HandedOver } = body {
             totals.handed_over += 1;
         } else if let Body::Outcome { .. } = body {
             // It is always "done", and the deed itself was told.
             return;
         }
+        self.push(event);
+    }
+
+    fn push(&mut self, event: Event) {
         if self.tale.events.len() < MOST_EVENTS {
             self.tale.events.push(event);
         } else {
@@ -262,23 +291,30 @@ impl<'a> Teller<'a> {
             course.deeds.push((intent.action.name(), thing.clone()));
         }
         let span = since_ms..=now.boot_ms.saturating_add(within_ms);
-        let same = self.real.iter().filter(|real| real.boot == now.boot && span.contains(&real.at_ms));
+        let same = between(&self.real, &now.boot, span).iter();
         event.in_life =
             same.filter(|real| real.thing == thing).map(|real| format!("{} {}", real.id, real.name)).collect();
     }
 
     /// The record tells of a proof only where the same deed was really done; else it shows what another deed, or
     /// none, led to.
-    fn proof(&mut self, now: &Now, subject: &Subject, passed: bool, event: &mut Event) {
+    fn proof(&mut self, now: &Now, subject: &Subject, (passed, sees): (bool, bool), event: &mut Event) {
         let totals = &mut self.tale.totals;
         let Some(course) = subject.incident.and_then(|id| self.courses.get_mut(&id)) else { return };
         let span = course.opened_ms.saturating_sub(JUST_BEFORE_MS)..=now.boot_ms;
-        let about: Vec<&Real> =
-            self.real.iter().filter(|real| real.boot == now.boot && span.contains(&real.at_ms)).collect();
+        let about = between(&self.real, &now.boot, span);
         let same = about
             .iter()
             .find(|real| course.deeds.iter().any(|(name, thing)| *name == real.name && *thing == real.thing));
         let other = about.iter().rev().find(|real| real.target.is_none() || real.target == subject.target);
+        if !passed && !sees {
+            event.decidable = Some(false);
+            event
+                .evidence
+                .push("not decidable: how it looked then was not recorded; its course is not told".to_owned());
+            totals.not_decidable += 1;
+            return;
+        }
         event.in_life = same.or(other).map(|real| format!("{} {}", real.id, real.name)).into_iter().collect();
         event.decidable = Some(same.is_some());
         let why = match (same, other, passed) {
@@ -305,10 +341,17 @@ impl<'a> Teller<'a> {
     }
 }
 
+/// The deeds of a boot in a span of its clock.
+fn between<'a>(real: &'a BTreeMap<BootId, Vec<Real>>, boot: &BootId, span: RangeInclusive<u64>) -> &'a [Real] {
+    let deeds = real.get(boot).map(Vec::as_slice).unwrap_or_default();
+    let from = deeds.partition_point(|deed| deed.at_ms < *span.start());
+    let to = deeds.partition_point(|deed| deed.at_ms <= *span.end());
+    deeds.get(from..to).unwrap_or_default()
+}
+
 fn real(entry: &Entry) -> Option<Real> {
     let Body::Intent(intent) = &entry.body else { return None };
     Some(Real {
-        boot: entry.at.boot.clone(),
         at_ms: entry.at.boot_ms,
         id: intent.action_id,
         name: intent.action.name(),

@@ -125,12 +125,14 @@ impl Told {
             before: quoted(None),
         };
         let done = Body::Outcome { action: ActionId(id), result: Outcome::Done, detail: String::new(), took_ms: 5 };
-        let proved = Body::Verdict { passed: true, evidence: Vec::new(), after_ms: 900 };
+        let evidence = ["present = true", "live = true", "heartbeat_age_ms = 142", "state = \"active\""];
+        let evidence = evidence.iter().map(|line| format!("agent.{line}")).chain(["proc.pid = 8".to_owned()]).collect();
+        let proved = Body::Verdict { passed: true, evidence, after_ms: 900 };
         self.writes_about(at_ms, about.clone(), opened)
             .writes_about(at_ms + 1, about.clone(), Body::Intent(Box::new(intent)))
             .writes_about(at_ms + 9, about.clone(), done)
-            .writes_about(at_ms + 900, about.clone(), proved)
-            .writes_about(at_ms + 2_900, about, Body::Closed { how: Closing::Healed })
+            .writes_about(at_ms + 2_900, about.clone(), proved)
+            .writes_about(at_ms + 4_950, about, Body::Closed { how: Closing::Healed })
     }
 
     fn rehearse(&self, bounds: &[Bound], settings: &Settings) -> Tale {
@@ -305,10 +307,16 @@ fn the_ledger_alone_tells_of_what_is_older_than_the_kept_answers() {
     let mut told = healed_in_life();
     told.observed = Observed::default();
     let tale = told.rehearse(&down(&[]), &Settings::default());
-    assert_eq!(kinds(&tale)[..2], ["opened", "intent"], "{tale:#?}");
-    assert_eq!(tale.events[0].boot_ms, 10_000);
-    assert_eq!(tale.checks[0].recorded_ms, 900, "from the opening to the proof, and nothing besides");
-    assert_eq!(tale.totals.proved, 0, "how it looked when it was cured is not quoted: {tale:#?}");
+    assert_eq!(kinds(&tale), ["opened", "intent", "verdict", "closed"], "{tale:#?}");
+    assert_eq!((tale.events[0].boot_ms, tale.events[2].boot_ms), (10_000, 12_900));
+    assert_eq!(tale.checks[0].recorded_ms, 900, "from the opening to the proof's first sight, and nothing besides");
+    assert_eq!((tale.totals.proved, tale.events[3].word.as_str()), (1, "healed"), "{tale:#?}");
+    // A proof over what the ledger did not quote cannot be told, and what would follow from it is not made up.
+    let asks_more = down(&[("pass: \"agent.present", "pass: \"proc.age_s >= 0 && agent.present")]);
+    let tale = told.rehearse(&asks_more, &Settings::default());
+    assert_eq!(kinds(&tale), ["opened", "intent", "closed"], "{tale:#?}");
+    assert_eq!((tale.totals.proved, tale.totals.not_proved, tale.totals.not_decidable), (0, 0, 1));
+    assert_eq!(tale.events[2].word, "not-told");
 }
 
 #[test]

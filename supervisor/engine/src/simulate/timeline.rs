@@ -19,8 +19,8 @@ pub(super) enum Happening<'a> {
     Entry(&'a Entry),
     /// An answer that was kept.
     Seen(&'a Change),
-    /// An answer that a record of the ledger quotes.
-    Quoted(Probe, Observation),
+    /// An answer that a record of the ledger quotes, and whether it quotes all of it.
+    Quoted(Probe, Observation, bool),
     /// What the ledger quoted is over.
     Over(Vec<Probe>),
     /// A sample: series, and how many of its samples there are by now.

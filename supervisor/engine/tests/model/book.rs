@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use wbd_engine::carry;
 use wbd_engine::incident::Incident;
 use wbd_engine::replay::State;
 use wbd_model::action::Action;
@@ -97,6 +98,30 @@ impl Book {
         }
     }
 
+    /// A new file: what is known goes through its first record.
+    pub(crate) fn rotate(&mut self, mutant: Option<Mutant>, now: &Now) {
+        let mut packed = carry::pack(&self.state, carry::MOST_BYTES).unwrap();
+        let mut debits_ms: Vec<u64> = self.state.debits.iter().map(|debit| debit.at_ms).collect();
+        if let Some(Mutant::RotationForgets(part)) = mutant {
+            packed.as_object_mut().unwrap().remove(part).unwrap();
+            debits_ms.retain(|_| part != "debits");
+        }
+        let (next_incident, next_action) = (self.state.next_incident, self.state.next_action);
+        let body = Body::Rotated {
+            old_head: String::new(),
+            old_seq: 0,
+            file: String::new(),
+            reason: String::new(),
+            who: String::new(),
+            debits_ms,
+            next_incident,
+            next_action,
+            state: Some(packed),
+        };
+        self.state = Arc::default();
+        self.fold(mutant, &entry(now, Subject::default(), body));
+    }
+
     /// A mutant's own change of what is remembered, on disk too.
     pub(crate) fn tamper(&mut self, change: impl Fn(&mut State)) {
         change(Arc::make_mut(&mut self.state));
@@ -127,7 +152,8 @@ impl Book {
         // None of these decides anything (I13 for the wall clock); they would only tell equal states apart.
         state.seq = 0;
         if let Some(incident) = entry.subject.incident.and_then(|id| state.incidents.get_mut(&id)) {
-            incident.changed = incident.since.clone();
+            // Which boot it was does: what a refusal names as "until when" is of that boot.
+            incident.changed.boot_ms = 0;
             without_wall(incident, 0);
         }
     }

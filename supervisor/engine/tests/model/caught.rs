@@ -31,6 +31,14 @@ fn caught(mut trial: Trial, mutant: Mutant, law: Law) {
     );
 }
 
+/// Time enough for a second try of a suspended playbook, were its pause not twice as long.
+fn two_tries() -> Trial {
+    scenes::breaker(Depth::Short).with(|bounds| {
+        (bounds.ticks[1].1, bounds.intents, bounds.crashes) = (4, 2, 0);
+        (bounds.reboots, bounds.clock_steps) = (0, 0);
+    })
+}
+
 /// The hour with the one kind of whim that a mutant needs.
 fn hour_with(crashes: u8, reboots: u8, clock_steps: u8) -> Trial {
     scenes::hour(Depth::Short).with(|bounds| {
@@ -38,12 +46,37 @@ fn hour_with(crashes: u8, reboots: u8, clock_steps: u8) -> Trial {
     })
 }
 
+/// All of the design's that a model of one host can break (I10 is of the fleet, I14 to I17 are the ledger's and the
+/// loader's), and the window's.
+const INVARIANTS: [Law; 13] = [
+    Law::I1,
+    Law::I2,
+    Law::I3,
+    Law::I4,
+    Law::I5,
+    Law::I6,
+    Law::I7,
+    Law::I8,
+    Law::I9,
+    Law::I11,
+    Law::I12,
+    Law::I13,
+    Law::Window,
+];
+
 macro_rules! mutants {
-    ($($test:ident: $scene:expr, $mutant:ident, $law:ident;)*) => {
+    ($($test:ident: $scene:expr, $mutant:ident $(($part:literal))?, $law:ident;)*) => {
         $(#[test]
         fn $test() {
-            caught($scene, Mutant::$mutant, Law::$law);
+            caught($scene, Mutant::$mutant $(($part))?, Law::$law);
         })*
+
+        #[test]
+        fn every_invariant_has_a_seeded_bug() {
+            let seeded = [$(Law::$law),*];
+            let missing: Vec<Law> = INVARIANTS.into_iter().filter(|law| !seeded.contains(law)).collect();
+            assert!(missing.is_empty(), "no mutant breaks {missing:?}");
+        }
     };
 }
 
@@ -68,5 +101,15 @@ mutants! {
     a_hold_that_a_crash_lifts_is_found: scenes::operator(Depth::Short).with(|bounds| bounds.crashes = 1), VolatileHold, I9;
     checks_that_explain_each_other_are_found: scenes::causes(Depth::Short), MutualCauses, I11;
     a_playbook_that_fails_for_ever_is_found: scenes::ladder(Depth::Short), ForgetsFailures, I12;
+    a_second_try_of_a_suspended_playbook_is_found: two_tries(), SecondTrial, I12;
+    a_trip_that_a_reboot_forgets_is_found: scenes::breaker(Depth::Short), ForgetsTrip, I12;
+    a_pause_that_never_doubles_is_found: two_tries(), SamePause, I12;
+    a_pause_on_the_wall_clock_is_found: scenes::breaker(Depth::Short), WallClockWindow, I12;
+    a_window_that_is_not_asked_just_before_the_deed_is_found: scenes::window(Depth::Short), WindowAskedOnce, Window;
+    a_window_in_another_zone_is_found: scenes::window(Depth::Short), WindowInUtc, Window;
+    a_new_file_without_debits_breaks_the_budget: hour_with(0, 0, 0).with(|bounds| bounds.rotations = 1), RotationForgets("debits"), I2;
+    a_new_file_without_attempts_is_found: scenes::rotation(Depth::Short), RotationForgets("attempts"), I7;
+    a_new_file_without_a_hold_is_found: scenes::rotation(Depth::Short), RotationForgets("hold"), I9;
+    a_new_file_without_suspensions_is_found: two_tries().with(|bounds| bounds.rotations = 1), RotationForgets("suspended"), I12;
     a_hold_time_on_the_wall_clock_is_found: scenes::operator(Depth::Short).with(|bounds| bounds.clock_steps = 1), HeldByWall, I13;
 }

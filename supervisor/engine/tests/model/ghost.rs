@@ -3,15 +3,20 @@
 use wbd_model::action::{Action, Class};
 use wbd_model::entry::{Body, Entry, Intent};
 use wbd_model::incident::{ActionId, IncidentId, Phase};
+use wbd_model::name::Code;
 
 use wbd_engine::replay::State;
 
 use crate::book::{Book, Record};
 use crate::world::{Clock, Deed};
 
-/// Failed verifications in a row after which a playbook may not act (`FAILURES_TO_SUSPEND` of the engine).
+/// Failed verifications in a row after which a playbook is suspended (`FAILURES_TO_SUSPEND` of the engine).
 const MOST_FAILURES: u32 = 9;
 const START_DEADLINE_S: u32 = 5;
+/// The time that every playbook of the trials has for its attempts.
+const ATTEMPTS_PER_S: u32 = 3_600;
+/// Before the one try of a suspended playbook; doubles with each trip, up to a day.
+const FIRST_PAUSE_S: u32 = 3_600;
 
 /// What may never happen; `Settles`: a turn comes to rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +33,8 @@ pub(crate) enum Law {
     I11,
     I12,
     I13,
+    /// Outside its window nothing that disturbs is begun without a word.
+    Window,
     OneOpen,
     Settles,
 }
@@ -51,6 +58,23 @@ struct Hold {
     on_disk: bool,
 }
 
+/// A playbook is suspended; all checks of such a trial are of one playbook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Trip {
+    at_s: u32,
+    trips: u32,
+    trial: Option<IncidentId>,
+}
+
+impl Trip {
+    fn allows(&self, incident: IncidentId, step: usize, now_s: u32) -> bool {
+        match self.trial {
+            Some(trial) => trial == incident && step > 0,
+            None => now_s - self.at_s >= (FIRST_PAUSE_S << (self.trips - 1).min(5)).min(86_400),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Ghost {
     broken: u16,
@@ -66,17 +90,27 @@ pub(crate) struct Ghost {
     undo: Vec<(ActionId, Action)>,
     hold: Option<Hold>,
     failures: u32,
+    tripped: Option<Trip>,
+    /// Attempts and when they began, true time.
+    attempts: Vec<(Code, u32)>,
+    /// Incidents whose rung an operator approved.
+    approved: Vec<IncidentId>,
 }
 
 /// What is true of an intent at the moment it is written.
 #[derive(Debug)]
 pub(crate) struct Moment<'a> {
     pub(crate) incident: IncidentId,
+    pub(crate) code: &'a Code,
     pub(crate) intent: &'a Intent,
     pub(crate) record: Record,
     /// The fault can be seen now, and the guards of the engine say yes now.
     pub(crate) fresh: bool,
     pub(crate) most_attempts: u32,
+    /// A window is open.
+    pub(crate) in_window: bool,
+    /// True time.
+    pub(crate) now_s: u32,
 }
 
 impl Ghost {
@@ -97,6 +131,7 @@ impl Ghost {
     /// Verifications that failed before the trial begins.
     pub(crate) fn with_failures(mut self, failures: u32) -> Self {
         self.failures = failures;
+        self.trips(0);
         self
     }
 
@@ -112,7 +147,10 @@ impl Ghost {
         let key = intent.action.conflict_key();
         self.law(Law::I5, !self.busy.iter().any(|(other, whose)| *other == key && whose != incident));
         self.busy.push((key, *incident));
-        self.law(Law::I12, rollback || self.failures < MOST_FAILURES);
+        let allowed = self.tripped.is_none_or(|trip| trip.allows(*incident, intent.step, moment.now_s));
+        self.law(Law::I12, rollback || allowed);
+        let may = moment.in_window || intent.class < Class::A3 || self.approved.contains(incident);
+        self.law(Law::Window, rollback || may);
         if rollback { self.takes_back(intent) } else { self.climbs(moment) }
     }
 
@@ -125,6 +163,9 @@ impl Ghost {
 
     fn climbs(&mut self, moment: &Moment<'_>) {
         let (incident, intent) = (moment.incident, moment.intent);
+        if let Some(trip) = &mut self.tripped {
+            trip.trial.get_or_insert(incident);
+        }
         match &intent.undo {
             Some(undo) => self.undo.push((intent.action_id, undo.action.clone())),
             None => self.law(Law::I8, !matches!(intent.action, Action::SysctlSet { .. })),
@@ -143,8 +184,36 @@ impl Ghost {
             && climb.acts <= intent.steps.max(2) * usize::try_from(moment.most_attempts).unwrap();
         let first = !climb.doubtful.contains(&intent.action);
         climb.acting = (!intent.action.is_provable()).then(|| intent.action.clone());
-        self.law(Law::I7, upwards && bounded);
+        let in_time = self.begins_attempt(moment);
+        self.law(Law::I7, upwards && bounded && in_time);
         self.law(Law::I4, first);
+    }
+
+    /// Whether the playbook's own budget allows for one more.
+    fn begins_attempt(&mut self, moment: &Moment<'_>) -> bool {
+        if moment.intent.step > 0 {
+            return true;
+        }
+        let recent = |(code, at_s): &&(Code, u32)| code == moment.code && moment.now_s - at_s <= ATTEMPTS_PER_S;
+        let made = self.attempts.iter().filter(recent).count();
+        self.attempts.push((moment.code.clone(), moment.now_s));
+        made < usize::try_from(moment.most_attempts).unwrap()
+    }
+
+    /// Enough failed proofs, or a one try without a proof.
+    fn trips(&mut self, now_s: u32) {
+        if self.failures >= MOST_FAILURES {
+            let trips = self.tripped.map_or(0, |trip| trip.trips) + 1;
+            self.tripped = Some(Trip { at_s: now_s, trips, trial: None });
+        }
+    }
+
+    /// What a record that may end the one try makes of it.
+    fn ends_trial(&mut self, entry: &Entry, passed: bool, now_s: u32) {
+        let Some(trip) = self.tripped else { return self.trips(now_s) };
+        if trip.trial.is_some() && trip.trial == entry.subject.incident {
+            if passed { self.tripped = None } else { self.trips(now_s) }
+        }
     }
 
     /// A deed takes effect.
@@ -168,21 +237,32 @@ impl Ghost {
     }
 
     /// A record was written; `state` is the engine's after it.
-    pub(crate) fn reads(&mut self, entry: &Entry, state: &State, on_disk: bool) {
+    pub(crate) fn reads(&mut self, entry: &Entry, state: &State, on_disk: bool, now_s: u32) {
         match &entry.body {
             Body::Outcome { result, .. } => {
                 use wbd_model::entry::Outcome::{Aborted, Done, Failed, Unknown};
                 match result {
                     Unknown => self.doubts(entry),
-                    Failed | Aborted => self.frees(entry),
+                    Failed | Aborted => {
+                        self.frees(entry);
+                        self.ends_trial(entry, false, now_s);
+                    }
                     Done => {}
                 }
             }
             Body::Verdict { passed, .. } => {
                 self.failures = if *passed { 0 } else { self.failures + 1 };
                 self.frees(entry);
+                self.ends_trial(entry, *passed, now_s);
             }
-            Body::Closed { .. } => self.frees(entry),
+            Body::Closed { .. } => {
+                self.frees(entry);
+                self.ends_trial(entry, false, now_s);
+            }
+            Body::Approved { .. } => {
+                self.approved.extend(entry.subject.incident);
+                self.approved.dedup();
+            }
             Body::Suppressed { by } => {
                 let open = state.incidents.get(by).is_some_and(|cause| !cause.is_closed());
                 self.law(Law::I11, open && entry.subject.incident.is_some_and(|id| ends(state, id)));
@@ -195,7 +275,7 @@ impl Ghost {
             }
             Body::Hold { from_class, .. } => self.hold = Some(Hold { from: *from_class, on_disk }),
             Body::Lifted { .. } => self.hold = None,
-            Body::Resumed { .. } => self.failures = 0,
+            Body::Resumed { .. } => (self.failures, self.tripped) = (0, None),
             _ => {}
         }
     }
@@ -208,6 +288,7 @@ impl Ghost {
 
     fn frees(&mut self, entry: &Entry) {
         self.busy.retain(|(_, whose)| Some(*whose) != entry.subject.incident);
+        self.approved.retain(|whose| Some(*whose) != entry.subject.incident);
     }
 
     /// What waited for the disk is written.

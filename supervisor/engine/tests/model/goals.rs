@@ -1,8 +1,11 @@
 //! What must be reachable, so that "never" is not said of a world in which nothing happens: every phase, refusal,
 //! closing and rung. A new variant makes the compiler ask for it here.
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use wbd_engine::breaker::Trial;
 use wbd_engine::incident::Incident;
+use wbd_engine::replay::State;
+use wbd_model::entry::Body;
 use wbd_model::incident::{Closing, Guard, Phase};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,15 +31,20 @@ pub(crate) enum Goal {
     Backoff,
     Conflict,
     Suspended,
+    Window,
     Ledger,
     Rung0,
     Rung1,
     Rung2,
     MidRung,
     Escalated,
+    /// A suspended playbook has its one try.
+    OneTry,
+    Rearmed,
+    TrippedAgain,
 }
 
-pub(crate) const ALL: [Goal; 27] = [
+pub(crate) const ALL: [Goal; 31] = [
     Goal::Suppressed,
     Goal::Gated,
     Goal::Acting,
@@ -58,24 +66,43 @@ pub(crate) const ALL: [Goal; 27] = [
     Goal::Backoff,
     Goal::Conflict,
     Goal::Suspended,
+    Goal::Window,
     Goal::Ledger,
     Goal::Rung0,
     Goal::Rung1,
     Goal::Rung2,
     Goal::MidRung,
     Goal::Escalated,
+    Goal::OneTry,
+    Goal::Rearmed,
+    Goal::TrippedAgain,
 ];
 
 /// What was reached anywhere in a trial. Beside its states: some of it passes within one turn.
 #[derive(Debug, Default)]
-pub(crate) struct Reached(AtomicU32);
+pub(crate) struct Reached(AtomicU64);
 
 impl Reached {
     pub(crate) fn note(&self, incident: &Incident) {
         let mid_rung = incident.is_mid_rung().then_some(Goal::MidRung);
         let escalated = incident.escalated.is_some().then_some(Goal::Escalated);
         let goals = [Some(phase(incident)), refused(incident), rung(incident), mid_rung, escalated];
-        let bits = goals.into_iter().flatten().fold(0, |bits, goal| bits | 1 << goal as u32);
+        self.add(goals.into_iter().flatten());
+    }
+
+    pub(crate) fn note_record(&self, body: &Body, state: &State) {
+        let under_way = |trial: Option<Trial>| trial.is_some_and(|trial| matches!(trial, Trial::UnderWay(_)));
+        let one_try = state.suspended.values().any(|suspension| under_way(suspension.trial)).then_some(Goal::OneTry);
+        let record = match body {
+            Body::Rearmed {} => Some(Goal::Rearmed),
+            Body::Suspended { reason } if reason.starts_with("its one try") => Some(Goal::TrippedAgain),
+            _ => None,
+        };
+        self.add([one_try, record].into_iter().flatten());
+    }
+
+    fn add(&self, goals: impl Iterator<Item = Goal>) {
+        let bits = goals.fold(0, |bits, goal| bits | 1 << goal as u32);
         self.0.fetch_or(bits, Ordering::Relaxed);
     }
 
@@ -117,8 +144,7 @@ fn refused(incident: &Incident) -> Option<Goal> {
         Guard::Conflict => Goal::Conflict,
         Guard::Suspended => Goal::Suspended,
         Guard::Ledger => Goal::Ledger,
-        // No guard of the engine says it yet; the one that will must be reached here.
-        Guard::Window => panic!("a window refuses now: make it a goal"),
+        Guard::Window => Goal::Window,
     })
 }
 

@@ -2,10 +2,12 @@
 //! remembers. An unbroken trial goes through the same code with no mutant.
 use std::borrow::Cow;
 
+use wbd_engine::breaker::Trial;
 use wbd_engine::replay::{Debit, State};
 use wbd_model::action::Class;
 use wbd_model::entry::{Body, Entry, Outcome};
 use wbd_model::incident::Phase;
+use wbd_model::settings::Settings;
 use wbd_model::time::Now;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,18 @@ pub(crate) enum Mutant {
     EmptyStart,
     /// How long a fault is seen is measured on the wall clock.
     HeldByWall,
+    /// Nobody remembers who has the one try of a suspended playbook.
+    SecondTrial,
+    /// A boot begins with no playbook suspended.
+    ForgetsTrip,
+    /// The pause of a suspended playbook never doubles.
+    SamePause,
+    /// The window is asked when the deed is wanted, and not just before it.
+    WindowAskedOnce,
+    /// The windows are read in universal time.
+    WindowInUtc,
+    /// A new ledger file lacks this part of the state.
+    RotationForgets(&'static str),
 }
 
 /// Adds a record to the state, as the mutant would.
@@ -96,6 +110,20 @@ fn debit_at_outcome(state: &mut State, entry: &Entry) {
     }
 }
 
+/// The settings as round and guards see them; `late` is the last asking just before the intent.
+pub(crate) fn settings(mutant: Option<Mutant>, settings: &Settings, late: bool) -> Cow<'_, Settings> {
+    let mut seen = Cow::Borrowed(settings);
+    match mutant {
+        Some(Mutant::WindowAskedOnce) if late => seen.to_mut().maintenance = None,
+        Some(Mutant::WindowInUtc) => {
+            let zone = seen.to_mut().maintenance.iter_mut().map(|maintenance| &mut maintenance.zone);
+            zone.for_each(|zone| "Etc/UTC".clone_into(zone));
+        }
+        _ => {}
+    }
+    seen
+}
+
 /// The state as round and guards see it.
 pub(crate) fn view<'a>(mutant: Option<Mutant>, state: &'a State, now: &Now) -> Cow<'a, State> {
     let mut seen = Cow::Borrowed(state);
@@ -106,6 +134,12 @@ pub(crate) fn view<'a>(mutant: Option<Mutant>, state: &'a State, now: &Now) -> C
             let age = |at_ms: u64| if of_now { now.boot_ms - at_ms } else { now.boot_ms };
             seen.to_mut().debits.retain(|debit| age(debit.at_ms) <= 3_600_000);
         }
+        Some(Mutant::SecondTrial) => {
+            for suspension in seen.to_mut().suspended.values_mut() {
+                suspension.trial = suspension.trial.filter(|trial| !matches!(trial, Trial::UnderWay(_)));
+            }
+        }
+        Some(Mutant::SamePause) => seen.to_mut().suspended.values_mut().for_each(|suspension| suspension.trips = 1),
         Some(Mutant::NoConflict) => {
             for incident in seen.to_mut().incidents.values_mut() {
                 incident.undo.clear();

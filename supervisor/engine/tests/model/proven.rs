@@ -74,6 +74,26 @@ fn a_disk_that_fills_up() {
 }
 
 #[test]
+fn a_suspended_playbook_has_one_try() {
+    prove(scenes::breaker(Depth::asked()));
+}
+
+#[test]
+fn a_window_by_the_clock_on_the_wall() {
+    prove(scenes::window(Depth::asked()));
+}
+
+#[test]
+fn a_new_ledger_file_at_any_moment() {
+    prove(scenes::rotation(Depth::asked()));
+}
+
+#[test]
+fn everything_goes_wrong_around_one_deed() {
+    prove(scenes::storm(Depth::asked()));
+}
+
+#[test]
 fn a_host_that_only_observes() {
     prove(scenes::observe());
 }

@@ -1,6 +1,7 @@
 //! The trials: which checks, settings and whims, and how far each goes in every run and in the long one.
 use wbd_model::action::Class;
 use wbd_model::entry::Outcome;
+use wbd_model::maintenance::{Maintenance, MaintenanceWindow, TimeOfDay};
 use wbd_model::plan::Approval;
 use wbd_model::settings::{Healing, HostBudget, Settings};
 
@@ -11,6 +12,8 @@ use crate::trial::{Bounds, Trial, Word};
 /// As long as the start deadline.
 const SHORT_S: u32 = 5;
 const HALF_HOUR_S: u32 = 1_800;
+/// From the beginning of a trial to the opening of its window.
+const TO_WINDOW_S: u32 = 1_000;
 const HALF_DAY_S: u32 = 43_200;
 
 /// How far a trial goes.
@@ -230,6 +233,88 @@ pub(crate) fn disk(depth: Depth) -> Trial {
     disk
 }
 
+/// A suspended playbook of two targets: one try after its pause, and what becomes of it.
+pub(crate) fn breaker(depth: Depth) -> Trial {
+    let checks = vec![
+        Check::new("WBD-5404", "inotify-limit", 9).auto(&[reload()]),
+        Check::new("WBD-5405", "inotify-limit", 9).auto(&[unit()]),
+    ];
+    let bounds = Bounds {
+        ticks: vec![(SHORT_S, 1), (HALF_HOUR_S, depth.of(3, 7))],
+        intents: depth.of(1, 2),
+        crashes: 1,
+        reboots: 1,
+        clock_steps: 1,
+        ..Bounds::default()
+    };
+    let mut breaker = trial("breaker", checks, &[], bounds);
+    breaker.failures = 9;
+    breaker.replies = vec![Outcome::Done, Outcome::Unknown];
+    breaker.reaches = vec![Goal::Suspended, Goal::OneTry, Goal::Rearmed, Goal::TrippedAgain, Goal::Escalated];
+    breaker
+}
+
+/// An hour's window, by the clock on the wall.
+pub(crate) fn window(depth: Depth) -> Trial {
+    let check = Check::new("AEGIS-DNS", "dns", 9).auto(&[unit()]);
+    let bounds = Bounds {
+        ticks: vec![(SHORT_S, 1), (TO_WINDOW_S, 1), (HALF_HOUR_S, depth.of(2, 3))],
+        intents: depth.of(1, 2),
+        crashes: depth.of(0, 1),
+        reboots: depth.of(0, 1),
+        clock_steps: 1,
+        words: depth.of(0, 1),
+        ..Bounds::default()
+    };
+    let mut window = trial("window", vec![check], &[], bounds);
+    let time = |text: &str| TimeOfDay::try_from(text.to_owned()).unwrap();
+    let night = MaintenanceWindow { days: Vec::new(), from: time("23:30"), to: time("00:30") };
+    window.settings.maintenance =
+        Some(Maintenance { zone: "Europe/Berlin".to_owned(), from_class: Class::A3, windows: vec![night] });
+    window.words = vec![Word::Approve];
+    window.reaches = vec![Goal::Window, Goal::Acting, Goal::Healed];
+    window
+}
+
+/// A new ledger file at any moment of a life with a single attempt an hour.
+pub(crate) fn rotation(depth: Depth) -> Trial {
+    let check = Check::new("WBD-6007", "agent-down", 1).auto(&[restart()]);
+    let bounds = Bounds {
+        ticks: vec![(SHORT_S, 1), (HALF_HOUR_S, 1)],
+        intents: 2,
+        crashes: depth.of(0, 1),
+        reboots: depth.of(0, 1),
+        shows: 1,
+        words: 1,
+        rotations: 1,
+        ..Bounds::default()
+    };
+    let mut rotation = trial("rotation", vec![check], &[], bounds);
+    rotation.words = vec![Word::Hold(Class::A2)];
+    rotation.replies = vec![Outcome::Done, Outcome::Unknown];
+    rotation.reaches = vec![Goal::Hold, Goal::Attempts, Goal::Healed];
+    rotation
+}
+
+/// One deed in a world where everything goes wrong that can.
+pub(crate) fn storm(depth: Depth) -> Trial {
+    let bounds = Bounds {
+        ticks: vec![(SHORT_S, 1), (HALF_HOUR_S, depth.of(0, 1))],
+        intents: depth.of(1, 2),
+        crashes: 1,
+        reboots: 1,
+        clock_steps: 1,
+        disk: depth.of(1, 2),
+        shows: depth.of(0, 1),
+        rotations: depth.of(0, 1),
+        ..Bounds::default()
+    };
+    let mut storm = trial("storm", vec![Check::new("WBD-6007", "agent-down", 2).auto(&[restart()])], &[], bounds);
+    storm.settings.budget.per_hour = 1;
+    storm.reaches = vec![Goal::Indeterminate, Goal::Healed];
+    storm
+}
+
 /// Healing is set to observe.
 pub(crate) fn observe() -> Trial {
     let bounds = Bounds {
@@ -246,6 +331,6 @@ pub(crate) fn observe() -> Trial {
 }
 
 pub(crate) fn all() -> Vec<Trial> {
-    let deep = [hour, day, ladder, climb, operator, causes, rivals, disk];
+    let deep = [hour, day, ladder, climb, operator, causes, rivals, disk, breaker, window, rotation, storm];
     deep.into_iter().map(|trial| trial(Depth::Short)).chain([observe()]).collect()
 }

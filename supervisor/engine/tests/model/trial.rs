@@ -5,6 +5,7 @@ use wbd_engine::replay::State;
 use wbd_model::action::{Action, Class};
 use wbd_model::entry::{Body, Outcome, Subject};
 use wbd_model::settings::Settings;
+use wbd_model::time::Now;
 
 use crate::check::{Check, Sight, Views};
 use crate::ghost::{Ghost, Law};
@@ -42,6 +43,8 @@ pub(crate) enum Event {
     Crash(bool),
     Reboot,
     StepClock(i32),
+    /// A new ledger file.
+    Rotate,
     Disk(bool),
     Show(usize, Sight),
     Say(Word),
@@ -58,6 +61,7 @@ pub(crate) struct Bounds {
     pub(crate) disk: u8,
     pub(crate) shows: u8,
     pub(crate) words: u8,
+    pub(crate) rotations: u8,
     /// A request that was sent may outlive its supervisor.
     pub(crate) orphans: bool,
 }
@@ -89,6 +93,13 @@ impl Trial {
     pub(crate) fn with(mut self, change: impl Fn(&mut Bounds)) -> Self {
         change(&mut self.bounds);
         self
+    }
+
+    /// Whether a window is open, or none is set: read off the clock, without the engine. The trials' windows are
+    /// from 23:30 to 00:30 in Berlin in winter.
+    pub(crate) fn is_open(&self, now: &Now) -> bool {
+        let local_s = (now.wall_ms / 1_000 + 3_600).rem_euclid(86_400);
+        self.settings.maintenance.is_none() || !(1_800..84_600).contains(&local_s)
     }
 
     /// True time that the bounds leave, in seconds.
@@ -197,6 +208,9 @@ impl Model for Trial {
         if spent.clock_steps < bounds.clock_steps {
             events.extend([Event::StepClock(CLOCK_STEP_S), Event::StepClock(-CLOCK_STEP_S)]);
         }
+        if spent.rotations < bounds.rotations && !world.book.degraded() && !world.disk_full {
+            events.push(Event::Rotate);
+        }
         if spent.disk < bounds.disk {
             events.push(Event::Disk(!world.disk_full));
         }
@@ -251,6 +265,11 @@ impl Model for Trial {
                 world.spent.disk += 1;
                 world.disk_full = full;
             }
+            Event::Rotate => {
+                world.spent.rotations += 1;
+                let now = world.clock.told(self.mutant);
+                world.book.rotate(self.mutant, &now);
+            }
             Event::Show(check, sight) => {
                 world.spent.shows += 1;
                 world.sights[check] = sight;
@@ -277,6 +296,7 @@ impl Model for Trial {
             Property::always("I11", |_, world: &World| world.ghost.keeps(Law::I11)),
             Property::always("I12", |_, world: &World| world.ghost.keeps(Law::I12)),
             Property::always("I13", |_, world: &World| world.ghost.keeps(Law::I13)),
+            Property::always("Window", |_, world: &World| world.ghost.keeps(Law::Window)),
             Property::always("one open incident a check", |_, world: &World| world.ghost.keeps(Law::OneOpen)),
             Property::always("a turn settles", |_, world: &World| world.ghost.keeps(Law::Settles)),
         ]

@@ -11,7 +11,7 @@ use wbd_model::time::Now;
 use crate::book::{entry, without_wall};
 use crate::check::{Check, Sight};
 use crate::ghost::{Law, Moment};
-use crate::mutant::{Mutant, view};
+use crate::mutant::{Mutant, settings, view};
 use crate::trial::Trial;
 use crate::world::{Deed, World};
 
@@ -50,17 +50,33 @@ pub(crate) fn look(trial: &Trial, world: &mut World) {
 fn steps(trial: &Trial, world: &mut World, now: &Now) -> Vec<Step> {
     let (looks, known) = trial.views.at(&world.sights);
     let seen = view(trial.mutant, &world.book.state, now);
-    // I13: a host whose wall clock nobody touched would do the same.
-    let blind = (world.clock.skew_s != 0 || world.spent.clock_steps > 0).then(|| {
-        let (state, now) = (rewritten(&seen), unskewed(now, world.clock.skew_s, trial.mutant));
-        round(&state, &mut world.memory.clone(), looks, known, &trial.settings, &now)
-    });
+    let settings = settings(trial.mutant, &trial.settings, false);
+    // I13: a host whose wall clock nobody touched would do the same, but for which window it is in.
+    let untouched = unskewed(now, world.clock.skew_s, trial.mutant);
+    let same_window = trial.is_open(now) == trial.is_open(&untouched);
+    let blind = (world.clock.skew_s != 0 || world.spent.clock_steps > 0)
+        .then(|| round(&rewritten(&seen), &mut world.memory.clone(), looks, known, &settings, &untouched));
     let mut told = now.clone();
     if trial.mutant == Some(Mutant::HeldByWall) {
         told.boot_ms = told.boot_ms.saturating_add_signed(i64::from(world.clock.skew_s) * 1_000);
     }
-    let steps = round(&seen, &mut world.memory, looks, known, &trial.settings, &told);
-    world.ghost.law(Law::I13, blind.is_none_or(|blind| blind == steps));
+    let steps = round(&seen, &mut world.memory, looks, known, &settings, &told);
+    let same = |blind: Vec<Step>| without_windows(&blind) == without_windows(&steps);
+    world.ghost.law(Law::I13, !same_window || blind.is_none_or(same));
+    steps
+}
+
+/// Until when a window is closed, and what the wall clock shows then, is the window's own matter.
+fn without_windows(steps: &[Step]) -> Vec<Step> {
+    let mut steps = steps.to_vec();
+    for step in &mut steps {
+        if let Step::Write(_, body) = step
+            && let Body::Refused(refusal) = body.as_mut()
+            && refusal.guard == Guard::Window
+        {
+            (refusal.reason, refusal.until_ms) = (String::new(), None);
+        }
+    }
     steps
 }
 
@@ -120,7 +136,8 @@ pub(crate) fn go(trial: &Trial, world: &mut World) {
     let captured = captured(trial, world, &want, &trial.checks[check].look);
     let seen = view(trial.mutant, &world.book.state, &now);
     let allowed = guard::check(&world.book.state, &trial.settings, &now, &want).is_ok();
-    let permit = match guard::permit(&seen, &trial.settings, &now, want.as_ref().clone(), captured) {
+    let told = settings(trial.mutant, &trial.settings, true);
+    let permit = match guard::permit(&seen, &told, &now, want.as_ref().clone(), captured) {
         Ok(permit) => permit,
         Err(refusal) => {
             refuse(trial, world, &want, refusal);
@@ -131,7 +148,16 @@ pub(crate) fn go(trial: &Trial, world: &mut World) {
     let written = entry(&now, subject, Body::Intent(Box::new(intent.clone())));
     let Some(record) = world.book.record(trial.mutant, world.disk_full, &written) else { return };
     let most_attempts = want.attempts.max;
-    let moment = Moment { incident: want.incident, intent: &intent, record, fresh: fresh && allowed, most_attempts };
+    let moment = Moment {
+        incident: want.incident,
+        code: &want.key.code,
+        intent: &intent,
+        record,
+        fresh: fresh && allowed,
+        most_attempts,
+        in_window: trial.is_open(&world.clock.now()),
+        now_s: world.clock.true_s,
+    };
     world.ghost.intends(&moment);
     world.memory.in_flight = Some(intent.action_id);
     let (incident, intended_s) = (want.incident, world.clock.true_s);
@@ -175,7 +201,8 @@ pub(crate) fn write_about(trial: &Trial, world: &mut World, check: &Check, body:
 pub(crate) fn write(trial: &Trial, world: &mut World, subject: Subject, body: Body) {
     let entry = entry(&world.clock.told(trial.mutant), subject, body);
     world.book.append(trial.mutant, world.disk_full, &entry);
-    world.ghost.reads(&entry, &world.book.state, !world.book.degraded());
+    world.ghost.reads(&entry, &world.book.state, !world.book.degraded(), world.clock.true_s);
+    trial.reached.note_record(&entry.body, &world.book.state);
     note(trial, world, entry.subject.incident);
 }
 

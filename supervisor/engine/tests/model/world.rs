@@ -69,6 +69,7 @@ pub(crate) struct Spent {
     pub(crate) disk: u8,
     pub(crate) shows: u8,
     pub(crate) words: u8,
+    pub(crate) rotations: u8,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -134,6 +135,12 @@ impl World {
     pub(crate) fn reboots(&mut self, mutant: Option<Mutant>) {
         self.clock.boot += 1;
         self.clock.boot_began_s = self.clock.true_s;
+        if mutant == Some(Mutant::ForgetsTrip) {
+            self.book.tamper(|state| {
+                state.suspended.clear();
+                state.failures.clear();
+            });
+        }
         self.hands.clear();
         self.crashes(mutant, false);
     }
