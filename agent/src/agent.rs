@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use wbd_agent_api::{Code, HealthDocument, SettingsSource, State};
 
 /// A look that takes longer is told of: most likely a network file system does not answer.
-const LOOK_OVERDUE: Duration = Duration::from_secs(15);
+const LOOK_OVERDUE: Duration = Duration::from_secs(10);
 
 /// All that the event loop keeps.
 #[derive(Debug)]
@@ -183,12 +183,18 @@ impl Agent {
     }
 
     fn state(&self) -> State {
-        match (self.stopping, &self.look, self.loaded.settings.active) {
+        // A first look that hangs on a dead mount is told as 5405; a restart would only hang again.
+        let has_started = self.look.is_some() || self.is_look_overdue();
+        match (self.stopping, has_started, self.loaded.settings.active) {
             (true, _, _) => State::Stopping,
-            (false, None, _) => State::Starting,
-            (false, Some(_), true) => State::Active,
-            (false, Some(_), false) => State::Inactive,
+            (false, false, _) => State::Starting,
+            (false, true, true) => State::Active,
+            (false, true, false) => State::Inactive,
         }
+    }
+
+    fn is_look_overdue(&self) -> bool {
+        self.look_started.is_some_and(|at| at.elapsed() > LOOK_OVERDUE)
     }
 
     /// An inactive agent misses nothing: only its settings can be wrong.
@@ -202,7 +208,7 @@ impl Agent {
             problems.extend(look.problems.iter().filter(told).cloned());
         }
         problems.extend(watch_problems(watched));
-        if self.look_started.is_some_and(|at| at.elapsed() > LOOK_OVERDUE) {
+        if self.is_look_overdue() {
             let detail = format!(
                 "looking at the targets' folders takes longer than {} s; a network file system may not answer",
                 LOOK_OVERDUE.as_secs()

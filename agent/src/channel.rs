@@ -5,7 +5,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::geteuid;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
@@ -15,6 +15,8 @@ use wbd_agent_api::{Code, Command, HealthDocument, MAX_CALL_BYTES, OBJECT_PATH, 
 use zbus::connection::Builder;
 use zbus::export::ordered_stream::OrderedStreamExt;
 
+/// How often the socket is looked for where it belongs, while nobody connects.
+const LOOK_AFTER: Duration = Duration::from_secs(2);
 /// More connections than this are closed at once.
 const MAX_CONNECTIONS: usize = 16;
 /// More requests than this waiting are refused.
@@ -51,6 +53,14 @@ struct Outbox {
 
 /// Opens the socket and serves it until the event loop's end. The caller holds the agent's lock, so a socket that is there is stale.
 pub(crate) fn open(path: &Path) -> io::Result<Inbox> {
+    let listener = bind(path)?;
+    let (changes, changes_in) = mpsc::channel(MAX_WAITING);
+    let (questions, questions_in) = mpsc::channel(MAX_WAITING);
+    tokio::spawn(accept(path.to_owned(), listener, Outbox { changes, questions }));
+    Ok(Inbox { changes: changes_in, questions: questions_in })
+}
+
+fn bind(path: &Path) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -59,16 +69,22 @@ pub(crate) fn open(path: &Path) -> io::Result<Inbox> {
     let before = umask(Mode::from_bits_truncate(0o117));
     let listener = UnixListener::bind(path);
     umask(before);
-    let (changes, changes_in) = mpsc::channel(MAX_WAITING);
-    let (questions, questions_in) = mpsc::channel(MAX_WAITING);
-    tokio::spawn(accept(listener?, Outbox { changes, questions }));
-    Ok(Inbox { changes: changes_in, questions: questions_in })
+    listener
 }
 
-async fn accept(listener: UnixListener, outbox: Outbox) {
+async fn accept(path: PathBuf, mut listener: UnixListener, outbox: Outbox) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        match listener.accept().await {
+        let Ok(accepted) = timeout(LOOK_AFTER, listener.accept()).await else {
+            // Somebody cleared the folder: nobody finds a socket without a name.
+            if fs::symlink_metadata(&path).is_err()
+                && let Ok(again) = bind(&path)
+            {
+                listener = again;
+            }
+            continue;
+        };
+        match accepted {
             Ok((stream, _)) => {
                 if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
                     let outbox = outbox.clone();

@@ -133,7 +133,8 @@ async fn serve(cli: &Cli, identity: Identity, store: Store, loaded: Loaded) -> R
     notify_systemd(sd_notify::NotifyState::Ready);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "running");
     running.until_stopped(&mut signals, &mut inbox).await;
-    notify_systemd(sd_notify::NotifyState::Stopping);
+    // systemd is not told that we stop: it would call the unit stopping before our end, as with a stop that somebody asked
+    // for, and with the bus dead that order of times is all by which the supervisor tells the two apart.
     running.agent.stop();
     running.agent.publish();
     // A socket that nobody serves any more only misleads; if it stays, the next start removes it.

@@ -66,7 +66,12 @@ fn exit_code(exit: Exit) -> ExitCode {
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wbd_agent=info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        // Telling of a line that could not be written panics: with the journal gone every line would end the agent.
+        .log_internal_errors(false);
     // Only a second log could be refused, and there is none.
     let _ = log.try_init();
 }

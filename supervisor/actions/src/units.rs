@@ -20,6 +20,8 @@ use crate::program::{self, Parent};
 /// Services whose restart a playbook may ask for: resolvers of names, nothing that holds data.
 pub const RESTARTABLE_UNITS: [&str; 5] =
     ["systemd-resolved.service", "dnsmasq.service", "unbound.service", "named.service", "bind9.service"];
+/// The bus answers within milliseconds; one that hangs must leave time before the start deadline to do without it.
+const BUS_WAIT: Duration = Duration::from_secs(1);
 const CALL_WAIT: Duration = Duration::from_secs(5);
 /// A stop may take its TimeoutStopSec; the supervisor's own deadlines are longer than this.
 const JOB_WAIT: Duration = Duration::from_secs(30);
@@ -66,7 +68,7 @@ pub(crate) fn allowed(unit: &str) -> Result<(), ActionError> {
 /// Does a job on the system bus under `root`.
 pub(crate) async fn run(root: &Path, unit: &str, job: Job, start_by: Instant) -> Done {
     let path = root.join("run/dbus/system_bus_socket");
-    let connected = timeout(CALL_WAIT, async {
+    let connected = timeout(BUS_WAIT, async {
         let stream = tokio::net::UnixStream::connect(&path).await.map_err(zbus::Error::from)?;
         zbus::connection::Builder::unix_stream(stream).build().await
     });

@@ -153,7 +153,7 @@ impl Supervisor {
         self.relooks += 1;
         let number = self.relooks;
         self.deed = Some(Deed::Previewing { number });
-        self.ask_preview(want.action.clone(), Asked::Want { want, seen, number });
+        self.ask_preview(want.action.clone(), Asked::Want { want: Box::new(want), seen, number });
     }
 
     /// It is captured.

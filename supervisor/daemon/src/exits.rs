@@ -9,6 +9,7 @@ use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
 use crate::deed::Deed;
+use crate::follow;
 use crate::supervisor::{Mode, Supervisor, agent_target};
 
 /// The bus gets this long to tell how the agent ended before "unknown" is written.
@@ -83,6 +84,7 @@ impl Supervisor {
         while let Some((pid, _)) = self.untold.first().copied().filter(|(_, at_ms)| late(*at_ms)) {
             self.untold.remove(0);
             self.record_exit(unknown(pid));
+            follow::ask_again();
         }
     }
 

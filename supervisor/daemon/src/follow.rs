@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use systemd_zbus::ManagerProxy;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 use wbd_agent_api::paths::UNIT;
@@ -24,6 +25,14 @@ const RETRY: Duration = Duration::from_secs(1);
 const REREAD: Duration = Duration::from_secs(30);
 const CONNECT: Duration = Duration::from_secs(2);
 const CALL: Duration = Duration::from_secs(5);
+
+/// Somebody knows that something happened of which nothing was told.
+static ASKED: Notify = Notify::const_new();
+
+/// The unit is read again now, and not with the next round: its process has ended and the bus is silent.
+pub(crate) fn ask_again() {
+    ASKED.notify_one();
+}
 
 /// Follows for as long as the loop listens. A lost bus is a log line and another try.
 pub(crate) async fn follow(root: PathBuf, events: Sender<Event>) {
@@ -116,6 +125,12 @@ async fn session(events: &Sender<Event>, told: &mut bool, last: &mut Option<Unit
                     job_ended(events, args.id, &kind, args.result, begun.as_ref(), &view).await?;
                 }
             }
+            () = ASKED.notified() => {
+                let before = view.clone();
+                reread(&properties, &mut view).await?;
+                tell(events, &before, &view, &jobs, &before_job).await?;
+                *last = Some(view.clone());
+            }
             _ = again.tick() => {
                 let before = view.clone();
                 reread(&properties, &mut view).await?;
@@ -202,14 +217,18 @@ async fn tell_view(events: &Sender<Event>, last: &mut Option<UnitView>, view: Un
 
 /// What happened while nobody could be asked: the order of the unit's own times tells a stop from an end.
 async fn tell_missed(events: &Sender<Event>, before: &UnitView, view: &UnitView) -> zbus::Result<()> {
+    // After an administrator's stop nobody but an administrator starts it.
+    if view.was_started_since(before) {
+        send(events, Event::StartedByHand).await?;
+    }
     let stopped = view.was_stopped_since(before);
     if stopped && view.state.active == "inactive" && view.state.result == "success" {
         send(events, Event::StoppedByHand).await?;
     }
-    match view.ended_since(before, stopped) {
-        Some(exit) => send(events, Event::UnitExit(exit)).await,
-        None => Ok(()),
+    if let Some(exit) = view.ended_since(before, stopped) {
+        send(events, Event::UnitExit(exit)).await?;
     }
+    Ok(())
 }
 
 async fn job_type(bus: &zbus::Connection, job: &OwnedObjectPath) -> zbus::Result<String> {

@@ -19,7 +19,9 @@ pub(crate) fn begin() {
         registry().with(filter).with(Journal::default()).init();
     } else {
         let colour = io::stderr().is_terminal();
-        let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colour);
+        // Telling of a line that could not be written panics: a reader that went away must not end the loop.
+        let layer =
+            tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colour).log_internal_errors(false);
         registry().with(filter).with(layer).init();
     }
 }

@@ -27,7 +27,7 @@ pub(crate) enum Asked {
     /// A deed of the engine's.
     Want {
         /// The deed.
-        want: Want,
+        want: Box<Want>,
         /// The last look before it.
         seen: Observations,
         /// Which preview this is.
@@ -135,7 +135,7 @@ impl Supervisor {
     /// It was looked at.
     pub(crate) fn previewed(&mut self, of: Asked, preview: Result<Preview, String>) {
         match of {
-            Asked::Want { want, seen, number } => self.prepared(want, seen, number, preview),
+            Asked::Want { want, seen, number } => self.prepared(*want, seen, number, preview),
             Asked::ByHand { action, undoes, who, reply } => {
                 self.by_hand_previewed(action, undoes, &who, reply, preview)
             }

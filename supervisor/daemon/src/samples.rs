@@ -99,16 +99,18 @@ fn judge(
     window: &Leak,
     now: &Now,
 ) -> Result<Observation, SamplesError> {
-    let now_s = now.wall_ms / 1000;
+    // Verdicts go by the samples' own clock; only the window is the wall clock's.
+    let (now_s, wall_s) = (samples.now_s(now)?, now.wall_ms / 1000);
+    let offset_s = leak::offset_s(now_s, wall_s, wbd_probes::clock::zone_offset_s(wall_s));
     let process = process_name(profile, selector);
     let Some(segment) = samples.latest_segment(&process)? else {
-        return Ok(leak::observe(&[], Prior::None, window, 0, now_s));
+        return Ok(leak::observe(&[], Prior::None, window, offset_s, now_s));
     };
     let series = samples.series(&segment)?;
     let known = samples.confirmed(&process, &segment.executable)?;
     let prior = if known { Prior::Confirmed } else { Prior::None };
     let all: Vec<Sample> = series.buckets.into_iter().chain(series.readings).collect();
-    Ok(leak::observe(&all, prior, window, wbd_probes::clock::zone_offset_s(now_s), now_s))
+    Ok(leak::observe(&all, prior, window, offset_s, now_s))
 }
 
 fn process_name(profile: &ProfileName, selector: &ProcessSelector) -> String {
@@ -187,8 +189,8 @@ fn sample(
         boot_id: now.boot.0.clone(),
         executable: reading.executable,
     };
-    let now_s = now.wall_ms / 1000;
     let mut kept = store.lock()?;
+    let now_s = kept.samples.now_s(now).map_err(|error| error.to_string())?;
     if now_s.saturating_sub(kept.pruned_s) >= PRUNE_S {
         kept.pruned_s = now_s;
         kept.samples.prune(now_s).map_err(|error| error.to_string())?;

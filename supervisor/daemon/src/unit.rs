@@ -43,6 +43,11 @@ impl UnitView {
         self.active_exit != 0 && self.active_exit != before.active_exit && self.active_exit <= self.exec_exit
     }
 
+    /// Whether it was started since it stood still, whatever became of it then.
+    pub(crate) fn was_started_since(&self, before: &Self) -> bool {
+        before.state.active == "inactive" && self.exec_pid != 0 && self.exec_pid != before.exec_pid
+    }
+
     /// How the main process ended, if it did since `before`; `asked`: a stop or restart job was under way.
     pub(crate) fn ended_since(&self, before: &Self, asked: bool) -> Option<Exit> {
         if self.exec_exit == 0 || self.exec_exit == before.exec_exit {
@@ -146,6 +151,17 @@ mod tests {
         assert!(!left(5_001).was_stopped_since(&running()), "the end, then inactive");
         assert!(!left(0).was_stopped_since(&running()), "never active");
         assert!(!left(4_000).was_stopped_since(&left(4_000)), "an earlier stop");
+    }
+
+    #[test]
+    fn a_start_is_seen_also_of_a_process_that_has_ended_since() {
+        let mut stopped = ended(1, 0, "success");
+        set(&mut stopped, &[("ActiveState", "inactive".into())]);
+        let mut again = stopped.clone();
+        assert!(!again.was_started_since(&stopped));
+        set(&mut again, &[("ExecMainPID", Value::U32(78))]);
+        assert!(again.was_started_since(&stopped));
+        assert!(!again.was_started_since(&running()), "one that ran was not started by hand");
     }
 
     #[test]

@@ -40,6 +40,14 @@ pub fn observe(samples: &[Sample], prior: Prior, leak: &Leak, offset_s: i32, now
     seen
 }
 
+/// How far local time is ahead of the samples' clock, by the time of day: windows are local, and the samples' clock does
+/// not follow the wall clock when that is set. `zone_s` is the local zone's offset from UTC.
+#[must_use]
+pub fn offset_s(samples_s: i64, wall_s: i64, zone_s: i32) -> i32 {
+    let ahead_s = wall_s.saturating_sub(samples_s).saturating_add(i64::from(zone_s));
+    i32::try_from(ahead_s.rem_euclid(86_400)).unwrap_or(0)
+}
+
 fn word(lane: Lane) -> &'static str {
     match lane {
         Lane::None => "none",
@@ -84,6 +92,19 @@ mod tests {
         let seen = observe(&[], Prior::None, &leak(), 0, 1_000_000);
         assert!(matches!(seen.fact("leaking"), Fact::Unknown(_)));
         assert_eq!(seen.fact("enough"), Fact::Known(Value::Bool(false)));
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_set_moves_the_window_and_nothing_else() {
+        // 02:00 by the samples, and by the wall clock as well.
+        let two = 20_000 * 86_400 + 2 * 3_600;
+        let window = |offset| QuietWindow::new(60, 360, offset).unwrap();
+        let is_open = |wall_s, zone_s| next_restart(two, window(offset_s(two, wall_s, zone_s)), two).is_due(two);
+        assert!(is_open(two, 0), "02:00");
+        assert!(is_open(two + 5 * 365 * 86_400, 0), "02:00 years later");
+        assert!(is_open(two - 5 * 365 * 86_400 + 3 * 3_600, 0), "05:00 years ago");
+        assert_eq!(offset_s(two, two + 10 * 3_600, -7_200), 8 * 3_600);
+        assert_eq!(offset_s(two, two - 3_600, 0), 23 * 3_600);
     }
 
     #[test]

@@ -112,6 +112,8 @@ impl Reserve {
                 used.push(reserved);
             }
         }
+        // Slots are taken from the end. Numbers rise, also over a reboot.
+        used.sort_by_key(|used| used.intent.action_id);
         used
     }
 
@@ -149,7 +151,7 @@ impl Reserve {
         if has_place { self.free.len() } else { 0 }
     }
 
-    pub(crate) fn take(&mut self, at: &Now, subject: Subject, mut intent: Intent) -> Result<Recorded, LedgerError> {
+    pub(crate) fn take(&mut self, at: &Now, subject: Subject, intent: Intent) -> Result<Recorded, LedgerError> {
         match intent.action {
             Action::AgentStart {} | Action::AgentRestart {} => {}
             Action::SysctlSet { .. }
@@ -161,10 +163,12 @@ impl Reserve {
                 return Err(LedgerError::Reserve { why: "it is for restarts of the agent only" });
             }
         }
-        // Observations are for people; the restart fits without them.
-        intent.before.clear();
-        let reserved = ReservedIntent { at: at.clone(), subject, intent };
-        let bytes = encode(&reserved)?;
+        let mut reserved = ReservedIntent { at: at.clone(), subject, intent };
+        let bytes = encode(&reserved).or_else(|_| {
+            // The proof may need what was seen before; the restart fits without it.
+            reserved.intent.before.clear();
+            encode(&reserved)
+        })?;
         let Some(slot) = self.free.pop() else {
             return Err(LedgerError::Reserve { why: "it is used up, or could not be set aside" });
         };

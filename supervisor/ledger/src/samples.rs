@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use wbd_model::sample::{Sample, SegmentId};
+use wbd_model::time::Now;
 
 use crate::error::SamplesError;
 use crate::{files, observed, store};
@@ -20,6 +21,7 @@ CREATE TABLE IF NOT EXISTS bucket(segment INTEGER NOT NULL, at_s INTEGER NOT NUL
   max INTEGER NOT NULL, last INTEGER NOT NULL, lim INTEGER NOT NULL, PRIMARY KEY(segment, at_s)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS reading(segment INTEGER NOT NULL, at_s INTEGER NOT NULL, open INTEGER NOT NULL,
   lim INTEGER NOT NULL, PRIMARY KEY(segment, at_s)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS clock(boot_id TEXT PRIMARY KEY, base_s INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS confirmed(process TEXT NOT NULL, executable TEXT NOT NULL, at_s INTEGER NOT NULL,
   PRIMARY KEY(process, executable)) WITHOUT ROWID;";
 
@@ -74,8 +76,36 @@ impl Samples {
         }
     }
 
-    /// Adds one reading: `open` descriptors at `at_s` (Unix seconds, corrected by the caller for steps of
-    /// the wall clock) under the soft limit `limit` (see [`Sample::limit`]).
+    /// The present on the samples' own clock, Unix seconds, which no step of the wall clock moves: the wall clock at the
+    /// first question of this boot, going on with the boot's clock; and never before a sample of an earlier boot, however
+    /// wrong the wall clock is at a start.
+    ///
+    /// # Errors
+    /// [`SamplesError`].
+    pub fn now_s(&self, now: &Now) -> Result<i64, SamplesError> {
+        let boot_s = i64::try_from(now.boot_ms / 1000).unwrap_or(i64::MAX);
+        let known = self
+            .connection
+            .query_row("SELECT base_s FROM clock WHERE boot_id = ?1", [&now.boot.0], |row| row.get(0))
+            .optional();
+        // A file of an earlier version, opened for reading only, has no such table: then nobody knows better.
+        if let Ok(Some(base_s)) = known {
+            return Ok(boot_s.saturating_add(base_s));
+        }
+        let newest_s: Option<i64> = self
+            .connection
+            .query_row("SELECT max(at_s) FROM bucket", [], |row| row.get(0))
+            .map_err(|source| self.failed("read", source))?;
+        let now_s = newest_s.map_or(i64::MIN, |newest_s| newest_s.saturating_add(1)).max(now.wall_ms / 1000);
+        // Who may only read goes by the same rule, and forgets it.
+        let _ = self.connection.execute("DELETE FROM clock", []).and_then(|_| {
+            self.connection
+                .execute("INSERT INTO clock VALUES (?1, ?2)", params![now.boot.0, now_s.saturating_sub(boot_s)])
+        });
+        Ok(now_s)
+    }
+
+    /// Adds one reading: `open` descriptors at `at_s` (by [`Samples::now_s`]) under the soft limit `limit` (see [`Sample::limit`]).
     ///
     /// # Errors
     /// [`SamplesError`]; the reading is lost.
@@ -181,15 +211,22 @@ impl Samples {
             .map_err(|source| self.failed("add to", source))
     }
 
-    /// Drops buckets older than 28 days and segments without any.
+    /// Drops what is older than 28 days and more than 28 days' worth of a process, and segments without any. (By the clock
+    /// alone, a host that starts with a wrong one would lose everything.)
     ///
     /// # Errors
     /// [`SamplesError`].
     pub fn prune(&mut self, now_s: i64) -> Result<(), SamplesError> {
         let oldest = now_s.saturating_sub(RETENTION_S);
+        let most = RETENTION_S / self.bucket_s;
         let pruned = (|| {
             let transaction = self.connection.transaction()?;
-            transaction.execute("DELETE FROM bucket WHERE at_s < ?1", [oldest])?;
+            transaction.execute(
+                "DELETE FROM bucket WHERE at_s < ?1 AND (segment, at_s) IN (SELECT segment, at_s FROM
+                (SELECT segment, at_s, row_number() OVER (PARTITION BY process ORDER BY at_s DESC) AS number
+                 FROM bucket JOIN segment ON segment.id = bucket.segment) WHERE number > ?2)",
+                [oldest, most],
+            )?;
             transaction.execute("DELETE FROM segment WHERE id NOT IN (SELECT segment FROM bucket)", [])?;
             transaction.execute("DELETE FROM reading WHERE segment NOT IN (SELECT id FROM segment)", [])?;
             transaction.commit()

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use wbd_tests::host::Host;
 use wbd_tests::hung_mount::HungMount;
+use wbd_tests::json::Answer;
 use wbd_tests::product::{self, SOON, SUPERVISOR};
 use wbd_tests::story::Story;
 
@@ -17,7 +18,7 @@ kind: Profile
 metadata: {name: nas, source: \"a test\"}
 spec:
   present: {any: [{file: /srv/nas/bin/nasd}]}
-  version: {running: {file: /srv/nas/running}, installed: {file: /srv/nas/installed}}
+  version: {left: {file: /srv/nas/running}, right: {file: /srv/nas/installed}}
 ";
 /// Longer than several rounds of every check.
 const ROUNDS: Duration = Duration::from_secs(20);
@@ -27,6 +28,13 @@ fn threads(host: &Host, pid: u32) -> usize {
         .inside(&format!("/proc/{pid}/task"))
         .and_then(|path| std::fs::read_dir(path).map_err(|why| why.to_string()));
     tasks.unwrap_or_else(|why| panic!("{why}")).count()
+}
+
+/// Doctor says of the product that it could not be looked for, and why.
+fn cannot_see(answer: &Answer) -> bool {
+    let of_it = |check: &&&serde_json::Value| check["target"] == "nas";
+    let rows = answer.checks("WBD-PROFILE");
+    rows.iter().find(of_it).and_then(|row| row["reason"].as_str()).is_some_and(|reason| reason.contains("dead mount"))
 }
 
 #[test]
@@ -47,8 +55,8 @@ fn what_lies_on_a_hung_mount_is_unknown_and_everything_else_is_looked_at_and_hea
 
     let mounts = [HungMount::over(&host, "/srv/nas"), HungMount::over(&host, "/srv/shop")];
     let answer = degraded::doctor(&host, "hung mount");
-    let unseen = answer.list("checks").iter().any(|check| check["target"] == "nas" && check["verdict"] == "unknown");
-    assert!(unseen, "{}", answer.json);
+    // What the supervisor saw a moment ago is told as such.
+    assert!(cannot_see(&answer), "{}", answer.json);
     // Nothing is done for what cannot be seen; the agent, whose web root it is, keeps its heartbeat.
     story.stays_quiet("the hung mount", ROUNDS);
     assert_eq!(product::agent_works(&host), agent);
@@ -67,6 +75,8 @@ fn what_lies_on_a_hung_mount_is_unknown_and_everything_else_is_looked_at_and_hea
     // Without the supervisor, and a supervisor that starts with the mount dead.
     host.run(["/usr/bin/systemctl", "stop", SUPERVISOR]).ok();
     let answer = degraded::doctor(&host, "hung mount, no supervisor");
+    let unknown = |check: &&serde_json::Value| check["target"] == "nas" && check["verdict"] == "unknown";
+    assert!(cannot_see(&answer) && answer.list("checks").iter().find(unknown).is_some(), "{}", answer.json);
     assert!(answer.checks(CODE).iter().any(|check| check["verdict"] == "pass"), "{}", answer.json);
     host.run(["/usr/bin/systemctl", "start", SUPERVISOR]).ok();
     product::healthy(&host);

@@ -65,15 +65,17 @@ impl Recall {
             let samples = Samples::open_read_only(&self.state_dir)?;
             // The name under which the supervisor keeps them.
             let process = format!("{profile}/{}", selector.comm.as_deref().unwrap_or("main"));
-            let Some(segment) = samples.latest_segment(&process)? else { return Ok((Vec::new(), Prior::None)) };
+            let Some(segment) = samples.latest_segment(&process)? else { return Ok((0, Vec::new(), Prior::None)) };
             let series = samples.series(&segment)?;
             let known = samples.confirmed(&process, &segment.executable)?;
             let all: Vec<Sample> = series.buckets.into_iter().chain(series.readings).collect();
-            Ok((all, if known { Prior::Confirmed } else { Prior::None }))
+            let now_s = samples.now_s(&self.now)?;
+            Ok((now_s, all, if known { Prior::Confirmed } else { Prior::None }))
         };
-        let (samples, prior) = read().map_err(|error: wbd_ledger::SamplesError| error.to_string())?;
-        let now_s = self.now.wall_ms / 1000;
-        Ok(leak::observe(&samples, prior, window, wbd_probes::clock::zone_offset_s(now_s), now_s))
+        let (now_s, samples, prior) = read().map_err(|error: wbd_ledger::SamplesError| error.to_string())?;
+        let wall_s = self.now.wall_ms / 1000;
+        let offset_s = leak::offset_s(now_s, wall_s, wbd_probes::clock::zone_offset_s(wall_s));
+        Ok(leak::observe(&samples, prior, window, offset_s, now_s))
     }
 }
 

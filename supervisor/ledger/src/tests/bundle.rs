@@ -189,7 +189,7 @@ fn old_answers_go_first_when_there_is_no_room() {
         facts: [("detail".to_owned(), Fact::Known(Value::Text(format!("{number} {}", &text[..900]))))].into(),
     };
     for step in 0..20_u64 {
-        let answers: Vec<Answer<'_>> = (0..1_000).map(|number| answer(step * 1_000 + number)).collect();
+        let answers: Vec<Answer> = (0..1_000).map(|number| answer(step * 1_000 + number)).collect();
         samples.keep_answers(run, step * 1_000, &answers).unwrap();
     }
     let before = samples.observed(|_| true).unwrap().changes.len();

@@ -1,5 +1,6 @@
 //! Samples: buckets, young segments, what outlives a restart, and that losing them is no drama.
 use wbd_model::sample::{Sample, SegmentId};
+use wbd_model::time::{BootId, Now};
 
 use crate::{RAW_READINGS, RETENTION_S, Samples, samples_database};
 
@@ -42,16 +43,54 @@ fn segments_stay_apart_and_a_confirmation_outlives_them() {
     assert!(!reader.confirmed("main", "sha256:bb").unwrap());
 }
 
+const DAY_S: i64 = 86_400;
+
+/// One bucket a day.
+fn days(samples: &mut Samples, segment: &SegmentId, days: std::ops::Range<i64>) {
+    for day in days {
+        samples.add(segment, day * DAY_S, 10, 1024).unwrap();
+    }
+}
+
 #[test]
-fn four_weeks_are_kept() {
+fn four_weeks_are_kept_and_by_a_wrong_clock_no_less() {
     let dir = tempfile::tempdir().unwrap();
+    let mut samples = Samples::open(dir.path(), DAY_S).unwrap();
+    days(&mut samples, &segment(1), 0..10);
+    days(&mut samples, &segment(2), 10..50);
+    let kept = |samples: &Samples, id| samples.series(&segment(id)).unwrap().buckets.len();
+    samples.prune(0).unwrap();
+    assert_eq!((kept(&samples, 1), kept(&samples, 2)), (10, 40), "a clock set back");
+    samples.prune(51 * DAY_S).unwrap();
+    assert_eq!((kept(&samples, 1), kept(&samples, 2)), (0, 28));
+    samples.prune(50 * DAY_S + 100 * RETENTION_S).unwrap();
+    assert_eq!(kept(&samples, 2), 28, "a clock years ahead");
+}
+
+#[test]
+fn the_samples_clock_goes_on_whatever_becomes_of_the_wall_clock() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |boot: &str, boot_s: u64, wall_s: i64| Now {
+        boot: BootId(boot.to_owned()),
+        boot_ms: boot_s * 1000,
+        wall_ms: wall_s * 1000,
+    };
+    let years = 5 * 365 * DAY_S;
     let mut samples = Samples::open(dir.path(), 300).unwrap();
-    samples.add(&segment(1), 1000, 10, 1024).unwrap();
-    samples.add(&segment(2), 1000, 10, 1024).unwrap();
-    samples.add(&segment(2), 1000 + RETENTION_S, 10, 1024).unwrap();
-    samples.prune(2000 + RETENTION_S).unwrap();
-    assert_eq!(samples.series(&segment(1)).unwrap(), Default::default());
-    assert_eq!(samples.series(&segment(2)).unwrap().buckets.len(), 1);
+    assert_eq!(samples.now_s(&at("a", 100, 50_000)).unwrap(), 50_000);
+    assert_eq!(samples.now_s(&at("a", 160, 50_060 + years)).unwrap(), 50_060, "set forward");
+    assert_eq!(samples.now_s(&at("a", 220, 120 - years)).unwrap(), 50_120, "set back");
+    samples.add(&segment(1), 50_120, 10, 1024).unwrap();
+    drop(samples);
+    // A supervisor that starts anew in the same boot goes on, and so does a reader.
+    let reader = Samples::open_read_only(dir.path()).unwrap();
+    assert_eq!(reader.now_s(&at("a", 300, years)).unwrap(), 50_200);
+    drop(reader);
+    // The next boot begins with no clock at all: still not before what was sampled.
+    let samples = Samples::open(dir.path(), 300).unwrap();
+    let begun = samples.now_s(&at("b", 10, 0)).unwrap();
+    assert!(begun > 50_120, "{begun}");
+    assert_eq!(samples.now_s(&at("b", 70, 9_000_000)).unwrap(), begun + 60);
 }
 
 #[test]
