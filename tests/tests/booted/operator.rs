@@ -48,9 +48,6 @@ fn what_systemctl_does_by_hand_is_on_record_once_and_costs_no_budget() {
         });
         story.stays_quiet(&format!("systemctl {verb}"), Duration::from_secs(4));
         assert_eq!(manual(&story).len(), 1, "{}", story.summary());
-        // Who asked stands behind how it ended.
-        let asked = |exit: &Value| exit["evidence"][0].as_str().is_some_and(|words| words.ends_with(')'));
-        assert!(story.of("exit").iter().all(asked), "{}", story.summary());
     };
     told("reload", "agent.reload");
     told("restart", "agent.restart");
@@ -92,6 +89,8 @@ fn a_hold_file_holds_before_the_supervisor_is_there_and_without_it() {
 
     let story = Story::begin(&host);
     host.run(["/usr/bin/systemctl", "start", SUPERVISOR]).ok();
+    // Of an end that nobody saw nothing is known, and nothing would have to be held.
+    product::healthy(&host);
     host.signal(product::agent_works(&host), "TERM");
     let refused = story.wait_for("a no by the file", SOON, |record| record["kind"] == "refused");
     assert_eq!(refused["result"], "hold", "{refused}");
