@@ -11,7 +11,7 @@ const CODE: &str = "WBD-6007";
 /// Doctor's own bound.
 const DOCTOR: Duration = Duration::from_secs(10);
 /// Longer than the silence after which an agent counts as hung, several times.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_supervisor_with_little_memory_and_time_still_decides_right() {
