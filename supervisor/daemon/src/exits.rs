@@ -65,6 +65,7 @@ impl Supervisor {
     /// A process that was waited on is gone.
     pub(crate) fn gone(&mut self, pid: u32, exit: Option<Exit>) {
         self.watch.forget(pid);
+        self.oom.gone(pid);
         match self.mode {
             Mode::Standalone => self.record_exit(exit.unwrap_or_else(|| unknown(pid))),
             Mode::Systemd => {

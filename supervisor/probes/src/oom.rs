@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use crate::eyes::Eyes;
 use crate::under::{self, under};
 
-/// What the topmost control group around a process has counted so far, itself and everything below it.
+/// What a control group has counted so far, itself and everything below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OomCounts {
     group: PathBuf,
@@ -24,7 +24,7 @@ pub enum OomScope {
 }
 
 impl OomCounts {
-    /// The counts around this process; `None` where the kernel keeps none that outlive it (no unified control
+    /// The counts of the topmost group around this process; `None` where the kernel keeps none that outlive it (no unified control
     /// groups, or a group at the very top) or they cannot be read.
     #[must_use]
     pub fn around(eyes: &Eyes, pid: u32) -> Option<Self> {
@@ -36,6 +36,20 @@ impl OomCounts {
         Self::of(under(&eyes.sys.join("fs/cgroup"), Path::new(top.as_os_str())))
     }
 
+    /// The counts of the process's own group, which are gone soon after it; `None` as above.
+    #[must_use]
+    pub fn own(eyes: &Eyes, pid: u32) -> Option<Self> {
+        let groups = under::text(&eyes.proc.join(pid.to_string()).join("cgroup")).ok()?;
+        let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+        Self::of(under(&eyes.sys.join("fs/cgroup"), Path::new(path)))
+    }
+
+    /// Whether anybody was killed for want of memory since `before`.
+    #[must_use]
+    pub fn has_killed_since(&self, before: &Self) -> bool {
+        self.group == before.group && self.kills > before.kills
+    }
+
     /// The same group's counts now.
     #[must_use]
     pub fn again(&self) -> Option<Self> {
@@ -45,11 +59,9 @@ impl OomCounts {
     /// Whose want of memory the kills since `before` were for; `None` when there were none.
     #[must_use]
     pub fn since(&self, before: &Self) -> Option<OomScope> {
-        if self.group != before.group || self.kills <= before.kills {
-            return None;
-        }
         // A host that runs out hits nobody's limit.
-        Some(if self.limits > before.limits { OomScope::Limit } else { OomScope::Host })
+        let scope = if self.limits > before.limits { OomScope::Limit } else { OomScope::Host };
+        self.has_killed_since(before).then_some(scope)
     }
 
     fn of(group: PathBuf) -> Option<Self> {
@@ -94,6 +106,8 @@ mod tests {
     fn counts_that_do_not_outlive_the_process_or_are_not_there_tell_nothing() {
         let events = "oom 3\noom_kill 2\n";
         assert!(counts(&host("0::/system.slice/a.service\n", events)).is_some());
+        assert_eq!(OomCounts::own(&host("0::/system.slice/a.service\n", events).eyes(), 5), None);
+        assert!(OomCounts::own(&host("0::/system.slice\n", events).eyes(), 5).is_some());
         for group in ["0::/\n", "0::/system.slice\n", "4:memory:/system.slice/a\n", "", "0::/other.slice/a\n"] {
             assert_eq!(counts(&host(group, events)), None, "{group}");
         }

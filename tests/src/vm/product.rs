@@ -22,9 +22,24 @@ const FRESH_S: f64 = 15.0;
 #[must_use]
 #[track_caller]
 pub fn shared() -> SharedVm {
-    let vm = SharedVm::take(|vm| configure(vm, ROOMY));
+    let vm = SharedVm::take(|vm| {
+        roomy_playbooks(vm);
+        configure(vm, ROOMY);
+    });
     healthy(&vm);
     vm
+}
+
+/// Puts copies of shipped playbooks with many more attempts in their place. A start by systemd may take longer than the
+/// three seconds after which a dead unit is an incident elsewhere. Takes effect with the next reload.
+///
+/// # Panics
+/// When a playbook has changed beyond that.
+#[track_caller]
+pub fn roomy_playbooks(vm: &Vm) {
+    let again = ("attempts: 3", "attempts: 50");
+    patched_playbook(vm, "agent-down", &[again, ("for: 3s", "for: 10s")]);
+    patched_playbook(vm, "inotify-limit", &[again]);
 }
 
 /// Puts settings in force.

@@ -78,10 +78,11 @@ fn an_agent_that_never_has_enough_memory_is_handed_over_and_not_started_for_ever
         if now == acts { Ok(()) } else { Err(format!("{:?}", tale.records())) }
     });
     vm.sh(&format!(
-        "rm -r /etc/systemd/system/{AGENT}.d /etc/wbd/playbooks.d/agent-down.yaml; systemctl daemon-reload
+        "rm -r /etc/systemd/system/{AGENT}.d ; systemctl daemon-reload
         systemctl reset-failed {AGENT}; systemctl start {AGENT}"
     ))
     .ok();
+    product::roomy_playbooks(&vm);
     product::configure(&vm, ROOMY);
     product::healthy(&vm);
 }

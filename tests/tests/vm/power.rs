@@ -84,10 +84,11 @@ fn prepare(vm: &Vm) {
 
 fn put_back(vm: &Vm) {
     vm.sh(&format!(
-        "rm -r /etc/systemd/system/{AGENT}.d /etc/systemd/system/{SUPERVISOR}.d /etc/wbd/playbooks.d/*.yaml {STARTS}
-        systemctl daemon-reload; wbdctl reload --wait"
+        "rm -r /etc/systemd/system/{AGENT}.d /etc/systemd/system/{SUPERVISOR}.d {STARTS}; systemctl daemon-reload"
     ))
     .ok();
+    product::roomy_playbooks(vm);
+    product::configure(vm, ROOMY);
     site::forget(vm);
 }
 

@@ -11,7 +11,7 @@ const CODE: &str = "WBD-6007";
 /// Doctor's own bound.
 const DOCTOR: Duration = Duration::from_secs(10);
 /// Longer than the silence after which an agent counts as hung, several times.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_supervisor_with_little_memory_and_time_still_decides_right() {
@@ -20,10 +20,14 @@ fn a_supervisor_with_little_memory_and_time_still_decides_right() {
     let supervisor = vm.main_pid(SUPERVISOR).expect("a supervisor");
     let tale = Tale::begin(&vm);
     let pid = product::agent_works(&vm);
-    vm.signal(pid, "TERM");
-    let told = tale.closed(CODE);
-    assert_eq!((told.ending(), told.deeds()), (Some("healed"), vec!["agent.start"]), "{told}");
+    // systemd brings it back; the supervisor is late to see it, and late is no reason to do it once more.
+    vm.signal(pid, "KILL");
     product::another_agent_works(&vm, pid);
+    tale.wait_for("the exit", |record| record["kind"] == "exit");
+    stays("systemd's own restart", SILENCE, || {
+        let acts = tale.of("intent");
+        if acts.is_empty() { Ok(()) } else { Err(format!("{acts:?}")) }
+    });
 
     let begun = Instant::now();
     let doctor = product::wbdctl(&vm, ["doctor"]);
@@ -41,6 +45,16 @@ fn a_supervisor_with_little_memory_and_time_still_decides_right() {
         let all = vm.sh(&format!("cat {group}/cgroup.procs")).text();
         (all == supervisor.to_string()).then_some(()).ok_or(all)
     });
+    // What is left to it it does itself, slowly. Emulated, a processor is worth a tenth of one, so it gets
+    // five times as much: with less its last look before a deed is too old for the deed by the time it is taken.
+    squeeze(&vm, SUPERVISOR, "CPUQuota=10%");
+    let tale = Tale::begin(&vm);
+    let pid = product::agent_works(&vm);
+    vm.signal(pid, "TERM");
+    let told = tale.closed(CODE);
+    assert_eq!((told.ending(), told.deeds()), (Some("healed"), vec!["agent.start"]), "{told}");
+    product::another_agent_works(&vm, pid);
+    assert_eq!(vm.main_pid(SUPERVISOR), Some(supervisor), "neither its watchdog nor its memory ended it");
     squeeze(&vm, SUPERVISOR, "MemoryMax=infinity CPUQuota=");
     product::healthy(&vm);
 }
