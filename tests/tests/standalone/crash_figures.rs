@@ -159,7 +159,7 @@ impl Figures {
                     }
                 }
                 What::Signal { pid, .. } => self.unneeded += usize::from(!hurt(*pid, effect.at_us)),
-                What::Job { .. } => {}
+                What::Job { .. } | What::Set { .. } => {}
             }
         }
     }
