@@ -45,6 +45,13 @@ pub enum What {
         /// The unit.
         unit: String,
     },
+    /// It gave a kernel setting another value.
+    Set {
+        /// The setting.
+        key: String,
+        /// The value.
+        value: u64,
+    },
 }
 
 impl What {
@@ -54,6 +61,7 @@ impl What {
             Self::Start { .. } => "start".to_owned(),
             Self::Signal { number, .. } => format!("signal {number}"),
             Self::Job { .. } => "job".to_owned(),
+            Self::Set { key, .. } => format!("set {key}"),
         }
     }
 }

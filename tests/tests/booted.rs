@@ -24,6 +24,8 @@ mod fd_leak;
 mod inotify;
 #[path = "booted/jobs.rs"]
 mod jobs;
+#[path = "booted/kill_raising.rs"]
+mod kill_raising;
 #[path = "booted/kill_supervisor.rs"]
 mod kill_supervisor;
 #[path = "booted/ledger.rs"]

@@ -20,6 +20,8 @@ pub struct Deed {
     pub name: String,
     /// Its class, such as `A2`.
     pub class: String,
+    /// Its parameters, such as `{"key": .., "value": ..}`.
+    pub params: Value,
     /// When it was meant, milliseconds of CLOCK_BOOTTIME.
     pub at_ms: u64,
     /// When its outcome was written.
@@ -41,6 +43,11 @@ impl Deed {
                 _ => false,
             },
             What::Job { verb, .. } => self.name.rsplit_once('.').is_some_and(|(_, own)| own == verb),
+            What::Set { key, value } => {
+                matches!(self.name.as_str(), "sysctl.set" | "sysctl.restore")
+                    && self.params["key"] == key.as_str()
+                    && self.params["value"] == *value
+            }
         }
     }
 
@@ -66,6 +73,7 @@ pub fn deeds(records: &[Value]) -> (Vec<Deed>, Vec<String>) {
                 let lines = record["evidence"].as_array().into_iter().flatten().filter_map(Value::as_str);
                 deeds.push(Deed {
                     id,
+                    params: record["params"][word(record, "action")].clone(),
                     name: word(record, "action"),
                     class: word(record, "class"),
                     at_ms: record["boot_ms"].as_u64().unwrap_or_default(),

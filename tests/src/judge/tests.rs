@@ -97,6 +97,19 @@ fn rejects_another_effect_than_the_one_that_was_meant() {
 }
 
 #[test]
+fn rejects_a_value_that_was_not_the_one_that_was_meant() {
+    let mut meant = intent(1, "sysctl.set", 1_000);
+    meant["params"] = json!({"sysctl.set": {"key": "fs.inotify.max_user_watches", "value": 4_000, "persist": true}});
+    let records = told(&[meant, outcome(1, "done", 1_020)]);
+    let set = |key: &str, value| Effect { at_us: 1_005_000, what: What::Set { key: key.to_owned(), value } };
+    assert_eq!(wrongs(&records, &[set("fs.inotify.max_user_watches", 4_000)]), []);
+    for other in [set("fs.inotify.max_user_watches", 5_000), set("kernel.pid_max", 4_000)] {
+        let found = wrongs(&records, std::slice::from_ref(&other));
+        assert!(found.contains(&Wrong::OtherThanIntended(other, "a1".to_owned())), "{found:?}");
+    }
+}
+
+#[test]
 fn rejects_the_same_effect_twice() {
     let twice = wrongs(&healed(), &[start(1_005), start(1_010)]);
     assert_eq!(twice, [Wrong::Twice(start(1_010), "a1".to_owned())]);

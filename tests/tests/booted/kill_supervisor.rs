@@ -8,12 +8,15 @@ use wbd_tests::host::Host;
 use wbd_tests::json;
 use wbd_tests::judge::{self, Budget, Rules};
 use wbd_tests::product::{self, AGENT, SOON, SUPERVISOR};
+use wbd_tests::recorder::Recorder;
 use wbd_tests::story::Story;
 
 use crate::jobs::{self, Jobs};
 
 const CODE: &str = "WBD-6007";
 const ROUNDS: usize = 10;
+const AGENT_PATH: &str = "/opt/nbp/wbd/wbd_agent";
+const SUPERVISOR_NAME: &str = "wbd-supervisord";
 /// A start of the agent is made to take this long; so long is the time between an intent and its outcome.
 const START_TAKES: &str = "1.5";
 const START_TAKES_MS: u64 = 1_500;
@@ -25,7 +28,7 @@ fn killed_between_intent_and_outcome_it_acts_once_and_ends_every_incident() {
     let host = product::shared();
     prepare(&host);
     let whole = Story::begin(&host);
-    let jobs = Jobs::listen(&host);
+    let (jobs, recorder) = (Jobs::listen(&host), Recorder::begin());
     let given = std::env::var("WBD_SEED").ok().and_then(|seed| seed.parse::<u32>().ok());
     let seed = given.unwrap_or_else(|| SystemTime::UNIX_EPOCH.elapsed().map_or(1, |now| now.subsec_nanos())) | 1;
     let mut random = seed;
@@ -56,6 +59,11 @@ fn killed_between_intent_and_outcome_it_acts_once_and_ends_every_incident() {
     }
     // Otherwise none of this was between an intent and its outcome.
     assert!(lost >= ROUNDS / 3, "only {lost} of {ROUNDS} outcomes were lost, seed {seed}\n{}", whole.summary());
+    // Whatever a supervisor wants of a unit's process it asks systemd for. (Other hosts' agents have the same path.)
+    let recording = recorder.so_far();
+    let sent = recording
+        .signals(&recording.lives(AGENT_PATH), |actor| actor == SUPERVISOR_NAME || actor.starts_with("tokio-"));
+    assert!(sent.is_empty(), "signals of its own: {sent:?}\n{}", whole.summary());
     judge(&whole, &jobs, &format!("{ROUNDS} kills, {lost} before the outcome, seed {seed}"));
     assert_eq!(whole.of("opened").len(), whole.of("closed").len(), "{}", whole.summary());
     let verified = json::wbdctl(&host, ["ledger", "verify"]);

@@ -131,12 +131,15 @@ impl Figures {
             self.missed += usize::from(run.end == End::Missed);
             let acted = seen.effects.iter().any(|effect| run.hurt_us < effect.at_us && effect.at_us < run.killed_us);
             self.after_effect += usize::from(run.phase == Phase::Acting && acted);
-            let stays =
-                |life: &&Life| run.hurt_us < life.from_us && life.until_us.is_none_or(|until| run.settled_us < until);
-            if let Some(life) = seen.lives.iter().find(stays).filter(|_| run.end == End::Healed) {
-                self.back_ms.push((life.from_us - run.hurt_us) / 1_000);
-                self.ended_ms.push(run.settled_us.saturating_sub(run.hurt_us) / 1_000);
+            if run.end != End::Healed {
+                continue;
             }
+            self.ended_ms.push(run.settled_us.saturating_sub(run.hurt_us) / 1_000);
+            // None, where the end of the supervisor woke the agent.
+            let within = |life: &&Life| (run.hurt_us..run.settled_us).contains(&life.from_us);
+            let stays = |life: &&Life| life.until_us.is_none_or(|until| run.settled_us < until);
+            let back = seen.lives.iter().filter(within).find(stays);
+            self.back_ms.extend(back.map(|life| (life.from_us - run.hurt_us) / 1_000));
         }
         self.effects += seen.effects.len();
         let (deeds, _) = deeds(seen.records);
@@ -159,7 +162,7 @@ impl Figures {
                     }
                 }
                 What::Signal { pid, .. } => self.unneeded += usize::from(!hurt(*pid, effect.at_us)),
-                What::Job { .. } => {}
+                What::Job { .. } | What::Set { .. } => {}
             }
         }
     }

@@ -1,0 +1,209 @@
+//! The supervisor is killed while it raises a kernel limit: the host is as before or as meant, the drop-in is whole or absent, and every change of the value was meant.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use wbd_tests::deadline::stays;
+use wbd_tests::figures::say;
+use wbd_tests::host::Host;
+use wbd_tests::json;
+use wbd_tests::judge::{self, Budget, Effect, Rules, What};
+use wbd_tests::product::{self, AGENT, SOON, SUPERVISOR};
+use wbd_tests::recorder::now_us;
+use wbd_tests::story::Story;
+use wbd_tests::sysctl_guard::SysctlGuard;
+
+use crate::jobs::{self, Jobs};
+use crate::site::{self, ctl};
+
+const CODE: &str = "WBD-5404";
+const KEY: &str = "fs.inotify.max_user_watches";
+const FILE: &str = "/proc/sys/fs/inotify/max_user_watches";
+const DROPIN: &str = "/etc/sysctl.d/60-wbd.conf";
+const FOLDERS: u64 = 3_000;
+/// Above what root's other processes on the machine hold, far below what the folders need.
+const TOO_LOW: u64 = 1_500;
+const ROUNDS: usize = 6;
+/// How long after its intent at most, in every other round: before the effect most likely, and up to the outcome, which
+/// the disk delays.
+const LONGEST_US: [u64; 2] = [1_000, 8_000];
+/// A supervisor's restart, the time for the proof that does not come, and the next rung's.
+const HEALING: Duration = Duration::from_secs(90);
+
+/// Sees every change of the limit within a millisecond or two.
+struct Values {
+    seen: Arc<Mutex<Vec<(u64, u64)>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Values {
+    fn watch() -> Self {
+        let (seen, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (told, asked) = (Arc::clone(&seen), Arc::clone(&stop));
+        let thread = thread::spawn(move || {
+            let mut last = value();
+            while !asked.load(Ordering::Relaxed) {
+                let now = value();
+                if now != last {
+                    told.lock().unwrap_or_else(PoisonError::into_inner).push((now_us(), now));
+                    last = now;
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        Self { seen, stop, thread: Some(thread) }
+    }
+
+    /// What was set beside the tests' own fault.
+    fn so_far(&self) -> Vec<Effect> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let raised = seen.iter().filter(|(_, value)| *value != TOO_LOW);
+        raised.map(|(at_us, value)| Effect { at_us: *at_us, what: set_to(*value) }).collect()
+    }
+}
+
+impl Drop for Values {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+#[test]
+fn killed_while_it_raises_a_limit_it_leaves_nothing_half_done() {
+    let _limits = SysctlGuard::take();
+    let host = product::shared();
+    let patches = [
+        ("for: 10s", "for: 1s"),
+        ("within: 30s, hold: 10s", "within: 8s, hold: 1s"),
+        ("attempts: 3,", "attempts: 50,"),
+    ];
+    product::patched_playbook(&host, "inotify-limit", &patches);
+    host.write(&format!("/etc/systemd/system/{SUPERVISOR}.d/test.conf"), b"[Unit]\nStartLimitIntervalSec=0\n");
+    host.run(["/usr/bin/systemctl", "daemon-reload"]).ok();
+    product::reload(&host).ok();
+    site::make(&host, FOLDERS);
+    site::add(&host).ok();
+    ctl(&host, &["agent", "activate"]).ok();
+    product::healthy(&host);
+
+    let whole = Story::begin(&host);
+    let (jobs, values) = (Jobs::listen(&host), Values::watch());
+    let given = std::env::var("WBD_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
+    let seed =
+        given.unwrap_or_else(|| SystemTime::UNIX_EPOCH.elapsed().map_or(1, |now| u64::from(now.subsec_micros()))) | 1;
+    let mut random = seed;
+    let (mut lost, mut before) = (0, 0);
+    for round in 0..ROUNDS {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let moment = Duration::from_micros((random >> 33) % LONGEST_US[round % 2]);
+        let (result, raised) = one(&host, moment);
+        println!("round {round}, seed {seed}: killed {moment:?} after the intent; {result}, limit then {raised}");
+        lost += usize::from(result == "unknown");
+        before += usize::from(raised == TOO_LOW);
+    }
+    let mut effects = jobs.so_far();
+    effects.extend(values.so_far());
+    effects.sort_by_key(|effect| effect.at_us);
+    let rules = Rules {
+        budgets: vec![Budget { window_ms: 3_600_000, most: 1_000 }],
+        early_us: 0,
+        late_us: jobs::LATE_US,
+        sees_all: true,
+    };
+    let wrongs = judge::judge(&whole.records(), &effects, &rules).wrongs;
+    say(&format!(
+        "kills while a limit is raised: {ROUNDS}, {lost} before the outcome, {before} of these before the effect; \
+         {} effects, {} wrong",
+        effects.len(),
+        wrongs.len()
+    ));
+    assert!(wrongs.is_empty(), "{wrongs:#?}\n{effects:#?}\n{}", whole.summary());
+    assert!(lost > 0, "no kill hit its mark\n{}", whole.summary());
+    put_back(&host);
+}
+
+/// One fault, and a kill so long after the intent: what the ledger says became of the deed, and the limit right after the kill.
+fn one(host: &Host, moment: Duration) -> (String, u64) {
+    host.run(["/usr/bin/rm", "-f", DROPIN]).ok();
+    host.run(["/usr/sbin/sysctl", "-q", "-w", &format!("{KEY}={TOO_LOW}")]).ok();
+    let supervisor = machine_pid(host, host.main_pid(SUPERVISOR).expect("a supervisor"));
+    let story = Story::begin(host);
+    let log = host.inside("/var/lib/wbd/ledger.db-wal").expect("a host that is up");
+    let last = json::wbdctl(host, ["status"]).json["ledger_seq"].as_u64().expect("a number");
+    // A fresh agent needs its watches anew.
+    host.run(["/usr/bin/systemctl", "restart", AGENT]).ok();
+    let begun = Instant::now();
+    while !fs::read(&log).is_ok_and(|bytes| is_meant(&bytes, last)) {
+        assert!(begun.elapsed() < SOON, "no intent\n{}", story.summary());
+        thread::sleep(Duration::from_micros(500));
+    }
+    stays("the moment", moment, || Ok(()));
+    kill(supervisor, Signal::SIGKILL).expect("it runs");
+    let (limit, dropin) = (value(), host.read(DROPIN));
+    let told = story.closed(CODE, HEALING);
+    let intent = told.of("intent").into_iter().find(|intent| intent["action"] == "sysctl.set").cloned();
+    let intent = intent.unwrap_or_else(|| panic!("{told}"));
+    let wanted = intent["params"]["sysctl.set"]["value"].as_u64().unwrap_or_else(|| panic!("{intent}"));
+    assert!(limit == TOO_LOW || limit == wanted, "{limit} is neither before nor after: {told}");
+    if let Some(text) = dropin {
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let lines: Vec<String> =
+            text.lines().filter(|line| !line.starts_with('#')).map(|line| line.replace(' ', "")).collect();
+        assert_eq!(lines, [format!("{KEY}={wanted}")], "half a drop-in: {told}");
+    }
+    assert_eq!(told.ending(), Some("healed"), "{told}");
+    assert!(value() >= FOLDERS, "{told}");
+    product::healthy(host);
+    let outcome = told.of("outcome").into_iter().find(|outcome| outcome["action_id"] == intent["action_id"]);
+    let result = outcome.and_then(|outcome| outcome["result"].as_str()).unwrap_or_else(|| panic!("{told}"));
+    assert!(result != "done" || host.exists(DROPIN), "told as done, and not kept: {told}");
+    (result.to_owned(), limit)
+}
+
+/// Whether the write-ahead file holds an intent to raise a limit that is newer than this record: asking a program of the
+/// host takes longer than the deed.
+fn is_meant(bytes: &[u8], last: u64) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    text.split("{\"seq\":").skip(1).any(|record| {
+        let number = record.split(',').next().and_then(|number| number.parse::<u64>().ok());
+        number.is_some_and(|number| number > last) && record.contains("\"intent\"") && record.contains("sysctl.set")
+    })
+}
+
+fn put_back(host: &Host) {
+    host.run(["/usr/bin/rm", "-rf", DROPIN, &format!("/etc/systemd/system/{SUPERVISOR}.d")]).ok();
+    host.run(["/usr/bin/systemctl", "daemon-reload"]).ok();
+    product::roomy_playbook(host, "inotify-limit");
+    product::reload(host).ok();
+    site::forget(host);
+}
+
+fn value() -> u64 {
+    fs::read_to_string(FILE).expect("a limit").trim().parse().expect("a number")
+}
+
+fn set_to(value: u64) -> What {
+    What::Set { key: KEY.to_owned(), value }
+}
+
+/// The machine's number of a process of the host: signals from inside come too late to aim.
+fn machine_pid(host: &Host, inside: u32) -> Pid {
+    let space = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+    let own = space(&host.leader().expect("a host that is up").to_string());
+    let all = fs::read_dir("/proc").expect("/proc").flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let found = all.filter(|pid| pid.parse::<i32>().is_ok() && space(pid) == own).find(|pid| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+        numbers.split_whitespace().next_back() == Some(&inside.to_string())
+    });
+    Pid::from_raw(found.expect("it runs").parse().expect("a number"))
+}
