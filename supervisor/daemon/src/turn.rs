@@ -3,7 +3,7 @@
 use wbd_engine::look::{self, Seen};
 use wbd_engine::round::{self, Look, Step};
 use wbd_engine::{diagnose, judge, waiver};
-use wbd_model::check::CheckKey;
+use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{Phase, Refusal};
 use wbd_model::time::Now;
@@ -14,6 +14,8 @@ use crate::supervisor::Supervisor;
 
 /// A turn comes to rest well before this many steps; more would be a bug, and the loop must go on.
 const STEPS_A_TURN: usize = 32;
+/// How soon an open incident's check that could not be seen is looked at again.
+const UNSEEN_MS: u64 = 2_000;
 
 impl Supervisor {
     /// Judges what was seen and does what follows from it, until nothing more follows.
@@ -105,9 +107,15 @@ impl Supervisor {
         let now_ms = now().boot_ms;
         for key in fresh {
             match self.memory.state.open_for(key).map(|incident| (&incident.phase, incident.held().cloned())) {
-                Some((Phase::Verifying | Phase::Indeterminate { .. } | Phase::Probation, _)) => self.prove(key),
-                Some((Phase::Gated { .. }, Some(Refusal { until_ms: Some(until), .. }))) => {
-                    self.hasten_check(key, until.max(now_ms + 50));
+                Some((Phase::Verifying | Phase::Indeterminate { .. }, _)) => self.prove(key),
+                // What cannot be seen does not come sooner by being looked at without a pause.
+                Some((Phase::Probation | Phase::Gated { .. }, _)) if self.is_unseen(key) => {
+                    self.hasten_check(key, now_ms + UNSEEN_MS);
+                }
+                Some((Phase::Probation, _)) => self.prove(key),
+                // A moment that has passed is an earlier refusal's: another one by the same guard stands now.
+                Some((Phase::Gated { .. }, Some(Refusal { until_ms: Some(until), .. }))) if until > now_ms => {
+                    self.hasten_check(key, until);
                 }
                 // Looked at again when the hands are free (`free_hands`).
                 Some((Phase::Gated { .. }, None)) if self.deed.is_some() => {}
@@ -117,6 +125,11 @@ impl Supervisor {
                 None => self.plan_suspect(key, now_ms),
             }
         }
+    }
+
+    fn is_unseen(&self, key: &CheckKey) -> bool {
+        let last = self.checks.get(key).and_then(|check| check.last.as_ref());
+        last.is_some_and(|last| last.judgement.verdict == Verdict::Unknown)
     }
 
     fn plan_suspect(&mut self, key: &CheckKey, now_ms: u64) {

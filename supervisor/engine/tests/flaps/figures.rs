@@ -5,9 +5,9 @@ use std::fmt;
 
 use wbd_model::entry::Body;
 
-use crate::host::{EVERY_MS, Host, SLOWEST_MS};
-use crate::schedule::Schedule;
-use crate::truth::Fault;
+use crate::world::host::{EVERY_MS, Host, SLOWEST_MS};
+use crate::world::schedule::Schedule;
+use crate::world::truth::Fault;
 
 /// A fault that can be seen for its hold time and this long must have an incident: two looks, both slow.
 const GRACE_MS: u64 = 2 * (EVERY_MS + SLOWEST_MS);

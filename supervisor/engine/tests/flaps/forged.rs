@@ -2,11 +2,11 @@
 use wbd_model::entry::{Body, Entry, Subject};
 use wbd_model::incident::{ActionId, Closing, Guard, IncidentId};
 
-use crate::check::{CHECKS, Sight};
-use crate::host::Host;
 use crate::judge;
-use crate::lived;
-use crate::schedule::Schedule;
+use crate::world::check::{CHECKS, Sight};
+use crate::world::host::Host;
+use crate::world::lived;
+use crate::world::schedule::Schedule;
 
 /// A host that did something, and what the judge says of it once it was forged.
 fn verdict(forge: impl Fn(&mut Host)) -> String {

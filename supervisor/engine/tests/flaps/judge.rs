@@ -7,8 +7,8 @@ use wbd_model::action::Class;
 use wbd_model::entry::{Body, Entry, Intent, Outcome};
 use wbd_model::incident::{ActionId, Closing, Guard, IncidentId};
 
-use crate::check::{CHECKS, Sight, TWINS};
-use crate::host::{Effect, Host};
+use crate::world::check::{CHECKS, Sight, TWINS};
+use crate::world::host::{Effect, Host};
 
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;

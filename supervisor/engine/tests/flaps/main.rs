@@ -3,18 +3,14 @@
 //! here waits or looks at the host; the figures are printed.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first surprise")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a judge names the records that it judges, others are not its own")]
-mod check;
 mod figures;
 mod forged;
-mod hands;
-mod host;
 mod judge;
-mod schedule;
-mod truth;
+mod world;
 
 use figures::Figures;
-use host::Host;
-use schedule::{Rng, Schedule};
+use world::lived;
+use world::schedule::{Rng, Schedule};
 
 /// In every run; 40 s of a core.
 const SOME: u64 = 10_000;
@@ -22,9 +18,6 @@ const SOME: u64 = 10_000;
 const MANY: u64 = 50_000;
 /// One host in so many is also looked at without its faults.
 const TWINS: u64 = 10;
-const DAY_MS: u64 = 86_400_000;
-/// Above the time after which whatever waits is handed over.
-const CALM_MS: u64 = 3 * DAY_MS;
 
 /// `WBD_SEED` is the first schedule's number: a failure names its own.
 fn seeds(count: u64) -> std::ops::Range<u64> {
@@ -34,18 +27,6 @@ fn seeds(count: u64) -> std::ops::Range<u64> {
 
 fn count() -> u64 {
     if std::env::var_os("WBD_LONG").is_some() { MANY } else { SOME }
-}
-
-/// The whole schedule, then a calm in which everything has to end.
-fn lived(schedule: &Schedule) -> Host {
-    let mut host = Host::new(schedule);
-    for (at_ms, event) in &schedule.events {
-        host.run(*at_ms);
-        host.happens(event);
-    }
-    host.calms_down();
-    host.run(host.true_ms + CALM_MS);
-    host
 }
 
 /// On all cores: one schedule does not know of another.

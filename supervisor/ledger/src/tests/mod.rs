@@ -3,7 +3,9 @@ mod bundle;
 mod chain;
 mod crash;
 mod faults;
+mod lived;
 mod samples;
+mod short;
 
 use std::path::Path;
 
@@ -13,7 +15,7 @@ use wbd_model::incident::{ActionId, IncidentId};
 use wbd_model::name::{Code, TargetName};
 use wbd_model::time::{BootId, Now};
 
-use crate::{Carry, Ledger, Rotation, Standing};
+use crate::{Carry, Ledger, LedgerError, Rotation, Standing};
 
 pub(crate) fn now(ms: u64) -> Now {
     Now { boot: BootId("b1".to_owned()), boot_ms: ms, wall_ms: 1_700_000_000_000 + i64::try_from(ms).unwrap() }
@@ -52,9 +54,21 @@ pub(crate) fn intent(id: u64, action: Action) -> Intent {
 }
 
 pub(crate) fn open(dir: &Path) -> Ledger {
-    let ledger = Ledger::open(dir, Some("host-a"), None).unwrap();
+    let ledger = opened(dir);
     assert_eq!(*ledger.standing(), Standing::Sound);
     ledger
+}
+
+/// Whatever its standing. A test beside this one that starts a process holds our lock, too, until that process
+/// runs a program of its own.
+pub(crate) fn opened(dir: &Path) -> Ledger {
+    let begun = std::time::Instant::now();
+    loop {
+        match Ledger::open(dir, Some("host-a"), None) {
+            Err(LedgerError::LockHeld { .. }) if begun.elapsed().as_secs() < 10 => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 /// A ledger of `count` records, closed again.
@@ -68,4 +82,20 @@ pub(crate) fn filled(dir: &Path, count: u64) {
 pub(crate) fn rotation(reason: &str) -> Rotation {
     let carry = Carry { debits_ms: vec![5, 6], next_incident: 9, next_action: 12, state: None };
     Rotation { reason: reason.to_owned(), who: "root".to_owned(), carry, anchor: None }
+}
+
+/// Many more cases where there is time for them.
+pub(crate) fn long() -> bool {
+    std::env::var_os("WBD_LONG").is_some()
+}
+
+/// How many random cases: `few`, or what `PROPTEST_CASES` says. Each writes a file: never more than twenty times as many.
+pub(crate) fn cases(few: u32) -> u32 {
+    let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    wanted.map_or(few, |wanted: u32| wanted.min(20 * few))
+}
+
+/// A folder in memory where there is one: these tests write thousands of files whose durability is not in question.
+pub(crate) fn fast_dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }

@@ -2,7 +2,7 @@
 //! knows nothing of it.
 use wbd_model::settings::Healing;
 
-use crate::host::Host;
+use super::host::Host;
 
 /// One fault from its beginning to its end.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 use wbd_model::action::Class;
 use wbd_model::settings::{Healing, HostBudget};
 
-use crate::check::{self, CHECKS};
+use super::check::{self, CHECKS};
 
 const SECOND_MS: u64 = 1_000;
 const MINUTE_MS: u64 = 60 * SECOND_MS;

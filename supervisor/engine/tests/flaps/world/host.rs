@@ -11,10 +11,10 @@ use wbd_model::incident::{ActionId, IncidentId, Phase, Refusal};
 use wbd_model::settings::Settings;
 use wbd_model::time::{BootId, Now};
 
-use crate::check::{self, Check, Sight};
-use crate::hands::{Deed, Manner};
-use crate::schedule::{Event, Rng, Schedule};
-use crate::truth::Fault;
+use super::check::{self, Check, Sight};
+use super::hands::{Deed, Manner};
+use super::schedule::{Event, Rng, Schedule};
+use super::truth::Fault;
 
 /// How often a check is looked at when nothing hurries.
 pub(crate) const EVERY_MS: u64 = 10_000;

@@ -5,8 +5,8 @@ use wbd_model::action::{Action, Undo};
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
 use wbd_model::incident::{ActionId, Phase};
 
-use crate::check::Sight;
-use crate::host::{Effect, Host};
+use super::check::Sight;
+use super::host::{Effect, Host};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
