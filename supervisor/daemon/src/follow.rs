@@ -128,7 +128,7 @@ async fn session(events: &Sender<Event>, told: &mut bool, last: &mut Option<Unit
             () = ASKED.notified() => {
                 let before = view.clone();
                 reread(&properties, &mut view).await?;
-                tell(events, &before, &view, &jobs).await?;
+                tell(events, &before, &view, &jobs, &before_job).await?;
                 *last = Some(view.clone());
             }
             _ = again.tick() => {
