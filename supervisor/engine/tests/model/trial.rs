@@ -163,10 +163,14 @@ impl Trial {
     fn say(&self, world: &mut World, word: Word) {
         let who = String::new;
         let body = match word {
-            Word::Hold(from_class) => Body::Hold { who: who(), why: who(), until_wall_ms: None, from_class, file: None },
+            Word::Hold(from_class) => {
+                Body::Hold { who: who(), why: who(), until_wall_ms: None, from_class, file: None }
+            }
             Word::Lift => Body::Lifted { who: who(), file: None },
             Word::Resume => Body::Resumed { who: who() },
-            Word::Approve => return turn::write_about(self, world, &self.checks[0], Body::Approved { who: who(), shown: None }),
+            Word::Approve => {
+                return turn::write_about(self, world, &self.checks[0], Body::Approved { who: who(), shown: None });
+            }
             Word::Deny => return turn::write_about(self, world, &self.checks[0], Body::Denied { who: who() }),
         };
         turn::write(self, world, Subject::default(), body);
