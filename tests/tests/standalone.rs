@@ -6,6 +6,10 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+#[path = "standalone/bad_ledger.rs"]
+mod bad_ledger;
+#[path = "standalone/bad_playbook.rs"]
+mod bad_playbook;
 #[path = "standalone/config.rs"]
 mod config;
 #[path = "standalone/control.rs"]
@@ -34,6 +38,8 @@ mod second;
 mod simulate;
 #[path = "standalone/stops.rs"]
 mod stops;
+#[path = "standalone/toy.rs"]
+mod toy;
 #[path = "standalone/trial.rs"]
 mod trial;
 #[path = "standalone/windows.rs"]

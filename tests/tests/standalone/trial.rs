@@ -122,7 +122,8 @@ impl Trial {
     pub(crate) fn looks(&self) {
         wait_until("the supervisor's looks", SOON, || {
             let status = self.status();
-            if status["profiles"] == serde_json::json!(["wbd"]) { Ok(()) } else { Err(status.to_string()) }
+            let found = status["profiles"].as_array().is_some_and(|all| all.contains(&"wbd".into()));
+            if found { Ok(()) } else { Err(status.to_string()) }
         });
     }
 

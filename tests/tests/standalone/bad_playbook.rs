@@ -1,0 +1,219 @@
+//! Playbooks that would loop, that select nothing or everything, whose proof can never come; and words for what is
+//! over. Each ends in an error that names the matter or in a hand-over, and the same without the defect acts.
+
+use wbd_tests::deadline::wait_until;
+use wbd_tests::exec::Ran;
+
+use crate::toy::{self, CODE};
+use crate::trial::{SOON, Trial};
+
+/// Refused with these words, by `reload --wait` and by the linter alike.
+#[track_caller]
+fn is_refused(trial: &Trial, texts: &[(&str, String)], words: &str) {
+    for (name, text) in texts {
+        toy::write(trial.root(), name, text);
+    }
+    let said = |ran: &Ran| String::from_utf8_lossy(&[&ran.stdout[..], &ran.stderr[..]].concat()).into_owned();
+    let reload = trial.ctl(&["reload", "--wait"]).exits(78);
+    assert!(said(&reload).contains(words), "{words}: {}", reload.report());
+    let file = trial.root().join(format!("etc/wbd/playbooks.d/{}.yaml", texts[0].0));
+    let lint = trial.ctl(&["playbook", "lint", &file.to_string_lossy()]);
+    if texts.len() == 1 {
+        let lint = lint.exits(78);
+        assert!(said(&lint).contains(words), "{words}: {}", lint.report());
+    }
+    for (name, _) in texts {
+        std::fs::remove_file(trial.root().join(format!("etc/wbd/playbooks.d/{name}.yaml"))).expect("put there above");
+    }
+}
+
+#[test]
+fn playbooks_that_loop_or_select_nothing_or_everything_are_refused_and_nothing_is_done() {
+    let root = toy::root("auto");
+    toy::breaks(root.path(), "toy");
+    let trial = Trial::on(root);
+    let good = toy::playbook("toy", CODE);
+    for (from, to, words) in [
+        ("{has: [version.toyleft, version.toyright, commands.fix]}", "{has: []}", "applies to nothing"),
+        ("  applies: {has: [version.toyleft, version.toyright, commands.fix]}\n", "  applies: {}\n", "has"),
+        ("      steps:\n        - command.run: {command: fix}\n", "      steps: []\n", "steps"),
+        ("command: fix}", "command: other}", "other"),
+        ("  verify: {pass: \"versions.same3\", within: 1s, hold: 500ms}\n", "", "must prove the cure"),
+        ("  rungs:", "  explains: [toy-match]\n  rungs:", "own consequence"),
+        (
+            "  verify:",
+            "    - id: fix\n      steps:\n        - command.run: {command: fix}\n  verify:",
+            "stands here twice",
+        ),
+    ] {
+        assert!(good.contains(from), "the toy no longer says {from:?}");
+        is_refused(&trial, &[("toy", good.replacen(from, to, 1))], words);
+    }
+    let explains = |name: &str, code: &str, other: &str| {
+        let text = toy::playbook("toy", code).replace("toy-match", name);
+        (text.replacen("  rungs:", &format!("  explains: [{other}]\n  rungs:"), 1), name.to_owned())
+    };
+    let (one, _) = explains("one", "TOY-1", "two");
+    let (two, _) = explains("two", "TOY-2", "one");
+    is_refused(&trial, &[("one", one), ("two", two)], "own consequence");
+    toy::stays_at(&trial, 0, "defective playbooks");
+    assert!(trial.incidents(CODE).is_empty(), "{}", trial.summary());
+
+    toy::write(trial.root(), "toy", &good);
+    trial.ctl(&["reload", "--wait"]).ok();
+    trial.healed(CODE, 0, &["command.run"]);
+    assert_eq!(toy::acts(trial.root()), 1);
+}
+
+#[test]
+fn a_playbook_for_which_no_product_has_what_it_needs_does_nothing() {
+    let root = toy::root("auto");
+    toy::breaks(root.path(), "toy");
+    // No endpoint to reach and no such command: valid, and of no product here.
+    let each = toy::playbook("toy", CODE)
+        .replace("{has: [version.toyleft,", "{has: [endpoints, version.toyleft,")
+        .replace("  every: 1s\n", "  every: 1s\n  each: {endpoint: profile.endpoints}\n");
+    toy::write(root.path(), "toy", &each);
+    let trial = Trial::on(root);
+    trial.ctl(&["reload", "--wait"]).ok();
+    toy::stays_at(&trial, 0, "a playbook that selects nothing");
+    assert!(trial.incidents(CODE).is_empty(), "{}", trial.summary());
+}
+
+/// It selects everything: whatever is seen, it fails.
+#[test]
+fn a_case_that_is_always_true_ends_with_a_person_after_its_attempts() {
+    let root = toy::root("auto");
+    let always = toy::playbook("toy", CODE).replace("!versions.same3", "versions.same3 || !versions.same3");
+    toy::write(root.path(), "toy", &always);
+    let trial = Trial::on(root);
+    let told = trial.closed(CODE, 0);
+    assert_eq!((told.ending(), told.of("intent").len()), (Some("handed-over"), 3), "{told}");
+    toy::stays_at(&trial, 3, "a hand-over");
+}
+
+#[test]
+fn a_proof_that_can_never_come_ends_with_a_person_after_its_attempts() {
+    let root = toy::root("auto");
+    toy::fixes_by(root.path(), "toy", "true");
+    toy::breaks(root.path(), "toy");
+    toy::write(root.path(), "toy", &toy::playbook("toy", CODE));
+    let trial = Trial::on(root);
+    let told = trial.closed(CODE, 0);
+    assert_eq!(
+        (told.ending(), told.of("intent").len(), told.of("escalated").len()),
+        (Some("handed-over"), 3, 1),
+        "{told}"
+    );
+    assert_eq!(toy::acts(trial.root()), 3);
+    toy::stays_at(&trial, 3, "a hand-over");
+    assert_eq!(trial.incidents(CODE).len(), 1, "{}", trial.summary());
+}
+
+#[test]
+fn a_playbook_whose_proofs_keep_failing_is_suspended_and_said_to_be() {
+    let root = toy::root("auto");
+    toy::fixes_by(root.path(), "toy", "true");
+    toy::breaks(root.path(), "toy");
+    let many = toy::playbook("toy", CODE)
+        .replace("attempts: 3", "attempts: 30")
+        .replace("within: 1s, hold: 500ms", "within: 200ms, hold: 0s");
+    toy::write(root.path(), "toy", &many);
+    let trial = Trial::on(root);
+    let told = trial.closed(CODE, 0);
+    assert_eq!((told.ending(), told.of("escalated").len()), (Some("handed-over"), 1), "{told}");
+    assert_eq!(trial.status()["suspended"], serde_json::json!(["toy-match"]));
+    assert!(trial.of("suspended").len() == 1 && told.words().contains("suspended"), "{told}");
+    let acts = toy::acts(trial.root());
+    assert_eq!(acts, 9, "{told}");
+    toy::stays_at(&trial, acts, "a suspension");
+    // The twin: with a fix that works, and a person who lifts it, it acts again.
+    toy::fixes_by(trial.root(), "toy", "cp ROOT/etc/toy/right ROOT/etc/toy/left");
+    trial.ctl(&["resume"]).ok();
+    trial.healed(CODE, 1, &["command.run"]);
+    assert_eq!(trial.status()["suspended"], serde_json::json!([]));
+}
+
+#[test]
+fn two_playbooks_that_raise_each_others_fault_end_with_a_person_and_not_in_a_loop() {
+    let root = toy::root("auto");
+    toy::add(root.path(), "yot", "cp ROOT/etc/yot/right ROOT/etc/yot/left; echo 0.9.0 >ROOT/etc/toy/left");
+    toy::fixes_by(root.path(), "toy", "cp ROOT/etc/toy/right ROOT/etc/toy/left; echo 0.9.0 >ROOT/etc/yot/left");
+    toy::breaks(root.path(), "toy");
+    toy::write(root.path(), "toy", &toy::playbook("toy", CODE));
+    toy::write(root.path(), "yot", &toy::playbook("yot", "TOY-2"));
+    let trial = Trial::on(root);
+    wait_until("both handed over", SOON * 2, || {
+        let closed = trial.of("closed");
+        let over = |code: &str| closed.iter().any(|record| record["code"] == code && record["result"] == "handed-over");
+        if over(CODE) || over("TOY-2") { Ok(()) } else { Err(trial.summary()) }
+    });
+    // Nobody raises the other's fault any more: three attempts each, and one last one at most.
+    wait_until("the last proof", SOON, || {
+        let open = trial.status()["open"].clone();
+        if open == serde_json::json!([]) { Ok(()) } else { Err(open.to_string()) }
+    });
+    let acts = toy::acts(trial.root());
+    assert!((3..=6).contains(&acts), "{acts} acts\n{}", trial.summary());
+    toy::stays_at(&trial, acts, "two playbooks against each other");
+}
+
+#[test]
+fn words_for_what_is_over_or_was_never_asked_are_refused_by_name_and_nothing_is_done() {
+    let root = toy::root("approve");
+    toy::breaks(root.path(), "toy");
+    toy::write(root.path(), "toy", &toy::playbook("toy", CODE));
+    let trial = Trial::on(root);
+    let incident = trial.held_by(CODE, "approval");
+    let refused = |args: &[&str], words: &str| {
+        let ran = trial.ctl(args).exits(1);
+        assert!(String::from_utf8_lossy(&ran.stderr).contains(words), "{}", ran.report());
+    };
+    refused(&["approve", "I4711"], "I4711");
+    trial.ctl(&["deny", &incident]).ok();
+    assert_eq!(trial.closed(CODE, 0).ending(), Some("handed-over"));
+    refused(&["approve", &incident], &incident);
+    refused(&["deny", &incident], &incident);
+    toy::stays_at(&trial, 0, "a no, and a yes after it");
+    assert_eq!((trial.of("approved").len(), trial.incidents(CODE).len()), (0, 1), "{}", trial.summary());
+
+    // It goes away and comes back: that is another question, and the twin of all this is a yes in time.
+    trial.ctl(&["resume"]).ok();
+    let again = wait_until("another question", SOON, || {
+        let open = trial.status()["open"].clone();
+        let waits = open[0]["held"]["guard"] == "approval";
+        waits.then(|| trial.incidents(CODE)[1].id.clone()).ok_or_else(|| open.to_string())
+    });
+    trial.ctl(&["approve", &again]).ok();
+    trial.healed(CODE, 1, &["command.run"]);
+    assert_eq!(toy::acts(trial.root()), 1);
+    refused(&["approve", &again], &again);
+}
+
+#[test]
+fn a_yes_to_one_plan_is_none_to_another() {
+    for changes in [true, false] {
+        let root = toy::root("approve");
+        toy::breaks(root.path(), "toy");
+        toy::write(root.path(), "toy", &toy::playbook("toy", CODE));
+        let trial = Trial::on(root);
+        let incident = trial.held_by(CODE, "approval");
+        trial.ctl(&["pause", "between the yes and the deed"]).ok();
+        trial.ctl(&["approve", &incident]).ok();
+        if changes {
+            let other =
+                toy::playbook("toy", CODE).replace("steps:\n", "steps:\n        - command.run: {command: fix}\n");
+            toy::write(trial.root(), "toy", &other);
+            trial.ctl(&["reload", "--wait"]).ok();
+        }
+        toy::stays_at(&trial, 0, "a pause");
+        trial.ctl(&["resume"]).ok();
+        if changes {
+            trial.held_by(CODE, "approval");
+            toy::stays_at(&trial, 0, "a yes to another plan");
+        } else {
+            trial.healed(CODE, 0, &["command.run"]);
+            assert_eq!(toy::acts(trial.root()), 1);
+        }
+    }
+}
