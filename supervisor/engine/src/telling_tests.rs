@@ -1,3 +1,4 @@
+//! What waits to be told, record by record: when it is tried, when it is given up, and what forgets it.
 use wbd_model::incident::{Closing, IncidentId};
 use wbd_model::name::{Code, PlaybookName, TargetName};
 use wbd_model::observation::Observations;
