@@ -22,6 +22,7 @@ const FINISH_MS: u64 = 15 * 60_000;
 const DAYS_AHEAD: i32 = 15;
 /// One that crosses midnight began on the day before; zones may skip a whole day.
 const DAYS_BACK: i32 = 2;
+const DAY_MS: i64 = 86_400_000;
 
 /// One span of time in which a window is open; windows that touch are one. Unix milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,10 +45,17 @@ impl Opening {
 #[must_use]
 pub fn opening(maintenance: &Maintenance, wall_ms: i64) -> Option<Opening> {
     let zone = zone(&maintenance.zone)?;
+    // Nearly always the answer is near; one that ends within a day touches none of the days left out.
+    let near = nearest(maintenance, &zone, wall_ms, DAYS_BACK);
+    near.filter(|near| near.closes_ms < wall_ms.saturating_add(DAY_MS))
+        .or_else(|| nearest(maintenance, &zone, wall_ms, DAYS_AHEAD))
+}
+
+fn nearest(maintenance: &Maintenance, zone: &TimeZone, wall_ms: i64, days_ahead: i32) -> Option<Opening> {
     let today = zone.to_datetime(Timestamp::from_millisecond(wall_ms).ok()?).date();
     let mut all = Vec::new();
-    for day in (-DAYS_BACK..=DAYS_AHEAD).filter_map(|days| today.checked_add(days.days()).ok()) {
-        all.extend(maintenance.windows.iter().filter_map(|window| on_day(&zone, window, day)));
+    for day in (-DAYS_BACK..=days_ahead).filter_map(|days| today.checked_add(days.days()).ok()) {
+        all.extend(maintenance.windows.iter().filter_map(|window| on_day(zone, window, day)));
     }
     all.sort_by_key(|opening| opening.opens_ms);
     let mut merged: Option<Opening> = None;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use wbd_engine::{playbook, testing};
+use wbd_engine::{playbook, settings, testing};
 use wbd_model::action::Action;
 use wbd_model::probe::ProbeName;
 use wbd_model::problem::Source;
@@ -179,6 +179,21 @@ fn each_setting_stands_in_the_manual_with_its_default() {
         };
         assert!(block.contains(&format!(".Ql {text}")), "the default {text} is not in the manual");
     }
+}
+
+#[test]
+fn the_shipped_settings_load_with_every_example_in_force() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/etc/wbd/wbd.yaml");
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    // Words begin after "# ", an example right after '#', its further lines after "#  ".
+    let is_example = |line: &str| !line.starts_with("# ") || line.starts_with("#  ");
+    let lines = text.lines().filter(|line| is_example(line)).map(|line| line.trim_start_matches('#'));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let shipped = settings::parse(&Source { path: "wbd.yaml".to_owned(), text });
+    let settings = shipped.unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let maintenance = settings.maintenance.expect("the example");
+    assert_eq!((maintenance.zone.as_str(), maintenance.windows[0].days.len()), ("Europe/Berlin", 2));
+    assert!(!settings.on_escalation.is_empty() && !settings.facts.is_empty());
 }
 
 #[test]

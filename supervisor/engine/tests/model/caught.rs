@@ -104,7 +104,7 @@ mutants! {
     a_second_try_of_a_suspended_playbook_is_found: two_tries(), SecondTrial, I12;
     a_trip_that_a_reboot_forgets_is_found: scenes::breaker(Depth::Short), ForgetsTrip, I12;
     a_pause_that_never_doubles_is_found: two_tries(), SamePause, I12;
-    a_pause_on_the_wall_clock_is_found: scenes::breaker(Depth::Short), WallClockWindow, I12;
+    a_pause_on_the_wall_clock_is_found: scenes::breaker(Depth::Short).with(|bounds| bounds.clock_steps = 1), WallClockWindow, I12;
     a_window_that_is_not_asked_just_before_the_deed_is_found: scenes::window(Depth::Short), WindowAskedOnce, Window;
     a_window_in_another_zone_is_found: scenes::window(Depth::Short), WindowInUtc, Window;
     a_new_file_without_debits_breaks_the_budget: hour_with(0, 0, 0).with(|bounds| bounds.rotations = 1), RotationForgets("debits"), I2;

@@ -244,7 +244,7 @@ pub(crate) fn breaker(depth: Depth) -> Trial {
         intents: depth.of(1, 2),
         crashes: 1,
         reboots: 1,
-        clock_steps: 1,
+        clock_steps: depth.of(0, 1),
         ..Bounds::default()
     };
     let mut breaker = trial("breaker", checks, &[], bounds);

@@ -98,6 +98,8 @@ fn a_ledger_of_another_host_is_foreign_until_rotated() {
     let mut ledger = Ledger::open(dir.path(), Some("host-b"), None).unwrap();
     assert_eq!(*ledger.standing(), Standing::Foreign);
     assert!(matches!(ledger.append(&now(1), subject(1), manual("x")), Err(LedgerError::ForeignHost { .. })));
+    let foreign = |host| Reader::open(dir.path()).unwrap().is_foreign(host);
+    assert_eq!([Some("host-b"), Some("host-a"), None].map(foreign), [true, false, false]);
     ledger.rotate(&now(2), &super::rotation("cloned")).unwrap();
     assert_eq!(*ledger.standing(), Standing::Sound);
     drop(ledger);
