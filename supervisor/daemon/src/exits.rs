@@ -19,7 +19,8 @@ const UNTOLD: usize = 16;
 impl Supervisor {
     /// The process that wrote the health document is the one to wait on.
     pub(crate) fn follow_agent(&mut self) {
-        if self.watch.process().is_some() {
+        if let Some(process) = self.watch.process() {
+            self.oom.look(self.lookout.eyes(), process.pid, now().boot_ms);
             return;
         }
         let Ok(document) = health::read(&paths::health(&self.root)) else { return };
@@ -59,6 +60,7 @@ impl Supervisor {
     /// A process that was waited on is gone.
     pub(crate) fn gone(&mut self, pid: u32, exit: Option<Exit>) {
         self.watch.forget(pid);
+        self.oom.gone(pid);
         match self.mode {
             Mode::Standalone => self.record_exit(exit.unwrap_or_else(|| unknown(pid))),
             Mode::Systemd => {
@@ -88,6 +90,7 @@ impl Supervisor {
         if self.memory.state.exits.iter().any(|(_, _, old)| told(old)) {
             return;
         }
+        self.oom.name(&mut exit);
         let now = now();
         let ours = self.deed.as_ref().is_some_and(|deed| deed.ends_agent(exit.pid))
             || self.asked_exit.is_some_and(|pid| i64::from(pid) == exit.pid);

@@ -11,6 +11,7 @@ mod follow;
 mod load;
 mod memory;
 mod notify;
+mod oom;
 mod publish;
 mod reload;
 mod requests;

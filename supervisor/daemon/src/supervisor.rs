@@ -27,6 +27,7 @@ use crate::exits::BUS_TELLS_MS;
 use crate::eyes::Lookout;
 use crate::load::Loaded;
 use crate::memory::Memory;
+use crate::oom::OomWatch;
 use crate::reload::Finding;
 use crate::unit::UnitView;
 use crate::watch::Watch;
@@ -62,6 +63,7 @@ pub(crate) struct Supervisor {
     pub(crate) events: Sender<Event>,
     pub(crate) samples: Option<Samples>,
     pub(crate) watch: Watch,
+    pub(crate) oom: OomWatch,
     /// The agent's process that the last deed ended.
     pub(crate) asked_exit: Option<u32>,
     /// The check whose playbook an operator asked for, and who.
@@ -115,6 +117,7 @@ impl Supervisor {
             events,
             samples: parts.samples,
             watch: Watch::default(),
+            oom: OomWatch::default(),
             asked_exit: None,
             asked_by: None,
             relooks: 0,

@@ -242,7 +242,7 @@ impl Outcome {
 pub struct Exit {
     /// Its process id.
     pub pid: i64,
-    /// exit, signal, oom or unknown.
+    /// exit, signal, oom, oom-limit, oom-host or unknown.
     pub how: ExitHow,
     /// Exit code or signal number; -1 when none is known.
     pub code: i64,
@@ -260,8 +260,14 @@ pub enum ExitHow {
     Exit,
     /// A signal.
     Signal,
-    /// Out of memory.
+    /// Killed for want of memory; whose, the kernel does not tell here.
     Oom,
+    /// Killed at the memory limit of its control group, or of one around it.
+    #[serde(rename = "oom-limit")]
+    OomLimit,
+    /// Killed because the host had no memory left.
+    #[serde(rename = "oom-host")]
+    OomHost,
     /// Nobody could tell.
     Unknown,
 }
@@ -274,6 +280,8 @@ impl ExitHow {
             Self::Exit => "exit",
             Self::Signal => "signal",
             Self::Oom => "oom",
+            Self::OomLimit => "oom-limit",
+            Self::OomHost => "oom-host",
             Self::Unknown => "unknown",
         }
     }

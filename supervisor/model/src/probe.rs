@@ -187,7 +187,7 @@ impl ProbeName {
         ];
         const EXIT: &[Field] = &[
             field("seen", Bool, "the supervisor saw an exit of it in this boot"),
-            field("how", Text, "exit, signal, oom or unknown; none when no exit was seen"),
+            field("how", Text, "exit, signal, oom-limit (its control group had no memory left), oom-host (the host had none), oom (not known which) or unknown; none when no exit was seen"),
             field("code", Int, "exit code or signal number; -1 when none is known"),
             field("asked", Bool, "an administrator or wbd asked for that exit"),
             field("recent", Int, "exits that nobody asked for in the last ten minutes"),

@@ -10,6 +10,7 @@ mod fds;
 mod filter;
 mod health;
 mod inotify;
+mod oom;
 mod process;
 mod procs;
 mod sampling;
@@ -25,6 +26,7 @@ pub mod run;
 
 pub use bus::UnitState;
 pub use eyes::{Eyes, Presence};
+pub use oom::{OomCounts, OomScope};
 pub use sampling::Reading;
 pub use service::{Manager, agent_service};
 
