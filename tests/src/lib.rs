@@ -22,3 +22,4 @@ pub mod shared;
 pub mod story;
 pub mod supervisor;
 pub mod sysctl_guard;
+pub mod vm;

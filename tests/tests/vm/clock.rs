@@ -1,0 +1,87 @@
+//! The wall clock jumps by years, either way, by a real settimeofday: only pauses and windows go by it (I2, I13).
+
+use std::time::Duration;
+
+use serde_json::Value;
+use wbd_tests::deadline::stays;
+use wbd_tests::vm::Vm;
+use wbd_tests::vm::product::{self, Tale};
+
+const CODE: &str = "WBD-6007";
+/// Of the calendar, about.
+const YEAR_S: i64 = 365 * 86_400;
+/// Several looks of everything.
+const QUIET: Duration = Duration::from_secs(10);
+
+#[test]
+fn years_forward_and_back_change_no_budget_and_no_verdict() {
+    let vm = product::shared();
+    let tale = Tale::begin(&vm);
+    end_agent(&vm);
+    assert_eq!(tale.closed(CODE).ending(), Some("healed"));
+    product::healthy(&vm);
+    let left = budget(&vm);
+    assert!(left.0 < 1000, "{left:?}");
+    let quiet = Tale::begin(&vm);
+    for years in [9, -17, 8] {
+        jump(&vm, years * YEAR_S);
+        assert_eq!(budget(&vm), left, "after {years} years");
+        stays("quiet", QUIET, || {
+            // A ledger that is a year old by the calendar is set aside, which is no act.
+            let kinds = ["opened", "intent", "escalated", "exit"];
+            let records: Vec<_> =
+                quiet.records().into_iter().filter(|it| kinds.iter().any(|kind| it["kind"] == *kind)).collect();
+            if records.is_empty() { Ok(()) } else { Err(format!("after {years} years: {records:?}")) }
+        });
+        let answer = product::wbdctl(&vm, ["doctor"]);
+        assert_eq!((answer.code, answer.list("causes").len()), (0, 0), "after {years} years: {}", answer.json);
+    }
+    // It heals as before, and what was paid stays paid.
+    jump(&vm, -30 * YEAR_S);
+    let tale = Tale::begin(&vm);
+    end_agent(&vm);
+    assert_eq!(tale.closed(CODE).ending(), Some("healed"));
+    assert_eq!(budget(&vm), (left.0 - 1, left.1 - 1));
+    let verified = product::wbdctl(&vm, ["ledger", "verify"]);
+    assert_eq!(verified.code, 0, "{}", verified.json);
+    jump(&vm, 30 * YEAR_S);
+    product::healthy(&vm);
+}
+
+#[test]
+fn a_pause_ends_by_the_wall_clock() {
+    let vm = product::shared();
+    vm.run(["/usr/bin/wbdctl", "pause", "--for", "1h", "a", "change"]).ok();
+    let tale = Tale::begin(&vm);
+    jump(&vm, -YEAR_S);
+    end_agent(&vm);
+    let refused = tale.wait_for("a no", |record| record["kind"] == "refused");
+    assert_eq!(refused["result"], "hold", "{refused}");
+    stays("the pause", QUIET, || {
+        let acts = tale.of("intent");
+        if acts.is_empty() { Ok(()) } else { Err(format!("{acts:?}")) }
+    });
+    // It is in force until a moment of the calendar, and that has come now.
+    jump(&vm, YEAR_S + 7_200);
+    assert_eq!(tale.closed(CODE).ending(), Some("healed"));
+    product::status_is(&vm, "no pause", |status| status["hold"] == "");
+    // Before that moment it would be in force again.
+    vm.run(["/usr/bin/wbdctl", "resume"]).ok();
+    jump(&vm, -7_200);
+    product::healthy(&vm);
+}
+
+/// SIGTERM, which systemd takes for success, so that the start is left to wbd.
+fn end_agent(vm: &Vm) {
+    vm.signal(product::agent_works(vm), "TERM");
+}
+
+fn jump(vm: &Vm, by_s: i64) {
+    vm.sh(&format!("date -s @$(($(date +%s) + {by_s}))")).ok();
+}
+
+fn budget(vm: &Vm) -> (u64, u64) {
+    let status = product::wbdctl(vm, ["status"]).json;
+    let left = |key: &str| Value::as_u64(&status[key]).unwrap_or_else(|| panic!("no {key} in {status}"));
+    (left("budget_left_hour"), left("budget_left_day"))
+}

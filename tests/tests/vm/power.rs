@@ -1,0 +1,249 @@
+//! The power is cut at random moments of acts: the ledger verifies, the host is as before or as after, and the ledger says which.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+use wbd_tests::deadline::stays;
+use wbd_tests::product::{AGENT, ROOMY, SUPERVISOR};
+use wbd_tests::vm::Vm;
+use wbd_tests::vm::product::{self, Tale};
+
+use crate::site::{self, LOW, Limit};
+
+const RAISE: &str = "WBD-5404";
+/// In every run; with `WBD_LONG` set, in `tests/run long`.
+const CUTS: usize = 3;
+const CUTS_LONG: usize = 50;
+/// From the record of the intent or of the incident to after the proof, emulated on a busy machine.
+const ACT: Duration = Duration::from_millis(2_500);
+/// The supervisor begins only when a test says so: what a cut left behind is looked at before anybody changes it.
+const GO: &str = "/run/wbd-tests/go";
+/// Every start of the agent leaves the boot's name here, on disk.
+const STARTS: &str = "/root/starts";
+
+/// What is under way when the power goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Scene {
+    /// The limit is raised, now and in the drop-in.
+    Raise,
+    /// That is taken back.
+    Undo,
+    /// The agent is started.
+    Start,
+}
+
+#[test]
+fn a_power_cut_leaves_the_host_as_before_or_as_after_and_the_ledger_says_which() {
+    let mut vm = product::shared();
+    prepare(&vm);
+    let seed = seed();
+    println!("seed {seed}; the same moments again: WBD_SEED={seed}");
+    let mut random = seed;
+    let cuts = if std::env::var_os("WBD_LONG").is_some() { CUTS_LONG } else { CUTS };
+    let mut ends: BTreeMap<(Scene, &str), usize> = BTreeMap::new();
+    let mut before = Limit::of(&vm);
+    for round in 0..cuts {
+        let scene = set(&vm, round, &mut random);
+        let moment = ACT * (next(&mut random) % 1_000) / 1_000;
+        stays("the delay", moment, || Ok(()));
+        vm.power_cut();
+        vm.power_on();
+        let end = judge_cut(&vm, &before);
+        println!("cut {round}: {scene:?}, {moment:?} after its record: {end}");
+        *ends.entry((scene, end)).or_default() += 1;
+        vm.sh(&format!("mkdir -p $(dirname {GO}); touch {GO}; systemctl start {SUPERVISOR}")).ok();
+        judge_recovery(&vm);
+        before = Limit::of(&vm);
+    }
+    println!("{cuts} power cuts, seed {seed}: {ends:?}");
+    put_back(&vm);
+}
+
+/// So that a cycle is cheap and an act takes its time.
+fn prepare(vm: &Vm) {
+    let again = ("attempts: 3", "attempts: 50");
+    product::patched_playbook(
+        vm,
+        "inotify-limit",
+        &[again, ("for: 10s", "for: 1s"), ("hold: 10s", "hold: 1s"), ("to: 5m", "to: 5s")],
+    );
+    product::patched_playbook(vm, "agent-down", &[again, ("hold: 2s", "hold: 1s"), ("to: 5m", "to: 5s")]);
+    let start = format!("+/bin/sh -c 'cat /proc/sys/kernel/random/boot_id >>{STARTS}; sync {STARTS}; sleep 1'");
+    vm.write(&format!("/etc/systemd/system/{AGENT}.d/test.conf"), &format!("[Service]\nExecStartPre={start}\n"));
+    let gate = format!("[Unit]\nConditionPathExists={GO}\n");
+    vm.write(&format!("/etc/systemd/system/{SUPERVISOR}.d/test.conf"), &gate);
+    vm.sh(&format!("mkdir -p $(dirname {GO}); touch {GO}; systemctl daemon-reload")).ok();
+    product::configure(vm, ROOMY);
+    site::make(vm);
+    let tale = Tale::begin(vm);
+    site::lower(vm);
+    assert_eq!(tale.closed(RAISE).ending(), Some("healed"));
+    vm.sh("sync").ok();
+}
+
+fn put_back(vm: &Vm) {
+    vm.sh(&format!(
+        "rm -r /etc/systemd/system/{AGENT}.d /etc/systemd/system/{SUPERVISOR}.d {STARTS}; systemctl daemon-reload"
+    ))
+    .ok();
+    product::roomy_playbooks(vm);
+    product::configure(vm, ROOMY);
+    site::forget(vm);
+}
+
+/// Begins an act, and returns as soon as it is on record.
+fn set(vm: &Vm, round: usize, random: &mut u32) -> Scene {
+    let high = Limit::of(vm).value > LOW;
+    let undoable = high.then(|| last_raise(vm)).flatten();
+    let scene = match (undoable.is_some(), high, round % 3) {
+        (true, _, 0) => Scene::Undo,
+        (_, false, 0 | 1) => Scene::Raise,
+        _ if high && next(random) % 2 == 0 && undoable.is_some() => Scene::Undo,
+        _ => Scene::Start,
+    };
+    let begin = match scene {
+        Scene::Undo => format!("wbdctl undo {} &", undoable.unwrap_or_default()),
+        Scene::Raise => format!("systemctl restart {AGENT}"),
+        Scene::Start => format!("kill -TERM $(systemctl show --value -p MainPID {AGENT})"),
+    };
+    // Either from the incident on or from the intent on.
+    let record = if scene != Scene::Undo && next(random) % 3 == 0 { "opened" } else { "intent" };
+    let script = format!("perl /root/watch {record} & watch=$!; sleep 0.3; {begin}\nwait $watch");
+    vm.write("/root/watch", WATCH);
+    let seen = vm.run_with(["/bin/sh", "-c", &script], b"", product::SOON);
+    assert_eq!(seen.code, Some(0), "{scene:?}: {}\n{:?}", seen.report(), Tale::whole(vm).records());
+    scene
+}
+
+/// Ends as soon as the ledger's files hold one more record of the kind given.
+const WATCH: &str = r#"
+my ($kind, $before) = @ARGV;
+sub count {
+    my $n = 0;
+    for (glob '/var/lib/wbd/ledger.db*') {
+        open my $file, '<:raw', $_ or next;
+        local $/;
+        my $all = <$file>;
+        $n += () = $all =~ /\{"$kind":/g;
+    }
+    return $n;
+}
+$before = count();
+for (1 .. 6000) {
+    exit 0 if count() != $before;
+    select undef, undef, undef, 0.01;
+}
+exit 1;
+"#;
+
+/// The name of the last raise that was done and not taken back.
+fn last_raise(vm: &Vm) -> Option<String> {
+    let records = Tale::whole(vm).records();
+    let done = |intent: &&Value| outcome(&records, &intent["action_id"]) == Some("done");
+    let last = records.iter().rfind(|record| changes_limit(record))?;
+    let raise = last["action"] == "sysctl.set" && done(&last);
+    raise.then(|| last["action_id"].as_str().map(str::to_owned)).flatten()
+}
+
+fn changes_limit(record: &Value) -> bool {
+    record["kind"] == "intent" && matches!(record["action"].as_str(), Some("sysctl.set" | "sysctl.restore"))
+}
+
+fn outcome<'a>(records: &'a [Value], action: &Value) -> Option<&'a str> {
+    let of = |record: &&Value| record["kind"] == "outcome" && record["action_id"] == *action;
+    records.iter().find(of).and_then(|record| record["result"].as_str())
+}
+
+/// What is found after the cut, before anybody changes it. Says where in the act the cut came.
+#[track_caller]
+fn judge_cut(vm: &Vm, before: &Limit) -> &'static str {
+    let verified = product::wbdctl(vm, ["ledger", "verify"]);
+    assert_eq!((verified.code, &verified.json["verified"]), (0, &true.into()), "{}", verified.json);
+    let records = Tale::whole(vm).records();
+    let now = Limit::of(vm);
+    // The kernel begins with what the files say: the drop-in's value, else the administrator's own.
+    assert_eq!(now.value, now.kept().unwrap_or(LOW), "{now:?}");
+    let context = || format!("{before:?} -> {now:?} with {records:?}");
+    let last = records.iter().rfind(|record| changes_limit(record)).unwrap_or_else(|| panic!("{}", context()));
+    let after = match last["action"].as_str() {
+        Some("sysctl.set") => value(&last["params"]),
+        _ => None,
+    };
+    match outcome(&records, &last["action_id"]) {
+        Some("done") => assert_eq!(now.kept(), after, "what is done stays done: {}", context()),
+        _ => assert!(now.kept() == after || now.kept() == before.kept(), "{}", context()),
+    }
+    // No start of the agent in any boot but the boot's own, the tests' and those of intents on record.
+    let intents = records.iter().filter(|record| record["kind"] == "intent");
+    let open = intents.filter(|intent| outcome(&records, &intent["action_id"]).is_none()).count();
+    starts_have_intents(vm, &records);
+    match (open, records.last().map(|record| record["kind"].as_str().unwrap_or_default())) {
+        (0, Some("opened")) => "before the intent",
+        (0, _) => "after the outcome",
+        _ => "between intent and outcome",
+    }
+}
+
+/// The value of a raise, wherever its parameters hold it.
+fn value(params: &Value) -> Option<u64> {
+    match params {
+        Value::Object(map) => map.get("value").and_then(Value::as_u64).or_else(|| map.values().find_map(value)),
+        _ => None,
+    }
+}
+
+#[track_caller]
+fn starts_have_intents(vm: &Vm, records: &[Value]) {
+    let starts = vm.read(STARTS).unwrap_or_default();
+    let mut made: BTreeMap<&str, usize> = BTreeMap::new();
+    for boot in starts.lines() {
+        *made.entry(boot).or_default() += 1;
+    }
+    for (boot, made) in made {
+        let here = |record: &&Value| record["boot"] == boot;
+        let restarts = records.iter().filter(here).filter(|record| record["kind"] == "intent");
+        let restarts = restarts.filter(|record| record["action"].as_str().is_some_and(|deed| deed.contains("start")));
+        // The boot's own, and at most one by the test in each boot (two in the first, which prepares).
+        assert!(made <= 3 + restarts.count(), "{made} starts of the agent in boot {boot}: {records:?}");
+    }
+}
+
+/// The supervisor finds its way: every intent gets one outcome, everything open ends, and what was paid is paid.
+#[track_caller]
+fn judge_recovery(vm: &Vm) {
+    product::healthy(vm);
+    let records = Tale::whole(vm).records();
+    let intents: Vec<_> = records.iter().filter(|record| record["kind"] == "intent").collect();
+    for intent in &intents {
+        let id = &intent["action_id"];
+        let outcomes = records.iter().filter(|record| record["kind"] == "outcome" && record["action_id"] == *id);
+        assert_eq!(outcomes.count(), 1, "{id} in {records:?}");
+        assert_eq!(intents.iter().filter(|other| other["action_id"] == *id).count(), 1, "{id} in {records:?}");
+    }
+    let costs = |intent: &&&Value| {
+        let class = matches!(intent["class"].as_str(), Some("A2" | "A3" | "A4"));
+        class && !intent["evidence"].to_string().contains("by hand")
+    };
+    let paid = u64::try_from(intents.iter().filter(costs).count()).unwrap_or(u64::MAX);
+    let status = product::wbdctl(vm, ["status"]).json;
+    // Debits of an earlier boot count as made at this boot, so none of them is over.
+    assert_eq!(status["budget_left_hour"].as_u64(), Some(1000 - paid), "{status}");
+    let last = records.iter().rfind(|record| changes_limit(record)).expect("the first raise");
+    if outcome(&records, &last["action_id"]) == Some("done") && last["action"] == "sysctl.set" {
+        assert_eq!(Limit::of(vm).kept(), value(&last["params"]), "{records:?}");
+    }
+}
+
+/// Numbers that differ from run to run.
+fn seed() -> u32 {
+    let given = std::env::var("WBD_SEED").ok().and_then(|seed| seed.parse().ok());
+    given.unwrap_or_else(|| SystemTime::UNIX_EPOCH.elapsed().map_or(1, |now| now.subsec_nanos())) | 1
+}
+
+fn next(random: &mut u32) -> u32 {
+    *random ^= *random << 13;
+    *random ^= *random >> 17;
+    *random ^= *random << 5;
+    *random
+}

@@ -1,0 +1,100 @@
+//! Supervisor and agent in so little memory and time that everything is late: decisions stay right, and nothing is killed for it.
+
+use std::time::{Duration, Instant};
+
+use wbd_tests::deadline::stays;
+use wbd_tests::product::{AGENT, SUPERVISOR};
+use wbd_tests::vm::Vm;
+use wbd_tests::vm::product::{self, Tale};
+
+const CODE: &str = "WBD-6007";
+/// Doctor's own bound.
+const DOCTOR: Duration = Duration::from_secs(10);
+/// Longer than the silence after which an agent counts as hung, several times.
+const SILENCE: Duration = Duration::from_secs(30);
+
+#[test]
+fn a_supervisor_with_little_memory_and_time_still_decides_right() {
+    let vm = product::shared();
+    // Emulated, a processor is worth a tenth to a twentieth of one: this is less than 2 % of a real one. (At 2 % of an
+    // emulated one the loop needs more than the watchdog's 30 s for a round.)
+    squeeze(&vm, SUPERVISOR, "MemoryMax=64M CPUQuota=10%");
+    let supervisor = vm.main_pid(SUPERVISOR).expect("a supervisor");
+    let tale = Tale::begin(&vm);
+    let pid = product::agent_works(&vm);
+    // systemd brings it back; the supervisor is late to see it, and late is no reason to do it once more.
+    vm.signal(pid, "KILL");
+    product::another_agent_works(&vm, pid);
+    tale.wait_for("the exit", |record| record["kind"] == "exit");
+    stays("systemd's own restart", SILENCE, || {
+        let acts = tale.of("intent");
+        if acts.is_empty() { Ok(()) } else { Err(format!("{acts:?}")) }
+    });
+
+    let begun = Instant::now();
+    let doctor = product::wbdctl(&vm, ["doctor"]);
+    println!("doctor beside a starved supervisor: exit {} after {:?}", doctor.code, begun.elapsed());
+    assert!(doctor.json["duration_ms"].as_u64() <= Some(duration_ms(DOCTOR)), "{}", doctor.json);
+    assert_ne!(doctor.json["verdict"], "fail", "{}", doctor.json);
+
+    assert_eq!(vm.main_pid(SUPERVISOR), Some(supervisor), "neither its watchdog nor its memory ended it");
+    let group = format!("/sys/fs/cgroup/system.slice/{SUPERVISOR}");
+    let helpers = vm.sh(&format!(
+        "cat {group}/cgroup.procs; grep -w throttled_usec {group}/cpu.stat; cat {group}/memory.peak || true"
+    ));
+    println!("processes, time held back, peak of memory: {}", helpers.text().replace('\n', ", "));
+    vm.wait_for("no helper left", product::SOON, || {
+        let all = vm.sh(&format!("cat {group}/cgroup.procs")).text();
+        (all == supervisor.to_string()).then_some(()).ok_or(all)
+    });
+    // What systemd leaves lying it picks up, slowly.
+    let tale = Tale::begin(&vm);
+    let pid = product::agent_works(&vm);
+    vm.signal(pid, "TERM");
+    let told = tale.closed(CODE);
+    assert_eq!((told.ending(), told.deeds()), (Some("healed"), vec!["agent.start"]), "{told}");
+    product::another_agent_works(&vm, pid);
+    assert_eq!(vm.main_pid(SUPERVISOR), Some(supervisor), "neither its watchdog nor its memory ended it");
+    squeeze(&vm, SUPERVISOR, "MemoryMax=infinity CPUQuota=");
+    product::healthy(&vm);
+}
+
+#[test]
+fn a_starved_agent_is_named_and_left_alive() {
+    let vm = product::shared();
+    let tale = Tale::begin(&vm);
+    let pid = product::agent_works(&vm);
+    // Its group's time goes to another process of it, so its heartbeat is late though it is well.
+    vm.sh(&format!(
+        "systemctl set-property --runtime {AGENT} CPUQuota=1%
+        setsid sh -c 'echo $$ >/sys/fs/cgroup/system.slice/{AGENT}/cgroup.procs; exec perl -e \"1 while 1\"' >/dev/null 2>&1 &
+        setsid sh -c 'echo $$ >/sys/fs/cgroup/system.slice/{AGENT}/cgroup.procs; exec perl -e \"1 while 1\"' >/dev/null 2>&1 &
+        sleep 1"
+    ))
+    .ok();
+    let answer = product::doctor_says(&vm, "starvation by its name", |answer| {
+        answer.cause(CODE).is_some_and(|cause| cause.to_string().contains("quota"))
+    });
+    let cause = answer.cause(CODE).unwrap_or_else(|| panic!("{}", answer.json));
+    assert_eq!(cause["severity"], "warn", "{cause}");
+    stays("its life", SILENCE, || {
+        let acts: Vec<_> = tale.records().into_iter().filter(|record| record["kind"] != "started").collect();
+        if acts.is_empty() { Ok(()) } else { Err(format!("{acts:?}")) }
+    });
+    assert_eq!(vm.main_pid(AGENT), Some(pid));
+    vm.sh(&format!(
+        "for one in $(cat /sys/fs/cgroup/system.slice/{AGENT}/cgroup.procs); do [ $one = {pid} ] || kill -KILL $one; done
+        systemctl set-property --runtime {AGENT} CPUQuota="
+    ))
+    .ok();
+    assert_eq!(product::agent_works(&vm), pid);
+    product::healthy(&vm);
+}
+
+fn squeeze(vm: &Vm, unit: &str, properties: &str) {
+    vm.sh(&format!("systemctl set-property --runtime {unit} {properties}")).ok();
+}
+
+fn duration_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
