@@ -16,8 +16,8 @@ use super::recall::Recall;
 const AT_ONCE: usize = 8;
 /// A broken host gets a verdict within ten seconds; this leaves some for the rest.
 pub(crate) const TIME: Duration = Duration::from_secs(8);
-/// Settings, playbooks and the presence of products are read before anything is asked, each within this.
-pub(crate) const FIRST: Duration = Duration::from_secs(3);
+/// Settings and playbooks are read before anything is asked; a loaded host may take seconds for them.
+pub(crate) const FIRST: Duration = Duration::from_secs(5);
 /// One question alone.
 const ONE: Duration = Duration::from_secs(7);
 
