@@ -46,10 +46,12 @@ impl OomWatch {
     pub(crate) fn name(&mut self, exit: &mut Exit) {
         let Ok(pid) = u32::try_from(exit.pid) else { return };
         self.gone(pid);
-        let is_kill = exit.how == ExitHow::Signal && exit.code == SIGKILL;
-        if exit.how != ExitHow::Oom && !(is_kill && self.killed == Some(pid)) {
+        // Also where systemd told a signal only, or nothing in time.
+        let may_be = exit.how == ExitHow::Unknown || exit.how == ExitHow::Signal && exit.code == SIGKILL;
+        if exit.how != ExitHow::Oom && !(may_be && self.killed == Some(pid)) {
             return;
         }
+        exit.code = if exit.how == ExitHow::Unknown { SIGKILL } else { exit.code };
         let before = self.older.as_ref().or(self.newer.as_ref());
         exit.how = match before.and_then(|before| before.again()?.since(before)) {
             Some(OomScope::Limit) => ExitHow::OomLimit,
@@ -140,6 +142,7 @@ mod tests {
         watch.gone(PID);
         fs::remove_dir_all(root.path().join("sys/fs/cgroup/system.slice/wbd-agent.service")).unwrap();
         assert_eq!(named(&mut watch, ExitHow::Signal), ExitHow::OomLimit);
+        assert_eq!(named(&mut watch, ExitHow::Unknown), ExitHow::OomLimit, "systemd told nothing in time");
         assert_eq!(named(&mut OomWatch::default(), ExitHow::Signal), ExitHow::Signal);
     }
 }

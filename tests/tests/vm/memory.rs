@@ -27,7 +27,7 @@ fn at_its_own_limit_the_agent_is_out_of_memory_and_not_crashed() {
     assert!(exit["evidence"].to_string().contains(&pid.to_string()), "{exit}");
     product::another_agent_works(&vm, pid);
     no_alarm(&tale, "systemd's own restart");
-    assert_eq!(tale.of("exit").len(), 1, "{:?}", tale.records());
+    assert!(tale.of("exit").iter().all(|exit| exit["result"] != "signal"), "{:?}", tale.records());
     product::healthy(&vm);
 }
 
@@ -109,7 +109,8 @@ fn the_documented_kill_of_a_scan_process_is_no_alarm() {
 
 #[track_caller]
 fn the_exit(tale: &Tale<'_>) -> Value {
-    tale.wait_for("the exit", |record| record["kind"] == "exit")
+    // On a busy machine the bus may tell how only after the supervisor has recorded that it does not know.
+    tale.wait_for("the exit", |record| record["kind"] == "exit" && record["result"] != "unknown")
 }
 
 /// An act of a class that costs budget, not by hand.
