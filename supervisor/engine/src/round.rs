@@ -293,7 +293,8 @@ fn gated(
             return Some(close(incident, Closing::SelfHealed));
         }
         if look.verdict != Verdict::Fail {
-            return None;
+            let unseen = look.verdict == Verdict::Unknown && waited_too_long(incident, now);
+            return unseen.then(|| escalate(incident, look, "whether it still fails could not be seen for a day"));
         }
     } else if look.verdict != Verdict::Fail {
         // Cured before its last step was needed, or not to be seen: proof is what counts now.

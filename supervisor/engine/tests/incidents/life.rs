@@ -202,6 +202,20 @@ fn where_the_plan_can_never_be_made_a_person_is_told_in_the_end() {
 }
 
 #[test]
+fn a_failure_that_cannot_be_seen_any_more_is_not_acted_on_and_told_to_a_person_after_a_day() {
+    let mut world = World::failing(agent_down());
+    world.pause(Class::A0, None);
+    world.run(5_000);
+    world.shows(0, Verdict::Unknown);
+    world.lift();
+    world.run(600_000);
+    assert_eq!((world.deeds(), world.closed_as(1)), (0, None), "{}", world.story());
+    world.true_ms += 86_400_000;
+    world.run(1_000);
+    assert_eq!((world.deeds(), world.closed_as(1)), (0, Some(Closing::HandedOver)), "{}", world.story());
+}
+
+#[test]
 fn an_incident_whose_check_is_gone_ends_as_noise() {
     let mut world = World::failing(agent_down());
     world.pause(Class::A0, None);
