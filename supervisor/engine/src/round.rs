@@ -1,5 +1,6 @@
 //! One turn of the ring: (state, what was seen) -> records to write and deeds to ask for. Pure: it
 //! neither looks nor acts nor writes.
+mod ladder;
 mod orphans;
 mod proof;
 
@@ -7,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wbd_model::action::Action;
 use wbd_model::check::{CheckKey, Verdict};
-use wbd_model::entry::{Body, Intent, Outcome, Subject};
+use wbd_model::entry::{Body, Outcome, Subject};
 use wbd_model::incident::{ActionId, Closing, Guard, IncidentId, Phase, Refusal};
 use wbd_model::name::PlaybookName;
 use wbd_model::observation::Observations;
@@ -19,6 +20,8 @@ use crate::guard::{self, Attempts, Want};
 use crate::incident::Incident;
 use crate::replay::State;
 use crate::{approval, waiver};
+pub use ladder::next_plan;
+use ladder::{next_rung, rollback};
 
 /// I12: so many failed verifications in a row suspend a playbook.
 const FAILURES_TO_SUSPEND: u32 = 9;
@@ -342,74 +345,6 @@ fn waited_too_long(incident: &Incident, now: &Now) -> bool {
     let for_window = incident.held().is_some_and(|held| held.guard == Guard::Window);
     let limit_ms = if for_window { WINDOW_TIMEOUT_MS } else { GATE_TIMEOUT_MS };
     now.since(&incident.since.boot, incident.since.boot_ms).unwrap_or(now.boot_ms) >= limit_ms
-}
-
-/// The rung in progress as it was resolved when it began; else a higher one than was tried last; else the same
-/// again (never a lower one).
-fn next_rung(look: &Look, incident: &Incident) -> Option<Plan> {
-    if incident.step > 0 {
-        // What its own first steps changed must not make a rung forget its later ones.
-        return incident.intent.as_ref().map(|begun| begun_plan(incident, begun));
-    }
-    let allowed = || look.ladder.iter().filter(|plan| plan.rung >= incident.rung);
-    if incident.attempts == 0 {
-        return allowed().next().cloned();
-    }
-    let tried = incident.intent.as_ref().map_or(0, |intent| intent.rung);
-    allowed().find(|plan| plan.rung > tried).or_else(|| allowed().next()).cloned()
-}
-
-/// What would be done next for an open incident, whatever the guards say: what an operator is shown.
-///
-/// # Errors
-/// Why there is nothing to say yes to.
-pub fn next_plan(look: &Look, incident: &Incident) -> Result<Plan, String> {
-    if !incident.rollback.is_empty() {
-        return Err("what was tried before is taken back first; try again when it waits".to_owned());
-    }
-    if let Some(reason) = look.ladder_unknown.as_ref().filter(|_| incident.step == 0) {
-        return Err(format!("the plan cannot be made: {reason}"));
-    }
-    next_rung(look, incident)
-        .ok_or_else(|| format!("{} has nothing that wbd could do; its guide is for a person", incident.id))
-}
-
-fn begun_plan(incident: &Incident, begun: &Intent) -> Plan {
-    Plan {
-        code: incident.key.code.clone(),
-        target: incident.key.target.clone(),
-        playbook: incident.playbook.clone(),
-        digest: incident.digest.clone(),
-        rung: begun.rung,
-        rung_id: begun.rung_id.clone(),
-        approval: wbd_model::plan::Approval::Auto,
-        steps: begun.plan.clone(),
-    }
-}
-
-fn rollback(look: &Look, incident: &Incident) -> Option<Want> {
-    let (undone, undo) = incident.rollback.last()?;
-    let rung = incident.intent.as_ref().map_or(incident.rung, |intent| intent.rung);
-    let plan = Plan {
-        code: incident.key.code.clone(),
-        target: incident.key.target.clone(),
-        playbook: incident.playbook.clone(),
-        digest: incident.digest.clone(),
-        rung,
-        rung_id: "rollback".to_owned(),
-        approval: wbd_model::plan::Approval::Auto,
-        steps: vec![undo.action.clone()],
-    };
-    Some(Want {
-        incident: incident.id,
-        key: incident.key.clone(),
-        playbook: incident.playbook.clone(),
-        plan,
-        step: 0,
-        undoes: Some(*undone),
-        action: undo.action.clone(),
-        attempts: look.attempts,
-    })
 }
 
 /// Asks the guards; a no is written when it changes, and ends the incident where waiting is no use.
