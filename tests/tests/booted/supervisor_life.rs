@@ -119,7 +119,7 @@ fn killed_aborted_hung_or_restarted_it_goes_on_where_it_was() {
     story.stays_undone("nobody said yes", QUIET);
     assert_eq!(story.of("opened").len(), 1, "{}", story.summary());
     assert_eq!(told(&host).len(), 1, "nobody is told again");
-    ctl(&host, &["approve", &incident]).ok();
+    ctl(&host, &["approve", "--yes", &incident]).ok();
     let healed = story.healed(CODE, SOON);
     assert_eq!(healed.of("intent").len(), 1, "{healed}");
     ctl(&host, &["resume"]).ok();

@@ -148,10 +148,10 @@ fn a_dry_run_shows_each_change_and_makes_none() {
     assert_eq!((answer.code, &fix["plan"]), (2, &serde_json::json!(["start the agent"])), "{}", answer.json);
     let change = &fix["changes"][0];
     let names_it = change["what"].as_str().is_some_and(|what| what.ends_with("wbd_agent"));
-    assert!(names_it && change["after"] == "started" && change["before"].is_null(), "{}", answer.json);
+    assert!(names_it && change["after"] == "started" && change["before"] == "not running", "{}", answer.json);
     let text = trial.ctl(&["doctor", "--fix", "--dry-run", "--only", DOWN]).exits(2);
     let text = String::from_utf8_lossy(&text.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(text.contains("nothing was done") && text.contains("-> started"), "{text}");
+    assert!(text.contains("nothing was done") && text.contains("not running -> started"), "{text}");
     trial.stays_undone("a dry run", trial::QUIET);
     assert_eq!(changed(&etc, &tree(&trial.root().join("etc"))), Vec::<PathBuf>::new());
     let plain = json::wbdctl_at(trial.root(), ["doctor", "--only", DOWN]);

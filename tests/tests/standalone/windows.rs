@@ -32,7 +32,7 @@ fn outside_its_window_a_restart_waits_until_an_operator_says_yes() {
     trial.hurt(Signal::SIGKILL);
     let incident = trial.held_by(DOWN, "window");
     trial.stays_undone("a closed window", QUIET);
-    trial.ctl(&["approve", &incident]).ok();
+    trial.ctl(&["approve", "--yes", &incident]).ok();
     trial.healed(DOWN, 0, &["agent.start"]);
 }
 
