@@ -129,15 +129,7 @@ impl Supervisor {
         };
         let waiting = self.memory.state.incidents.values().filter(|incident| needs(&incident.phase, &incident.key));
         let entries: Vec<_> = waiting
-            .filter_map(|incident| {
-                let about = Subject {
-                    incident: Some(incident.id),
-                    code: Some(incident.key.code.clone()),
-                    target: Some(incident.key.target.clone()),
-                    playbook: Some(incident.playbook.clone()),
-                };
-                Some((about, incident.changed.clone(), incident.escalated.clone()?))
-            })
+            .filter_map(|incident| Some((incident.subject(), incident.changed.clone(), incident.escalated.clone()?)))
             .collect();
         for (about, at, guide) in entries {
             self.enter_in_journal(&about, &at, "it still waits for a person; the supervisor was started again", &guide);

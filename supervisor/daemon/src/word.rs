@@ -6,7 +6,7 @@ use wbd_engine::incident::Incident;
 use wbd_engine::round;
 use wbd_model::action::{Action, Change};
 use wbd_model::control::Response;
-use wbd_model::entry::{Body, Subject};
+use wbd_model::entry::Body;
 use wbd_model::incident::{IncidentId, Phase};
 use wbd_model::plan::{Plan, Shown};
 use wbd_probes::clock::now;
@@ -95,7 +95,7 @@ impl Supervisor {
         // Said twice it is still one yes.
         if !(incident.approved && incident.denied.is_none() && incident.shown == shown) {
             let body = Body::Approved { who: who.to_owned(), shown };
-            self.memory.write(&now(), about(incident), body);
+            self.memory.write(&now(), incident.subject(), body);
         }
         self.hasten_check(&key, now().boot_ms);
         self.told(format!("{id} approved; wbdctl incidents show {id} tells what becomes of it"))
@@ -110,7 +110,7 @@ impl Supervisor {
         if let Some(who) = &incident.denied {
             return done(format!("{id} was denied by {who} already"));
         }
-        let (about, key) = (about(incident), incident.key.clone());
+        let (about, key) = (incident.subject(), incident.key.clone());
         self.memory.write(&now(), about, Body::Denied { who: who.to_owned() });
         self.hasten_check(&key, now().boot_ms);
         self.told(format!("{id} denied"))
@@ -162,12 +162,3 @@ impl Supervisor {
 }
 
 const LIST: &str = "wbdctl incidents list shows what waits";
-
-fn about(incident: &Incident) -> Subject {
-    Subject {
-        incident: Some(incident.id),
-        code: Some(incident.key.code.clone()),
-        target: Some(incident.key.target.clone()),
-        playbook: Some(incident.playbook.clone()),
-    }
-}

@@ -2,7 +2,7 @@
 use serde::{Deserialize, Serialize};
 use wbd_model::action::Undo;
 use wbd_model::check::CheckKey;
-use wbd_model::entry::{Body, Entry, Intent, Outcome};
+use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
 use wbd_model::incident::{ActionId, Guard, IncidentId, Phase, Refusal};
 use wbd_model::name::PlaybookName;
 use wbd_model::observation::Observations;
@@ -239,6 +239,17 @@ impl Incident {
         self.step = 0;
         self.word_is_used_up();
         self.phase = Phase::Gated { held: None };
+    }
+
+    /// What its records are about.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        Subject {
+            incident: Some(self.id),
+            code: Some(self.key.code.clone()),
+            target: Some(self.key.target.clone()),
+            playbook: Some(self.playbook.clone()),
+        }
     }
 
     /// Whether it has ended.

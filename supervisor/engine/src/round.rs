@@ -177,15 +177,6 @@ fn write(subject: Subject, body: Body) -> Step {
     Step::Write(subject, Box::new(body))
 }
 
-fn subject(incident: &Incident) -> Subject {
-    Subject {
-        incident: Some(incident.id),
-        code: Some(incident.key.code.clone()),
-        target: Some(incident.key.target.clone()),
-        playbook: Some(incident.playbook.clone()),
-    }
-}
-
 /// A check without an open incident.
 fn open(state: &State, memory: &Memory, look: &Look, id: IncidentId, now: &Now) -> Option<Step> {
     let about = |incident| Subject {
@@ -242,11 +233,11 @@ fn advance(
 /// An intent without an outcome, and nobody is doing it: the supervisor died in between.
 fn lost(incident: &Incident, action: ActionId) -> Step {
     let detail = LOST.to_owned();
-    write(subject(incident), Body::Outcome { action, result: Outcome::Unknown, detail, took_ms: 0 })
+    write(incident.subject(), Body::Outcome { action, result: Outcome::Unknown, detail, took_ms: 0 })
 }
 
 fn close(incident: &Incident, how: Closing) -> Step {
-    write(subject(incident), Body::Closed { how })
+    write(incident.subject(), Body::Closed { how })
 }
 
 fn suppressed(
@@ -269,7 +260,7 @@ fn suppressed(
     if cause_stands {
         return Some(close(incident, Closing::Subsumed));
     }
-    (look.verdict == Verdict::Fail).then(|| write(subject(incident), Body::Unsuppressed {}))
+    (look.verdict == Verdict::Fail).then(|| write(incident.subject(), Body::Unsuppressed {}))
 }
 
 fn gated(
@@ -331,7 +322,7 @@ fn gated(
 /// A consequence whose cause fails: nothing is done for it.
 fn behind(state: &State, look: &Look, incident: &Incident, cause: &CheckKey, now: &Now) -> Option<Step> {
     if let Some(cause) = state.open.get(cause) {
-        return Some(write(subject(incident), Body::Suppressed { by: *cause }));
+        return Some(write(incident.subject(), Body::Suppressed { by: *cause }));
     }
     if state.latched.contains(cause) {
         return Some(close(incident, Closing::Subsumed));
@@ -357,7 +348,7 @@ fn ask(state: &State, incident: &Incident, settings: &Settings, now: &Now, want:
 
 fn refused(incident: &Incident, look: &Look, now: &Now, refusal: Refusal) -> Option<Step> {
     if is_news(incident, now, &refusal) {
-        return Some(write(subject(incident), Body::Refused(refusal)));
+        return Some(write(incident.subject(), Body::Refused(refusal)));
     }
     match refusal.guard {
         Guard::Attempts | Guard::Denied => Some(escalate(incident, look, &refusal.reason)),
@@ -398,7 +389,7 @@ fn escalate(incident: &Incident, look: &Look, reason: &str) -> Step {
     if incident.escalated.is_some() {
         return close(incident, Closing::HandedOver);
     }
-    write(subject(incident), Body::Escalated { reason: reason.to_owned(), guide: look.guide.clone() })
+    write(incident.subject(), Body::Escalated { reason: reason.to_owned(), guide: look.guide.clone() })
 }
 
 /// The deed's one line for people.

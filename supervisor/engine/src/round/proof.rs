@@ -4,7 +4,7 @@ use wbd_model::entry::Body;
 use wbd_model::incident::Closing;
 use wbd_model::time::Now;
 
-use super::{Look, Memory, Step, Truth, close, subject, write};
+use super::{Look, Memory, Step, Truth, close, write};
 use crate::incident::Incident;
 
 pub(super) fn verifying(memory: &mut Memory, look: &Look, incident: &Incident, now: &Now) -> Option<Step> {
@@ -14,7 +14,7 @@ pub(super) fn verifying(memory: &mut Memory, look: &Look, incident: &Incident, n
         if let Truth::Unknown(why) = &look.cured {
             evidence.push(format!("could not be seen: {why}"));
         }
-        Some(write(subject(incident), Body::Verdict { passed, evidence, after_ms }))
+        Some(write(incident.subject(), Body::Verdict { passed, evidence, after_ms }))
     };
     if look.cured == Truth::True {
         let since = *memory.proven.entry(incident.id).or_insert(now.boot_ms);
@@ -42,7 +42,7 @@ pub(super) fn probation(look: &Look, incident: &Incident, now: &Now) -> Option<S
     if look.verdict == Verdict::Fail {
         let after_ms = now.since(&incident.opened.boot, incident.opened.boot_ms).unwrap_or(now.boot_ms);
         let evidence = std::iter::once("it came back".to_owned()).chain(look.evidence.iter().cloned()).collect();
-        return Some(write(subject(incident), Body::Verdict { passed: false, evidence, after_ms }));
+        return Some(write(incident.subject(), Body::Verdict { passed: false, evidence, after_ms }));
     }
     let over = now.since(&incident.since.boot, incident.since.boot_ms).is_none_or(|ms| ms >= look.verify_hold_ms);
     // A check that needs days of samples cannot say "pass" yet; the proof that still holds can.
