@@ -62,7 +62,7 @@ fn an_agent_that_never_has_enough_memory_is_handed_over_and_not_started_for_ever
     vm.write(&format!("/etc/systemd/system/{AGENT}.d/test.conf"), "[Service]\nMemoryMax=1M\n");
     vm.sh("systemctl daemon-reload").ok();
     // On this kernel the new limit holds at once, or with the next start.
-    vm.sh(&format!("kill -KILL $(systemctl show --value -p MainPID {AGENT}) || true")).ok();
+    vm.sh(&format!("systemctl kill -s KILL {AGENT} || true")).ok();
     tale.wait_for("the hand-over, or the end of the budget", |record| {
         record["kind"] == "escalated" || record["kind"] == "refused" && record["result"] == "budget"
     });
