@@ -38,7 +38,7 @@ pub(crate) fn of(look: &Look, pid: u32) -> Result<Option<String>, String> {
     // Pressure excuses only a process that waits for what is short: one that sleeps or is stopped
     // would be just as silent on an idle host.
     if waits(look, pid) {
-        return Ok(pressure(look.proc()));
+        return Ok(squeezed(&groups).or_else(|| pressure(look.proc())));
     }
     Ok(None)
 }
@@ -170,6 +170,19 @@ fn waits(look: &Look, pid: u32) -> bool {
     })
 }
 
+/// At its own memory limit a process can spend all its time fetching back what was just taken from it, on a host
+/// that is short of nothing.
+fn squeezed(groups: &Groups) -> Option<String> {
+    let leaf = groups.unified.first()?;
+    let percent = MemoryPressure::from_file(leaf.join("memory.pressure")).ok()?.full.avg10;
+    (percent >= MEMORY_FULL).then(|| {
+        let place = leaf.display();
+        format!(
+            "its control group is short of memory: its tasks waited {percent:.0} % of the last 10 s (limit {MEMORY_FULL:.0} %; {place})"
+        )
+    })
+}
+
 /// A kernel without pressure figures says nothing, which is no reason to call anything unknown.
 fn pressure(proc: &Path) -> Option<String> {
     let folder = proc.join("pressure");
@@ -251,6 +264,25 @@ mod tests {
         host.file("proc/5/task/6/stat", "6 (x) R 1");
         assert!(of(&host.look(), 5).unwrap().unwrap().contains("processors: tasks waited 97 %"));
         host.file("proc/pressure/cpu", &format!("some {}\nfull {}\n", line("50.00"), line("0.00")));
+        assert_eq!(of(&host.look(), 5).unwrap(), None);
+    }
+
+    #[test]
+    fn a_group_at_its_memory_limit_starves_on_a_host_that_has_plenty() {
+        let host = host("0::/a/b.service\n");
+        host.file("sys/fs/cgroup/cgroup.controllers", "memory");
+        let group = |avg10| {
+            let text = format!(
+                "some avg10=99.00 avg60=0.00 avg300=0.00 total=0\nfull avg10={avg10} avg60=0.00 avg300=0.00 total=0\n"
+            );
+            host.file("sys/fs/cgroup/a/b.service/memory.pressure", &text);
+        };
+        group("80.00");
+        host.file("proc/5/task/5/stat", "5 (x) S 1");
+        assert_eq!(of(&host.look(), 5).unwrap(), None, "a sleeping process is silent for another reason");
+        host.file("proc/5/task/5/stat", "5 (x) D 1");
+        assert!(of(&host.look(), 5).unwrap().unwrap().contains("short of memory: its tasks waited 80 %"));
+        group("10.00");
         assert_eq!(of(&host.look(), 5).unwrap(), None);
     }
 

@@ -21,7 +21,7 @@ fn at_its_own_limit_the_agent_is_out_of_memory_and_not_crashed() {
     let tale = Tale::begin(&vm);
     let pid = product::agent_works(&vm);
     // Less than it has: the kernel ends it at once. systemd's next start makes the group anew, without the limit.
-    vm.sh(&format!("echo 1M >{CGROUP}/memory.max")).ok();
+    vm.sh(&format!("echo 256K >{CGROUP}/memory.max")).ok();
     let exit = the_exit(&tale);
     assert_eq!(exit["result"], "oom-limit", "{exit}");
     assert!(exit["evidence"].to_string().contains(&pid.to_string()), "{exit}");
@@ -59,7 +59,7 @@ fn an_agent_that_never_has_enough_memory_is_handed_over_and_not_started_for_ever
     let before = Tale::whole(&vm).records();
     let debits = before.iter().filter(|record| is_debit(record)).count();
     let tale = Tale::begin(&vm);
-    vm.write(&format!("/etc/systemd/system/{AGENT}.d/test.conf"), "[Service]\nMemoryMax=1M\n");
+    vm.write(&format!("/etc/systemd/system/{AGENT}.d/test.conf"), "[Service]\nMemoryMax=256K\n");
     vm.sh("systemctl daemon-reload").ok();
     // On this kernel the new limit holds at once, or with the next start.
     vm.sh(&format!("systemctl kill -s KILL {AGENT} || true")).ok();
