@@ -18,6 +18,9 @@ const ALL: &str = "1000000";
 
 /// Size and time of the ledger's files: `wbdctl` is asked again only when they change.
 type Print = Vec<Option<(u64, SystemTime)>>;
+/// File times are as coarse as the kernel's tick, and a log that begins again keeps its size: files that were written to
+/// just now may be written to again without a trace.
+const TICK: Duration = Duration::from_millis(100);
 
 /// The ledger from one moment on.
 #[derive(Debug)]
@@ -53,8 +56,10 @@ impl<'a> Story<'a> {
     pub fn records(&self) -> Vec<Value> {
         let print = self.print();
         let mut seen = self.seen.borrow_mut();
-        if seen.0 != print || print.contains(&None) {
-            *seen = (print, all(self.host).into_iter().filter(|record| seq(record) > self.after).collect());
+        if seen.0 != print || print.is_empty() {
+            let at_rest = is_at_rest(&print);
+            let records = all(self.host).into_iter().filter(|record| seq(record) > self.after).collect();
+            *seen = (if at_rest { print } else { Print::new() }, records);
         }
         seen.1.clone()
     }
@@ -248,6 +253,12 @@ impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:\n{}", self.id, lines(&self.records))
     }
+}
+
+/// Whether what is read now stays true for as long as the files keep this print.
+fn is_at_rest(print: &Print) -> bool {
+    let now = SystemTime::now();
+    print.iter().all(|file| file.is_some_and(|(_, at)| now.duration_since(at).is_ok_and(|age| age > TICK)))
 }
 
 fn lines(records: &[Value]) -> String {
