@@ -1,11 +1,12 @@
 //! The product in a virtual machine: its settings, whether it works, and what its ledger tells; it expects nothing of its own.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::{SharedVm, Vm};
+use crate::exec::Ran;
 use crate::json::Answer;
 use crate::product::{AGENT, ROOMY, SETTINGS};
 use crate::story::Told;
@@ -49,7 +50,7 @@ pub fn roomy_playbooks(vm: &Vm) {
 #[track_caller]
 pub fn configure(vm: &Vm, settings: &str) {
     vm.write(SETTINGS, settings);
-    vm.run(["/usr/bin/wbdctl", "reload", "--wait"]).ok();
+    patient(vm, &["/usr/bin/wbdctl", "reload", "--wait"]).ok();
 }
 
 /// Puts a copy of a shipped playbook, with some texts replaced by others, in the place of it; takes effect with the next
@@ -146,8 +147,17 @@ pub fn working(vm: &Vm) -> Result<u32, String> {
 #[track_caller]
 pub fn wbdctl<S: AsRef<OsStr>>(vm: &Vm, args: impl IntoIterator<Item = S>) -> Answer {
     let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
-    let argv = ["/usr/bin/wbdctl", "-o", "json"].map(Into::into);
-    Answer::of(&vm.run(argv.into_iter().chain(args)))
+    let argv: Vec<OsString> = ["/usr/bin/wbdctl", "-o", "json"].map(Into::into).into_iter().chain(args).collect();
+    Answer::of(&patient(vm, &argv))
+}
+
+/// Runs what may say "try again" (75), which a starved supervisor makes it say, until it says something else.
+#[track_caller]
+fn patient<S: AsRef<OsStr>>(vm: &Vm, argv: &[S]) -> Ran {
+    vm.wait_for("an answer", SOON, || {
+        let ran = vm.run(argv);
+        if ran.code == Some(75) { Err(ran.report()) } else { Ok(ran) }
+    })
 }
 
 /// Waits until doctor's answer is as wanted, and returns it.
