@@ -242,7 +242,13 @@ impl Account {
 #[track_caller]
 fn judge_recovery(vm: &Vm, begun: u64) {
     product::healthy(vm);
-    let records = Tale::whole(vm).records();
+    // A deed by hand belongs to no incident: that its outcome is not known is written at the first turn.
+    let records = vm.wait_for("an outcome of every intent", product::SOON, || {
+        let records = Tale::whole(vm).records();
+        let mut intents = records.iter().filter(|record| record["kind"] == "intent");
+        let lost = intents.find(|intent| outcome(&records, &intent["action_id"]).is_none());
+        lost.map_or(Ok(records.clone()), |lost| Err(lost.to_string()))
+    });
     let intents: Vec<_> = records.iter().filter(|record| record["kind"] == "intent").collect();
     for intent in &intents {
         let id = &intent["action_id"];
