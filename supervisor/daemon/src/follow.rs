@@ -97,6 +97,10 @@ async fn session(events: &Sender<Event>, told: &mut bool, last: &mut Option<Unit
                 for (name, value) in args.changed_properties() {
                     view.set(name, &value.try_to_owned()?);
                 }
+                if view.has_ended_since(&before) {
+                    // Told in the signal after this one, and perhaps without a job that could be read in time.
+                    view.active_exit = active_exit(&properties).await?;
+                }
                 tell(events, &before, &view, &jobs, &before_job).await?;
                 *last = Some(view.clone());
             }
@@ -187,7 +191,7 @@ async fn tell(
     jobs: &HashMap<u32, String>,
     before_job: &HashMap<u32, UnitView>,
 ) -> zbus::Result<()> {
-    if let Some(exit) = view.ended_since(before, asked(jobs, before_job, before)) {
+    if let Some(exit) = view.ended_since(before, view.was_stopped() || asked(jobs, before_job, before)) {
         send(events, Event::UnitExit(exit)).await?;
     }
     if before != view {
@@ -221,7 +225,7 @@ async fn tell_missed(events: &Sender<Event>, before: &UnitView, view: &UnitView)
     if view.was_started_since(before) {
         send(events, Event::StartedByHand).await?;
     }
-    let stopped = view.was_stopped_since(before);
+    let stopped = view.has_ended_since(before) && view.was_stopped();
     if stopped && view.state.active == "inactive" && view.state.result == "success" {
         send(events, Event::StoppedByHand).await?;
     }
@@ -237,6 +241,13 @@ async fn job_type(bus: &zbus::Connection, job: &OwnedObjectPath) -> zbus::Result
     let name = InterfaceName::from_static_str_unchecked("org.freedesktop.systemd1.Job");
     let value = within(async { Ok(proxy.get(name, "JobType").await?) }).await?;
     Ok(String::try_from(value)?)
+}
+
+/// When the unit was active last, as it is now.
+async fn active_exit(properties: &PropertiesProxy<'_>) -> zbus::Result<u64> {
+    let unit = InterfaceName::from_static_str_unchecked(UNIT_INTERFACE);
+    let value = within(async { Ok(properties.get(unit, "ActiveExitTimestampMonotonic").await?) }).await?;
+    Ok(u64::try_from(value)?)
 }
 
 async fn reread(properties: &PropertiesProxy<'_>, view: &mut UnitView) -> zbus::Result<()> {

@@ -13,9 +13,11 @@ pub(crate) struct UnitView {
     /// How waitid(2) says the process ended: 1 exited, 2 killed, 3 dumped.
     exec_code: i32,
     exec_status: i32,
+    /// When the main process began and ended, microseconds on the monotonic clock; 0: not, or not yet.
+    exec_start: u64,
     exec_exit: u64,
-    /// When the unit was active last, as the process's end on the same clock.
-    active_exit: u64,
+    /// When the unit was active last, on the same clock.
+    pub(crate) active_exit: u64,
     /// When its reload program was started last, microseconds; 0: never.
     pub(crate) reloaded: u64,
     /// Its main process.
@@ -31,6 +33,7 @@ impl UnitView {
             "ExecMainPID" => self.exec_pid = u32::try_from(value).unwrap_or_default(),
             "ExecMainCode" => self.exec_code = i32::try_from(value).unwrap_or_default(),
             "ExecMainStatus" => self.exec_status = i32::try_from(value).unwrap_or_default(),
+            "ExecMainStartTimestampMonotonic" => self.exec_start = u64::try_from(value).unwrap_or_default(),
             "ExecMainExitTimestampMonotonic" => self.exec_exit = u64::try_from(value).unwrap_or_default(),
             "ActiveExitTimestampMonotonic" => self.active_exit = u64::try_from(value).unwrap_or_default(),
             _ => self.state.set(name, value),
@@ -38,9 +41,16 @@ impl UnitView {
     }
 
     /// Whether the unit was being stopped before its process ended: then somebody asked for that end. (A process that
-    /// ends by itself does so first, and its unit follows.)
-    pub(crate) fn was_stopped_since(&self, before: &Self) -> bool {
-        self.active_exit != 0 && self.active_exit != before.active_exit && self.active_exit <= self.exec_exit
+    /// ends by itself does so first, and its unit follows.) Told from one reading, since an earlier one may have
+    /// fallen into the middle of the stop. (For what systemd ends on its own account the order is the same.)
+    pub(crate) fn was_stopped(&self) -> bool {
+        let before_its_end = self.exec_start <= self.active_exit && self.active_exit <= self.exec_exit;
+        before_its_end && self.active_exit != 0 && !matches!(self.state.result.as_str(), "oom-kill" | "watchdog")
+    }
+
+    /// Whether the main process ended since `before`.
+    pub(crate) fn has_ended_since(&self, before: &Self) -> bool {
+        self.exec_exit != 0 && self.exec_exit != before.exec_exit
     }
 
     /// Whether it was started since it stood still, whatever became of it then.
@@ -50,7 +60,7 @@ impl UnitView {
 
     /// How the main process ended, if it did since `before`; `asked`: a stop or restart job was under way.
     pub(crate) fn ended_since(&self, before: &Self, asked: bool) -> Option<Exit> {
-        if self.exec_exit == 0 || self.exec_exit == before.exec_exit {
+        if !self.has_ended_since(before) {
             return None;
         }
         let how = match (self.state.result.as_str(), self.exec_code) {
@@ -142,15 +152,20 @@ mod tests {
 
     #[test]
     fn who_ended_first_tells_a_stop_from_an_end_of_its_own() {
-        let left = |at: u64| {
+        let left = |begun: u64, at: u64| {
             let mut view = ended(1, 0, "success");
+            set(&mut view, &[("ExecMainStartTimestampMonotonic", Value::U64(begun))]);
             set(&mut view, &[("ActiveExitTimestampMonotonic", Value::U64(at))]);
             view
         };
-        assert!(left(4_000).was_stopped_since(&running()), "stopping, then the end");
-        assert!(!left(5_001).was_stopped_since(&running()), "the end, then inactive");
-        assert!(!left(0).was_stopped_since(&running()), "never active");
-        assert!(!left(4_000).was_stopped_since(&left(4_000)), "an earlier stop");
+        assert!(left(3_000, 4_000).was_stopped(), "stopping, then the end");
+        assert!(!left(3_000, 5_001).was_stopped(), "the end, then inactive");
+        assert!(!left(3_000, 0).was_stopped(), "never active");
+        assert!(!left(3_000, 2_000).was_stopped(), "the stop of an earlier process");
+        assert!(!running().was_stopped(), "it has not ended");
+        let mut killed = left(3_000, 4_000);
+        set(&mut killed, &[("Result", "oom-kill".into())]);
+        assert!(!killed.was_stopped(), "nobody asked for that");
     }
 
     #[test]

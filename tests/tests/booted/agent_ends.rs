@@ -51,7 +51,11 @@ fn an_administrators_stop_is_respected() {
     for (stop, start) in ways {
         let story = Story::begin(&host);
         host.run(stop).ok();
-        story.wait_for("the exit", SOON, |record| record["kind"] == "exit");
+        let exit = story.wait_for("the exit", SOON, |record| record["kind"] == "exit");
+        assert!(
+            exit["evidence"][0].as_str().is_some_and(|text| text.ends_with(')')),
+            "not asked for by anyone: {exit}"
+        );
         host.wait_for("the note", SOON, || {
             host.exists("/run/wbd/agent.stop.json").then_some(()).ok_or_else(|| story.summary())
         });
