@@ -37,6 +37,9 @@ pub(crate) struct Global {
     /// Take all of wbd's paths under this folder
     #[arg(long, value_name = "DIR", default_value = "/", global = true)]
     pub(crate) root: PathBuf,
+    /// Process id of the doctor that wants this examination
+    #[arg(long, value_name = "PID", hide = true)]
+    pub(crate) examine_for: Option<u32>,
 }
 
 /// Form of the answer.

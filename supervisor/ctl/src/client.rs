@@ -60,6 +60,11 @@ impl Client {
         Self { socket: root.join(SOCKET), timeout }
     }
 
+    /// The same way, waiting no longer than so.
+    pub(crate) fn within(&self, time: Duration) -> Self {
+        Self { socket: self.socket.clone(), timeout: self.timeout.min(time) }
+    }
+
     /// Asks, and waits for the answer.
     ///
     /// # Errors

@@ -2,10 +2,11 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use serde::{Deserialize, Serialize};
 use wbd_model::report::Overall;
 
 /// How a command ends; scripts rely on the numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Exit {
     /// Done.
     Done,
@@ -48,7 +49,7 @@ impl From<Exit> for ExitCode {
 }
 
 /// Why a command could not do its work: one message for standard error, one code.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Failure {
     /// The code.
     pub(crate) exit: Exit,

@@ -51,6 +51,8 @@ pub(crate) struct Context {
     pub(crate) lang: LangArg,
     /// For one answer of the supervisor.
     pub(crate) timeout: Duration,
+    /// The doctor that wants this examination, where this process is a part of it.
+    pub(crate) examine_for: Option<u32>,
     /// Standard output.
     pub(crate) out: Out,
 }
@@ -92,6 +94,7 @@ fn start() -> Exit {
         format: cli.global.output,
         lang: cli.global.lang,
         timeout: cli.global.timeout,
+        examine_for: cli.global.examine_for,
         out: Out::stdout(Surroundings::here().style(cli.global.color)),
     };
     let ended = run(&mut context, cli.verb);

@@ -326,7 +326,7 @@ fn ask_first(fix: &mut Fix, settings: &Settings) {
     }
 }
 
-const fn lang(lang: LangArg) -> Lang {
+pub(super) const fn lang(lang: LangArg) -> Lang {
     match lang {
         LangArg::En => Lang::En,
         LangArg::Ja => Lang::Ja,
@@ -360,7 +360,7 @@ fn late() -> Asked {
 }
 
 /// Does something beside the looking; what is not done in time is left to itself.
-fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+pub(super) fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
     let (sender, receiver) = sync_channel(1);
     thread::spawn(move || {
         let _ = sender.send(work());

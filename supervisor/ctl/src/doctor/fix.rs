@@ -48,12 +48,20 @@ pub(crate) fn fixable(report: &Report) -> impl Iterator<Item = (&Cause, &Fix)> {
     report.causes.iter().filter_map(|cause| cause.fix.as_ref().map(|fix| (cause, fix)))
 }
 
-/// Asks the supervisor what each fix would change; where it cannot tell, that stays open.
-pub(crate) fn preview(client: &Client, report: &mut Report) {
+/// Asks the supervisor what each fix would change; where it cannot tell, or not in time, that stays open.
+pub(crate) fn preview(client: &Client, report: &mut Report, until: Instant) {
+    // Whoever did not answer the examination is not asked again.
+    if report.daemon.is_none() {
+        return;
+    }
     for cause in &mut report.causes {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
         let Some(fix) = &mut cause.fix else { continue };
         let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
-        if let Ok(Response::Preview { plan, changes, .. }) = client.call(&Request::PreviewFix { key }) {
+        if let Ok(Response::Preview { plan, changes, .. }) = client.within(left).call(&Request::PreviewFix { key }) {
             // It may have seen something else meanwhile: then it would do something else, and that is said.
             fix.plan = plan.steps.iter().map(describe).collect();
             fix.class = plan.class();

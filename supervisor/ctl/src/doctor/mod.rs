@@ -1,4 +1,5 @@
 //! `doctor`: looks, asks the supervisor what cannot be seen from here, and tells. Changes nothing itself.
+mod apart;
 mod examine;
 mod fix;
 mod look;
@@ -10,7 +11,7 @@ mod text;
 mod waived;
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wbd_model::report::Report;
 
@@ -18,7 +19,8 @@ use crate::Context;
 use crate::cli::{Doctor, Format};
 use crate::exit::{Ended, Exit, Failure};
 
-use self::examine::{Order, examine};
+use self::apart::Apart;
+use self::examine::Order;
 
 const WATCH_PAUSE: Duration = Duration::from_secs(2);
 
@@ -27,6 +29,7 @@ const WATCH_PAUSE: Duration = Duration::from_secs(2);
 /// # Errors
 /// A name that nobody knows; with `--fix` a supervisor that cannot be asked.
 pub(crate) fn run(context: &mut Context, doctor: Doctor) -> Ended {
+    let began = Instant::now();
     let order = Order {
         root: context.root.clone(),
         config: context.config.clone(),
@@ -34,15 +37,19 @@ pub(crate) fn run(context: &mut Context, doctor: Doctor) -> Ended {
         lang: context.lang,
         doctor,
     };
-    if order.doctor.watch {
-        return watch(context, &order);
+    if let Some(parent) = context.examine_for {
+        return apart::answer(context, parent, &order);
     }
-    let mut report = examine(&order)?;
+    let mut apart = Apart::default();
+    if order.doctor.watch {
+        return watch(context, &order, &mut apart);
+    }
+    let mut report = apart.examine(&order)?;
     if order.doctor.fix && !order.doctor.dry_run {
-        return heal(context, &order, &report);
+        return heal(context, &order, &report, &mut apart);
     }
     if order.doctor.dry_run {
-        fix::preview(&order.client, &mut report);
+        fix::preview(&order.client, &mut report, began + apart::PATIENCE);
     }
     show(context, &report)?;
     if order.doctor.dry_run && context.format == Format::Text {
@@ -61,9 +68,9 @@ fn show(context: &mut Context, report: &Report) -> Result<(), Failure> {
 }
 
 /// Looks again and again; ends when nobody reads any more.
-fn watch(context: &mut Context, order: &Order) -> Ended {
+fn watch(context: &mut Context, order: &Order, apart: &mut Apart) -> Ended {
     loop {
-        let report = examine(order)?;
+        let report = apart.examine(order)?;
         match context.format {
             // One document a line, so that a reader can tell them apart.
             Format::Json => {
@@ -87,7 +94,7 @@ fn watch(context: &mut Context, order: &Order) -> Ended {
     }
 }
 
-fn heal(context: &mut Context, order: &Order, report: &Report) -> Ended {
+fn heal(context: &mut Context, order: &Order, report: &Report, apart: &mut Apart) -> Ended {
     let text = context.format == Format::Text;
     if text {
         text::show(&mut context.out, report);
@@ -106,7 +113,7 @@ fn heal(context: &mut Context, order: &Order, report: &Report) -> Ended {
     if text && fixed.is_empty() {
         context.out.line("  Nothing: no cause has a fix that wbd may do.");
     }
-    let after = if fixed.is_empty() { report.clone() } else { examine(order)? };
+    let after = if fixed.is_empty() { report.clone() } else { apart.examine(order)? };
     if text {
         context.out.heading("Afterwards");
         context.out.line(format!("{}: {}", text::word(after.verdict), text::sentence(&after)));
