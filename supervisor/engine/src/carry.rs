@@ -85,11 +85,12 @@ impl State {
     }
 
     /// What counts of a ledger that does not verify: what was read of it, with `spent` debits made now, since
-    /// nobody knows what the rest held, and with no number below `last`, its last record's.
+    /// nobody knows what the rest held (a life of the agent may have been in it), and with no number below `last`, its last record's.
     #[must_use]
     pub fn of_a_bad_ledger(mut self, now: &Now, spent: usize, last: u64) -> Self {
         self.enter_boot(now);
         self.debits = vec![Debit { at_ms: now.boot_ms }; spent];
+        self.agent_lived = true;
         self.next_incident = self.next_incident.max(last.saturating_add(1));
         self.next_action = self.next_action.max(last.saturating_add(1));
         self
