@@ -36,6 +36,8 @@ mod operator;
 mod second;
 #[path = "standalone/simulate.rs"]
 mod simulate;
+#[path = "standalone/starts.rs"]
+mod starts;
 #[path = "standalone/stops.rs"]
 mod stops;
 #[path = "standalone/toy.rs"]

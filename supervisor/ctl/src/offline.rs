@@ -54,19 +54,14 @@ pub(crate) fn rotate(root: &Path, reason: &str) -> Result<String, Failure> {
     let rotation = Rotation { reason: reason.to_owned(), who: host::user(), carry, anchor };
     let entry = wbd_ledger::rotate(&state_dir, host_id.as_deref(), &now, &rotation)?;
     let evidence = entry.body.evidence().join("; ");
-    let spent = if good {
-        ""
-    } else {
-        "; since the old records cannot be trusted, the budget for restarts counts as spent for a day"
-    };
+    let spent = if good { String::new() } else { format!("; {}", carry::SPENT) };
     Ok(format!("a new ledger begins with record {}: {evidence}{spent}", entry.seq))
 }
 
 /// An unreadable ledger counts as an empty budget, and no number may be used twice: there are never
 /// more incidents or deeds than records.
 fn carry(state: State, good: bool, last: u64, now: &Now, budget: HostBudget) -> Result<Carry, LedgerError> {
-    let spent = usize::try_from(budget.per_day.max(budget.per_hour)).unwrap_or(usize::MAX);
-    let state = if good { state } else { state.of_a_bad_ledger(now, spent, last) };
+    let state = if good { state } else { state.of_a_bad_ledger(now, budget, last) };
     let packed = carry::pack(&state, carry::MOST_BYTES);
     Ok(Carry {
         debits_ms: state.debits.iter().map(|debit| debit.at_ms).collect(),

@@ -76,7 +76,7 @@ fn line(out: &mut Out, entry: &Entry) {
 fn intended(intent: &Intent) -> String {
     let action = describe(&intent.action);
     let undoes = intent.undoes.map_or_else(String::new, |id| format!(", takes back {id}"));
-    let by = intent.by_hand.as_ref().map_or_else(String::new, |who| format!(", by hand: {who}"));
+    let by = intent.by_hand.as_ref().map_or_else(String::new, |who| format!(", {}: {who}", intent.asked()));
     format!("{}: {action}, class {}{undoes}{by}", intent.action_id, intent.class)
 }
 

@@ -13,6 +13,7 @@ use wbd_ledger::{Anchor, Carry, Filter, Ledger, LedgerError, Reader, Recorded, R
 use wbd_model::action::Undo;
 use wbd_model::entry::{Body, Entry, Subject};
 use wbd_model::incident::ActionId;
+use wbd_model::settings::HostBudget;
 use wbd_model::time::Now;
 
 /// Records between two anchors in the journal.
@@ -349,19 +350,41 @@ impl Memory {
         }
     }
 
-    /// Sets the ledger aside and starts a new one that names the old head.
+    /// Whether what is carried of the ledger may be all that stood in it; a new file that was never read is not.
+    fn is_trusted(&self) -> bool {
+        match self.ledger.standing() {
+            Standing::Sound => true,
+            Standing::Foreign => self.ledger.verification().is_sound(),
+            Standing::Broken(_) => false,
+            Standing::Unusable(_) => self.on_disk.as_ref().is_some_and(|state| state.seq > 0),
+        }
+    }
+
+    /// Sets the ledger aside and starts a new one that names the old head. Gives what else there is to tell: of one
+    /// that cannot be trusted all of `budget` counts as spent.
     ///
     /// # Errors
     /// The new file cannot be made.
-    pub(crate) fn rotate(&mut self, now: &Now, reason: &str, who: &str) -> Result<(), LedgerError> {
+    pub(crate) fn rotate(
+        &mut self,
+        now: &Now,
+        reason: &str,
+        who: &str,
+        budget: HostBudget,
+    ) -> Result<&'static str, LedgerError> {
         // What waits, and what the reserve holds, follows in the new file by itself.
-        let carried = self.on_disk.as_deref().unwrap_or(&self.state);
-        let packed = carry::pack(carried, carry::MOST_BYTES);
+        let mut carried = self.on_disk.as_deref().unwrap_or(&self.state).clone();
+        let is_trusted = self.is_trusted();
+        if !is_trusted {
+            let last = self.anchor.as_ref().map_or(0, |anchor| anchor.seq);
+            carried = carried.of_a_bad_ledger(now, budget, last);
+        }
+        let packed = carry::pack(&carried, carry::MOST_BYTES);
         let carry = Carry {
             debits_ms: carried.debits.iter().map(|debit| debit.at_ms).collect(),
             // Deeds from the reserve have their numbers already.
-            next_incident: self.state.next_incident,
-            next_action: self.state.next_action,
+            next_incident: carried.next_incident.max(self.state.next_incident),
+            next_action: carried.next_action.max(self.state.next_action),
             state: Some(packed.map_err(|bytes| LedgerError::TooLarge { bytes, max: carry::MOST_BYTES })?),
         };
         let (reason, who) = (reason.to_owned(), who.to_owned());
@@ -369,13 +392,14 @@ impl Memory {
         self.anchor = None;
         self.take_standing();
         self.anchor_head();
-        Ok(())
+        Ok(if is_trusted { "" } else { carry::SPENT })
     }
 
     /// Begins a new file where this one is full or a year old.
     pub(crate) fn rotate_if_due(&mut self, now: &Now) {
         let Some(reason) = self.ledger.rotation_due(now).filter(|_| self.degraded.is_empty()) else { return };
-        if let Err(error) = self.rotate(now, reason, "wbd") {
+        // A ledger that is trusted spends none.
+        if let Err(error) = self.rotate(now, reason, "wbd", HostBudget::default()) {
             warn!(%error, "the ledger is not rotated");
         }
     }

@@ -9,9 +9,12 @@ use wbd_engine::replay::replay;
 use wbd_model::action::{Action, Class};
 use wbd_model::incident::IncidentId;
 use wbd_model::name::{Code, PlaybookName, TargetName};
+use wbd_model::settings::Settings;
 use wbd_probes::clock::now;
 
 use super::*;
+
+const BUDGET: HostBudget = HostBudget { per_hour: 3, per_day: 6 };
 
 fn root() -> TempDir {
     let root = tempfile::tempdir().unwrap();
@@ -54,6 +57,24 @@ fn hide(root: &TempDir, from: &str, to: &str) {
         let _ = fs::remove_file(place(to));
         let _ = fs::rename(place(from), place(to));
     }
+}
+
+/// Disruptive deeds that are left, in this hour and this day.
+fn left(memory: &Memory) -> (u32, u32) {
+    let settings = Settings { budget: BUDGET, ..Settings::default() };
+    guard::budget_left(&memory.state, &settings, &now())
+}
+
+/// A file that is no ledger at all tells nothing, and what it held may have been anything.
+#[test]
+fn a_ledger_that_cannot_be_read_is_no_new_budget_when_it_is_set_aside() {
+    let root = root();
+    fs::write(wbd_ledger::state_dir(root.path()).join("ledger.db"), vec![b'x'; 8192]).unwrap();
+    let mut memory = Memory::open(root.path()).unwrap();
+    assert_ne!(memory.degraded, "");
+    note(&mut memory, manual("waits"));
+    assert_eq!(memory.rotate(&now(), "it is garbage", "root", BUDGET).unwrap(), carry::SPENT);
+    assert_eq!((memory.degraded.as_str(), left(&memory)), ("", (0, 0)));
 }
 
 #[test]
@@ -184,10 +205,13 @@ fn an_edited_record_is_named_and_what_stands_before_it_still_counts() {
     memory.retry();
     assert!(memory.state.hold.is_some() && !memory.degraded.is_empty());
     note(&mut memory, manual("waits"));
-    memory.rotate(&now(), "it was edited", "root").unwrap();
+    memory.rotate(&now(), "it was edited", "root", BUDGET).unwrap();
     assert_eq!(memory.degraded, "");
     assert_eq!(kinds(&root), ["rotated", "manual"]);
     assert!(memory.state.hold.is_some() && memory.state.next_action > 4, "a new file is no way around a pause");
+    assert_eq!((left(&memory), memory.state.agent_lived), ((0, 0), true), "nor is it a new budget");
+    drop(memory);
+    assert_eq!(left(&open(&root)), (0, 0), "after a restart too");
 }
 
 #[test]
@@ -215,9 +239,10 @@ fn a_rotation_carries_everything() {
     memory.write(&now(), incident, opened);
     let recorded = memory.record(&now(), permit(&memory, Action::AgentStart {})).unwrap();
     let before = memory.state.clone();
-    memory.rotate(&now(), "a year old", "wbd").unwrap();
+    memory.rotate(&now(), "a year old", "wbd", BUDGET).unwrap();
     assert_eq!(kinds(&root), ["rotated"]);
     assert_eq!(memory.state, State { seq: before.seq + 1, ..before.clone() });
+    assert_eq!(left(&memory), (3, 6), "a good ledger that is set aside spends nothing");
     assert_eq!(memory.state.next_action, recorded.intent().action_id.0 + 1);
     let state = memory.state.clone();
     drop(memory);
@@ -236,7 +261,7 @@ fn what_waits_while_a_ledger_is_set_aside_counts_once() {
     memory.retry();
     drop(memory.record(&now(), permit(&memory, Action::AgentRestart {})).unwrap());
     assert_eq!(memory.state.failures[&playbook], 1);
-    memory.rotate(&now(), "it was away", "root").unwrap();
+    memory.rotate(&now(), "it was away", "root", BUDGET).unwrap();
     assert_eq!(memory.degraded, "");
     assert_eq!(kinds(&root), ["rotated", "intent", "outcome", "verdict"]);
     assert_eq!(memory.state.failures[&playbook], 1, "not twice");
@@ -260,8 +285,8 @@ fn a_pause_and_the_debits_in_a_ledger_of_another_host_count_and_its_incidents_do
     assert!(memory.state.undoable.is_empty() && memory.state.incidents.is_empty());
     memory.retry();
     assert!(memory.state.hold.is_some() && !memory.degraded.is_empty());
-    memory.rotate(&now(), "a cloned host", "root").unwrap();
-    assert_eq!(memory.degraded, "");
+    memory.rotate(&now(), "a cloned host", "root", BUDGET).unwrap();
+    assert_eq!((memory.degraded.as_str(), left(&memory)), ("", (3, 6)), "its records are all there");
     assert!(memory.state.hold.is_some() && memory.state.next_action > recorded.intent().action_id.0);
 }
 
@@ -319,7 +344,7 @@ fn what_people_said_goes_over_into_a_new_ledger() {
     let (who, why) = ("root".to_owned(), "a test host".to_owned());
     memory.write(&now(), subject, Body::Waived { who, why, until_wall_ms: Some(i64::MAX) });
     let before = memory.state.clone();
-    memory.rotate(&now(), "a test", "root").unwrap();
+    memory.rotate(&now(), "a test", "root", BUDGET).unwrap();
     assert_eq!((&memory.state.hold, &memory.state.file_holds), (&before.hold, &before.file_holds));
     assert_eq!(memory.state.waivers.len(), 1);
     drop(memory);

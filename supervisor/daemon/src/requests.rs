@@ -182,8 +182,10 @@ impl Supervisor {
             return refused(UNDER_WAY);
         }
         self.give_up_looking();
-        match self.memory.rotate(&now(), reason, who) {
-            Ok(()) => done("a new ledger that names the old one's head is begun"),
+        const BEGUN: &str = "a new ledger that names the old one's head is begun";
+        match self.memory.rotate(&now(), reason, who, self.loaded.settings.budget) {
+            Ok("") => done(BEGUN),
+            Ok(spent) => done(format!("{BEGUN}; {spent}")),
             Err(error) => refused(error.to_string()),
         }
     }

@@ -80,8 +80,8 @@ pub(crate) struct Question {
 impl Question {
     /// The answer. Blocks on the disk.
     pub(crate) fn answer(&self) -> Observation {
-        let seen = self.store.lock().and_then(|kept| {
-            judge(&kept.samples, &self.profile, &self.selector, &self.window, &self.now)
+        let seen = self.store.lock().and_then(|mut kept| {
+            judge(&mut kept.samples, &self.profile, &self.selector, &self.window, &self.now)
                 .map_err(|error| error.to_string())
         });
         seen.unwrap_or_else(|why| unseen(&why))
@@ -93,7 +93,7 @@ fn unseen(why: &str) -> Observation {
 }
 
 fn judge(
-    samples: &Samples,
+    samples: &mut Samples,
     profile: &ProfileName,
     selector: &ProcessSelector,
     window: &Leak,
@@ -110,7 +110,15 @@ fn judge(
     let known = samples.confirmed(&process, &segment.executable)?;
     let prior = if known { Prior::Confirmed } else { Prior::None };
     let all: Vec<Sample> = series.buckets.into_iter().chain(series.readings).collect();
-    Ok(leak::observe(&all, prior, window, offset_s, now_s))
+    let (seen, confirmed) = leak::confirm(&all, prior, window, offset_s, now_s);
+    if confirmed
+        && !known
+        && let Err(error) = samples.mark_confirmed(&process, &segment.executable, now_s)
+    {
+        // What is seen now is true all the same; the next look tries again.
+        debug!(%error, process, "the leak is not remembered for later lives");
+    }
+    Ok(seen)
 }
 
 fn process_name(profile: &ProfileName, selector: &ProcessSelector) -> String {
@@ -197,3 +205,7 @@ fn sample(
     }
     kept.samples.add(&segment, now_s, reading.open, reading.limit).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+#[path = "samples_tests.rs"]
+mod tests;

@@ -7,10 +7,8 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 use wbd_actions::{Hands, Mode as HandsMode};
 use wbd_agent_api::{health, paths, stop};
-use wbd_engine::guard::{self, Captured};
-use wbd_engine::hold;
+use wbd_engine::guard;
 use wbd_ledger::{LedgerError, Samples};
-use wbd_model::action::Action;
 use wbd_model::control;
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
@@ -143,7 +141,8 @@ fn signals(events: &mpsc::Sender<Event>) -> io::Result<()> {
 
 impl Supervisor {
     /// Stand-alone the supervisor is the agent's parent: unless one runs already or an administrator
-    /// stopped it, it is started. Recorded like any deed; the start of the supervisor asked for it.
+    /// stopped it, it is started. Recorded like any deed; the start of the supervisor asked for it, and pays for it
+    /// unless it is the agent's first in this boot.
     pub(crate) fn begin_standalone(&mut self) {
         let now = now();
         let stopped = !matches!(stop::read(&paths::stop_note(&self.root), &now.boot.0), Ok(None));
@@ -152,13 +151,7 @@ impl Supervisor {
         if stopped || runs {
             return;
         }
-        // Nobody asked for it in person: a hold keeps it back, and the failure is healed when that is lifted.
-        if let Err(refusal) = hold::permits(&self.memory.state, &now, Action::AgentStart {}.class()) {
-            warn!(reason = refusal.reason, "the agent is not started");
-            return;
-        }
-        let who = "the start of the stand-alone supervisor";
-        match guard::permit_by_hand(&self.memory.state, &now, who, Action::AgentStart {}, None, Captured::default()) {
+        match guard::permit_first_start(&self.memory.state, &self.loaded.settings, &now) {
             Ok(permit) => self.act(permit, None),
             Err(refusal) => warn!(reason = refusal.reason, "the agent is not started"),
         }

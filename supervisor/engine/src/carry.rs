@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use wbd_model::action::Class;
+use wbd_model::settings::HostBudget;
 use wbd_model::time::Now;
 
 use crate::replay::{Debit, Hold, State};
@@ -13,6 +14,9 @@ use crate::telling::Telling;
 
 /// Bytes that a packed state may have: a record of the ledger holds 1 MiB, and other fields are in it too.
 pub const MOST_BYTES: usize = 768 << 10;
+
+/// What whoever sets aside a ledger that does not verify is told.
+pub const SPENT: &str = "since the old records cannot be trusted, the budget for restarts counts as spent for a day";
 
 /// The state as JSON. What decides least is left behind first, until the rest fits in `most_bytes`: closed
 /// incidents, captured states for `undo`, what open incidents were seen with, open incidents themselves (their
@@ -84,12 +88,14 @@ impl State {
         }
     }
 
-    /// What counts of a ledger that does not verify: what was read of it, with `spent` debits made now, since
-    /// nobody knows what the rest held, and with no number below `last`, its last record's.
+    /// What counts of a ledger that does not verify: what was read of it, with all of `budget` spent now and a life of
+    /// the agent behind it, since nobody knows what the rest held, and with no number below `last`, its last record's.
     #[must_use]
-    pub fn of_a_bad_ledger(mut self, now: &Now, spent: usize, last: u64) -> Self {
+    pub fn of_a_bad_ledger(mut self, now: &Now, budget: HostBudget, last: u64) -> Self {
         self.enter_boot(now);
+        let spent = usize::try_from(budget.per_day.max(budget.per_hour)).unwrap_or(usize::MAX);
         self.debits = vec![Debit { at_ms: now.boot_ms }; spent];
+        self.agent_lived = true;
         self.next_incident = self.next_incident.max(last.saturating_add(1));
         self.next_action = self.next_action.max(last.saturating_add(1));
         self

@@ -159,6 +159,7 @@ pub fn permit(
         undo: captured.undo,
         undoes: want.undoes,
         by_hand: None,
+        paid: false,
         before: captured.before,
     };
     Ok(Permit { subject, intent })
@@ -195,9 +196,28 @@ pub fn permit_by_hand(
         undo: captured.undo,
         undoes,
         by_hand: Some(who.to_owned()),
+        paid: false,
         before: captured.before,
     };
     Ok(Permit { subject: Subject::default(), intent })
+}
+
+/// Permits the start of the agent with which a stand-alone supervisor begins. Nobody asked for it in person, so a hold
+/// keeps it back; and free is the agent's first life in a boot alone, or a supervisor that ends again and again beside
+/// an agent that does would start it without a bound.
+///
+/// # Errors
+/// The first guard that says no; where the failure stays, its incident takes it from there.
+pub fn permit_first_start(state: &State, settings: &Settings, now: &Now) -> Result<Permit, Refusal> {
+    let action = Action::AgentStart {};
+    hold::permits(state, now, action.class())?;
+    let paid = state.has_agent_lived(now);
+    if paid {
+        host_budget(state, settings, now, action.class())?;
+    }
+    let who = "the start of the stand-alone supervisor";
+    let Permit { subject, intent } = permit_by_hand(state, now, who, action, None, Captured::default())?;
+    Ok(Permit { subject, intent: Intent { paid, ..intent } })
 }
 
 /// Disruptive deeds that the host's budget still allows: in an hour, in a day.

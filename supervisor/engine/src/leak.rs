@@ -11,17 +11,28 @@ use crate::trend::{self, Lane, LeakVerdict, Prior, QuietWindow, next_restart};
 /// What the samples of one process say as of `now_s` (Unix seconds); `offset_s` is the local zone's.
 #[must_use]
 pub fn observe(samples: &[Sample], prior: Prior, leak: &Leak, offset_s: i32, now_s: i64) -> Observation {
+    said(&trend::leak(samples, now_s, prior), leak, offset_s, now_s)
+}
+
+/// As [`observe`], and whether growth itself was shown, so that later lives of the same executable may be judged by
+/// [`Prior::Confirmed`].
+#[must_use]
+pub fn confirm(samples: &[Sample], prior: Prior, leak: &Leak, offset_s: i32, now_s: i64) -> (Observation, bool) {
     let verdict = trend::leak(samples, now_s, prior);
+    (said(&verdict, leak, offset_s, now_s), verdict.confirmed)
+}
+
+fn said(verdict: &LeakVerdict, leak: &Leak, offset_s: i32, now_s: i64) -> Observation {
     if verdict.lane == Lane::None && !verdict.enough {
         let mut seen = Observation::unseen(ProbeName::FdTrend.fields(), &verdict.reason);
-        seen.know("enough", false).know("reason", verdict.reason);
+        seen.know("enough", false).know("reason", verdict.reason.clone());
         return seen;
     }
     let mut seen = Observation::default();
     seen.know("enough", true)
         .know("leaking", verdict.lane != Lane::None)
         .know("lane", word(verdict.lane))
-        .know("per_day", per_day(&verdict))
+        .know("per_day", per_day(verdict))
         .know("reason", verdict.reason.clone());
     match verdict.exhaustion {
         Some(until) => {
@@ -33,7 +44,7 @@ pub fn observe(samples: &[Sample], prior: Prior, leak: &Leak, offset_s: i32, now
             seen.miss("earliest_h", why).miss("latest_h", why);
         }
     }
-    match due(&verdict, leak, offset_s, now_s) {
+    match due(verdict, leak, offset_s, now_s) {
         Ok(due) => seen.know("due", due),
         Err(why) => seen.miss("due", why),
     };

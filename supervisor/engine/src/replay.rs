@@ -2,7 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
-use wbd_model::action::{Class, Undo};
+use wbd_model::action::{Action, Class, Undo};
 use wbd_model::check::CheckKey;
 use wbd_model::entry::{Body, Entry, Exit};
 use wbd_model::incident::{ActionId, Closing, IncidentId, Phase};
@@ -86,6 +86,8 @@ pub struct State {
     pub failures: BTreeMap<PlaybookName, u32>,
     /// Exits of watched processes in this boot, oldest first.
     pub exits: VecDeque<(TargetName, u64, Exit)>,
+    /// A life of the agent is on record in this boot: it was to be started, or seen to end.
+    pub agent_lived: bool,
     /// Deeds that can be taken back, oldest first.
     pub undoable: VecDeque<(ActionId, Undo)>,
     /// Deeds by hand whose outcome is not written yet.
@@ -177,6 +179,7 @@ impl State {
             suspension.at_ms = 0;
         }
         self.exits.clear();
+        self.agent_lived = false;
     }
 
     fn forget_old(&mut self, boot_ms: u64) {
@@ -208,9 +211,12 @@ impl State {
                         self.undoable.pop_front();
                     }
                 }
-                if intent.by_hand.is_some() {
+                self.agent_lived |= matches!(intent.action, Action::AgentStart {} | Action::AgentRestart {});
+                let by_hand = intent.by_hand.is_some();
+                if by_hand {
                     self.unresolved.insert(intent.action_id);
-                } else {
+                }
+                if intent.paid || !by_hand {
                     self.debit(entry, intent.class, intent.step == 0 && intent.undoes.is_none());
                 }
             }
@@ -278,6 +284,7 @@ impl State {
     /// A watched process ended.
     fn ended(&mut self, entry: &Entry, exit: &Exit) {
         let Some(target) = &entry.subject.target else { return };
+        self.agent_lived = true;
         self.exits.push_back((target.clone(), entry.at.boot_ms, exit.clone()));
         if self.exits.len() > EXITS_KEPT {
             self.exits.pop_front();
@@ -297,6 +304,11 @@ impl State {
     #[must_use]
     pub fn age_ms(&self, at_ms: u64, now: &Now) -> u64 {
         if self.boot.as_ref() == Some(&now.boot) { now.boot_ms.saturating_sub(at_ms) } else { now.boot_ms }
+    }
+
+    /// Whether a life of the agent is on record in the boot of `now`.
+    pub(crate) fn has_agent_lived(&self, now: &Now) -> bool {
+        self.agent_lived && self.boot.as_ref() == Some(&now.boot)
     }
 
     /// The incident that is open for a check.

@@ -245,10 +245,21 @@ pub struct Intent {
     pub undo: Option<Undo>,
     /// It takes another deed back.
     pub undoes: Option<ActionId>,
-    /// Asked for by hand: costs no budget.
+    /// Asked for by hand, and not by an incident: costs no budget, unless it is [`Intent::paid`] for.
     pub by_hand: Option<String>,
+    /// It costs budget although no incident asked for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paid: bool,
     /// The observations before the first step (`before.` in verifications).
     pub before: Observations,
+}
+
+impl Intent {
+    /// What stands before who asked for it where no incident did.
+    #[must_use]
+    pub const fn asked(&self) -> &'static str {
+        if self.paid { "paid for, asked by" } else { "by hand" }
+    }
 }
 
 /// What became of a deed.
@@ -443,7 +454,7 @@ impl Body {
                 .changes
                 .iter()
                 .map(change)
-                .chain(intent.by_hand.iter().map(|who| format!("by hand: {who}")))
+                .chain(intent.by_hand.iter().map(|who| format!("{}: {who}", intent.asked())))
                 .chain(intent.undoes.iter().map(|id| format!("takes back {id}")))
                 .collect(),
             Self::Outcome { detail, took_ms, .. } => vec![format!("{detail} ({took_ms} ms)")],

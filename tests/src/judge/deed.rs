@@ -10,6 +10,8 @@ const HUP: i32 = 1;
 const KILL: i32 = 9;
 const TERM: i32 = 15;
 const CONT: i32 = 18;
+/// Before who asked for a deed that no incident asked for, and that cost budget all the same.
+const PAID: &str = "paid for, asked by: ";
 
 /// One deed as it was meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +30,10 @@ pub struct Deed {
     pub ended_ms: Option<u64>,
     /// The outcome in a word; empty without one.
     pub result: String,
-    /// Somebody asked for it by hand.
+    /// Somebody asked for it by hand, or it is the agent's first start in this boot: it cost nothing.
     pub by_hand: bool,
+    /// The start of a supervisor asked for it, and it cost budget.
+    pub at_start: bool,
 }
 
 impl Deed {
@@ -70,7 +74,8 @@ pub fn deeds(records: &[Value]) -> (Vec<Deed>, Vec<String>) {
                 if !ids.insert(id.clone()) {
                     same.push(id.clone());
                 }
-                let lines = record["evidence"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                let mut lines = record["evidence"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                let asked = lines.find(|line| line.starts_with("by hand: ") || line.starts_with(PAID));
                 deeds.push(Deed {
                     id,
                     params: record["params"][word(record, "action")].clone(),
@@ -79,7 +84,8 @@ pub fn deeds(records: &[Value]) -> (Vec<Deed>, Vec<String>) {
                     at_ms: record["boot_ms"].as_u64().unwrap_or_default(),
                     ended_ms: None,
                     result: String::new(),
-                    by_hand: lines.into_iter().any(|line| line.starts_with("by hand: ")),
+                    by_hand: asked.is_some_and(|line| !line.starts_with(PAID)),
+                    at_start: asked.is_some_and(|line| line.starts_with(PAID)),
                 });
             }
             "outcome" => {

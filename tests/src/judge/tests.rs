@@ -126,24 +126,28 @@ fn rejects_a_late_begin_but_not_a_long_way_from_begin_to_end() {
 
 #[test]
 fn rejects_more_than_the_budget_in_any_window() {
-    let three = |ats: [u64; 3], by_hand: bool| {
+    let three = |ats: [u64; 3], second: &[&str]| {
         let mut inner = Vec::new();
         for (id, at_ms) in (1..).zip(ats) {
             let mut meant = intent(id, "agent.start", at_ms);
-            if by_hand && id == 2 {
-                meant["evidence"] = json!(["by hand: root"]);
+            if id == 2 {
+                meant["evidence"] = json!(second);
             }
             inner.extend([meant, outcome(id, "done", at_ms + 20)]);
         }
         (told(&inner), ats.map(|at_ms| start(at_ms + 10)))
     };
-    let (records, effects) = three([1_000, 2_000, 60_999], false);
+    let (records, effects) = three([1_000, 2_000, 60_999], &[]);
     let over = Wrong::OverBudget(start(61_009), Budget { window_ms: 60_000, most: 2 });
     assert_eq!(wrongs(&records, &effects), [over]);
-    let (records, effects) = three([1_000, 2_000, 61_000], false);
+    let (records, effects) = three([1_000, 2_000, 61_000], &[]);
     assert_eq!(wrongs(&records, &effects), [], "the window is over");
-    let (records, effects) = three([1_000, 2_000, 3_000], true);
+    let (records, effects) = three([1_000, 2_000, 3_000], &["by hand: root"]);
     assert_eq!(wrongs(&records, &effects), [], "by hand costs nothing");
+    let at_start = ["agent: none -> started", "paid for, asked by: the start of the stand-alone supervisor"];
+    let (records, effects) = three([1_000, 2_000, 3_000], &at_start);
+    let over = Wrong::OverBudget(start(3_010), Budget { window_ms: 60_000, most: 2 });
+    assert_eq!(wrongs(&records, &effects), [over], "a later start of a supervisor costs what any restart does");
 }
 
 #[test]

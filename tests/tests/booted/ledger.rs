@@ -14,7 +14,11 @@ const FILE: &str = "/var/lib/wbd/ledger.db";
 
 #[test]
 fn an_edited_record_is_found_and_nothing_is_healed_until_the_ledger_is_rotated() {
-    let host = product::shared();
+    // One of its own: a bad ledger leaves a spent budget behind.
+    let host = Host::boot("bad-ledger");
+    product::install(&host);
+    product::roomy_playbook(&host, "agent-down");
+    product::configure(&host, "healing: auto\nevery: 2s\nbudget: {per_hour: 20, per_day: 20}\n");
     // Something to edit that is not the newest record.
     let story = Story::begin(&host);
     host.signal(product::agent_works(&host), "TERM");
@@ -46,8 +50,14 @@ fn an_edited_record_is_found_and_nothing_is_healed_until_the_ledger_is_rotated()
     let fresh = Story::after(&host, 0);
     assert_eq!(fresh.records()[0]["kind"], "rotated", "{}", fresh.summary());
     product::healthy(&host);
+    // What it held cannot be trusted, so that its budget counts as spent until the administrator gives more.
     let story = Story::begin(&host);
     host.signal(product::agent_works(&host), "TERM");
+    host.wait_for("a refusal", SOON, || {
+        let held = story.records().into_iter().any(|it| it["kind"] == "refused" && it["result"] == "host-budget");
+        held.then_some(()).ok_or_else(|| story.summary())
+    });
+    product::configure(&host, product::ROOMY);
     story.healed(CODE, SOON);
     product::healthy(&host);
     product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);

@@ -1,5 +1,6 @@
 //! Ledgers that were edited, cut, swapped, copied back or begun elsewhere, under a real supervisor: it says what is
-//! wrong, keeps its hands still, and goes on once a person has set the ledger aside.
+//! wrong, keeps its hands still, and goes on once a person has set the ledger aside, with the budget spent where it
+//! cannot be trusted.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,10 @@ use wbd_tests::deadline::wait_until;
 
 use crate::toy::{self, CODE};
 use crate::trial::{self, SOON, Trial};
+
+/// Less budget than may be set, so that more can be given afterwards.
+const SMALL: &str = "healing: auto\nevery: 1s\nbudget: {per_hour: 20, per_day: 20}\n";
+const MORE: &str = "healing: auto\nevery: 1s\nbudget: {per_hour: 100, per_day: 100}\n";
 
 fn ledger(root: &Path) -> PathBuf {
     root.join("var/lib/wbd/ledger.db")
@@ -24,6 +29,7 @@ fn folded(root: &Path) -> Connection {
 /// A host that healed once, its supervisor ended, the fault back: whatever is done now is done on this ledger.
 fn healed_once() -> Trial {
     let root = toy::root("auto");
+    trial::put(root.path(), "etc/wbd/wbd.yaml", SMALL);
     toy::breaks(root.path(), "toy");
     toy::write(root.path(), "toy", &toy::playbook("toy", CODE));
     trial::put(root.path(), "etc/machine-id", "0123456789abcdef0123456789abcdef\n");
@@ -35,7 +41,8 @@ fn healed_once() -> Trial {
     trial
 }
 
-/// Started on it, the supervisor says `words` and does nothing; after a rotation it heals.
+/// Started on it, the supervisor says `words` and does nothing; after a rotation it heals, but a ledger that does not
+/// `verify` counts as one whose budget is spent.
 fn is_found(mut trial: Trial, verify: i32, words: &str) {
     let verified = trial.ctl(&["ledger", "verify"]).exits(verify);
     let said = String::from_utf8_lossy(&[&verified.stdout[..], &verified.stderr[..]].concat()).into_owned();
@@ -47,7 +54,16 @@ fn is_found(mut trial: Trial, verify: i32, words: &str) {
     });
     assert!(degraded.contains(words), "{words}: {degraded}");
     toy::stays_at(&trial, 1, "a ledger that cannot be relied on");
-    trial.ctl(&["ledger", "rotate", "--reason", "a test damaged it"]).ok();
+    let rotated = trial.ctl(&["ledger", "rotate", "--reason", "a test damaged it"]).ok();
+    let spent = String::from_utf8_lossy(&rotated.stdout).contains("counts as spent for a day");
+    assert_eq!(spent, verify != 0, "{}", rotated.report());
+    if spent {
+        trial.held_by(CODE, "host-budget");
+        assert_eq!(trial.status()["budget_left_hour"], 0);
+        toy::stays_at(&trial, 1, "a spent budget");
+        trial::put(trial.root(), "etc/wbd/wbd.yaml", MORE);
+        trial.ctl(&["reload", "--wait"]).ok();
+    }
     toy::acted(&trial, 2);
     wait_until("the end of the incident", SOON, || {
         let status = trial.status();

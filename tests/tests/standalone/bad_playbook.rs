@@ -39,6 +39,8 @@ fn playbooks_that_loop_or_select_nothing_or_everything_are_refused_and_nothing_i
         ("      steps:\n        - command.run: {command: fix}\n", "      steps: []\n", "steps"),
         ("command: fix}", "command: other}", "other"),
         ("  verify: {pass: \"versions.same3\", within: 1s, hold: 500ms}\n", "", "must prove the cure"),
+        ("!versions.same3", "true", "it selects everything"),
+        ("pass: \"versions.same3\"", "pass: \"true\"", "proves nothing"),
         ("  rungs:", "  explains: [toy-match]\n  rungs:", "own consequence"),
         (
             "  verify:",

@@ -157,8 +157,9 @@ impl Figures {
                     let works =
                         |life: &&Life| life.pid != *pid && lives(life, effect.at_us) && !hurt(life.pid, effect.at_us);
                     if seen.lives.iter().any(|life| works(&life)) {
-                        let by_hand = deeds.iter().any(|deed| deed.by_hand && covers(seen.judgement, &deed.id, effect));
-                        self.beside[usize::from(by_hand)] += 1;
+                        let by_start = deeds.iter().filter(|deed| deed.by_hand || deed.at_start);
+                        let by_start = by_start.into_iter().any(|deed| covers(seen.judgement, &deed.id, effect));
+                        self.beside[usize::from(by_start)] += 1;
                     }
                 }
                 What::Signal { pid, .. } => self.unneeded += usize::from(!hurt(*pid, effect.at_us)),

@@ -103,15 +103,16 @@ impl Lane<'_> {
         self.judge(trial, &runs, &ROOMY_BUDGET);
     }
 
-    /// Hung agents until the budget is spent (a dead one would be started by the next supervisor's own start); then
-    /// neither time nor another crash refills it.
+    /// Hung and dead agents until the budget is spent, which starts of supervisors pay from too; then neither time nor
+    /// another crash refills it.
     fn on_shipped_budget(&mut self) {
         let root = hurried();
         trial::put(root.path(), "etc/wbd/wbd.yaml", "healing: auto\nevery: 1s\n");
         let mut trial = Trial::on(root);
         let mut runs = Vec::new();
         while runs.len() < ON_A_SHIPPED_BUDGET && matches!(ended(&runs), None | Some(End::Healed)) {
-            runs.push(self.one(&mut trial, Signal::SIGSTOP));
+            let hurt = self.dice.one_of(&[Signal::SIGSTOP, Signal::SIGKILL]);
+            runs.push(self.one(&mut trial, hurt));
         }
         if ended(&runs) == Some(End::Held) {
             trial.supervisor.kill9();

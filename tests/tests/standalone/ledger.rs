@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 use wbd_tests::deadline::wait_until;
 
-use crate::trial::{DOWN, QUIET, SOON, Trial};
+use crate::trial::{self, DOWN, QUIET, SOON, Trial};
 
 /// Makes one record say something else than it did; root can do that, and it must be found.
 pub(crate) fn tamper(trial: &Trial, seq: u64) {
@@ -14,7 +14,10 @@ pub(crate) fn tamper(trial: &Trial, seq: u64) {
 
 #[test]
 fn an_edited_ledger_leaves_two_restarts_until_it_is_rotated() {
-    let mut trial = Trial::begin("auto");
+    let settings = |most| format!("healing: auto\nevery: 1s\nbudget: {{per_hour: {most}, per_day: {most}}}\n");
+    let root = trial::root("auto");
+    trial::put(root.path(), "etc/wbd/wbd.yaml", &settings(20));
+    let mut trial = Trial::on(root);
     trial.supervisor.terminate();
     tamper(&trial, 1);
     trial.ctl(&["ledger", "verify"]).exits(1);
@@ -37,6 +40,11 @@ fn an_edited_ledger_leaves_two_restarts_until_it_is_rotated() {
     assert!(String::from_utf8_lossy(&stop.stderr).contains("nothing was done"), "{}", stop.report());
     trial.ctl(&["ledger", "rotate", "--reason", "a test edited it"]).ok();
     assert_eq!(trial.status()["degraded"], "");
+    // What it held cannot be trusted, so that its budget counts as spent until the administrator gives more.
+    trial.held_by(DOWN, "host-budget");
+    assert!(down().is_ok(), "{}", trial.summary());
+    trial::put(trial.root(), "etc/wbd/wbd.yaml", &settings(100));
+    trial.ctl(&["reload", "--wait"]).ok();
     trial.agent();
     trial.verifies();
     let records = trial.records();

@@ -16,7 +16,7 @@ use super::given::Given;
 use super::located::At;
 use super::node::{Node, Place};
 use super::{digest, suggest, texts};
-use crate::expr::{Expr, Items, Names, RESERVED};
+use crate::expr::{Expr, Items, Names, RESERVED, Reference};
 use crate::guard::Attempts;
 
 /// Observations, values, cases, rungs and steps that a playbook may have of each.
@@ -51,10 +51,16 @@ impl Compiler<'_> {
         names.observations = observe.iter().map(|(name, question)| (name.value.as_str(), question.name())).collect();
         let lets = self.lets(&spec, &mut names);
         let cases = self.cases(&spec, &names);
+        self.see_something(&spec, lets.as_deref(), cases.as_deref());
         let case_names: Vec<&str> = spec.detect.cases.value.iter().map(|case| case.id.value.as_str()).collect();
         let acting = Names { cases: Some(case_names), ..names.clone() };
         let rungs = self.rungs(&spec, &acting);
         let verify = self.verify(&spec, &names);
+        if let (Some(lets), Some(verify), Some(written)) = (&lets, &verify, &spec.verify)
+            && !looks(&verify.pass, lets)
+        {
+            self.blind(&written.pass, "a proof that names no observation proves nothing");
+        }
         let attempts = self.attempts(node, &spec);
         let explains = self.explains(&spec);
         let texts = texts::compile(&mut self.faults, &spec, &names);
@@ -230,6 +236,22 @@ impl Compiler<'_> {
         })
     }
 
+    /// A case that says the same whatever is seen would select every product and every host.
+    fn see_something(&mut self, spec: &PlaybookSpec, lets: Option<&[(String, Expr)]>, cases: Option<&[Case]>) {
+        let (Some(lets), Some(cases)) = (lets, cases) else { return };
+        for (written, case) in spec.detect.cases.value.iter().zip(cases) {
+            if !looks(&case.when, lets) {
+                let message = "a case that names no observation is the same whatever is seen: it selects everything";
+                self.blind(&written.when, message);
+            }
+        }
+    }
+
+    fn blind(&mut self, text: &At<String>, message: &str) {
+        let hint = "compare a field of something in observe".to_owned();
+        self.faults.add_with_hint(text.place, message, Some(hint));
+    }
+
     fn is_id(&mut self, id: &At<String>) {
         if let Err(bad) = PlaybookName::new(id.value.as_str()) {
             self.faults.add(id.place, bad.to_string().replace("playbook name", "name"));
@@ -352,6 +374,19 @@ impl Compiler<'_> {
         }
         all
     }
+}
+
+/// Whether the value depends on what is seen now, be it through `let`.
+fn looks(expression: &Expr, lets: &[(String, Expr)]) -> bool {
+    expression.references().into_iter().any(|reference| match reference {
+        Reference::Fact { .. } => true,
+        // A value of `let` knows only those before it, so that this ends.
+        Reference::Let(name) => match lets.iter().position(|(own, _)| own == name) {
+            Some(index) => looks(&lets[index].1, &lets[..index]),
+            None => false,
+        },
+        Reference::Before { .. } | Reference::Profile(_) | Reference::Case | Reference::Item { .. } => false,
+    })
 }
 
 /// Cases of a playbook, by their texts; see [`texts`].

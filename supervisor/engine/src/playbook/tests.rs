@@ -92,6 +92,10 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
         ("for: 10s", "for: ten", 11, 10, "is not a time", ""),
         ("ino.missing > 0", "ino.mising > 0", 13, 40, "no field \"mising\"", "did you mean \"missing\"?"),
         ("ino.missing > 0", "true && inot.missing > 0", 13, 48, "\"inot\" names nothing", "did you mean \"ino\"?"),
+        ("ino.missing > 0", "true", 13, 39, "it selects everything", "something in observe"),
+        ("ino.missing > 0", "profile.limits.ceiling > 10", 13, 39, "it selects everything", ""),
+        ("ino.missing < before.ino.missing", "true", 21, 18, "proves nothing", "something in observe"),
+        ("ino.missing < before.ino.missing", "before.ino.missing > 0", 21, 18, "proves nothing", ""),
         ("ino.missing > 0", "ino.missing + 0", 13, 40, "a bool is wanted here, and this is an int", ""),
         ("level: warn", "level: wran", 14, 27, "unknown word \"wran\"", "did you mean \"warn\"?"),
         ("inotify.usage", "inotfy.usage", 7, 11, "unknown word \"inotfy.usage\"", "did you mean \"inotify.usage\"?"),
@@ -159,6 +163,21 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
         );
     }
     assert!(untold.is_empty(), "{untold}");
+}
+
+#[test]
+fn a_case_may_look_through_values_only_and_one_whose_values_do_not_look_is_refused() {
+    let wanted = "least(profile.limits.ceiling, ino.user_used * 2)";
+    let through = |first: &str| {
+        let text = PLAYBOOK
+            .replace(wanted, first)
+            .replace("  detect:", "    more: {cel: \"wanted + 1\"}\n  detect:")
+            .replace("ino.missing > 0", "more > 10");
+        load(&[source("x.yaml", &text)]).1
+    };
+    assert_eq!(through(wanted), []);
+    let problems = through("profile.limits.ceiling");
+    assert!(problems.len() == 1 && problems[0].message.contains("it selects everything"), "{problems:#?}");
 }
 
 #[test]

@@ -122,6 +122,7 @@ impl Told {
             undo: None,
             undoes: None,
             by_hand: None,
+            paid: false,
             before: quoted(None),
         };
         let done = Body::Outcome { action: ActionId(id), result: Outcome::Done, detail: String::new(), took_ms: 5 };

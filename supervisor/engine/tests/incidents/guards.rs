@@ -3,8 +3,9 @@
 use wbd_engine::guard::{self, Captured};
 use wbd_model::action::Class;
 use wbd_model::check::Verdict;
-use wbd_model::entry::{Body, Entry};
+use wbd_model::entry::{Body, Entry, Exit, ExitHow, Subject};
 use wbd_model::incident::{Closing, Guard, Refusal};
+use wbd_model::name::TargetName;
 
 use crate::check::{agent_down, check, raise, reload, restart};
 use crate::world::{Answer, World};
@@ -158,6 +159,58 @@ fn a_deed_by_hand_costs_nothing_is_recorded_and_ignores_a_spent_budget() {
     world.append(subject, Body::Intent(Box::new(intent)));
     assert!(world.state.debits.is_empty() && world.state.attempts.is_empty());
     assert_eq!(world.state.next_action, 2, "but it has a number of its own");
+}
+
+/// The supervisor begins anew and would start the agent.
+fn begins_anew(world: &mut World) -> Result<bool, Guard> {
+    let permit = guard::permit_first_start(&world.state, &world.settings, &world.now());
+    let (subject, intent) = permit.map_err(|refusal| refusal.guard)?.into_parts();
+    let paid = intent.paid;
+    world.append(subject, Body::Intent(Box::new(intent)));
+    Ok(paid)
+}
+
+#[test]
+fn a_supervisor_that_begins_again_and_again_starts_the_agent_within_the_budget() {
+    let mut world = World::new(vec![]);
+    assert_eq!(begins_anew(&mut world), Ok(false), "the first life in a boot is free");
+    assert_eq!(guard::budget_left(&world.state, &world.settings, &world.now()), (3, 6));
+    for left in [2, 1, 0] {
+        assert_eq!(begins_anew(&mut world), Ok(true));
+        assert_eq!(guard::budget_left(&world.state, &world.settings, &world.now()).0, left);
+    }
+    assert_eq!(begins_anew(&mut world), Err(Guard::HostBudget));
+    world.true_ms += HOUR_MS + guard::START_DEADLINE_MS + 1;
+    assert_eq!(begins_anew(&mut world), Ok(true), "the hour is over");
+}
+
+#[test]
+fn a_boot_brings_one_free_start_and_no_new_budget() {
+    let mut world = World::new(vec![]);
+    for _ in 0..4 {
+        assert!(begins_anew(&mut world).is_ok());
+    }
+    world.reboots(DAY_MS);
+    assert_eq!(begins_anew(&mut world), Ok(false));
+    assert_eq!(begins_anew(&mut world), Err(Guard::HostBudget));
+}
+
+#[test]
+fn the_start_after_an_end_that_was_seen_is_paid_for() {
+    let mut world = World::new(vec![]);
+    let exit = Exit { pid: 7, how: ExitHow::Signal, code: 9, asked: false, by: String::new() };
+    let subject = Subject { target: TargetName::new("wbd").ok(), ..Subject::default() };
+    world.append(subject, Body::Exit(exit));
+    assert_eq!(begins_anew(&mut world), Ok(true), "somebody else may have started it, but it has lived");
+}
+
+#[test]
+fn nobody_asked_in_person_for_the_start_with_which_a_supervisor_begins_so_that_a_hold_keeps_it_back() {
+    let mut world = World::new(vec![]);
+    world.pause(Class::A0, None);
+    assert_eq!(begins_anew(&mut world), Err(Guard::Hold));
+    world.lift();
+    assert_eq!(begins_anew(&mut world), Ok(false));
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub(crate) fn intent(id: u64, action: Action) -> Intent {
         plan: Vec::new(),
         undoes: None,
         by_hand: None,
+        paid: false,
         before: Default::default(),
     }
 }
