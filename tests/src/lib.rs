@@ -28,4 +28,5 @@ pub mod small_disk;
 pub mod story;
 pub mod supervisor;
 pub mod sysctl_guard;
+pub mod trap;
 pub mod vm;

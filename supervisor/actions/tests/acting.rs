@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use wbd_actions::{Hands, Mode, Preview, ProcessRef, Report, start_ticks};
@@ -55,8 +55,14 @@ impl Host {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let called = self.path("called").display().to_string();
-        fs::write(&path, format!("#!/bin/sh\necho \"$@\" >> {called}\nenv > {called}.env\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!("#!/bin/sh\necho \"$@\" >> {called}\nenv > {called}.env\n{script}\n");
+        // By a process of its own: a file that is open for writing cannot be run, and a child that a neighbouring test is
+        // just forking has all our files open.
+        let mut write = Command::new("/bin/sh");
+        write.args(["-c", "cat >\"$0\" && chmod 0755 \"$0\""]).arg(&path).stdin(Stdio::piped());
+        let mut writer = write.spawn().unwrap();
+        std::io::Write::write_all(&mut writer.stdin.take().unwrap(), text.as_bytes()).unwrap();
+        assert!(writer.wait().unwrap().success());
         path
     }
 

@@ -10,9 +10,19 @@ use crate::files;
 /// Held until dropped, or until the process ends in whatever way.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
     // Somebody who takes the file for a stale one can remove it, and a new file of that name is free; the folder stays.
-    _folder: File,
+    folder: File,
+}
+
+impl Drop for Lock {
+    /// Closing alone is not enough: a child that another thread just forked has both files open until it executes its
+    /// program, and a lock lives as long as any of its handles.
+    fn drop(&mut self) {
+        // Nothing to be done where it fails: closing is then what frees it.
+        let _ = self.file.unlock();
+        let _ = self.folder.unlock();
+    }
 }
 
 impl Lock {
@@ -44,7 +54,7 @@ impl Lock {
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
-        Ok(Self { _file: file, _folder: folder })
+        Ok(Self { file, folder })
     }
 }
 
@@ -54,5 +64,24 @@ fn holder(file: &mut File) -> String {
     match (read, text.trim().parse::<u32>()) {
         (Ok(_), Ok(pid)) => format!("process {pid}"),
         (Ok(_) | Err(_), _) => "an unknown process".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_lock_is_free_though_a_forked_child_still_has_its_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = Lock::take(dir.path()).unwrap();
+        // What a child between fork and exec has: other handles on the same open files.
+        let child = (lock.file.try_clone().unwrap(), lock.folder.try_clone().unwrap());
+        assert!(matches!(Lock::take(dir.path()), Err(LedgerError::LockHeld { .. })));
+        drop(lock);
+        let next = Lock::take(dir.path()).unwrap();
+        drop(child);
+        assert!(matches!(Lock::take(dir.path()), Err(LedgerError::LockHeld { .. })), "the child's end freed another's");
+        drop(next);
     }
 }

@@ -144,7 +144,7 @@ fn differs(link: &Path, path: &Path, running: Option<FileId>, installed: Option<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Host, by_comm, by_exe, by_health, document, known, unknown};
+    use crate::testing::{Host, by_comm, by_exe, by_health, copy_program, document, known, unknown};
     use std::process::{Command, Stdio};
     use wbd_model::observation::{Fact, Value};
 
@@ -245,7 +245,7 @@ mod tests {
     fn a_real_process_whose_file_is_replaced_is_seen_as_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("wbd-sleeper");
-        fs::copy("/bin/sleep", &path).unwrap();
+        copy_program("/bin/sleep", &path);
         let mut child = Command::new(&path).arg("60").stdin(Stdio::null()).spawn().unwrap();
         let selector = by_exe(&path);
         let eyes = crate::Eyes::new("/");

@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use wbd_agent_api::{FailedAt, HealthDocument, SettingsReport, SettingsSource, State, WasReport, WatchReport};
@@ -155,6 +156,18 @@ pub(crate) fn deadline_passes(what: &str, holds: impl Fn() -> bool) {
         assert!(Instant::now() < until, "{what}: not within ten seconds");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Puts a program there to be run: by a process of its own, since a file that is open for writing cannot be run, and a
+/// child that a neighbouring test is just forking has all our files open.
+pub(crate) fn copy_program(from: &str, to: &Path) {
+    assert!(Command::new("/bin/cp").arg(from).arg(to).status().unwrap().success());
+}
+
+/// As [`copy_program`], for a script; its mode stays what it is.
+pub(crate) fn write_script(to: &Path, text: &str) {
+    let mut write = Command::new("/bin/sh");
+    assert!(write.args(["-c", "printf %s \"$1\" >\"$0\""]).arg(to).arg(text).status().unwrap().success());
 }
 
 /// Selects by name.

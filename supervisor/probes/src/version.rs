@@ -260,7 +260,7 @@ fn in_dpkg(reader: impl BufRead, name: &str) -> std::io::Result<Option<String>> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Host, document, known, unknown};
+    use crate::testing::{Host, copy_program, document, known, unknown, write_script};
     use std::os::unix::fs::PermissionsExt;
     use wbd_model::observation::Value;
 
@@ -325,7 +325,7 @@ mod tests {
         let host = Host::new();
         let path = host.root().join("opt/echo");
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::copy("/bin/echo", &path).unwrap();
+        copy_program("/bin/echo", &path);
         let eyes = host.eyes();
         let args = ["1.2.3".to_owned()];
         let until = std::time::Instant::now() + Duration::from_secs(5);
@@ -334,7 +334,7 @@ mod tests {
         let print = print(&path).unwrap();
         look.eyes.memo.keep_word(&path, &args, print, "9.9.9".to_owned());
         assert_eq!(said_lately(&look, &path, &args).unwrap(), "9.9.9", "it was not run");
-        std::fs::copy("/bin/echo", &path).unwrap();
+        copy_program("/bin/echo", &path);
         assert_eq!(said_lately(&look, &path, &args).unwrap().trim(), "1.2.3", "its file was written");
         assert!(super::print(&host.file("opt/script", "#!/bin/sh\n")).is_none());
     }
@@ -342,7 +342,9 @@ mod tests {
     #[test]
     fn a_program_is_asked_below_the_root() {
         let host = Host::new();
-        let path = host.file("opt/agent", "#!/bin/sh\necho 'agent 3. version 1.2.3-beta (x)'\n");
+        let path = host.root().join("opt/agent");
+        std::fs::create_dir_all(host.root().join("opt")).unwrap();
+        write_script(&path, "#!/bin/sh\necho 'agent 3. version 1.2.3-beta (x)'\n");
         let ask = |argv: &[&str]| {
             let argv = argv.iter().map(|word| (*word).to_owned()).collect();
             version(&host.look(), &VersionSource::Program(argv))
@@ -350,9 +352,9 @@ mod tests {
         assert!(ask(&["/opt/agent"]).unwrap_err().contains("cannot start"));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         assert_eq!(ask(&["/opt/agent", "--version"]).unwrap().to_string(), "1.2.3");
-        std::fs::write(&path, "#!/bin/sh\necho 1.2.3; exit 1\n").unwrap();
+        write_script(&path, "#!/bin/sh\necho 1.2.3; exit 1\n");
         assert!(ask(&["/opt/agent"]).unwrap_err().contains("failed"));
-        std::fs::write(&path, "#!/bin/sh\necho none\n").unwrap();
+        write_script(&path, "#!/bin/sh\necho none\n");
         assert!(ask(&["/opt/agent"]).unwrap_err().contains("nothing"));
         assert!(ask(&["agent"]).is_err() && ask(&[]).is_err());
     }

@@ -1,4 +1,4 @@
-//! The supervisor is killed while it raises a kernel limit: the host is as before or as meant, the drop-in is whole or absent, and every change of the value was meant.
+//! The supervisor is killed at every place of raising a kernel limit: the host is as before or as meant, the drop-in is whole or absent, and every change of the value was meant.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,7 @@ use wbd_tests::product::{self, AGENT, SOON, SUPERVISOR};
 use wbd_tests::recorder::now_us;
 use wbd_tests::story::Story;
 use wbd_tests::sysctl_guard::SysctlGuard;
+use wbd_tests::trap::{Call, Side, Trap};
 
 use crate::jobs::{self, Jobs};
 use crate::site::{self, ctl};
@@ -28,12 +29,81 @@ const DROPIN: &str = "/etc/sysctl.d/60-wbd.conf";
 const FOLDERS: u64 = 3_000;
 /// Above what root's other processes on the machine hold, far below what the folders need.
 const TOO_LOW: u64 = 1_500;
-const ROUNDS: usize = 6;
-/// How long after its intent at most, in every other round: before the effect most likely, and up to the outcome, which
-/// the disk delays.
+/// Where the drop-in is written before it is put in its place.
+const FRESH: &str = "/etc/sysctl.d/60-wbd.conf.new";
+const FOLDER: &str = "/etc/sysctl.d";
+/// How long after its intent at most, in the rounds at random moments: the whole deed takes from 2 ms to 20 ms, so where
+/// these fall depends on the machine.
 const LONGEST_US: [u64; 2] = [1_000, 8_000];
 /// A supervisor's restart, the time for the proof that does not come, and the next rung's.
 const HEALING: Duration = Duration::from_secs(90);
+
+/// One certain place of the deed, between its intent and its outcome, and how far it has come there.
+struct Mark {
+    name: &'static str,
+    call: Call,
+    side: Side,
+    left: Left,
+}
+
+/// What the deed has done so far.
+#[derive(Debug, PartialEq, Eq)]
+struct Left {
+    is_raised: bool,
+    is_written: bool,
+    is_in_place: bool,
+}
+
+const fn left(is_raised: bool, is_written: bool, is_in_place: bool) -> Left {
+    Left { is_raised, is_written, is_in_place }
+}
+
+const MARKS: [Mark; 6] = [
+    Mark {
+        name: "before the value",
+        call: Call::OpenToWrite(FILE),
+        side: Side::Before,
+        left: left(false, false, false),
+    },
+    Mark {
+        name: "after the value, before the drop-in",
+        call: Call::OpenToWrite(FRESH),
+        side: Side::Before,
+        left: left(true, false, false),
+    },
+    Mark {
+        name: "drop-in written, not on disk",
+        call: Call::Sync(FRESH),
+        side: Side::Before,
+        left: left(true, true, false),
+    },
+    Mark {
+        name: "drop-in on disk, not in its place",
+        call: Call::Sync(FRESH),
+        side: Side::After,
+        left: left(true, true, false),
+    },
+    Mark {
+        name: "drop-in in its place, the place not on disk",
+        call: Call::Sync(FOLDER),
+        side: Side::Before,
+        left: left(true, false, true),
+    },
+    Mark {
+        name: "after all, before the outcome",
+        call: Call::Sync(FOLDER),
+        side: Side::After,
+        left: left(true, false, true),
+    },
+];
+
+/// When the supervisor is killed.
+enum Kill {
+    /// In the middle of the deed, for certain.
+    At(&'static Mark),
+    /// So long after its intent is seen: before, in or after the deed.
+    After(Duration),
+}
 
 /// Sees every change of the limit within a millisecond or two.
 struct Values {
@@ -97,19 +167,12 @@ fn killed_while_it_raises_a_limit_it_leaves_nothing_half_done() {
 
     let whole = Story::begin(&host);
     let (jobs, values) = (Jobs::listen(&host), Values::watch());
-    let given = std::env::var("WBD_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
-    let seed =
-        given.unwrap_or_else(|| SystemTime::UNIX_EPOCH.elapsed().map_or(1, |now| u64::from(now.subsec_micros()))) | 1;
-    let mut random = seed;
-    let (mut lost, mut before) = (0, 0);
-    for round in 0..ROUNDS {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let moment = Duration::from_micros((random >> 33) % LONGEST_US[round % 2]);
-        let (result, raised) = one(&host, moment);
-        println!("round {round}, seed {seed}: killed {moment:?} after the intent; {result}, limit then {raised}");
-        lost += usize::from(result == "unknown");
-        before += usize::from(raised == TOO_LOW);
+    for mark in &MARKS {
+        let (result, limit) = one(&host, &Kill::At(mark));
+        println!("killed {}: {result}, limit then {limit}", mark.name);
+        assert_eq!(result, "unknown", "nobody was there to see its end\n{}", whole.summary());
     }
+    let lost = at_random(&host);
     let mut effects = jobs.so_far();
     effects.extend(values.so_far());
     effects.sort_by_key(|effect| effect.at_us);
@@ -121,41 +184,75 @@ fn killed_while_it_raises_a_limit_it_leaves_nothing_half_done() {
     };
     let wrongs = judge::judge(&whole.records(), &effects, &rules).wrongs;
     say(&format!(
-        "kills while a limit is raised: {ROUNDS}, {lost} before the outcome, {before} of these before the effect; \
-         {} effects, {} wrong",
+        "kills while a limit is raised: {} each at another place of the deed, and {} at random moments, {lost} of these \
+         before the outcome; {} effects, {} wrong",
+        MARKS.len(),
+        LONGEST_US.len(),
         effects.len(),
         wrongs.len()
     ));
     assert!(wrongs.is_empty(), "{wrongs:#?}\n{effects:#?}\n{}", whole.summary());
-    assert!(lost > 0, "no kill hit its mark\n{}", whole.summary());
     put_back(&host);
 }
 
-/// One fault, and a kill so long after the intent: what the ledger says became of the deed, and the limit right after the kill.
-fn one(host: &Host, moment: Duration) -> (String, u64) {
-    host.run(["/usr/bin/rm", "-f", DROPIN]).ok();
+/// Kills at moments that nobody chose: how many came before the outcome.
+fn at_random(host: &Host) -> usize {
+    let given = std::env::var("WBD_SEED").ok().and_then(|seed| seed.parse::<u64>().ok());
+    let seed =
+        given.unwrap_or_else(|| SystemTime::UNIX_EPOCH.elapsed().map_or(1, |now| u64::from(now.subsec_micros()))) | 1;
+    let mut random = seed;
+    let mut lost = 0;
+    for longest in LONGEST_US {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let moment = Duration::from_micros((random >> 33) % longest);
+        let (result, limit) = one(host, &Kill::After(moment));
+        println!("seed {seed}: killed {moment:?} after the intent; {result}, limit then {limit}");
+        lost += usize::from(result == "unknown");
+    }
+    lost
+}
+
+/// One fault and one kill: what the ledger says became of the deed, and the limit right after the kill.
+fn one(host: &Host, when: &Kill) -> (String, u64) {
+    host.run(["/usr/bin/rm", "-f", DROPIN, FRESH]).ok();
     host.run(["/usr/sbin/sysctl", "-q", "-w", &format!("{KEY}={TOO_LOW}")]).ok();
     let supervisor = machine_pid(host, host.main_pid(SUPERVISOR).expect("a supervisor"));
     let story = Story::begin(host);
-    let log = host.inside("/var/lib/wbd/ledger.db-wal").expect("a host that is up");
+    let inside = |path| host.inside(path).expect("a host that is up");
+    let (log, fresh, dropin) = (inside("/var/lib/wbd/ledger.db-wal"), inside(FRESH), inside(DROPIN));
     let last = json::wbdctl(host, ["status"]).json["ledger_seq"].as_u64().expect("a number");
+    let meant = || fs::read(&log).is_ok_and(|bytes| is_meant(&bytes, last));
+    let trap = match when {
+        Kill::At(mark) => Some(Trap::set(supervisor, mark.call, mark.side)),
+        Kill::After(_) => None,
+    };
     // A fresh agent needs its watches anew.
     host.run(["/usr/bin/systemctl", "restart", AGENT]).ok();
-    let begun = Instant::now();
-    while !fs::read(&log).is_ok_and(|bytes| is_meant(&bytes, last)) {
-        assert!(begun.elapsed() < SOON, "no intent\n{}", story.summary());
-        thread::sleep(Duration::from_micros(500));
+    match (when, trap) {
+        (Kill::After(moment), _) => {
+            let begun = Instant::now();
+            while !meant() {
+                assert!(begun.elapsed() < SOON, "no intent\n{}", story.summary());
+                thread::sleep(Duration::from_micros(500));
+            }
+            stays("the moment", *moment, || Ok(()));
+            kill(supervisor, Signal::SIGKILL).expect("it runs");
+        }
+        (Kill::At(_), trap) => trap.expect("set above").sprung(SOON),
     }
-    stays("the moment", moment, || Ok(()));
-    kill(supervisor, Signal::SIGKILL).expect("it runs");
-    let (limit, dropin) = (value(), host.read(DROPIN));
+    // The next supervisor comes after a second.
+    let (limit, text, written) = (value(), fs::read_to_string(dropin).ok(), fresh.exists());
+    if let Kill::At(mark) = when {
+        let found = left(limit != TOO_LOW, written, text.is_some());
+        assert_eq!(found, mark.left, "killed {}\n{}", mark.name, story.summary());
+        assert!(meant(), "killed {}, without an intent on disk", mark.name);
+    }
     let told = story.closed(CODE, HEALING);
     let intent = told.of("intent").into_iter().find(|intent| intent["action"] == "sysctl.set").cloned();
     let intent = intent.unwrap_or_else(|| panic!("{told}"));
     let wanted = intent["params"]["sysctl.set"]["value"].as_u64().unwrap_or_else(|| panic!("{intent}"));
     assert!(limit == TOO_LOW || limit == wanted, "{limit} is neither before nor after: {told}");
-    if let Some(text) = dropin {
-        let text = String::from_utf8_lossy(&text).into_owned();
+    if let Some(text) = text {
         let lines: Vec<String> =
             text.lines().filter(|line| !line.starts_with('#')).map(|line| line.replace(' ', "")).collect();
         assert_eq!(lines, [format!("{KEY}={wanted}")], "half a drop-in: {told}");
@@ -180,7 +277,7 @@ fn is_meant(bytes: &[u8], last: u64) -> bool {
 }
 
 fn put_back(host: &Host) {
-    host.run(["/usr/bin/rm", "-rf", DROPIN, &format!("/etc/systemd/system/{SUPERVISOR}.d")]).ok();
+    host.run(["/usr/bin/rm", "-rf", DROPIN, FRESH, &format!("/etc/systemd/system/{SUPERVISOR}.d")]).ok();
     host.run(["/usr/bin/systemctl", "daemon-reload"]).ok();
     product::roomy_playbook(host, "inotify-limit");
     product::reload(host).ok();

@@ -15,7 +15,7 @@ use wbd_model::incident::{ActionId, IncidentId};
 use wbd_model::name::{Code, TargetName};
 use wbd_model::time::{BootId, Now};
 
-use crate::{Carry, Ledger, LedgerError, Rotation, Standing};
+use crate::{Carry, Ledger, Rotation, Standing};
 
 pub(crate) fn now(ms: u64) -> Now {
     Now { boot: BootId("b1".to_owned()), boot_ms: ms, wall_ms: 1_700_000_000_000 + i64::try_from(ms).unwrap() }
@@ -60,16 +60,9 @@ pub(crate) fn open(dir: &Path) -> Ledger {
     ledger
 }
 
-/// Whatever its standing. A test beside this one that starts a process holds our lock, too, until that process
-/// runs a program of its own.
+/// Whatever its standing.
 pub(crate) fn opened(dir: &Path) -> Ledger {
-    let begun = std::time::Instant::now();
-    loop {
-        match Ledger::open(dir, Some("host-a"), None) {
-            Err(LedgerError::LockHeld { .. }) if begun.elapsed().as_secs() < 10 => std::thread::yield_now(),
-            opened => return opened.unwrap(),
-        }
-    }
+    Ledger::open(dir, Some("host-a"), None).unwrap()
 }
 
 /// A ledger of `count` records, closed again.
