@@ -9,9 +9,9 @@ use wbd_tests::json::{self, Answer};
 use wbd_tests::product::SUPERVISOR;
 
 /// A labelled verdict within this, however degraded the host is.
-const DOCTOR: Duration = Duration::from_secs(10);
+pub(crate) const DOCTOR: Duration = Duration::from_secs(10);
 /// `status` says that the ledger is degraded within this.
-const SAID: Duration = Duration::from_secs(5);
+pub(crate) const SAID: Duration = Duration::from_secs(5);
 /// Threads of a supervisor at rest and at work, looks that hang among them.
 const MOST_THREADS: usize = 64;
 

@@ -2,16 +2,18 @@
 //!
 //! The kernel lets no process go of which one thread waits for another process's lookup of the same name. So whoever
 //! was asked for an answer touches nothing that may hang: it starts a second process, takes over the one line that this
-//! says, and does not wait for its end.
-use std::io::{self, BufRead, BufReader, Read};
+//! says each time it is asked, and does not wait for its end.
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, parent_id};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::thread::sleep;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 use wbd_engine::report::{self, Inputs};
 use wbd_model::report::Report;
+use wbd_probes::Eyes;
 
 use crate::Context;
 use crate::exit::{Ended, Exit, Failure};
@@ -30,10 +32,20 @@ const MOST_STUCK: usize = 4;
 /// A longer answer is none.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// The examinations of one doctor, those that hang among them.
+/// Whoever examines for one doctor, as often as that asks, and those before who hang.
 #[derive(Debug, Default)]
 pub(super) struct Apart {
+    now: Option<Examiner>,
     stuck: Vec<Child>,
+}
+
+/// A process that answers each line with a line.
+#[derive(Debug)]
+struct Examiner {
+    child: Child,
+    ask: ChildStdin,
+    answers: Receiver<Vec<u8>>,
+    relayed: Receiver<()>,
 }
 
 impl Apart {
@@ -49,50 +61,79 @@ impl Apart {
             return Ok(nothing_seen(order, &why, began));
         }
         // Where there is no room for another process, this one must do.
-        let Ok(child) = examiner().spawn() else { return examine(order) };
-        match self.hear(child, PATIENCE) {
+        let Some(examiner) = self.now.take().or_else(|| Examiner::start(&mut this_program())) else {
+            return examine(order, &Eyes::new(order.root.clone()));
+        };
+        match self.ask(examiner, PATIENCE) {
             Ok(line) => serde_json::from_slice(&line)
                 .unwrap_or_else(|error| Err(Failure::bug(format!("the examination's answer makes no sense: {error}")))),
             Err(why) => Ok(nothing_seen(order, &why, began)),
         }
     }
 
-    /// The one line that the process says; it is over with that line, whether it ends or not.
-    fn hear(&mut self, mut child: Child, patience: Duration) -> Result<Vec<u8>, String> {
-        let (Some(stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err("the examination's output cannot be read".to_owned());
-        };
-        let said = aside(move || {
-            let mut line = Vec::new();
-            let read = BufReader::new(stdout.take(MOST_BYTES)).read_until(b'\n', &mut line);
-            read.is_ok().then_some(line).filter(|line| line.ends_with(b"\n"))
-        });
-        let relayed = aside(move || io::copy(&mut stderr, &mut io::stderr()));
-        let said = said.recv_timeout(patience);
-        let mut status = if said.is_ok() { ended(&mut child) } else { None };
-        if status.is_none() {
-            let _ = child.kill();
-            status = ended(&mut child);
+    /// The one line that is said; whoever says nothing in time is ended and not asked again.
+    fn ask(&mut self, mut examiner: Examiner, patience: Duration) -> Result<Vec<u8>, String> {
+        // Whoever is gone is found gone by the silence.
+        let _ = examiner.ask.write_all(b"\n");
+        let answer = examiner.answers.recv_timeout(patience);
+        if let Ok(line) = answer {
+            self.now = Some(examiner);
+            return Ok(line);
         }
+        let status = self.dismiss(examiner);
+        if answer == Err(RecvTimeoutError::Disconnected) {
+            let how = status.map_or_else(String::new, |status| format!(" ({status})"));
+            return Err(format!("the examination ended without an answer{how}; try again"));
+        }
+        Err(format!("no answer within {} s; look for a dead mount or a stuck disk", patience.as_secs_f32()))
+    }
+
+    /// Lets it end; how it did, unless it hangs.
+    fn dismiss(&mut self, examiner: Examiner) -> Option<ExitStatus> {
+        let Examiner { mut child, ask, answers: _, relayed } = examiner;
+        drop(ask);
+        let status = ended(&mut child).or_else(|| {
+            let _ = child.kill();
+            ended(&mut child)
+        });
         match status {
+            // Its last words, if it had any, are all told.
             Some(_) => drop(relayed.recv_timeout(GRACE)),
             None => self.stuck.push(child),
         }
-        match said {
-            Ok(Some(line)) => Ok(line),
-            Ok(None) => {
-                let how = status.map_or_else(String::new, |status| format!(" ({status})"));
-                Err(format!("the examination ended without an answer{how}; try again"))
-            }
-            Err(_) => {
-                let seconds = patience.as_secs_f32();
-                Err(format!("no answer within {seconds} s; look for a dead mount or a stuck disk"))
-            }
+        status
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        if let Some(examiner) = self.now.take() {
+            self.dismiss(examiner);
         }
     }
 }
 
-/// The second process's part: examines, and says the answer in one line.
+impl Examiner {
+    fn start(command: &mut Command) -> Option<Self> {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().ok()?;
+        let (ask, stdout, mut stderr) = (child.stdin.take()?, child.stdout.take()?, child.stderr.take()?);
+        let (say, answers) = sync_channel(1);
+        thread::spawn(move || {
+            let mut stdout = BufReader::new(stdout);
+            loop {
+                let mut line = Vec::new();
+                let read = stdout.by_ref().take(MOST_BYTES).read_until(b'\n', &mut line);
+                if read.is_err() || !line.ends_with(b"\n") || say.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let relayed = aside(move || drop(io::copy(&mut stderr, &mut io::stderr())));
+        Some(Self { child, ask, answers, relayed })
+    }
+}
+
+/// The second process's part: examines and says the answer in one line, each time that it is asked.
 ///
 /// # Errors
 /// Whoever wants the answer is not there.
@@ -104,21 +145,22 @@ pub(super) fn answer(context: &mut Context, parent: u32, order: &Order) -> Ended
     }
     // For whoever lists processes: it was started as /proc/self/exe.
     let _ = rustix::thread::set_name(c"wbdctl");
-    let line = serde_json::to_string(&examine(order)).map_err(Failure::bug)? + "\n";
-    context.out.raw(line.as_bytes());
+    let eyes = Eyes::new(order.root.clone());
+    for asked in io::stdin().lock().lines() {
+        if asked.is_err() || context.out.is_closed() {
+            break;
+        }
+        let line = serde_json::to_string(&examine(order, &eyes)).map_err(Failure::bug)? + "\n";
+        context.out.raw(line.as_bytes());
+        context.out.flush();
+    }
     Ok(Exit::Done)
 }
 
 /// This program once more, whatever lies at its path by now; in the same process group, so that Ctrl-C ends both.
-fn examiner() -> Command {
+fn this_program() -> Command {
     let mut command = Command::new("/proc/self/exe");
-    command
-        .arg0("wbdctl")
-        .arg(format!("--examine-for={}", std::process::id()))
-        .args(std::env::args_os().skip(1))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.arg0("wbdctl").arg(format!("--examine-for={}", std::process::id())).args(std::env::args_os().skip(1));
     command
 }
 
@@ -160,42 +202,51 @@ mod tests {
     /// Longer than any test.
     const LONG: Duration = Duration::from_secs(60);
 
-    fn sh(script: &str) -> Child {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().unwrap()
+    fn sh(script: &str) -> Examiner {
+        Examiner::start(Command::new("/bin/sh").args(["-c", script])).unwrap()
     }
 
-    fn hear(script: &str, patience: Duration) -> (Result<Vec<u8>, String>, Apart, Duration) {
-        let (mut apart, began) = (Apart::default(), Instant::now());
-        let heard = apart.hear(sh(script), patience);
-        (heard, apart, began.elapsed())
+    fn ask(script: &str, patience: Duration) -> (Result<Vec<u8>, String>, Apart) {
+        let mut apart = Apart::default();
+        let answer = apart.ask(sh(script), patience);
+        (answer, apart)
     }
 
     #[test]
-    fn the_answer_is_taken_from_one_that_ends_and_from_one_that_does_not() {
-        for script in ["echo answer", "echo answer; exec sleep 1000"] {
-            let (heard, apart, took) = hear(script, LONG);
-            assert_eq!(heard.as_deref(), Ok(&b"answer\n"[..]), "{script}");
-            assert!(took < LONG, "{script}: {took:?}");
-            assert!(apart.stuck.is_empty(), "{script}: it was left behind");
+    fn an_answer_is_an_answer_whether_its_process_ends_or_not() {
+        for script in ["read asked; echo answer", "read asked; echo answer; exec sleep 1000"] {
+            let began = Instant::now();
+            let (answer, apart) = ask(script, LONG);
+            assert_eq!(answer.as_deref(), Ok(&b"answer\n"[..]), "{script}");
+            drop(apart);
+            assert!(began.elapsed() < LONG, "{script}");
         }
+    }
+
+    #[test]
+    fn the_same_process_is_asked_again_and_again() {
+        let (answer, mut apart) = ask("while read asked; do echo $$; done", LONG);
+        let again = apart.now.take().unwrap();
+        assert_eq!(apart.ask(again, LONG), answer);
+        let id = apart.now.as_ref().unwrap().child.id();
+        drop(apart);
+        assert!(!std::path::Path::new(&format!("/proc/{id}")).exists(), "it was left behind");
     }
 
     #[test]
     fn one_that_says_nothing_is_ended_and_told_of() {
         for script in ["exec sleep 1000", "printf half; exec sleep 1000"] {
-            let (heard, apart, took) = hear(script, Duration::from_millis(200));
-            assert!(heard.clone().is_err_and(|why| why.contains("no answer within 0.2 s")), "{script}: {heard:?}");
-            assert!(took < LONG && apart.stuck.is_empty(), "{script}: {took:?}");
+            let (answer, apart) = ask(script, Duration::from_millis(200));
+            assert!(answer.clone().is_err_and(|why| why.contains("no answer within 0.2 s")), "{script}: {answer:?}");
+            assert!(apart.now.is_none() && apart.stuck.is_empty(), "{script}");
         }
     }
 
     #[test]
     fn one_that_ends_without_an_answer_is_told_of_with_its_end() {
         for script in ["exit 7", "printf half; exit 7"] {
-            let (heard, ..) = hear(script, LONG);
-            assert!(heard.clone().is_err_and(|why| why.contains("exit status: 7")), "{script}: {heard:?}");
+            let (answer, _) = ask(script, LONG);
+            assert!(answer.clone().is_err_and(|why| why.contains("exit status: 7")), "{script}: {answer:?}");
         }
     }
 
@@ -215,8 +266,8 @@ mod tests {
                 watch: false,
             },
         };
-        let stuck = (0..MOST_STUCK).map(|_| sh("exec sleep 1000")).collect();
-        let mut apart = Apart { stuck };
+        let stuck = (0..MOST_STUCK).map(|_| sh("exec sleep 1000").child).collect();
+        let mut apart = Apart { now: None, stuck };
         let report = apart.examine(&order).unwrap();
         let reason = report.checks.iter().map(|row| row.reason.as_str()).collect::<String>();
         assert!(reason.contains("4 earlier examinations still hang"), "{report:?}");

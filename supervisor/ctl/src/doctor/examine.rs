@@ -47,11 +47,11 @@ pub(crate) struct Order {
     pub(crate) doctor: Doctor,
 }
 
-/// Examines the host.
+/// Examines the host; with the same eyes again, looks that still hang are not begun anew.
 ///
 /// # Errors
 /// A profile or code was asked for that nobody knows.
-pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
+pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     let began = Instant::now();
     let now = wbd_probes::clock::now();
     let asked = aside({
@@ -71,7 +71,7 @@ pub(crate) fn examine(order: &Order) -> Result<Report, Failure> {
     if unread.is_none() {
         known(order, &library)?;
     }
-    let mut eyes = Eyes::new(order.root.clone());
+    let mut eyes = eyes.clone();
     eyes.facts.clone_from(&settings.facts);
     let (bounds, unseen) = bind(order, &library, &settings, &eyes);
     let recall = Recall::of(&order.root, &library, &bounds, now.clone());
