@@ -123,12 +123,13 @@ pub(crate) fn of_ledger(root: &Path) -> Result<State, LedgerError> {
 
 /// The hold files under a root as they are now, and the pause of a supervisor or of the ledger.
 pub(crate) fn holds(root: &Path, pauses: &[HoldRow]) -> Vec<HoldRow> {
-    let files = holds::look(root).into_iter().map(|file| {
+    let now = wbd_probes::clock::now();
+    let files = holds::look(root).into_iter().filter_map(|file| {
         let hold = match &file.text {
             Ok(text) => hold::of_text(&file.path, text),
             Err(why) => hold::of_file(&file.path, why),
         };
-        hold::row(Some(&file.path), &hold)
+        (!hold::is_over(&hold, &now)).then(|| hold::row(Some(&file.path), &hold))
     });
     pauses.iter().filter(|row| row.file.is_none()).cloned().chain(files).collect()
 }

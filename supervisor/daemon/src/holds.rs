@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::path::Path;
 
 use tracing::info;
 use wbd_engine::hold;
 use wbd_engine::replay::Hold;
-use wbd_model::action::Class;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::hold::HOLD_FILES;
-use wbd_model::time::Now;
+use wbd_model::time::{Now, utc};
 use wbd_probes::clock::now;
 use wbd_probes::holds;
 
@@ -27,17 +27,20 @@ impl Supervisor {
         }
     }
 
-    /// A pause that cannot be written into the ledger outlives this process all the same: as a hold file. Gives
-    /// what to tell the operator.
-    pub(crate) fn keep_pause(&mut self, who: &str, why: &str, from_class: Class) -> String {
+    /// A pause that cannot be written into the ledger outlives this process all the same: as a hold file, which ends
+    /// when the pause does. Gives what to tell the operator.
+    pub(crate) fn keep_pause(&mut self, pause: Hold) -> String {
         let path = self.root.join(HOLD_FILES[1]);
-        let text = serde_json::json!({"why": format!("pause by {who}: {why}"), "class": from_class}).to_string();
-        let written = File::create_new(&path).and_then(|mut file| file.write_all(text.as_bytes()));
+        let until = pause.until_wall_ms;
+        let written = write_pause(&path, &self.hold_files(), pause);
         self.see_holds();
         let (degraded, path) = (&self.memory.degraded, path.display());
+        let until = until.map_or_else(String::new, |until| format!("until {} or ", utc(until)));
         match written {
             Ok(()) => {
-                format!("paused by {path}, since {degraded}; it outlives the supervisor and holds until you remove it")
+                format!(
+                    "paused by {path}, since {degraded}; it outlives the supervisor and holds {until}until you remove it"
+                )
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 format!(
@@ -50,20 +53,23 @@ impl Supervisor {
         }
     }
 
+    /// What is there now.
+    fn hold_files(&self) -> BTreeMap<String, Hold> {
+        let files = holds::look(&self.root).into_iter().map(|file| {
+            let hold = match &file.text {
+                Ok(text) => hold::of_text(&file.path, text),
+                Err(why) => hold::of_file(&file.path, why),
+            };
+            (file.path, hold)
+        });
+        files.collect()
+    }
+
     /// Looks for them now: what is there holds from here on, what is gone is lifted.
     pub(crate) fn see_holds(&mut self) {
         let now = now();
         self.holds_ms = now.boot_ms + EVERY_MS;
-        let seen: BTreeMap<String, Hold> = holds::look(&self.root)
-            .into_iter()
-            .map(|file| {
-                let hold = match &file.text {
-                    Ok(text) => hold::of_text(&file.path, text),
-                    Err(why) => hold::of_file(&file.path, why),
-                };
-                (file.path, hold)
-            })
-            .collect();
+        let seen = self.hold_files();
         if seen == self.memory.state.file_holds {
             return;
         }
@@ -84,5 +90,63 @@ impl Supervisor {
         }
         // What one of them held may go on, or has to be told that it may not.
         self.checks.hasten(now.boot_ms, |_| true);
+    }
+}
+
+/// A file that holds for as long and as much is left as it is; one that ends before the pause does makes room for it.
+fn write_pause(path: &Path, there: &BTreeMap<String, Hold>, mut pause: Hold) -> io::Result<()> {
+    let old = there.get(&path.display().to_string());
+    let ends_before =
+        |old: &&Hold| old.until_wall_ms.is_some_and(|end| pause.until_wall_ms.is_none_or(|own| end < own));
+    let mut file = match old.filter(ends_before) {
+        Some(old) => {
+            if !hold::is_over(old, &now()) {
+                pause.from_class = pause.from_class.min(old.from_class);
+            }
+            // Empty for a moment, it holds everything.
+            File::options().write(true).truncate(true).open(path)?
+        }
+        None => File::create_new(path)?,
+    };
+    file.write_all(hold::text_of_pause(&pause).as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wbd_model::action::Class;
+
+    fn pause(until_wall_ms: Option<i64>, from_class: Class) -> Hold {
+        Hold { who: "root".to_owned(), why: "a change".to_owned(), until_wall_ms, from_class }
+    }
+
+    /// The file as it is after this pause, with `old` there before; `None`: it was left alone.
+    fn after(old: &str, new: Hold) -> Option<Hold> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hold");
+        let name = path.display().to_string();
+        std::fs::write(&path, old).unwrap();
+        let there = BTreeMap::from([(name.clone(), hold::of_text(&name, old))]);
+        let written = write_pause(&path, &there, new);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(written.is_ok(), text != old);
+        written.is_ok().then(|| hold::of_text(&name, &text))
+    }
+
+    #[test]
+    fn a_file_that_holds_longer_is_left_alone_and_one_that_ends_before_the_pause_makes_room() {
+        let day_ms = 86_400_000;
+        let at = |days: i64| (now().wall_ms / 1_000) * 1_000 + days * day_ms;
+        let old = |days: i64, class| hold::text_of_pause(&pause(Some(at(days)), class));
+        for kept in ["", "why: mine", "why: [broken", &old(2, Class::A1)] {
+            assert_eq!(after(kept, pause(Some(at(1)), Class::A1)), None, "{kept}");
+        }
+        let seen = |old: &str, new| {
+            after(old, new).map(|hold| (hold.until_wall_ms.map(|until| until / 1_000), hold.from_class))
+        };
+        let until = |days: i64| Some(at(days) / 1_000);
+        assert_eq!(seen(&old(-1, Class::A1), pause(Some(at(1)), Class::A3)), Some((until(1), Class::A3)), "over");
+        assert_eq!(seen(&old(1, Class::A1), pause(Some(at(2)), Class::A3)), Some((until(2), Class::A1)), "both hold");
+        assert_eq!(seen(&old(1, Class::A3), pause(None, Class::A1)), Some((None, Class::A1)), "until it is lifted");
     }
 }

@@ -3,6 +3,8 @@ use tokio::sync::oneshot;
 use wbd_actions::Preview;
 use wbd_agent_api::{paths, stop};
 use wbd_engine::guard::{self, Captured};
+use wbd_engine::hold;
+use wbd_engine::replay::Hold;
 use wbd_engine::waiver;
 use wbd_model::action::{Action, Class};
 use wbd_model::check::{CheckKey, Verdict};
@@ -105,7 +107,7 @@ impl Supervisor {
         let body = Body::Hold { who: who.to_owned(), why: why.clone(), until_wall_ms, from_class, file: None };
         self.memory.write(&now, Subject::default(), body);
         if !self.memory.degraded.is_empty() {
-            return done(self.keep_pause(who, &why, from_class));
+            return done(self.keep_pause(Hold { who: who.to_owned(), why, until_wall_ms, from_class }));
         }
         self.told("paused; wbdctl resume lifts it".to_owned())
     }
@@ -120,7 +122,7 @@ impl Supervisor {
         }
         self.checks.hasten(now.boot_ms, |_| true);
         self.see_holds();
-        let files: Vec<&str> = self.memory.state.file_holds.keys().map(String::as_str).collect();
+        let files: Vec<&str> = hold::standing(&self.memory.state, &now).filter_map(|(file, _)| file).collect();
         if !files.is_empty() {
             return refused(format!("deeds are still held by {}; remove that to lift it", files.join(" and ")));
         }

@@ -33,7 +33,7 @@ fn leaks(samples: &mut Samples, at_s: i64) -> Option<bool> {
     let seen = judge(samples, &profile, &main, &window, &now).unwrap();
     match seen.fact("leaking") {
         Fact::Known(Value::Bool(leaks)) => Some(leaks),
-        _ => None,
+        Fact::Known(_) | Fact::Unknown(_) => None,
     }
 }
 

@@ -1,4 +1,5 @@
 //! Holds: an operator's pause and hold files, whose text they may narrow. Reads no file and lifts nothing.
+use jiff::Timestamp;
 use serde::Deserialize;
 use wbd_model::action::Class;
 use wbd_model::entry::Body;
@@ -18,6 +19,30 @@ struct Text {
     why: String,
     /// Only deeds of this class and above.
     class: Option<Class>,
+    /// It ends by itself, like a pause.
+    until: Option<Until>,
+}
+
+/// A moment with its zone, Unix milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Until(i64);
+
+impl TryFrom<String> for Until {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let moment = text.parse::<Timestamp>().map(|moment| Self(moment.as_millisecond()));
+        moment.map_err(|_| format!("{text:?} is no moment with its zone: write it as 2026-12-31T18:00:00Z"))
+    }
+}
+
+/// The text of a hold file that keeps a pause beyond the life of who took it.
+#[must_use]
+pub fn text_of_pause(pause: &Hold) -> String {
+    let Hold { who, why, until_wall_ms, from_class } = pause;
+    // Whole seconds, and none too early.
+    let until = until_wall_ms.map(|until| utc(until.saturating_add(999)));
+    serde_json::json!({"why": format!("pause by {who}: {why}"), "class": from_class, "until": until}).to_string()
 }
 
 /// The hold that a file's text makes. A text that cannot be used holds everything and says so.
@@ -25,7 +50,10 @@ struct Text {
 pub fn of_text(path: &str, text: &str) -> Hold {
     let source = Source { path: path.to_owned(), text: text.to_owned() };
     match parse(&source) {
-        Ok(Text { why, class }) => Hold { from_class: class.unwrap_or(Class::A0), ..of_file(path, &why) },
+        Ok(Text { why, class, until }) => {
+            let until_wall_ms = until.map(|Until(until)| until);
+            Hold { from_class: class.unwrap_or(Class::A0), until_wall_ms, ..of_file(path, &why) }
+        }
         Err(problem) => {
             let said = problem.message;
             of_file(path, &format!("everything, since its text says neither why nor class ({said})"))
@@ -49,7 +77,9 @@ fn parse(source: &Source) -> Result<Text, Problem> {
     match trees.as_slice() {
         [] => Ok(Text::default()),
         // `echo kernel upgrade > /etc/wbd/hold` says why too.
-        [tree] if tree.text().is_some() => Ok(Text { why: tree.text().unwrap_or_default().to_owned(), class: None }),
+        [tree] if tree.text().is_some() => {
+            Ok(Text { why: tree.text().unwrap_or_default().to_owned(), ..Text::default() })
+        }
         [tree] if !tree.elements().is_empty() => Err(bare(source)),
         [tree] => typed(source, tree).map_err(|problems| first(problems).unwrap_or_else(|| bare(source))),
         [_, ..] => Err(bare(source)),
@@ -57,7 +87,7 @@ fn parse(source: &Source) -> Result<Text, Problem> {
 }
 
 fn bare(source: &Source) -> Problem {
-    let message = "one map of why and class is wanted".to_owned();
+    let message = "one map of why, class and until is wanted".to_owned();
     Problem { file: source.path.clone(), line: 0, column: 0, message, text: String::new(), hint: None }
 }
 
@@ -80,9 +110,15 @@ pub(crate) fn apply(state: &mut State, body: &Body) {
 
 /// Holds that stand now, the pause first; each with its file.
 pub fn standing<'a>(state: &'a State, now: &'a Now) -> impl Iterator<Item = (Option<&'a str>, &'a Hold)> {
-    let over = |hold: &Hold| hold.until_wall_ms.is_some_and(|until| now.wall_ms >= until);
-    let pause = state.hold.iter().filter(move |hold| !over(hold)).map(|hold| (None, hold));
-    pause.chain(state.file_holds.iter().map(|(file, hold)| (Some(file.as_str()), hold)))
+    let pause = state.hold.iter().map(|hold| (None, hold));
+    let files = state.file_holds.iter().map(|(file, hold)| (Some(file.as_str()), hold));
+    pause.chain(files).filter(|(_, hold)| !is_over(hold, now))
+}
+
+/// Whether a hold has ended by itself.
+#[must_use]
+pub fn is_over(hold: &Hold, now: &Now) -> bool {
+    hold.until_wall_ms.is_some_and(|until| now.wall_ms >= until)
 }
 
 /// A hold for status and doctor.
@@ -132,7 +168,19 @@ mod tests {
 
     #[test]
     fn a_file_holds_everything_whatever_is_in_it() {
-        let broken = ["why: [", "why: {a: b}", "clazz: A2", "class: A9", "a: b\n---\nc: d", "\u{1}", "- x\n- A2", "1"];
+        let broken = [
+            "until: tomorrow",
+            "until: 2026-12-31T18:00",
+            "until: 1",
+            "why: [",
+            "why: {a: b}",
+            "clazz: A2",
+            "class: A9",
+            "a: b\n---\nc: d",
+            "\u{1}",
+            "- x\n- A2",
+            "1",
+        ];
         for content in ["", "\n", "# nothing\n", "{}", "---\n"].iter().chain(&broken) {
             assert_eq!(text(content).from_class, Class::A0, "{content:?}");
         }
@@ -151,5 +199,22 @@ mod tests {
         assert_eq!((hold.why.as_str(), hold.from_class), ("kernel upgrade", Class::A2));
         assert_eq!(hold.who, "file /etc/wbd/hold");
         assert_eq!(text("why: x").from_class, Class::A0, "without a class every deed");
+        assert_eq!(text("until: 2026-12-31T18:00:00Z").until_wall_ms, Some(1_798_740_000_000));
+        assert_eq!(text("why: x").until_wall_ms, None, "without an end until it is removed");
+    }
+
+    #[test]
+    fn a_pause_is_the_same_as_a_file() {
+        let pause = |until_wall_ms| Hold {
+            who: "root".to_owned(),
+            why: "a \"change\": of the\nkernel".to_owned(),
+            until_wall_ms,
+            from_class: Class::A2,
+        };
+        for (until, kept) in [(None, None), (Some(1_798_740_000_001), Some(1_798_740_001_000))] {
+            let hold = text(&text_of_pause(&pause(until)));
+            assert_eq!((hold.from_class, hold.until_wall_ms), (Class::A2, kept));
+            assert_eq!(hold.why, "pause by root: a \"change\": of the kernel");
+        }
     }
 }

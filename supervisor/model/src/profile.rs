@@ -197,6 +197,9 @@ pub struct Duration {
     ms: u64,
 }
 
+/// The longest that can be written: a year of any kind.
+const LONGEST: Duration = Duration::from_ms(366 * 86_400_000);
+
 impl Duration {
     /// From milliseconds.
     #[must_use]
@@ -242,9 +245,13 @@ impl TryFrom<String> for Duration {
             "d" => 86_400_000,
             _ => return Err(refuse()),
         };
-        let number: u64 = number.parse().map_err(|_| refuse())?;
-        let ms = number.checked_mul(factor).filter(|ms| *ms <= 366 * 86_400_000).ok_or_else(refuse)?;
-        Ok(Self { ms })
+        if number.is_empty() {
+            return Err(refuse());
+        }
+        // Digits alone fail only where there are too many of them.
+        let ms = number.parse().ok().and_then(|number: u64| number.checked_mul(factor));
+        let ms = ms.filter(|ms| *ms <= LONGEST.as_ms());
+        ms.map(Self::from_ms).ok_or_else(|| format!("{text:?} is too long a time: write {LONGEST} or less"))
     }
 }
 
@@ -269,8 +276,13 @@ mod tests {
             let time = Duration::try_from(text.to_owned()).unwrap();
             assert_eq!(Duration::try_from(String::from(time)).unwrap(), time, "{text}");
         }
-        for text in ["", "10", "s", "-1s", "1.5s", "99999d", "18446744073709551615d"] {
-            assert!(Duration::try_from(text.to_owned()).is_err(), "{text}");
+        let why = |text: &str| Duration::try_from(text.to_owned()).expect_err(text);
+        for text in ["", "10", "s", "-1s", "1.5s"] {
+            assert!(why(text).contains("is not a time: write 500ms, 10s, 5m, 2h or 1d"), "{text}: {}", why(text));
+        }
+        assert!(Duration::try_from("366d".to_owned()).is_ok());
+        for text in ["367d", "99999d", "18446744073709551615d", "99999999999999999999s"] {
+            assert!(why(text).ends_with("is too long a time: write 366d or less"), "{text}: {}", why(text));
         }
     }
 }

@@ -231,6 +231,31 @@ fn a_pause_that_the_ledger_cannot_take_outlives_the_supervisor_as_a_hold_file() 
 }
 
 #[test]
+fn a_pause_with_an_end_that_the_ledger_cannot_take_ends_by_itself_all_the_same() {
+    let mut trial = Trial::begin("auto");
+    trial.supervisor.terminate();
+    crate::ledger::tamper(&trial, 1);
+    trial.start_again();
+    assert_ne!(trial.status()["degraded"], "");
+    let paused = trial.ctl(&["pause", "--for", "15s", "the disk is being mended"]).ok();
+    assert!(said(&paused).contains("holds until 20"), "{}", paused.report());
+    // What was only remembered is forgotten; what holds is the file.
+    trial.supervisor.kill9();
+    trial.start_again();
+    let status = trial.status();
+    let holds = &status["holds"];
+    assert!(holds[0]["file"].is_string() && holds[0]["until_wall_ms"].is_i64() && holds[1].is_null(), "{status}");
+    trial.hurt(Signal::SIGKILL);
+    let down = || trial.supervisor.agents().is_empty().then_some(()).ok_or_else(|| "an agent runs".to_owned());
+    wait_until("the agent's end", SOON, down);
+    stays("the hold file", QUIET, down);
+    trial.agent();
+    assert!(trial.root().join("run/wbd/hold").exists(), "its end lifted it, nobody removed it");
+    assert_eq!(trial.status()["hold"], "");
+    trial.ctl(&["resume"]).ok();
+}
+
+#[test]
 fn a_yes_to_what_has_changed_since_it_was_shown_is_refused() {
     let trial = Trial::begin("approve");
     trial.hurt(Signal::SIGKILL);

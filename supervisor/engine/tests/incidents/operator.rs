@@ -8,6 +8,7 @@ use wbd_model::incident::{Closing, Guard, Phase};
 use wbd_model::name::{Code, TargetName};
 use wbd_model::plan::Shown;
 use wbd_model::settings::Healing;
+use wbd_model::time::utc;
 
 use crate::check::{agent_down, check, raise, reload};
 use crate::world::{Answer, World};
@@ -32,7 +33,7 @@ fn file_is_there(world: &mut World, text: &str) {
     let body = Body::Hold {
         who: held.who,
         why: held.why,
-        until_wall_ms: None,
+        until_wall_ms: held.until_wall_ms,
         from_class: held.from_class,
         file: Some(FILE.to_owned()),
     };
@@ -132,6 +133,19 @@ fn a_hold_file_and_a_pause_are_lifted_each_by_itself() {
     world.lift();
     world.run(20_000);
     assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
+}
+
+#[test]
+fn a_hold_file_with_an_end_lets_go_at_its_end_and_its_twin_without_one_does_not() {
+    for (end, deeds) in [(Some(HOUR_MS), 1), (None, 0)] {
+        let mut world = World::failing(agent_down());
+        let until = end.map_or_else(String::new, |ms| format!(", until: {:?}", utc(world.now().wall_ms + ms)));
+        file_is_there(&mut world, &format!("{{why: kernel upgrade{until}}}"));
+        world.run(50 * 60_000);
+        assert_eq!((world.held_by(1), world.deeds()), (Some(Guard::Hold), 0), "{}", world.story());
+        world.run(20 * 60_000);
+        assert_eq!(world.deeds(), deeds, "{}", world.story());
+    }
 }
 
 #[test]
