@@ -4,10 +4,11 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::deadline::poll;
 use crate::exec::{self, Ran};
+use crate::figures::say;
 use crate::{places, rootfs};
 
 /// Boot takes about 5 s on an idle machine; beside a compiler on two cores it takes several times that.
@@ -23,6 +24,7 @@ const END_DEADLINE: Duration = Duration::from_secs(60);
 pub struct Host {
     name: String,
     keeper: Child,
+    begun: Instant,
 }
 
 impl Host {
@@ -37,7 +39,7 @@ impl Host {
         let logs = places::target_dir().join("hosts");
         fs::create_dir_all(&logs).expect("target folder is writable");
         sweep(&logs);
-        let log = File::create(logs.join(format!("{name}.keeper"))).expect("log file");
+        let (begun, log) = (Instant::now(), File::create(logs.join(format!("{name}.keeper"))).expect("log file"));
         let keeper = Command::new("/usr/bin/unshare")
             .args(["--mount", "--propagation=slave", "--pid", "--fork"])
             .args(["--kill-child=SIGKILL", "--mount-proc", "--"])
@@ -51,8 +53,9 @@ impl Host {
             .stderr(log)
             .spawn()
             .expect("unshare starts");
-        let host = Self { name: name.to_owned(), keeper };
+        let host = Self { name: name.to_owned(), keeper, begun };
         host.wait_running();
+        say(&format!("cost: {:5.1} s, boot of {name}", begun.elapsed().as_secs_f32()));
         host
     }
 
@@ -269,6 +272,7 @@ impl Drop for Host {
             self.keeper.kill().ok();
             self.keeper.wait().ok();
         }
+        say(&format!("cost: {:5.1} s, host {} with its boot and end", self.begun.elapsed().as_secs_f32(), self.name));
     }
 }
 

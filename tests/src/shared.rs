@@ -1,16 +1,23 @@
 //! One host for all scenarios of a test process that put back what they changed; a scenario that failed costs the next one a new host.
 
 use std::ops::Deref;
+use std::panic::Location;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Instant;
 
+use crate::figures::say;
 use crate::host::Host;
 
 /// Never dropped, which is right: the host ends when the test process does.
 static HOST: Mutex<Option<Host>> = Mutex::new(None);
 
-/// The shared host, for one scenario at a time.
+/// The shared host, for one scenario at a time. Dropping it says what the scenario cost.
 #[derive(Debug)]
-pub struct SharedHost(MutexGuard<'static, Option<Host>>);
+pub struct SharedHost {
+    host: MutexGuard<'static, Option<Host>>,
+    taken: Instant,
+    by: &'static Location<'static>,
+}
 
 impl SharedHost {
     /// Waits for the scenario before. `prepare` is called on a fresh host only.
@@ -27,12 +34,13 @@ impl SharedHost {
             *host = None;
             host
         });
+        let taken = Instant::now();
         if host.is_none() {
             let fresh = Host::boot(&format!("shared-{}", next()));
             prepare(&fresh);
             *host = Some(fresh);
         }
-        Self(host)
+        Self { host, taken, by: Location::caller() }
     }
 }
 
@@ -40,7 +48,13 @@ impl Deref for SharedHost {
     type Target = Host;
 
     fn deref(&self) -> &Host {
-        self.0.as_ref().expect("taken with a host")
+        self.host.as_ref().expect("taken with a host")
+    }
+}
+
+impl Drop for SharedHost {
+    fn drop(&mut self) {
+        say(&format!("cost: {:5.1} s, {}", self.taken.elapsed().as_secs_f32(), self.by));
     }
 }
 

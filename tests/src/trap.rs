@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
@@ -16,6 +17,10 @@ use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use crate::deadline::wait_until;
 
 /// A call on a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +40,14 @@ pub enum Side {
     After,
 }
 
+/// What the kernel needs for a process that was killed.
+const ENDS: Duration = Duration::from_secs(10);
+
 /// A trap under a process. Dropping it before it has sprung kills the process too.
 #[derive(Debug)]
 pub struct Trap {
     process: Pid,
+    handle: OwnedFd,
     sprung: Receiver<Result<(), String>>,
     tracer: Option<JoinHandle<()>>,
 }
@@ -51,6 +60,8 @@ impl Trap {
     #[must_use]
     #[track_caller]
     pub fn set(process: Pid, call: Call, side: Side) -> Self {
+        let handle = rustix::process::Pid::from_raw(process.as_raw()).expect("a process's number");
+        let handle = pidfd_open(handle, PidfdFlags::empty()).expect("a process that runs");
         let (set, is_set) = mpsc::channel();
         let (end, sprung) = mpsc::channel();
         // A process is traced by one thread, and waited for by that one only.
@@ -59,21 +70,26 @@ impl Trap {
             // Nobody listens to a trap that was given up.
             end.send(ended).ok();
         });
-        let trap = Self { process, sprung, tracer: Some(tracer) };
+        let trap = Self { process, handle, sprung, tracer: Some(tracer) };
         if is_set.recv().is_err() {
             panic!("no trap under process {process}: {:?}", trap.sprung.recv());
         }
         trap
     }
 
-    /// Waits until the process was killed at its mark and is gone.
+    /// Waits until the process was killed at its mark and has ended; its parent may wait for it.
     ///
     /// # Panics
     /// When it does not come there in time, or ends otherwise.
     #[track_caller]
     pub fn sprung(self, deadline: Duration) {
         match self.sprung.recv_timeout(deadline) {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => wait_until("the end of the killed process", ENDS, || {
+                let mut ends = [PollFd::new(&self.handle, PollFlags::IN)];
+                let ready =
+                    rustix::event::poll(&mut ends, Some(&Timespec::default())).map_err(|why| why.to_string())?;
+                if ready == 1 { Ok(()) } else { Err("it is still there".to_owned()) }
+            }),
             Ok(Err(why)) => panic!("process {}: {why}", self.process),
             Err(why) => panic!("process {} did not come to its mark within {deadline:?}: {why}", self.process),
         }
@@ -95,7 +111,6 @@ fn trace(process: Pid, call: Call, side: Side, set: &Sender<()>) -> Result<(), S
     seize(process).map_err(|why| format!("cannot be traced: {why}"))?;
     set.send(()).map_err(|_| "given up".to_owned())?;
     let mut at_mark = BTreeMap::new();
-    let mut is_sprung = false;
     loop {
         // Of this thread only: other children of the test process are not ours to wait for.
         match waitpid(None, Some(WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD)) {
@@ -112,17 +127,15 @@ fn trace(process: Pid, call: Call, side: Side, set: &Sender<()>) -> Result<(), S
                     Err(_) => false,
                 };
                 if marked {
-                    is_sprung = true;
-                    kill(process, Signal::SIGKILL).map_err(|why| format!("cannot be killed: {why}"))?;
-                } else {
-                    ptrace::syscall(thread, None).ok();
+                    // Killed first and let go of after: no thread gets as far as another step, and the parent is told.
+                    return kill(process, Signal::SIGKILL).map_err(|why| format!("cannot be killed: {why}"));
                 }
+                ptrace::syscall(thread, None).ok();
             }
             // Its new threads are traced from their first step on.
             Ok(WaitStatus::PtraceEvent(thread, ..)) => drop(ptrace::syscall(thread, None)),
             Ok(WaitStatus::Stopped(thread, signal)) => drop(ptrace::syscall(thread, signal)),
             Ok(_) | Err(Errno::EINTR) => {}
-            Err(Errno::ECHILD) if is_sprung => return Ok(()),
             Err(Errno::ECHILD) => return Err("ended before it came to its mark".to_owned()),
             Err(why) => return Err(format!("cannot be waited for: {why}")),
         }
@@ -203,37 +216,44 @@ mod tests {
         path.to_str().unwrap().to_owned().leak()
     }
 
-    fn goes(mut child: Child) {
+    fn goes(child: &mut Child) {
         std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"go\n").unwrap();
+    }
+
+    /// Its parent is told as of any other end.
+    fn was_killed(mut child: Child) {
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&child.wait().unwrap()), Some(9));
     }
 
     #[test]
     fn the_call_at_the_mark_is_never_made() {
         let dir = tempfile::tempdir().unwrap();
-        let (child, [one, two]) = writer(dir.path());
+        let (mut child, [one, two]) = writer(dir.path());
         let trap = Trap::set(pid(&child), Call::OpenToWrite(name(&two)), Side::Before);
-        goes(child);
+        goes(&mut child);
         trap.sprung(SOON);
+        was_killed(child);
         assert!(one.exists() && !two.exists());
     }
 
     #[test]
     fn the_call_at_the_mark_is_made_and_nothing_after_it() {
         let dir = tempfile::tempdir().unwrap();
-        let (child, [one, two]) = writer(dir.path());
+        let (mut child, [one, two]) = writer(dir.path());
         let trap = Trap::set(pid(&child), Call::OpenToWrite(name(&two)), Side::After);
-        goes(child);
+        goes(&mut child);
         trap.sprung(SOON);
+        was_killed(child);
         assert_eq!((one.exists(), fs::read_to_string(two).unwrap().as_str()), (true, ""));
     }
 
     #[test]
     fn a_process_that_does_not_come_to_its_mark_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let (child, [one, two]) = writer(dir.path());
+        let (mut child, [one, two]) = writer(dir.path());
         // The shell itself syncs nothing, its child does.
         let trap = Trap::set(pid(&child), Call::Sync(name(&two)), Side::Before);
-        goes(child);
+        goes(&mut child);
         let missed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| trap.sprung(SOON))).unwrap_err();
         let text = missed.downcast_ref::<String>().unwrap();
         assert!(text.contains("ended before"), "{text}");

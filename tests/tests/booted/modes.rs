@@ -91,11 +91,16 @@ fn a_pause_holds_until_it_is_lifted() {
     assert_eq!(told.deeds(), ["agent.start"], "{told}");
     product::healthy(&host);
 
-    // A pause that ends by itself needs no one.
-    ctl(&host, &["pause", "--for", "12s", "a", "short", "one"]).ok();
+    // A pause that ends by itself needs no one; it takes the place of one without an end, which holds until then.
+    ctl(&host, &["pause", "another", "one"]).ok();
     let story = Story::begin(&host);
     refused(&host, &story, "hold");
-    story.healed(CODE, SOON);
+    ctl(&host, &["pause", "--for", "5s", "a", "short", "one"]).ok();
+    let paused = story.of("hold").pop().expect("a pause on record");
+    let told = story.healed(CODE, SOON);
+    let at_ms = |record: &Value| record["boot_ms"].as_u64().unwrap_or_default();
+    let waited_ms = at_ms(told.of("intent")[0]) - at_ms(&paused);
+    assert!(waited_ms >= 4_990, "{waited_ms} ms, by another clock than the pause's: {told}");
     product::healthy(&host);
 }
 

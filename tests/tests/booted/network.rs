@@ -174,7 +174,7 @@ fn slow_but_right_and_one_dead_of_two_are_warnings() {
     let scene = Scene::begin(&host);
     let _services = scene.services(service::Manner::Open);
     let story = Story::begin(&host);
-    let slow = scene.resolver(FIRST, Manner::Slow(PLACE, Duration::from_millis(1_300)));
+    let slow = scene.resolver(FIRST, Manner::Slow(PLACE, Duration::from_millis(1_100)));
     let (answer, cause) = scene.tells("AEGIS-DNS", "slow");
     assert_eq!((answer.code, &cause["severity"]), (1, &"warn".into()), "{cause}");
     drop(slow);

@@ -13,6 +13,7 @@ use wbd_tests::deadline::{poll, wait_until};
 use wbd_tests::judge::{self, Budget, Effect, Rules, What};
 use wbd_tests::recorder::{Life, Recorder, Recording, now_us};
 use wbd_tests::supervisor::agents_on;
+use wbd_tests::trap::{Call, Side, Trap};
 
 use crate::crash_figures::{End, Figures, Phase, Run, Seen, is_supervisor};
 use crate::trial::{self, QUIET, SOON, Trial};
@@ -74,6 +75,8 @@ pub(crate) struct Lane<'a> {
     pub(crate) dice: Dice,
     pub(crate) recorder: &'a Recorder,
     pub(crate) figures: Figures,
+    /// Its first kill has to come between an intent and its effect, which takes too short for luck on a fast machine.
+    pub(crate) aims: bool,
 }
 
 impl Lane<'_> {
@@ -127,14 +130,25 @@ impl Lane<'_> {
         let watch = Watch::begin(trial.root());
         let (after, longest_us) = self.dice.one_of(&AIMS);
         let moment = Duration::from_micros(self.dice.below(longest_us));
+        // What it starts reads nothing and writes nowhere: the agent's start begins with this.
+        let start = Call::OpenToWrite("/dev/null");
+        let trap = std::mem::take(&mut self.aims).then(|| Trap::set(trial.supervisor.pid(), start, Side::Before));
+        let when = if trap.is_some() { "before a start".to_owned() } else { format!("{moment:?} after {after:?}") };
+        let is_aimed = trap.is_some();
         let hurt_us = now_us();
         let agent = trial.hurt(hurt);
-        watch.wait_for_record(after, trial);
-        wait_exactly(moment);
+        match trap {
+            Some(trap) => trap.sprung(SOON),
+            None => {
+                watch.wait_for_record(after, trial);
+                wait_exactly(moment);
+            }
+        }
         let killed_us = now_us();
         trial.supervisor.kill9();
         let phase = Phase::of(&watch.kinds());
-        println!("lane {}: {hurt} to {agent}; killed {moment:?} after {after:?}, {phase:?}", self.number);
+        assert!(!is_aimed || phase == Phase::Acting, "killed before a start: {phase:?}\n{}", trial.summary());
+        println!("lane {}: {hurt} to {agent}; killed {when}, {phase:?}", self.number);
         let starts = watch.count("started");
         trial.start_again();
         wait_until("the next supervisor", SOON, || {
