@@ -24,6 +24,8 @@ spec:
 const ROUNDS: Duration = Duration::from_secs(20);
 /// Longer than from one look of the slowest check to its next.
 const ROUND: Duration = Duration::from_secs(90);
+/// `doctor --watch` is watched for so many seconds.
+const WATCHED: &str = "20";
 
 fn threads(host: &Host, pid: u32) -> usize {
     let tasks = host
@@ -63,11 +65,23 @@ fn doctor_ends(host: &Host) {
         assert!(told.iter().all(|words| text.contains(words)), "{form}: {}", ran.report());
         assert_eq!(text.contains('\x1b'), form == "on a terminal", "{form}: {}", ran.report());
     }
+    let before = examinations(host).lines().count();
+    let argv = ["/usr/bin/timeout", "--signal=INT", WATCHED, "/usr/bin/wbdctl", "-o", "json", "doctor", "--watch"];
+    let watched = host.run(argv).exits(124);
+    let verdicts: Vec<_> = watched.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    assert!(verdicts.len() > 2 && verdicts.iter().all(|line| is_unknown(line)), "{}", watched.report());
+    let held = examinations(host).lines().count();
+    assert!(held <= before + 1, "{} looks left {held} processes after {before}", verdicts.len());
     for verb in [&["status"][..], &["incidents", "list"], &["explain", "6007"]] {
         let ran = host.run(["/usr/bin/wbdctl"].iter().chain(verb)).ok();
         assert!(ran.took < degraded::SAID, "{}", ran.report());
     }
-    println!("examinations that the kernel holds: {}", examinations(host).lines().count());
+    println!("examinations that the kernel holds: {held}, after {} looks by --watch", verdicts.len());
+}
+
+/// Doctor's one line says that not all could be seen.
+fn is_unknown(line: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(line).is_ok_and(|report| report["verdict"] == "unknown")
 }
 
 /// Processes of doctor that are left in the host, a line each. (One that the kernel holds has lost its command line.)
@@ -115,6 +129,11 @@ fn what_lies_on_a_hung_mount_is_unknown_and_everything_else_is_looked_at_and_hea
     let unknown = |check: &&serde_json::Value| check["target"] == "nas" && check["verdict"] == "unknown";
     assert!(cannot_see(&answer) && answer.list("checks").iter().find(unknown).is_some(), "{}", answer.json);
     assert!(answer.checks(CODE).iter().any(|check| check["verdict"] == "pass"), "{}", answer.json);
+    let programs = HungMount::over(&host, "/usr/libexec/wbd");
+    let answer = degraded::doctor(&host, "its programs on a hung mount too");
+    assert!(answer.checks("WBD-SUPERVISOR").iter().any(|check| check["verdict"] == "warn"), "{}", answer.json);
+    assert!(answer.checks(CODE).iter().any(|check| check["verdict"] == "pass"), "{}", answer.json);
+    drop(programs);
     host.run(["/usr/bin/systemctl", "start", SUPERVISOR]).ok();
     product::healthy(&host);
     let story = Story::begin(&host);

@@ -66,6 +66,10 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
         let (root, now) = (order.root.clone(), now.clone());
         move || Said::written(&root, &now)
     });
+    let belongs = aside({
+        let root = order.root.clone();
+        move || host::has_supervisor(&root)
+    });
     let read = Files::read(order);
     let Files { settings, settings_problems, library, problems, late: unread } = read;
     if unread.is_none() {
@@ -113,7 +117,7 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     }
     let ledger = within(&verified, began);
     let own_checks = [
-        Some(own::supervisor(&order.root, &daemon_status)),
+        Some(own::supervisor(&order.root, within(&belongs, began).unwrap_or(true), &daemon_status)),
         own::escalation(&daemon_status),
         Some(own::ledger(ledger, daemon_status.as_ref().ok())),
         Some(unread.as_deref().map_or_else(|| own::settings(&settings_problems), own::settings_unread)),

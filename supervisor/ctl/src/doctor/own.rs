@@ -55,13 +55,13 @@ impl Own {
     }
 }
 
-/// Does the supervisor answer, and may it act?
-pub(crate) fn supervisor(root: &Path, status: &Result<Status, Unanswered>) -> Own {
+/// Does the supervisor answer, and may it act? `belongs`: this host has one.
+pub(crate) fn supervisor(root: &Path, belongs: bool, status: &Result<Status, Unanswered>) -> Own {
     const CODE: &str = "WBD-SUPERVISOR";
     match status {
         Ok(status) if status.degraded.is_empty() => Own::new(CODE, Verdict::Pass, "it answers"),
         Ok(status) => Own::new(CODE, Verdict::Warn, format!("it only observes: {}", status.degraded)),
-        Err(Unanswered::Unreachable(_)) if !host::has_supervisor(root) => {
+        Err(Unanswered::Unreachable(_)) if !belongs => {
             Own::new(CODE, Verdict::Skip, format!("no supervisor is installed under {}", root.display()))
         }
         Err(Unanswered::NotPermitted(text)) => Own::new(CODE, Verdict::Unknown, text.clone()),
@@ -193,10 +193,11 @@ mod tests {
     fn a_supervisor_that_belongs_here_and_does_not_answer_is_a_warning() {
         let root = tempfile::tempdir().unwrap();
         let silent = Err(Unanswered::Unreachable("nobody listens".into()));
-        assert_eq!(supervisor(root.path(), &silent).verdict, Verdict::Skip);
+        let verdict = || supervisor(root.path(), host::has_supervisor(root.path()), &silent).verdict;
+        assert_eq!(verdict(), Verdict::Skip);
         std::fs::create_dir_all(root.path().join("var/lib/wbd")).unwrap();
         std::fs::write(root.path().join("var/lib/wbd/ledger.db"), "").unwrap();
-        assert_eq!(supervisor(root.path(), &silent).verdict, Verdict::Warn);
+        assert_eq!(verdict(), Verdict::Warn);
     }
 
     #[test]
