@@ -10,8 +10,12 @@ const CODE: &str = "IWSS-FTPLEAK";
 /// The leak takes 20 s to four fifths of its limit, where it must be called after 30 s at the latest; beside a compiler.
 const HEALING: Duration = Duration::from_secs(150);
 
-/// Opens one descriptor more every `$2` seconds under a limit of 64 until it has opened `$3`, and then stays.
+/// Opens one descriptor more every `$2` seconds under a limit of 64 until it has opened `$3`, and then stays. What whoever
+/// runs the tests left open counts for nothing.
 const PROGRAM: &str = r#"#!/bin/bash
+for fd in $(ls /proc/$$/fd); do
+    [ "$fd" -gt 2 ] && [ "$fd" -lt 200 ] && eval "exec $fd>&-"
+done
 ulimit -n 64
 exec 3<>"$1"
 left=$3
@@ -21,12 +25,15 @@ while :; do
 done
 "#;
 
-/// As the vendor's: it ends exactly its own process and starts it again.
+/// As the vendor's: it ends exactly its own process and starts it again. A restarted one leaks slowly, so that it is not
+/// full again by the time somebody looks.
 const SERVICE: &str = r#"#!/bin/sh
 [ "$1" = restart ] || exit 2
 pid=$(cat /run/@.pid 2>/dev/null) && kill "$pid" && tail --pid="$pid" -f /dev/null
 [ -p /run/@.fifo ] || mkfifo /run/@.fifo
-/usr/local/bin/@ /run/@.fifo ~ </dev/null >/dev/null 2>&1 &
+set -- ~
+[ -e /run/@.restarts ] && set -- 60 "$2"
+/usr/local/bin/@ /run/@.fifo $* </dev/null >/dev/null 2>&1 &
 echo $! >/run/@.pid
 echo restart >>/run/@.restarts
 "#;
@@ -93,7 +100,7 @@ fn a_leaking_service_is_restarted_and_a_full_but_steady_one_is_left_alone() {
     assert!(leaking.open() < 45, "the new process has fewer open");
 
     // Watched as long and as often.
-    assert_eq!((steady.pid(), steady.starts()), (flat, 1));
+    assert_eq!((steady.pid(), steady.starts()), (flat, 1), "{}", story.summary());
     assert!((44..52).contains(&steady.open()), "many are open: {}", steady.open());
     assert!(story.incidents("IWSS-HTTPLEAK").is_empty(), "{}", story.summary());
     let answer = product::doctor(&host);
