@@ -103,7 +103,8 @@ fn each_global_option_stands_in_the_manual_with_its_default_and_choices() {
     let (_, rest) = page.split_once(".Sh OPTIONS\n").expect("a section OPTIONS");
     let (section, _) = rest.split_once("\n.Sh ").expect("a section after it");
     let cli = Cli::command();
-    let lost: Vec<String> = cli.get_arguments().filter(|arg| !arg.is_hide_set()).flat_map(|arg| missing(arg, section)).collect();
+    let lost: Vec<String> =
+        cli.get_arguments().filter(|arg| !arg.is_hide_set()).flat_map(|arg| missing(arg, section)).collect();
     assert!(lost.is_empty(), "not in the manual: {lost:?}");
     let shown = cli.get_arguments().filter(|arg| !arg.is_hide_set());
     let mut longs: BTreeSet<String> = shown.filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
