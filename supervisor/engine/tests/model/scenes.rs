@@ -240,7 +240,7 @@ pub(crate) fn breaker(depth: Depth) -> Trial {
         Check::new("WBD-5405", "inotify-limit", 9).auto(&[unit()]),
     ];
     let bounds = Bounds {
-        ticks: vec![(SHORT_S, 1), (HALF_HOUR_S, depth.of(3, 7))],
+        ticks: vec![(SHORT_S, 1), (HALF_HOUR_S, depth.of(3, 4))],
         intents: depth.of(1, 2),
         crashes: 1,
         reboots: 1,
@@ -258,10 +258,9 @@ pub(crate) fn breaker(depth: Depth) -> Trial {
 pub(crate) fn window(depth: Depth) -> Trial {
     let check = Check::new("AEGIS-DNS", "dns", 9).auto(&[unit()]);
     let bounds = Bounds {
-        ticks: vec![(SHORT_S, 1), (TO_WINDOW_S, 1), (HALF_HOUR_S, depth.of(2, 3))],
+        ticks: vec![(SHORT_S, 1), (TO_WINDOW_S, 1), (HALF_HOUR_S, 2)],
         intents: depth.of(1, 2),
         crashes: depth.of(0, 1),
-        reboots: depth.of(0, 1),
         clock_steps: 1,
         words: depth.of(0, 1),
         ..Bounds::default()
