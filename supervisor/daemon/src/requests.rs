@@ -107,7 +107,13 @@ impl Supervisor {
         let body = Body::Hold { who: who.to_owned(), why: why.clone(), until_wall_ms, from_class, file: None };
         self.memory.write(&now, Subject::default(), body);
         if !self.memory.degraded.is_empty() {
-            return done(self.keep_pause(Hold { who: who.to_owned(), why, until_wall_ms, from_class }));
+            return done(self.keep_pause(Hold {
+                who: who.to_owned(),
+                why,
+                until_wall_ms,
+                from_class,
+                until_boot: None,
+            }));
         }
         self.told("paused; wbdctl resume lifts it".to_owned())
     }

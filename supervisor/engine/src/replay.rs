@@ -55,6 +55,9 @@ pub struct Hold {
     pub until_wall_ms: Option<i64>,
     /// Deeds of this class and above are held.
     pub from_class: Class,
+    /// In this boot it ends at this moment of it (milliseconds) and at no other, whatever the wall clock says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_boot: Option<(BootId, u64)>,
 }
 
 /// Everything that decides what may be done next.
@@ -245,7 +248,7 @@ impl State {
                     self.seen_gone(&CheckKey { code: code.clone(), target: target.clone() });
                 }
             }
-            Body::Hold { .. } | Body::Lifted { .. } => hold::apply(self, &entry.body),
+            Body::Hold { .. } | Body::Lifted { .. } => hold::apply(self, entry),
             Body::Waived { .. } => waiver::apply(self, entry),
             Body::Resumed { .. } => {
                 self.suspended.clear();

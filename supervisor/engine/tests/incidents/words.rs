@@ -363,3 +363,32 @@ fn a_no_is_over_when_the_playbook_is_run_by_hand() {
     world.run(20_000);
     assert_eq!(world.deeds(), 1, "what was given up after that was not denied: {}", world.story());
 }
+
+#[test]
+fn a_pause_for_a_time_lasts_that_long_whatever_the_wall_clock_does() {
+    let years_ms = 5 * 365 * 24 * 3_600_000_i64;
+    for jump in [0, years_ms, -years_ms] {
+        let mut world = World::failing(agent_down());
+        world.pause(Class::A1, Some(3_600_000));
+        world.run(10_000);
+        world.wall_skew_ms = jump;
+        world.run(59 * 60_000);
+        assert_eq!((world.held_by(1), world.deeds()), (Some(Guard::Hold), 0), "{jump}: {}", world.story());
+        world.run(60_000);
+        assert_eq!(world.deeds(), 1, "{jump}: {}", world.story());
+    }
+}
+
+#[test]
+fn after_a_reboot_a_pause_ends_at_its_moment_on_the_wall_clock() {
+    for (down_ms, deeds) in [(30 * 60_000, 0), (70 * 60_000, 1)] {
+        let mut world = World::failing(agent_down());
+        world.pause(Class::A1, Some(3_600_000));
+        world.run(10_000);
+        world.reboots(down_ms);
+        world.run(60_000);
+        assert_eq!(world.deeds(), deeds, "{down_ms}: {}", world.story());
+        world.run(30 * 60_000);
+        assert_eq!(world.deeds(), 1, "{down_ms}: {}", world.story());
+    }
+}
