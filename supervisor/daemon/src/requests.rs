@@ -182,6 +182,9 @@ impl Supervisor {
         if let Some(waiver) = waiver::covering(&self.memory.state.waivers, &key, now().wall_ms) {
             return refused(format!("{key} is waived by {}: {}; wbdctl waiver list", waiver.who, waiver.why));
         }
+        if let Err(why) = self.acts(name) {
+            return refused(why);
+        }
         let open = self.memory.state.open_for(&key).map(|incident| incident.id);
         self.manual(&now(), "playbook.run", who, &format!("{name} on {}", key.target));
         match open {
