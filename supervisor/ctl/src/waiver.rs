@@ -129,14 +129,14 @@ pub(crate) fn holds(root: &Path, pauses: &[HoldRow]) -> Vec<HoldRow> {
             Ok(text) => hold::of_text(&file.path, text),
             Err(why) => hold::of_file(&file.path, why),
         };
-        (!hold::is_over(&hold, &now)).then(|| hold::row(Some(&file.path), &hold))
+        (!hold::is_over(&hold, &now)).then(|| hold::row(Some(&file.path), &hold, &now))
     });
     pauses.iter().filter(|row| row.file.is_none()).cloned().chain(files).collect()
 }
 
 /// The pause that stands by the ledger.
 pub(crate) fn pauses(state: &State, now: &Now) -> Vec<HoldRow> {
-    hold::standing(state, now).map(|(file, hold)| hold::row(file, hold)).collect()
+    hold::standing(state, now).map(|(file, hold)| hold::row(file, hold, now)).collect()
 }
 
 #[cfg(test)]

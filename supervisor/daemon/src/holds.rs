@@ -78,7 +78,7 @@ impl Supervisor {
         for (path, hold) in seen {
             if self.memory.state.file_holds.get(&path) != Some(&hold) {
                 info!(file = path, why = hold.why, "a hold file is there");
-                let Hold { who, why, until_wall_ms, from_class } = hold;
+                let Hold { who, why, until_wall_ms, from_class, .. } = hold;
                 let body = Body::Hold { who, why, until_wall_ms, from_class, file: Some(path) };
                 self.memory.write(&now, Subject::default(), body);
             }
@@ -117,7 +117,7 @@ mod tests {
     use wbd_model::action::Class;
 
     fn pause(until_wall_ms: Option<i64>, from_class: Class) -> Hold {
-        Hold { who: "root".to_owned(), why: "a change".to_owned(), until_wall_ms, from_class }
+        Hold { who: "root".to_owned(), why: "a change".to_owned(), until_wall_ms, from_class, until_boot: None }
     }
 
     /// The file as it is after this pause, with `old` there before; `None`: it was left alone.

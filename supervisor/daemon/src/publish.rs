@@ -68,7 +68,7 @@ impl Supervisor {
 
     /// What holds deeds back because a person said so: the pause, unless its time is over, and hold files.
     pub(crate) fn holds(&self, now: &Now) -> Vec<HoldRow> {
-        hold::standing(&self.memory.state, now).map(|(file, hold)| hold::row(file, hold)).collect()
+        hold::standing(&self.memory.state, now).map(|(file, hold)| hold::row(file, hold, now)).collect()
     }
 
     /// Playbooks that wbd itself stopped: why, and when each is tried once more.

@@ -1,7 +1,11 @@
 //! Settings, playbooks and products read again, beside the loop: files and mounts may hang. Judges none of them.
+use std::collections::BTreeSet;
+
 use tokio::sync::oneshot;
 use tracing::{error, info};
+use wbd_engine::replay::State;
 use wbd_model::control::Response;
+use wbd_model::name::ProfileName;
 use wbd_probes::clock::now;
 
 use crate::event::Event;
@@ -52,15 +56,11 @@ impl Supervisor {
     }
 
     /// The checks of this host.
-    fn bind(&mut self, mut found: Found) {
-        // A product that cannot be looked for now and was there before is there: its incidents must not end as if it
-        // had been removed.
-        for (name, _) in &found.unseen {
-            if self.checks.all.iter().any(|check| check.bound.profile.as_ref() == Some(name)) {
-                found.present.insert(name.clone());
-            }
-        }
-        let bounds = self.loaded.library.bind(&found.present, &self.loaded.settings);
+    fn bind(&mut self, found: Found) {
+        let bound: BTreeSet<&ProfileName> =
+            self.checks.all.iter().filter_map(|check| check.bound.profile.as_ref()).collect();
+        let present = there(&self.loaded, &found, &bound, &self.memory.state);
+        let bounds = self.loaded.library.bind(&present, &self.loaded.settings);
         let now_ms = now().boot_ms;
         self.unseen = found.unseen;
         self.checks.replace(bounds, now_ms);
@@ -129,5 +129,83 @@ impl Supervisor {
         if std::mem::take(&mut self.reload_again) {
             self.reload(None);
         }
+    }
+}
+
+/// The products of this host. One that cannot be looked for now is there if it was `bound` before, or if the ledger
+/// has an open incident of it, as after a restart: its incidents must not end as if it had been removed.
+fn there(loaded: &Loaded, found: &Found, bound: &BTreeSet<&ProfileName>, state: &State) -> BTreeSet<ProfileName> {
+    let open_with = |present: &BTreeSet<ProfileName>| {
+        let bounds = loaded.library.bind(present, &loaded.settings);
+        bounds.iter().filter(|bound| state.open.contains_key(&bound.key)).count()
+    };
+    let mut present = found.present.clone();
+    for (name, _) in &found.unseen {
+        let mut with = present.clone();
+        with.insert(name.clone());
+        if bound.contains(name) || open_with(&with) > open_with(&present) {
+            present = with;
+        }
+    }
+    present
+}
+
+#[cfg(test)]
+mod tests {
+    use wbd_engine::playbook;
+    use wbd_model::check::CheckKey;
+    use wbd_model::incident::IncidentId;
+    use wbd_model::name::{Code, TargetName};
+    use wbd_model::problem::Source;
+    use wbd_model::settings::Settings;
+
+    use super::*;
+
+    const DNS: &str = include_str!("../../../playbooks/dns.yaml");
+    const DOWN: &str = include_str!("../../../playbooks/agent-down.yaml");
+    const WBD: &str = include_str!("../../../playbooks/wbd/profile.yaml");
+    /// A product with a name to ask for: it makes the check of the host.
+    const FAR: &str = "\
+apiVersion: wbd/v1
+kind: Profile
+metadata: {name: far, source: \"a test\"}
+spec:
+  present: {any: [{file: /mnt/far}]}
+  endpoints: [{host: far.example, ports: [443]}]
+";
+
+    fn name(name: &str) -> ProfileName {
+        ProfileName::new(name).unwrap()
+    }
+
+    /// Which products count as there after a restart that can look for none, with this incident open.
+    fn kept(open: Option<(&str, &str)>, bound: &[&str]) -> Vec<String> {
+        let source = |text: &&str| Source { path: "x.yaml".to_owned(), text: (*text).to_owned() };
+        let sources: Vec<Source> = [DNS, DOWN, WBD, FAR].iter().map(source).collect();
+        let (library, problems) = playbook::load(&sources);
+        assert!(problems.is_empty(), "{problems:#?}");
+        let loaded = Loaded { settings: Settings::default(), library, problems: Vec::new() };
+        let unseen = ["far", "wbd"].map(|profile| (name(profile), "a dead mount".to_owned())).into();
+        let found = Found { present: BTreeSet::new(), unseen };
+        let mut state = State::default();
+        if let Some((code, target)) = open {
+            let key = CheckKey { code: Code::new(code).unwrap(), target: TargetName::new(target).unwrap() };
+            state.open.insert(key, IncidentId(1));
+        }
+        let bound: Vec<ProfileName> = bound.iter().map(|bound| name(bound)).collect();
+        there(&loaded, &found, &bound.iter().collect(), &state).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_product_that_cannot_be_looked_for_is_there_while_an_incident_of_it_is_open() {
+        assert_eq!(kept(Some(("WBD-6007", "wbd")), &[]), ["wbd"]);
+        assert_eq!(kept(Some(("AEGIS-DNS", "host")), &[]), ["far"], "a check of the host that it alone makes");
+    }
+
+    #[test]
+    fn a_product_that_cannot_be_looked_for_and_has_nothing_open_is_there_if_it_was_before() {
+        assert!(kept(None, &[]).is_empty());
+        assert!(kept(Some(("WBD-6007", "another")), &[]).is_empty());
+        assert_eq!(kept(None, &["far"]), ["far"]);
     }
 }

@@ -107,17 +107,25 @@ impl Supervisor {
         let body = Body::Hold { who: who.to_owned(), why: why.clone(), until_wall_ms, from_class, file: None };
         self.memory.write(&now, Subject::default(), body);
         if !self.memory.degraded.is_empty() {
-            return done(self.keep_pause(Hold { who: who.to_owned(), why, until_wall_ms, from_class }));
+            return done(self.keep_pause(Hold {
+                who: who.to_owned(),
+                why,
+                until_wall_ms,
+                from_class,
+                until_boot: None,
+            }));
         }
         self.told("paused; wbdctl resume lifts it".to_owned())
     }
 
     fn resume(&mut self, who: &str) -> Response {
         let now = now();
+        let lifts = self.memory.state.hold.as_ref().is_some_and(|pause| !hold::is_over(pause, &now));
         if self.memory.state.hold.is_some() {
             self.memory.write(&now, Subject::default(), Body::Lifted { who: who.to_owned(), file: None });
         }
-        if !self.memory.state.suspended.is_empty() || !self.memory.state.latched.is_empty() {
+        // The end of a pause is no word on what was given up before it.
+        if !self.memory.state.suspended.is_empty() || (!lifts && self.memory.state.has_given_up()) {
             self.memory.write(&now, Subject::default(), Body::Resumed { who: who.to_owned() });
         }
         self.checks.hasten(now.boot_ms, |_| true);
@@ -126,7 +134,15 @@ impl Supervisor {
         if !files.is_empty() {
             return refused(format!("deeds are still held by {}; remove that to lift it", files.join(" and ")));
         }
-        self.told("resumed".to_owned())
+        let state = &self.memory.state;
+        self.told(if state.has_given_up() {
+            "resumed; what wbd had given up stays so: wbdctl resume once more has it tried again".to_owned()
+        } else if state.denied.is_empty() {
+            "resumed".to_owned()
+        } else {
+            let denied = state.denied.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            format!("resumed; what was denied stays so, until it is seen gone or its playbook is run by hand: {denied}")
+        })
     }
 
     fn run_playbook(&mut self, name: &PlaybookName, target: Option<&TargetName>, who: &str) -> Response {
@@ -165,6 +181,9 @@ impl Supervisor {
         };
         if let Some(waiver) = waiver::covering(&self.memory.state.waivers, &key, now().wall_ms) {
             return refused(format!("{key} is waived by {}: {}; wbdctl waiver list", waiver.who, waiver.why));
+        }
+        if let Err(why) = self.acts(name) {
+            return refused(why);
         }
         let open = self.memory.state.open_for(&key).map(|incident| incident.id);
         self.manual(&now(), "playbook.run", who, &format!("{name} on {}", key.target));

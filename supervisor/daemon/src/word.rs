@@ -8,7 +8,9 @@ use wbd_model::action::{Action, Change};
 use wbd_model::control::Response;
 use wbd_model::entry::Body;
 use wbd_model::incident::{IncidentId, Phase};
+use wbd_model::name::PlaybookName;
 use wbd_model::plan::{Plan, Shown};
+use wbd_model::settings::Healing;
 use wbd_probes::clock::now;
 
 use crate::requests::{done, refused};
@@ -74,7 +76,7 @@ impl Supervisor {
 
     /// Yes, to what was shown under this digest.
     pub(crate) fn approve(&mut self, id: IncidentId, digest: Option<&str>, who: &str) -> Response {
-        let shown = self.waits(id).and_then(|()| self.shown_now(id, digest));
+        let shown = self.waits(id).and_then(|()| self.may_act(id)).and_then(|()| self.shown_now(id, digest));
         match shown {
             Ok(shown) => self.say_yes(id, Some(Box::new(shown)), who),
             Err(why) => refused(why),
@@ -83,7 +85,7 @@ impl Supervisor {
 
     /// Yes, to whatever the playbook leads to: it was asked for by hand.
     pub(crate) fn approve_unseen(&mut self, id: IncidentId, who: &str) -> Response {
-        match self.waits(id) {
+        match self.waits(id).and_then(|()| self.may_act(id)) {
             Ok(()) => self.say_yes(id, None, who),
             Err(why) => refused(why),
         }
@@ -143,6 +145,20 @@ impl Supervisor {
             | Phase::Verifying
             | Phase::RollingBack { .. }
             | Phase::Probation => Ok(incident),
+        }
+    }
+
+    fn may_act(&self, id: IncidentId) -> Result<(), String> {
+        self.acts(&self.open_incident(id)?.playbook)
+    }
+
+    /// Whether a yes could lead to a deed now: one that is kept for another mode would be done much later, unasked.
+    pub(crate) fn acts(&self, playbook: &PlaybookName) -> Result<(), String> {
+        match self.loaded.settings.healing_for(playbook.as_str()) {
+            Healing::Observe => Err(format!(
+                "healing is observe, so nothing is done by {playbook}; set approve or auto in wbd.yaml, then wbdctl reload --wait"
+            )),
+            Healing::Approve | Healing::Auto => Ok(()),
         }
     }
 

@@ -67,6 +67,7 @@ fn unread(error: &serde_json::Error) -> Hold {
         why: format!("what the ledger before this one knew cannot be read: {error}"),
         until_wall_ms: None,
         from_class: Class::A0,
+        until_boot: None,
     }
 }
 

@@ -2,14 +2,17 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 use wbd_model::action::Class;
-use wbd_model::entry::Body;
+use wbd_model::entry::{Body, Entry};
 use wbd_model::hold::HoldRow;
 use wbd_model::incident::{Guard, Refusal};
 use wbd_model::problem::{Problem, Source};
-use wbd_model::time::{Now, utc};
+use wbd_model::time::{BootId, Now, utc};
 
 use crate::playbook::{documents, typed};
 use crate::replay::{Hold, State};
+
+/// Less than this between two readings of an end is no jump of the wall clock.
+const READ_APART_MS: u64 = 2_000;
 
 /// What a hold file may say. Its existence alone holds every deed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -39,7 +42,7 @@ impl TryFrom<String> for Until {
 /// The text of a hold file that keeps a pause beyond the life of who took it.
 #[must_use]
 pub fn text_of_pause(pause: &Hold) -> String {
-    let Hold { who, why, until_wall_ms, from_class } = pause;
+    let Hold { who, why, until_wall_ms, from_class, .. } = pause;
     // Whole seconds, and none too early.
     let until = until_wall_ms.map(|until| utc(until.saturating_add(999)));
     serde_json::json!({"why": format!("pause by {who}: {why}"), "class": from_class, "until": until}).to_string()
@@ -65,7 +68,7 @@ pub fn of_text(path: &str, text: &str) -> Hold {
 #[must_use]
 pub fn of_file(path: &str, why: &str) -> Hold {
     let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
-    Hold { who: format!("file {path}"), why, until_wall_ms: None, from_class: Class::A0 }
+    Hold { who: format!("file {path}"), why, until_wall_ms: None, from_class: Class::A0, until_boot: None }
 }
 
 fn parse(source: &Source) -> Result<Text, Problem> {
@@ -92,20 +95,27 @@ fn bare(source: &Source) -> Problem {
 }
 
 /// Adds a record to the holds of a state.
-pub(crate) fn apply(state: &mut State, body: &Body) {
-    if let Body::Hold { who, why, until_wall_ms, from_class, file } = body {
+pub(crate) fn apply(state: &mut State, entry: &Entry) {
+    if let Body::Hold { who, why, until_wall_ms, from_class, file } = &entry.body {
         let (who, why) = (who.clone(), why.clone());
-        let hold = Hold { who, why, until_wall_ms: *until_wall_ms, from_class: *from_class };
+        let hold = Hold { who, why, until_wall_ms: *until_wall_ms, from_class: *from_class, until_boot: None };
         match file {
-            None => state.hold = Some(hold),
+            None => state.hold = Some(Hold { until_boot: end_in_boot(*until_wall_ms, &entry.at), ..hold }),
+            // Its text names a moment of the calendar.
             Some(file) => drop(state.file_holds.insert(file.clone(), hold)),
         }
-    } else if let Body::Lifted { file, .. } = body {
+    } else if let Body::Lifted { file, .. } = &entry.body {
         match file {
             None => state.hold = None,
             Some(file) => drop(state.file_holds.remove(file)),
         }
     }
+}
+
+/// A pause is for a length, which the clock of its boot measures.
+fn end_in_boot(until_wall_ms: Option<i64>, taken: &Now) -> Option<(BootId, u64)> {
+    let length = u64::try_from(until_wall_ms?.saturating_sub(taken.wall_ms)).unwrap_or(0);
+    Some((taken.boot.clone(), taken.boot_ms.saturating_add(length)))
 }
 
 /// Holds that stand now, the pause first; each with its file.
@@ -115,20 +125,37 @@ pub fn standing<'a>(state: &'a State, now: &'a Now) -> impl Iterator<Item = (Opt
     pause.chain(files).filter(|(_, hold)| !is_over(hold, now))
 }
 
-/// Whether a hold has ended by itself.
+/// Whether a hold has ended by itself. How long another boot's pause was in force nobody knows but the wall clock.
 #[must_use]
 pub fn is_over(hold: &Hold, now: &Now) -> bool {
-    hold.until_wall_ms.is_some_and(|until| now.wall_ms >= until)
+    match left_in_boot(hold, now) {
+        Some(left_ms) => left_ms == 0,
+        None => hold.until_wall_ms.is_some_and(|until| now.wall_ms >= until),
+    }
+}
+
+fn left_in_boot(hold: &Hold, now: &Now) -> Option<u64> {
+    let (boot, until_ms) = hold.until_boot.as_ref()?;
+    (*boot == now.boot).then(|| until_ms.saturating_sub(now.boot_ms))
+}
+
+/// When it ends, as the wall clock goes now.
+fn until_wall_ms(hold: &Hold, now: &Now) -> Option<i64> {
+    let said = hold.until_wall_ms?;
+    let Some(left_ms) = left_in_boot(hold, now) else { return Some(said) };
+    let until = now.wall_ms.saturating_add(i64::try_from(left_ms).unwrap_or(i64::MAX));
+    // The two clocks are not read in the same instant.
+    Some(if until.abs_diff(said) < READ_APART_MS { said } else { until })
 }
 
 /// A hold for status and doctor.
 #[must_use]
-pub fn row(file: Option<&str>, hold: &Hold) -> HoldRow {
+pub fn row(file: Option<&str>, hold: &Hold, now: &Now) -> HoldRow {
     HoldRow {
         who: hold.who.clone(),
         why: hold.why.clone(),
         from_class: hold.from_class,
-        until_wall_ms: hold.until_wall_ms,
+        until_wall_ms: until_wall_ms(hold, now),
         file: file.map(str::to_owned),
     }
 }
@@ -154,7 +181,7 @@ pub fn permits(state: &State, now: &Now, class: Class) -> Result<(), Refusal> {
         None => "wbdctl resume lifts it".to_owned(),
         Some(file) => format!("remove {file} to lift it"),
     };
-    let reason = format!("paused {}; {lifts}", words(&row(file, hold)));
+    let reason = format!("paused {}; {lifts}", words(&row(file, hold, now)));
     Err(Refusal { guard: Guard::Hold, reason, until_ms: None })
 }
 
@@ -210,11 +237,23 @@ mod tests {
             why: "a \"change\": of the\nkernel".to_owned(),
             until_wall_ms,
             from_class: Class::A2,
+            until_boot: None,
         };
         for (until, kept) in [(None, None), (Some(1_798_740_000_001), Some(1_798_740_001_000))] {
             let hold = text(&text_of_pause(&pause(until)));
             assert_eq!((hold.from_class, hold.until_wall_ms), (Class::A2, kept));
             assert_eq!(hold.why, "pause by root: a \"change\": of the kernel");
         }
+    }
+
+    #[test]
+    fn after_a_jump_of_the_wall_clock_a_pause_shows_when_it_really_ends() {
+        let at = |boot_ms, wall_ms| Now { boot: BootId("b".to_owned()), boot_ms, wall_ms };
+        let hold = Hold { until_wall_ms: Some(4_600_000), ..of_file("x", "") };
+        let pause = Hold { until_boot: end_in_boot(hold.until_wall_ms, &at(50_000, 1_000_000)), ..hold.clone() };
+        let until = |hold: &Hold, now: Now| row(None, hold, &now).until_wall_ms;
+        assert_eq!(until(&pause, at(51_000, 1_000_999)), Some(4_600_000), "the same moment, read a little apart");
+        assert_eq!(until(&pause, at(51_000, 9_001_000)), Some(12_600_000));
+        assert_eq!(until(&hold, at(51_000, 9_001_000)), Some(4_600_000), "a file names the moment itself");
     }
 }

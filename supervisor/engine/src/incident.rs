@@ -18,7 +18,7 @@ pub struct Incident {
     pub key: CheckKey,
     /// Its playbook.
     pub playbook: PlaybookName,
-    /// Digest of the playbook when it was opened.
+    /// Digest of the playbook when it was opened, or when an operator last said yes to what it leads to.
     pub digest: String,
     /// The case that opened it.
     pub case: String,
@@ -131,6 +131,9 @@ impl Incident {
             Body::Approved { shown, .. } => {
                 self.approved = true;
                 self.shown.clone_from(shown);
+                if let Some(shown) = shown {
+                    self.digest.clone_from(&shown.plan.digest);
+                }
                 self.outdated = false;
                 self.denied = None;
                 self.answered();

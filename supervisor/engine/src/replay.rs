@@ -55,6 +55,9 @@ pub struct Hold {
     pub until_wall_ms: Option<i64>,
     /// Deeds of this class and above are held.
     pub from_class: Class,
+    /// In this boot it ends at this moment of it (milliseconds) and at no other, whatever the wall clock says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_boot: Option<(BootId, u64)>,
 }
 
 /// Everything that decides what may be done next.
@@ -70,6 +73,8 @@ pub struct State {
     pub open: BTreeMap<CheckKey, IncidentId>,
     /// Handed over, and the failure not yet seen gone: not opened again meanwhile.
     pub latched: BTreeSet<CheckKey>,
+    /// Those of them that an operator said no to: `resume` does not open them again.
+    pub denied: BTreeSet<CheckKey>,
     /// Disruptive deeds within the longest window.
     pub debits: Vec<Debit>,
     /// Attempts within the longest window.
@@ -144,6 +149,8 @@ impl State {
         }
         if let Body::Opened { .. } = &entry.body {
             if let Some(incident) = Incident::opened(id, entry) {
+                // Latched and opened all the same: an operator asked for it by hand.
+                self.denied.remove(&incident.key);
                 self.open.insert(incident.key.clone(), id);
                 self.incidents.insert(id, incident);
             }
@@ -157,6 +164,9 @@ impl State {
                 self.open.remove(&key);
             }
             if how == Closing::HandedOver {
+                if incident.denied.is_some() {
+                    self.denied.insert(key.clone());
+                }
                 self.latched.insert(key);
             }
             self.forget_closed();
@@ -235,15 +245,15 @@ impl State {
             }
             Body::Cleared {} => {
                 if let (Some(code), Some(target)) = (&subject.code, &subject.target) {
-                    self.latched.remove(&CheckKey { code: code.clone(), target: target.clone() });
+                    self.seen_gone(&CheckKey { code: code.clone(), target: target.clone() });
                 }
             }
-            Body::Hold { .. } | Body::Lifted { .. } => hold::apply(self, &entry.body),
+            Body::Hold { .. } | Body::Lifted { .. } => hold::apply(self, entry),
             Body::Waived { .. } => waiver::apply(self, entry),
             Body::Resumed { .. } => {
                 self.suspended.clear();
                 self.failures.clear();
-                self.latched.clear();
+                self.latched.retain(|key| self.denied.contains(key));
             }
             Body::Exit(exit) => self.ended(entry, exit),
             Body::Rotated { debits_ms, next_incident, next_action, state, .. } => {
@@ -266,6 +276,18 @@ impl State {
             | Body::Rearmed {}
             | Body::Manual { .. } => {}
         }
+    }
+
+    /// A failure that had been handed over is gone: the next one is another question.
+    pub(crate) fn seen_gone(&mut self, key: &CheckKey) {
+        self.latched.remove(key);
+        self.denied.remove(key);
+    }
+
+    /// Whether something was handed over that a `resume` lets wbd try again.
+    #[must_use]
+    pub fn has_given_up(&self) -> bool {
+        self.latched.iter().any(|key| !self.denied.contains(key))
     }
 
     /// What the ledger before this one knew, as of now.

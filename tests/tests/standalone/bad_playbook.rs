@@ -1,6 +1,8 @@
 //! Playbooks that would loop, that select nothing or everything, whose proof can never come; and words for what is
 //! over. Each ends in an error that names the matter or in a hand-over, and the same without the defect acts.
 
+use std::fs;
+
 use wbd_tests::deadline::wait_until;
 use wbd_tests::exec::Ran;
 
@@ -182,8 +184,20 @@ fn words_for_what_is_over_or_was_never_asked_are_refused_by_name_and_nothing_is_
     toy::stays_at(&trial, 0, "a no, and a yes after it");
     assert_eq!((trial.of("approved").len(), trial.incidents(CODE).len()), (0, 1), "{}", trial.summary());
 
+    // The end of a pause is no yes, and `resume` by itself neither.
+    trial.ctl(&["pause", "something else"]).ok();
+    for words in ["resumed", "what was denied stays so"] {
+        let resumed = trial.ctl(&["resume"]).ok();
+        assert!(String::from_utf8_lossy(&resumed.stdout).contains(words), "{}", resumed.report());
+    }
+    toy::stays_at(&trial, 0, "a no after a resume");
+    assert_eq!((trial.incidents(CODE).len(), trial.of("resumed").len()), (1, 0), "{}", trial.summary());
+
     // It goes away and comes back: that is another question, and the twin of all this is a yes in time.
-    trial.ctl(&["resume"]).ok();
+    let left = trial.root().join("etc/toy/left");
+    fs::copy(trial.root().join("etc/toy/right"), left).expect("scratch file");
+    wait_until("it is seen gone", SOON, || if trial.of("cleared").len() == 1 { Ok(()) } else { Err(trial.summary()) });
+    toy::breaks(trial.root(), "toy");
     let again = wait_until("another question", SOON, || {
         let open = trial.status()["open"].clone();
         let waits = open[0]["held"]["guard"] == "approval";
@@ -221,4 +235,22 @@ fn a_yes_to_one_plan_is_none_to_another() {
             assert_eq!(toy::acts(trial.root()), 1);
         }
     }
+}
+
+#[test]
+fn what_was_given_up_is_tried_again_by_a_resume_of_its_own_and_not_by_the_end_of_a_pause() {
+    let root = toy::root("auto");
+    toy::fixes_by(root.path(), "toy", "true");
+    toy::breaks(root.path(), "toy");
+    toy::write(root.path(), "toy", &toy::playbook("toy", CODE));
+    let trial = Trial::on(root);
+    assert_eq!(trial.closed(CODE, 0).ending(), Some("handed-over"));
+    let acts = toy::acts(trial.root());
+    trial.ctl(&["pause", "something else"]).ok();
+    let resumed = trial.ctl(&["resume"]).ok();
+    assert!(String::from_utf8_lossy(&resumed.stdout).contains("wbdctl resume once more"), "{}", resumed.report());
+    toy::stays_at(&trial, acts, "the end of a pause");
+    assert_eq!(trial.incidents(CODE).len(), 1, "{}", trial.summary());
+    trial.ctl(&["resume"]).ok();
+    trial.closed(CODE, 1);
 }

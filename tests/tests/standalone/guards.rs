@@ -1,5 +1,7 @@
 //! What keeps a deed back, and what lets it go on: healing modes, an operator's word, a pause.
 
+use std::fs;
+
 use nix::sys::signal::Signal;
 use wbd_tests::deadline::wait_until;
 use wbd_tests::json;
@@ -13,19 +15,52 @@ fn stays_down(trial: &Trial, what: &str) {
     assert!(trial.supervisor.agents().is_empty(), "{}", trial.summary());
 }
 
+/// From now on it heals in this mode.
+#[track_caller]
+fn heals(trial: &Trial, before: &str, mode: &str) {
+    let path = trial.root().join("etc/wbd/wbd.yaml");
+    let settings = fs::read_to_string(&path).expect("the settings");
+    let now = settings.replace(&format!("healing: {before}"), &format!("healing: {mode}"));
+    assert_ne!(now, settings);
+    fs::write(&path, now).expect("scratch file");
+    trial.ctl(&["reload", "--wait"]).ok();
+}
+
 #[test]
 fn observing_does_nothing_and_tells_a_person() {
     let trial = Trial::begin("observe");
     trial.hurt(Signal::SIGKILL);
-    trial.held_by(DOWN, "mode");
+    let incident = trial.held_by(DOWN, "mode");
     stays_down(&trial, "observing");
     let told = trial.incidents(DOWN).remove(0);
     assert!(told.deeds().is_empty() && told.of("escalated").len() == 1, "{told:#?}");
     let guide = told.last("escalated")["evidence"].as_array().map_or(0, Vec::len);
     assert!(guide > 1, "{told:#?}");
     // Not even by hand: observe means observe.
-    trial.ctl(&["playbook", "run", "agent-down"]);
+    for words in [["playbook", "run", "agent-down"], ["approve", "--yes", &incident]] {
+        let refused = trial.ctl(&words).exits(1);
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("healing is observe"), "{}", refused.report());
+    }
     stays_down(&trial, "observing, whoever asks for a playbook");
+    // Nor is such a yes found when the mode is another one.
+    heals(&trial, "observe", "approve");
+    trial.held_by(DOWN, "approval");
+    stays_down(&trial, "a yes that was refused");
+    let told = trial.incidents(DOWN).remove(0);
+    assert!(trial.of("approved").is_empty() && told.of("escalated").len() == 1, "{told:#?}");
+    trial.ctl(&["approve", "--yes", &incident]).ok();
+    trial.healed(DOWN, 0, &["agent.start"]);
+}
+
+#[test]
+fn a_no_while_observing_counts_in_every_mode() {
+    let trial = Trial::begin("observe");
+    trial.hurt(Signal::SIGKILL);
+    let incident = trial.held_by(DOWN, "mode");
+    trial.ctl(&["deny", &incident]).ok();
+    heals(&trial, "observe", "auto");
+    assert_eq!(trial.closed(DOWN, 0).ending(), Some("handed-over"));
+    stays_down(&trial, "a no");
 }
 
 #[test]

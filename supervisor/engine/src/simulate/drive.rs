@@ -209,7 +209,7 @@ impl<'a> Drive<'a> {
     fn gone_in_life(&mut self, entry: &Entry) {
         let gone = matches!(entry.body, Body::Closed { how: Closing::Healed | Closing::SelfHealed } | Body::Cleared {});
         if let (true, Some(code), Some(target)) = (gone, &entry.subject.code, &entry.subject.target) {
-            self.play.state.latched.remove(&CheckKey { code: code.clone(), target: target.clone() });
+            self.play.state.seen_gone(&CheckKey { code: code.clone(), target: target.clone() });
         }
     }
 

@@ -6,6 +6,7 @@ use wbd_engine::replay::replay;
 use wbd_model::action::Class;
 use wbd_model::entry::{Body, Entry, Intent, Outcome};
 use wbd_model::incident::{ActionId, Closing, Guard, IncidentId};
+use wbd_model::time::Now;
 
 use crate::world::check::{CHECKS, Sight, TWINS};
 use crate::world::host::{Effect, Host};
@@ -175,16 +176,22 @@ fn nothing_blind(effects: &[Effect]) -> Judgement {
     Ok(())
 }
 
-/// I9: under a hold nothing of its class is intended.
+/// I9: under a hold nothing of its class is intended. In its own boot a pause is as long as was asked for, whatever
+/// the wall clock does; later the wall clock tells.
 fn no_act_under_a_hold(entries: &[Entry]) -> Judgement {
-    let mut hold: Option<(Class, Option<i64>)> = None;
+    let mut hold: Option<(Class, Option<i64>, &Now)> = None;
     for entry in entries {
         match &entry.body {
-            Body::Hold { from_class, until_wall_ms, .. } => hold = Some((*from_class, *until_wall_ms)),
+            Body::Hold { from_class, until_wall_ms, .. } => hold = Some((*from_class, *until_wall_ms, &entry.at)),
             Body::Lifted { .. } => hold = None,
             Body::Intent(intent) => {
-                let held = hold.is_some_and(|(from_class, until)| {
-                    intent.class >= from_class && until.is_none_or(|until| entry.at.wall_ms < until)
+                let held = hold.is_some_and(|(from_class, until, taken)| {
+                    let gone_ms = entry.at.since(&taken.boot, taken.boot_ms).map(|ms| i64::try_from(ms).unwrap());
+                    let stands = |until: i64| match gone_ms {
+                        Some(gone_ms) => gone_ms < until - taken.wall_ms,
+                        None => entry.at.wall_ms < until,
+                    };
+                    intent.class >= from_class && until.is_none_or(stands)
                 });
                 ensure(!held, || format!("{} was intended under a hold", intent.action_id))?;
             }

@@ -75,7 +75,7 @@ proptest! {
 #[test]
 fn the_schedules_rotate_with_everything_in_the_state() {
     let mut runner = TestRunner::deterministic();
-    let mut reached = [false; 9];
+    let mut reached = [false; 10];
     for _ in 0..150 {
         let events = schedule().new_tree(&mut runner).unwrap().current();
         let mut world = host();
@@ -85,6 +85,7 @@ fn the_schedules_rotate_with_everything_in_the_state() {
             !state.open.is_empty(),
             state.incidents.len() > state.open.len(),
             !state.latched.is_empty(),
+            !state.denied.is_empty(),
             !state.debits.is_empty(),
             !state.attempts.is_empty(),
             state.hold.is_some(),
@@ -94,7 +95,7 @@ fn the_schedules_rotate_with_everything_in_the_state() {
         ];
         reached.iter_mut().zip(here).for_each(|(reached, here)| *reached |= here);
     }
-    assert_eq!(reached, [true; 9]);
+    assert_eq!(reached, [true; 10]);
 }
 
 #[test]
@@ -113,6 +114,20 @@ fn a_suspension_and_its_one_try_go_along() {
     let other = on_a_new_file(&world);
     assert_eq!(other.state, *goes_on(&mut world));
     assert!(other.state.suspended[&playbook].trial.is_some());
+}
+
+#[test]
+fn a_no_goes_along() {
+    let mut world = World::failing(agent_down());
+    world.pause(Class::A1, None);
+    world.run(10_000);
+    world.deny(1);
+    world.lift();
+    world.run(10_000);
+    let mut other = on_a_new_file(&world);
+    other.resume();
+    other.run(20_000);
+    assert_eq!((other.deeds(), other.state.denied.len()), (0, 1), "{}", other.story());
 }
 
 #[test]

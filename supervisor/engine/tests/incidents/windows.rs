@@ -1,9 +1,11 @@
 //! Maintenance windows: what disturbs waits for one, unless a person says otherwise; everything else goes on.
+use wbd_engine::round::next_plan;
 use wbd_model::action::Class;
 use wbd_model::check::Verdict;
 use wbd_model::entry::Body;
-use wbd_model::incident::{Closing, Guard};
+use wbd_model::incident::{Closing, Guard, IncidentId};
 use wbd_model::maintenance::{Day, Maintenance, MaintenanceWindow, TimeOfDay};
+use wbd_model::plan::Shown;
 
 use crate::check::{Check, agent_down, check, raise, unit};
 use crate::world::{Answer, World};
@@ -157,4 +159,50 @@ fn a_failure_that_goes_away_while_it_waits_is_over() {
     world.shows(0, Verdict::Pass);
     world.run(10_000);
     assert_eq!(world.closed_as(1), Some(Closing::SelfHealed), "{}", world.story());
+}
+
+/// A yes to what would be done now.
+fn approve_what_is_shown(world: &mut World) {
+    let plan = next_plan(&world.looks()[0], &world.state.incidents[&IncidentId(1)]).unwrap();
+    let changes = vec![Vec::new(); plan.steps.len()];
+    let body = Body::Approved { who: "root".to_owned(), shown: Some(Box::new(Shown { plan, changes })) };
+    world.append(world.about(1), body);
+}
+
+#[test]
+fn a_yes_to_a_playbook_that_was_changed_since_the_opening_is_done_at_once_too() {
+    let mut world = broken(dns(), windows(&[], "01:00", "05:00"));
+    world.run(10_000);
+    world.checks[0].edited("another");
+    world.run(10_000);
+    assert_eq!((world.held_by(1), world.deeds()), (Some(Guard::Window), 0), "{}", world.story());
+    approve_what_is_shown(&mut world);
+    world.run(10_000);
+    assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
+}
+
+#[test]
+fn a_yes_to_a_playbook_that_is_changed_after_it_opens_no_window() {
+    let mut world = broken(dns(), windows(&[], "01:00", "05:00"));
+    world.run(10_000);
+    world.pause(Class::A0, None);
+    world.run(10_000);
+    approve_what_is_shown(&mut world);
+    world.checks[0].edited("another");
+    world.lift();
+    world.run(10_000);
+    assert_eq!((world.held_by(1), world.deeds()), (Some(Guard::Window), 0), "{}", world.story());
+}
+
+#[test]
+fn a_yes_to_a_changed_playbook_is_good_for_all_steps_of_the_rung() {
+    let both = check("AEGIS-DNS", "host", "dns")
+        .rung(&[unit("a.service"), unit("named.service")])
+        .cured_by(&[unit("named.service")]);
+    let mut world = broken(both, windows(&[], "01:00", "05:00"));
+    world.run(10_000);
+    world.checks[0].edited("another");
+    approve_what_is_shown(&mut world);
+    world.run(10_000);
+    assert_eq!((world.closed_as(1), world.deeds()), (Some(Closing::Healed), 2), "{}", world.story());
 }

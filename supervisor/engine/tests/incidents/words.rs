@@ -2,6 +2,7 @@
 //! `guards`.
 use wbd_engine::round::Step;
 use wbd_model::action::Class;
+use wbd_model::check::Verdict;
 use wbd_model::incident::{Closing, Guard, Phase};
 use wbd_model::settings::{Healing, PlaybookPolicy};
 
@@ -306,4 +307,88 @@ fn a_hold_survives_a_crash_and_a_reboot() {
     world.reboots(10_000);
     world.run(60_000);
     assert_eq!(world.deeds(), 0);
+}
+
+/// A denied incident that is over: a pause held it, so that there was something to say no to.
+fn denied() -> World {
+    let mut world = World::failing(agent_down());
+    world.pause(Class::A1, None);
+    world.run(10_000);
+    world.deny(1);
+    world.lift();
+    world.run(10_000);
+    assert_eq!((world.closed_as(1), world.deeds()), (Some(Closing::HandedOver), 0), "{}", world.story());
+    world
+}
+
+#[test]
+fn a_no_outlives_a_resume_and_a_hand_over_without_one_does_not() {
+    let mut world = denied();
+    world.pause(Class::A1, None);
+    world.run(10_000);
+    world.lift();
+    world.resume();
+    world.dies();
+    world.run(20_000);
+    assert_eq!((world.deeds(), world.state.incidents.len()), (0, 1), "{}", world.story());
+    let mut given_up = World::failing(agent_down());
+    given_up.answers.extend([Answer::Failed; 3]);
+    given_up.run(3_600_000);
+    assert_eq!((given_up.closed_as(1), given_up.deeds()), (Some(Closing::HandedOver), 0), "{}", given_up.story());
+    given_up.true_ms += 3_700_000;
+    given_up.resume();
+    given_up.run(20_000);
+    assert_eq!(given_up.deeds(), 1, "{}", given_up.story());
+}
+
+#[test]
+fn a_no_is_over_when_the_failure_was_seen_gone() {
+    let mut world = denied();
+    world.shows(0, Verdict::Pass);
+    world.run(10_000);
+    world.breaks(0);
+    world.run(20_000);
+    assert_eq!(world.deeds(), 1, "another failure is another question: {}", world.story());
+}
+
+#[test]
+fn a_no_is_over_when_the_playbook_is_run_by_hand() {
+    let mut world = denied();
+    world.answers.extend([Answer::Failed; 3]);
+    world.memory.asked = Some(world.checks[0].look.key.clone());
+    world.run(3_600_000);
+    assert_eq!((world.closed_as(2), world.deeds()), (Some(Closing::HandedOver), 0), "{}", world.story());
+    world.true_ms += 3_700_000;
+    world.resume();
+    world.run(20_000);
+    assert_eq!(world.deeds(), 1, "what was given up after that was not denied: {}", world.story());
+}
+
+#[test]
+fn a_pause_for_a_time_lasts_that_long_whatever_the_wall_clock_does() {
+    let years_ms = 5 * 365 * 24 * 3_600_000_i64;
+    for jump in [0, years_ms, -years_ms] {
+        let mut world = World::failing(agent_down());
+        world.pause(Class::A1, Some(3_600_000));
+        world.run(10_000);
+        world.wall_skew_ms = jump;
+        world.run(59 * 60_000);
+        assert_eq!((world.held_by(1), world.deeds()), (Some(Guard::Hold), 0), "{jump}: {}", world.story());
+        world.run(60_000);
+        assert_eq!(world.deeds(), 1, "{jump}: {}", world.story());
+    }
+}
+
+#[test]
+fn after_a_reboot_a_pause_ends_at_its_moment_on_the_wall_clock() {
+    for (down_ms, deeds) in [(30 * 60_000, 0), (70 * 60_000, 1)] {
+        let mut world = World::failing(agent_down());
+        world.pause(Class::A1, Some(3_600_000));
+        world.run(10_000);
+        world.reboots(down_ms);
+        world.run(60_000);
+        assert_eq!(world.deeds(), deeds, "{down_ms}: {}", world.story());
+        world.run(30 * 60_000);
+        assert_eq!(world.deeds(), 1, "{down_ms}: {}", world.story());
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use wbd_engine::guard::{self, Captured, Want};
+use wbd_engine::hold;
 use wbd_engine::replay::{State, replay};
 use wbd_engine::round::{Look, Memory, Step, round};
 use wbd_model::action::{Action, Change, Class, Undo};
@@ -272,9 +273,8 @@ impl World {
     fn begin(&mut self, subject: &Subject, intent: &Intent) {
         let about = |check: &&Check| Some(&check.look.key.code) == subject.code.as_ref();
         let now = self.now();
-        let held = self.state.hold.as_ref().is_some_and(|hold| {
-            intent.class >= hold.from_class && hold.until_wall_ms.is_none_or(|until| now.wall_ms < until)
-        });
+        let held =
+            self.state.hold.as_ref().is_some_and(|hold| intent.class >= hold.from_class && !hold::is_over(hold, &now));
         self.effects.push(Effect {
             action: intent.action_id,
             class: intent.class,
