@@ -91,6 +91,31 @@ fn an_upgrade_keeps_what_the_administrator_did() {
 }
 
 #[test]
+fn what_is_installed_again_after_a_removal_runs_again() {
+    let host = Host::boot("package-again");
+    host.install_deb(&places::deb());
+    let [agent, supervisor] = UNITS;
+    let again = || {
+        host.run(["/usr/bin/dpkg", "--remove", "wbd"]).ok();
+        assert_eq!(UNITS.map(|unit| host.unit(unit, "ActiveState")), ["inactive", "inactive"]);
+        host.install_deb(&places::deb());
+        wait_active(&host, supervisor);
+    };
+    again();
+    wait_active(&host, agent);
+    // The removal is forgotten by then: what an administrator stops stays stopped over an upgrade.
+    host.run(["/usr/bin/systemctl", "stop", agent]).ok();
+    host.install_deb(&places::deb());
+    wait_active(&host, supervisor);
+    assert_eq!(host.unit(agent, "ActiveState"), "inactive");
+    // A unit that is disabled is not started by an installation either.
+    host.run(["/usr/bin/systemctl", "disable", agent]).ok();
+    again();
+    let state = ["ActiveState", "UnitFileState"].map(|property| host.unit(agent, property));
+    assert_eq!(state, ["inactive", "disabled"]);
+}
+
+#[test]
 fn purge_leaves_only_the_evidence() {
     let host = Host::boot("package-purge");
     let before = files(&host);
@@ -101,6 +126,11 @@ fn purge_leaves_only_the_evidence() {
     let evidence = "/var/lib/wbd/quarantine/evidence";
     host.write(evidence, b"<?php\n");
     host.write("/etc/wbd/playbooks.d/mine.yaml", b"");
+    for ours in ["60-wbd.conf", "60-wbd.conf.new"] {
+        host.write(&format!("/etc/sysctl.d/{ours}"), b"# set by wbd\n");
+    }
+    let site = "/etc/sysctl.d/90-site-wbd.conf";
+    host.write(site, b"# set by an administrator\n");
     host.run(["/usr/bin/dpkg", "--remove", "wbd"]).ok();
     for unit in UNITS {
         assert_eq!(host.unit(unit, "ActiveState"), "inactive", "{unit}");
@@ -109,6 +139,6 @@ fn purge_leaves_only_the_evidence() {
     assert!(!host.exists("/run/wbd"));
     host.run(["/usr/bin/dpkg", "--purge", "wbd"]).ok();
     let left: Vec<_> = files(&host).difference(&before).cloned().collect();
-    let policy = ["/var/lib/wbd", "/var/lib/wbd/quarantine", evidence];
+    let policy = [site, "/var/lib/wbd", "/var/lib/wbd/quarantine", evidence];
     assert_eq!(left, policy);
 }
