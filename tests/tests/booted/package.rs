@@ -64,6 +64,7 @@ fn installs_and_runs() {
     }
     assert_eq!(host.run(["/usr/bin/dpkg", "-V", "wbd"]).ok().text(), "");
     host.run(["/usr/bin/getent", "group", "wbd-admin"]).ok();
+    an_operator_may_ask_but_not_read_the_ledger(&host);
     let verify = ["/usr/bin/systemd-analyze", "verify", "--man=no"];
     let verified = host.run(verify.into_iter().chain(UNITS)).ok();
     assert_eq!(verified.stderr, b"", "{}", verified.report());
@@ -71,6 +72,19 @@ fn installs_and_runs() {
     for unit in UNITS {
         wait_active(&host, unit);
     }
+}
+
+/// The group gives orders and is answered; the ledger's file is root's, and the refusal sends nobody to the group.
+fn an_operator_may_ask_but_not_read_the_ledger(host: &Host) {
+    let operator = ["/usr/bin/setpriv", "--reuid=nobody", "--regid=nogroup", "--groups=wbd-admin", "/usr/bin/wbdctl"];
+    let run = |words: [&'static str; 2]| host.run(operator.into_iter().chain(words));
+    for words in [["incidents", "list"], ["reload", "--wait"]] {
+        run(words).ok();
+    }
+    let refused = run(["ledger", "list"]);
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.code, Some(77), "{}", refused.report());
+    assert!(told.contains("run as root") && !told.contains("wbd-admin"), "{told}");
 }
 
 #[test]
