@@ -1,11 +1,18 @@
-//! `explain`: what a failure means, from the catalogue that is built in. Looks at nothing on the host.
+//! `explain`: what a failure means, from the catalogue that is built in; a site's own codes lead to their playbook. Looks
+//! at nothing else on the host.
+use std::path::Path;
+use std::sync::Arc;
+
 use serde_json::{Value, json};
+use wbd_engine::playbook::Playbook;
 use wbd_model::catalogue::{Respond, Row, Seen};
 use wbd_model::name::Code;
 use wbd_model::report::SCHEMA;
 
+use crate::Context;
 use crate::cli::Format;
 use crate::exit::{Ended, Exit, Failure};
+use crate::host;
 use crate::out::{Out, Tone, cut};
 
 const CATALOGUE: &str = include_str!("../../../playbooks/catalogue.yaml");
@@ -22,25 +29,59 @@ pub(crate) fn rows() -> Result<Vec<Row>, Failure> {
     Ok(rows)
 }
 
-/// Explains one code, or lists all.
+/// Explains one code, or lists all that are built in.
 ///
 /// # Errors
 /// A code that nobody knows.
-pub(crate) fn run(out: &mut Out, format: Format, spoken: Option<&str>) -> Ended {
-    let rows = rows()?;
+pub(crate) fn run(context: &mut Context, spoken: Option<&str>) -> Ended {
+    let (root, format) = (context.root.clone(), context.format);
     let Some(spoken) = spoken else {
-        list(out, format, &rows)?;
+        list(&mut context.out, format, &rows()?)?;
         return Ok(Exit::Done);
     };
+    one(&mut context.out, format, &root, spoken)
+}
+
+fn one(out: &mut Out, format: Format, root: &Path, spoken: &str) -> Ended {
+    let rows = rows()?;
     let wanted = Code::from_spoken(spoken).ok();
     let Some(row) = rows.iter().find(|row| Some(&row.code) == wanted.as_ref()) else {
-        return Err(Failure::failed(unknown(spoken, &rows)));
+        return match wanted.and_then(|wanted| by_playbook(root, &wanted)) {
+            Some(found) => own(out, format, &found),
+            None => Err(Failure::failed(unknown(spoken, &rows))),
+        };
     };
     if format == Format::Text {
         show(out, row);
     } else {
         let mut value = serde_json::to_value(row).map_err(Failure::bug)?;
         value["schema"] = json!(SCHEMA);
+        out.document(format, &value)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The installed playbook that tells this code, by itself or for a profile that gives it the code.
+fn by_playbook(root: &Path, wanted: &Code) -> Option<(Code, Arc<Playbook>)> {
+    let (library, _) = host::library(root);
+    let given = library.profiles.values().flat_map(|profile| profile.spec.codes.iter());
+    // `playbook` or `playbook/case`.
+    let named = given.filter(|(_, code)| *code == wanted).filter_map(|(key, _)| key.split('/').next());
+    let named: Vec<&str> = named.collect();
+    let mut playbooks = library.playbooks.values();
+    let found = playbooks.find(|it| it.code == *wanted || named.contains(&it.name.as_str()))?;
+    Some((wanted.clone(), Arc::clone(found)))
+}
+
+fn own(out: &mut Out, format: Format, (code, playbook): &(Code, Arc<Playbook>)) -> Ended {
+    if format == Format::Text {
+        let title = format!("{code}: a code of this host's playbook {}", playbook.name);
+        out.spans(&[(Tone::Strong, &title)]);
+        out.paragraph("", &format!("({}; follows {})", playbook.file, playbook.source));
+        out.line(format!("  What it looks for, does and advises: wbdctl playbook show {}", playbook.name));
+    } else {
+        let value = json!({"schema": SCHEMA, "code": code, "playbook": playbook.name, "file": playbook.file,
+            "source": playbook.source});
         out.document(format, &value)?;
     }
     Ok(Exit::Done)
@@ -151,7 +192,7 @@ mod tests {
         assert_eq!(codes.len(), rows.len(), "a code stands twice");
         for row in &rows {
             let text = text_of(|out| {
-                run(out, Format::Text, Some(row.code.as_str())).unwrap();
+                one(out, Format::Text, Path::new("/none"), row.code.as_str()).unwrap();
             });
             assert!(text.starts_with(row.code.as_str()), "{text}");
             assert!(text.contains("What it means"), "{text}");
@@ -166,7 +207,7 @@ mod tests {
     fn a_slip_of_the_finger_is_understood() {
         let failure = |spoken| {
             let mut told = String::new();
-            text_of(|out| told = run(out, Format::Text, Some(spoken)).unwrap_err().message);
+            text_of(|out| told = one(out, Format::Text, Path::new("/none"), spoken).unwrap_err().message);
             told
         };
         assert!(failure("WBD-54O4").contains("did you mean WBD-5404"));

@@ -121,7 +121,7 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Incidents(verb) => incidents::run(context, &verb),
         Verb::Ledger(verb) => ledger::run(context, verb),
         Verb::Playbook(verb) => playbook::run(context, verb),
-        Verb::Explain { code } => explain::run(&mut context.out, context.format, code.as_deref()),
+        Verb::Explain { code } => explain::run(context, code.as_deref()),
         Verb::Approve { incident, yes } => incidents::approve(context, incident, yes),
         Verb::Deny { incident } => incidents::deny(context, incident),
         Verb::Pause { length, class, why } => control::pause(context, length, class, &why),

@@ -258,6 +258,22 @@ fn broken_files_are_78_with_their_place() {
 }
 
 #[test]
+fn a_code_of_the_sites_own_is_explained_by_its_playbook() {
+    let root = TempDir::new().unwrap();
+    put(root.path(), "etc/wbd/playbooks.d/shop.yaml", &PLAYBOOK.replace("WBD-CONFIG", "SHOP-CONFIG"));
+    let profile = "apiVersion: wbd/v1\nkind: Profile\nmetadata: {name: shop}\nspec:\n  present: {any: [{file: /srv/shop}]}\n  codes: {agent-config: SHOP-AGENT}\n";
+    put(root.path(), "etc/wbd/playbooks.d/profile.yaml", profile);
+    for own in ["SHOP-CONFIG", "SHOP-AGENT"] {
+        let output = run(root.path(), &["explain", own]);
+        assert_eq!(code(&output), 0, "{output:?}");
+        assert!(stdout(&output).contains("wbdctl playbook show agent-config"), "{output:?}");
+    }
+    let told = json(&run(root.path(), &["-o", "json", "explain", "SHOP-AGENT"]));
+    assert_eq!((&told["code"], &told["playbook"]), (&"SHOP-AGENT".into(), &"agent-config".into()), "{told}");
+    assert_eq!(code(&run(root.path(), &["explain", "SHOP-OTHER"])), 1);
+}
+
+#[test]
 fn playbooks_are_listed_shown_and_tested() {
     let root = TempDir::new().unwrap();
     put(root.path(), "usr/lib/wbd/playbooks/agent-config.yaml", PLAYBOOK);

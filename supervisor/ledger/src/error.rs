@@ -60,7 +60,7 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// This process may not read or write it.
-    #[error("cannot {operation} ledger {path}: not permitted; run as root or as a member of wbd-admin")]
+    #[error("cannot {operation} ledger {path}: not permitted; run as root, or as the user that runs the supervisor")]
     Denied {
         /// What was tried.
         operation: &'static str,
@@ -170,4 +170,17 @@ pub struct SamplesError {
     pub(crate) path: PathBuf,
     #[source]
     pub(crate) source: rusqlite::Error,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_not_read_the_ledger_is_told_who_may() {
+        let refused = io::Error::from(io::ErrorKind::PermissionDenied);
+        let told = LedgerError::io("read", Path::new("/var/lib/wbd/ledger.db"), refused).to_string();
+        assert!(told.ends_with("run as root, or as the user that runs the supervisor"), "{told}");
+        assert!(!told.contains("wbd-admin"), "the group may give orders, the file is root's: {told}");
+    }
 }

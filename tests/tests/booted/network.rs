@@ -1,6 +1,6 @@
 //! Name servers and services out of reach in every documented way, each told by its own name (AEGIS-DNS, -NET, -TCP).
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -184,5 +184,43 @@ fn slow_but_right_and_one_dead_of_two_are_warnings() {
     assert_eq!((answer.code, &cause["severity"]), (1, &"warn".into()), "{cause}");
     // Longer than a failure is held, and than the next look after that.
     story.stays_quiet("a warning", Duration::from_secs(20));
+    scene.end();
+}
+
+#[test]
+fn a_link_local_name_server_is_asked_through_its_interface() {
+    let host = product::shared();
+    let scene = Scene::begin(&host);
+    let _services = scene.services(service::Manner::Open);
+    let server = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x53);
+    let commands = [
+        "link add near type veth peer name router",
+        "link set near up",
+        "link set router up",
+        "address add fe80::1/64 dev near nodad",
+        "address add fe80::53/64 dev router nodad",
+    ];
+    for command in commands {
+        host.run(["/usr/sbin/ip"].into_iter().chain(command.split(' '))).ok();
+    }
+    let index = host.run(["/usr/bin/cat", "/sys/class/net/router/ifindex"]).ok().text();
+    let index = index.trim().parse().expect("the number of an interface");
+    let _resolver = Resolver::start(&host, SocketAddrV6::new(server, 53, 0, index).into(), GOOD);
+    let configured = |zone: &str| {
+        host.write("/etc/resolv.conf", format!("nameserver fe80::53%{zone}\n").as_bytes());
+    };
+    configured("near");
+    let answer = product::doctor(&host);
+    assert_eq!(answer.code, 0, "{}", answer.json);
+    assert_eq!(answer.checks("AEGIS-DNS")[0]["verdict"], "pass", "{}", answer.json);
+    assert!(answer.checks("AEGIS-TCP").iter().all(|check| check["verdict"] == "pass"), "{}", answer.json);
+    // Another interface does not lead there, and one that is not there leads nowhere.
+    for zone in ["lo", "nowhere"] {
+        configured(zone);
+        let (_, cause) = scene.tells("AEGIS-DNS", "silent");
+        let claim = cause["claim"].as_str().unwrap_or_default();
+        assert!(claim.contains(&format!("fe80::53%{zone}=silent(no route)")), "{claim}");
+    }
+    host.run(["/usr/sbin/ip", "link", "delete", "near"]).ok();
     scene.end();
 }

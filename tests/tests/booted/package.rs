@@ -64,6 +64,7 @@ fn installs_and_runs() {
     }
     assert_eq!(host.run(["/usr/bin/dpkg", "-V", "wbd"]).ok().text(), "");
     host.run(["/usr/bin/getent", "group", "wbd-admin"]).ok();
+    an_operator_may_ask_but_not_read_the_ledger(&host);
     let verify = ["/usr/bin/systemd-analyze", "verify", "--man=no"];
     let verified = host.run(verify.into_iter().chain(UNITS)).ok();
     assert_eq!(verified.stderr, b"", "{}", verified.report());
@@ -71,6 +72,19 @@ fn installs_and_runs() {
     for unit in UNITS {
         wait_active(&host, unit);
     }
+}
+
+/// The group gives orders and is answered; the ledger's file is root's, and the refusal sends nobody to the group.
+fn an_operator_may_ask_but_not_read_the_ledger(host: &Host) {
+    let operator = ["/usr/bin/setpriv", "--reuid=nobody", "--regid=nogroup", "--groups=wbd-admin", "/usr/bin/wbdctl"];
+    let run = |words: [&'static str; 2]| host.run(operator.into_iter().chain(words));
+    for words in [["incidents", "list"], ["reload", "--wait"]] {
+        run(words).ok();
+    }
+    let refused = run(["ledger", "list"]);
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.code, Some(77), "{}", refused.report());
+    assert!(told.contains("run as root") && !told.contains("wbd-admin"), "{told}");
 }
 
 #[test]
@@ -91,6 +105,31 @@ fn an_upgrade_keeps_what_the_administrator_did() {
 }
 
 #[test]
+fn what_is_installed_again_after_a_removal_runs_again() {
+    let host = Host::boot("package-again");
+    host.install_deb(&places::deb());
+    let [agent, supervisor] = UNITS;
+    let again = || {
+        host.run(["/usr/bin/dpkg", "--remove", "wbd"]).ok();
+        assert_eq!(UNITS.map(|unit| host.unit(unit, "ActiveState")), ["inactive", "inactive"]);
+        host.install_deb(&places::deb());
+        wait_active(&host, supervisor);
+    };
+    again();
+    wait_active(&host, agent);
+    // The removal is forgotten by then: what an administrator stops stays stopped over an upgrade.
+    host.run(["/usr/bin/systemctl", "stop", agent]).ok();
+    host.install_deb(&places::deb());
+    wait_active(&host, supervisor);
+    assert_eq!(host.unit(agent, "ActiveState"), "inactive");
+    // A unit that is disabled is not started by an installation either.
+    host.run(["/usr/bin/systemctl", "disable", agent]).ok();
+    again();
+    let state = ["ActiveState", "UnitFileState"].map(|property| host.unit(agent, property));
+    assert_eq!(state, ["inactive", "disabled"]);
+}
+
+#[test]
 fn purge_leaves_only_the_evidence() {
     let host = Host::boot("package-purge");
     let before = files(&host);
@@ -101,6 +140,11 @@ fn purge_leaves_only_the_evidence() {
     let evidence = "/var/lib/wbd/quarantine/evidence";
     host.write(evidence, b"<?php\n");
     host.write("/etc/wbd/playbooks.d/mine.yaml", b"");
+    for ours in ["60-wbd.conf", "60-wbd.conf.new"] {
+        host.write(&format!("/etc/sysctl.d/{ours}"), b"# set by wbd\n");
+    }
+    let site = "/etc/sysctl.d/90-site-wbd.conf";
+    host.write(site, b"# set by an administrator\n");
     host.run(["/usr/bin/dpkg", "--remove", "wbd"]).ok();
     for unit in UNITS {
         assert_eq!(host.unit(unit, "ActiveState"), "inactive", "{unit}");
@@ -109,6 +153,6 @@ fn purge_leaves_only_the_evidence() {
     assert!(!host.exists("/run/wbd"));
     host.run(["/usr/bin/dpkg", "--purge", "wbd"]).ok();
     let left: Vec<_> = files(&host).difference(&before).cloned().collect();
-    let policy = ["/var/lib/wbd", "/var/lib/wbd/quarantine", evidence];
+    let policy = [site, "/var/lib/wbd", "/var/lib/wbd/quarantine", evidence];
     assert_eq!(left, policy);
 }

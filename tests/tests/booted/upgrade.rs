@@ -1,6 +1,7 @@
 //! The package is upgraded, and taken back to the older version, while an incident waits and while a deed is being done: everything goes on where it was, and nothing is done twice.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -26,8 +27,8 @@ const PACKED: Duration = Duration::from_secs(120);
 /// So long a start of the agent is made to take that an upgrade falls into it.
 const START_TAKES: &str = "8";
 
-/// The same programs under a higher version.
-fn next_version(folder: &TempDir) -> PathBuf {
+/// The same programs under a higher version, and what else `change` does to the package's tree.
+fn next_version(folder: &TempDir, change: impl FnOnce(&Path)) -> PathBuf {
     let tree = folder.path().join("tree");
     let out = folder.path().join("wbd-next.deb");
     let deb = |args: &[&std::ffi::OsStr]| exec::run(Command::new("/usr/bin/dpkg-deb").args(args), b"", PACKED).ok();
@@ -38,6 +39,7 @@ fn next_version(folder: &TempDir) -> PathBuf {
         .lines()
         .map(|line| if line.starts_with("Version: ") { format!("Version: {NEXT}") } else { line.to_owned() });
     fs::write(&control, lines.collect::<Vec<_>>().join("\n") + "\n").expect("our own file");
+    change(&tree);
     deb(&[
         "--root-owner-group".as_ref(),
         "-Zgzip".as_ref(),
@@ -47,6 +49,15 @@ fn next_version(folder: &TempDir) -> PathBuf {
         out.as_os_str(),
     ]);
     out
+}
+
+/// A package that dpkg begins to install and gives up.
+fn hopeless_version(folder: &TempDir) -> PathBuf {
+    next_version(folder, |tree| {
+        let preinst = tree.join("DEBIAN/preinst");
+        fs::write(&preinst, "#!/bin/sh\nexit 1\n").expect("our own file");
+        fs::set_permissions(&preinst, fs::Permissions::from_mode(0o755)).expect("our own file");
+    })
 }
 
 /// What a supervisor has to remember, in numbers and names; moments left out.
@@ -88,7 +99,7 @@ fn an_upgrade_in_the_middle_of_an_incident_changes_nothing_of_it() {
     product::install(&host);
     let old = host.run(["/usr/bin/dpkg-query", "-W", "-f", "${Version}", "wbd"]).ok().text();
     let folder = tempfile::tempdir().expect("temp folder");
-    let next = next_version(&folder);
+    let next = next_version(&folder, |_| ());
     let jobs = Jobs::listen(&host);
 
     // A debit to remember, under the shipped budget.
@@ -115,6 +126,29 @@ fn an_upgrade_in_the_middle_of_an_incident_changes_nothing_of_it() {
     assert!(wrongs.is_empty(), "{wrongs:#?}\n{:#?}\n{}", jobs.so_far(), whole.summary());
     let verified = json::wbdctl(&host, ["ledger", "verify"]);
     assert_eq!((verified.code, &verified.json["verified"]), (0, &true.into()), "{}", verified.json);
+}
+
+#[test]
+fn an_upgrade_that_is_given_up_leaves_the_units_as_they_were() {
+    let host = Host::boot("upgrade-given-up");
+    product::install(&host);
+    let old = host.run(["/usr/bin/dpkg-query", "-W", "-f", "${Version}", "wbd"]).ok().text();
+    let folder = tempfile::tempdir().expect("temp folder");
+    let name = "/root/hopeless.deb";
+    host.write(name, &fs::read(hopeless_version(&folder)).expect("our own file"));
+    let gives_up = || {
+        let ran = host.run_with(["/usr/bin/dpkg", "-i", name], b"", PACKED);
+        assert_ne!(ran.code, Some(0), "{}", ran.report());
+        let left = host.run(["/usr/bin/dpkg-query", "-W", "-f", "${Version} ${db:Status-Status}", "wbd"]).ok().text();
+        assert_eq!(left, format!("{old} installed"), "{}", ran.report());
+        [AGENT, SUPERVISOR].map(|unit| host.main_pid(unit))
+    };
+    let running = [AGENT, SUPERVISOR].map(|unit| host.main_pid(unit));
+    assert!(running.iter().all(Option::is_some), "{running:?}");
+    assert_eq!(gives_up(), running, "neither is restarted");
+    host.run(["/usr/bin/systemctl", "stop", AGENT]).ok();
+    assert_eq!(gives_up(), [None, running[1]], "what an administrator stopped stays stopped");
+    assert_eq!(host.unit(AGENT, "ActiveState"), "inactive");
 }
 
 /// The package's own restart of both units falls into a restart that the supervisor asked for.

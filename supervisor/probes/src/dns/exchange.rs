@@ -95,12 +95,13 @@ fn ask(question: &Question, exchange: impl Fn(&Query) -> io::Result<Said>) -> An
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum of every error there is")]
 fn unanswered(error: &io::Error) -> Said {
     use io::ErrorKind::{
-        AddrNotAvailable, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable, PermissionDenied,
-        UnexpectedEof,
+        AddrNotAvailable, ConnectionRefused, ConnectionReset, HostUnreachable, InvalidInput, NetworkUnreachable,
+        PermissionDenied, UnexpectedEof,
     };
     match error.kind() {
         ConnectionRefused | ConnectionReset | UnexpectedEof => Said::Refused,
-        HostUnreachable | NetworkUnreachable | AddrNotAvailable => Said::NoRoute,
+        // The invalid one: a link-local address whose interface is not said or not there.
+        HostUnreachable | NetworkUnreachable | AddrNotAvailable | InvalidInput => Said::NoRoute,
         PermissionDenied => Said::Denied,
         _ => Said::Silent,
     }

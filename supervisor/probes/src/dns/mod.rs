@@ -1,6 +1,6 @@
 //! `dns.servers`: asks each configured name server by itself and counts what came back. It repairs and restarts nothing.
 mod compare;
-mod configured;
+pub(crate) mod configured;
 mod exchange;
 mod local;
 #[cfg(test)]
@@ -15,6 +15,7 @@ use wbd_model::probe::ProbeName;
 
 use crate::eyes::Look;
 use compare::{Server, Verdict, Word};
+use configured::NameServer;
 use exchange::{Answer, Question};
 
 /// Where name servers listen.
@@ -35,7 +36,9 @@ pub(crate) fn look(look: &Look, names: &[String], port: u16) -> Observation {
     let servers = ask_all(look, &configured, &questions, port);
     let verdicts = compare::verdicts(&servers);
     describe(&servers, &verdicts, &mut seen);
-    local::look(look, &configured, &mut seen);
+    // One behind a zone is somebody else's, even where this host has the same address on another interface.
+    let plain = configured.iter().filter(|it| it.zone.is_none());
+    local::look(look, &plain.map(|it| it.address).collect::<Vec<_>>(), &mut seen);
     seen
 }
 
@@ -54,24 +57,24 @@ fn questions(names: &[String]) -> Result<Vec<Question>, String> {
     Ok(questions)
 }
 
-fn ask_all(look: &Look, configured: &[IpAddr], questions: &[Question], port: u16) -> Vec<Server> {
+fn ask_all(look: &Look, configured: &[NameServer], questions: &[Question], port: u16) -> Vec<Server> {
     thread::scope(|scope| {
         let asked: Vec<_> = configured
             .iter()
-            .map(|address| {
-                let server = SocketAddr::new(*address, port);
+            .map(|configured| {
+                let server = configured.at(port);
                 let tcp = scope.spawn(move || {
                     let first = questions.first()?;
                     Some(exchange::over_tcp(look, server, first))
                 });
                 let udp = scope.spawn(move || ask_one(look, server, questions));
-                (*address, udp, tcp)
+                (configured.to_string(), udp, tcp)
             })
             .collect();
         asked
             .into_iter()
-            .map(|(address, udp, tcp)| Server {
-                address,
+            .map(|(name, udp, tcp)| Server {
+                name,
                 udp: udp.join().unwrap_or_default(),
                 tcp: tcp.join().ok().flatten(),
             })
@@ -116,11 +119,11 @@ fn describe(servers: &[Server], verdicts: &[Verdict], seen: &mut Observation) {
     seen.know("slowest_ms", i64::try_from(slowest).unwrap_or(i64::MAX));
     let bad = verdicts.iter().position(|it| !it.word.is_usable());
     let bad = bad.and_then(|index| servers.get(index));
-    seen.know("first_bad", bad.map(|it| it.address.to_string()).unwrap_or_default());
+    seen.know("first_bad", bad.map(|it| it.name.clone()).unwrap_or_default());
     let words: Vec<String> = servers
         .iter()
         .zip(verdicts)
-        .map(|(server, verdict)| format!("{}={}", server.address, verdict.detail))
+        .map(|(server, verdict)| format!("{}={}", server.name, verdict.detail))
         .collect();
     seen.know("detail", words.join(" "));
 }

@@ -3,13 +3,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
-use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverConfig, ResolverOpts};
+use hickory_resolver::config::{LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::Name;
 use hickory_resolver::system_conf::parse_resolv_conf;
 
+use crate::dns::configured::{self, NameServer};
 use crate::eyes::Look;
 use crate::under::text_if_there;
 
@@ -42,10 +43,20 @@ pub(crate) fn resolve(look: &Look, host: &str) -> Result<Resolved, String> {
     }
     let conf = text_if_there(&look.root().join("etc/resolv.conf"))?.unwrap_or_default();
     // Nobody to ask is as silent as nobody who answers.
-    let Ok((config, options)) = parse_resolv_conf(conf) else {
+    let Ok((_, options)) = parse_resolv_conf(&conf) else {
         return Ok(found("silent", Vec::new()));
     };
-    ask(look, host, config, options)
+    let servers = configured::parse(&conf).iter().map(name_server).collect();
+    ask(look, host, ResolverConfig::from_name_servers(servers), options)
+}
+
+/// The library takes addresses without a zone; a socket of the zone's own address goes the right way all the same.
+fn name_server(configured: &NameServer) -> NameServerConfig {
+    let mut server = NameServerConfig::udp_and_tcp(configured.address);
+    for connection in &mut server.connections {
+        connection.bind_addr = configured.own_side();
+    }
+    server
 }
 
 fn found(word: &'static str, mut addresses: Vec<IpAddr>) -> Resolved {
@@ -77,6 +88,8 @@ fn ask(look: &Look, host: &str, config: ResolverConfig, mut options: ResolverOpt
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.use_hosts_file = ResolveHosts::Never;
     options.cache_size = 0;
+    // A port that the library draws itself is bound without the zone.
+    options.os_port_selection = true;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -119,7 +132,6 @@ mod tests {
     use super::*;
     use crate::dns::toy::{Habit, Toy};
     use crate::testing::Host;
-    use hickory_resolver::config::NameServerConfig;
 
     fn by(habit: Habit) -> Resolved {
         let toys = Toy::several(&[habit]);
