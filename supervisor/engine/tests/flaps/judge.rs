@@ -207,6 +207,7 @@ struct Told {
     /// Times that a person was told since the last deed or word.
     times: u32,
     exhausted: bool,
+    suppressed: bool,
 }
 
 /// One open incident for each check; every exhaustion is told to a person exactly once before it ends, and whoever
@@ -230,6 +231,10 @@ fn told_once(entries: &[Entry]) -> Judgement {
                 own.times += 1;
                 ensure(own.times == 1, || format!("{id} was told of twice"))?;
             }
+            Body::Suppressed { .. } => own.suppressed = true,
+            Body::Unsuppressed {} => own.suppressed = false,
+            // While its cause is healed a word on it is for nothing: what was told stands.
+            Body::Approved { .. } if own.suppressed => {}
             // An answer or another deed: what comes next is another question.
             Body::Intent(_) | Body::Approved { .. } => *own = Told::default(),
             Body::Closed { how } => {
