@@ -176,7 +176,7 @@ pub(crate) enum Verb {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Doctor {
-    /// Ask the supervisor to do the fixes shown, under its usual guards
+    /// Ask the supervisor to do now what it does by itself of the fixes shown
     #[arg(long)]
     pub(crate) fix: bool,
     /// Show what the fixes would do, and do nothing

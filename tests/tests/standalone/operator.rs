@@ -10,6 +10,7 @@ use wbd_tests::exec::Ran;
 use wbd_tests::json;
 use wbd_tests::supervisor::Supervisor;
 
+use crate::toy;
 use crate::trial::{self, DOWN, QUIET, SOON, Trial};
 
 fn said(ran: &Ran) -> String {
@@ -25,6 +26,43 @@ fn waived(answer: &json::Answer) -> Vec<(String, String)> {
     let rows = answer.list("waived").iter().filter_map(|row| row["checks"].as_array());
     let word = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
     rows.flatten().map(|check| (word(check, "code"), word(check, "verdict"))).collect()
+}
+
+#[test]
+fn doctor_fix_is_no_yes_where_a_word_is_needed_and_none_over_a_no() {
+    let trial = Trial::begin("approve");
+    trial.hurt(Signal::SIGKILL);
+    let incident = trial.held_by(DOWN, "approval");
+    let fix = |when: &str| {
+        let answer = json::wbdctl_at(trial.root(), ["doctor", "--fix", "--only", DOWN]);
+        let fixed = answer.list("fixed")[0].clone();
+        assert_eq!((answer.code, &fixed["healed"]), (2, &false.into()), "{when}: {}", answer.json);
+        fixed["result"].as_str().unwrap_or_default().to_owned()
+    };
+    let came = fix("waiting");
+    assert!(came.contains(&format!("wbdctl approve {incident}")), "{came}");
+    trial.stays_undone("doctor --fix without a word", QUIET);
+    trial.ctl(&["deny", &incident]).ok();
+    trial.closed(DOWN, 0);
+    let came = fix("denied");
+    assert!(came.contains("wbdctl playbook run agent-down --target wbd"), "{came}");
+    trial.stays_undone("doctor --fix after a no", QUIET);
+    let asked = [trial.of("approved").len(), trial.of("manual").len(), trial.of("opened").len()];
+    assert_eq!(asked, [0, 0, 1], "{}", trial.summary());
+}
+
+#[test]
+fn doctor_fix_does_at_once_what_wbd_would_do_by_itself() {
+    let root = toy::root("auto");
+    let patient = toy::playbook("toy", toy::CODE).replace("for: 500ms", "for: 10m");
+    assert!(patient.contains("for: 10m"), "else nothing would have to be asked for");
+    toy::write(root.path(), "toy", &patient);
+    let trial = Trial::on(root);
+    toy::breaks(trial.root(), "toy");
+    toy::stays_at(&trial, 0, "what is not held for its time");
+    let answer = json::wbdctl_at(trial.root(), ["doctor", "--fix", "--only", toy::CODE]);
+    assert_eq!((answer.code, &answer.list("fixed")[0]["healed"]), (0, &true.into()), "{}", answer.json);
+    trial.healed(toy::CODE, 0, &["command.run"]);
 }
 
 #[test]

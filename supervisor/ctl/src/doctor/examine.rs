@@ -113,7 +113,7 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     report.waivers_unread = said.unread;
     report.holds = said.holds;
     for fix in report.causes.iter_mut().filter_map(|cause| cause.fix.as_mut()) {
-        ask_first(fix, &settings);
+        ask_first(fix, &settings, daemon_status.as_ref().ok());
     }
     let ledger = within(&verified, began);
     let own_checks = [
@@ -321,13 +321,24 @@ fn known(order: &Order, library: &Library) -> Result<(), Failure> {
 }
 
 /// What the administrator decided counts before what the playbook's author wrote.
-fn ask_first(fix: &mut Fix, settings: &Settings) {
+fn ask_first(fix: &mut Fix, settings: &Settings, status: Option<&Status>) {
     let name = fix.playbook.as_str();
-    let waits =
-        settings.healing_for(name) != Healing::Auto || fix.class > settings.ceiling_for(name) || fix.class == Class::A4;
+    let waits = healing(name, settings, status) != Healing::Auto
+        || fix.class > settings.ceiling_for(name)
+        || fix.class == Class::A4;
     if waits {
         fix.approval = Approval::Operator;
     }
+}
+
+/// What the settings allow a playbook; a supervisor that did not read them since may still be the stricter one.
+fn healing(playbook: &str, settings: &Settings, status: Option<&Status>) -> Healing {
+    let theirs = match status.map(|status| status.healing.as_str()) {
+        Some("observe") => Healing::Observe,
+        Some("approve") => Healing::Approve,
+        Some(_) | None => Healing::Auto,
+    };
+    settings.healing_for(playbook).min(theirs)
 }
 
 pub(super) const fn lang(lang: LangArg) -> Lang {
