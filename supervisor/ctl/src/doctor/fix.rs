@@ -84,7 +84,7 @@ pub(crate) fn show_plans(out: &mut Out, report: &Report) {
             cause.target,
             fix.playbook,
             fix.class,
-            approval(fix.approval)
+            approval(fix)
         ));
         for step in &fix.plan {
             out.paragraph("    - ", step);
@@ -135,8 +135,11 @@ pub(crate) fn fix(client: &Client, cause: &Cause, fix: &Fix) -> Result<Fixed, Fa
 }
 
 /// Why a fix is not asked for: asking is a yes to whatever the playbook leads to, and where a yes is needed or a no was
-/// said, that must be given by a person to what was shown.
+/// said, that must be given by a person to what was shown. What wbd does not do is not asked for either.
 fn needs_a_word(cause: &Cause, fix: &Fix, row: Option<&IncidentRow>) -> Option<String> {
+    if fix.withheld.is_some() {
+        return Some(approval(fix));
+    }
     let waits = row.filter(|row| held(row).is_some_and(|held| matches!(held.guard, Guard::Approval | Guard::Denied)));
     match (waits.and_then(ended), fix.approval) {
         (Some((_, came)), Approval::Auto | Approval::Operator) => Some(came),
@@ -165,8 +168,9 @@ fn ended(row: &IncidentRow) -> Option<(bool, String)> {
         Phase::Gated { .. } => {
             let refusal = held(row)?;
             match refusal.guard {
-                Guard::Approval | Guard::Mode => Some((false, format!("waits for your word: wbdctl approve {id}"))),
-                Guard::Hold
+                Guard::Approval => Some((false, format!("waits for your word: wbdctl approve {id}"))),
+                Guard::Mode
+                | Guard::Hold
                 | Guard::Denied
                 | Guard::HostBudget
                 | Guard::Attempts
