@@ -131,17 +131,14 @@ pub(crate) fn mode(status: &Status) -> String {
     text
 }
 
+/// A status for tests of what shows one.
 #[cfg(test)]
-mod tests {
-    use wbd_model::check::CheckKey;
-    use wbd_model::control::{TellBy, UntoldRow};
-    use wbd_model::incident::IncidentId;
-    use wbd_model::name::{Code, PlaybookName, TargetName};
+pub(crate) mod testing {
+    use wbd_model::control::Status;
+    use wbd_model::name::PlaybookName;
 
-    use super::*;
-    use crate::out::testing::text_of;
-
-    fn status() -> Status {
+    /// Paused, degraded, one playbook suspended.
+    pub(crate) fn status() -> Status {
         Status {
             schema: 1,
             version: "0.1.0".into(),
@@ -167,6 +164,18 @@ mod tests {
             untold_dropped: 0,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use wbd_model::check::CheckKey;
+    use wbd_model::control::{TellBy, UntoldRow};
+    use wbd_model::incident::IncidentId;
+    use wbd_model::name::{Code, TargetName};
+
+    use super::testing::status;
+    use super::*;
+    use crate::out::testing::text_of;
 
     #[test]
     fn what_holds_healing_back_stands_beside_the_mode() {

@@ -116,6 +116,7 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     let ledger = within(&verified, began);
     let own_checks = [
         Some(own::supervisor(&order.root, within(&belongs, began).unwrap_or(true), &daemon_status)),
+        own::degraded(&daemon_status),
         own::escalation(&daemon_status),
         Some(own::ledger(ledger, daemon_status.as_ref().ok())),
         Some(unread.as_deref().map_or_else(|| own::settings(&settings_problems), own::settings_unread)),
