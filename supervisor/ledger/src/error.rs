@@ -60,7 +60,7 @@ pub enum LedgerError {
         path: PathBuf,
     },
     /// This process may not read or write it.
-    #[error("cannot {operation} ledger {path}: not permitted; run as root or as a member of wbd-admin")]
+    #[error("cannot {operation} ledger {path}: not permitted; run as root")]
     Denied {
         /// What was tried.
         operation: &'static str,

@@ -65,7 +65,7 @@ pub(crate) fn create(path: &Path, host: Option<&str>, first: Option<&Row>) -> Re
         .create_new(true)
         .mode(0o640)
         .open(&fresh)
-        // Against a narrower umask: wbd-admin is to read it.
+        // Whatever the umask; its group is root's, unless an administrator lets another one read it.
         .and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o640)))
         .map_err(|source| LedgerError::io("create", &fresh, source))?;
     fill(&fresh, host, first).map_err(|source| LedgerError::database("create", &fresh, source))?;
