@@ -52,6 +52,20 @@ fn doctor_fix_is_no_yes_where_a_word_is_needed_and_none_over_a_no() {
 }
 
 #[test]
+fn a_deed_that_there_never_was_is_not_one_that_changed_nothing() {
+    let trial = Trial::begin("auto");
+    trial.hurt(Signal::SIGKILL);
+    let told = trial.healed(DOWN, 0, &["agent.start"]);
+    let deed = told.of("intent")[0]["action_id"].as_str().expect("a number").to_owned();
+    for none in ["A0", "A999"] {
+        let refused = trial.ctl(&["undo", none]).exits(1);
+        assert!(said(&refused).contains(&format!("there is no deed {none}")), "{}", refused.report());
+    }
+    let refused = trial.ctl(&["undo", &deed]).exits(1);
+    assert!(said(&refused).contains(&format!("{deed} cannot be taken back")), "{}", refused.report());
+}
+
+#[test]
 fn what_was_handed_over_stays_visible_with_the_steps_for_a_person_until_it_is_gone() {
     let root = toy::root("auto");
     toy::fixes_by(root.path(), "toy", "");
