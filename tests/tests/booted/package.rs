@@ -101,6 +101,10 @@ fn purge_leaves_only_the_evidence() {
     let evidence = "/var/lib/wbd/quarantine/evidence";
     host.write(evidence, b"<?php\n");
     host.write("/etc/wbd/playbooks.d/mine.yaml", b"");
+    // wbd's own drop-in goes, an administrator's of nearly the same name stays.
+    let mine = "/etc/sysctl.d/70-not-wbd.conf";
+    host.write(mine, b"");
+    host.write("/etc/sysctl.d/60-wbd.conf", b"");
     host.run(["/usr/bin/dpkg", "--remove", "wbd"]).ok();
     for unit in UNITS {
         assert_eq!(host.unit(unit, "ActiveState"), "inactive", "{unit}");
@@ -109,6 +113,6 @@ fn purge_leaves_only_the_evidence() {
     assert!(!host.exists("/run/wbd"));
     host.run(["/usr/bin/dpkg", "--purge", "wbd"]).ok();
     let left: Vec<_> = files(&host).difference(&before).cloned().collect();
-    let policy = ["/var/lib/wbd", "/var/lib/wbd/quarantine", evidence];
+    let policy = [mine, "/var/lib/wbd", "/var/lib/wbd/quarantine", evidence];
     assert_eq!(left, policy);
 }
