@@ -2,8 +2,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use wbd_model::action::Class;
+use wbd_model::entry::Body;
 use wbd_model::incident::{ActionId, IncidentId};
 use wbd_model::name::{Code, PlaybookName, ProfileName, TargetName};
 
@@ -176,7 +178,7 @@ pub(crate) enum Verb {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Doctor {
-    /// Ask the supervisor to do the fixes shown, under its usual guards
+    /// Ask the supervisor to do now what it does by itself of the fixes shown
     #[arg(long)]
     pub(crate) fix: bool,
     /// Show what the fixes would do, and do nothing
@@ -245,8 +247,8 @@ pub(crate) enum Ledger {
         /// Only of this failure
         #[arg(long, value_name = "CODE", value_parser = code)]
         code: Option<Code>,
-        /// Only of this kind: opened, intent, outcome, verdict, closed, ...
-        #[arg(long, value_name = "KIND")]
+        /// Only of this kind
+        #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(Body::KINDS))]
         kind: Option<String>,
         /// At most so many, the newest ones
         #[arg(long, value_name = "NUMBER", default_value_t = 200)]

@@ -210,6 +210,9 @@ fn document(verification: &Verification) -> Value {
 }
 
 fn rotate(context: &mut Context, reason: String) -> Ended {
+    if reason.trim().is_empty() {
+        return Err(Failure::failed("a rotation needs a reason: whoever finds the old ledger will ask; see --reason"));
+    }
     let request = Request::RotateLedger { reason: reason.clone() };
     match context.client().call(&request) {
         Ok(response) => {

@@ -4,6 +4,7 @@ use wbd_model::action::Change;
 use wbd_model::control::{Request, Response};
 use wbd_model::incident::IncidentId;
 use wbd_model::plan::{Approval, Plan};
+use wbd_model::report::Fix;
 
 use crate::Context;
 use crate::ask;
@@ -58,11 +59,12 @@ pub(crate) fn change_line(change: &Change) -> String {
     format!("{}: {} -> {}", change.what, one_line(before), one_line(&change.after))
 }
 
-/// Who has to say yes, in words.
-pub(crate) const fn approval(approval: Approval) -> &'static str {
-    match approval {
-        Approval::Auto => "wbd does it by itself",
-        Approval::Operator => "waits for your word",
+/// Who has to say yes to a fix, in words; or why wbd does not do it.
+pub(crate) fn approval(fix: &Fix) -> String {
+    match (&fix.withheld, fix.approval) {
+        (Some(why), Approval::Auto | Approval::Operator) => format!("not done: {why}"),
+        (None, Approval::Auto) => "wbd does it by itself".to_owned(),
+        (None, Approval::Operator) => "waits for your word".to_owned(),
     }
 }
 

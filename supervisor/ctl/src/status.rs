@@ -68,6 +68,13 @@ fn show(out: &mut Out, status: &Status) {
     for row in &status.open {
         incidents::line(out, row);
     }
+    if !status.handed_over.is_empty() {
+        out.heading(&format!("Handed over to a person and not seen gone: {}", status.handed_over.len()));
+        for key in &status.handed_over {
+            out.line(format!("  {key}"));
+        }
+        out.line("  Why, and what to do: wbdctl incidents list; wbdctl doctor");
+    }
     if !status.next.is_empty() {
         out.heading("Due next");
         for next in &status.next {
@@ -124,16 +131,14 @@ pub(crate) fn mode(status: &Status) -> String {
     text
 }
 
+/// A status for tests of what shows one.
 #[cfg(test)]
-mod tests {
-    use wbd_model::control::{TellBy, UntoldRow};
-    use wbd_model::incident::IncidentId;
+pub(crate) mod testing {
+    use wbd_model::control::Status;
     use wbd_model::name::PlaybookName;
 
-    use super::*;
-    use crate::out::testing::text_of;
-
-    fn status() -> Status {
+    /// Paused, degraded, one playbook suspended.
+    pub(crate) fn status() -> Status {
         Status {
             schema: 1,
             version: "0.1.0".into(),
@@ -153,11 +158,24 @@ mod tests {
             budget_left_hour: 2,
             budget_left_day: 5,
             open: vec![],
+            handed_over: vec![],
             next: vec!["agent-down on wbd: look in 8 s".into()],
             untold: vec![],
             untold_dropped: 0,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use wbd_model::check::CheckKey;
+    use wbd_model::control::{TellBy, UntoldRow};
+    use wbd_model::incident::IncidentId;
+    use wbd_model::name::{Code, TargetName};
+
+    use super::testing::status;
+    use super::*;
+    use crate::out::testing::text_of;
 
     #[test]
     fn what_holds_healing_back_stands_beside_the_mode() {
@@ -182,6 +200,19 @@ Due next
             own.ends_with("; suspended: playbook dns: 9 verifications in a row failed; tries once more in 58 min"),
             "{own}"
         );
+    }
+
+    #[test]
+    fn what_was_handed_over_does_not_vanish_with_its_incident() {
+        let key = CheckKey { code: Code::new("WBD-6007").unwrap(), target: TargetName::new("wbd").unwrap() };
+        let text = text_of(|out| show(out, &Status { handed_over: vec![key], ..status() }));
+        let expected = "\
+Open incidents: 0
+
+Handed over to a person and not seen gone: 1
+  WBD-6007 on wbd
+";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

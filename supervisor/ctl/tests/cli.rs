@@ -134,6 +134,42 @@ fn doctor_looks_only_at_what_is_asked_for() {
 }
 
 #[test]
+fn a_kind_of_record_that_there_is_not_is_no_empty_list() {
+    let root = TempDir::new().unwrap();
+    put(root.path(), "var/lib/wbd/ledger.db", "");
+    let slip = run(root.path(), &["ledger", "list", "--kind", "intnet"]);
+    assert_eq!(code(&slip), 64, "{slip:?}");
+    assert!(stderr(&slip).contains("intent"), "{slip:?}");
+    let known = run(root.path(), &["ledger", "list", "--kind", "intent"]);
+    assert_ne!(code(&known), 64, "{known:?}");
+}
+
+#[test]
+fn a_rotation_without_a_reason_is_refused_before_anything_is_looked_at() {
+    let root = TempDir::new().unwrap();
+    for reason in ["", " "] {
+        let refused = run(root.path(), &["ledger", "rotate", "--reason", reason]);
+        assert!(code(&refused) == 1 && stderr(&refused).contains("needs a reason"), "{refused:?}");
+    }
+    let told = run(root.path(), &["ledger", "rotate", "--reason", "it is bad"]);
+    assert!(!stderr(&told).contains("needs a reason"), "{told:?}");
+}
+
+#[test]
+fn a_doubled_key_is_told_in_our_words_with_all_the_other_problems() {
+    let root = TempDir::new().unwrap();
+    let text = "healing: auto\nevery: 1s\nhealing: observe\nbugdet: {per_hour: 1}\nevery: 2s\n";
+    put(root.path(), "etc/wbd/wbd.yaml", text);
+    let output = run(root.path(), &["config", "check"]);
+    assert_eq!(code(&output), 78, "{output:?}");
+    let told = stderr(&output);
+    assert!(!told.contains("DuplicateKeyPolicy"), "{told}");
+    for part in ["wbd.yaml:3:1", "\"healing\" stands here twice", "line 1", "wbd.yaml:5:1", "wbd.yaml:4:1", "budget"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
 fn monitoring_gets_one_line_and_the_same_code() {
     let root = TempDir::new().unwrap();
     let output = run(root.path(), &["doctor", "-o", "nagios"]);

@@ -60,6 +60,7 @@ impl Supervisor {
             budget_left_hour: hour,
             budget_left_day: day,
             open: self.incident_rows(false),
+            handed_over: self.memory.state.latched.iter().cloned().collect(),
             untold: self.untold_rows(&now),
             untold_dropped: self.untold_dropped(),
             next: self.next(&now),

@@ -217,6 +217,10 @@ impl Supervisor {
             Err(error) => {
                 let _ = reply.send(refused(format!("{id} is not among the last deeds, and {error}")));
             }
+            Ok(None) if id.0 == 0 || id.0 >= self.memory.state.next_action => {
+                let message = format!("there is no deed {id}; list them: wbdctl ledger list --kind intent");
+                let _ = reply.send(refused(message));
+            }
             Ok(None) => {
                 let message = format!(
                     "{id} cannot be taken back: it changed nothing that was captured, or it was taken back already"

@@ -131,6 +131,7 @@ fn cause(row: &Row<'_>, because: &[(CheckKey, CheckKey)], lang: Lang) -> Option<
             plan: plan.steps.iter().map(round::describe).collect(),
             playbook: plan.playbook,
             changes: Vec::new(),
+            withheld: None,
         }),
         guide: words.guide,
     })

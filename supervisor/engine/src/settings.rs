@@ -16,15 +16,21 @@ const MAX_DEEDS: u32 = 1000;
 /// Every problem of the file, each with its place; then none of it counts.
 pub fn parse(source: &Source) -> Result<Settings, Vec<Problem>> {
     let (trees, mut problems) = documents(source);
-    if !problems.is_empty() {
+    let mut trees = trees.into_iter();
+    let Some(tree) = trees.next() else {
+        return if problems.is_empty() { Ok(Settings::default()) } else { Err(problems) };
+    };
+    if let Some(second) = trees.next() {
+        problems.push(second.place.problem(source, "one document is wanted; this is a second one", None));
         return Err(problems);
     }
-    let mut trees = trees.into_iter();
-    let Some(tree) = trees.next() else { return Ok(Settings::default()) };
-    if let Some(second) = trees.next() {
-        return Err(vec![second.place.problem(source, "one document is wanted; this is a second one", None)]);
-    }
-    let settings: Settings = typed(source, &tree)?;
+    let settings: Settings = match typed(source, &tree) {
+        Ok(settings) => settings,
+        Err(found) => {
+            problems.extend(found);
+            return Err(problems);
+        }
+    };
     let mut add = |path: &[&str], message: &str| problems.push(tree.place_of(path).problem(source, message, None));
     if settings.budget.per_hour > MAX_DEEDS {
         add(&["budget", "per_hour"], "per_hour must be 0 to 1000");

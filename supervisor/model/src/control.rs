@@ -231,6 +231,9 @@ pub struct Status {
     pub budget_left_day: u32,
     /// Open incidents.
     pub open: Vec<IncidentRow>,
+    /// Failures that were handed over to a person and not seen gone since: no incident is opened for them.
+    #[serde(default)]
+    pub handed_over: Vec<CheckKey>,
     /// What is due next, a line each, soonest first.
     pub next: Vec<String>,
     /// Escalations that a person was not told of yet, the oldest first.

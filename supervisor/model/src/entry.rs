@@ -340,6 +340,34 @@ impl ExitHow {
 }
 
 impl Body {
+    /// Every kind.
+    pub const KINDS: [&str; 24] = [
+        "started",
+        "opened",
+        "suppressed",
+        "unsuppressed",
+        "intent",
+        "outcome",
+        "verdict",
+        "closed",
+        "refused",
+        "escalated",
+        "told",
+        "teller",
+        "approved",
+        "denied",
+        "cleared",
+        "manual",
+        "hold",
+        "lifted",
+        "waived",
+        "suspended",
+        "resumed",
+        "rearmed",
+        "exit",
+        "rotated",
+    ];
+
     /// The kind in JSON and on the screen.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -496,4 +524,17 @@ impl Body {
 
 fn change(change: &Change) -> String {
     format!("{}: {} -> {}", change.what, change.before.as_deref().unwrap_or("?"), change.after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_record_can_be_asked_for() {
+        let (_, rest) = include_str!("entry.rs").split_once("pub const fn kind(").unwrap();
+        let (arms, _) = rest.split_once("/// Whether the bytes").unwrap();
+        let told: Vec<&str> = arms.split('"').skip(1).step_by(2).collect();
+        assert_eq!(told, Body::KINDS);
+    }
 }

@@ -105,6 +105,9 @@ pub struct Fix {
     /// What that changes, before and after; filled where it was asked for (`--dry-run`) and the supervisor could tell.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
+    /// Why wbd does not do it, though it knows how; then the steps for a person are what is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<String>,
 }
 
 /// One check.

@@ -38,7 +38,7 @@ fn two_restarts_and_no_third(host: &Host, when: &str) {
     host.wait_for("the agent's end", SOON, dead);
     wbd_tests::deadline::stays(&format!("the end of the reserve ({when})"), TWIN, dead);
     let answer = degraded::doctor(host, when);
-    let cause = answer.cause("WBD-SUPERVISOR").unwrap_or_else(|| panic!("{}", answer.json));
+    let cause = answer.cause("WBD-DEGRADED").unwrap_or_else(|| panic!("{}", answer.json));
     assert!(cause["evidence"][0].as_str().is_some_and(|why| why.contains("only observes")), "{cause}");
     assert!(answer.cause(CODE).is_some(), "{}", answer.json);
 }

@@ -36,6 +36,15 @@ fn observing_does_nothing_and_tells_a_person() {
     assert!(told.deeds().is_empty() && told.of("escalated").len() == 1, "{told:#?}");
     let guide = told.last("escalated")["evidence"].as_array().map_or(0, Vec::len);
     assert!(guide > 1, "{told:#?}");
+    // Nor does doctor promise it, or send for a yes that would do nothing.
+    let doctor = json::wbdctl_at(trial.root(), ["doctor", "--fix", "--only", DOWN]);
+    let (cause, fixed) = (doctor.cause(DOWN).expect("it is down"), &doctor.list("fixed")[0]);
+    assert!(cause["fix"]["withheld"].as_str().is_some_and(|why| why.contains("healing is observe")), "{cause}");
+    let came = fixed["result"].as_str().unwrap_or_default();
+    assert!(came.contains("healing is observe") && !came.contains("approve I"), "{fixed}");
+    let text = trial.ctl(&["doctor", "--only", DOWN]).exits(2);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.contains("by hand:") && !text.contains("waits for your word"), "{text}");
     // Not even by hand: observe means observe.
     for words in [["playbook", "run", "agent-down"], ["approve", "--yes", &incident]] {
         let refused = trial.ctl(&words).exits(1);

@@ -10,6 +10,7 @@ use wbd_tests::exec::Ran;
 use wbd_tests::json;
 use wbd_tests::supervisor::Supervisor;
 
+use crate::toy;
 use crate::trial::{self, DOWN, QUIET, SOON, Trial};
 
 fn said(ran: &Ran) -> String {
@@ -25,6 +26,96 @@ fn waived(answer: &json::Answer) -> Vec<(String, String)> {
     let rows = answer.list("waived").iter().filter_map(|row| row["checks"].as_array());
     let word = |check: &Value, key: &str| check[key].as_str().unwrap_or_default().to_owned();
     rows.flatten().map(|check| (word(check, "code"), word(check, "verdict"))).collect()
+}
+
+#[test]
+fn doctor_fix_is_no_yes_where_a_word_is_needed_and_none_over_a_no() {
+    let trial = Trial::begin("approve");
+    trial.hurt(Signal::SIGKILL);
+    let incident = trial.held_by(DOWN, "approval");
+    let fix = |when: &str| {
+        let answer = json::wbdctl_at(trial.root(), ["doctor", "--fix", "--only", DOWN]);
+        let fixed = answer.list("fixed")[0].clone();
+        assert_eq!((answer.code, &fixed["healed"]), (2, &false.into()), "{when}: {}", answer.json);
+        fixed["result"].as_str().unwrap_or_default().to_owned()
+    };
+    let came = fix("waiting");
+    assert!(came.contains(&format!("wbdctl approve {incident}")), "{came}");
+    trial.stays_undone("doctor --fix without a word", QUIET);
+    trial.ctl(&["deny", &incident]).ok();
+    trial.closed(DOWN, 0);
+    let came = fix("denied");
+    assert!(came.contains("handed over") && came.contains("wbdctl playbook run agent-down --target wbd"), "{came}");
+    trial.stays_undone("doctor --fix after a no", QUIET);
+    let asked = [trial.of("approved").len(), trial.of("manual").len(), trial.of("opened").len()];
+    assert_eq!(asked, [0, 0, 1], "{}", trial.summary());
+}
+
+#[test]
+fn a_deed_that_there_never_was_is_not_one_that_changed_nothing() {
+    let trial = Trial::begin("auto");
+    trial.hurt(Signal::SIGKILL);
+    let told = trial.healed(DOWN, 0, &["agent.start"]);
+    let deed = told.of("intent")[0]["action_id"].as_str().expect("a number").to_owned();
+    for none in ["A0", "A999"] {
+        let refused = trial.ctl(&["undo", none]).exits(1);
+        assert!(said(&refused).contains(&format!("there is no deed {none}")), "{}", refused.report());
+    }
+    let refused = trial.ctl(&["undo", &deed]).exits(1);
+    assert!(said(&refused).contains(&format!("{deed} cannot be taken back")), "{}", refused.report());
+}
+
+#[test]
+fn what_was_handed_over_stays_visible_with_the_steps_for_a_person_until_it_is_gone() {
+    let root = toy::root("auto");
+    toy::fixes_by(root.path(), "toy", "");
+    toy::write(root.path(), "toy", &toy::playbook("toy", toy::CODE));
+    let trial = Trial::on(root);
+    let doctor = || json::wbdctl_at(trial.root(), ["doctor", "--only", toy::CODE]);
+    let text = || said(&trial.ctl(&["doctor", "--only", toy::CODE])).split_whitespace().collect::<Vec<_>>().join(" ");
+    trial.ctl(&["pause", "a test of hand-overs"]).ok();
+    toy::breaks(trial.root(), "toy");
+    trial.held_by(toy::CODE, "hold");
+    // Twin: what is only held back now is not handed over.
+    let answer = doctor();
+    assert!(answer.cause(toy::CODE).expect("they differ")["fix"]["withheld"].is_null(), "{}", answer.json);
+    assert!(!text().contains("make them agree") && trial.status()["handed_over"] == serde_json::json!([]));
+    trial.ctl(&["resume"]).ok();
+    assert_eq!(trial.closed(toy::CODE, 0).ending(), Some("handed-over"));
+
+    let answer = doctor();
+    let fix = &answer.cause(toy::CODE).expect("they differ still")["fix"];
+    let why = fix["withheld"].as_str().unwrap_or_default();
+    assert!(why.contains("handed over") && why.contains("wbdctl playbook run toy-match --target toy"), "{fix}");
+    let shown = text();
+    assert!(shown.contains("1. make them agree") && !shown.contains("wbd does it by itself"), "{shown}");
+    assert_eq!(trial.status()["handed_over"], serde_json::json!([{"code": toy::CODE, "target": "toy"}]));
+    let acts = toy::acts(trial.root());
+    let answer = json::wbdctl_at(trial.root(), ["doctor", "--fix", "--only", toy::CODE]);
+    assert!(answer.list("fixed")[0]["result"].as_str().is_some_and(|came| came.contains("handed over")));
+    toy::stays_at(&trial, acts, "doctor --fix of what was handed over");
+
+    // Gone by a person's hand.
+    trial::put(trial.root(), "etc/toy/left", "1.0.0\n");
+    wait_until("nothing handed over", SOON, || {
+        let status = trial.status();
+        if status["handed_over"] == serde_json::json!([]) { Ok(()) } else { Err(status.to_string()) }
+    });
+    assert!(doctor().cause(toy::CODE).is_none());
+}
+
+#[test]
+fn doctor_fix_does_at_once_what_wbd_would_do_by_itself() {
+    let root = toy::root("auto");
+    let patient = toy::playbook("toy", toy::CODE).replace("for: 500ms", "for: 10m");
+    assert!(patient.contains("for: 10m"), "else nothing would have to be asked for");
+    toy::write(root.path(), "toy", &patient);
+    let trial = Trial::on(root);
+    toy::breaks(trial.root(), "toy");
+    toy::stays_at(&trial, 0, "what is not held for its time");
+    let answer = json::wbdctl_at(trial.root(), ["doctor", "--fix", "--only", toy::CODE]);
+    assert_eq!((answer.code, &answer.list("fixed")[0]["healed"]), (0, &true.into()), "{}", answer.json);
+    trial.healed(toy::CODE, 0, &["command.run"]);
 }
 
 #[test]

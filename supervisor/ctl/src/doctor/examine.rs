@@ -9,16 +9,14 @@ use wbd_engine::judge;
 use wbd_engine::playbook::{Bound, Library};
 use wbd_engine::report::{self, Inputs, Row};
 use wbd_engine::words::Lang;
-use wbd_model::action::Class;
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{IncidentRow, Request, Response, Status};
 use wbd_model::hold::HoldRow;
 use wbd_model::incident::Phase;
 use wbd_model::name::{Code, ProfileName, TargetName};
-use wbd_model::plan::Approval;
 use wbd_model::problem::Problem;
-use wbd_model::report::{CheckRow, DaemonView, Fix, Report};
-use wbd_model::settings::{Healing, Settings};
+use wbd_model::report::{CheckRow, DaemonView, Report};
+use wbd_model::settings::Settings;
 use wbd_model::time::Now;
 use wbd_model::waiver::Waiver;
 use wbd_probes::{Eyes, Presence};
@@ -30,7 +28,7 @@ use crate::{explain, host, incidents, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
 use super::recall::Recall;
-use super::{merge, own};
+use super::{merge, own, policy};
 
 /// What an examination is made with.
 #[derive(Debug, Clone)]
@@ -112,12 +110,13 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     }
     report.waivers_unread = said.unread;
     report.holds = said.holds;
-    for fix in report.causes.iter_mut().filter_map(|cause| cause.fix.as_mut()) {
-        ask_first(fix, &settings);
+    for cause in &mut report.causes {
+        policy::apply(cause, &settings, daemon_status.as_ref().ok());
     }
     let ledger = within(&verified, began);
     let own_checks = [
         Some(own::supervisor(&order.root, within(&belongs, began).unwrap_or(true), &daemon_status)),
+        own::degraded(&daemon_status),
         own::escalation(&daemon_status),
         Some(own::ledger(ledger, daemon_status.as_ref().ok())),
         Some(unread.as_deref().map_or_else(|| own::settings(&settings_problems), own::settings_unread)),
@@ -318,16 +317,6 @@ fn known(order: &Order, library: &Library) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Usage, format!("no failure has the code {code}; {hint}")));
     }
     Ok(())
-}
-
-/// What the administrator decided counts before what the playbook's author wrote.
-fn ask_first(fix: &mut Fix, settings: &Settings) {
-    let name = fix.playbook.as_str();
-    let waits =
-        settings.healing_for(name) != Healing::Auto || fix.class > settings.ceiling_for(name) || fix.class == Class::A4;
-    if waits {
-        fix.approval = Approval::Operator;
-    }
 }
 
 pub(super) const fn lang(lang: LangArg) -> Lang {

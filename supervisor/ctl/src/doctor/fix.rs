@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use wbd_engine::round::describe;
 use wbd_model::check::CheckKey;
 use wbd_model::control::{IncidentRow, Request, Response};
-use wbd_model::incident::{Closing, Guard, Phase};
+use wbd_model::incident::{Closing, Guard, Phase, Refusal};
+use wbd_model::plan::Approval;
 use wbd_model::report::{Cause, Fix, Report};
 
 use crate::ask;
@@ -83,7 +84,7 @@ pub(crate) fn show_plans(out: &mut Out, report: &Report) {
             cause.target,
             fix.playbook,
             fix.class,
-            approval(fix.approval)
+            approval(fix)
         ));
         for step in &fix.plan {
             out.paragraph("    - ", step);
@@ -103,7 +104,11 @@ pub(crate) fn show_plans(out: &mut Out, report: &Report) {
 /// The supervisor cannot be asked.
 pub(crate) fn fix(client: &Client, cause: &Cause, fix: &Fix) -> Result<Fixed, Failure> {
     let what = format!("{} on {}", cause.code, cause.target);
-    let last = newest(client, cause)?.map_or(0, |row| row.id.0);
+    let row = newest(client, cause)?;
+    if let Some(came) = needs_a_word(cause, fix, row.as_ref()) {
+        return Ok(Fixed { what, good: false, came });
+    }
+    let last = row.map_or(0, |row| row.id.0);
     let request = Request::RunPlaybook { playbook: fix.playbook.clone(), target: Some(cause.target.clone()) };
     if let Err(failure) = ask::done(client.call(&request)?) {
         return Ok(Fixed { what, good: false, came: failure.message });
@@ -129,6 +134,22 @@ pub(crate) fn fix(client: &Client, cause: &Cause, fix: &Fix) -> Result<Fixed, Fa
     }
 }
 
+/// Why a fix is not asked for: asking is a yes to whatever the playbook leads to, and where a yes is needed or a no was
+/// said, that must be given by a person to what was shown. What wbd does not do is not asked for either.
+fn needs_a_word(cause: &Cause, fix: &Fix, row: Option<&IncidentRow>) -> Option<String> {
+    if fix.withheld.is_some() {
+        return Some(approval(fix));
+    }
+    let waits = row.filter(|row| held(row).is_some_and(|held| matches!(held.guard, Guard::Approval | Guard::Denied)));
+    match (waits.and_then(ended), fix.approval) {
+        (Some((_, came)), Approval::Auto | Approval::Operator) => Some(came),
+        (None, Approval::Operator) => {
+            Some(format!("waits for your word: wbdctl playbook run {} --target {}", fix.playbook, cause.target))
+        }
+        (None, Approval::Auto) => None,
+    }
+}
+
 fn newest(client: &Client, cause: &Cause) -> Result<Option<IncidentRow>, Failure> {
     let Response::Incidents(rows) = ask::refusals(client.call(&Request::Incidents {})?)? else {
         return Err(ask::mismatch("incidents"));
@@ -144,11 +165,12 @@ fn ended(row: &IncidentRow) -> Option<(bool, String)> {
             let good = matches!(how, Closing::Healed | Closing::SelfHealed | Closing::Subsumed);
             Some((good, format!("{} ({id})", how.as_str())))
         }
-        Phase::Gated { held } => {
-            let refusal = held.as_ref().or(row.held.as_ref())?;
+        Phase::Gated { .. } => {
+            let refusal = held(row)?;
             match refusal.guard {
-                Guard::Approval | Guard::Mode => Some((false, format!("waits for your word: wbdctl approve {id}"))),
-                Guard::Hold
+                Guard::Approval => Some((false, format!("waits for your word: wbdctl approve {id}"))),
+                Guard::Mode
+                | Guard::Hold
                 | Guard::Denied
                 | Guard::HostBudget
                 | Guard::Attempts
@@ -167,4 +189,9 @@ fn ended(row: &IncidentRow) -> Option<(bool, String)> {
         | Phase::RollingBack { .. }
         | Phase::Probation => None,
     }
+}
+
+/// What holds a waiting one.
+fn held(row: &IncidentRow) -> Option<&Refusal> {
+    if let Phase::Gated { held } = &row.phase { held.as_ref().or(row.held.as_ref()) } else { None }
 }

@@ -55,12 +55,11 @@ impl Own {
     }
 }
 
-/// Does the supervisor answer, and may it act? `belongs`: this host has one.
+/// Does the supervisor answer? `belongs`: this host has one.
 pub(crate) fn supervisor(root: &Path, belongs: bool, status: &Result<Status, Unanswered>) -> Own {
     const CODE: &str = "WBD-SUPERVISOR";
     match status {
-        Ok(status) if status.degraded.is_empty() => Own::new(CODE, Verdict::Pass, "it answers"),
-        Ok(status) => Own::new(CODE, Verdict::Warn, format!("it only observes: {}", status.degraded)),
+        Ok(_) => Own::new(CODE, Verdict::Pass, "it answers"),
         Err(Unanswered::Unreachable(_)) if !belongs => {
             Own::new(CODE, Verdict::Skip, format!("no supervisor is installed under {}", root.display()))
         }
@@ -69,6 +68,17 @@ pub(crate) fn supervisor(root: &Path, belongs: bool, status: &Result<Status, Una
             Own::new(CODE, Verdict::Warn, text.clone())
         }
     }
+}
+
+/// May it act, as far as its ledger goes? Without an answer that is the supervisor's own check.
+pub(crate) fn degraded(status: &Result<Status, Unanswered>) -> Option<Own> {
+    const CODE: &str = "WBD-DEGRADED";
+    let status = status.as_ref().ok()?;
+    Some(if status.degraded.is_empty() {
+        Own::new(CODE, Verdict::Pass, "its ledger can be used")
+    } else {
+        Own::new(CODE, Verdict::Warn, format!("it only observes: {}", status.degraded))
+    })
 }
 
 /// Could a person be told where one is needed? Without an answer that is the supervisor's own check.
@@ -201,9 +211,37 @@ mod tests {
     }
 
     #[test]
+    fn a_supervisor_that_answers_and_only_observes_is_not_said_to_be_silent() {
+        let root = tempfile::tempdir().unwrap();
+        let full = crate::status::testing::status();
+        assert!(!full.degraded.is_empty());
+        let well = Status { degraded: String::new(), ..full.clone() };
+        let says = |status: &Status| {
+            let status = Ok(status.clone());
+            (supervisor(root.path(), true, &status).verdict, degraded(&status).unwrap())
+        };
+        let (answers, observes) = says(&full);
+        assert_eq!((answers, observes.verdict), (Verdict::Pass, Verdict::Warn));
+        let cause = observes.cause().unwrap();
+        assert!(cause.title.contains("only observes") && cause.evidence[0].contains(&full.degraded), "{cause:?}");
+        assert!(!cause.guide.iter().any(|step| step.contains("systemctl start")), "{:?}", cause.guide);
+        let (answers, acts) = says(&well);
+        assert_eq!((answers, acts.verdict), (Verdict::Pass, Verdict::Pass));
+        assert!(degraded(&Err(Unanswered::Late("late".into()))).is_none());
+    }
+
+    #[test]
     fn every_own_code_can_be_explained() {
         let rows = explain::rows().unwrap();
-        for code in ["WBD-SUPERVISOR", "WBD-ESCALATION", "WBD-LEDGER", "WBD-SETTINGS", "WBD-PLAYBOOK", "WBD-PROFILE"] {
+        for code in [
+            "WBD-SUPERVISOR",
+            "WBD-DEGRADED",
+            "WBD-ESCALATION",
+            "WBD-LEDGER",
+            "WBD-SETTINGS",
+            "WBD-PLAYBOOK",
+            "WBD-PROFILE",
+        ] {
             assert!(rows.iter().any(|row| row.code.as_str() == code), "{code}");
         }
     }

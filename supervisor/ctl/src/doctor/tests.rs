@@ -38,6 +38,7 @@ fn cause(name: &str, severity: Verdict) -> Cause {
                 "reload the agent".into(),
             ],
             changes: Vec::new(),
+            withheld: None,
         }),
         guide: vec!["sysctl -w fs.inotify.max_user_watches=10287".into()],
     }
@@ -103,6 +104,21 @@ fn a_cause_without_a_fix_shows_the_steps_for_a_person() {
     let shown = text_of(|out| text::show(out, &report(vec![cause], vec![])));
     assert!(shown.starts_with("WARNING: 1 warning"), "{shown}");
     assert!(shown.contains("1. sysctl -w fs.inotify.max_user_watches=10287"), "{shown}");
+}
+
+#[test]
+fn a_fix_that_wbd_does_not_do_says_why_and_shows_the_steps_for_a_person() {
+    let shown = |withheld: Option<&str>| {
+        let mut cause = cause("WBD-5404", Verdict::Fail);
+        let fix = cause.fix.as_mut().unwrap();
+        fix.withheld = withheld.map(str::to_owned);
+        text_of(|out| text::show(out, &report(vec![cause], vec![])))
+    };
+    let left = shown(Some("it was handed over"));
+    assert!(left.contains("not done: it was") && !left.contains("wbd does it by itself"), "{left}");
+    assert!(left.contains("by hand:") && left.contains("1. sysctl -w"), "{left}");
+    let own = shown(None);
+    assert!(own.contains("wbd does it by itself") && !own.contains("1. sysctl -w"), "{own}");
 }
 
 #[test]

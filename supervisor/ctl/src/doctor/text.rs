@@ -115,7 +115,11 @@ fn shown_cause(out: &mut Out, number: usize, cause: &Cause) {
         None => many(out, "fix", &["by hand:".to_owned()]),
     }
     // Where wbd heals, the steps by hand are one command away; where it does not, they are the point.
-    if cause.fix.is_none() {
+    let withheld = cause.fix.as_ref().is_some_and(|fix| fix.withheld.is_some());
+    if withheld && !cause.guide.is_empty() {
+        many(out, "", &["by hand:".to_owned()]);
+    }
+    if cause.fix.is_none() || withheld {
         for (number, step) in cause.guide.iter().enumerate() {
             out.paragraph(&format!("{:18}{}. ", "", number + 1), step);
         }
@@ -124,7 +128,7 @@ fn shown_cause(out: &mut Out, number: usize, cause: &Cause) {
 }
 
 fn shown_fix(out: &mut Out, fix: &Fix) {
-    many(out, "fix", &[format!("playbook {}, class {}: {}", fix.playbook, risk(fix), approval(fix.approval))]);
+    many(out, "fix", &[format!("playbook {}, class {}: {}", fix.playbook, risk(fix), approval(fix))]);
     for step in &fix.plan {
         out.paragraph(&format!("{:18}- ", ""), step);
     }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, MergeKeyPolicy};
 use serde_saphyr::{Location, Options, Spanned};
 use wbd_model::observation::Kind;
@@ -139,6 +139,27 @@ impl Node {
         }
     }
 
+    /// Leaves the first of keys that stand twice in a map, and tells each other one; `1` and `"1"` are one key to us.
+    fn part_doubles(&mut self, source: &Source, problems: &mut Vec<Problem>) {
+        match &mut self.raw {
+            Raw::List(elements) => elements.iter_mut().for_each(|element| element.part_doubles(source, problems)),
+            Raw::Map(entries) => {
+                let mut first: BTreeMap<String, u64> = BTreeMap::new();
+                entries.retain_mut(|(key, value)| {
+                    if let Some(line) = first.get(&key.text) {
+                        let message = format!("the key {:?} stands here twice; first in line {line}", key.text);
+                        problems.push(key.place.problem(source, message, None));
+                        return false;
+                    }
+                    first.insert(key.text.clone(), key.place.line);
+                    value.part_doubles(source, problems);
+                    true
+                });
+            }
+            Raw::Null | Raw::Bool(_) | Raw::Int(_) | Raw::Float(_) | Raw::Text(_) => {}
+        }
+    }
+
     fn shift(&mut self, lines: u64) {
         self.place = self.place.down(lines);
         match &mut self.raw {
@@ -176,6 +197,7 @@ pub(crate) fn documents(source: &Source) -> (Vec<Node>, Vec<Problem>) {
             Ok(None) => {}
             Ok(Some(mut tree)) => {
                 tree.shift(above);
+                tree.part_doubles(source, &mut problems);
                 trees.push(tree);
             }
             Err((place, message)) => problems.push(place.down(above).problem(source, message, None)),
@@ -231,7 +253,8 @@ fn hardened() -> Options {
     };
     serde_saphyr::options! {
         budget: budget,
-        duplicate_keys: DuplicateKeyPolicy::Error,
+        // They are refused below, in words of ours and with the other problems of the file.
+        duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::Error,
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,
@@ -324,12 +347,7 @@ impl<'de> Visitor<'de> for RawVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
         while let Some((key, value)) = access.next_entry::<Spanned<String>, Spanned<Raw>>()? {
-            let key = Key { place: key.referenced.into(), text: key.value };
-            // The library compares keys as YAML; `1` and `"1"` are one key to us.
-            if entries.iter().any(|(earlier, _)| earlier.text == key.text) {
-                return Err(A::Error::custom(format!("the key {:?} stands here twice", key.text)));
-            }
-            entries.push((key, Node::from(value)));
+            entries.push((Key { place: key.referenced.into(), text: key.value }, Node::from(value)));
         }
         Ok(Raw::Map(entries))
     }

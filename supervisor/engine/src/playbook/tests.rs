@@ -211,7 +211,7 @@ fn a_key_that_stands_twice_is_refused() {
     ] {
         let problems = with(from, to);
         assert!(
-            problems.iter().any(|problem| problem.line == line && problem.message.contains("uplicate")),
+            problems.iter().any(|problem| problem.line == line && problem.message.contains("stands here twice")),
             "{problems:#?}"
         );
     }

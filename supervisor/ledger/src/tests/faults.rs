@@ -1,4 +1,6 @@
 //! Hosts that go wrong: full disks, foreign and vanished files; and the reserve for that time.
+use std::os::unix::fs::MetadataExt as _;
+
 use wbd_model::action::Action;
 use wbd_model::entry::{Body, Outcome};
 use wbd_model::incident::ActionId;
@@ -214,4 +216,16 @@ fn a_disk_that_takes_no_marks_leaves_the_two_restarts_of_this_boot_and_a_reboot_
     assert_eq!(ledger.adopt_reserve(&now(7)).unwrap().len(), 4);
     assert_eq!((ledger.adopt_reserve(&now(8)).unwrap().len(), ledger.reserve_left()), (0, RESERVE_SLOTS));
     assert!(!run.path().join("reserve.marks").exists());
+}
+
+#[test]
+fn whoever_may_not_read_it_is_sent_to_root_since_no_group_of_wbd_can() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let file = std::fs::metadata(database(dir.path())).unwrap();
+    let folder = std::fs::metadata(dir.path()).unwrap();
+    assert_eq!((file.mode() & 0o007, file.gid()), (0, folder.gid()), "the folder's own group, and nobody else");
+    let refused = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    let words = LedgerError::io("read", &database(dir.path()), refused).to_string();
+    assert!(words.ends_with("not permitted; run as root"), "{words}");
 }

@@ -1,0 +1,44 @@
+//! What people and the supervisor decided about a fix: who must say yes, and whether wbd does it at all. Plans nothing.
+use wbd_model::action::Class;
+use wbd_model::check::CheckKey;
+use wbd_model::control::Status;
+use wbd_model::plan::Approval;
+use wbd_model::report::Cause;
+use wbd_model::settings::{Healing, Settings};
+
+/// Counts before what the playbook's author wrote.
+pub(super) fn apply(cause: &mut Cause, settings: &Settings, status: Option<&Status>) {
+    let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
+    let handed_over = status.is_some_and(|status| is_handed_over(status, &key));
+    if handed_over {
+        let why = "handed over to a person; wbd does nothing more before it was seen gone: wbdctl incidents list";
+        cause.evidence.push(why.to_owned());
+    }
+    let Some(fix) = &mut cause.fix else { return };
+    let name = fix.playbook.as_str();
+    let healing = healing(name, settings, status);
+    if healing != Healing::Auto || fix.class > settings.ceiling_for(name) || fix.class == Class::A4 {
+        fix.approval = Approval::Operator;
+    }
+    if healing == Healing::Observe {
+        fix.withheld = Some("healing is observe; set approve or auto, then wbdctl reload --wait".to_owned());
+    } else if handed_over {
+        let again = format!("wbdctl playbook run {name} --target {}", cause.target);
+        fix.withheld = Some(format!("it was handed over; one more try: {again}"));
+    }
+}
+
+/// Given up, and nothing is tried now.
+fn is_handed_over(status: &Status, key: &CheckKey) -> bool {
+    status.handed_over.contains(key) && !status.open.iter().any(|row| row.code == key.code && row.target == key.target)
+}
+
+/// What the settings allow a playbook; a supervisor that did not read them since may still be the stricter one.
+fn healing(playbook: &str, settings: &Settings, status: Option<&Status>) -> Healing {
+    let theirs = match status.map(|status| status.healing.as_str()) {
+        Some("observe") => Healing::Observe,
+        Some("approve") => Healing::Approve,
+        Some(_) | None => Healing::Auto,
+    };
+    settings.healing_for(playbook).min(theirs)
+}
