@@ -16,6 +16,7 @@ use wbd_model::profile::{Command, names_ourselves};
 
 use crate::error::{ActionError, chain};
 use crate::hands::Done;
+use crate::place;
 
 /// Programs of old products look for their helpers by name; nothing else of our environment is theirs.
 pub(crate) const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -130,7 +131,7 @@ fn checked(root: &Path, command: &Command) -> Result<PathBuf, ActionError> {
         return Err(refuse("no playbook may touch the supervisor"));
     }
     let path = root.join(inside);
-    let real = fs::canonicalize(&path).map_err(|source| ActionError::file("find", &path, source))?;
+    let real = place::settled(&path)?;
     let is_interpreter =
         |path: &Path| path.file_name().is_some_and(|name| INTERPRETERS.iter().any(|known| name == *known));
     if is_interpreter(&path) || is_interpreter(&real) {
