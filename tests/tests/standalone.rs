@@ -44,5 +44,7 @@ mod stops;
 mod toy;
 #[path = "standalone/trial.rs"]
 mod trial;
+#[path = "standalone/unseen.rs"]
+mod unseen;
 #[path = "standalone/windows.rs"]
 mod windows;

@@ -25,6 +25,16 @@ pub enum ActionError {
         /// The refusal.
         source: io::Error,
     },
+    /// Somebody else could put another program in the place of the one that was looked at.
+    #[error("cannot use {program}: {at} {why}, or somebody else could put another program in its place")]
+    Exchangeable {
+        /// The program.
+        program: PathBuf,
+        /// The folder or link on the way to it.
+        at: PathBuf,
+        /// What is wrong with that, and what to do.
+        why: String,
+    },
     /// A file is not what it should be.
     #[error("cannot use {path}: {why}")]
     Content {

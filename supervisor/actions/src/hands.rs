@@ -183,7 +183,7 @@ impl Hands {
                 Ok(()) => Ok(units::run(&self.root, unit, Job::Restart, start_by).await),
                 Err(error) => Err(error),
             },
-            Action::CommandRun { command, .. } => program::run(&self.root, command, self.parent()).await,
+            Action::CommandRun { command, .. } => program::run(&self.root, command, self.parent(), start_by).await,
         };
         done.unwrap_or_else(|error| Done::new(Outcome::Failed, chain(&error)))
     }

@@ -3,6 +3,7 @@ mod agent;
 mod dropin;
 mod error;
 mod hands;
+mod place;
 mod process;
 mod program;
 mod site;

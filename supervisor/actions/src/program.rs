@@ -5,7 +5,7 @@ use std::io::{self, Seek as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -16,6 +16,7 @@ use wbd_model::profile::{Command, names_ourselves};
 
 use crate::error::{ActionError, chain};
 use crate::hands::Done;
+use crate::place;
 
 /// Programs of old products look for their helpers by name; nothing else of our environment is theirs.
 pub(crate) const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -42,21 +43,41 @@ pub(crate) enum Parent {
     Systemd,
 }
 
-/// Runs it and says what became of it.
-pub(crate) async fn run(root: &Path, command: &Command, parent: Parent) -> Result<Done, ActionError> {
-    run_with(root, command, parent, &[]).await
+/// Runs it and says what became of it, unless it is found only after `start_by`.
+pub(crate) async fn run(
+    root: &Path,
+    command: &Command,
+    parent: Parent,
+    start_by: Instant,
+) -> Result<Done, ActionError> {
+    let program = checked(root, command)?;
+    // I3: on a dead mount that look hangs until the mount is back; the window, the pause and the deeds since then are
+    // not those that the guards saw.
+    if Instant::now() > start_by {
+        let late = "not begun: looking at its program outlasted its start deadline; look for a dead mount";
+        return Ok(Done::new(Outcome::Aborted, late));
+    }
+    start(&program, command, parent, &[]).await
 }
 
-/// The same, with a few variables of ours.
+/// Runs it whenever it is found, with a few variables of ours.
 pub(crate) async fn run_with(
     root: &Path,
     command: &Command,
     parent: Parent,
     env: &[(String, String)],
 ) -> Result<Done, ActionError> {
-    let program = checked(root, command)?;
-    let output = Output::new().map_err(|source| ActionError::file("keep output of", &program, source))?;
-    let (starter, arguments) = arguments(&program, command, parent, env);
+    start(&checked(root, command)?, command, parent, env).await
+}
+
+async fn start(
+    program: &Path,
+    command: &Command,
+    parent: Parent,
+    env: &[(String, String)],
+) -> Result<Done, ActionError> {
+    let output = Output::new().map_err(|source| ActionError::file("keep output of", program, source))?;
+    let (starter, arguments) = arguments(program, command, parent, env);
     let spawned = output.streams().and_then(|(stdout, stderr)| {
         Spawn::new(&starter)
             .args(&arguments)
@@ -71,7 +92,7 @@ pub(crate) async fn run_with(
             .process_group(0)
             .spawn()
     });
-    let mut child = spawned.map_err(|source| ActionError::file("run", &program, source))?;
+    let mut child = spawned.map_err(|source| ActionError::file("run", program, source))?;
     let deadline = Duration::from_millis(command.timeout.as_ms()).min(LONGEST);
     let ended = tokio::time::timeout(deadline, child.wait()).await;
     let tail = |text: String| format!("{text}{}", output.tail());
@@ -130,7 +151,7 @@ fn checked(root: &Path, command: &Command) -> Result<PathBuf, ActionError> {
         return Err(refuse("no playbook may touch the supervisor"));
     }
     let path = root.join(inside);
-    let real = fs::canonicalize(&path).map_err(|source| ActionError::file("find", &path, source))?;
+    let real = place::settled(&path)?;
     let is_interpreter =
         |path: &Path| path.file_name().is_some_and(|name| INTERPRETERS.iter().any(|known| name == *known));
     if is_interpreter(&path) || is_interpreter(&real) {

@@ -98,8 +98,7 @@ async fn directly(root: &Path, unit: &str, job: Job, start_by: Instant, dead: St
     }
     match systemctl(root, &[job.verb()], unit, JOB_WAIT).await {
         Ok(done) => done.after(&format!("{dead}; asked systemctl to {} {unit}", job.verb())),
-        // It could not even be started.
-        Err(_) => Done::new(Outcome::Failed, dead),
+        Err(error) => Done::new(Outcome::Failed, format!("{dead}; {}", chain(&error))),
     }
 }
 
@@ -107,7 +106,7 @@ async fn systemctl(root: &Path, verb: &[&str], unit: &str, longest: Duration) ->
     let timeout = profile::Duration::from_ms(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX));
     let argv = [&["/usr/bin/systemctl", "--no-ask-password"], verb, &[unit]].concat();
     let command = Command { argv: argv.into_iter().map(str::to_owned).collect(), timeout, class: Class::A2 };
-    program::run(root, &command, Parent::Us).await
+    program::run_with(root, &command, Parent::Us, &[]).await
 }
 
 /// Does a job over a connection that is there. It is not begun after `start_by`.

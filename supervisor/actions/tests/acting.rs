@@ -241,6 +241,38 @@ async fn a_program_is_called_with_its_arguments_and_a_cleared_environment() {
 }
 
 #[tokio::test]
+async fn a_program_in_a_folder_that_others_can_write_is_not_run_until_that_is_mended() {
+    let mut host = Host::new(systemd());
+    host.program("etc/iscan/S99ISftp", "true");
+    let folder = host.path("etc/iscan");
+    let restart = run(&["/etc/iscan/S99ISftp", "restart"], 20_000);
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let said = host.hands.preview(&restart).unwrap_err().to_string();
+    assert!(
+        said.contains(&format!("{} may be written by others (mode 0777); chmod go-w it", folder.display())),
+        "{said}"
+    );
+    let report = host.act(restart.clone(), None).await;
+    assert_eq!((report.outcome, host.called().as_str()), (Outcome::Failed, ""), "{}", report.detail);
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let report = host.act(restart, None).await;
+    assert_eq!((report.outcome, host.called().as_str()), (Outcome::Done, "restart\n"), "{}", report.detail);
+}
+
+#[tokio::test]
+async fn a_program_whose_look_outlasts_the_start_deadline_is_not_begun() {
+    let mut host = Host::new(systemd());
+    host.program("fix", "true");
+    // At the deadline it is not late yet, after the look at the program it is: on a dead mount that takes hours.
+    let report =
+        host.act_at(run(&["/fix"], 20_000), Captured::default(), &now("b1", 10), &now("b1", 5_010), None).await;
+    assert_eq!((report.outcome, host.called().as_str()), (Outcome::Aborted, ""), "{}", report.detail);
+    assert!(report.detail.contains("start deadline") && report.detail.contains("dead mount"), "{}", report.detail);
+    let report = host.act(run(&["/fix"], 20_000), None).await;
+    assert_eq!((report.outcome, host.called().as_str()), (Outcome::Done, "\n"), "{}", report.detail);
+}
+
+#[tokio::test]
 async fn a_program_that_fails_is_a_failure_with_its_last_words() {
     let mut host = Host::new(systemd());
     host.program("bad", "echo no such service; exit 3");

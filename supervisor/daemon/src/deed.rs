@@ -91,7 +91,7 @@ fn ends(action: &Action) -> bool {
 impl Supervisor {
     /// Begins with the deed that a turn asked for, unless one is under way.
     pub(crate) fn begin(&mut self, want: Want) {
-        if self.deed.is_some() {
+        if self.deed.is_some() || self.failed_just_now(want.incident) {
             return;
         }
         if let Some(reason) = self.ledger_forbids(&want.action) {
@@ -175,10 +175,7 @@ impl Supervisor {
         let preview = match preview {
             Ok(preview) => preview,
             Err(error) => {
-                // Asking again would give the same answer: a person has to look.
-                let reason = format!("what it would change cannot be told: {error}");
-                let guide = self.look(&want.key, &[]).map(|look| look.guide).unwrap_or_default();
-                self.memory.write(&now(), about, Body::Escalated { reason, guide });
+                self.cannot_be_told(&want, about, &error);
                 return;
             }
         };

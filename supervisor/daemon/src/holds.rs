@@ -31,13 +31,12 @@ impl Supervisor {
     /// when the pause does. Gives what to tell the operator.
     pub(crate) fn keep_pause(&mut self, pause: Hold) -> String {
         let path = self.root.join(HOLD_FILES[1]);
-        let until = pause.until_wall_ms;
         let written = write_pause(&path, &self.hold_files(), pause);
         self.see_holds();
         let (degraded, path) = (&self.memory.degraded, path.display());
-        let until = until.map_or_else(String::new, |until| format!("until {} or ", utc(until)));
         match written {
-            Ok(()) => {
+            Ok(until) => {
+                let until = until.map_or_else(String::new, |until| format!("until {} or ", utc(until)));
                 format!(
                     "paused by {path}, since {degraded}; it outlives the supervisor and holds {until}until you remove it"
                 )
@@ -93,22 +92,24 @@ impl Supervisor {
     }
 }
 
-/// A file that holds for as long and as much is left as it is; one that ends before the pause does makes room for it.
-fn write_pause(path: &Path, there: &BTreeMap<String, Hold>, mut pause: Hold) -> io::Result<()> {
+/// A file that holds for as long and as much is left as it is; one that holds less makes room for both. Gives the end
+/// of what it says now.
+fn write_pause(path: &Path, there: &BTreeMap<String, Hold>, mut pause: Hold) -> io::Result<Option<i64>> {
     let old = there.get(&path.display().to_string());
-    let ends_before =
-        |old: &&Hold| old.until_wall_ms.is_some_and(|end| pause.until_wall_ms.is_none_or(|own| end < own));
-    let mut file = match old.filter(ends_before) {
+    let ends_before = |old: &Hold| old.until_wall_ms.is_some_and(|end| pause.until_wall_ms.is_none_or(|own| end < own));
+    let mut file = match old.filter(|old| ends_before(old) || old.from_class > pause.from_class) {
         Some(old) => {
             if !hold::is_over(old, &now()) {
                 pause.from_class = pause.from_class.min(old.from_class);
+                pause.until_wall_ms = pause.until_wall_ms.zip(old.until_wall_ms).map(|(own, old)| own.max(old));
             }
             // Empty for a moment, it holds everything.
             File::options().write(true).truncate(true).open(path)?
         }
         None => File::create_new(path)?,
     };
-    file.write_all(hold::text_of_pause(&pause).as_bytes())
+    file.write_all(hold::text_of_pause(&pause).as_bytes())?;
+    Ok(pause.until_wall_ms)
 }
 
 #[cfg(test)]
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_holds_longer_is_left_alone_and_one_that_ends_before_the_pause_makes_room() {
+    fn a_file_that_holds_more_is_left_alone_and_one_that_holds_less_makes_room_for_both() {
         let day_ms = 86_400_000;
         let at = |days: i64| (now().wall_ms / 1_000) * 1_000 + days * day_ms;
         let old = |days: i64, class| hold::text_of_pause(&pause(Some(at(days)), class));
@@ -148,5 +149,16 @@ mod tests {
         assert_eq!(seen(&old(-1, Class::A1), pause(Some(at(1)), Class::A3)), Some((until(1), Class::A3)), "over");
         assert_eq!(seen(&old(1, Class::A1), pause(Some(at(2)), Class::A3)), Some((until(2), Class::A1)), "both hold");
         assert_eq!(seen(&old(1, Class::A3), pause(None, Class::A1)), Some((None, Class::A1)), "until it is lifted");
+        assert_eq!(
+            seen("class: A3", pause(Some(at(1)), Class::A1)),
+            Some((None, Class::A1)),
+            "a milder one without end"
+        );
+        assert_eq!(
+            seen(&old(2, Class::A3), pause(Some(at(1)), Class::A2)),
+            Some((until(2), Class::A2)),
+            "the later end"
+        );
+        assert_eq!(seen("class: A2", pause(Some(at(1)), Class::A3)), None, "it holds that too");
     }
 }

@@ -1,25 +1,31 @@
 //! Looks beside the loop at what a deed would change: a vendor's program may lie on a mount that is dead. Decides nothing.
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 use wbd_actions::{Hands, Preview};
 use wbd_engine::guard::Want;
+use wbd_engine::incident::Incident;
 use wbd_engine::plan;
 use wbd_model::action::{Action, Change};
 use wbd_model::check::CheckKey;
 use wbd_model::control::Response;
-use wbd_model::incident::{ActionId, IncidentId};
+use wbd_model::entry::{Body, Subject};
+use wbd_model::incident::{ActionId, Guard, IncidentId, Refusal};
 use wbd_model::observation::Observations;
 use wbd_model::plan::Plan;
+use wbd_probes::clock::now;
 
 use crate::event::Event;
 use crate::supervisor::Supervisor;
 
 /// A few small files are read within milliseconds.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// A look that hangs keeps its thread; with so many of them no further one is begun.
-const AT_ONCE: usize = 4;
+/// A look that hangs keeps its thread; with so many of them none is begun at anything else.
+const AT_ONCE: usize = 16;
+/// A look that failed is made once more after this: a want of file handles passes, and a mount may come back.
+const AGAIN_MS: u64 = 10_000;
 
 /// Who waits for a preview.
 #[derive(Debug)]
@@ -46,31 +52,62 @@ pub(crate) enum Asked {
     },
 }
 
-/// Looks under way and looks that hang, together bounded.
-#[derive(Debug, Clone)]
-pub(crate) struct Previews(Arc<Semaphore>);
-
-impl Default for Previews {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(AT_ONCE)))
-    }
-}
+/// Looks under way and looks that hang: one at a time at each thing, so that what lies on a dead mount stands in the
+/// way of itself alone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Previews(Arc<Mutex<BTreeMap<String, Arc<Semaphore>>>>);
 
 impl Previews {
     async fn of(self, hands: Arc<Hands>, action: Action) -> Result<Preview, String> {
-        let Ok(place) = self.0.try_acquire_owned() else {
-            return Err("earlier looks at what a deed would change still hang; look for a dead mount".to_owned());
+        let Some(thing) = looked_at(&action).map(str::to_owned) else {
+            return hands.preview(&action).map_err(|error| error.to_string());
         };
-        let looking = tokio::task::spawn_blocking(move || {
-            let preview = hands.preview(&action).map_err(|error| error.to_string());
-            drop(place);
-            preview
-        });
-        match tokio::time::timeout(DEADLINE, looking).await {
-            Ok(Ok(preview)) => preview,
-            Ok(Err(error)) => Err(format!("bug: the look broke off: {error}; please report it")),
-            Err(_) => Err(format!("no answer within {} s; look for a dead mount", DEADLINE.as_secs())),
+        let place = self.place(&thing)?;
+        let looking = async {
+            // Never closed: it fails for nobody.
+            let place = place.acquire_owned().await.ok();
+            let looking = tokio::task::spawn_blocking(move || {
+                let preview = hands.preview(&action).map_err(|error| error.to_string());
+                drop(place);
+                preview
+            });
+            looking.await.unwrap_or_else(|error| Err(format!("bug: the look broke off: {error}; please report it")))
+        };
+        tokio::time::timeout(DEADLINE, looking).await.unwrap_or_else(|_| {
+            let seconds = DEADLINE.as_secs();
+            Err(format!("no answer about {thing} within {seconds} s; look for a dead mount"))
+        })
+    }
+
+    /// The place of looks at this thing.
+    fn place(&self, thing: &str) -> Result<Arc<Semaphore>, String> {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who looks at a thing, or waits to, has its place too.
+        places.retain(|_, place| Arc::strong_count(place) > 1);
+        if let Some(place) = places.get(thing) {
+            return Ok(Arc::clone(place));
         }
+        if places.len() >= AT_ONCE {
+            return Err(
+                "too many earlier looks at what a deed would change still hang; look for a dead mount".to_owned()
+            );
+        }
+        let place = Arc::new(Semaphore::new(1));
+        places.insert(thing.to_owned(), Arc::clone(&place));
+        Ok(place)
+    }
+}
+
+/// What a look at this deed reads; `None`: nothing that could hang.
+fn looked_at(action: &Action) -> Option<&str> {
+    match action {
+        Action::CommandRun { command, .. } => command.argv.first().map(String::as_str),
+        Action::SysctlSet { key, .. } | Action::SysctlRestore { key, .. } => Some(key),
+        Action::AgentRestart {}
+        | Action::AgentStop { .. }
+        | Action::AgentStart {}
+        | Action::AgentReload {}
+        | Action::UnitRestart { .. } => None,
     }
 }
 
@@ -132,6 +169,29 @@ impl Supervisor {
         }
     }
 
+    /// Whether what the next deed of this incident would change could not be told a moment ago.
+    pub(crate) fn failed_just_now(&self, id: IncidentId) -> bool {
+        let now = now();
+        let of_this_boot = |incident: &&Incident| incident.changed.boot == now.boot;
+        let incident = self.memory.state.incidents.get(&id).filter(of_this_boot);
+        incident.and_then(unseen).and_then(|held| held.until_ms).is_some_and(|until_ms| now.boot_ms < until_ms)
+    }
+
+    /// It cannot be told: looked at once more later, and then a person has to look.
+    pub(crate) fn cannot_be_told(&mut self, want: &Want, about: Subject, error: &str) {
+        let now = now();
+        let reason = format!("what it would change cannot be told: {error}");
+        let body = if self.memory.state.incidents.get(&want.incident).and_then(unseen).is_some() {
+            let guide = self.look(&want.key, &[]).map(|look| look.guide).unwrap_or_default();
+            Body::Escalated { reason, guide }
+        } else {
+            Body::Refused(Refusal { guard: Guard::Unseen, reason, until_ms: Some(now.boot_ms + AGAIN_MS) })
+        };
+        self.memory.write(&now, about, body);
+        // The engine goes on from what was written.
+        self.hasten_check(&want.key, now.boot_ms);
+    }
+
     /// It was looked at.
     pub(crate) fn previewed(&mut self, of: Asked, preview: Result<Preview, String>) {
         match of {
@@ -140,5 +200,51 @@ impl Supervisor {
                 self.by_hand_previewed(action, undoes, &who, reply, preview)
             }
         }
+    }
+}
+
+fn unseen(incident: &Incident) -> Option<&Refusal> {
+    incident.held().filter(|held| held.guard == Guard::Unseen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+    use wbd_actions::Mode;
+    use wbd_model::action::Class;
+    use wbd_model::profile::{self, Command};
+
+    fn run(program: &str) -> Action {
+        let command =
+            Command { argv: vec![program.to_owned()], timeout: profile::Duration::from_ms(1), class: Class::A2 };
+        Action::CommandRun { name: "restart".to_owned(), command }
+    }
+
+    #[tokio::test]
+    async fn a_look_that_hangs_stands_in_the_way_of_itself_alone() {
+        let root = tempfile::tempdir().unwrap();
+        for program in ["dead", "well"] {
+            let path = root.path().join(program);
+            std::fs::write(&path, "").unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let hands = Arc::new(Hands::new(root.path().to_owned(), Mode::Systemd { agent_unit: "a.service".to_owned() }));
+        let previews = Previews::default();
+        let of = |action: Action| previews.clone().of(Arc::clone(&hands), action);
+        let hangs = previews.place("/dead").unwrap().acquire_owned().await.unwrap();
+        let (one, other) = tokio::join!(of(run("/dead")), of(run("/dead")));
+        for said in [one.unwrap_err(), other.unwrap_err()] {
+            assert!(said.contains("/dead") && said.contains("dead mount"), "{said}");
+        }
+        for _ in 0..AT_ONCE {
+            of(run("/well")).await.unwrap();
+        }
+        let many: Vec<_> = (1..AT_ONCE).map(|n| previews.place(&n.to_string()).unwrap()).collect();
+        assert!(of(run("/well")).await.unwrap_err().contains("too many"), "their number has a bound");
+        of(Action::AgentRestart {}).await.unwrap();
+        drop((hangs, many));
+        of(run("/dead")).await.unwrap();
+        of(run("/well")).await.unwrap();
     }
 }

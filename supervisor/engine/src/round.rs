@@ -369,7 +369,8 @@ fn refused(incident: &Incident, look: &Look, now: &Now, refusal: Refusal) -> Opt
         | Guard::Backoff
         | Guard::Conflict
         | Guard::Window
-        | Guard::Ledger => (waited_too_long(incident, now) && incident.escalated.is_none())
+        | Guard::Ledger
+        | Guard::Unseen => (waited_too_long(incident, now) && incident.escalated.is_none())
             .then(|| escalate(incident, look, &refusal.reason)),
     }
 }

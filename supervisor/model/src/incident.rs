@@ -122,6 +122,8 @@ pub enum Guard {
     Window,
     /// The ledger cannot be written or does not verify.
     Ledger,
+    /// What the deed would change cannot be told now; looked at once more.
+    Unseen,
 }
 
 impl Guard {
@@ -140,6 +142,7 @@ impl Guard {
             Self::Suspended => "suspended",
             Self::Window => "window",
             Self::Ledger => "ledger",
+            Self::Unseen => "unseen",
         }
     }
 }

@@ -179,7 +179,7 @@ fn ended(row: &IncidentRow) -> Option<(bool, String)> {
                 | Guard::Ledger => {
                     Some((false, format!("held by {}: {} ({id})", refusal.guard.as_str(), refusal.reason)))
                 }
-                Guard::Backoff | Guard::Conflict => None,
+                Guard::Backoff | Guard::Conflict | Guard::Unseen => None,
             }
         }
         Phase::Suppressed { .. }
