@@ -54,9 +54,15 @@ pub(crate) fn start(current: Option<ProcessRef>, program: &Path, args: &[OsStrin
     spawn(program, args)
 }
 
-pub(crate) async fn restart(current: Option<ProcessRef>, program: &Path, args: &[OsString]) -> Done {
+/// `unwanted`: why it is not started again, if somebody stopped it while it was ending.
+pub(crate) async fn restart(
+    current: Option<ProcessRef>,
+    program: &Path,
+    args: &[OsString],
+    unwanted: impl Fn() -> Option<Done>,
+) -> Done {
     match stop(current).await {
-        Ok(ended) => spawn(program, args).after(&ended),
+        Ok(ended) => unwanted().unwrap_or_else(|| spawn(program, args)).after(&ended),
         Err(done) => done,
     }
 }

@@ -8,7 +8,7 @@ use wbd_ledger::Recorded;
 use wbd_model::action::{Action, Change, Undo};
 use wbd_model::entry::{Intent, Outcome};
 use wbd_model::incident::ActionId;
-use wbd_model::time::Now;
+use wbd_model::time::{BootId, Now};
 
 use crate::error::{ActionError, chain};
 use crate::process::{Process, ProcessRef};
@@ -17,9 +17,16 @@ use crate::sysctl::Sysctl;
 use crate::units::Job;
 use crate::{agent, program, units};
 
-/// Writes the note of an administrator's stop: the root, who asked, and when. The format is the agent's,
-/// which this crate does not know.
-pub type NoteStop = fn(root: &Path, who: &str, at: &Now) -> io::Result<()>;
+/// The note of an administrator's stop. Its format is the agent's, which this crate does not know.
+#[derive(Debug, Clone, Copy)]
+pub struct StopNote {
+    /// Writes it: the root, who asked, and when.
+    pub write: fn(root: &Path, who: &str, at: &Now) -> io::Result<()>,
+    /// Who asked in this boot, if there is one.
+    pub read: fn(root: &Path, boot: &BootId) -> io::Result<Option<String>>,
+    /// Removes it; none being there is fine.
+    pub remove: fn(root: &Path) -> io::Result<()>,
+}
 
 /// Who starts and stops the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,14 +110,14 @@ pub struct Hands {
     root: PathBuf,
     proc_sys: PathBuf,
     mode: Mode,
-    note_stop: Option<NoteStop>,
+    stop_note: Option<StopNote>,
 }
 
 impl Hands {
     /// Hands that work under `root`, except that kernel settings are the machine's (`/proc/sys`).
     #[must_use]
     pub fn new(root: PathBuf, mode: Mode) -> Self {
-        Self { root, proc_sys: PathBuf::from("/proc/sys"), mode, note_stop: None }
+        Self { root, proc_sys: PathBuf::from("/proc/sys"), mode, stop_note: None }
     }
 
     /// Kernel settings in another folder than `/proc/sys`.
@@ -120,10 +127,10 @@ impl Hands {
         self
     }
 
-    /// How an administrator's stop is noted; without it `agent.stop` is refused.
+    /// How an administrator's stop is noted; without it `agent.stop` is refused, and none keeps the agent from being started.
     #[must_use]
-    pub fn with_stop_note(mut self, note: NoteStop) -> Self {
-        self.note_stop = Some(note);
+    pub fn with_stop_note(mut self, note: StopNote) -> Self {
+        self.stop_note = Some(note);
         self
     }
 
@@ -175,9 +182,9 @@ impl Hands {
         let done = match &intent.action {
             Action::SysctlSet { key, value, persist } => self.sysctl().set(key, *value, *persist, intent.undo.as_ref()),
             Action::SysctlRestore { key, value, dropin } => self.sysctl().restore(key, *value, dropin.as_deref()),
-            Action::AgentReload {} => Ok(self.agent(Job::Reload, start_by, current).await),
-            Action::AgentStart {} => Ok(self.agent(Job::Start, start_by, current).await),
-            Action::AgentRestart {} => Ok(self.restart_agent(start_by, current).await),
+            Action::AgentReload {} => Ok(self.agent(Job::Reload, deed, current).await),
+            Action::AgentStart {} => Ok(self.agent(Job::Start, deed, current).await),
+            Action::AgentRestart {} => Ok(self.restart_agent(deed, current).await),
             Action::AgentStop { who } => Ok(self.stop_agent(who, deed, current).await),
             Action::UnitRestart { unit } => match units::allowed(unit) {
                 Ok(()) => Ok(units::run(&self.root, unit, Job::Restart, start_by).await),
@@ -188,7 +195,7 @@ impl Hands {
         done.unwrap_or_else(|error| Done::new(Outcome::Failed, chain(&error)))
     }
 
-    async fn restart_agent(&self, start_by: Instant, current: Option<ProcessRef>) -> Done {
+    async fn restart_agent(&self, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {
         // The guard looked for a debugger before; here is the last moment to spare its work.
         let tracer = current
             .and_then(|current| Process::open(current).ok().flatten())
@@ -198,26 +205,54 @@ impl Hands {
                 Outcome::Aborted,
                 format!("not begun: a debugger (process {tracer}) holds the agent; detach it first"),
             ),
-            None => self.agent(Job::Restart, start_by, current).await,
+            None => self.agent(Job::Restart, deed, current).await,
         }
     }
 
     async fn stop_agent(&self, who: &str, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {
         // Noted first: an agent that is found gone without a note is started again.
-        let noted = self.note_stop.map(|note| note(&self.root, who, deed.now));
-        match noted {
-            Some(Ok(())) => self.agent(Job::Stop, deed.start_by, current).await,
-            Some(Err(error)) => Done::new(Outcome::Failed, format!("not begun: the stop cannot be noted: {error}")),
-            None => Done::new(Outcome::Failed, "not begun: nobody said how a stop is noted; this is a bug in wbd"),
+        let Some(note) = self.stop_note else {
+            return Done::new(Outcome::Failed, "not begun: nobody said how a stop is noted; this is a bug in wbd");
+        };
+        if let Err(error) = (note.write)(&self.root, who, deed.now) {
+            return Done::new(Outcome::Failed, format!("not begun: the stop cannot be noted: {error}"));
         }
+        let done = self.agent(Job::Stop, deed, current).await;
+        let failed = matches!(done.outcome, Outcome::Failed | Outcome::Aborted);
+        let runs = || current.is_some_and(|current| matches!(Process::open(current), Ok(Some(_))));
+        // It runs on, so its next failure is a failure again.
+        if failed
+            && runs()
+            && let Err(error) = (note.remove)(&self.root)
+        {
+            return done.after(&format!("it runs on, and the note of its stop cannot be removed: {error}"));
+        }
+        done
     }
 
-    async fn agent(&self, job: Job, start_by: Instant, current: Option<ProcessRef>) -> Done {
+    /// Why it must not be started: an administrator stopped it meanwhile, or that cannot be told.
+    fn unwanted(&self, deed: &Deed<'_>) -> Option<Done> {
+        let said = match (self.stop_note?.read)(&self.root, &deed.now.boot) {
+            Ok(None) => return None,
+            Ok(Some(who)) => format!("not started: it was stopped meanwhile by {who}"),
+            Err(error) => format!("not started: whether it was stopped meanwhile cannot be told: {error}"),
+        };
+        Some(Done::new(Outcome::Aborted, said))
+    }
+
+    async fn agent(&self, job: Job, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {
+        let starts = match job {
+            Job::Start | Job::Restart => true,
+            Job::Stop | Job::Reload => false,
+        };
+        if let Some(done) = self.unwanted(deed).filter(|_| starts) {
+            return done;
+        }
         match &self.mode {
-            Mode::Systemd { agent_unit } => units::run(&self.root, agent_unit, job, start_by).await,
+            Mode::Systemd { agent_unit } => units::run(&self.root, agent_unit, job, deed.start_by).await,
             Mode::Standalone { agent: program, args } => match job {
                 Job::Start => agent::start(current, program, args),
-                Job::Restart => agent::restart(current, program, args).await,
+                Job::Restart => agent::restart(current, program, args, || self.unwanted(deed)).await,
                 Job::Reload => agent::reload(current),
                 Job::Stop => match agent::stop(current).await {
                     Ok(ended) => Done::new(Outcome::Done, ended),

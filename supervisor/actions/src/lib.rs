@@ -11,7 +11,7 @@ mod sysctl;
 mod units;
 
 pub use error::ActionError;
-pub use hands::{Hands, Mode, NoteStop, Preview, Report};
+pub use hands::{Hands, Mode, Preview, Report, StopNote};
 pub use process::{ProcessRef, start_ticks};
 pub use site::run_site_program;
 pub use units::RESTARTABLE_UNITS;

@@ -46,6 +46,14 @@ impl Job {
         }
     }
 
+    /// What starts a unit gives way to a stop that is queued or under way: that is an administrator's.
+    const fn mode(self) -> Mode {
+        match self {
+            Self::Start | Self::Restart => Mode::Fail,
+            Self::Stop | Self::Reload => Mode::Replace,
+        }
+    }
+
     pub(crate) const fn past(self) -> &'static str {
         match self {
             Self::Start => "started",
@@ -96,7 +104,8 @@ async fn directly(root: &Path, unit: &str, job: Job, start_by: Instant, dead: St
     if Instant::now() > start_by {
         return Done::new(Outcome::Aborted, format!("not begun: it is after the start deadline of {unit}'s job"));
     }
-    match systemctl(root, &[job.verb()], unit, JOB_WAIT).await {
+    let mode = format!("--job-mode={}", <&str>::from(job.mode()));
+    match systemctl(root, &[&mode, job.verb()], unit, JOB_WAIT).await {
         Ok(done) => done.after(&format!("{dead}; asked systemctl to {} {unit}", job.verb())),
         Err(error) => Done::new(Outcome::Failed, format!("{dead}; {}", chain(&error))),
     }
@@ -149,14 +158,18 @@ async fn follow(connection: &Connection, unit: &str, job: Job, start_by: Instant
     }
     let asked = async {
         match job {
-            Job::Start => manager.start_unit(unit, Mode::Replace).await,
-            Job::Stop => manager.stop_unit(unit, Mode::Replace).await,
-            Job::Restart => manager.restart_unit(unit, Mode::Replace).await,
-            Job::Reload => manager.reload_unit(unit, Mode::Replace).await,
+            Job::Start => manager.start_unit(unit, job.mode()).await,
+            Job::Stop => manager.stop_unit(unit, job.mode()).await,
+            Job::Restart => manager.restart_unit(unit, job.mode()).await,
+            Job::Reload => manager.reload_unit(unit, job.mode()).await,
         }
     };
     let path = match timeout(CALL_WAIT, asked).await {
         Ok(Ok(path)) => path,
+        Ok(Err(error)) if is_stopping(&error) => {
+            let text = format!("not begun: {unit} is being stopped: {}; see systemctl list-jobs", chain(&error));
+            return Ok(Done::new(Outcome::Aborted, text));
+        }
         Ok(Err(error)) if is_answer(&error) => return Err(before(error)),
         Ok(Err(error)) => return Err(Broken::After(chain(&error), None)),
         Err(_) => return Err(Broken::After("systemd did not answer".to_owned(), None)),
@@ -195,6 +208,12 @@ async fn clear_start_limit(connection: &Connection, manager: &ManagerProxy<'_>, 
     if let Ok(Ok(ActiveState::Failed)) = state.await {
         let _ = timeout(CALL_WAIT, manager.reset_failed_unit(unit)).await;
     }
+}
+
+/// Whether systemd says that another job stands against it, which for a start is a stop.
+fn is_stopping(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::MethodError(name, _, _)
+        if name.as_str() == "org.freedesktop.systemd1.TransactionIsDestructive")
 }
 
 /// Whether systemd itself said no, as against a reply that got lost.

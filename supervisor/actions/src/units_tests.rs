@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use wbd_model::entry::Outcome;
 use zbus::object_server::SignalEmitter;
 use zbus::zvariant::{ObjectPath, OwnedObjectPath};
-use zbus::{Connection, connection, fdo, interface};
+use zbus::{Connection, connection, interface};
 
 use super::*;
 
@@ -18,8 +18,18 @@ enum Script {
     Ends(&'static str),
     /// systemd refuses the job.
     Refuses,
+    /// Another job stands against it.
+    IsStopping,
     /// The job never ends; the bus goes away.
     Vanishes,
+}
+
+/// systemd's errors have names of their own.
+#[derive(Debug, zbus::DBusError)]
+#[zbus(prefix = "org.freedesktop.systemd1")]
+enum Refused {
+    AccessDenied(String),
+    TransactionIsDestructive(String),
 }
 
 struct Systemd {
@@ -38,7 +48,7 @@ impl Systemd {
         unit: &str,
         mode: &str,
         emitter: &SignalEmitter<'_>,
-    ) -> fdo::Result<OwnedObjectPath> {
+    ) -> Result<OwnedObjectPath, Refused> {
         self.note(format!("{verb} {unit} {mode}"));
         match self.script {
             Script::Ends(word) => {
@@ -46,7 +56,8 @@ impl Systemd {
                 Self::job_removed(emitter, 6, other, "other.service", "failed").await.unwrap();
                 Self::job_removed(emitter, 7, ObjectPath::try_from(JOB).unwrap(), unit, word).await.unwrap();
             }
-            Script::Refuses => return Err(fdo::Error::AccessDenied("a polkit rule says no".to_owned())),
+            Script::Refuses => return Err(Refused::AccessDenied("a polkit rule says no".to_owned())),
+            Script::IsStopping => return Err(Refused::TransactionIsDestructive("has 'stop' job queued".to_owned())),
             Script::Vanishes => {}
         }
         Ok(OwnedObjectPath::try_from(JOB).unwrap())
@@ -69,7 +80,7 @@ impl Systemd {
         unit: &str,
         mode: &str,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-    ) -> fdo::Result<OwnedObjectPath> {
+    ) -> Result<OwnedObjectPath, Refused> {
         self.job("start", unit, mode, &emitter).await
     }
     async fn restart_unit(
@@ -77,7 +88,7 @@ impl Systemd {
         unit: &str,
         mode: &str,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-    ) -> fdo::Result<OwnedObjectPath> {
+    ) -> Result<OwnedObjectPath, Refused> {
         self.job("restart", unit, mode, &emitter).await
     }
     async fn reload_unit(
@@ -85,7 +96,7 @@ impl Systemd {
         unit: &str,
         mode: &str,
         #[zbus(signal_emitter)] emitter: SignalEmitter<'_>,
-    ) -> fdo::Result<OwnedObjectPath> {
+    ) -> Result<OwnedObjectPath, Refused> {
         self.job("reload", unit, mode, &emitter).await
     }
     #[zbus(signal)]
@@ -144,13 +155,13 @@ async fn outcome(script: Script, state: &'static str, job: Job) -> (Outcome, Str
 async fn a_job_is_followed_to_its_end() {
     let (outcome, detail, asked) = outcome(Script::Ends("done"), "active", Job::Restart).await;
     assert_eq!((outcome, detail.as_str()), (Outcome::Done, "wbd-agent.service restarted"));
-    assert_eq!(asked, ["subscribe", "restart wbd-agent.service replace"]);
+    assert_eq!(asked, ["subscribe", "restart wbd-agent.service fail"]);
 }
 
 #[tokio::test]
 async fn a_start_limit_is_cleared_only_where_the_unit_has_failed() {
     let (_, _, asked) = outcome(Script::Ends("done"), "failed", Job::Start).await;
-    assert_eq!(asked, ["subscribe", "reset wbd-agent.service", "start wbd-agent.service replace"]);
+    assert_eq!(asked, ["subscribe", "reset wbd-agent.service", "start wbd-agent.service fail"]);
     let (_, _, asked) = outcome(Script::Ends("done"), "failed", Job::Reload).await;
     assert_eq!(asked, ["subscribe", "reload wbd-agent.service replace"]);
 }
@@ -169,6 +180,16 @@ async fn a_refusal_of_the_host_is_a_failure_with_its_reason() {
     let (outcome, detail, _) = outcome(Script::Refuses, "active", Job::Restart).await;
     assert_eq!(outcome, Outcome::Failed);
     assert!(detail.contains("polkit"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_start_gives_way_to_a_stop_that_is_under_way() {
+    for job in [Job::Start, Job::Restart] {
+        let (outcome, detail, asked) = outcome(Script::IsStopping, "deactivating", job).await;
+        assert_eq!(outcome, Outcome::Aborted, "{detail}");
+        assert!(detail.contains("is being stopped"), "{detail}");
+        assert!(asked.iter().any(|asked| asked.ends_with(" fail")), "it replaces no job of others: {asked:?}");
+    }
 }
 
 #[tokio::test]

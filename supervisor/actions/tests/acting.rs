@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use wbd_actions::{Hands, Mode, Preview, ProcessRef, Report, start_ticks};
+use wbd_actions::{Hands, Mode, Preview, ProcessRef, Report, StopNote, start_ticks};
 use wbd_engine::guard::{Captured, permit_by_hand};
 use wbd_engine::replay::State;
 use wbd_ledger::Ledger;
@@ -382,7 +382,7 @@ async fn an_agent_is_started_once_as_our_child() {
     let stop = || Action::AgentStop { who: "root".to_owned() };
     assert_eq!(host.act(stop(), Some(reference(second))).await.outcome, Outcome::Failed);
     assert!(start_ticks(second).is_some());
-    host.hands = host.hands.with_stop_note(noted);
+    host.hands = host.hands.with_stop_note(StopNote { write: noted, ..NOTE });
     let report = host.act(stop(), Some(reference(second))).await;
     assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
     assert_eq!(fs::read_to_string(host.path("noted")).unwrap(), "root 20");
@@ -449,4 +449,68 @@ async fn a_unit_off_the_list_is_refused_before_any_bus() {
     assert!(report.detail.contains("resolvers"), "{}", report.detail);
     let report = host.act(Action::UnitRestart { unit: "named.service".to_owned() }, None).await;
     assert!(report.detail.contains("system bus"), "{}", report.detail);
+}
+
+/// A note of the tests' own: who asked.
+const NOTE: StopNote = StopNote {
+    write: |root, who, _| fs::write(root.join("noted"), who),
+    read: |root, _| match fs::read_to_string(root.join("noted")) {
+        Ok(text) if text == "garbage" => Err(std::io::Error::other("not readable as one")),
+        Ok(who) => Ok(Some(who)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    },
+    remove: |root| fs::remove_file(root.join("noted")),
+};
+
+#[tokio::test]
+async fn an_agent_that_is_stopped_while_it_is_restarted_stays_stopped() {
+    let script = "trap 'echo somebody > $0.out; mv $0.out $3/noted; exit' TERM; echo > $0.ready; while [ -d $3 ]; do sleep 0.1; done";
+    let mut host = Host::standalone(script);
+    host.hands = host.hands.with_stop_note(NOTE);
+    let pid = host.act(Action::AgentStart {}, None).await.spawned.unwrap();
+    wait_for("it listens to SIGTERM", || host.path("opt/nbp/wbd/wbd_agent.ready").exists());
+    // The stop comes while it ends for us.
+    let report = host.act(Action::AgentRestart {}, Some(reference(pid))).await;
+    assert_eq!((report.outcome, report.spawned), (Outcome::Aborted, None), "{}", report.detail);
+    assert!(report.detail.contains("somebody"), "{}", report.detail);
+    reap(pid);
+}
+
+#[tokio::test]
+async fn a_stop_that_stands_or_cannot_be_told_leaves_the_agent_as_it_is() {
+    let mut host = Host::standalone("while [ -d $3 ]; do sleep 0.1; done");
+    host.hands = host.hands.with_stop_note(NOTE);
+    let pid = host.act(Action::AgentStart {}, None).await.spawned.unwrap();
+    for text in ["somebody", "garbage"] {
+        fs::write(host.path("noted"), text).unwrap();
+        let report = host.act(Action::AgentRestart {}, Some(reference(pid))).await;
+        assert_eq!((report.outcome, report.spawned), (Outcome::Aborted, None), "{}", report.detail);
+        assert!(start_ticks(pid).is_some(), "it was not touched");
+        let report = host.act(Action::AgentStart {}, None).await;
+        assert_eq!((report.outcome, report.spawned), (Outcome::Aborted, None), "{}", report.detail);
+    }
+    fs::remove_file(host.path("noted")).unwrap();
+    let report = host.act(Action::AgentRestart {}, Some(reference(pid))).await;
+    assert_eq!(report.outcome, Outcome::Done, "nobody stopped it: {}", report.detail);
+    reap(pid);
+    let second = report.spawned.unwrap();
+    let raw = rustix::process::Pid::from_raw(i32::try_from(second).unwrap()).unwrap();
+    rustix::process::kill_process(raw, rustix::process::Signal::KILL).unwrap();
+    reap(second);
+}
+
+#[tokio::test]
+async fn a_stop_that_failed_leaves_no_note_of_itself_on_an_agent_that_runs() {
+    // No bus and no systemctl below this root.
+    let mut host = Host::new(systemd());
+    host.hands = host.hands.with_stop_note(NOTE);
+    let agent = Reaped(Command::new("sleep").arg("300").spawn().unwrap());
+    let stop = || Action::AgentStop { who: "root".to_owned() };
+    let report = host.act(stop(), Some(reference(agent.0.id()))).await;
+    assert_eq!(report.outcome, Outcome::Failed, "{}", report.detail);
+    assert!(!host.path("noted").exists(), "its next end would count as asked for");
+    // Twin: what does not run is wanted stopped, whatever became of the job.
+    assert_eq!(host.act(stop(), None).await.outcome, Outcome::Failed);
+    assert!(host.path("noted").exists());
 }

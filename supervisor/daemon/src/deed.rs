@@ -66,6 +66,11 @@ impl Deed {
         matches!(self, Self::Acting { action, .. } if action.conflict_key() == "agent")
     }
 
+    /// Whether it stops the agent's unit for good.
+    pub(crate) fn stops_agent(&self) -> bool {
+        matches!(self, Self::Acting { action: Action::AgentStop { .. }, .. })
+    }
+
     /// Whether this process of the agent ends because of it. One that was not known when it began may be it.
     pub(crate) fn ends_agent(&self, pid: i64) -> bool {
         match self {
@@ -287,9 +292,11 @@ impl Supervisor {
             Some(Deed::Acting { action, agent }) if ends(action) => *agent,
             Some(Deed::Acting { .. } | Deed::Looking { .. } | Deed::Previewing { .. }) | None => None,
         };
+        let starts = self.deed.as_ref().is_some_and(|deed| deed.touches_agent() && !deed.stops_agent());
+        let nameless = starts && report.job.is_none() && report.outcome != Outcome::Aborted;
         self.turns.in_flight = None;
         self.free_hands();
-        self.own_job(report.job);
+        self.own_job(report.job, nameless);
         if let Some(pid) = report.spawned {
             self.watch.follow(pid, &self.events);
         }

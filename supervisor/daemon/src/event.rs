@@ -102,7 +102,10 @@ pub(crate) enum Event {
     /// A job on the agent's unit ended; whose it was is not known yet.
     JobEnded(EndedJob),
     /// Somebody stopped the agent's unit while nobody could be asked.
-    StoppedByHand,
+    StoppedByHand {
+        /// It was seen to run before.
+        ran: bool,
+    },
     /// Somebody started it while nobody could be asked.
     StartedByHand,
     /// The bus or the service manager cannot be reached.

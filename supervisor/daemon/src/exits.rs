@@ -114,9 +114,9 @@ impl Supervisor {
     }
 
     /// A stop that nobody told of, unless a deed of ours may have been it.
-    pub(crate) fn missed_stop(&mut self) {
+    pub(crate) fn missed_stop(&mut self, ran: bool) {
         if !self.deed.as_ref().is_some_and(Deed::touches_agent) {
-            self.note_stop(true);
+            self.note_stop(ran);
         }
     }
 

@@ -3,11 +3,14 @@ use std::fs;
 
 use tempfile::TempDir;
 use tokio::sync::mpsc;
-use wbd_actions::{Hands, Mode as HandsMode};
+use wbd_actions::{Hands, Mode as HandsMode, Report};
 use wbd_model::action::Action;
+use wbd_model::entry::Outcome;
+use wbd_model::incident::ActionId;
 
 use super::*;
 use crate::deed::Deed;
+use crate::jobs::{Effect, EndedJob};
 use crate::load;
 use crate::memory::Memory;
 use crate::supervisor::Parts;
@@ -147,4 +150,65 @@ fn an_older_end_says_nothing_about_a_process_whose_end_was_missed() {
     assert_eq!(is_seen(&supervisor), (Fact::Known(Value::Bool(true)), known("exit")));
     health(&supervisor, 5);
     assert_eq!(is_seen(&supervisor).0, Fact::Known(Value::Bool(true)), "one that died before its first document");
+}
+
+/// A supervisor that does this deed, beside the note of a stop.
+fn acting(action: Action) -> (TempDir, Supervisor) {
+    let (root, mut supervisor) = supervisor(Mode::Systemd);
+    supervisor.note_stop(true);
+    supervisor.deed = Some(Deed::Acting { action, agent: Some(5) });
+    (root, supervisor)
+}
+
+fn deed_ends(supervisor: &mut Supervisor, outcome: Outcome, job: Option<u32>) {
+    let report = Report { action: ActionId(1), outcome, detail: String::new(), spawned: None, job, took_ms: 1 };
+    supervisor.acted(Subject::default(), report, None);
+}
+
+fn is_noted(supervisor: &Supervisor) -> bool {
+    paths::stop_note(&supervisor.root).exists()
+}
+
+const RAN: EndedJob = EndedJob { id: 7, effect: Effect::Runs(Some("agent.restart")) };
+
+#[test]
+fn a_job_of_ours_whose_number_nobody_knows_is_not_taken_for_an_administrators() {
+    for (told_first, outcome, job, is_ours) in [
+        (true, Outcome::Done, None, true),
+        (false, Outcome::Done, None, true),
+        (false, Outcome::Failed, None, true),
+        (true, Outcome::Done, Some(7), true),
+        // Twins: nothing was asked for; ours is another one.
+        (true, Outcome::Aborted, None, false),
+        (false, Outcome::Done, Some(6), false),
+    ] {
+        let (_root, mut supervisor) = acting(Action::AgentRestart {});
+        if told_first {
+            supervisor.job_ended(RAN);
+        }
+        deed_ends(&mut supervisor, outcome, job);
+        if !told_first {
+            supervisor.job_ended(RAN);
+        }
+        assert_eq!(is_noted(&supervisor), is_ours, "{told_first} {outcome:?} {job:?}");
+        supervisor.job_ended(EndedJob { id: 8, ..RAN });
+        assert!(!is_noted(&supervisor), "one job is ours, the next is an administrator's");
+    }
+}
+
+#[test]
+fn a_stop_beside_a_deed_that_starts_the_agent_is_noted_before_that_deed_ends() {
+    let stopped = EndedJob { id: 9, effect: Effect::Stopped { ran: true } };
+    for (action, at_once) in [
+        (Action::AgentStart {}, true),
+        (Action::AgentRestart {}, true),
+        // It may be this very stop.
+        (Action::AgentStop { who: "root".to_owned() }, false),
+    ] {
+        let (_root, mut supervisor) = supervisor(Mode::Systemd);
+        let name = action.name();
+        supervisor.deed = Some(Deed::Acting { action, agent: Some(5) });
+        supervisor.job_ended(stopped);
+        assert_eq!(is_noted(&supervisor), at_once, "{name}");
+    }
 }

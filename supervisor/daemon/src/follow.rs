@@ -213,8 +213,13 @@ async fn directly(root: &Path) -> Result<UnitView, String> {
 
 /// The unit as it is now, after a time in which nothing was told of it.
 async fn tell_view(events: &Sender<Event>, last: &mut Option<UnitView>, view: UnitView) -> zbus::Result<()> {
-    if let Some(before) = last.replace(view.clone()) {
-        tell_missed(events, &before, &view).await?;
+    match last.replace(view.clone()) {
+        Some(before) => tell_missed(events, &before, &view).await?,
+        // Found so at first: a failed unit is a failure, unless somebody stopped it and it had to be killed.
+        None if view.state.active == "failed" && view.was_stopped() => {
+            send(events, Event::StoppedByHand { ran: false }).await?;
+        }
+        None => {}
     }
     send(events, Event::Unit(Box::new(view))).await
 }
@@ -226,8 +231,9 @@ async fn tell_missed(events: &Sender<Event>, before: &UnitView, view: &UnitView)
         send(events, Event::StartedByHand).await?;
     }
     let stopped = view.has_ended_since(before) && view.was_stopped();
-    if stopped && view.state.active == "inactive" && view.state.result == "success" {
-        send(events, Event::StoppedByHand).await?;
+    // As failed, if it had to be killed.
+    if stopped && matches!(view.state.active.as_str(), "inactive" | "failed") {
+        send(events, Event::StoppedByHand { ran: true }).await?;
     }
     if let Some(exit) = view.ended_since(before, stopped) {
         send(events, Event::UnitExit(exit)).await?;
@@ -259,4 +265,63 @@ async fn reread(properties: &PropertiesProxy<'_>, view: &mut UnitView) -> zbus::
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use zbus::zvariant::Value;
+
+    use super::*;
+
+    /// The unit as it is: its state and result, and when its process began, was told to stop, and ended (0: not).
+    fn unit(active: &str, result: &str, times: [u64; 3]) -> UnitView {
+        let mut view = UnitView::default();
+        let names =
+            ["ExecMainStartTimestampMonotonic", "ActiveExitTimestampMonotonic", "ExecMainExitTimestampMonotonic"];
+        let times = names.into_iter().zip(times.map(Value::U64));
+        for (name, value) in [("ActiveState", active.into()), ("Result", result.into())].into_iter().chain(times) {
+            view.set(name, &value.try_to_owned().unwrap());
+        }
+        view
+    }
+
+    /// Whether a stop is told of, and whether of something that ran.
+    async fn stop_told(before: Option<UnitView>, view: UnitView) -> Option<bool> {
+        let (events, mut inbox) = tokio::sync::mpsc::channel(8);
+        tell_view(&events, &mut before.clone(), view).await.unwrap();
+        drop(events);
+        let mut told = None;
+        while let Some(event) = inbox.recv().await {
+            if let Event::StoppedByHand { ran } = event {
+                told = Some(ran);
+            }
+        }
+        told
+    }
+
+    #[tokio::test]
+    async fn a_stop_that_nobody_told_of_is_one_whatever_the_unit_became_by_it() {
+        let up = || Some(unit("active", "success", [1, 0, 0]));
+        for (view, wanted) in [
+            (unit("inactive", "success", [1, 2, 3]), Some(true)),
+            // It did not obey and was killed; it failed while it ended.
+            (unit("failed", "timeout", [1, 2, 3]), Some(true)),
+            (unit("failed", "exit-code", [1, 2, 3]), Some(true)),
+            // Twins: it ended by itself, was killed for its memory, or is about to be started again.
+            (unit("failed", "exit-code", [1, 3, 2]), None),
+            (unit("inactive", "success", [1, 3, 2]), None),
+            (unit("failed", "oom-kill", [1, 2, 3]), None),
+            (unit("activating", "timeout", [1, 2, 3]), None),
+        ] {
+            assert_eq!(stop_told(up(), view.clone()).await, wanted, "{view:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_unit_that_is_found_failed_by_a_stop_was_stopped() {
+        assert_eq!(stop_told(None, unit("failed", "timeout", [1, 2, 3])).await, Some(false));
+        // Twins: it failed by itself, and one that runs.
+        assert_eq!(stop_told(None, unit("failed", "exit-code", [1, 3, 2])).await, None);
+        assert_eq!(stop_told(None, unit("active", "success", [4, 2, 3])).await, None);
+    }
 }

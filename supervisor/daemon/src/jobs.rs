@@ -2,12 +2,15 @@
 //! Follows none itself.
 use std::collections::VecDeque;
 
-use crate::deed::Deed;
+use wbd_probes::clock::now;
+
 use crate::supervisor::Supervisor;
 use crate::unit::UnitView;
 
 /// Jobs whose owner is remembered or waited for; there is rarely more than one.
 const KEPT: usize = 16;
+/// The end of a job is told within this, on a bus that was too slow to be asked for it.
+const TOLD_MS: u64 = 10_000;
 
 /// A job that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +37,24 @@ pub(crate) enum Effect {
 #[derive(Debug, Default)]
 pub(crate) struct Jobs {
     ours: VecDeque<u32>,
+    /// One more of ours has a number that nobody knows: the next by which the unit runs, until then.
+    nameless_ms: Option<u64>,
     waiting: VecDeque<EndedJob>,
 }
 
+impl Jobs {
+    /// Whether this job is the one without a number. Jobs on one unit end in order: once another one has ended, that is over.
+    fn is_nameless(&mut self, effect: Effect) -> bool {
+        let until_ms = self.nameless_ms.take();
+        matches!(effect, Effect::Runs(_)) && until_ms.is_some_and(|until_ms| now().boot_ms <= until_ms)
+    }
+}
+
 impl Supervisor {
-    /// A deed ended, and this was its job. What ended meanwhile and is another one was somebody else's.
-    pub(crate) fn own_job(&mut self, id: Option<u32>) {
+    /// A deed ended, and this was its job; `nameless`: it asked for one to start the agent, and not over the bus, which
+    /// alone tells the number. What ended meanwhile and is another one was somebody else's.
+    pub(crate) fn own_job(&mut self, id: Option<u32>, nameless: bool) {
+        self.jobs.nameless_ms = nameless.then(|| now().boot_ms + TOLD_MS);
         self.jobs.ours.extend(id);
         while self.jobs.ours.len() > KEPT {
             self.jobs.ours.pop_front();
@@ -51,9 +66,14 @@ impl Supervisor {
 
     /// A job on the agent's unit ended. Ours are on record by their deed; the others are an administrator's.
     pub(crate) fn job_ended(&mut self, job: EndedJob) {
-        if self.deed.as_ref().is_some_and(Deed::touches_agent) && self.jobs.waiting.len() < KEPT {
+        // A stop beside a deed that stops nothing is known for somebody else's at once, and that deed gives way to it.
+        let may_be_ours = self.deed.as_ref().is_some_and(|deed| match job.effect {
+            Effect::Stopped { .. } => deed.stops_agent(),
+            Effect::Runs(_) => deed.touches_agent(),
+        });
+        if may_be_ours && self.jobs.waiting.len() < KEPT {
             self.jobs.waiting.push_back(job);
-        } else if self.jobs.ours.contains(&job.id) {
+        } else if self.jobs.ours.contains(&job.id) || self.jobs.is_nameless(job.effect) {
             self.hasten_agent();
         } else {
             match job.effect {
@@ -69,12 +89,15 @@ impl Supervisor {
 pub(crate) fn effect(kind: &str, result: &str, begun: Option<&UnitView>, view: &UnitView) -> Option<Effect> {
     let running = matches!(view.state.active.as_str(), "active" | "activating" | "reloading");
     // A job may be over before its type is read. Of those only a stop leaves a unit that ended well and is
-    // inactive; the last try of a crash loop leaves a failed one. (A stop that has to kill takes longer.)
+    // inactive; the last try of a crash loop leaves a failed one.
     let ended_well = view.state.active == "inactive" && view.state.result == "success" && result == "done";
+    // One that had to be killed, or failed as it ended, was being stopped before its process ended.
+    let ended_badly = view.state.active == "failed" && view.was_stopped() && result == "done";
     let before = begun.map_or("", |begun| begun.state.active.as_str());
     match kind {
-        "stop" => Some(Effect::Stopped { ran: before != "inactive" }),
-        "" if ended_well => Some(Effect::Stopped { ran: before != "inactive" }),
+        // Where another job took its place, that one tells what is wanted.
+        "stop" if result != "canceled" => Some(Effect::Stopped { ran: before != "inactive" }),
+        "" if ended_well || ended_badly => Some(Effect::Stopped { ran: before != "inactive" }),
         "reload" if result == "done" => Some(Effect::Runs(Some("agent.reload"))),
         "start" | "restart" | "try-restart" | "" if running => Some(Effect::Runs(done(begun, view))),
         _ => None,
@@ -99,6 +122,26 @@ mod tests {
     use zbus::zvariant::Value;
 
     use super::*;
+
+    /// One that ended as `failed`, in this order of times: begun, told to stop (0: never), ended.
+    fn failed_at(times: [u64; 3]) -> UnitView {
+        let mut view = unit("failed", "exit-code", 0, 0);
+        let names =
+            ["ExecMainStartTimestampMonotonic", "ActiveExitTimestampMonotonic", "ExecMainExitTimestampMonotonic"];
+        for (name, at) in names.into_iter().zip(times) {
+            view.set(name, &Value::U64(at).try_to_owned().unwrap());
+        }
+        view
+    }
+
+    #[test]
+    fn a_stop_that_was_not_read_in_time_and_that_the_agent_answers_by_failing_is_still_a_stop() {
+        let up = unit("active", "success", 7, 0);
+        assert_eq!(effect("", "done", Some(&up), &failed_at([1, 2, 3])), Some(Effect::Stopped { ran: true }));
+        // Twins: it failed by itself, and then its unit; a start that failed.
+        assert_eq!(effect("", "done", Some(&up), &failed_at([1, 3, 2])), None);
+        assert_eq!(effect("", "failed", Some(&up), &failed_at([1, 2, 3])), None);
+    }
 
     fn unit(active: &str, result: &str, pid: u32, reloaded: u64) -> UnitView {
         let mut view = UnitView::default();
@@ -140,6 +183,8 @@ mod tests {
             assert_eq!(effect(kind, "done", Some(begun), view), wanted, "{kind} {begun:?} -> {view:?}");
         }
         assert_eq!(effect("reload", "failed", Some(&up), &up), None);
+        let ending = unit("deactivating", "success", 7, 0);
+        assert_eq!(effect("stop", "canceled", Some(&up), &ending), None, "a restart took its place");
         assert_eq!(effect("restart", "done", None, &other), runs(None), "nobody saw it begin");
     }
 }

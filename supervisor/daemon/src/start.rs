@@ -5,12 +5,12 @@ use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
-use wbd_actions::{Hands, Mode as HandsMode};
+use wbd_actions::{Hands, Mode as HandsMode, StopNote};
 use wbd_agent_api::{health, paths, stop};
 use wbd_engine::guard;
 use wbd_ledger::{LedgerError, Samples};
 use wbd_model::control;
-use wbd_model::time::Now;
+use wbd_model::time::{BootId, Now};
 use wbd_probes::clock::now;
 
 use crate::event::{Event, QUEUE};
@@ -70,7 +70,7 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
     let samples = Samples::open(&wbd_ledger::state_dir(root), BUCKET_S)
         .inspect_err(|error| warn!(%error, "samples are not kept, leaks will not be seen"))
         .ok();
-    let hands = Hands::new(root.to_owned(), hands_mode(root, mode)).with_stop_note(note_stop);
+    let hands = Hands::new(root.to_owned(), hands_mode(root, mode)).with_stop_note(STOP_NOTE);
     let (events, inbox) = mpsc::channel(QUEUE);
     let socket = root.join(control::SOCKET);
     let listener = crate::control::open(&socket).map_err(|error| failed(format!("{}: {error}", socket.display())))?;
@@ -108,6 +108,17 @@ fn hands_mode(root: &Path, mode: Mode) -> HandsMode {
 }
 
 /// The note of an administrator's stop, in the agent's own format.
+const STOP_NOTE: StopNote = StopNote { write: note_stop, read: stopped_by, remove: forget_stop };
+
+fn stopped_by(root: &Path, boot: &BootId) -> io::Result<Option<String>> {
+    let note = stop::read(&paths::stop_note(root), &boot.0).map_err(io::Error::other)?;
+    Ok(note.map(|note| note.who))
+}
+
+fn forget_stop(root: &Path) -> io::Result<()> {
+    stop::remove(&paths::stop_note(root)).map_err(io::Error::other)
+}
+
 fn note_stop(root: &Path, who: &str, at: &Now) -> io::Result<()> {
     let note = stop::StopNote {
         who: who.to_owned(),

@@ -308,7 +308,7 @@ impl Supervisor {
             }
             Event::UnitExit(exit) => self.record_exit(exit),
             Event::JobEnded(job) => self.job_ended(job),
-            Event::StoppedByHand => self.missed_stop(),
+            Event::StoppedByHand { ran } => self.missed_stop(ran),
             Event::StartedByHand => self.missed_start(),
             Event::BusLost => self.unit = None,
             Event::Control { request, who, reply } => self.request(request, &who, reply),

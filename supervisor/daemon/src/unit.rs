@@ -55,7 +55,7 @@ impl UnitView {
 
     /// Whether it was started since it stood still, whatever became of it then.
     pub(crate) fn was_started_since(&self, before: &Self) -> bool {
-        before.state.active == "inactive" && self.exec_pid != 0 && self.exec_pid != before.exec_pid
+        matches!(before.state.active.as_str(), "inactive" | "failed") && self.exec_pid != 0 && self.exec_pid != before.exec_pid
     }
 
     /// How the main process ended, if it did since `before`; `asked`: a stop or restart job was under way.
@@ -176,6 +176,8 @@ mod tests {
         assert!(!again.was_started_since(&stopped));
         set(&mut again, &[("ExecMainPID", Value::U32(78))]);
         assert!(again.was_started_since(&stopped));
+        set(&mut stopped, &[("ActiveState", "failed".into())]);
+        assert!(again.was_started_since(&stopped), "a stop may have left it as failed");
         assert!(!again.was_started_since(&running()), "one that ran was not started by hand");
     }
 

@@ -298,6 +298,10 @@ fn gated(
         return waited_too_long(incident, now).then(|| escalate(incident, look, &format!("cannot plan: {reason}")));
     }
     let Some(plan) = next_rung(look, incident) else {
+        // What it became meanwhile may be over soon, a stop by an administrator for instance: no person is called for that.
+        if incident.step == 0 && !has_lasted(memory, look, now) {
+            return None;
+        }
         let reason = if look.ladder.is_empty() { "a person has to decide" } else { "no further step is known" };
         return Some(escalate(incident, look, reason));
     };
@@ -317,6 +321,11 @@ fn gated(
         attempts: look.attempts,
     };
     ask(state, incident, settings, now, want, look)
+}
+
+/// It fails in the same way for as long as that has to last.
+fn has_lasted(memory: &Memory, look: &Look, now: &Now) -> bool {
+    memory.failing_since(&look.key).is_some_and(|since| now.boot_ms.saturating_sub(since) >= look.hold_ms)
 }
 
 /// A consequence whose cause fails: nothing is done for it.

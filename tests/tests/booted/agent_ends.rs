@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use wbd_tests::host::Host;
-use wbd_tests::product::{self, AGENT, SOON};
+use wbd_tests::product::{self, AGENT, SOON, SUPERVISOR};
 use wbd_tests::story::Story;
 
 const CODE: &str = "WBD-6007";
 const BINARY: &str = "/opt/nbp/wbd/wbd_agent";
+/// A stop takes longer than a hung agent's silence is borne, and the unit counts as failed by it.
+const BAD_STOP: &[u8] = b"[Service]\nTimeoutStopSec=12\nExecStop=/usr/bin/sleep 60\n";
+const DROP_IN: &str = "/run/systemd/system/wbd-agent.service.d";
 /// Longer than a dead unit is held before it becomes an incident, and than the next look after that.
 const TWIN: Duration = Duration::from_secs(8);
 
@@ -76,6 +79,61 @@ fn an_administrators_stop_is_respected() {
         story.healed(CODE, SOON);
         product::healthy(&host);
     }
+}
+
+#[test]
+fn a_stop_of_a_hung_agent_is_respected_though_it_takes_long_and_ends_badly() {
+    let host = product::shared();
+    stops_end_badly(&host);
+    for stop in [["/usr/bin/systemctl", "stop", AGENT], [BINARY, "-s", "stop"]] {
+        let story = Story::begin(&host);
+        // Its silence would be healed by a restart in the middle of the stop.
+        host.signal(product::agent_works(&host), "STOP");
+        host.run(stop).ok();
+        story.stays_quiet(&format!("respect for {stop:?}"), TWIN);
+        assert_eq!(host.unit(AGENT, "ActiveState"), "failed", "or this is about nothing");
+        assert!(host.exists("/run/wbd/agent.stop.json"), "{}", story.summary());
+        host.run([BINARY, "-s", "start"]).ok();
+        product::healthy(&host);
+    }
+    stops_end_well(&host);
+    // Twin: nobody stops it.
+    let story = Story::begin(&host);
+    host.signal(product::agent_works(&host), "STOP");
+    let told = story.healed(CODE, Duration::from_secs(60));
+    assert_eq!(told.deeds(), ["agent.restart"], "{told}");
+    product::healthy(&host);
+}
+
+#[test]
+fn a_supervisor_that_begins_beside_a_stopped_agent_leaves_it_though_the_stop_ended_badly() {
+    let host = product::shared();
+    stops_end_badly(&host);
+    let story = Story::begin(&host);
+    host.run(["/usr/bin/systemctl", "stop", SUPERVISOR]).ok();
+    host.run(["/usr/bin/systemctl", "stop", AGENT]).ok();
+    assert_eq!(host.unit(AGENT, "ActiveState"), "failed", "or this is about nothing");
+    host.run(["/usr/bin/systemctl", "start", SUPERVISOR]).ok();
+    host.wait_for("the note", SOON, || {
+        host.exists("/run/wbd/agent.stop.json").then_some(()).ok_or_else(|| story.summary())
+    });
+    story.stays_quiet("a stop while nobody looked", TWIN);
+    assert!(host.main_pid(AGENT).is_none());
+    stops_end_well(&host);
+    host.run([BINARY, "-s", "start"]).ok();
+    product::healthy(&host);
+}
+
+#[track_caller]
+fn stops_end_badly(host: &Host) {
+    host.write(&format!("{DROP_IN}/bad-stop.conf"), BAD_STOP);
+    host.run(["/usr/bin/systemctl", "daemon-reload"]).ok();
+}
+
+#[track_caller]
+fn stops_end_well(host: &Host) {
+    host.run(["/usr/bin/rm", "-r", DROP_IN]).ok();
+    host.run(["/usr/bin/systemctl", "daemon-reload"]).ok();
 }
 
 #[test]

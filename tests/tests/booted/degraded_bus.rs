@@ -53,6 +53,10 @@ fn with_a_dead_bus_incidents_go_on_and_an_administrators_stop_is_heard() {
     host.write(&format!("{DROP_IN}/slow-stop.conf"), b"[Service]\nExecStop=/usr/bin/sleep 3\n");
     systemctl(&host, &["daemon-reload"]);
     stop_is_respected(&host);
+    // One that ends badly, too: the unit counts as failed after it.
+    host.write(&format!("{DROP_IN}/slow-stop.conf"), b"[Service]\nExecStop=/usr/bin/sleep 60\n");
+    systemctl(&host, &["daemon-reload"]);
+    stop_is_respected(&host);
     host.run(["/usr/bin/rm", "-r", DROP_IN]).ok();
     systemctl(&host, &["daemon-reload"]);
 

@@ -42,6 +42,20 @@ fn the_agents_own_stop_and_start() {
 }
 
 #[test]
+fn a_hung_agent_that_is_stopped_stays_stopped_however_long_that_takes() {
+    let trial = Trial::begin("auto");
+    // It takes no SIGTERM, so its own stop waits for far longer than its silence is borne.
+    trial.hurt(Signal::SIGSTOP);
+    agent(&trial, "stop").ok();
+    stays_stopped(&trial);
+    agent(&trial, "start").ok();
+    // Twin: nobody stops it.
+    trial.agent();
+    trial.hurt(Signal::SIGSTOP);
+    trial.healed(DOWN, 0, &["agent.restart"]);
+}
+
+#[test]
 fn stop_and_start_through_the_supervisor_are_recorded_by_name() {
     let trial = Trial::begin("auto");
     let by_hand = |what: &str| {

@@ -34,7 +34,7 @@ const AGENT_SETTINGS: &str = "generation: 1\nactive: true\ntargets: []\n";
 
 /// Shorter waits and more attempts than `agent-down` ships with; each must be in the shipped text.
 const SHORTER: [(&str, &str); 4] = [
-    ("heartbeat_age_ms > 10000\"\n      - id: not-working", "heartbeat_age_ms > 4000\"\n      - id: not-working"),
+    ("heartbeat_age_ms > 10000", "heartbeat_age_ms > 4000"),
     ("within: 20s", "within: 5s"),
     ("hold: 2s", "hold: 1s"),
     (

@@ -157,6 +157,26 @@ fn where_only_lower_rungs_fit_any_more_a_person_is_told() {
 }
 
 #[test]
+fn what_waits_and_becomes_something_for_a_person_has_to_last_as_long_as_that_must() {
+    let mut check =
+        check("WBD-6007", "wbd", "agent-down").rung_for("hung", Approval::Auto, &[restart()]).held_for(10_000);
+    check.case = "hung".to_owned();
+    for (lasts_ms, ending) in [(8_000, "closed:self-healed"), (20_000, "escalated closed:handed-over")] {
+        let mut world = World::failing(check.clone());
+        world.pause(Class::A0, None);
+        world.run(15_000);
+        // Somebody stops what hangs, for instance.
+        world.checks[0].case = "stop-hangs".to_owned();
+        world.run(lasts_ms);
+        world.shows(0, Verdict::Pass);
+        world.run(5_000);
+        let story = world.story();
+        assert!(story.contains(ending) && world.deeds() == 0, "after {lasts_ms} ms: {story}");
+        assert_eq!(world.count("escalated"), usize::from(ending.starts_with("escalated")), "{story}");
+    }
+}
+
+#[test]
 fn spent_attempts_end_in_one_hand_over_and_not_in_a_loop() {
     let mut world = World::failing(agent_down().cured_by(&[]));
     world.settings.budget.per_hour = 100;
