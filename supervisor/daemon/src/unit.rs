@@ -55,7 +55,9 @@ impl UnitView {
 
     /// Whether it was started since it stood still, whatever became of it then.
     pub(crate) fn was_started_since(&self, before: &Self) -> bool {
-        matches!(before.state.active.as_str(), "inactive" | "failed") && self.exec_pid != 0 && self.exec_pid != before.exec_pid
+        matches!(before.state.active.as_str(), "inactive" | "failed")
+            && self.exec_pid != 0
+            && self.exec_pid != before.exec_pid
     }
 
     /// How the main process ended, if it did since `before`; `asked`: a stop or restart job was under way.

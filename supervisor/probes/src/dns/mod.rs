@@ -120,11 +120,8 @@ fn describe(servers: &[Server], verdicts: &[Verdict], seen: &mut Observation) {
     let bad = verdicts.iter().position(|it| !it.word.is_usable());
     let bad = bad.and_then(|index| servers.get(index));
     seen.know("first_bad", bad.map(|it| it.name.clone()).unwrap_or_default());
-    let words: Vec<String> = servers
-        .iter()
-        .zip(verdicts)
-        .map(|(server, verdict)| format!("{}={}", server.name, verdict.detail))
-        .collect();
+    let words: Vec<String> =
+        servers.iter().zip(verdicts).map(|(server, verdict)| format!("{}={}", server.name, verdict.detail)).collect();
     seen.know("detail", words.join(" "));
 }
 
