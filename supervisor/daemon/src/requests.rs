@@ -284,11 +284,15 @@ impl Supervisor {
             }
         };
         let what = if undoes.is_some() { "undo" } else { action.name() };
-        self.manual(&now(), what, who, &wbd_engine::round::describe(&action));
+        let text = wbd_engine::round::describe(&action);
         let changes = self.seen_before(&action, preview.changes);
         let captured = Captured { changes, undo: preview.undo, ..Captured::default() };
         match guard::permit_by_hand(&self.memory.state, &now(), who, action, undoes, captured) {
-            Ok(permit) => self.act(permit, Some(reply)),
+            Ok(permit) => {
+                self.manual(&now(), what, who, &text);
+                self.act(permit, Some(reply));
+            }
+            // What was not done does not stand in the ledger as done.
             Err(refusal) => {
                 let _ = reply.send(refused(refusal.reason));
             }

@@ -243,8 +243,12 @@ impl Account {
 fn judge_recovery(vm: &Vm, begun: u64) {
     product::healthy(vm);
     // A deed by hand belongs to no incident: that its outcome is not known is written at the first turn.
-    let records = vm.wait_for("an outcome of every intent", product::SOON, || {
+    let records = vm.wait_for("an outcome of every intent, an end of every incident", product::SOON, || {
         let records = Tale::whole(vm).records();
+        let of = |kind: &'static str| records.iter().filter(move |record| record["kind"] == kind);
+        if let Some(open) = of("opened").find(|open| of("closed").all(|end| end["incident"] != open["incident"])) {
+            return Err(format!("{} is open", open["incident"]));
+        }
         let mut intents = records.iter().filter(|record| record["kind"] == "intent");
         let lost = intents.find(|intent| outcome(&records, &intent["action_id"]).is_none());
         lost.map_or(Ok(records.clone()), |lost| Err(lost.to_string()))
