@@ -197,7 +197,15 @@ impl Incident {
     }
 
     fn outcome(&mut self, action: ActionId, result: Outcome) {
-        let Some(intent) = self.intent.as_ref().filter(|intent| intent.action_id == action).cloned() else { return };
+        // One that comes when the deed was taken for lost, and what it did has been judged since, changes nothing any more.
+        let (Phase::Acting { action: awaited }
+        | Phase::RollingBack { action: awaited }
+        | Phase::Indeterminate { action: awaited }) = &self.phase
+        else {
+            return;
+        };
+        let of_it = |intent: &&Box<Intent>| intent.action_id == action && action == *awaited;
+        let Some(intent) = self.intent.as_ref().filter(of_it).cloned() else { return };
         let rolled_back = intent.undoes.is_some();
         let last = intent.step + 1 >= intent.steps;
         match result {

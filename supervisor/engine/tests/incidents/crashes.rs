@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use wbd_engine::replay::replay;
 use wbd_model::action::{Action, Class};
 use wbd_model::check::Verdict;
-use wbd_model::entry::Body;
+use wbd_model::entry::{Body, Outcome};
 use wbd_model::incident::{Closing, IncidentId, Phase};
 
 use crate::check::{agent_down, check, command, raise, reload, restart, unit};
@@ -244,4 +244,21 @@ fn closed_incidents_are_forgotten_in_the_end_and_open_ones_never() {
     assert_eq!(world.state.incidents.len(), 51);
     assert!(world.state.incidents.contains_key(&IncidentId(1)), "the open one is the oldest");
     assert_eq!(world.state, replay(&world.entries));
+}
+
+/// The disk had room again while a restart of the reserve was under way: the ledger called it lost, the probes saw it cured.
+#[test]
+fn the_outcome_of_a_deed_that_was_taken_for_lost_opens_no_closed_incident_again() {
+    let mut world = World::failing(agent_down());
+    world.run(60_000);
+    assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
+    let action = world.state.incidents[&IncidentId(1)].intent.as_ref().unwrap().action_id;
+    for result in [Outcome::Done, Outcome::Failed, Outcome::Unknown] {
+        let late = Body::Outcome { action, result, detail: String::new(), took_ms: 9_000 };
+        world.append(world.about(1), late);
+        assert_eq!(world.closed_as(1), Some(Closing::Healed), "{result:?}: {}", world.story());
+    }
+    world.breaks(0);
+    world.run(60_000);
+    assert_eq!(world.closed_as(2), Some(Closing::Healed), "{}", world.story());
 }
