@@ -21,7 +21,7 @@ pub const SETTINGS: &str = "/etc/wbd/wbd.yaml";
 /// As shipped, but with so much budget that one scenario does not use up the next one's, and looking often.
 pub const ROOMY: &str = "healing: auto\nevery: 2s\nbudget: {per_hour: 1000, per_day: 1000}\n";
 /// So often may the playbooks of [`roomy_playbook`] try, for the same reason.
-const ROOMY_ATTEMPTS: &str = "attempts: 50,";
+const ROOMY_ATTEMPTS: &str = "attempts: 100,";
 
 /// What a restart of a unit, and everything after it, may take beside a compiler on two cores.
 pub const SOON: Duration = Duration::from_secs(30);

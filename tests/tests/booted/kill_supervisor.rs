@@ -110,7 +110,7 @@ fn judge(whole: &Story<'_>, jobs: &Jobs, what: &str) {
 /// So that ten rounds take two minutes and can be told: a missed heartbeat counts sooner, a start takes its time and leaves
 /// its line, and no start limit ends the supervisor's own restarts.
 fn prepare(host: &Host) {
-    product::patched_playbook(host, "agent-down", &[("attempts: 3", "attempts: 50"), ("_ms > 10000", "_ms > 3000")]);
+    product::patched_playbook(host, "agent-down", &[("attempts: 3", "attempts: 100"), ("_ms > 10000", "_ms > 3000")]);
     product::reload(host).ok();
     host.write(
         &format!("/etc/systemd/system/{AGENT}.d/test.conf"),
