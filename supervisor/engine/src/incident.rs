@@ -204,8 +204,10 @@ impl Incident {
         else {
             return;
         };
-        let of_it = |intent: &&Box<Intent>| intent.action_id == action && action == *awaited;
-        let Some(intent) = self.intent.as_ref().filter(of_it).cloned() else { return };
+        if action != *awaited {
+            return;
+        }
+        let Some(intent) = self.intent.as_ref().filter(|intent| intent.action_id == action).cloned() else { return };
         let rolled_back = intent.undoes.is_some();
         let last = intent.step + 1 >= intent.steps;
         match result {
