@@ -8,7 +8,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(2);
 /// The longest pause: short beside every deadline in use, long beside the cost of a look.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Looks until `look` answers, or until `deadline` has passed; then the last thing seen.
+/// Looks until `look` answers, or until one that was begun after `deadline` does not; then the last thing seen.
+/// (A look that took long, on a machine that stood still, says nothing about the end of the time.)
 ///
 /// # Errors
 /// What `look` saw last instead of the awaited thing.
@@ -16,8 +17,9 @@ pub fn poll<T>(deadline: Duration, mut look: impl FnMut() -> Result<T, String>) 
     let begun = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
+        let in_time = begun.elapsed() < deadline;
         match look() {
-            Err(_) if begun.elapsed() < deadline => wait_a_little(&mut pause),
+            Err(_) if in_time => wait_a_little(&mut pause),
             answer => return answer,
         }
     }
@@ -86,6 +88,17 @@ mod tests {
             catch_unwind(|| wait_until::<()>("a blue moon", Duration::ZERO, || Err("a grey one".into()))).unwrap_err();
         let text = panic.downcast_ref::<String>().unwrap();
         assert!(text.contains("a blue moon") && text.contains("a grey one"), "{text}");
+    }
+
+    #[test]
+    fn a_look_that_outlasts_the_deadline_is_not_the_last() {
+        let mut looks = 0;
+        let got = wait_for("second look", Duration::from_millis(1), || {
+            looks += 1;
+            thread::sleep(Duration::from_millis(5));
+            (looks == 2).then_some(looks)
+        });
+        assert_eq!(got, 2);
     }
 
     #[test]

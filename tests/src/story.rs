@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::fs;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
@@ -18,16 +18,26 @@ const ALL: &str = "1000000";
 
 /// Size and time of the ledger's files: `wbdctl` is asked again only when they change.
 type Print = Vec<Option<(u64, SystemTime)>>;
-/// File times are as coarse as the kernel's tick, and a log that begins again keeps its size: files that were written to
-/// just now may be written to again without a trace.
-const TICK: Duration = Duration::from_millis(100);
+/// A record is written to the files first, then brought to the disk, and only then to be seen: files that were written
+/// to just now may hold more than an answer about them. (And file times are as coarse as the kernel's tick.)
+const AT_REST: Duration = Duration::from_secs(2);
+/// The disk may take longer than that.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// An answer that is good for a while.
+#[derive(Debug)]
+struct Seen {
+    print: Print,
+    at: Instant,
+    records: Vec<Value>,
+}
 
 /// The ledger from one moment on.
 #[derive(Debug)]
 pub struct Story<'a> {
     host: &'a Host,
     after: u64,
-    seen: RefCell<(Print, Vec<Value>)>,
+    seen: RefCell<Option<Seen>>,
 }
 
 impl<'a> Story<'a> {
@@ -56,12 +66,13 @@ impl<'a> Story<'a> {
     pub fn records(&self) -> Vec<Value> {
         let print = self.print();
         let mut seen = self.seen.borrow_mut();
-        if seen.0 != print || print.is_empty() {
-            let at_rest = is_at_rest(&print);
-            let records = all(self.host).into_iter().filter(|record| seq(record) > self.after).collect();
-            *seen = (if at_rest { print } else { Print::new() }, records);
+        if let Some(seen) = seen.as_ref().filter(|seen| seen.print == print && seen.at.elapsed() < KEPT) {
+            return seen.records.clone();
         }
-        seen.1.clone()
+        let (at, at_rest) = (Instant::now(), is_at_rest(&print));
+        let records: Vec<_> = all(self.host).into_iter().filter(|record| seq(record) > self.after).collect();
+        *seen = at_rest.then(|| Seen { print, at, records: records.clone() });
+        records
     }
 
     /// The records of one kind since then.
@@ -258,7 +269,7 @@ impl fmt::Display for Told {
 /// Whether what is read now stays true for as long as the files keep this print.
 fn is_at_rest(print: &Print) -> bool {
     let now = SystemTime::now();
-    print.iter().all(|file| file.is_some_and(|(_, at)| now.duration_since(at).is_ok_and(|age| age > TICK)))
+    print.iter().all(|file| file.is_some_and(|(_, at)| now.duration_since(at).is_ok_and(|age| age > AT_REST)))
 }
 
 fn lines(records: &[Value]) -> String {

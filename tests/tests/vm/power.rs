@@ -44,10 +44,9 @@ fn a_power_cut_leaves_the_host_as_before_or_as_after_and_the_ledger_says_which()
     let mut random = seed;
     let cuts = if std::env::var_os("WBD_LONG").is_some() { CUTS_LONG } else { CUTS };
     let mut ends: BTreeMap<(Scene, &str), usize> = BTreeMap::new();
-    let mut before = Limit::of(&vm);
     let begun = Account::of(&vm).begun();
     for round in 0..cuts {
-        let scene = set(&vm, round, &mut random);
+        let (scene, before) = set(&vm, round, &mut random);
         let act = if scene == Scene::Start { START_TAKES } else { LIMIT_TAKES };
         let moment = act * (next(&mut random) % 1_000) / 1_000;
         stays("the delay", moment, || Ok(()));
@@ -58,7 +57,6 @@ fn a_power_cut_leaves_the_host_as_before_or_as_after_and_the_ledger_says_which()
         *ends.entry((scene, end)).or_default() += 1;
         vm.sh(&format!("mkdir -p $(dirname {GO}); touch {GO}; systemctl start {SUPERVISOR}")).ok();
         judge_recovery(&vm, begun);
-        before = Limit::of(&vm);
     }
     println!("{cuts} power cuts, seed {seed}: {ends:?}");
     put_back(&vm);
@@ -96,18 +94,23 @@ fn put_back(vm: &Vm) {
     site::forget(vm);
 }
 
-/// Begins an act, and returns as soon as it is on record.
-fn set(vm: &Vm, round: usize, random: &mut u32) -> Scene {
-    let high = Limit::of(vm).value > LOW;
-    let undoable = high.then(|| last_raise(vm)).flatten();
-    let scene = match (undoable.is_some(), high, round % 3) {
-        (true, _, 0) => Scene::Undo,
-        (_, false, 0 | 1) => Scene::Raise,
-        _ if high && next(random) % 2 == 0 && undoable.is_some() => Scene::Undo,
+/// Begins an act on a host with room for all watches, and returns as soon as it is on record, with the limit before it.
+fn set(vm: &Vm, round: usize, random: &mut u32) -> (Scene, Limit) {
+    let raised = last_raise(vm);
+    let scene = match round % 3 {
+        0 if raised.is_some() => Scene::Undo,
+        0 | 1 => Scene::Raise,
         _ => Scene::Start,
     };
+    let undo = raised.map(|raised| format!("wbdctl undo {raised}"));
+    if scene == Scene::Raise {
+        // What is held stays, so that nothing is missing before the agent begins anew.
+        let taken_back = undo.as_ref().map(|undo| vm.sh(undo).ok());
+        taken_back.map_or_else(|| site::lower_limit(vm), drop);
+    }
+    let before = Limit::of(vm);
     let begin = match scene {
-        Scene::Undo => format!("wbdctl undo {} &", undoable.unwrap_or_default()),
+        Scene::Undo => format!("{} &", undo.unwrap_or_default()),
         Scene::Raise => format!("systemctl restart {AGENT}"),
         Scene::Start => format!("kill -TERM $(systemctl show --value -p MainPID {AGENT})"),
     };
@@ -117,7 +120,7 @@ fn set(vm: &Vm, round: usize, random: &mut u32) -> Scene {
     vm.write("/root/watch", WATCH);
     let seen = vm.run_with(["/bin/sh", "-c", &script], b"", product::SOON);
     assert_eq!(seen.code, Some(0), "{scene:?}: {}\n{:?}", seen.report(), Tale::whole(vm).records());
-    scene
+    (scene, before)
 }
 
 /// Ends as soon as the ledger's files hold one more record of the kind given.
@@ -242,6 +245,12 @@ impl Account {
 #[track_caller]
 fn judge_recovery(vm: &Vm, begun: u64) {
     product::healthy(vm);
+    vm.wait_for("room for all watches", product::SOON, || {
+        let (health, limit) = (vm.read("/run/wbd/agent.health.json").unwrap_or_default(), Limit::of(vm));
+        let seen: Value = serde_json::from_str(&health).unwrap_or_default();
+        let room = limit.value > LOW && seen["watches"]["missing"] == 0;
+        room.then_some(()).ok_or_else(|| format!("{limit:?}, {health}"))
+    });
     // A deed by hand belongs to no incident: that its outcome is not known is written at the first turn.
     let records = vm.wait_for("an outcome of every intent, an end of every incident", product::SOON, || {
         let records = Tale::whole(vm).records();

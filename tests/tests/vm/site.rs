@@ -60,11 +60,17 @@ pub(crate) fn make(vm: &Vm) {
     vm.sh(&script).ok();
 }
 
-/// The administrator's own limit, now and for later boots; whatever wbd kept is taken away, and the agent begins anew.
+/// As [`lower_limit`], and the agent begins anew.
 pub(crate) fn lower(vm: &Vm) {
+    lower_limit(vm);
+    vm.sh("systemctl restart wbd-agent").ok();
+}
+
+/// The administrator's own limit, now and for later boots; whatever wbd kept is taken away.
+pub(crate) fn lower_limit(vm: &Vm) {
     let script = format!(
         "echo {KEY}={LOW} >{LOW_FILE}; rm -f {DROPIN}; sync
-        echo {LOW} >/proc/sys/{}; systemctl restart wbd-agent",
+        echo {LOW} >/proc/sys/{}",
         KEY.replace('.', "/")
     );
     vm.sh(&script).ok();
