@@ -40,8 +40,11 @@ fn years_forward_and_back_change_no_budget_and_no_verdict() {
     jump(&vm, -30 * YEAR_S);
     let tale = Tale::begin(&vm);
     end_agent(&vm);
-    assert_eq!(tale.closed(CODE).ending(), Some("healed"));
-    assert_eq!(budget(&vm), (left.0 - 1, left.1 - 1));
+    let told = tale.closed(CODE);
+    assert_eq!(told.ending(), Some("healed"), "{told}");
+    // One, unless systemd was too slow for the first.
+    let paid = told.deeds().len() as u64;
+    assert_eq!(budget(&vm), (left.0 - paid, left.1 - paid), "{told}");
     let verified = product::wbdctl(&vm, ["ledger", "verify"]);
     assert_eq!(verified.code, 0, "{}", verified.json);
     jump(&vm, 30 * YEAR_S);

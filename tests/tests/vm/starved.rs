@@ -52,7 +52,12 @@ fn a_supervisor_with_little_memory_and_time_still_decides_right() {
     let pid = product::agent_works(&vm);
     vm.signal(pid, "TERM");
     let told = tale.closed(CODE);
-    assert_eq!((told.ending(), told.deeds()), (Some("healed"), vec!["agent.start"]), "{told}");
+    assert_eq!(told.ending(), Some("healed"), "{told}");
+    // systemd's answers may come after their deadlines, or only after the deed's; then it is tried again, and done once.
+    assert!(told.deeds().iter().all(|deed| matches!(*deed, "agent.start" | "agent.restart")), "{told}");
+    let outcomes = told.of("outcome");
+    let done = outcomes.iter().filter(|outcome| matches!(outcome["result"].as_str(), Some("done" | "unknown")));
+    assert_eq!(done.count(), 1, "{told}");
     product::another_agent_works(&vm, pid);
     assert_eq!(vm.main_pid(SUPERVISOR), Some(supervisor), "neither its watchdog nor its memory ended it");
     squeeze(&vm, SUPERVISOR, "MemoryMax=infinity CPUQuota=");
