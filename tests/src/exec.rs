@@ -116,7 +116,7 @@ fn collect(from: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
 
 /// A grandchild may hold the pipe open after its parent has ended: then there is nothing to show, and no reason to wait.
 fn take(collected: &mpsc::Receiver<Vec<u8>>) -> Vec<u8> {
-    collected.recv_timeout(Duration::from_secs(2)).unwrap_or_default()
+    collected.recv_timeout(Duration::from_secs(20)).unwrap_or_default()
 }
 
 #[cfg(test)]

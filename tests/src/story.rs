@@ -234,10 +234,13 @@ impl Told {
         self.of(kind).last().copied().unwrap_or_else(|| panic!("no {kind} in {self}"))
     }
 
-    /// The deeds it intended, by name.
+    /// The deeds it intended, by name, without those that were not begun (their outcome is `aborted`: it was too late).
     #[must_use]
     pub fn deeds(&self) -> Vec<&str> {
-        self.of("intent").iter().filter_map(|intent| intent["action"].as_str()).collect()
+        let aborted: Vec<_> = self.of("outcome").into_iter().filter(|outcome| outcome["result"] == "aborted").collect();
+        let intents = self.of("intent").into_iter();
+        let begun = intents.filter(|intent| aborted.iter().all(|outcome| outcome["action_id"] != intent["action_id"]));
+        begun.filter_map(|intent| intent["action"].as_str()).collect()
     }
 
     /// Its records hold these kinds in this order; others may stand between.

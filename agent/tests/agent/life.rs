@@ -112,7 +112,7 @@ fn broken_settings_give_way_to_the_good_ones_until_they_prove_good_again() {
     host.signal_last(Signal::SIGKILL);
     host.last_exit();
     fs::write(paths::settings(host.root()), "generation: 7\nactive: maybe\n").unwrap();
-    let told = host.foreground_as(None, &["--good-after", "4"]);
+    let told = host.foreground_as(None, &["--good-after", "10"]);
     assert_eq!((told.settings.source, told.generation, told.targets.len()), (SettingsSource::Good, generation, 1));
     assert_eq!(codes(&told), [Code::Config]);
     let problem = told.settings.problem.unwrap();

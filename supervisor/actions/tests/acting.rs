@@ -287,7 +287,7 @@ async fn a_program_that_does_not_end_is_killed_with_its_children_and_its_effect_
     let mut host = Host::new(systemd());
     let pids = host.path("pids");
     host.program("slow", &format!("sleep 300 & echo $! $$ > {}; wait", pids.display()));
-    let report = host.act(run(&["/slow"], 1_000), None).await;
+    let report = host.act(run(&["/slow"], 5_000), None).await;
     assert_eq!(report.outcome, Outcome::Unknown, "{}", report.detail);
     let pids: Vec<u32> = fs::read_to_string(pids).unwrap().split_whitespace().map(|pid| pid.parse().unwrap()).collect();
     assert_eq!(pids.len(), 2);

@@ -1,15 +1,16 @@
 //! Follows the agent's unit over D-Bus: properties, stop and start jobs, exits. Never acts on it.
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use systemd_zbus::ManagerProxy;
+use systemd_zbus::{JobNew, JobRemoved, ManagerProxy};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tracing::{info, warn};
 use wbd_agent_api::paths::UNIT;
-use zbus::fdo::PropertiesProxy;
+use zbus::export::ordered_stream::{OrderedStreamExt, join};
+use zbus::fdo::{PropertiesChanged, PropertiesProxy};
 use zbus::names::InterfaceName;
 use zbus::zvariant::OwnedObjectPath;
 
@@ -64,6 +65,14 @@ async fn within<T>(call: impl Future<Output = zbus::Result<T>>) -> zbus::Result<
         .unwrap_or_else(|_| Err(zbus::Error::Failure("the service manager did not answer in 5 s".to_owned())))
 }
 
+/// What is told of the unit and its jobs: three sorts of signals, taken in the order in which they were sent. (A crash and
+/// systemd's own restart after it are another story in any other order.)
+enum Told {
+    Changed(PropertiesChanged),
+    Begun(JobNew),
+    Ended(JobRemoved),
+}
+
 async fn session(events: &Sender<Event>, told: &mut bool, last: &mut Option<UnitView>) -> zbus::Result<()> {
     let bus = tokio::time::timeout(CONNECT, zbus::Connection::system())
         .await
@@ -73,95 +82,114 @@ async fn session(events: &Sender<Event>, told: &mut bool, last: &mut Option<Unit
     let path = within(manager.load_unit(UNIT)).await?;
     let properties =
         PropertiesProxy::builder(&bus).destination("org.freedesktop.systemd1")?.path(path)?.build().await?;
-    let mut changes = properties.receive_properties_changed().await?;
-    let mut begun = manager.receive_job_new().await?;
-    let mut ended = manager.receive_job_removed().await?;
+    let changed = properties.receive_properties_changed().await?.map(Told::Changed);
+    let begun = manager.receive_job_new().await?.map(Told::Begun);
+    let ended = manager.receive_job_removed().await?.map(Told::Ended);
+    let mut signals = pin!(join(join(changed, begun), ended));
     let mut view = last.clone().unwrap_or_default();
-    let mut jobs: HashMap<u32, String> = HashMap::new();
-    // How the unit was when each of them was asked for.
-    let mut before_job: HashMap<u32, UnitView> = HashMap::new();
     reread(&properties, &mut view).await?;
     tell_view(events, last, view.clone()).await?;
     if *told {
         info!("the bus is back");
         *told = false;
     }
+    let mut unit = Unit { bus: &bus, properties: &properties, events, last, view, jobs: HashMap::new() };
     let mut again = tokio::time::interval(REREAD);
     again.tick().await;
     loop {
         tokio::select! {
-            change = changes.next() => {
-                let Some(change) = change else { return Ok(()) };
-                let args = change.args()?;
-                let before = view.clone();
-                for (name, value) in args.changed_properties() {
-                    view.set(name, &value.try_to_owned()?);
-                }
-                if view.has_ended_since(&before) {
-                    // Told in the signal after this one, and perhaps without a job that could be read in time.
-                    view.active_exit = active_exit(&properties).await?;
-                }
-                tell(events, &before, &view, &jobs, &before_job).await?;
-                *last = Some(view.clone());
-            }
-            job = begun.next() => {
-                let Some(job) = job else { return Ok(()) };
-                let args = job.args()?;
-                if args.unit == UNIT {
-                    before_job.insert(args.id, view.clone());
-                    // A short job may be gone before its type is read; then the state after it tells. It is not
-                    // kept: its end may have been told already, and it would stand for ever.
-                    if let Ok(kind) = job_type(&bus, &OwnedObjectPath::from(args.job.to_owned())).await {
-                        jobs.insert(args.id, kind);
-                    }
-                }
-            }
-            job = ended.next() => {
-                let Some(job) = job else { return Ok(()) };
-                let args = job.args()?;
-                if args.unit == UNIT {
-                    let before = view.clone();
-                    reread(&properties, &mut view).await?;
-                    tell(events, &before, &view, &jobs, &before_job).await?;
-                *last = Some(view.clone());
-                    let kind = jobs.remove(&args.id).unwrap_or_default();
-                    let begun = before_job.remove(&args.id);
-                    job_ended(events, args.id, &kind, args.result, begun.as_ref(), &view).await?;
-                }
-            }
-            () = ASKED.notified() => {
-                let before = view.clone();
-                reread(&properties, &mut view).await?;
-                tell(events, &before, &view, &jobs, &before_job).await?;
-                *last = Some(view.clone());
-            }
+            signal = signals.next() => match signal {
+                None => return Ok(()),
+                Some(Told::Changed(changed)) => unit.changed(&changed).await?,
+                Some(Told::Begun(job)) => unit.begun(&job).await?,
+                Some(Told::Ended(job)) => unit.ended(&job).await?,
+            },
+            () = ASKED.notified() => unit.reread().await?,
             _ = again.tick() => {
-                let before = view.clone();
-                reread(&properties, &mut view).await?;
-                tell(events, &before, &view, &jobs, &before_job).await?;
-                *last = Some(view.clone());
+                unit.reread().await?;
                 // A unit at rest has no job; one whose end was not told must not excuse later exits. (A stop that
                 // is under way is kept: it is an administrator's word.)
-                if matches!(view.state.active.as_str(), "active" | "inactive" | "failed") {
-                    jobs.clear();
-                    before_job.clear();
+                if matches!(unit.view.state.active.as_str(), "active" | "inactive" | "failed") {
+                    unit.jobs.clear();
                 }
             }
         }
     }
 }
 
-async fn job_ended(
-    events: &Sender<Event>,
-    id: u32,
-    kind: &str,
-    result: &str,
-    begun: Option<&UnitView>,
-    view: &UnitView,
-) -> zbus::Result<()> {
-    match jobs::effect(kind, result, begun, view) {
-        Some(effect) => send(events, Event::JobEnded(EndedJob { id, effect })).await,
-        None => Ok(()),
+/// A job that is under way.
+struct Job {
+    /// Empty: it was over before its type was read.
+    kind: String,
+    /// How the unit was when it was asked for.
+    before: UnitView,
+}
+
+/// The unit while it is followed.
+struct Unit<'a> {
+    bus: &'a zbus::Connection,
+    properties: &'a PropertiesProxy<'a>,
+    events: &'a Sender<Event>,
+    last: &'a mut Option<UnitView>,
+    view: UnitView,
+    jobs: HashMap<u32, Job>,
+}
+
+impl Unit<'_> {
+    async fn changed(&mut self, changed: &PropertiesChanged) -> zbus::Result<()> {
+        let args = changed.args()?;
+        let before = self.view.clone();
+        for (name, value) in args.changed_properties() {
+            self.view.set(name, &value.try_to_owned()?);
+        }
+        if self.view.has_ended_since(&before) {
+            // Told in the signal after this one, and perhaps without a job that could be read in time.
+            self.view.active_exit = active_exit(self.properties).await?;
+        }
+        self.tell(&before).await
+    }
+
+    async fn begun(&mut self, job: &JobNew) -> zbus::Result<()> {
+        let args = job.args()?;
+        if args.unit == UNIT {
+            // A short job may be gone before its type is read; then the state after it tells.
+            let kind = job_type(self.bus, &OwnedObjectPath::from(args.job.to_owned())).await.unwrap_or_default();
+            self.jobs.insert(args.id, Job { kind, before: self.view.clone() });
+        }
+        Ok(())
+    }
+
+    async fn ended(&mut self, job: &JobRemoved) -> zbus::Result<()> {
+        let args = job.args()?;
+        if args.unit != UNIT {
+            return Ok(());
+        }
+        self.reread().await?;
+        let job = self.jobs.remove(&args.id);
+        let (kind, before) = job.as_ref().map_or(("", None), |job| (job.kind.as_str(), Some(&job.before)));
+        match jobs::effect(kind, args.result, before, &self.view) {
+            Some(effect) => send(self.events, Event::JobEnded(EndedJob { id: args.id, effect })).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn reread(&mut self) -> zbus::Result<()> {
+        let before = self.view.clone();
+        reread(self.properties, &mut self.view).await?;
+        self.tell(&before).await
+    }
+
+    /// What has become of it since `before`.
+    async fn tell(&mut self, before: &UnitView) -> zbus::Result<()> {
+        let asked = self.view.was_stopped() || asked(&self.jobs, before);
+        if let Some(exit) = self.view.ended_since(before, asked) {
+            send(self.events, Event::UnitExit(exit)).await?;
+        }
+        if *before != self.view {
+            send(self.events, Event::Unit(Box::new(self.view.clone()))).await?;
+        }
+        *self.last = Some(self.view.clone());
+        Ok(())
     }
 }
 
@@ -171,33 +199,15 @@ async fn send(events: &Sender<Event>, event: Event) -> zbus::Result<()> {
 
 /// Whether the process ends because somebody asked for it: a stop job is under way, or a restart job of a
 /// service that ran. (systemd's own restart after a crash is a restart job too, of a service that is starting.)
-fn asked(jobs: &HashMap<u32, String>, before_job: &HashMap<u32, UnitView>, before: &UnitView) -> bool {
+fn asked(jobs: &HashMap<u32, Job>, before: &UnitView) -> bool {
     let ran = matches!(before.state.active.as_str(), "active" | "reloading" | "deactivating");
-    let ran_then =
-        |id| before_job.get(id).is_some_and(|view| matches!(view.state.active.as_str(), "active" | "reloading"));
-    jobs.iter().any(|(id, kind)| match kind.as_str() {
+    jobs.values().any(|job| match job.kind.as_str() {
         "stop" => true,
         "restart" | "try-restart" => ran,
         // A restart whose stop is done already is a start by the time its type is read.
-        "start" => ran_then(id),
+        "start" => matches!(job.before.state.active.as_str(), "active" | "reloading"),
         _ => false,
     })
-}
-
-async fn tell(
-    events: &Sender<Event>,
-    before: &UnitView,
-    view: &UnitView,
-    jobs: &HashMap<u32, String>,
-    before_job: &HashMap<u32, UnitView>,
-) -> zbus::Result<()> {
-    if let Some(exit) = view.ended_since(before, view.was_stopped() || asked(jobs, before_job, before)) {
-        send(events, Event::UnitExit(exit)).await?;
-    }
-    if before != view {
-        send(events, Event::Unit(Box::new(view.clone()))).await?;
-    }
-    Ok(())
 }
 
 /// Without the bus: systemd itself, now and then, as `systemctl` asks it.

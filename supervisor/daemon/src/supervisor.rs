@@ -167,7 +167,9 @@ impl Supervisor {
     pub(crate) async fn run(mut self, mut inbox: Receiver<Event>) -> Result<(), String> {
         let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode_word().to_owned() };
         self.memory.write(&now(), Subject::default(), body);
+        // Before anybody is answered: an entry on its way to the journal looks like one that nobody was told of.
         self.remind();
+        self.tell_people(&now());
         self.see_holds();
         if self.mode == Mode::Standalone {
             self.begin_standalone();

@@ -44,7 +44,7 @@ fn limit(host: &Host, pid: u32, soft: u64) {
 #[test]
 fn with_one_free_descriptor_the_supervisor_lives_does_nothing_wrong_and_recovers() {
     let host = product::shared();
-    host.write(&format!("{DROPIN}/test.conf"), b"[Service]\nWatchdogSec=6\n");
+    host.write(&format!("{DROPIN}/test.conf"), b"[Service]\nWatchdogSec=15\n");
     restart_supervisor(&host);
     product::doctor_says(&host, "health", |answer| answer.code == 0);
     let (pid, story) = (degraded::supervisor(&host), Story::begin(&host));
@@ -138,14 +138,20 @@ fn without_a_journal_everything_is_healed_recorded_and_anchored_later() {
         "/run/systemd/journal/dev-log",
     ])
     .ok();
-    let before = verify();
+    let anchored = |when: &str| {
+        host.wait_for(&format!("an anchor {when}"), SOON, || {
+            let answer = verify();
+            if answer["anchor"]["state"] == "anchored" { Ok(answer) } else { Err(answer.to_string()) }
+        })
+    };
+    let before = anchored("before");
     for _ in 0..4 {
         let story = Story::begin(&host);
         host.signal(product::agent_works(&host), "TERM");
         story.healed(CODE, SOON);
         product::healthy(&host);
     }
-    let without = verify();
+    let without = anchored("without a journal");
     assert_eq!(without["verified"], true, "{without}");
     assert_eq!(without["anchor"], before["anchor"], "no later one: {without}");
     assert!(without["entries"].as_u64() > before["entries"].as_u64().map(|entries| entries + 16), "{without}");

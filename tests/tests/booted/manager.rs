@@ -34,7 +34,7 @@ fn a_restarted_bus_and_manager_are_no_event_and_healing_goes_on() {
 fn a_hung_supervisor_is_ended_by_the_watchdog_and_goes_on_where_it_was() {
     let host = product::shared();
     let dropin = format!("/etc/systemd/system/{SUPERVISOR}.d");
-    host.write(&format!("{dropin}/test.conf"), b"[Service]\nWatchdogSec=6\n");
+    host.write(&format!("{dropin}/test.conf"), b"[Service]\nWatchdogSec=15\n");
     reload_unit(&host);
     let before = host.main_pid(SUPERVISOR).expect("a supervisor");
     let restarts = host.unit(SUPERVISOR, "NRestarts");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use wbd_tests::host::Host;
 use wbd_tests::product::{self, AGENT};
 use wbd_tests::story::Story;
 
@@ -14,10 +15,7 @@ const GOOD: &str = "/var/lib/wbd/agent/settings.good";
 #[test]
 fn corrupted_settings_give_way_to_the_last_good_ones() {
     let host = product::shared();
-    let dropin = format!("/etc/systemd/system/{AGENT}.d");
-    let start = "[Service]\nExecStart=\nExecStart=/opt/nbp/wbd/wbd_agent --foreground --good-after 1\n";
-    host.write(&format!("{dropin}/test.conf"), start.as_bytes());
-    host.run(["/usr/bin/systemctl", "daemon-reload"]).ok();
+    good_after(&host, 1);
     host.run(["/usr/bin/systemctl", "restart", AGENT]).ok();
     product::agent_works(&host);
     site::make(&host, 3);
@@ -29,6 +27,8 @@ fn corrupted_settings_give_way_to_the_last_good_ones() {
         (text.contains("shop") && text.contains("active: true")).then_some(()).ok_or(text)
     });
 
+    // What the agent would do after a while is looked at later.
+    good_after(&host, 3_600);
     let story = Story::begin(&host);
     let broken = b"generation: 7\nactive: true\ntargets:\n  - {id: shop, web_root: [}\n";
     host.write_mode(SETTINGS, broken, "0600");
@@ -48,12 +48,22 @@ fn corrupted_settings_give_way_to_the_last_good_ones() {
     story.stays_quiet("settings that the agent cured itself", Duration::from_secs(5));
 
     // Written anew by the agent itself, they are sound again.
-    ctl(&host, &["agent", "deactivate"]).ok();
+    good_after(&host, 1);
+    host.run(["/usr/bin/systemctl", "restart", AGENT]).ok();
     product::health_is(&host, "current settings", |health| health["settings"]["source"] == "current");
+    ctl(&host, &["agent", "deactivate"]).ok();
     site::forget(&host);
-    host.run(["/usr/bin/rm", "-r", &dropin]).ok();
+    host.run(["/usr/bin/rm", "-r", &format!("/etc/systemd/system/{AGENT}.d")]).ok();
     host.run(["/usr/bin/systemctl", "daemon-reload"]).ok();
     host.run(["/usr/bin/systemctl", "restart", AGENT]).ok();
     product::healthy(&host);
     product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+}
+
+/// With its next start the agent takes settings for good, and good ones for its own, after so many seconds.
+fn good_after(host: &Host, seconds: u32) {
+    let start =
+        format!("[Service]\nExecStart=\nExecStart=/opt/nbp/wbd/wbd_agent --foreground --good-after {seconds}\n");
+    host.write(&format!("/etc/systemd/system/{AGENT}.d/test.conf"), start.as_bytes());
+    host.run(["/usr/bin/systemctl", "daemon-reload"]).ok();
 }

@@ -124,7 +124,7 @@ fn a_playbook_whose_proofs_keep_failing_is_suspended_and_said_to_be() {
         .replace("within: 1s, hold: 500ms", "within: 200ms, hold: 0s");
     toy::write(root.path(), "toy", &many);
     let trial = Trial::on(root);
-    let told = wait_until("a person is told of the suspension", SOON, || {
+    let told = wait_until("a person is told of the suspension", SOON * 2, || {
         let told = trial.incidents(CODE).into_iter().next();
         told.filter(|told| told.of("escalated").len() == 1).ok_or_else(|| trial.summary())
     });

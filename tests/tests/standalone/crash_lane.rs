@@ -200,13 +200,7 @@ pub(crate) fn hurried() -> TempDir {
             fs::remove_file(entry.path()).expect("scratch file");
         }
     }
-    let path = root.path().join("etc/wbd/playbooks.d/agent-down.yaml");
-    let mut text = fs::read_to_string(&path).expect("written before");
-    for (shipped, hurried) in HURRIED {
-        assert!(text.contains(shipped), "agent-down does not say {shipped:?}");
-        text = text.replace(shipped, hurried);
-    }
-    fs::write(&path, text).expect("scratch file");
+    trial::patch(root.path(), &HURRIED);
     root
 }
 

@@ -64,6 +64,7 @@ fn corrupted_settings_cost_nothing_but_a_warning() {
 #[test]
 fn a_crash_loop_is_handed_over_once_and_told() {
     let root = trial::root("auto");
+    trial::prove_soon(root.path());
     let told = root.path().join("told");
     let text = format!("#!/bin/sh\necho \"$WBD_CODE $WBD_INCIDENT $WBD_TARGET\" >>{}\n", told.display());
     let program = trial::put(root.path(), "tell", &text);

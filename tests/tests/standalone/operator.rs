@@ -219,7 +219,8 @@ fn a_hold_file_holds_whatever_is_in_it_and_only_its_removal_lifts_it() {
     trial.stays_undone("a hold file", QUIET);
     assert!(said(&trial.ctl(&["doctor"])).contains("etc/wbd/hold"));
     // Another text is another hold; resuming is not for files.
-    fs::write(&file, "why: kernel upgrade\n").expect("scratch file");
+    let new = trial::put(trial.root(), "etc/wbd/hold.new", "why: kernel upgrade\n");
+    fs::rename(new, &file).expect("scratch file");
     let refused = trial.ctl(&["resume"]).exits(1);
     assert!(said(&refused).contains("etc/wbd/hold; remove that"), "{}", refused.report());
     trial.stays_undone("a hold file after resume", QUIET);
@@ -336,10 +337,15 @@ fn a_pause_with_an_end_that_the_ledger_cannot_take_ends_by_itself_all_the_same()
     let status = trial.status();
     let holds = &status["holds"];
     assert!(holds[0]["file"].is_string() && holds[0]["until_wall_ms"].is_i64() && holds[1].is_null(), "{status}");
-    trial.hurt(Signal::SIGKILL);
-    let down = || trial.supervisor.agents().is_empty().then_some(()).ok_or_else(|| "an agent runs".to_owned());
-    wait_until("the agent's end", SOON, down);
-    stays("the hold file", QUIET, down);
+    let old = trial.hurt(Signal::SIGKILL);
+    let wall_ms = || std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_millis();
+    let seen_ms = wait_until("another agent", SOON, || {
+        let agents = trial.supervisor.agents();
+        let another = agents.iter().any(|agent| *agent != old);
+        another.then(wall_ms).ok_or_else(|| format!("{agents:?}"))
+    });
+    let until_ms = holds[0]["until_wall_ms"].as_u64().map(u128::from);
+    assert!(Some(seen_ms) >= until_ms, "a start while the file held: {seen_ms}, {status}");
     trial.agent();
     assert!(trial.root().join("run/wbd/hold").exists(), "its end lifted it, nobody removed it");
     assert_eq!(trial.status()["hold"], "");

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use wbd_tests::deadline::wait_until;
 use wbd_tests::exec::{self, Ran};
 
-use crate::trial::{DOWN, QUIET, SOON, Trial};
+use crate::trial::{self, DOWN, QUIET, SOON, Trial};
 
 /// `wbd_agent -s VERB`, as the vendor documents it.
 fn agent(trial: &Trial, verb: &str) -> Ran {
@@ -23,9 +23,9 @@ fn stays_stopped(trial: &Trial) {
     trial.stays_undone("an administrator's stop", QUIET);
     assert!(trial.incidents(DOWN).is_empty(), "{}", trial.summary());
     assert!(trial.supervisor.agents().is_empty());
-    let exits = trial.of("exit");
-    let line = exits.last().map_or("", |exit| exit["evidence"][0].as_str().unwrap_or_default());
-    assert!(line.ends_with(')') && !line.ends_with("(wbd)"), "who asked stands there: {exits:#?}");
+    let exit = wait_until("the exit", SOON, || trial.of("exit").pop().ok_or_else(|| trial.summary()));
+    let line = exit["evidence"][0].as_str().unwrap_or_default();
+    assert!(line.ends_with(')') && !line.ends_with("(wbd)"), "who asked stands there: {exit:#?}");
 }
 
 #[test]
@@ -43,8 +43,10 @@ fn the_agents_own_stop_and_start() {
 
 #[test]
 fn a_hung_agent_that_is_stopped_stays_stopped_however_long_that_takes() {
-    let trial = Trial::begin("auto");
-    // It takes no SIGTERM, so its own stop waits for far longer than its silence is borne.
+    let root = trial::root("auto");
+    trial::patch(root.path(), &[("heartbeat_age_ms > 10000", "heartbeat_age_ms > 6000")]);
+    let trial = Trial::on(root);
+    // It takes no SIGTERM, so its own stop waits for longer than its silence is borne.
     trial.hurt(Signal::SIGSTOP);
     agent(&trial, "stop").ok();
     stays_stopped(&trial);

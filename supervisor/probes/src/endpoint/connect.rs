@@ -92,13 +92,13 @@ mod tests {
     fn a_reset_right_after_the_connection_is_not_open() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let place = listener.local_addr().unwrap();
-        let server = std::thread::spawn(move || {
-            let (stream, _) = listener.accept().unwrap();
-            // A linger of zero makes the kernel reset instead of closing.
-            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
-        });
-        assert_eq!(connect(&Host::new().look(), place), Ok(Tcp::Reset));
-        server.join().unwrap();
+        let ours = TcpStream::connect(place).unwrap();
+        let (theirs, _) = listener.accept().unwrap();
+        // A linger of zero makes the kernel reset instead of closing.
+        socket2::SockRef::from(&theirs).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(theirs);
+        assert_eq!(settle(ours), Tcp::Reset);
+        drop(listener);
         assert_eq!(connect(&Host::new().look(), place), Ok(Tcp::Refused));
     }
 
