@@ -95,7 +95,10 @@ mod tests {
         let mut looks = 0;
         let got = wait_for("second look", Duration::from_millis(1), || {
             looks += 1;
-            thread::sleep(Duration::from_millis(5));
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_millis(5) {
+                thread::sleep(Duration::from_millis(1));
+            }
             (looks == 2).then_some(looks)
         });
         assert_eq!(got, 2);

@@ -181,4 +181,4 @@ pub(crate) fn proving_ms(bound: &Bound) -> u64 {
 
 #[cfg(test)]
 #[path = "checks_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -8,11 +8,11 @@ use wbd_model::settings::Settings;
 
 use super::*;
 
-const DOWN: &str = include_str!("../../../playbooks/agent-down.yaml");
+pub(crate) const DOWN: &str = include_str!("../../../playbooks/agent-down.yaml");
 const CONFIG: &str = include_str!("../../../playbooks/agent-config.yaml");
 const PROFILE: &str = include_str!("../../../playbooks/wbd/profile.yaml");
 
-fn bound(texts: &[&str]) -> Vec<Bound> {
+pub(crate) fn bound(texts: &[&str]) -> Vec<Bound> {
     let source = |text: &&str| Source { path: "x.yaml".to_owned(), text: (*text).to_owned() };
     let sources: Vec<Source> = texts.iter().chain(&[PROFILE]).map(source).collect();
     let (library, problems) = playbook::load(&sources);

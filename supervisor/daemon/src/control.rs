@@ -141,9 +141,10 @@ pub(crate) async fn serve(listener: UnixListener, events: Sender<Event>) {
 }
 
 async fn talk(stream: UnixStream, uid: u32, places: &Places, events: Sender<Event>, seat: Seat) {
-    let peer = peer(uid, &places.lookups).await;
+    // Who it is may take long to tell; it gives way meanwhile too.
+    let talk = async { converse(stream, peer(uid, &places.lookups).await, events, &seat).await };
     tokio::select! {
-        ended = converse(stream, peer, events, &seat) => {
+        ended = talk => {
             if let Err(error) = ended {
                 debug!(%error, uid, "a control connection ended");
             }

@@ -173,4 +173,4 @@ fn unknown(pid: u32) -> Exit {
 
 #[cfg(test)]
 #[path = "exits_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -18,7 +18,7 @@ use crate::supervisor::Parts;
 /// A process id that no process has.
 const GONE: u32 = 4_194_305;
 
-fn supervisor(mode: Mode) -> (TempDir, Supervisor) {
+pub(crate) fn supervisor(mode: Mode) -> (TempDir, Supervisor) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().to_path_buf();
     for below in ["run/wbd", "var/lib/wbd"] {

@@ -321,6 +321,10 @@ mod tests {
             (unit("failed", "exit-code", [1, 3, 2]), None),
             (unit("inactive", "success", [1, 3, 2]), None),
             (unit("failed", "oom-kill", [1, 2, 3]), None),
+            // Twins: a restart stopped it well, and its start was refused.
+            (unit("failed", "start-limit-hit", [1, 2, 3]), None),
+            (unit("failed", "resources", [1, 2, 3]), None),
+            (unit("inactive", "exec-condition", [1, 2, 3]), None),
             (unit("activating", "timeout", [1, 2, 3]), None),
         ] {
             assert_eq!(stop_told(up(), view.clone()).await, wanted, "{view:?}");
@@ -333,5 +337,7 @@ mod tests {
         // Twins: it failed by itself, and one that runs.
         assert_eq!(stop_told(None, unit("failed", "exit-code", [1, 3, 2])).await, None);
         assert_eq!(stop_told(None, unit("active", "success", [4, 2, 3])).await, None);
+        // Nor was it where a restart's start was refused.
+        assert_eq!(stop_told(None, unit("failed", "start-limit-hit", [1, 2, 3])).await, None);
     }
 }

@@ -1,8 +1,8 @@
 //! Hold files as the supervisor sees them: looked for at fixed times and just before each deed, recorded when they
 //! come, change and go. Decides nothing.
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use tracing::info;
@@ -97,19 +97,24 @@ impl Supervisor {
 fn write_pause(path: &Path, there: &BTreeMap<String, Hold>, mut pause: Hold) -> io::Result<Option<i64>> {
     let old = there.get(&path.display().to_string());
     let ends_before = |old: &Hold| old.until_wall_ms.is_some_and(|end| pause.until_wall_ms.is_none_or(|own| end < own));
-    let mut file = match old.filter(|old| ends_before(old) || old.from_class > pause.from_class) {
-        Some(old) => {
-            if !hold::is_over(old, &now()) {
-                pause.from_class = pause.from_class.min(old.from_class);
-                pause.until_wall_ms = pause.until_wall_ms.zip(old.until_wall_ms).map(|(own, old)| own.max(old));
-            }
-            // Empty for a moment, it holds everything.
-            File::options().write(true).truncate(true).open(path)?
-        }
-        None => File::create_new(path)?,
-    };
-    file.write_all(hold::text_of_pause(&pause).as_bytes())?;
+    let milder = old.filter(|old| ends_before(old) || old.from_class > pause.from_class);
+    if let Some(old) = milder.filter(|old| !hold::is_over(old, &now())) {
+        pause.from_class = pause.from_class.min(old.from_class);
+        pause.until_wall_ms = pause.until_wall_ms.zip(old.until_wall_ms).map(|(own, old)| own.max(old));
+    }
+    put(path, &hold::text_of_pause(&pause), milder.is_some())?;
     Ok(pause.until_wall_ms)
+}
+
+/// Whole or not at all: an empty file, as a full disk leaves it, would hold everything and for ever. Only with `over`
+/// in the place of one that is there.
+fn put(path: &Path, text: &str, over: bool) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    let placed = || if over { fs::rename(&fresh, path) } else { fs::hard_link(&fresh, path) };
+    let put = fs::write(&fresh, text).and_then(|()| placed());
+    // Best effort: it holds nothing, and is written over the next time.
+    let _ = fs::remove_file(&fresh);
+    put
 }
 
 #[cfg(test)]
@@ -126,12 +131,37 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("hold");
         let name = path.display().to_string();
-        std::fs::write(&path, old).unwrap();
+        fs::write(&path, old).unwrap();
         let there = BTreeMap::from([(name.clone(), hold::of_text(&name, old))]);
         let written = write_pause(&path, &there, new);
-        let text = std::fs::read_to_string(&path).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
         assert_eq!(written.is_ok(), text != old);
         written.is_ok().then(|| hold::of_text(&name, &text))
+    }
+
+    #[test]
+    fn a_pause_that_a_full_disk_does_not_take_leaves_everything_as_it_was() {
+        let day_ms = 86_400_000;
+        let later = pause(Some(now().wall_ms + 2 * day_ms), Class::A1);
+        for old in [None, Some(hold::text_of_pause(&pause(Some(now().wall_ms + day_ms), Class::A3)))] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("hold");
+            let name = path.display().to_string();
+            let mut there = BTreeMap::new();
+            if let Some(old) = &old {
+                fs::write(&path, old).unwrap();
+                there.insert(name.clone(), hold::of_text(&name, old));
+            }
+            std::os::unix::fs::symlink("/dev/full", dir.path().join("hold.new")).unwrap();
+            let refused = write_pause(&path, &there, later.clone()).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+            assert_eq!(fs::read_to_string(&path).ok(), old);
+            // Twin: with room again it is written, and nothing else is left behind.
+            assert_eq!(write_pause(&path, &there, later.clone()).unwrap(), later.until_wall_ms);
+            let text = fs::read_to_string(&path).unwrap();
+            assert_eq!(hold::of_text(&name, &text).from_class, Class::A1, "{text}");
+            assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+        }
     }
 
     #[test]

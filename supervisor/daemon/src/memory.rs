@@ -328,9 +328,11 @@ impl Memory {
         match trouble {
             Some(why) => {
                 self.is_disk_bad = true;
+                // Each time: a rotation that failed meanwhile has opened it again.
+                self.ledger.distrust(&why);
                 if self.degraded.is_empty() {
-                    self.ledger.distrust(&why);
                     self.degraded = format!("the ledger cannot be used: {why}");
+                    self.part_from_disk();
                     error!(reason = self.degraded, "looking only: nothing but a few restarts can be done");
                 }
             }

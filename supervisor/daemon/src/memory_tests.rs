@@ -180,6 +180,41 @@ fn a_disk_that_takes_no_writes_is_said_before_a_record_is_lost_to_it_and_all_fol
     assert_eq!(memory.degraded, "", "a good disk is no event");
 }
 
+#[test]
+fn a_ledger_on_a_disk_that_took_no_writes_is_set_aside_as_a_sound_one_and_what_waits_counts_once() {
+    let playbook = PlaybookName::new("dns").unwrap();
+    for from_reserve in [false, true] {
+        let root = root();
+        let mut memory = open(&root);
+        note(&mut memory, manual("before"));
+        memory.disk_says(Some("the disk is full".to_owned()));
+        let failed = Body::Verdict { passed: false, evidence: Vec::new(), after_ms: 0 };
+        memory.write(&now(), Subject { playbook: Some(playbook.clone()), ..Subject::default() }, failed);
+        if from_reserve {
+            drop(memory.record(&now(), permit(&memory, Action::AgentRestart {})).unwrap());
+        }
+        // It has room again, and nobody has looked since.
+        assert_eq!(memory.rotate(&now(), "it was full", "root", BUDGET).unwrap(), "", "it verified all the time");
+        assert_eq!((memory.degraded.as_str(), left(&memory)), ("", (3, 6)));
+        assert_eq!(memory.state.failures[&playbook], 1, "not twice");
+        memory.disk_says(None);
+        assert_eq!(memory.state.failures[&playbook], 1);
+    }
+}
+
+#[test]
+fn the_reserve_can_be_used_also_once_the_ledger_of_a_full_disk_was_opened_again() {
+    let root = root();
+    let mut memory = open(&root);
+    note(&mut memory, manual("before"));
+    let full = || Some("the disk is full".to_owned());
+    memory.disk_says(full());
+    // As a rotation that failed leaves it.
+    memory.ledger.reopen(None);
+    memory.disk_says(full());
+    drop(memory.record(&now(), permit(&memory, Action::AgentRestart {})).unwrap());
+}
+
 /// A ledger of four records whose third one says something else than it did.
 fn tampered() -> TempDir {
     let root = root();

@@ -146,16 +146,20 @@ impl Supervisor {
         });
     }
 
-    /// The first rung that fits what was seen last of a check, for `doctor --dry-run`.
+    /// What would be done next for a check, for `doctor --dry-run`, and how many of its steps are done: what its open
+    /// incident goes on with, else the first rung that fits what was seen last.
     ///
     /// # Errors
     /// Why there is none.
-    pub(crate) fn fix_plan(&self, key: &CheckKey) -> Result<Plan, String> {
+    pub(crate) fn fix_plan(&self, key: &CheckKey) -> Result<(Plan, usize), String> {
+        if let Some(incident) = self.memory.state.open_for(key) {
+            return self.waiting_plan(incident.id);
+        }
         let check = self.checks.get(key).ok_or_else(|| format!("nothing here checks {key}"))?;
         let last = check.last.as_ref().ok_or_else(|| format!("{key} was not looked at yet; try again"))?;
-        let rung = self.memory.state.open_for(key).map_or(0, |incident| incident.rung);
-        let plan = plan::plan(&check.bound, &last.judgement, &last.seen, rung);
+        let plan = plan::plan(&check.bound, &last.judgement, &last.seen, 0);
         plan.map_err(|reason| format!("the plan cannot be made: {reason}"))?
+            .map(|plan| (plan, 0))
             .ok_or_else(|| format!("{key} has nothing that wbd could do as it was seen last"))
     }
 
@@ -211,9 +215,56 @@ fn unseen(incident: &Incident) -> Option<&Refusal> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
-    use wbd_actions::Mode;
-    use wbd_model::action::Class;
+    use wbd_actions::Mode as HandsMode;
+    use wbd_engine::judge;
+    use wbd_model::action::{Class, Undo};
+    use wbd_model::name::PlaybookName;
+    use wbd_model::observation::Observation;
     use wbd_model::profile::{self, Command};
+
+    use crate::checks::{self, Looked};
+    use crate::exits;
+    use crate::supervisor::Mode;
+
+    /// A unit that failed, nobody asked for that, as the only check; its key.
+    fn dead_unit(supervisor: &mut Supervisor) -> CheckKey {
+        supervisor.checks.replace(checks::tests::bound(&[checks::tests::DOWN]), 0);
+        let check = &mut supervisor.checks.all[0];
+        let mut seen = Observations::new();
+        for (name, probe) in &check.bound.probes {
+            seen.insert(name.clone(), Observation::unseen(probe.name().fields(), "a test"));
+        }
+        seen.get_mut("proc").unwrap().know("alive", false);
+        let unit = seen.get_mut("svc").unwrap();
+        unit.know("manager", "systemd").know("active", "failed").know("stop_noted", false);
+        unit.know("masked", false).know("start_limit_hit", false);
+        let judgement = judge::judge(&check.bound, &seen);
+        assert_eq!(judgement.case.as_deref(), Some("dead-unit"), "{judgement:?}");
+        check.last = Some(Looked { seen, judgement, began_ms: 0, took_ms: 0 });
+        check.bound.key.clone()
+    }
+
+    #[test]
+    fn what_a_fix_would_do_is_what_its_incident_goes_on_with() {
+        let (_root, mut supervisor) = exits::tests::supervisor(Mode::Systemd);
+        let key = dead_unit(&mut supervisor);
+        let steps = |supervisor: &Supervisor| supervisor.fix_plan(&key).map(|(plan, begun)| (plan.steps, begun));
+        assert_eq!(steps(&supervisor), Ok((vec![Action::AgentStart {}], 0)), "nothing was tried");
+        let id = IncidentId(1);
+        let (code, target) = (Some(key.code.clone()), Some(key.target.clone()));
+        let about = Subject { incident: Some(id), code, target, playbook: PlaybookName::new("agent-down").ok() };
+        let (digest, case) = (supervisor.checks.all[0].bound.digest.clone(), "dead-unit".to_owned());
+        let opened = Body::Opened { digest, case, evidence: Vec::new(), before: Observations::new() };
+        supervisor.memory.write(&now(), about, opened);
+        assert_eq!(steps(&supervisor), Ok((vec![Action::AgentStart {}], 0)), "it waits for its first try");
+        // The start failed; the incident waits for its next try.
+        let incident = supervisor.memory.state.incidents.get_mut(&id).unwrap();
+        (incident.attempts, incident.rung) = (1, 0);
+        assert_eq!(steps(&supervisor), Ok((vec![Action::AgentRestart {}], 0)));
+        let undo = Undo { action: Action::AgentStart {} };
+        supervisor.memory.state.incidents.get_mut(&id).unwrap().rollback.push((ActionId(1), undo));
+        assert!(steps(&supervisor).unwrap_err().contains("taken back first"));
+    }
 
     fn run(program: &str) -> Action {
         let command =
@@ -229,7 +280,8 @@ mod tests {
             std::fs::write(&path, "").unwrap();
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
-        let hands = Arc::new(Hands::new(root.path().to_owned(), Mode::Systemd { agent_unit: "a.service".to_owned() }));
+        let hands =
+            Arc::new(Hands::new(root.path().to_owned(), HandsMode::Systemd { agent_unit: "a.service".to_owned() }));
         let previews = Previews::default();
         let of = |action: Action| previews.clone().of(Arc::clone(&hands), action);
         let hangs = previews.place("/dead").unwrap().acquire_owned().await.unwrap();

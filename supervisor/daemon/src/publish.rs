@@ -5,6 +5,7 @@ use wbd_engine::hold;
 use wbd_engine::report::{self, Inputs, Row};
 use wbd_engine::window;
 use wbd_engine::words::Lang;
+use wbd_model::check::CheckKey;
 use wbd_model::control::Status;
 use wbd_model::entry::{Body, Entry};
 use wbd_model::hold::HoldRow;
@@ -60,7 +61,7 @@ impl Supervisor {
             budget_left_hour: hour,
             budget_left_day: day,
             open: self.incident_rows(false),
-            handed_over: self.memory.state.latched.iter().cloned().collect(),
+            handed_over: self.handed_over(),
             untold: self.untold_rows(&now),
             untold_dropped: self.untold_dropped(),
             next: self.next(&now),
@@ -70,6 +71,12 @@ impl Supervisor {
     /// What holds deeds back because a person said so: the pause, unless its time is over, and hold files.
     pub(crate) fn holds(&self, now: &Now) -> Vec<HoldRow> {
         hold::standing(&self.memory.state, now).map(|(file, hold)| hold::row(file, hold, now)).collect()
+    }
+
+    /// One that an operator asked for once more is open again, and not seen gone either.
+    fn handed_over(&self) -> Vec<CheckKey> {
+        let state = &self.memory.state;
+        state.latched.iter().filter(|key| !state.open.contains_key(*key)).cloned().collect()
     }
 
     /// Playbooks that wbd itself stopped: why, and when each is tried once more.
@@ -225,5 +232,27 @@ fn tell(entry: &Entry) {
                 "recorded"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exits::tests::supervisor;
+    use crate::supervisor::Mode;
+    use wbd_model::incident::IncidentId;
+    use wbd_model::name::{Code, TargetName};
+
+    #[test]
+    fn what_was_handed_over_and_is_tried_once_more_is_open_and_nothing_else() {
+        let (_root, mut supervisor) = supervisor(Mode::Systemd);
+        let key = CheckKey { code: Code::new("WBD-6007").unwrap(), target: TargetName::new("wbd").unwrap() };
+        let is_told = |supervisor: &Supervisor| supervisor.status().handed_over.contains(&key);
+        supervisor.memory.state.latched.insert(key.clone());
+        assert!(is_told(&supervisor));
+        supervisor.memory.state.open.insert(key.clone(), IncidentId(2));
+        assert!(!is_told(&supervisor));
+        supervisor.memory.state.open.remove(&key);
+        assert!(is_told(&supervisor), "it was not seen gone");
     }
 }

@@ -48,7 +48,7 @@ impl Supervisor {
                 Err(reason) => refused(reason),
             },
             Request::PreviewFix { key } => match self.fix_plan(&key) {
-                Ok(plan) => return self.look_at_plan(None, plan, 0, reply),
+                Ok((plan, begun)) => return self.look_at_plan(None, plan, begun, reply),
                 Err(reason) => refused(reason),
             },
             Request::Approve { incident, shown } => self.approve(incident, shown.as_deref(), who),

@@ -15,7 +15,10 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The places of one sort of peers.
 #[derive(Debug)]
 pub(crate) struct Seats {
+    places: usize,
     free: Arc<Semaphore>,
+    /// Whoever waits for a place holds one of these.
+    waiters: Arc<()>,
     waiting: Arc<Semaphore>,
     taken: Mutex<Taken>,
 }
@@ -51,7 +54,8 @@ impl Seats {
     /// So many places, and so many peers that may wait for one.
     pub(crate) fn new(places: usize, waiting: usize) -> Arc<Self> {
         let of = |count| Arc::new(Semaphore::new(count));
-        Arc::new(Self { free: of(places), waiting: of(waiting), taken: Mutex::default() })
+        let (free, waiting) = (of(places), of(waiting));
+        Arc::new(Self { places, free, waiters: Arc::default(), waiting, taken: Mutex::default() })
     }
 
     /// Leave to wait for a place; `None`: too many wait already.
@@ -63,13 +67,15 @@ impl Seats {
     /// who has most of them.
     pub(crate) async fn take(self: &Arc<Self>, uid: u32, longest: Duration) -> Option<Seat> {
         let until = Instant::now() + longest;
+        let waits = Arc::clone(&self.waiters);
         loop {
-            let free = Arc::clone(&self.free);
-            if free.available_permits() == 0 {
-                self.make_room();
-            }
-            match tokio::time::timeout(LOOK, free.acquire_owned()).await {
-                Ok(Ok(place)) => return Some(self.seat(uid, place)),
+            self.make_room();
+            match tokio::time::timeout(LOOK, Arc::clone(&self.free).acquire_owned()).await {
+                Ok(Ok(place)) => {
+                    // Before it sits: who is counted twice would cost somebody else the place.
+                    drop(waits);
+                    return Some(self.seat(uid, place));
+                }
                 Ok(Err(_)) => return None,
                 Err(_) if Instant::now() >= until => return None,
                 Err(_) => {}
@@ -88,8 +94,15 @@ impl Seats {
         Seat { seats: Arc::clone(self), number, flow, end, _place: place }
     }
 
+    /// One more is asked to give way, if those that stay and those that wait are more than there are places.
     fn make_room(&self) {
         let mut taken = self.taken();
+        let stay = taken.seats.values().filter(|held| !held.leaves).count();
+        // The seats' own one is no waiter's.
+        let wait = Arc::strong_count(&self.waiters).saturating_sub(1);
+        if stay + wait <= self.places {
+            return;
+        }
         let mut of_user: BTreeMap<u32, usize> = BTreeMap::new();
         for held in taken.seats.values() {
             *of_user.entry(held.uid).or_default() += 1;
@@ -168,6 +181,27 @@ mod tests {
         }
         drop(idle);
         assert!(newcomer.await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn no_more_give_way_than_there_are_waiting_however_long_one_takes_to_leave() {
+        let seats = Seats::new(3, 8);
+        let take = |seats: &Arc<Seats>| {
+            let seats = Arc::clone(seats);
+            tokio::spawn(async move { seats.take(0, SOON).await })
+        };
+        let mut sit = Vec::new();
+        for _ in 0..3 {
+            sit.push(seats.take(0, SOON).await.unwrap());
+        }
+        let one = take(&seats);
+        sit[0].wanted().await;
+        assert!(tokio::time::timeout(2 * GRACE, sit[1].wanted()).await.is_err(), "the first one's place is enough");
+        let other = take(&seats);
+        sit[1].wanted().await;
+        assert!(tokio::time::timeout(2 * GRACE, sit[2].wanted()).await.is_err(), "two places for two");
+        sit.drain(..2);
+        assert!(one.await.unwrap().is_some() && other.await.unwrap().is_some());
     }
 
     #[tokio::test]

@@ -42,10 +42,12 @@ impl UnitView {
 
     /// Whether the unit was being stopped before its process ended: then somebody asked for that end. (A process that
     /// ends by itself does so first, and its unit follows.) Told from one reading, since an earlier one may have
-    /// fallen into the middle of the stop. (For what systemd ends on its own account the order is the same.)
+    /// fallen into the middle of the stop. (The order is the same for what systemd ends on its own account, and for a
+    /// restart whose start was refused before there was a process.)
     pub(crate) fn was_stopped(&self) -> bool {
         let before_its_end = self.exec_start <= self.active_exit && self.active_exit <= self.exec_exit;
-        before_its_end && self.active_exit != 0 && !matches!(self.state.result.as_str(), "oom-kill" | "watchdog")
+        let other = ["oom-kill", "watchdog", "start-limit-hit", "resources", "exec-condition"];
+        before_its_end && self.active_exit != 0 && !other.contains(&self.state.result.as_str())
     }
 
     /// Whether the main process ended since `before`.

@@ -231,7 +231,8 @@ pub struct Status {
     pub budget_left_day: u32,
     /// Open incidents.
     pub open: Vec<IncidentRow>,
-    /// Failures that were handed over to a person and not seen gone since: no incident is opened for them.
+    /// Failures that were handed over to a person and not seen gone since: no incident is opened for them, and one that
+    /// an operator asked for once more is not among them.
     #[serde(default)]
     pub handed_over: Vec<CheckKey>,
     /// What is due next, a line each, soonest first.
