@@ -27,6 +27,7 @@ use crate::exit::{Exit, Failure};
 use crate::{explain, host, incidents, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
+use super::pending::Pending;
 use super::recall::Recall;
 use super::{merge, own, policy};
 
@@ -355,8 +356,11 @@ fn late() -> Asked {
 /// Does something beside the looking; what is not done in time is left to itself.
 pub(super) fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
     let (sender, receiver) = sync_channel(1);
+    let pending = Pending::begin();
     thread::spawn(move || {
-        let _ = sender.send(work());
+        let done = work();
+        drop(pending);
+        let _ = sender.send(done);
     });
     receiver
 }

@@ -6,6 +6,7 @@ mod look;
 mod merge;
 mod nagios;
 mod own;
+mod pending;
 mod policy;
 mod recall;
 mod text;
