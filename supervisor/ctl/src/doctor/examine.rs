@@ -111,8 +111,9 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     }
     report.waivers_unread = said.unread;
     report.holds = said.holds;
+    let read = unread.is_none() && settings_problems.is_empty() && order.config.is_none();
     for cause in &mut report.causes {
-        policy::apply(cause, &settings, daemon_status.as_ref().ok());
+        policy::apply(cause, &settings, read, daemon_status.as_ref().ok());
     }
     let ledger = within(&verified, began);
     let own_checks = [

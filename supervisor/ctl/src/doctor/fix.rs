@@ -110,7 +110,8 @@ pub(crate) fn fix(client: &Client, cause: &Cause, fix: &Fix) -> Result<Fixed, Fa
     }
     let before = row;
     let (playbook, target) = (fix.playbook.clone(), Some(cause.target.clone()));
-    let request = Request::RunPlaybook { playbook, target };
+    // What is in force may be stricter than the settings that were read here.
+    let request = Request::RunPlaybook { playbook, target, without_word: true };
     if let Err(failure) = ask::done(client.call(&request)?) {
         return Ok(Fixed { what, good: false, came: failure.message });
     }
