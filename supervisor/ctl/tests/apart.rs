@@ -1,6 +1,7 @@
 //! Doctor's second process, which looks: it comes, answers and goes with doctor, however that ends. No verdicts here.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -91,6 +92,25 @@ fn a_doctor_that_is_ended_takes_the_process_that_looks_along() {
         });
         assert!(began.elapsed() < Duration::from_secs(4), "{how}: {:?}", began.elapsed());
     }
+}
+
+#[test]
+fn a_doctor_that_watches_gives_up_the_process_in_which_looks_pile_up() {
+    let root = TempDir::new().unwrap();
+    let fifo = root.path().join("settings");
+    nix::unistd::mkfifo(&fifo, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    let args = ["--config", fifo.to_str().unwrap(), "doctor", "--watch", "-o", "json"];
+    let mut child = wbdctl(root.path(), &args).spawn().unwrap();
+    let mut reports = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || reports.next().unwrap().unwrap();
+    let first = wait_for("the process that looks", || looker(child.id()));
+    for _ in 0..2 {
+        assert!(next().contains("no answer within 5 s"));
+    }
+    wait_for("the end of the process with what hangs", || (!first.exists()).then_some(()));
+    assert!(next().contains("no answer within 5 s"), "another one looks on");
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]

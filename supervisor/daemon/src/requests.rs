@@ -62,7 +62,9 @@ impl Supervisor {
                 self.manual(&now(), "reload", who, "settings and playbooks");
                 return self.reload(Some(reply));
             }
-            Request::RunPlaybook { playbook, target } => self.run_playbook(&playbook, target.as_ref(), who),
+            Request::RunPlaybook { playbook, target, without_word } => {
+                self.run_playbook(&playbook, target.as_ref(), without_word, who)
+            }
             Request::RotateLedger { reason } => self.rotate(&reason, who),
             Request::Undo { action } => return self.undo(action, who, reply),
             Request::Agent { verb } => return self.agent_by_hand(verb, who, reply),
@@ -145,7 +147,13 @@ impl Supervisor {
         })
     }
 
-    fn run_playbook(&mut self, name: &PlaybookName, target: Option<&TargetName>, who: &str) -> Response {
+    fn run_playbook(
+        &mut self,
+        name: &PlaybookName,
+        target: Option<&TargetName>,
+        without_word: bool,
+        who: &str,
+    ) -> Response {
         if !self.is_bound {
             return refused("the products of this host are still being looked for; try again");
         }
@@ -185,13 +193,23 @@ impl Supervisor {
         if let Err(why) = self.acts(name) {
             return refused(why);
         }
+        if without_word && self.memory.state.latched.contains(&key) {
+            let again = format!("wbdctl playbook run {name} --target {}", key.target);
+            return refused(format!("{key} was handed over; one more try: {again}"));
+        }
         let open = self.memory.state.open_for(&key).map(|incident| incident.id);
         self.manual(&now(), "playbook.run", who, &format!("{name} on {}", key.target));
         match open {
-            Some(id) => return self.approve_unseen(id, who),
+            Some(id) if !without_word => return self.approve_unseen(id, who),
+            Some(_) => {}
             None => {
                 self.turns.asked = Some(key.clone());
-                self.asked_by = Some((key.clone(), who.to_owned()));
+                if without_word {
+                    // A yes to this very failure that was said just before stands.
+                    self.asked_by.take_if(|(asked, _)| *asked != key);
+                } else {
+                    self.asked_by = Some((key.clone(), who.to_owned()));
+                }
             }
         }
         self.hasten_check(&key, now().boot_ms);

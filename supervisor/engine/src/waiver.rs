@@ -28,7 +28,8 @@ pub(crate) fn apply(state: &mut State, entry: &Entry) {
     }
 }
 
-/// Whether a waiver still covers anything. A person's date, so the wall clock decides, as for a pause's end.
+/// Whether a waiver still covers anything. A person's date, so the wall clock decides; a pause of this boot goes by the
+/// boot's clock instead.
 #[must_use]
 pub fn standing(waiver: &Waiver, wall_ms: i64) -> Standing {
     if wall_ms >= waiver.until_wall_ms {

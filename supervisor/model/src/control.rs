@@ -87,6 +87,9 @@ pub enum Request {
         playbook: PlaybookName,
         /// On which target; `None` where there is only one.
         target: Option<TargetName>,
+        /// Asking is no operator's yes: only the time is not waited for that the failure has to last.
+        #[serde(default)]
+        without_word: bool,
     },
     /// Start, stop or reload the agent by hand.
     Agent {
@@ -314,4 +317,16 @@ pub struct IncidentRow {
     pub held: Option<Refusal>,
     /// Steps for a person, once it was handed over.
     pub guide: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_playbook_that_is_asked_for_as_before_is_asked_for_with_a_yes() {
+        let request: Request = serde_json::from_str(r#"{"run_playbook":{"playbook":"dns","target":null}}"#).unwrap();
+        let playbook = PlaybookName::new("dns").unwrap();
+        assert_eq!(request, Request::RunPlaybook { playbook, target: None, without_word: false });
+    }
 }

@@ -10,6 +10,7 @@ use wbd_tests::exec::Ran;
 use wbd_tests::json;
 use wbd_tests::supervisor::Supervisor;
 
+use crate::control;
 use crate::toy;
 use crate::trial::{self, DOWN, QUIET, SOON, Trial};
 
@@ -93,6 +94,10 @@ fn what_was_handed_over_stays_visible_with_the_steps_for_a_person_until_it_is_go
     let acts = toy::acts(trial.root());
     let answer = json::wbdctl_at(trial.root(), ["doctor", "--fix", "--only", toy::CODE]);
     assert!(answer.list("fixed")[0]["result"].as_str().is_some_and(|came| came.contains("handed over")));
+    // Nor by a doctor that was not told of it.
+    let request = r#"{"run_playbook":{"playbook":"toy-match","target":"toy","without_word":true}}"#;
+    let answer = control::ask(trial.root(), request);
+    assert!(answer.contains("refused") && answer.contains("handed over"), "{answer}");
     toy::stays_at(&trial, acts, "doctor --fix of what was handed over");
 
     // Gone by a person's hand.
@@ -115,6 +120,41 @@ fn doctor_fix_does_at_once_what_wbd_would_do_by_itself() {
     toy::stays_at(&trial, 0, "what is not held for its time");
     let answer = json::wbdctl_at(trial.root(), ["doctor", "--fix", "--only", toy::CODE]);
     assert_eq!((answer.code, &answer.list("fixed")[0]["healed"]), (0, &true.into()), "{}", answer.json);
+    trial.healed(toy::CODE, 0, &["command.run"]);
+}
+
+#[test]
+fn doctor_fix_is_no_yes_by_settings_that_are_not_in_force() {
+    let root = toy::root("auto");
+    let file = root.path().join("etc/wbd/wbd.yaml");
+    let free = fs::read_to_string(&file).expect("the settings");
+    fs::write(&file, format!("{free}playbooks: {{toy-match: {{healing: approve}}}}\n")).expect("scratch file");
+    let patient = toy::playbook("toy", toy::CODE).replace("for: 500ms", "for: 10m");
+    toy::write(root.path(), "toy", &patient);
+    let trial = Trial::on(root);
+    toy::breaks(trial.root(), "toy");
+    let fix = |config: &[&str]| {
+        let args = [config, &["doctor", "--fix", "--only", toy::CODE]].concat();
+        let answer = json::wbdctl_at(trial.root(), args);
+        answer.list("fixed")[0]["result"].as_str().unwrap_or_default().to_owned()
+    };
+    let other = trial::put(trial.root(), "other.yaml", &free);
+    fs::write(&file, "healing: [\n").expect("scratch file");
+    for config in [&[][..], &["--config", other.to_str().expect("text")]] {
+        let came = fix(config);
+        assert!(came.contains("wbdctl playbook run toy-match --target toy"), "{config:?}: {came}");
+    }
+    assert!(trial.of("manual").is_empty() && trial.of("opened").is_empty(), "{}", trial.summary());
+    // Nothing tells doctor that this is not what the supervisor goes by.
+    fs::write(&file, &free).expect("scratch file");
+    wait_until("a fix that was asked for", SOON, || {
+        let came = fix(&[]);
+        if came.contains("wbdctl approve I") { Ok(()) } else { Err(came) }
+    });
+    toy::stays_at(&trial, 0, "doctor --fix under another healing than is in force");
+    assert!(trial.of("approved").is_empty(), "{}", trial.summary());
+    // Twin: a yes is one.
+    trial.ctl(&["playbook", "run", "toy-match", "--target", "toy"]).ok();
     trial.healed(toy::CODE, 0, &["command.run"]);
 }
 

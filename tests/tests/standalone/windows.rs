@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 use wbd_tests::deadline::wait_until;
+use wbd_tests::json;
 
 use crate::trial::{DOWN, QUIET, SOON, Trial, put, root};
 
@@ -31,6 +32,9 @@ fn outside_its_window_a_restart_waits_until_an_operator_says_yes() {
     assert!(next(&trial).contains("maintenance window for A2 and above opens"), "{}", next(&trial));
     trial.hurt(Signal::SIGKILL);
     let incident = trial.held_by(DOWN, "window");
+    let answer = json::wbdctl_at(trial.root(), ["doctor", "--fix", "--only", DOWN]);
+    let came = answer.list("fixed")[0]["result"].as_str().unwrap_or_default().to_owned();
+    assert!(came.contains("held by window") && came.contains(&format!("wbdctl approve {incident}")), "{came}");
     trial.stays_undone("a closed window", QUIET);
     trial.ctl(&["approve", "--yes", &incident]).ok();
     trial.healed(DOWN, 0, &["agent.start"]);

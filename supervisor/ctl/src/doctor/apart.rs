@@ -11,6 +11,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
+use serde::{Deserialize, Serialize};
 use wbd_engine::report::{self, Inputs};
 use wbd_model::report::Report;
 use wbd_probes::Eyes;
@@ -20,6 +21,7 @@ use crate::exit::{Ended, Exit, Failure};
 
 use super::examine::{Order, aside, examine, lang};
 use super::look::ms;
+use super::pending::Pending;
 use super::{merge, own};
 
 /// A broken host gets a verdict within ten seconds; this leaves some for showing it.
@@ -31,6 +33,14 @@ const TICK: Duration = Duration::from_millis(1);
 const MOST_STUCK: usize = 4;
 /// A longer answer is none.
 const MOST_BYTES: u64 = 16 << 20;
+
+/// What the second process says in its line.
+#[derive(Debug, Serialize, Deserialize)]
+struct Told {
+    report: Result<Report, Failure>,
+    /// Something hangs in it that it began at an earlier time.
+    held_up: bool,
+}
 
 /// Whoever examines for one doctor, as often as that asks, and those before who hang.
 #[derive(Debug, Default)]
@@ -65,10 +75,19 @@ impl Apart {
             return examine(order, &Eyes::new(order.root.clone()));
         };
         match self.ask(examiner, PATIENCE) {
-            Ok(line) => serde_json::from_slice(&line)
-                .unwrap_or_else(|error| Err(Failure::bug(format!("the examination's answer makes no sense: {error}")))),
+            Ok(line) => self.told(&line),
             Err(why) => Ok(nothing_seen(order, &why, began)),
         }
+    }
+
+    /// What a line says; whoever is held up is ended, and another one is asked the next time.
+    fn told(&mut self, line: &[u8]) -> Result<Report, Failure> {
+        let told: Told = serde_json::from_slice(line)
+            .map_err(|error| Failure::bug(format!("the examination's answer makes no sense: {error}")))?;
+        if let Some(examiner) = self.now.take_if(|_| told.held_up) {
+            self.dismiss(examiner);
+        }
+        told.report
     }
 
     /// The one line that is said; whoever says nothing in time is ended and not asked again.
@@ -150,7 +169,10 @@ pub(super) fn answer(context: &mut Context, parent: u32, order: &Order) -> Ended
         if asked.is_err() || context.out.is_closed() {
             break;
         }
-        let line = serde_json::to_string(&examine(order, &eyes)).map_err(Failure::bug)? + "\n";
+        // Left from an earlier time: each further one would leave as much again.
+        let held_up = Pending::is_any();
+        let told = Told { report: examine(order, &eyes), held_up };
+        let line = serde_json::to_string(&told).map_err(Failure::bug)? + "\n";
         context.out.raw(line.as_bytes());
         context.out.flush();
     }

@@ -27,6 +27,7 @@ use crate::exit::{Exit, Failure};
 use crate::{explain, host, incidents, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
+use super::pending::Pending;
 use super::recall::Recall;
 use super::{merge, own, policy};
 
@@ -110,8 +111,9 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     }
     report.waivers_unread = said.unread;
     report.holds = said.holds;
+    let read = unread.is_none() && settings_problems.is_empty() && order.config.is_none();
     for cause in &mut report.causes {
-        policy::apply(cause, &settings, daemon_status.as_ref().ok());
+        policy::apply(cause, &settings, read, daemon_status.as_ref().ok());
     }
     let ledger = within(&verified, began);
     let own_checks = [
@@ -355,8 +357,11 @@ fn late() -> Asked {
 /// Does something beside the looking; what is not done in time is left to itself.
 pub(super) fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
     let (sender, receiver) = sync_channel(1);
+    let pending = Pending::begin();
     thread::spawn(move || {
-        let _ = sender.send(work());
+        let done = work();
+        drop(pending);
+        let _ = sender.send(done);
     });
     receiver
 }

@@ -108,18 +108,16 @@ pub(crate) fn fix(client: &Client, cause: &Cause, fix: &Fix) -> Result<Fixed, Fa
     if let Some(came) = needs_a_word(cause, fix, row.as_ref()) {
         return Ok(Fixed { what, good: false, came });
     }
-    let last = row.map_or(0, |row| row.id.0);
-    let request = Request::RunPlaybook { playbook: fix.playbook.clone(), target: Some(cause.target.clone()) };
+    let before = row;
+    let (playbook, target) = (fix.playbook.clone(), Some(cause.target.clone()));
+    // What is in force may be stricter than the settings that were read here.
+    let request = Request::RunPlaybook { playbook, target, without_word: true };
     if let Err(failure) = ask::done(client.call(&request)?) {
         return Ok(Fixed { what, good: false, came: failure.message });
     }
     let begun = Instant::now();
     loop {
-        let row = newest(client, cause)?;
-        // Of this very asking: an incident that was closed before does not count.
-        let row = row.filter(|row| {
-            row.id.0 > last || !matches!(row.phase, Phase::Closed { .. }) || row.acts > 0 && row.id.0 == last
-        });
+        let row = newest(client, cause)?.filter(|row| is_of_this_asking(row, before.as_ref()));
         if let Some((good, came)) = row.as_ref().and_then(ended) {
             return Ok(Fixed { what, good, came });
         }
@@ -134,8 +132,17 @@ pub(crate) fn fix(client: &Client, cause: &Cause, fix: &Fix) -> Result<Fixed, Fa
     }
 }
 
-/// Why a fix is not asked for: asking is a yes to whatever the playbook leads to, and where a yes is needed or a no was
-/// said, that must be given by a person to what was shown. What wbd does not do is not asked for either.
+/// An incident that was over before says nothing of what was asked for since.
+fn is_of_this_asking(row: &IncidentRow, before: Option<&IncidentRow>) -> bool {
+    before.is_none_or(|before| row.id > before.id || row.id == before.id && !is_closed(before))
+}
+
+fn is_closed(row: &IncidentRow) -> bool {
+    matches!(row.phase, Phase::Closed { .. })
+}
+
+/// Why a fix is not asked for: where a yes is needed or a no was said, a person must say so to what was shown. What wbd
+/// does not do is not asked for either.
 fn needs_a_word(cause: &Cause, fix: &Fix, row: Option<&IncidentRow>) -> Option<String> {
     if fix.withheld.is_some() {
         return Some(approval(fix));
@@ -194,4 +201,39 @@ fn ended(row: &IncidentRow) -> Option<(bool, String)> {
 /// What holds a waiting one.
 fn held(row: &IncidentRow) -> Option<&Refusal> {
     if let Phase::Gated { held } = &row.phase { held.as_ref().or(row.held.as_ref()) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use wbd_model::incident::IncidentId;
+    use wbd_model::name::{Code, PlaybookName, TargetName};
+
+    use super::*;
+
+    fn incident(id: u64, phase: Phase, acts: u32) -> IncidentRow {
+        IncidentRow {
+            id: IncidentId(id),
+            code: Code::new("TOY-1").unwrap(),
+            target: TargetName::new("toy").unwrap(),
+            playbook: PlaybookName::new("toy-match").unwrap(),
+            case: "differ".into(),
+            phase,
+            opened: 0,
+            changed: 0,
+            acts,
+            held: None,
+            guide: vec![],
+        }
+    }
+
+    #[test]
+    fn an_end_counts_only_for_what_was_asked_for_before_it() {
+        let closed = |id, acts| incident(id, Phase::Closed { how: Closing::Healed }, acts);
+        let open = |id| incident(id, Phase::Gated { held: None }, 0);
+        assert!(!is_of_this_asking(&closed(5, 1), Some(&closed(5, 1))), "it was over before");
+        assert!(is_of_this_asking(&closed(6, 0), Some(&closed(5, 1))), "it began since");
+        assert!(is_of_this_asking(&closed(5, 0), Some(&open(5))), "it ended since, by itself");
+        assert!(is_of_this_asking(&closed(5, 1), Some(&open(5))), "it ended since");
+        assert!(is_of_this_asking(&closed(1, 0), None), "it is the first one");
+    }
 }

@@ -10,6 +10,7 @@ use wbd_model::observation::{Observation, Observations};
 use wbd_model::probe::Probe;
 use wbd_probes::Eyes;
 
+use super::pending::Pending;
 use super::recall::Recall;
 
 /// Questions at once.
@@ -59,7 +60,8 @@ pub(crate) fn look(mut eyes: Eyes, bounds: &[Bound], recall: Recall, began: Inst
             let next = || questions.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             while let Some(probe) = next() {
                 let asked = Instant::now();
-                let observation = recall.answer(&probe).unwrap_or_else(|| eyes.look(&probe));
+                let recalled = Pending::begin().during(|| recall.answer(&probe));
+                let observation = recalled.unwrap_or_else(|| eyes.look(&probe));
                 if sender.send((probe, observation, ms(asked.elapsed()))).is_err() {
                     return;
                 }

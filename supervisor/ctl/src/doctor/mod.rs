@@ -6,6 +6,7 @@ mod look;
 mod merge;
 mod nagios;
 mod own;
+mod pending;
 mod policy;
 mod recall;
 mod text;
@@ -14,9 +15,11 @@ mod waived;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use wbd_model::control::Request;
 use wbd_model::report::Report;
 
 use crate::Context;
+use crate::ask;
 use crate::cli::{Doctor, Format};
 use crate::exit::{Ended, Exit, Failure};
 
@@ -103,6 +106,12 @@ fn heal(context: &mut Context, order: &Order, report: &Report, apart: &mut Apart
         context.out.flush();
     }
     let mut fixed = Vec::new();
+    if report.daemon.is_none() && fix::fixable(report).next().is_some() {
+        // What it handed over or was denied is not known. If it does not answer now either, that says why.
+        ask::refusals(order.client.call(&Request::Status {})?)?;
+        let why = "the supervisor did not answer in time, so it was asked for nothing; try again";
+        return Err(Failure::new(Exit::TryAgain, why));
+    }
     for (cause, fix) in fix::fixable(report) {
         let came = fix::fix(&order.client, cause, fix)?;
         if text {

@@ -6,8 +6,9 @@ use wbd_model::plan::Approval;
 use wbd_model::report::Cause;
 use wbd_model::settings::{Healing, Settings};
 
-/// Counts before what the playbook's author wrote.
-pub(super) fn apply(cause: &mut Cause, settings: &Settings, status: Option<&Status>) {
+/// Counts before what the playbook's author wrote. Where the settings are not those that were `read` for this host, or
+/// the supervisor does not say what it was denied, nobody knows who must say yes: then a person must.
+pub(super) fn apply(cause: &mut Cause, settings: &Settings, read: bool, status: Option<&Status>) {
     let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
     let handed_over = status.is_some_and(|status| is_handed_over(status, &key));
     if handed_over {
@@ -17,7 +18,8 @@ pub(super) fn apply(cause: &mut Cause, settings: &Settings, status: Option<&Stat
     let Some(fix) = &mut cause.fix else { return };
     let name = fix.playbook.as_str();
     let healing = healing(name, settings, status);
-    if healing != Healing::Auto || fix.class > settings.ceiling_for(name) || fix.class == Class::A4 {
+    let known = read && status.is_some();
+    if !known || healing != Healing::Auto || fix.class > settings.ceiling_for(name) || fix.class == Class::A4 {
         fix.approval = Approval::Operator;
     }
     if healing == Healing::Observe {
@@ -41,4 +43,47 @@ fn healing(playbook: &str, settings: &Settings, status: Option<&Status>) -> Heal
         Some(_) | None => Healing::Auto,
     };
     settings.healing_for(playbook).min(theirs)
+}
+
+#[cfg(test)]
+mod tests {
+    use wbd_model::check::Verdict;
+    use wbd_model::name::{Code, PlaybookName, TargetName};
+    use wbd_model::report::Fix;
+
+    use super::*;
+    use crate::status::testing;
+
+    fn approval(settings: &Settings, read: bool, status: Option<&Status>) -> Approval {
+        let mut cause = Cause {
+            code: Code::new("TOY-1").unwrap(),
+            severity: Verdict::Fail,
+            target: TargetName::new("toy").unwrap(),
+            title: String::new(),
+            claim: String::new(),
+            evidence: vec![],
+            explains: vec![],
+            fix: Some(Fix {
+                playbook: PlaybookName::new("toy-match").unwrap(),
+                approval: Approval::Auto,
+                class: Class::A2,
+                plan: vec![],
+                changes: vec![],
+                withheld: None,
+            }),
+            guide: vec![],
+        };
+        apply(&mut cause, settings, read, status);
+        cause.fix.unwrap().approval
+    }
+
+    #[test]
+    fn who_must_say_yes_is_a_person_wherever_that_is_not_known() {
+        let (settings, status) = (Settings::default(), testing::status());
+        assert_eq!(approval(&settings, true, Some(&status)), Approval::Auto);
+        assert_eq!(approval(&settings, false, Some(&status)), Approval::Operator, "the settings were not read");
+        assert_eq!(approval(&settings, true, None), Approval::Operator, "what was denied is not known");
+        let stricter = Settings { ceiling: Class::A1, ..Settings::default() };
+        assert_eq!(approval(&stricter, true, Some(&status)), Approval::Operator);
+    }
 }

@@ -1,6 +1,6 @@
 //! The name servers of resolv.conf, all of them and in order; the system's own resolver uses the first three.
 use std::fmt;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::Path;
 
 use nix::ifaddrs::getifaddrs;
@@ -11,7 +11,7 @@ use crate::under;
 /// A longer list is cut: nobody uses it.
 const MAX_SERVERS: usize = 16;
 
-/// A name server as it is written: `10.0.0.1`, `fe80::1%eth0`.
+/// A name server: `10.0.0.1`, `fe80::1%eth0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NameServer {
     pub(crate) address: IpAddr,
@@ -21,8 +21,14 @@ pub(crate) struct NameServer {
 
 impl NameServer {
     fn parse(word: &str) -> Option<Self> {
-        let (address, zone) = word.split_once('%').map_or((word, None), |(address, zone)| (address, Some(zone)));
-        Some(Self { address: address.parse().ok()?, zone: zone.map(str::to_owned) })
+        let Some((address, zone)) = word.split_once('%') else {
+            return Some(Self { address: word.parse().ok()?, zone: None });
+        };
+        // As for the system's resolver: with a zone only an IPv6 address is one, and only a link-local address has a
+        // use for it. The rest is routed, so its queries must not be sent from the interface's link-local address.
+        let address: Ipv6Addr = address.parse().ok()?;
+        let zone = address.is_unicast_link_local().then(|| zone.to_owned());
+        Some(Self { address: address.into(), zone })
     }
 
     /// Where it is asked.
@@ -101,5 +107,16 @@ mod tests {
         assert_eq!(named, ["fe80::1%lo", "fe80::1%7", "fe80::1%nowhere", "fe80::1"]);
         assert_eq!(servers[1].at(53), SocketAddrV6::new("fe80::1".parse().unwrap(), 53, 0, 7).into());
         assert_eq!(servers[3].own_side(), None);
+    }
+
+    #[test]
+    fn a_zone_counts_at_a_link_local_address_only_and_makes_nonsense_of_an_ipv4_one() {
+        let text = "nameserver 10.0.0.1%lo\nnameserver 2001:db8::1%lo\nnameserver ::1%1\nnameserver 2001:db8::1\n";
+        let servers = parse(text);
+        let named: Vec<String> = servers.iter().map(ToString::to_string).collect();
+        assert_eq!(named, ["2001:db8::1", "::1"]);
+        for server in servers {
+            assert_eq!((server.own_side(), server.at(53)), (None, SocketAddr::new(server.address, 53)));
+        }
     }
 }

@@ -43,11 +43,18 @@ pub(crate) fn resolve(look: &Look, host: &str) -> Result<Resolved, String> {
     }
     let conf = text_if_there(&look.root().join("etc/resolv.conf"))?.unwrap_or_default();
     // Nobody to ask is as silent as nobody who answers.
-    let Ok((_, options)) = parse_resolv_conf(&conf) else {
+    let Some((servers, options)) = configuration(&conf) else {
         return Ok(found("silent", Vec::new()));
     };
-    let servers = configured::parse(&conf).iter().map(name_server).collect();
     ask(look, host, ResolverConfig::from_name_servers(servers), options)
+}
+
+/// Whom a resolv.conf of this text has asked, and how; `None`: nobody.
+fn configuration(conf: &str) -> Option<(Vec<NameServerConfig>, ResolverOpts)> {
+    let servers: Vec<_> = configured::parse(conf).iter().map(name_server).collect();
+    // Only the options are the library's reading: it wants a server and takes none behind a VLAN (`fe80::1%eth0.7`).
+    let (_, options) = parse_resolv_conf(format!("{conf}\nnameserver ::1\n")).ok()?;
+    (!servers.is_empty()).then_some((servers, options))
 }
 
 /// The library takes addresses without a zone; a socket of the zone's own address goes the right way all the same.
@@ -157,6 +164,19 @@ mod tests {
             (Habit::Empty, "empty"),
         ] {
             assert_eq!(by(habit), found(expected, vec![]), "{habit:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_asked_whatever_its_interface_is_called() {
+        for (conf, wanted) in [
+            ("nameserver fe80::1%eth0.7", Some((1, 1))),
+            ("options ndots:2\nnameserver 127.0.0.1\nnameserver fe80::1%br-lan\n", Some((2, 2))),
+            ("nameserver 127.0.0.1%lo\n", None),
+            ("", None),
+        ] {
+            let seen = configuration(conf).map(|(servers, options)| (servers.len(), options.ndots));
+            assert_eq!(seen, wanted, "{conf}");
         }
     }
 
