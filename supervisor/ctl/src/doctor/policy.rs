@@ -27,6 +27,8 @@ pub(super) fn apply(cause: &mut Cause, settings: &Settings, read: bool, status: 
     } else if handed_over {
         let again = format!("wbdctl playbook run {name} --target {}", cause.target);
         fix.withheld = Some(format!("it was handed over; one more try: {again}"));
+    } else if status.is_none() {
+        fix.withheld = Some("the supervisor, which would do it, does not answer".to_owned());
     }
 }
 
@@ -54,7 +56,7 @@ mod tests {
     use super::*;
     use crate::status::testing;
 
-    fn approval(settings: &Settings, read: bool, status: Option<&Status>) -> Approval {
+    fn fix(settings: &Settings, read: bool, status: Option<&Status>) -> Fix {
         let mut cause = Cause {
             code: Code::new("TOY-1").unwrap(),
             severity: Verdict::Fail,
@@ -74,7 +76,18 @@ mod tests {
             guide: vec![],
         };
         apply(&mut cause, settings, read, status);
-        cause.fix.unwrap().approval
+        cause.fix.unwrap()
+    }
+
+    fn approval(settings: &Settings, read: bool, status: Option<&Status>) -> Approval {
+        fix(settings, read, status).approval
+    }
+
+    #[test]
+    fn nothing_is_promised_of_a_supervisor_that_does_not_answer() {
+        let (settings, status) = (Settings::default(), testing::status());
+        assert_eq!(fix(&settings, true, Some(&status)).withheld, None);
+        assert!(fix(&settings, true, None).withheld.is_some_and(|why| why.contains("does not answer")));
     }
 
     #[test]
