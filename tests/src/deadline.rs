@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 /// The longest pause: short beside every deadline in use, long beside the cost of a look.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// How much longer than wanted a window may stay open until the product has looked into it.
+const LONGEST_WINDOW: Duration = Duration::from_secs(120);
 
 /// Looks until `look` answers, or until one that was begun after `deadline` does not; then the last thing seen.
 /// (A look that took long, on a machine that stood still, says nothing about the end of the time.)
@@ -46,17 +48,40 @@ pub fn wait_until<T>(what: &str, deadline: Duration, look: impl FnMut() -> Resul
     }
 }
 
-/// Looks for the whole of `span` and returns when `look` stayed true: for twins, where nothing may happen.
+/// Looks for the whole of `span` and returns when `look` stayed true. It says nothing of whether anybody else did
+/// anything meanwhile: a twin, in which nothing may happen, wants [`stays_until`].
 ///
 /// # Panics
 /// At once when `look` says what happened.
 #[track_caller]
-pub fn stays(what: &str, span: Duration, mut look: impl FnMut() -> Result<(), String>) {
+pub fn stays(what: &str, span: Duration, look: impl FnMut() -> Result<(), String>) {
+    stays_until(what, span, look, |_| Ok(()));
+}
+
+/// As [`stays`], and the window stays open until `done`, which is told how long it has been open, finds that whatever is
+/// to do nothing had its chance to do something: on a slow machine that takes longer than `span`.
+///
+/// # Panics
+/// At once when `look` says what happened, and when `done` is not satisfied in [`LONGEST_WINDOW`] more than `span`.
+#[track_caller]
+pub fn stays_until(
+    what: &str,
+    span: Duration,
+    mut look: impl FnMut() -> Result<(), String>,
+    mut done: impl FnMut(Duration) -> Result<(), String>,
+) {
     let begun = Instant::now();
     let mut pause = FIRST_PAUSE;
-    while begun.elapsed() < span {
+    loop {
         if let Err(seen) = look() {
             panic!("{what} lasted only {:?}; then: {seen}", begun.elapsed());
+        }
+        let open = begun.elapsed();
+        if open >= span {
+            match done(open) {
+                Ok(()) => return,
+                Err(why) => assert!(open < span + LONGEST_WINDOW, "{what} proves nothing after {open:?}: {why}"),
+            }
         }
         wait_a_little(&mut pause);
     }
@@ -102,6 +127,21 @@ mod tests {
             (looks == 2).then_some(looks)
         });
         assert_eq!(got, 2);
+    }
+
+    #[test]
+    fn a_window_stays_open_until_somebody_looked_into_it() {
+        let mut asked = 0;
+        stays_until(
+            "silence",
+            Duration::ZERO,
+            || Ok(()),
+            |_| {
+                asked += 1;
+                (asked == 3).then_some(()).ok_or_else(|| "nobody looked".into())
+            },
+        );
+        assert_eq!(asked, 3);
     }
 
     #[test]

@@ -2,9 +2,14 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 
 use crate::deadline::poll;
 use crate::exec::{self, Ran};
@@ -35,7 +40,7 @@ impl Host {
     #[must_use]
     pub fn boot(name: &str) -> Self {
         assert!(nix::unistd::geteuid().is_root(), "booted hosts need root");
-        let root = rootfs::ready();
+        let root = rootfs::ready().root;
         let logs = places::target_dir().join("hosts");
         fs::create_dir_all(&logs).expect("target folder is writable");
         sweep(&logs);
@@ -142,7 +147,23 @@ impl Host {
     #[must_use]
     #[track_caller]
     pub fn read(&self, path: &str) -> Option<Vec<u8>> {
-        self.exists(path).then(|| self.run(["/usr/bin/cat", path]).ok().stdout)
+        let file = self.open(path, OFlags::RDONLY)?;
+        let mut bytes = Vec::new();
+        File::from(file).read_to_end(&mut bytes).unwrap_or_else(|why| panic!("{path}: {why}"));
+        Some(bytes)
+    }
+
+    /// A file of the host through the host's own folder, with its links taken as the host takes them; `None` when there is none.
+    #[track_caller]
+    fn open(&self, path: &str, how: OFlags) -> Option<OwnedFd> {
+        let root = self.inside("").unwrap_or_else(|why| self.fail(&why));
+        let root = File::open(root).unwrap_or_else(|why| self.fail(&why.to_string()));
+        let path = path.trim_start_matches('/');
+        match openat2(root, path, how | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT) {
+            Ok(file) => Some(file),
+            Err(Errno::NOENT | Errno::NOTDIR) => None,
+            Err(why) => panic!("{path} on {}: {why}", self.name),
+        }
     }
 
     /// Whether the path leads to anything.
@@ -152,7 +173,7 @@ impl Host {
     #[must_use]
     #[track_caller]
     pub fn exists(&self, path: &str) -> bool {
-        self.run(["/usr/bin/test", "-e", path]).code == Some(0)
+        self.open(path, OFlags::PATH).is_some()
     }
 
     /// Installs a package from this machine's `path`, as `dpkg -i` does.

@@ -87,6 +87,18 @@ pub fn wbdctl_at<S: AsRef<OsStr>>(root: &Path, args: impl IntoIterator<Item = S>
     Answer::of(&exec::run(&mut ctl, b"", DEADLINE))
 }
 
+/// Whether the supervisor whose status this is has looked at the failure `code` within the last `open`, on every target.
+///
+/// # Errors
+/// It has not; what it says of its looks.
+pub fn looked_within(status: &Value, code: &str, open: Duration) -> Result<(), String> {
+    let checks = status["checks"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let of_code: Vec<_> = checks.iter().filter(|check| check["code"] == code).collect();
+    let fresh = |check: &&&Value| check["age_ms"].as_u64().is_some_and(|age| u128::from(age) < open.as_millis());
+    let is_fresh = !of_code.is_empty() && of_code.iter().filter(fresh).count() == of_code.len();
+    is_fresh.then_some(()).ok_or_else(|| format!("{code} was not looked at within {open:?}: {checks:?}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +115,16 @@ mod tests {
         assert_eq!(answer.entries("intent").len(), 1);
         assert_eq!(answer.entries("").len(), 2);
         assert!(answer.checks("WBD-5404").is_empty());
+    }
+
+    #[test]
+    fn a_look_counts_when_it_began_in_time_on_every_target() {
+        let status = serde_json::json!({"checks": [
+            {"code": "A-1", "target": "x", "age_ms": 100}, {"code": "A-1", "target": "y", "age_ms": 900},
+            {"code": "B-1", "target": "x", "age_ms": 100},
+        ]});
+        let looked = |code: &str, ms: u64| looked_within(&status, code, Duration::from_millis(ms)).is_ok();
+        assert!(looked("A-1", 901) && !looked("A-1", 900) && looked("B-1", 101));
+        assert!(!looked("C-1", 10_000), "nobody looks at what is no check");
     }
 }

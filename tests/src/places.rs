@@ -47,7 +47,8 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// The package under test: `WBD_DEB` when set, else what `packaging/build deb` made of this version.
+/// The package under test: `WBD_DEB` when set, else what `packaging/build trial` made of this build's programs, else what
+/// `packaging/build deb` made.
 ///
 /// # Panics
 /// When there is none.
@@ -55,7 +56,12 @@ pub fn program(name: &str) -> PathBuf {
 pub fn deb() -> PathBuf {
     let path = std::env::var_os("WBD_DEB")
         .filter(|path| !path.is_empty())
-        .map_or_else(|| target_dir().join(concat!("wbd_", env!("CARGO_PKG_VERSION"), "_amd64.deb")), PathBuf::from);
+        .map_or_else(|| built(concat!("wbd_", env!("CARGO_PKG_VERSION"), "_amd64.deb")), PathBuf::from);
     assert!(path.is_file(), "{} is missing; run packaging/build deb or tests/run", path.display());
     path
+}
+
+fn built(name: &str) -> PathBuf {
+    let trial = profile_dir().join(name);
+    if trial.is_file() { trial } else { target_dir().join(name) }
 }

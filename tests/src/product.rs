@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::deadline::stays_until;
 use crate::exec::Ran;
 use crate::host::Host;
 use crate::json::{self, Answer};
@@ -23,8 +24,9 @@ pub const ROOMY: &str = "healing: auto\nevery: 2s\nbudget: {per_hour: 1000, per_
 /// So often may the playbooks of [`roomy_playbook`] try, for the same reason.
 const ROOMY_ATTEMPTS: &str = "attempts: 100,";
 
-/// What a restart of a unit, and everything after it, may take beside a compiler on two cores.
-pub const SOON: Duration = Duration::from_secs(30);
+/// After this a restart of a unit, and everything after it, is given up: several times what it takes beside other hosts and
+/// a compiler on two cores.
+pub const SOON: Duration = Duration::from_secs(90);
 /// A heartbeat comes every second.
 const FRESH_MS: u64 = 3_000;
 
@@ -132,6 +134,23 @@ pub fn health_is(host: &Host, what: &str, wanted: impl Fn(&Value) -> bool) -> Va
     })
 }
 
+/// For the whole of `span`, and until the supervisor has looked at the agent once, `quiet` stays true.
+///
+/// # Panics
+/// At once when `quiet` says what happened.
+#[track_caller]
+pub fn stays(host: &Host, what: &str, span: Duration, quiet: impl FnMut() -> Result<(), String>) {
+    stays_until(what, span, quiet, |open| looked(host, "WBD-6007", open));
+}
+
+/// Whether the supervisor has looked at this failure within the last `open`.
+///
+/// # Errors
+/// It has not.
+pub fn looked(host: &Host, code: &str, open: Duration) -> Result<(), String> {
+    json::looked_within(&json::wbdctl_at(&host.inside("")?, ["status"]).json, code, open)
+}
+
 /// Puts settings in force.
 ///
 /// # Panics
@@ -158,6 +177,29 @@ pub fn roomy_playbook(host: &Host, name: &str) {
     let attempts = shipped.split_once("attempts: ").and_then(|(_, rest)| rest.split(',').next());
     let attempts = attempts.unwrap_or_else(|| panic!("{name} bounds no attempts:\n{shipped}"));
     patched_playbook(host, name, &[(&format!("attempts: {attempts},"), ROOMY_ATTEMPTS)]);
+}
+
+/// A heartbeat counts as missed after 4 s instead of 10, until [`patient_agent_down`]. (What is as shipped stands in scenarios
+/// of its own.)
+///
+/// # Panics
+/// When the playbook has changed beyond that, or the product is not healthy with it.
+#[track_caller]
+pub fn hurried_agent_down(host: &Host) {
+    patched_playbook(host, "agent-down", &[("attempts: 3,", ROOMY_ATTEMPTS), ("_ms > 10000", "_ms > 4000")]);
+    reload(host).ok();
+    healthy(host);
+}
+
+/// The end of [`hurried_agent_down`].
+///
+/// # Panics
+/// When the product is not healthy.
+#[track_caller]
+pub fn patient_agent_down(host: &Host) {
+    roomy_playbook(host, "agent-down");
+    reload(host).ok();
+    healthy(host);
 }
 
 /// Puts a copy of a shipped playbook, with some texts replaced by others, in the place of it; takes effect with the next

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
-use crate::deadline::stays;
+use crate::deadline::stays_until;
 use crate::host::Host;
 use crate::json;
+use crate::product;
 
 /// Where the ledger and what is not yet merged into it stand.
 const FILES: [&str; 2] = ["/var/lib/wbd/ledger.db", "/var/lib/wbd/ledger.db-wal"];
@@ -37,6 +38,8 @@ struct Seen {
 pub struct Story<'a> {
     host: &'a Host,
     after: u64,
+    /// The failure that the supervisor must have looked at before "nothing happens" means anything.
+    about: &'static str,
     seen: RefCell<Option<Seen>>,
 }
 
@@ -54,7 +57,13 @@ impl<'a> Story<'a> {
     /// From the record after `seq` on.
     #[must_use]
     pub fn after(host: &'a Host, seq: u64) -> Self {
-        Self { host, after: seq, seen: RefCell::default() }
+        Self { host, after: seq, about: "WBD-6007", seen: RefCell::default() }
+    }
+
+    /// It is about this failure, and not about a dead or hung agent.
+    #[must_use]
+    pub fn about(self, code: &'static str) -> Self {
+        Self { about: code, ..self }
     }
 
     /// All records since then, oldest first.
@@ -140,7 +149,7 @@ impl<'a> Story<'a> {
         told
     }
 
-    /// For the whole of `span` nothing is opened, intended or done.
+    /// For the whole of `span`, and until the supervisor has looked at the failure once, nothing is opened, intended or done.
     ///
     /// # Panics
     /// At once when something is.
@@ -149,14 +158,15 @@ impl<'a> Story<'a> {
         self.stays_without(what, span, &["opened", "intent", "outcome", "escalated"]);
     }
 
-    /// For the whole of `span` nothing is done for anything but this incident, and nothing else is opened.
+    /// For the whole of `span`, as [`Story::stays_quiet`], nothing is done for anything but this incident, and nothing else
+    /// is opened.
     ///
     /// # Panics
     /// At once when something is.
     #[track_caller]
     pub fn stays_with(&self, told: &Told, span: Duration) {
         let known = told.records.len();
-        stays(&format!("the end of {}", told.id), span, || {
+        let quiet = || {
             let all = self.records();
             let foreign = all.iter().any(|record| {
                 let act = ["opened", "intent", "outcome", "escalated"].iter().any(|kind| record["kind"] == *kind);
@@ -164,10 +174,13 @@ impl<'a> Story<'a> {
             });
             let own = all.iter().filter(|record| record["incident"] == told.id).count();
             if foreign || own != known { Err(self.summary()) } else { Ok(()) }
+        };
+        stays_until(&format!("the end of {}", told.id), span, quiet, |open| {
+            product::looked(self.host, self.about, open)
         });
     }
 
-    /// For the whole of `span` nothing is intended or done; an incident may be opened.
+    /// For the whole of `span`, as [`Story::stays_quiet`], nothing is intended or done; an incident may be opened.
     ///
     /// # Panics
     /// At once when something is.
@@ -178,10 +191,11 @@ impl<'a> Story<'a> {
 
     #[track_caller]
     fn stays_without(&self, what: &str, span: Duration, kinds: &[&str]) {
-        stays(what, span, || {
+        let quiet = || {
             let found = self.records().into_iter().find(|record| kinds.iter().any(|kind| record["kind"] == *kind));
             found.map_or(Ok(()), |record| Err(format!("{record}\nafter:\n{}", self.summary())))
-        });
+        };
+        stays_until(what, span, quiet, |open| product::looked(self.host, self.about, open));
     }
 
     /// A line for each record, for messages.
@@ -290,5 +304,7 @@ fn seq(record: &Value) -> u64 {
 
 #[track_caller]
 fn all(host: &Host) -> Vec<Value> {
-    json::wbdctl(host, ["ledger", "list", "--limit", ALL]).list("entries").to_vec()
+    // Through the host's own folder: a way into the host and out for each look costs more than the look.
+    let root = host.inside("").unwrap_or_else(|why| panic!("{why}"));
+    json::wbdctl_at(&root, ["ledger", "list", "--limit", ALL]).list("entries").to_vec()
 }

@@ -4,6 +4,8 @@
 mod agent_ends;
 #[path = "booted/agent_hangs.rs"]
 mod agent_hangs;
+#[path = "booted/alone.rs"]
+mod alone;
 #[path = "booted/degraded.rs"]
 mod degraded;
 #[path = "booted/degraded_bus.rs"]
@@ -20,12 +22,8 @@ mod dns;
 mod doctor;
 #[path = "booted/fd_leak.rs"]
 mod fd_leak;
-#[path = "booted/inotify.rs"]
-mod inotify;
 #[path = "booted/jobs.rs"]
 mod jobs;
-#[path = "booted/kill_raising.rs"]
-mod kill_raising;
 #[path = "booted/kill_supervisor.rs"]
 mod kill_supervisor;
 #[path = "booted/ledger.rs"]

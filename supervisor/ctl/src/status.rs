@@ -162,6 +162,7 @@ pub(crate) mod testing {
             next: vec!["agent-down on wbd: look in 8 s".into()],
             untold: vec![],
             untold_dropped: 0,
+            checks: Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use wbd_engine::report::{self, Inputs, Row};
 use wbd_engine::window;
 use wbd_engine::words::Lang;
 use wbd_model::check::CheckKey;
-use wbd_model::control::Status;
+use wbd_model::control::{CheckedRow, Status};
 use wbd_model::entry::{Body, Entry};
 use wbd_model::hold::HoldRow;
 use wbd_model::incident::Phase;
@@ -14,6 +14,7 @@ use wbd_model::report::{DaemonView, Report, SCHEMA};
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
+use crate::checks::Check;
 use crate::supervisor::Supervisor;
 
 /// Journal message id of every record of an incident that needs no person.
@@ -65,7 +66,19 @@ impl Supervisor {
             untold: self.untold_rows(&now),
             untold_dropped: self.untold_dropped(),
             next: self.next(&now),
+            checks: self.checked(&now),
         }
+    }
+
+    /// The last complete look of each check.
+    fn checked(&self, now: &Now) -> Vec<CheckedRow> {
+        let row = |check: &Check| {
+            let last = check.last.as_ref()?;
+            let CheckKey { code, target } = check.bound.key.clone();
+            let age_ms = now.boot_ms.saturating_sub(last.began_ms);
+            Some(CheckedRow { code, target, verdict: last.judgement.verdict, age_ms })
+        };
+        self.checks.all.iter().filter_map(row).collect()
     }
 
     /// What holds deeds back because a person said so: the pause, unless its time is over, and hold files.

@@ -2,7 +2,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Change, Class};
-use crate::check::CheckKey;
+use crate::check::{CheckKey, Verdict};
 use crate::hold::HoldRow;
 use crate::incident::{ActionId, IncidentId, Phase, Refusal};
 use crate::name::{Code, PlaybookName, TargetName};
@@ -246,6 +246,22 @@ pub struct Status {
     /// Further ones that were dropped untold because too many waited.
     #[serde(default)]
     pub untold_dropped: u64,
+    /// When each check was looked at last; one without a row was not looked at yet.
+    #[serde(default)]
+    pub checks: Vec<CheckedRow>,
+}
+
+/// The last complete look of one check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckedRow {
+    /// The failure.
+    pub code: Code,
+    /// Whose.
+    pub target: TargetName,
+    /// What it says.
+    pub verdict: Verdict,
+    /// Milliseconds since that look began.
+    pub age_ms: u64,
 }
 
 /// An escalation that waits to be told.

@@ -8,14 +8,10 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::exec;
-use crate::places;
+use crate::{places, rootfs};
 
-/// The release that the product is promised on first.
-const SUITE: &str = "bookworm";
-/// An init system and a few tools; perl-base, which every Debian has, runs the shell of the tests.
-const PACKAGES: &str = "dbus,perl-base,procps,systemd-sysv";
-/// Downloading and unpacking takes half a minute; a slow mirror may take much longer.
-const BUILD_DEADLINE: Duration = Duration::from_secs(15 * 60);
+/// Copying takes some seconds; beside other hosts and a busy disk it may take much longer.
+const BUILD_DEADLINE: Duration = Duration::from_secs(10 * 60);
 
 /// What a machine boots from.
 #[derive(Debug, Clone)]
@@ -29,37 +25,37 @@ pub(super) struct Image {
 /// The image with the package under test, built now if it is not there yet.
 ///
 /// # Panics
-/// When it is missing and cannot be built (needs root, mmdebstrap and a package mirror).
+/// When it is missing and cannot be built, or the root that it is made of.
 #[must_use]
 pub(super) fn ready(store: &Path) -> Image {
     let scripts = places::repo().join("tests/vm");
     let deb = places::deb();
     let read = |path: &Path| fs::read(path).unwrap_or_else(|why| panic!("cannot read {}: {why}", path.display()));
-    let parts = ["build-root", "init", "shell", "shell.service"].map(|name| read(&scripts.join(name)));
-    let text = format!("{SUITE}\n{PACKAGES}\n");
-    let root_digest = digest(parts.iter().map(Vec::as_slice).chain([text.as_bytes()]));
-    let (builder, package) = (read(&scripts.join("build-image")), read(&deb));
-    let disk_digest = digest([root_digest.as_bytes(), builder.as_slice(), package.as_slice()]);
+    let base = rootfs::ready();
+    let parts = |names: &[&str]| names.iter().map(|name| read(&scripts.join(name))).collect::<Vec<_>>().concat();
+    let boot_digest = digest([base.digest.as_bytes(), &parts(&["build-boot", "init"])]);
+    let disk = parts(&["build-image", "shell", "shell.service"]);
+    let disk_digest = digest([base.digest.as_bytes(), &disk, &read(&deb)]);
     // Held to the end of this function, so that a second run waits for the first one's result.
     let lock = File::create(store.join("lock")).expect("target folder is writable");
     lock.lock().expect("lock on the image store");
-    let root = store.join(format!("root-{root_digest}"));
-    if !root.is_dir() {
-        let unfinished = store.join("root.unfinished");
+    let boot = store.join(format!("boot-{boot_digest}"));
+    if !boot.is_dir() {
+        let unfinished = store.join("boot.unfinished");
         fs::remove_dir_all(&unfinished).ok();
-        forget(store, "root-");
-        let mut build = Command::new(scripts.join("build-root"));
-        exec::run(build.args([SUITE, PACKAGES]).arg(&unfinished), b"", BUILD_DEADLINE).ok();
-        fs::rename(&unfinished, &root).expect("rename within the store");
+        forget(store, "boot-");
+        let mut build = Command::new(scripts.join("build-boot"));
+        exec::run(build.arg(&base.boot).arg(&unfinished), b"", BUILD_DEADLINE).ok();
+        fs::rename(&unfinished, &boot).expect("rename within the store");
     }
     let disk = store.join(format!("disk-{disk_digest}.raw"));
     if !disk.is_file() {
         // Machines that run on an old one keep it open.
         forget(store, "disk-");
         let mut build = Command::new(scripts.join("build-image"));
-        exec::run(build.arg(root.join("root")).arg(&deb).arg(&disk), b"", BUILD_DEADLINE).ok();
+        exec::run(build.arg(&base.root).arg(&deb).arg(&disk), b"", BUILD_DEADLINE).ok();
     }
-    Image { disk, kernel: root.join("kernel"), initrd: root.join("initrd") }
+    Image { disk, kernel: boot.join("kernel"), initrd: boot.join("initrd") }
 }
 
 /// Each takes some hundred megabytes, and only the newest is wanted.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{SharedVm, Vm};
+use crate::deadline::stays_until;
 use crate::exec::Ran;
-use crate::json::Answer;
+use crate::json::{self, Answer};
 use crate::product::{AGENT, ROOMY, SETTINGS};
 use crate::story::Told;
 
@@ -216,6 +217,21 @@ impl<'a> Tale<'a> {
     #[track_caller]
     pub fn of(&self, kind: &str) -> Vec<Value> {
         self.records().into_iter().filter(|record| record["kind"] == kind).collect()
+    }
+
+    /// For the whole of `span`, and until the supervisor has looked at the agent once, no record comes that `unwanted` takes.
+    ///
+    /// # Panics
+    /// At once when one does.
+    #[track_caller]
+    pub fn stays_without(&self, what: &str, span: Duration, unwanted: impl Fn(&Value) -> bool) {
+        let quiet = || {
+            let found = self.records().into_iter().find(|record| unwanted(record));
+            found.map_or(Ok(()), |record| Err(record.to_string()))
+        };
+        stays_until(&format!("{what} on {}", self.vm.name), span, quiet, |open| {
+            json::looked_within(&wbdctl(self.vm, ["status"]).json, "WBD-6007", open)
+        });
     }
 
     /// Waits for a record that `wanted` takes, and returns it.

@@ -10,10 +10,10 @@ use wbd_tests::story::Story;
 const CODE: &str = "WBD-6007";
 const BINARY: &str = "/opt/nbp/wbd/wbd_agent";
 /// A stop takes longer than a hung agent's silence is borne, and the unit counts as failed by it.
-const BAD_STOP: &[u8] = b"[Service]\nTimeoutStopSec=12\nExecStop=/usr/bin/sleep 60\n";
+const BAD_STOP: &[u8] = b"[Service]\nTimeoutStopSec=6\nExecStop=/usr/bin/sleep 60\n";
 const DROP_IN: &str = "/run/systemd/system/wbd-agent.service.d";
 /// Longer than a dead unit is held before it becomes an incident, and than the next look after that.
-const TWIN: Duration = Duration::from_secs(8);
+const TWIN: Duration = Duration::from_secs(6);
 
 #[test]
 fn a_killed_agent_is_restarted_by_systemd_and_only_recorded() {
@@ -94,6 +94,7 @@ fn an_administrators_stop_is_respected() {
 #[test]
 fn a_stop_of_a_hung_agent_is_respected_though_it_takes_long_and_ends_badly() {
     let host = product::shared();
+    product::hurried_agent_down(&host);
     stops_end_badly(&host);
     for stop in [["/usr/bin/systemctl", "stop", AGENT], [BINARY, "-s", "stop"]] {
         let story = Story::begin(&host);
@@ -112,7 +113,7 @@ fn a_stop_of_a_hung_agent_is_respected_though_it_takes_long_and_ends_badly() {
     host.signal(product::agent_works(&host), "STOP");
     let told = story.healed(CODE, Duration::from_secs(60));
     assert_eq!(told.deeds(), ["agent.restart"], "{told}");
-    product::healthy(&host);
+    product::patient_agent_down(&host);
 }
 
 #[test]

@@ -1,51 +1,39 @@
-//! What all scenarios of a degraded host ask: doctor in time, the supervisor unharmed, nothing left behind; no scenario itself.
+//! What all scenarios of a degraded host ask: doctor, the supervisor unharmed, nothing left behind; no scenario itself.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use wbd_tests::host::Host;
 use wbd_tests::json::{self, Answer};
-use wbd_tests::product::SUPERVISOR;
+use wbd_tests::product::{SOON, SUPERVISOR};
 
-/// A labelled verdict within this, however degraded the host is, as doctor itself measures it.
-const DOCTOR_MS: u64 = 10_000;
-/// As another process sees it: a busy machine takes its time to start a program and to end it.
-pub(crate) const DOCTOR: Duration = Duration::from_secs(13);
-/// `status` says that the ledger is degraded within this.
-pub(crate) const SAID: Duration = Duration::from_secs(5);
 /// Threads of a supervisor at rest and at work, looks that hang among them.
 const MOST_THREADS: usize = 64;
 
-/// Doctor's answer, which came in time and has a verdict.
+/// Doctor's answer, which has a verdict however degraded the host is. (In what time is a matter of the benches.)
 #[track_caller]
 pub(crate) fn doctor(host: &Host, when: &str) -> Answer {
     let ran = host.run(["/usr/bin/wbdctl", "-o", "json", "doctor"]);
-    println!("doctor {when}: {:.2} s", ran.took.as_secs_f32());
-    assert!(ran.took < DOCTOR, "{when}: {}", ran.report());
     let answer = Answer::of(&ran);
     assert!(answer.json["verdict"].is_string() && answer.code <= 3, "{when}: {}", answer.json);
-    assert!(answer.json["duration_ms"].as_u64().is_some_and(|ms| ms <= DOCTOR_MS), "{when}: {}", answer.json);
     answer
 }
 
-/// What the supervisor says of itself, in time.
+/// What the supervisor says of itself.
 #[track_caller]
 pub(crate) fn status(host: &Host) -> Value {
     json::wbdctl(host, ["status"]).json
 }
 
-/// `status` says within five seconds that the ledger cannot be used; why.
+/// `status` comes to say that the ledger cannot be used; why.
 #[track_caller]
 pub(crate) fn says_degraded(host: &Host, when: &str) -> String {
-    let begun = Instant::now();
-    let why = host.wait_for(&format!("a word that it is degraded ({when})"), SAID, || {
+    host.wait_for(&format!("a word that it is degraded ({when})"), SOON, || {
         let status = status(host);
         let why = status["degraded"].as_str().unwrap_or_default().to_owned();
         if why.is_empty() { Err(status.to_string()) } else { Ok(why) }
-    });
-    println!("degraded ({when}) said after {:.2} s: {why}", begun.elapsed().as_secs_f32());
-    why
+    })
 }
 
 /// The supervisor's process.

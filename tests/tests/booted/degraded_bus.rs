@@ -10,9 +10,9 @@ use wbd_tests::story::Story;
 use crate::degraded;
 
 const CODE: &str = "WBD-6007";
-/// A heartbeat counts as missed after 10 s; the stop of a stopped process takes its TimeoutStopSec of 5 s.
+/// A heartbeat counts as missed after 4 s here; the stop of a stopped process takes its TimeoutStopSec of 5 s.
 const HUNG: Duration = Duration::from_secs(60);
-const QUIET: Duration = Duration::from_secs(6);
+const QUIET: Duration = Duration::from_secs(5);
 /// Settings of the agent's unit that are gone after a reboot.
 const DROP_IN: &str = "/run/systemd/system/wbd-agent.service.d";
 const PRIVATE: &str = "/run/systemd/private";
@@ -28,6 +28,7 @@ fn bus(host: &Host, verb: &str) {
 #[test]
 fn with_a_dead_bus_incidents_go_on_and_an_administrators_stop_is_heard() {
     let host = product::shared();
+    product::hurried_agent_down(&host);
     let pid = degraded::supervisor(&host);
     // It dies in the middle of an incident: the agent hangs and is not seen to hang yet.
     let story = Story::begin(&host);
@@ -67,7 +68,7 @@ fn with_a_dead_bus_incidents_go_on_and_an_administrators_stop_is_heard() {
     story.healed(CODE, SOON);
     assert_eq!(degraded::supervisor(&host), pid);
     degraded::leaves_nobody_behind(&host, pid);
-    product::healthy(&host);
+    product::patient_agent_down(&host);
     product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
 }
 
@@ -110,6 +111,7 @@ fn product_agent(host: &Host) -> u32 {
 #[test]
 fn a_bus_that_hangs_and_a_manager_that_re_executes_itself_hold_nobody_up() {
     let host = product::shared();
+    product::hurried_agent_down(&host);
     let pid = degraded::supervisor(&host);
     host.run(["/usr/bin/pkill", "-STOP", "-x", "dbus-daemon"]).ok();
     let story = Story::begin(&host);
@@ -131,6 +133,6 @@ fn a_bus_that_hangs_and_a_manager_that_re_executes_itself_hold_nobody_up() {
     let done = outcomes.iter().filter(|outcome| matches!(outcome["result"].as_str(), Some("done" | "unknown")));
     assert_eq!(done.count(), 1, "{told}");
     assert_eq!(degraded::supervisor(&host), pid);
-    product::healthy(&host);
+    product::patient_agent_down(&host);
     product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
 }

@@ -13,7 +13,7 @@ use crate::degraded;
 const CODE: &str = "WBD-6007";
 const FOLDER: &str = "/var/lib/wbd";
 /// Longer than a dead unit is held and than the next look after that.
-const TWIN: Duration = Duration::from_secs(8);
+const TWIN: Duration = Duration::from_secs(5);
 
 /// The agent ends by itself, which systemd does not mend; the supervisor does.
 #[track_caller]
@@ -36,7 +36,7 @@ fn two_restarts_and_no_third(host: &Host, when: &str) {
     host.signal(product::agent_works(host), "TERM");
     let dead = || host.main_pid(AGENT).map_or(Ok(()), |pid| Err(format!("agent {pid} runs")));
     host.wait_for("the agent's end", SOON, dead);
-    wbd_tests::deadline::stays(&format!("the end of the reserve ({when})"), TWIN, dead);
+    product::stays(host, &format!("the end of the reserve ({when})"), TWIN, dead);
     let answer = degraded::doctor(host, when);
     let cause = answer.cause("WBD-DEGRADED").unwrap_or_else(|| panic!("{}", answer.json));
     assert!(cause["evidence"][0].as_str().is_some_and(|why| why.contains("only observes")), "{cause}");
@@ -97,7 +97,7 @@ fn on_a_disk_that_became_read_only_or_fails_two_restarts_are_left_and_count_when
         if when == "read-only disk" {
             host.run(["/usr/bin/systemctl", "restart", SUPERVISOR]).ok();
             degraded::says_degraded(&host, "read-only disk at a start");
-            wbd_tests::deadline::stays("the end of the reserve", TWIN, || {
+            product::stays(&host, "the end of the reserve", TWIN, || {
                 host.main_pid(AGENT).map_or(Ok(()), |pid| Err(format!("agent {pid} runs")))
             });
         }

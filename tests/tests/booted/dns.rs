@@ -60,7 +60,7 @@ impl<'a> Scene<'a> {
 fn a_resolver_of_this_host_that_failed_is_started_again() {
     let host = product::shared();
     let scene = Scene::begin(&host);
-    let story = Story::begin(&host);
+    let story = Story::begin(&host).about(CODE);
     let pid = host.main_pid(UNIT).expect("a resolver");
     host.signal(pid, "KILL");
     let told = story.healed(CODE, HEALING);
@@ -78,7 +78,7 @@ fn a_resolver_of_this_host_that_failed_is_started_again() {
 fn a_resolver_of_this_host_that_runs_and_is_silent_waits_for_a_persons_word() {
     let host = product::shared();
     let scene = Scene::begin(&host);
-    let story = Story::begin(&host);
+    let story = Story::begin(&host).about(CODE);
     let pid = host.main_pid(UNIT).expect("a resolver");
     host.signal(pid, "STOP");
     let opened = story.wait_for("the incident", SOON, |record| record["kind"] == "opened" && record["code"] == CODE);
@@ -96,7 +96,7 @@ fn a_resolver_of_this_host_that_runs_and_is_silent_waits_for_a_persons_word() {
 fn a_resolver_of_this_host_that_was_stopped_is_not_started_unasked() {
     let host = product::shared();
     let scene = Scene::begin(&host);
-    let story = Story::begin(&host);
+    let story = Story::begin(&host).about(CODE);
     host.run(["/usr/bin/systemctl", "stop", UNIT]).ok();
     story.wait_for("the incident", SOON, |record| record["kind"] == "opened" && record["code"] == CODE);
     story.stays_undone("an administrator's stop", TWIN);

@@ -47,7 +47,7 @@ fn too_few_watches_are_raised_proved_and_taken_back() {
     ctl(&host, &["undo", &deed]).ok();
     assert_eq!(limit(&host), TOO_LOW);
     assert!(!host.exists(DROPIN), "the drop-in was not there before");
-    let undone = Story::begin(&host);
+    let undone = Story::begin(&host).about(CODE);
     let answer = product::doctor_says(&host, "the warning", |answer| answer.cause(CODE).is_some());
     let cause = answer.cause(CODE).unwrap_or_else(|| panic!("{}", answer.json));
     assert_eq!((answer.code, cause["severity"].as_str()), (1, Some("warn")), "{cause}");
@@ -71,7 +71,7 @@ fn a_full_disk_changes_no_limit() {
         host.run(["/usr/bin/dd", "if=/dev/zero", &format!("of={state}/full"), "bs=4k", "count=100"]).code,
         Some(0)
     );
-    let story = Story::begin(&host);
+    let story = Story::begin(&host).about(CODE);
     let added = ctl(&host, &["target", "add", "more", "--web-root", "/srv/shop/1", "--language", "php"]);
     assert_eq!(added.code, Some(1), "{}", added.report());
     story.stays_quiet("a full disk", Duration::from_secs(15));

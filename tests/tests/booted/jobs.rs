@@ -18,7 +18,7 @@ use zbus::{MatchRule, Message, MessageStream};
 const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 /// How often it is asked whether to go on listening.
 const PAUSE: Duration = Duration::from_millis(200);
-const READY: Duration = Duration::from_secs(20);
+const READY: Duration = Duration::from_secs(60);
 /// From a message to its time here: a busy machine lets a listener wait.
 pub(crate) const LATE_US: u64 = 2_000_000;
 

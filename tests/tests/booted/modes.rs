@@ -13,9 +13,6 @@ use crate::site::ctl;
 
 const CODE: &str = "WBD-6007";
 const OVERLAY: &str = "/etc/wbd/playbooks.d";
-/// A dead unit is held for 3 s before it is an incident, and looked at again soon after.
-const OPENS: Duration = Duration::from_secs(30);
-
 fn with_healing(mode: &str) -> String {
     ROOMY.replace("healing: auto", &format!("healing: {mode}"))
 }
@@ -23,7 +20,7 @@ fn with_healing(mode: &str) -> String {
 /// Ends the agent in the way that systemd takes for success, and waits until the guard has said no.
 fn refused(host: &Host, story: &Story<'_>, guard: &str) -> String {
     host.signal(product::agent_works(host), "TERM");
-    let refused = story.wait_for(&format!("no by {guard}"), OPENS, |record| record["kind"] == "refused");
+    let refused = story.wait_for(&format!("no by {guard}"), SOON, |record| record["kind"] == "refused");
     assert_eq!((refused["result"].as_str(), refused["code"].as_str()), (Some(guard), Some(CODE)), "{refused}");
     refused["incident"].as_str().expect("an incident").to_owned()
 }

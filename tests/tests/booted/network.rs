@@ -100,7 +100,7 @@ fn names_that_stay_unresolved_are_handed_over_once_and_cleared() {
     let host = product::shared();
     let scene = Scene::begin(&host);
     let _services = scene.services(service::Manner::Open);
-    let story = Story::begin(&host);
+    let story = Story::begin(&host).about("AEGIS-DNS");
     let told = story.closed("AEGIS-DNS", Duration::from_secs(90));
     assert_eq!(told.ending(), Some("handed-over"), "{told}");
     assert!(told.last("escalated")["evidence"].as_array().is_some_and(|lines| lines.len() > 1), "{told}");
@@ -172,7 +172,7 @@ fn slow_but_right_and_one_dead_of_two_are_warnings() {
     let host = product::shared();
     let scene = Scene::begin(&host);
     let _services = scene.services(service::Manner::Open);
-    let story = Story::begin(&host);
+    let story = Story::begin(&host).about("AEGIS-DNS");
     let slow = scene.resolver(FIRST, Manner::Slow(PLACE, Duration::from_millis(1_100)));
     let (answer, cause) = scene.tells("AEGIS-DNS", "slow");
     assert_eq!((answer.code, &cause["severity"]), (1, &"warn".into()), "{cause}");

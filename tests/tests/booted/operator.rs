@@ -1,24 +1,16 @@
-//! An operator's word on a booted host: what systemctl does by hand, hold files, and a yes to a plan that the host outgrew.
+//! An operator's word on a booted host: what systemctl does by hand, and hold files.
 
 use std::time::Duration;
 
 use serde_json::Value;
-use wbd_tests::deadline::stays;
 use wbd_tests::host::Host;
 use wbd_tests::json;
-use wbd_tests::product::{self, AGENT, ROOMY, SOON, SUPERVISOR};
+use wbd_tests::product::{self, AGENT, SOON, SUPERVISOR};
 use wbd_tests::story::Story;
-use wbd_tests::sysctl_guard::SysctlGuard;
 
-use crate::site::{self, ctl};
+use crate::site::ctl;
 
 const DOWN: &str = "WBD-6007";
-const LIMIT: &str = "WBD-5404";
-const KEY: &str = "fs.inotify.max_user_watches";
-const FOLDERS: u64 = 3_000;
-/// Both above what root's other processes on the machine hold, far below what the folders need.
-const TOO_LOW: [u64; 2] = [1_500, 1_600];
-const HEALING: Duration = Duration::from_secs(90);
 const QUIET: Duration = Duration::from_secs(8);
 
 fn budget(host: &Host) -> (Value, Value) {
@@ -63,15 +55,15 @@ fn what_systemctl_does_by_hand_is_on_record_once_and_costs_no_budget() {
     for args in [["agent", "stop"], ["agent", "start"], ["agent", "reload"]] {
         ctl(&host, &args).ok();
     }
-    stays_by_hand(&story, 3);
+    stays_by_hand(&host, &story, 3);
     product::healthy(&host);
     assert_eq!(budget(&host), before);
 }
 
 /// For a while there are exactly so many records of acts by hand.
 #[track_caller]
-fn stays_by_hand(story: &Story<'_>, number: usize) {
-    stays("nobody else's hand", Duration::from_secs(4), || {
+fn stays_by_hand(host: &Host, story: &Story<'_>, number: usize) {
+    product::stays(host, "nobody else's hand", Duration::from_secs(4), || {
         let seen = manual(story);
         if seen.len() == number { Ok(()) } else { Err(format!("{seen:?}")) }
     });
@@ -108,66 +100,4 @@ fn a_hold_file_holds_before_the_supervisor_is_there_and_without_it() {
     assert_eq!(told.deeds(), ["agent.start"], "{told}");
     assert_eq!((story.of("hold").len(), story.of("lifted").len()), (2, 2), "{}", story.summary());
     product::healthy(&host);
-}
-
-#[test]
-fn a_yes_is_not_taken_for_another_value_than_was_shown_and_what_is_done_is_what_was_shown() {
-    let _limits = SysctlGuard::take();
-    let host = product::shared();
-    product::configure(&host, &ROOMY.replace("healing: auto", "healing: approve"));
-    site::make(&host, FOLDERS);
-    set(&host, TOO_LOW[0]);
-    let story = Story::begin(&host);
-    site::add(&host).ok();
-    ctl(&host, &["agent", "activate"]).ok();
-    let refused = story.wait_for("a wait for a word", HEALING, |record| {
-        record["kind"] == "refused" && record["code"] == LIMIT && record["result"] == "approval"
-    });
-    let incident = refused["incident"].as_str().expect("an incident").to_owned();
-
-    // Approved while everything is held; before it may be done, somebody sets another value.
-    ctl(&host, &["pause", "until", "the", "limit", "has", "changed"]).ok();
-    let shown = ctl(&host, &["approve", "--yes", &incident]).ok().text();
-    assert!(shown.contains(&format!("{KEY}: {} -> ", TOO_LOW[0])), "{shown}");
-    set(&host, TOO_LOW[1]);
-    ctl(&host, &["resume"]).ok();
-    let anew = story.wait_for("the yes refused", SOON, |record| {
-        let words = record["evidence"][0].as_str().unwrap_or_default();
-        record["kind"] == "refused" && words.contains("is no longer what was approved")
-    });
-    assert_eq!(anew["result"], "approval", "{anew}");
-    story.stays_undone("the wait for another yes", QUIET);
-    assert_eq!(limit(&host), TOO_LOW[1]);
-
-    let shown = json::wbdctl(&host, ["approve", "--yes", &incident]).json;
-    let told = story.healed(LIMIT, HEALING);
-    let changes = |value: &Value| -> Vec<String> {
-        let words = |change: &Value| {
-            let before = change["before"].as_str().unwrap_or("?");
-            format!(
-                "{}: {before} -> {}",
-                change["what"].as_str().unwrap_or("?"),
-                change["after"].as_str().unwrap_or("?")
-            )
-        };
-        value.as_array().map(|all| all.iter().map(words).collect()).unwrap_or_default()
-    };
-    let intents = told.of("intent");
-    let done = intents.iter().filter_map(|intent| intent["evidence"].as_array()).flatten();
-    let done: Vec<&str> = done.filter_map(Value::as_str).collect();
-    assert_eq!(done, changes(&shown["changes"]), "{told}");
-    assert!(done[0].starts_with(&format!("{KEY}: {} -> {}", TOO_LOW[1], limit(&host))), "{done:?}");
-    for deed in told.of("intent") {
-        drop(ctl(&host, &["undo", deed["action_id"].as_str().unwrap_or_default()]));
-    }
-    site::forget(&host);
-    product::configure(&host, ROOMY);
-}
-
-fn set(host: &Host, watches: u64) {
-    host.run(["/usr/sbin/sysctl", "-q", "-w", &format!("{KEY}={watches}")]).ok();
-}
-
-fn limit(host: &Host) -> u64 {
-    host.run(["/usr/sbin/sysctl", "-n", KEY]).ok().text().parse().expect("a number")
 }

@@ -1,10 +1,9 @@
 //! The package's own life on a host: installed, running, upgraded, removed, purged.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
-
 use wbd_tests::host::Host;
 use wbd_tests::places;
+use wbd_tests::product::SOON;
 
 const UNITS: [&str; 2] = ["wbd-agent.service", "wbd-supervisord.service"];
 
@@ -28,11 +27,9 @@ const FILES: [(&str, &str); 15] = [
 ];
 
 fn wait_active(host: &Host, unit: &str) {
-    host.wait_for(&format!("{unit} active"), Duration::from_secs(30), || {
-        match host.unit(unit, "ActiveState").as_str() {
-            "active" => Ok(()),
-            state => Err(format!("{state}, {}", host.unit(unit, "Result"))),
-        }
+    host.wait_for(&format!("{unit} active"), SOON, || match host.unit(unit, "ActiveState").as_str() {
+        "active" => Ok(()),
+        state => Err(format!("{state}, {}", host.unit(unit, "Result"))),
     });
 }
 

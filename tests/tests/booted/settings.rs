@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wbd_tests::host::Host;
-use wbd_tests::product::{self, AGENT};
+use wbd_tests::product::{self, AGENT, SOON};
 use wbd_tests::story::Story;
 
 use crate::site::{self, ctl};
@@ -21,7 +21,7 @@ fn corrupted_settings_give_way_to_the_last_good_ones() {
     site::make(&host, 3);
     site::add(&host).ok();
     ctl(&host, &["agent", "activate"]).ok();
-    host.wait_for("good settings", Duration::from_secs(20), || {
+    host.wait_for("good settings", SOON, || {
         let good = host.read(GOOD).unwrap_or_default();
         let text = String::from_utf8_lossy(&good).into_owned();
         (text.contains("shop") && text.contains("active: true")).then_some(()).ok_or(text)
@@ -29,7 +29,7 @@ fn corrupted_settings_give_way_to_the_last_good_ones() {
 
     // What the agent would do after a while is looked at later.
     good_after(&host, 3_600);
-    let story = Story::begin(&host);
+    let story = Story::begin(&host).about(CODE);
     let broken = b"generation: 7\nactive: true\ntargets:\n  - {id: shop, web_root: [}\n";
     host.write_mode(SETTINGS, broken, "0600");
     let before = product::agent_works(&host);

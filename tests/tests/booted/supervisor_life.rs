@@ -135,7 +135,9 @@ fn when_it_cannot_come_back_a_person_is_told_once_and_the_agent_goes_on() {
     let old = host.main_pid(SUPERVISOR).expect("a running supervisor");
     host.signal(old, "KILL");
     product::healthy(&host);
-    stays("one crash", QUIET, || if told(&host).is_empty() { Ok(()) } else { Err(format!("{:?}", told(&host))) });
+    product::stays(&host, "one crash", QUIET, || {
+        if told(&host).is_empty() { Ok(()) } else { Err(format!("{:?}", told(&host))) }
+    });
 
     host.run(["/usr/bin/mv", PROGRAM, "/root/supervisord"]).ok();
     host.write_mode(PROGRAM, b"#!/bin/sh\nexit 3\n", "0755");
@@ -145,6 +147,7 @@ fn when_it_cannot_come_back_a_person_is_told_once_and_the_agent_goes_on() {
         state => Err(state.to_owned()),
     });
     host.wait_for("the telling", SOON, || if told(&host).is_empty() { Err("nothing".to_owned()) } else { Ok(()) });
+    // There is no supervisor to look; what tells of it has run.
     stays("told once", QUIET, || {
         let lines = told(&host);
         if lines == ["WBD-SUPERVISOR host"] { Ok(()) } else { Err(format!("{lines:?}")) }

@@ -44,7 +44,7 @@ fn an_agent_that_was_replaced_on_disk_is_restarted() {
     let pid = product::agent_works(&host);
 
     // Looked at by another eye: touched and copied beside, but the same file.
-    let story = Story::begin(&host);
+    let story = Story::begin(&host).about(CODE);
     host.run(["/usr/bin/touch", BINARY]).ok();
     host.run(["/usr/bin/cp", "-p", BINARY, "/opt/nbp/wbd/new"]).ok();
     story.stays_quiet("an agent that runs what is installed", TWIN);
@@ -59,7 +59,7 @@ fn an_agent_that_was_replaced_on_disk_is_restarted() {
     assert!(story.incidents("WBD-6007").is_empty(), "{}", story.summary());
 
     // As an installer does it that keeps the old one: the name that the kernel knows moves with the running file.
-    let story = Story::begin(&host);
+    let story = Story::begin(&host).about(CODE);
     host.run(["/usr/bin/mv", BINARY, KEPT]).ok();
     host.run(["/usr/bin/cp", "-p", KEPT, BINARY]).ok();
     let told = story.healed(CODE, SOON);
@@ -75,7 +75,7 @@ fn a_broken_update_does_not_take_down_the_agent_that_works() {
     let host = product::shared();
     hurry(&host);
     let pid = product::agent_works(&host);
-    let story = Story::begin(&host);
+    let story = Story::begin(&host).about(CODE);
     // As package managers do it: the new file takes over the name, the old one lives on without it.
     host.run(["/usr/bin/ln", BINARY, KEPT]).ok();
     host.write_mode(BINARY, b"#!/bin/sh\nexit 1\n", "0755");
@@ -102,7 +102,8 @@ fn an_appliance_and_its_driver_must_agree_in_three_parts() {
         let facts = format!("facts: {{dsva.appliance: \"{appliance}\", dsva.driver: \"{driver}\"}}\n");
         product::configure(&host, &format!("{ROOMY}{facts}"));
     };
-    let story = Story::begin(&host);
+    product::patched_playbook(&host, "version-match", &[("every: 1m", "every: 2s")]);
+    let story = Story::begin(&host).about(CODE);
     for (appliance, driver, side) in [
         ("9.5.2.2022", "9.5.3.2754", "dsva.appliance"),
         ("9.5.3.2754", "9.5.2.2022", "dsva.driver"),
@@ -124,7 +125,7 @@ fn an_appliance_and_its_driver_must_agree_in_three_parts() {
     let answer = product::doctor_says(&host, "nothing wrong", |answer| answer.code == 0);
     assert_eq!(answer.checks(CODE)[0]["verdict"], "pass", "{}", answer.json);
     host.run(["/usr/bin/systemctl", "stop", "dsva.service"]).ok();
-    host.run(["/usr/bin/rm", "/usr/local/bin/dsa_slowpath"]).ok();
+    host.run(["/usr/bin/rm", "/usr/local/bin/dsa_slowpath", "/etc/wbd/playbooks.d/version-match.yaml"]).ok();
     product::configure(&host, ROOMY);
     product::healthy(&host);
 }

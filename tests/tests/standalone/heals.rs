@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use wbd_tests::deadline::wait_until;
@@ -13,12 +13,9 @@ use crate::trial::{self, DOWN, SOON, Trial};
 #[test]
 fn a_killed_agent_is_started_and_proved() {
     let trial = Trial::begin("auto");
-    let begun = Instant::now();
     let old = trial.hurt(Signal::SIGKILL);
     let new = trial.agent_after(old);
-    let took = begun.elapsed();
-    let told = trial.healed(DOWN, 0, &["agent.start"]);
-    println!("killed: working again after {took:?}; {}", told.last("verdict")["evidence"]);
+    trial.healed(DOWN, 0, &["agent.start"]);
     let exits = trial.of("exit");
     assert_eq!((exits.len(), exits[0]["result"].as_str()), (1, Some("signal")), "{exits:#?}");
     assert!(exits[0]["evidence"][0].as_str().is_some_and(|line| line.contains(&old.to_string())), "{exits:#?}");

@@ -35,7 +35,7 @@ fn an_edited_ledger_leaves_two_restarts_until_it_is_rotated() {
     trial.hurt(Signal::SIGKILL);
     let down = || trial.supervisor.agents().is_empty().then_some(()).ok_or_else(|| "an agent runs".to_owned());
     wait_until("the agent's end", SOON, down);
-    wbd_tests::deadline::stays("the end of the reserve", QUIET, down);
+    trial.stays("the end of the reserve", QUIET, down);
     let stop = trial.ctl(&["agent", "stop"]).exits(1);
     assert!(String::from_utf8_lossy(&stop.stderr).contains("nothing was done"), "{}", stop.report());
     trial.ctl(&["ledger", "rotate", "--reason", "a test edited it"]).ok();
@@ -76,7 +76,7 @@ fn a_pause_stands_in_an_edited_ledger_too() {
     trial.hurt(Signal::SIGKILL);
     let down = || trial.supervisor.agents().is_empty().then_some(()).ok_or_else(|| "an agent runs".to_owned());
     wait_until("the agent's end", SOON, down);
-    wbd_tests::deadline::stays("the pause", QUIET, down);
+    trial.stays("the pause", QUIET, down);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
-use wbd_tests::deadline::{stays, wait_until};
+use wbd_tests::deadline::wait_until;
 use wbd_tests::exec::Ran;
 use wbd_tests::json;
 use wbd_tests::supervisor::Supervisor;
@@ -357,7 +357,7 @@ fn a_pause_that_the_ledger_cannot_take_outlives_the_supervisor_as_a_hold_file() 
     trial.hurt(Signal::SIGKILL);
     let down = || trial.supervisor.agents().is_empty().then_some(()).ok_or_else(|| "an agent runs".to_owned());
     wait_until("the agent's end", SOON, down);
-    stays("the hold file, which the reserve minds too", QUIET, down);
+    trial.stays("the hold file, which the reserve minds too", QUIET, down);
     fs::remove_file(trial.root().join("run/wbd/hold")).expect("it is there");
     trial.agent();
 }

@@ -92,10 +92,10 @@ pub(crate) fn acts(root: &Path) -> usize {
     fs::read_to_string(root.join("did")).map_or(0, |text| text.lines().count())
 }
 
-/// For a while no fix is run beyond these.
+/// For a while, as [`Trial::stays`], no fix is run beyond these.
 #[track_caller]
 pub(crate) fn stays_at(trial: &Trial, acts_so_far: usize, what: &str) {
-    wbd_tests::deadline::stays(what, QUIET, || {
+    trial.stays(what, QUIET, || {
         let now = acts(trial.root());
         if now == acts_so_far { Ok(()) } else { Err(format!("{now} acts\n{}", trial.summary())) }
     });

@@ -11,7 +11,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
-use wbd_tests::deadline::{stays, wait_until};
+use wbd_tests::deadline::{stays_until, wait_until};
 use wbd_tests::exec::{self, Ran};
 use wbd_tests::json;
 use wbd_tests::places;
@@ -252,7 +252,7 @@ impl Trial {
         })
     }
 
-    /// For a while no further deed is intended or done.
+    /// For a while, and until the supervisor has looked at the agent once, no further deed is intended or done.
     #[track_caller]
     pub(crate) fn stays_undone(&self, what: &str, span: Duration) {
         let deeds = |trial: &Self| {
@@ -261,10 +261,16 @@ impl Trial {
         };
         let before = deeds(self);
         let agents = self.supervisor.agents();
-        stays(what, span, || {
+        self.stays(what, span, || {
             let same = deeds(self) == before && self.supervisor.agents().iter().all(|pid| agents.contains(pid));
             same.then_some(()).ok_or_else(|| self.summary())
         });
+    }
+
+    /// For a while, and until the supervisor has looked at the agent once, `quiet` stays true.
+    #[track_caller]
+    pub(crate) fn stays(&self, what: &str, span: Duration, quiet: impl FnMut() -> Result<(), String>) {
+        stays_until(what, span, quiet, |open| json::looked_within(&self.status(), DOWN, open));
     }
 
     /// The ledger verifies.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use wbd_tests::deadline::stays;
 use wbd_tests::product::{AGENT, ROOMY};
 use wbd_tests::vm::product::{self, Tale};
 
@@ -73,10 +72,7 @@ fn an_agent_that_never_has_enough_memory_is_handed_over_and_not_started_for_ever
     assert!(exits.iter().any(|exit| exit["result"] == "oom-limit"), "{exits:?}");
     let starts = vm.unit(AGENT, "NRestarts").parse::<usize>().expect("a number");
     println!("{} ends, {acts} deeds, {starts} restarts by systemd since the last of them", exits.len());
-    stays("the end of it", TWIN, || {
-        let now = tale.records().iter().filter(|record| is_debit(record)).count();
-        if now == acts { Ok(()) } else { Err(format!("{:?}", tale.records())) }
-    });
+    Tale::begin(&vm).stays_without("the end of it", TWIN, is_debit);
     vm.sh(&format!(
         "rm -r /etc/systemd/system/{AGENT}.d ; systemctl daemon-reload
         systemctl reset-failed {AGENT}; systemctl start {AGENT}"
@@ -122,9 +118,7 @@ fn is_debit(record: &Value) -> bool {
 /// Nothing is opened, intended or told to a person.
 #[track_caller]
 fn no_alarm(tale: &Tale<'_>, what: &str) {
-    stays(what, TWIN, || {
-        let kinds = ["opened", "intent", "escalated"];
-        let found = tale.records().into_iter().find(|record| kinds.iter().any(|kind| record["kind"] == *kind));
-        found.map_or(Ok(()), |record| Err(format!("{record}")))
+    tale.stays_without(what, TWIN, |record| {
+        ["opened", "intent", "escalated"].iter().any(|kind| record["kind"] == *kind)
     });
 }

@@ -1,15 +1,12 @@
 //! Supervisor and agent in so little memory and time that everything is late: decisions stay right, and nothing is killed for it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use wbd_tests::deadline::stays;
 use wbd_tests::product::{AGENT, SUPERVISOR};
 use wbd_tests::vm::Vm;
 use wbd_tests::vm::product::{self, Tale};
 
 const CODE: &str = "WBD-6007";
-/// Doctor's own bound, twice: emulated, the machine is ten times slower than any.
-const DOCTOR: Duration = Duration::from_secs(20);
 /// Longer than the silence after which an agent counts as hung, several times.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -26,15 +23,9 @@ fn a_supervisor_with_little_memory_and_time_still_decides_right() {
     vm.signal(pid, "KILL");
     product::another_agent_works(&vm, pid);
     tale.wait_for("the exit", |record| record["kind"] == "exit");
-    stays("systemd's own restart", SILENCE, || {
-        let acts = tale.of("intent");
-        if acts.is_empty() { Ok(()) } else { Err(format!("{acts:?}")) }
-    });
+    tale.stays_without("systemd's own restart", SILENCE, |record| record["kind"] == "intent");
 
-    let begun = Instant::now();
     let doctor = product::wbdctl(&vm, ["doctor"]);
-    println!("doctor beside a starved supervisor: exit {} after {:?}", doctor.code, begun.elapsed());
-    assert!(doctor.json["duration_ms"].as_u64() <= Some(duration_ms(DOCTOR)), "{}", doctor.json);
     assert_ne!(doctor.json["verdict"], "fail", "{}", doctor.json);
 
     assert_eq!(vm.main_pid(SUPERVISOR), Some(supervisor), "neither its watchdog nor its memory ended it");
@@ -82,10 +73,7 @@ fn a_starved_agent_is_named_and_left_alive() {
     });
     let cause = answer.cause(CODE).unwrap_or_else(|| panic!("{}", answer.json));
     assert_eq!(cause["severity"], "warn", "{cause}");
-    stays("its life", SILENCE, || {
-        let acts: Vec<_> = tale.records().into_iter().filter(|record| record["kind"] != "started").collect();
-        if acts.is_empty() { Ok(()) } else { Err(format!("{acts:?}")) }
-    });
+    tale.stays_without("its life", SILENCE, |record| record["kind"] != "started");
     assert_eq!(vm.main_pid(AGENT), Some(pid));
     vm.sh(&format!(
         "for one in $(cat /sys/fs/cgroup/system.slice/{AGENT}/cgroup.procs); do [ $one = {pid} ] || kill -KILL $one; done
@@ -98,8 +86,4 @@ fn a_starved_agent_is_named_and_left_alive() {
 
 fn squeeze(vm: &Vm, unit: &str, properties: &str) {
     vm.sh(&format!("systemctl set-property --runtime {unit} {properties}")).ok();
-}
-
-fn duration_ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
