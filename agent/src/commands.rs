@@ -3,6 +3,7 @@
 use crate::look::{Look, folder_problems, look};
 use crate::settings::{Settings, check_targets};
 use crate::store::{Loaded, Store};
+use crate::was::Known;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -92,7 +93,7 @@ impl Desk<'_> {
         if settings.targets.is_empty() {
             return Outcome::refused(Code::INVALID_VALUE, "no target is registered; add one first");
         }
-        let found = look(settings, self.proc_root);
+        let found = look(settings, self.proc_root, &mut Known::default());
         let outcome = match found.problems.first() {
             Some(problem) => Outcome::refused(problem.code, problem.detail.clone()),
             None => self.commit(Settings { active: true, ..settings.clone() }),
@@ -188,7 +189,7 @@ impl Desk<'_> {
             Ok(found) => self.compare(found),
         };
         let settings = adopt.as_ref().map_or(&self.running.settings, |adopted| &adopted.settings);
-        let look = Some(look(settings, self.proc_root));
+        let look = Some(look(settings, self.proc_root, &mut Known::default()));
         Outcome { reply, adopt, look, walk: true }
     }
 

@@ -13,6 +13,7 @@ use crate::lock::{self, Lock};
 use crate::look::{Look, look};
 use crate::settings::Settings;
 use crate::store::{Loaded, Store};
+use crate::was::Known;
 use crate::{clock, run_dir};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -69,7 +70,7 @@ fn take_lock(root: &Path, identity: &Identity) -> Result<File, Failure> {
 /// What came out of the work beside the loop.
 #[derive(Debug)]
 enum Done {
-    Looked(Look),
+    Looked(Look, Known),
     Command(Box<Outcome>, Option<oneshot::Sender<Reply>>),
     Copied(Due, Result<Settings, String>),
 }
@@ -81,6 +82,8 @@ struct Loop {
     good_after: Duration,
     work: JoinSet<Done>,
     looking: bool,
+    /// What the regular looks know of the host's processes.
+    known: Known,
     /// One command or copy at a time: each works on what the one before left.
     changing: bool,
     reload_wanted: bool,
@@ -125,6 +128,7 @@ async fn serve(cli: &Cli, identity: Identity, store: Store, loaded: Loaded) -> R
         good_after: Duration::from_secs(cli.good_after),
         work: JoinSet::new(),
         looking: false,
+        known: Known::default(),
         changing: false,
         reload_wanted: false,
         note,
@@ -212,7 +216,8 @@ impl Loop {
         self.agent.look_begins();
         let settings = self.agent.loaded.settings.clone();
         let proc_root = self.proc_root.clone();
-        self.work.spawn_blocking(move || Done::Looked(look(&settings, &proc_root)));
+        let mut known = std::mem::take(&mut self.known);
+        self.work.spawn_blocking(move || Done::Looked(look(&settings, &proc_root, &mut known), known));
     }
 
     fn start_wanted_reload(&mut self) {
@@ -249,8 +254,9 @@ impl Loop {
 
     fn finish(&mut self, done: Result<Done, JoinError>) {
         match done {
-            Ok(Done::Looked(look)) => {
+            Ok(Done::Looked(look, known)) => {
                 self.looking = false;
+                self.known = known;
                 self.agent.look_ends(Some(look));
             }
             Ok(Done::Command(outcome, reply)) => self.finish_command(*outcome, reply),

@@ -3,7 +3,7 @@
 use crate::path_check::check_folder;
 use crate::problems::Problem;
 use crate::settings::Settings;
-use crate::was::{check_access_log, find_was};
+use crate::was::{Known, check_access_log, find_was};
 use std::collections::BTreeSet;
 use std::path::Path;
 use wbd_agent_api::{BytesPath, Code, Language, Target, WasKind, WasReport, WasRequirement};
@@ -16,10 +16,10 @@ pub(crate) struct Look {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Looks at everything that the settings name. `proc_root` is the machine's `/proc`.
-pub(crate) fn look(settings: &Settings, proc_root: &Path) -> Look {
+/// Looks at everything that the settings name. `proc_root` is the machine's `/proc`; `known` is what the look before left.
+pub(crate) fn look(settings: &Settings, proc_root: &Path, known: &mut Known) -> Look {
     let languages: BTreeSet<Language> = settings.targets.iter().map(|target| target.language).collect();
-    let was = find_was(proc_root, &languages);
+    let was = find_was(proc_root, &languages, known);
     let mut problems: Vec<Problem> = was.required.iter().filter_map(|required| wrong_count(&was, required)).collect();
     if languages.contains(&Language::Jsp) {
         problems.extend(unreadable_logs(settings, &was, proc_root));
@@ -110,6 +110,11 @@ mod tests {
         std::os::unix::fs::symlink(exe, folder.join("exe")).unwrap();
     }
 
+    /// As the first look sees it.
+    fn seen(settings: &Settings, proc: &Path) -> Look {
+        look(settings, proc, &mut Known::default())
+    }
+
     fn codes(look: &Look) -> Vec<Code> {
         look.problems.iter().map(|problem| problem.code).collect()
     }
@@ -119,15 +124,15 @@ mod tests {
         let proc = tempfile::tempdir().unwrap();
         let site = tempfile::tempdir().unwrap();
         let php = settings(site.path(), Language::Php);
-        assert_eq!(codes(&look(&php, proc.path())), [Code::WAS_NOT_FOUND]);
+        assert_eq!(codes(&seen(&php, proc.path())), [Code::WAS_NOT_FOUND]);
         add_process(proc.path(), 10, "/usr/sbin/nginx", "nginx: master process\0");
-        assert_eq!(codes(&look(&php, proc.path())), []);
+        assert_eq!(codes(&seen(&php, proc.path())), []);
         add_process(proc.path(), 11, "/usr/sbin/apache2", "apache2\0-k\0start\0");
-        let both = look(&php, proc.path());
+        let both = seen(&php, proc.path());
         assert_eq!(codes(&both), [Code::WAS_TOO_MANY]);
         assert!(both.problems[0].detail.contains("nginx pid 10") && both.problems[0].detail.contains("apache2 pid 11"));
         let gone = settings(&site.path().join("gone"), Language::Php);
-        assert_eq!(codes(&look(&gone, proc.path())), [Code::WAS_TOO_MANY, Code::PATH_UNREADABLE]);
+        assert_eq!(codes(&seen(&gone, proc.path())), [Code::WAS_TOO_MANY, Code::PATH_UNREADABLE]);
     }
 
     #[test]
@@ -135,20 +140,20 @@ mod tests {
         let proc = tempfile::tempdir().unwrap();
         let site = tempfile::tempdir().unwrap();
         let jsp = settings(site.path(), Language::Jsp);
-        assert_eq!(codes(&look(&jsp, proc.path())), [Code::WAS_NOT_FOUND]);
+        assert_eq!(codes(&seen(&jsp, proc.path())), [Code::WAS_NOT_FOUND]);
         add_process(proc.path(), 10, "/usr/bin/java", "java\0org.apache.catalina.startup.Bootstrap\0start\0");
-        assert_eq!(codes(&look(&jsp, proc.path())), [Code::ACCESS_LOG]);
+        assert_eq!(codes(&seen(&jsp, proc.path())), [Code::ACCESS_LOG]);
         let log = site.path().join("localhost_access_log.txt");
         fs::write(&log, "").unwrap();
         std::os::unix::fs::symlink(&log, proc.path().join("10/fd/5")).unwrap();
-        assert_eq!(codes(&look(&jsp, proc.path())), []);
+        assert_eq!(codes(&seen(&jsp, proc.path())), []);
     }
 
     #[test]
     fn an_unsupported_server_is_named_as_such() {
         let proc = tempfile::tempdir().unwrap();
         add_process(proc.path(), 10, "/usr/sbin/lighttpd", "lighttpd\0");
-        let found = look(&settings(proc.path(), Language::Php), proc.path());
+        let found = seen(&settings(proc.path(), Language::Php), proc.path());
         assert!(found.problems[0].detail.contains("not supported: lighttpd"));
     }
 }

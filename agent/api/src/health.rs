@@ -125,7 +125,7 @@ pub struct TargetReport {
 pub struct WasReport {
     /// What the targets' languages ask for, one entry a language; empty without targets.
     pub required: Vec<WasRequirement>,
-    /// Every server found, a master with its workers once.
+    /// Every server found, a master with its workers once; none without targets: then nobody looks.
     pub found: Vec<WasProcess>,
     /// Servers that run but are not supported, by program name.
     pub unsupported: Vec<String>,

@@ -2,12 +2,14 @@
 
 mod access_log;
 mod kind;
+mod known;
 mod process;
 
 pub(crate) use access_log::check_access_log;
+pub(crate) use known::Known;
 
 use kind::{Kind, kind_of};
-use process::{Process, is_nested, list_processes};
+use process::{Process, is_nested};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use wbd_agent_api::{BytesPath, Language, WasKind, WasProcess, WasReport, WasRequirement};
@@ -17,12 +19,29 @@ const ALLOWED: u32 = 1;
 /// A host with more servers than this has them counted, but no more of them named.
 const MAX_NAMED: usize = 32;
 
-/// Looks through `/proc` (or a tree like it) for servers, and counts those that `languages` ask for.
-pub(crate) fn find_was(proc_root: &Path, languages: &BTreeSet<Language>) -> WasReport {
-    let listed = list_processes(proc_root);
-    let servers: BTreeMap<u32, (&Process, Kind)> = listed
-        .processes
-        .iter()
+/// Looks through `/proc` (or a tree like it) for servers, and counts those that `languages` ask for. Where none is asked
+/// for, nobody looks. Servers that are known are looked at each time; all others are while the count is wrong, and now
+/// and then.
+pub(crate) fn find_was(proc_root: &Path, languages: &BTreeSet<Language>, known: &mut Known) -> WasReport {
+    if languages.is_empty() {
+        *known = Known::default();
+        return WasReport::default();
+    }
+    let is_server = |process: &Process| kind_of(process).is_some();
+    known.read_servers(proc_root, is_server);
+    if !known.is_list_due() {
+        let report = report(proc_root, languages, known);
+        if report.counts_right() == Some(true) {
+            return report;
+        }
+    }
+    known.list(proc_root, is_server);
+    report(proc_root, languages, known)
+}
+
+fn report(proc_root: &Path, languages: &BTreeSet<Language>, known: &Known) -> WasReport {
+    let servers: BTreeMap<u32, (&Process, Kind)> = known
+        .servers()
         .filter_map(|process| Some((process.pid, (process, kind_of(process)?))))
         .filter(|(pid, _)| !is_nested(proc_root, *pid))
         .collect();
@@ -45,7 +64,7 @@ pub(crate) fn find_was(proc_root: &Path, languages: &BTreeSet<Language>) -> WasR
         .map(|language| WasRequirement { language: *language, running: count(&found, *language), allowed: ALLOWED })
         .collect();
     found.truncate(MAX_NAMED);
-    WasReport { required, found, unsupported: unsupported.into_iter().collect(), unreadable: listed.unreadable }
+    WasReport { required, found, unsupported: unsupported.into_iter().collect(), unreadable: known.unreadable() }
 }
 
 fn count(found: &[WasProcess], language: Language) -> u32 {

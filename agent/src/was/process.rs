@@ -40,41 +40,14 @@ impl Process {
     }
 }
 
-/// All processes that could be read, and how many could not.
-#[derive(Debug, Default)]
-pub(crate) struct Listed {
-    pub(crate) processes: Vec<Process>,
-    pub(crate) unreadable: u64,
-}
-
-/// Reads every process under `proc_root`. Those that end meanwhile are no news; those that refuse are counted.
-pub(crate) fn list_processes(proc_root: &Path) -> Listed {
-    let mut listed = Listed::default();
-    let Ok(entries) = fs::read_dir(proc_root) else {
-        listed.unreadable = 1;
-        return listed;
-    };
-    for entry in entries.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        match read_process(&entry.path(), pid) {
-            Ok(Some(process)) => listed.processes.push(process),
-            Ok(None) => {}
-            Err(error) if has_ended(&error) => {}
-            Err(_) => listed.unreadable += 1,
-        }
-    }
-    listed
-}
-
-fn has_ended(error: &io::Error) -> bool {
+/// The process ended while it was looked at.
+pub(crate) fn has_ended(error: &io::Error) -> bool {
     const ESRCH: i32 = 3;
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH)
 }
 
 /// `None` for what cannot be a server: kernel threads and zombies.
-fn read_process(folder: &Path, pid: u32) -> io::Result<Option<Process>> {
+pub(crate) fn read_process(folder: &Path, pid: u32) -> io::Result<Option<Process>> {
     let stat = fs::read(folder.join("stat"))?;
     let Some((comm, state, parent)) = parse_stat(&stat) else {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "stat"));

@@ -3,6 +3,7 @@
 use super::*;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::time::Duration;
 use tempfile::TempDir;
 
 struct MadeUpProc(TempDir);
@@ -25,8 +26,12 @@ impl MadeUpProc {
         self
     }
 
+    fn report(&self) -> WasReport {
+        find_was(self.0.path(), &BTreeSet::from([Language::Php]), &mut Known::default())
+    }
+
     fn look(&self, language: Language) -> (u32, Vec<(WasKind, u32)>) {
-        let report = find_was(self.0.path(), &BTreeSet::from([language]));
+        let report = find_was(self.0.path(), &BTreeSet::from([language]), &mut Known::default());
         let found = report.found.iter().map(|was| (was.kind, was.pid)).collect();
         (report.required[0].running, found)
     }
@@ -104,7 +109,7 @@ fn an_unsupported_server_is_named() {
         JAVA,
         &["java", "-Djetty.home=/x", "-jar", "start.jar"],
     );
-    let report = find_was(proc.0.path(), &BTreeSet::from([Language::Php]));
+    let report = proc.report();
     assert_eq!(report.unsupported, ["jetty", "lighttpd"]);
     assert_eq!(report.required[0].running, 0);
 }
@@ -129,9 +134,10 @@ fn what_cannot_be_read_is_counted_and_not_taken_for_absent() {
     let proc = MadeUpProc::new();
     proc.add(10, 1, NGINX, &["nginx: master process"]);
     fs::write(proc.0.path().join("10/stat"), "nonsense").unwrap();
-    let report = find_was(proc.0.path(), &BTreeSet::from([Language::Php]));
+    let report = proc.report();
     assert_eq!((report.unreadable, report.found.len()), (1, 0));
-    assert_eq!(find_was(&proc.0.path().join("nowhere"), &BTreeSet::new()).unreadable, 1);
+    let php = BTreeSet::from([Language::Php]);
+    assert_eq!(find_was(&proc.0.path().join("nowhere"), &php, &mut Known::default()).unreadable, 1);
 }
 
 #[test]
@@ -158,4 +164,98 @@ fn the_access_log_is_found_among_the_open_files() {
     fs::remove_file(&log).unwrap();
     assert!(check_access_log(root, 10, None).unwrap_err().contains("localhost_access_log.txt"));
     assert!(check_access_log(root, 10, Some(&BytesPath::from(root))).unwrap_err().contains("not a regular file"));
+}
+
+/// One look after another at the same host.
+struct Looks {
+    proc: MadeUpProc,
+    known: Known,
+}
+
+impl Looks {
+    fn new() -> Self {
+        let proc = MadeUpProc::new();
+        proc.add(10, 1, NGINX, &["nginx: master process"]).add(30, 1, "/bin/bash", &["bash"]);
+        Self { proc, known: Known::default() }
+    }
+
+    fn look(&mut self) -> u32 {
+        let report = find_was(self.proc.0.path(), &BTreeSet::from([Language::Php]), &mut self.known);
+        report.required[0].running
+    }
+
+    /// Until everybody has settled.
+    fn settle(&mut self) {
+        for _ in 0..2 {
+            assert_eq!(self.look(), 1);
+            self.known.pass(Duration::from_secs(10));
+        }
+    }
+
+    fn end(&self, pid: u32) {
+        fs::remove_dir_all(self.proc.0.path().join(pid.to_string())).unwrap();
+    }
+}
+
+#[test]
+fn without_a_target_nobody_is_looked_at() {
+    let proc = MadeUpProc::new();
+    proc.add(10, 1, NGINX, &["nginx: master process"]);
+    let mut known = Known::default();
+    // A list would find one, and of a folder that is not there tell that it cannot be taken.
+    for root in [proc.0.path(), &proc.0.path().join("nowhere")] {
+        assert_eq!(find_was(root, &BTreeSet::new(), &mut known), WasReport::default());
+    }
+}
+
+#[test]
+fn a_server_that_ends_is_missed_at_the_next_look_and_its_successor_found() {
+    let mut looks = Looks::new();
+    looks.settle();
+    assert_eq!(looks.look(), 1);
+    looks.end(10);
+    assert_eq!(looks.look(), 0);
+    looks.proc.add(40, 1, NGINX, &["nginx: master process"]);
+    assert_eq!(looks.look(), 1, "looked for at each look while it is missing");
+}
+
+#[test]
+fn a_second_server_is_found_when_the_next_list_is_due() {
+    let mut looks = Looks::new();
+    looks.settle();
+    assert_eq!(looks.look(), 1);
+    looks.proc.add(40, 1, APACHE, &["/usr/sbin/apache2", "-k", "start"]);
+    assert_eq!(looks.look(), 1);
+    looks.known.pass(Duration::from_secs(10));
+    assert_eq!(looks.look(), 2);
+    looks.end(40);
+    assert_eq!(looks.look(), 1);
+}
+
+#[test]
+fn who_is_no_server_is_read_again_while_young_and_every_five_minutes() {
+    let mut looks = Looks::new();
+    looks.settle();
+    assert_eq!(looks.look(), 1);
+    let becomes = |looks: &Looks, pid: u32| {
+        looks.end(pid);
+        looks.proc.add(pid, 1, APACHE, &["/usr/sbin/apache2", "-k", "start"]);
+    };
+    // A new one that becomes a server.
+    looks.proc.add(50, 1, "/bin/sh", &["sh", "start"]);
+    looks.known.pass(Duration::from_secs(10));
+    assert_eq!(looks.look(), 1);
+    becomes(&looks, 50);
+    looks.known.pass(Duration::from_secs(10));
+    assert_eq!(looks.look(), 2);
+    looks.end(50);
+    // An old one, under the same inode.
+    let cmdline = looks.proc.0.path().join("30/cmdline");
+    fs::write(cmdline, "/usr/sbin/apache2\0-k\0start\0").unwrap();
+    fs::remove_file(looks.proc.0.path().join("30/exe")).unwrap();
+    symlink(APACHE, looks.proc.0.path().join("30/exe")).unwrap();
+    looks.known.pass(Duration::from_secs(10));
+    assert_eq!(looks.look(), 1);
+    looks.known.pass(Duration::from_secs(300));
+    assert_eq!(looks.look(), 2);
 }

@@ -132,17 +132,19 @@ impl Checks {
         let mut ready = Vec::new();
         for (index, check) in self.all.iter().enumerate() {
             let Some(wanted) = check.wanted_ms else { continue };
+            let answer = |probe| self.answers.get(probe).filter(|answer: &&Answer| answer.began_ms >= wanted);
+            if !check.bound.probes.values().all(|probe| answer(probe).is_some()) {
+                continue;
+            }
             let mut seen = Observations::new();
             let (mut began, mut took) = (u64::MAX, 0);
             for (name, probe) in &check.bound.probes {
-                let Some(answer) = self.answers.get(probe).filter(|answer| answer.began_ms >= wanted) else { break };
+                let Some(answer) = answer(probe) else { continue };
                 seen.insert(name.clone(), answer.observation.clone());
                 began = began.min(answer.began_ms);
                 took = took.max(answer.took_ms);
             }
-            if seen.len() == check.bound.probes.len() {
-                ready.push((index, seen, began.min(u64::MAX - 1), took));
-            }
+            ready.push((index, seen, began.min(u64::MAX - 1), took));
         }
         ready
     }

@@ -67,9 +67,9 @@ impl Lookout {
         &self.eyes
     }
 
-    /// Asks all of them once more, just before a deed.
+    /// Asks all of them once more, just before a deed: nothing that was seen earlier counts (I6).
     pub(crate) fn relook(&self, number: u64, probes: Vec<(Probe, Option<Question>)>) {
-        let (eyes, events) = (Arc::clone(&self.eyes), self.events.clone());
+        let (eyes, events) = (Arc::new(self.eyes.afresh()), self.events.clone());
         tokio::spawn(async move {
             let mut answers = BTreeMap::new();
             for (probe, question) in probes {

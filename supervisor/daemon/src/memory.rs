@@ -305,6 +305,11 @@ impl Memory {
         self.ledger.reserve_left()
     }
 
+    /// Something was written that `take_news` has not given yet.
+    pub(crate) fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+
     /// Records written since the last call.
     pub(crate) fn take_news(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.news)

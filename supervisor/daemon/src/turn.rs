@@ -22,8 +22,13 @@ impl Supervisor {
     pub(crate) fn turn(&mut self) {
         let began = now();
         let fresh = self.judge_complete(&began);
+        // Most events bring nothing new. Without anything open nothing becomes due by itself, and a record that was
+        // written since the last turn may have left something to do.
+        if fresh.is_empty() && self.memory.state.open.is_empty() && !self.memory.has_news() {
+            return;
+        }
         let known = self.checks.keys();
-        let causes = self.causes();
+        let causes = if fresh.is_empty() { Vec::new() } else { self.causes() };
         for _ in 0..STEPS_A_TURN {
             let now = now();
             let looks: Vec<Look> = fresh.iter().filter_map(|key| self.look(key, &causes)).collect();
@@ -147,4 +152,29 @@ impl Supervisor {
 
 fn is_about(subject: &Subject, key: &CheckKey) -> bool {
     subject.code.as_ref() == Some(&key.code) && subject.target.as_ref() == Some(&key.target)
+}
+
+#[cfg(test)]
+mod tests {
+    use wbd_model::name::PlaybookName;
+
+    use super::*;
+    use crate::exits::tests::supervisor;
+    use crate::supervisor::Mode;
+
+    #[test]
+    fn an_event_that_brings_nothing_new_leads_to_nothing() {
+        let (_root, mut supervisor) = supervisor(Mode::Systemd);
+        let playbook = PlaybookName::new("dns").unwrap();
+        // What any round would write a record about.
+        supervisor.memory.state.failures.insert(playbook.clone(), 99);
+        let (seq, is_suspended) =
+            (supervisor.memory.state.seq, |it: &Supervisor| it.memory.state.suspended.contains_key(&playbook));
+        supervisor.turn();
+        assert!(supervisor.memory.state.seq == seq && !is_suspended(&supervisor));
+        // Twin: a record was written since the last turn.
+        supervisor.manual(&now(), "reload", "somebody", "settings and playbooks");
+        supervisor.turn();
+        assert!(is_suspended(&supervisor));
+    }
 }

@@ -197,9 +197,17 @@ impl ProbeName {
             field("recent", Int, "exits that nobody asked for in the last ten minutes"),
         ];
         const INOTIFY: &[Field] = &[
-            field("user_used", Int, "watches of all processes of that user; where unread is above 0, at least so many"),
+            field(
+                "user_used",
+                Int,
+                "watches of all processes of that user; where unread is above 0, at least so many (the others' are up to 15 minutes old while nothing is missing and two tenths are free)",
+            ),
             field("unread", Int, "processes of that user that even root could not look into"),
-            field("process_used", Int, "watches of the process itself"),
+            field(
+                "process_used",
+                Int,
+                "watches of the process itself (its health document; the kernel's count without one)",
+            ),
             field("user_instances", Int, "inotify instances of all processes of that user"),
             field("needed", Int, "watches the process wants (its health document)"),
             field("missing", Int, "watches it wants and could not get"),

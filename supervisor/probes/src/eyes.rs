@@ -40,6 +40,7 @@ pub struct Eyes {
     pub deadline: Duration,
     stuck: Arc<Mutex<BTreeSet<String>>>,
     pub(crate) memo: Memo,
+    afresh: Option<Instant>,
 }
 
 /// Whether a product is on this host.
@@ -86,7 +87,19 @@ impl Eyes {
             deadline: DEADLINE,
             stuck: Arc::default(),
             memo: Memo::default(),
+            afresh: None,
         }
+    }
+
+    /// The same eyes for the last look before a deed: from now on they make do with nothing that was seen earlier.
+    #[must_use]
+    pub fn afresh(&self) -> Self {
+        Self { afresh: Some(Instant::now()), ..self.clone() }
+    }
+
+    /// What was seen before this moment does not count; `None`: each look says itself what does.
+    pub(crate) fn afresh_since(&self) -> Option<Instant> {
+        self.afresh
     }
 
     /// Asks one question. The answer carries every field of the probe's schema, known or unknown,

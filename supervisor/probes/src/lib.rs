@@ -15,6 +15,7 @@ mod oom;
 mod process;
 mod procs;
 mod sampling;
+mod scan;
 mod service;
 mod starvation;
 mod under;

@@ -1,44 +1,45 @@
 //! What was seen a moment ago and is dear to see again; who may use it stands at each use. Looks at nothing itself.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::procs::Process;
+use crate::scan::Scan;
 
 /// Programs whose word is kept; a profile names two at most.
 const MOST_WORDS: usize = 32;
 
 /// Shared by all copies of the same eyes.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Memo(Arc<Mutex<Kept>>);
+pub(crate) struct Memo {
+    /// The process list.
+    pub(crate) scan: Scan,
+    kept: Arc<Mutex<Kept>>,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
-    processes: Option<(Instant, PathBuf, Arc<Processes>)>,
-    usage: Option<(Instant, Usage)>,
+    /// So much later it is for tests; nothing elsewhere.
+    ahead: Duration,
+    usage: Option<(Instant, Of, Usage)>,
+    holder: Option<(Instant, BTreeSet<u64>, Option<Holder>)>,
     words: BTreeMap<(PathBuf, Vec<String>), (Instant, Print, String)>,
 }
 
-/// Every process there was, and how many could not be looked at.
-#[derive(Debug, Default)]
-pub(crate) struct Processes {
-    pub(crate) all: Vec<Process>,
-    pub(crate) unreadable: usize,
-}
+/// The process that inotify's use was asked for: its id, its start, its user.
+pub(crate) type Of = (u32, u64, u32);
+
+/// The process that holds a socket: its id and its start.
+pub(crate) type Holder = (u32, u64);
 
 /// inotify's use by one user's processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// The process that it was asked for, and its user.
-    pub(crate) pid: u32,
-    pub(crate) uid: u32,
-    /// Watches of that process as the kernel counts them, and as its health document did.
-    pub(crate) own: i64,
-    pub(crate) told: i64,
-    /// Watches and instances of all that user's processes, and how many of those could not be looked into.
+    /// Watches of all but the process that it was asked for.
     pub(crate) watches: i64,
+    /// Instances of all.
     pub(crate) instances: i64,
+    /// How many could not be looked into.
     pub(crate) unread: i64,
 }
 
@@ -47,31 +48,32 @@ pub(crate) type Print = (u64, u64, u64, (i64, i64), (i64, i64));
 
 impl Memo {
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The processes as they were at most so long ago.
-    pub(crate) fn processes(&self, proc: &Path, age: Duration) -> Option<Arc<Processes>> {
+    /// The use of inotify that was counted last for this process, and how long ago.
+    pub(crate) fn usage(&self, of: Of) -> Option<(Usage, Duration)> {
         let kept = self.kept();
-        let (at, of, processes) = kept.processes.as_ref()?;
-        (of == proc && at.elapsed() <= age).then(|| Arc::clone(processes))
-    }
-
-    /// They were looked at just now.
-    pub(crate) fn keep_processes(&self, proc: &Path, processes: Arc<Processes>) {
-        self.kept().processes = Some((Instant::now(), proc.to_owned(), processes));
-    }
-
-    /// The use of inotify that was counted for this process at most so long ago.
-    pub(crate) fn usage(&self, pid: u32, uid: u32, age: Duration) -> Option<Usage> {
-        let kept = self.kept();
-        let (at, usage) = kept.usage.as_ref()?;
-        (usage.pid == pid && usage.uid == uid && at.elapsed() <= age).then(|| usage.clone())
+        let (at, then, usage) = kept.usage.as_ref()?;
+        (*then == of).then(|| (usage.clone(), (Instant::now() + kept.ahead).saturating_duration_since(*at)))
     }
 
     /// It was counted just now.
-    pub(crate) fn keep_usage(&self, usage: Usage) {
-        self.kept().usage = Some((Instant::now(), usage));
+    pub(crate) fn keep_usage(&self, of: Of, usage: Usage) {
+        let mut kept = self.kept();
+        kept.usage = Some((Instant::now() + kept.ahead, of, usage));
+    }
+
+    /// Who held one of these sockets when that was looked for last, and how long ago; `Some((None, _))`: nobody did.
+    pub(crate) fn holder(&self, sockets: &BTreeSet<u64>) -> Option<(Option<Holder>, Duration)> {
+        let kept = self.kept();
+        let (at, of, holder) = kept.holder.as_ref()?;
+        (of == sockets).then(|| (*holder, at.elapsed()))
+    }
+
+    /// It was looked for just now.
+    pub(crate) fn keep_holder(&self, sockets: &BTreeSet<u64>, holder: Option<Holder>) {
+        self.kept().holder = Some((Instant::now(), sockets.clone(), holder));
     }
 
     /// What this program said while its file was in this state, at most so long ago.
@@ -88,5 +90,13 @@ impl Memo {
             kept.words.clear();
         }
         kept.words.insert((program.to_owned(), args.to_vec()), (Instant::now(), print, said));
+    }
+}
+
+#[cfg(test)]
+impl Memo {
+    /// So much time goes by for what is known of inotify's use.
+    pub(crate) fn pass(&self, time: Duration) {
+        self.kept().ahead += time;
     }
 }

@@ -4,21 +4,22 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wbd_agent_api::{HealthError, paths};
 use wbd_model::profile::ProcessSelector;
 
 use crate::clock;
 use crate::eyes::Look;
-use crate::memo::Processes;
+use crate::scan::{self, Since};
 use crate::under::{self, absent, under, why};
 
 /// PF_KTHREAD: the kernel's own threads run no program and are nobody's product.
 const KERNEL_THREAD: u64 = 0x0020_0000;
-/// A process table of this age is good enough to say whether a product is here.
+/// A process list of this age is good enough to say whether a product is here.
 const LATELY: Duration = Duration::from_secs(5);
+/// While one that was found before still runs, others beside it are looked for this often: they change the count only.
+const LISTED_AGAIN: Duration = Duration::from_secs(60);
 /// The kernel keeps this much of a process's name, in bytes.
 const COMM_BYTES: usize = 15;
 
@@ -44,6 +45,11 @@ pub(crate) struct Chosen {
 }
 
 impl Chosen {
+    /// How much was found, whatever it is.
+    fn size(&self) -> usize {
+        self.live.len() + self.zombies + self.unreadable
+    }
+
     /// The oldest that runs.
     pub(crate) fn oldest(&self) -> Result<&Process, String> {
         self.live.first().ok_or_else(|| "none runs".to_owned())
@@ -93,16 +99,7 @@ pub(crate) fn still_runs(proc: &Path, pid: u32, start_ticks: u64) -> Result<bool
 
 /// All process ids.
 pub(crate) fn list(proc: &Path) -> Result<Vec<u32>, String> {
-    visible(proc)?;
-    let entries = fs::read_dir(proc).map_err(|error| why("list", proc, &error))?;
-    let mut pids = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|error| why("list", proc, &error))?;
-        if let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
-            pids.push(pid);
-        }
-    }
-    Ok(pids)
+    Ok(scan::entries(proc)?.into_iter().map(|(pid, _)| pid).collect())
 }
 
 /// The file that a process runs, as the kernel names it, without the mark of a removed file.
@@ -123,7 +120,7 @@ pub(crate) fn age_s(proc: &Path, start_ticks: u64) -> Result<i64, String> {
 }
 
 /// A process list without process 1 is one that hides others' processes (hidepid), or no list.
-fn visible(proc: &Path) -> Result<(), String> {
+pub(crate) fn visible(proc: &Path) -> Result<(), String> {
     let first = proc.join("1");
     fs::metadata(&first).map(|_| ()).map_err(|error| {
         let reason = why("see", &first, &error);
@@ -174,34 +171,38 @@ fn by_health(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> 
     }
 }
 
+/// Those found before are asked for directly, so that an end is seen at once. That there is none is said by a list that
+/// was begun for this look (or is of the given age), and just before a deed by one of which everybody was read.
 fn scan(look: &Look, selector: &ProcessSelector, age: Duration) -> Result<Chosen, String> {
-    let processes = match look.eyes.memo.processes(look.proc(), age).filter(|_| !age.is_zero()) {
-        Some(lately) => lately,
-        None => {
-            let now = Arc::new(all(look.proc())?);
-            if !age.is_zero() {
-                look.eyes.memo.keep_processes(look.proc(), Arc::clone(&now));
-            }
-            now
+    let asked = Instant::now();
+    let ago = |age| asked.checked_sub(age).unwrap_or(asked);
+    let shared = &look.eyes.memo.scan;
+    let mut chosen = Chosen::default();
+    let before = shared.found(look, selector)?;
+    let mut found = Vec::new();
+    for pid in &before {
+        match read(look.proc(), *pid) {
+            Ok(Some(process)) => sort_in(look, selector, process, &mut chosen),
+            Ok(None) => continue,
+            Err(_) => chosen.unreadable += 1,
         }
-    };
-    let mut chosen = Chosen { unreadable: processes.unreadable, ..Chosen::default() };
-    for process in &processes.all {
-        sort_in(look, selector, process.clone(), &mut chosen);
+        // Until it ends, also where it does not look like the one that is meant just now.
+        found.push(*pid);
     }
+    let afresh = look.eyes.afresh_since();
+    let list = afresh.unwrap_or_else(|| ago(if chosen.live.is_empty() { age } else { LISTED_AGAIN }));
+    let news = shared.news(look, selector, Since { list, whole: afresh })?;
+    for process in news.processes.iter().filter(|process| !before.contains(&process.pid)) {
+        let (pid, size) = (process.pid, chosen.size());
+        sort_in(look, selector, process.clone(), &mut chosen);
+        if chosen.size() > size {
+            found.push(pid);
+        }
+    }
+    chosen.unreadable += news.unreadable;
+    shared.judged(look, selector, &news, found)?;
     chosen.live.sort_by_key(|it| (it.start_ticks, it.pid));
     Ok(chosen)
-}
-
-fn all(proc: &Path) -> Result<Processes, String> {
-    let mut found = Processes::default();
-    for pid in list(proc)? {
-        match read(proc, pid) {
-            Ok(process) => found.all.extend(process),
-            Err(_) => found.unreadable += 1,
-        }
-    }
-    Ok(found)
 }
 
 fn sort_in(look: &Look, selector: &ProcessSelector, process: Process, chosen: &mut Chosen) {

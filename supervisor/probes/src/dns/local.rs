@@ -13,11 +13,14 @@ use wbd_model::observation::Observation;
 use super::PORT;
 use crate::bus::{self, UnitState};
 use crate::eyes::Look;
+use crate::memo::Holder;
 use crate::procs;
 use crate::under::{self, absent, why};
 
 /// A busy host's table of UDP sockets, in bytes.
 const MAX_TABLE: u64 = 16 * 1024 * 1024;
+/// No process of this host's view holds the socket (it belongs to a container): looked for again after this time.
+const NOBODY: Duration = Duration::from_secs(300);
 const RESOLVED: &str = "systemd-resolved.service";
 /// Where systemd-resolved listens, and nothing else by default.
 const STUBS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)), IpAddr::V4(Ipv4Addr::new(127, 0, 0, 54))];
@@ -123,16 +126,37 @@ fn listening(proc: &Path, server: IpAddr) -> Result<BTreeSet<u64>, String> {
     Ok(inodes)
 }
 
-/// The unit whose process holds one of the sockets; `None` where it is no unit's.
+/// The unit whose process holds one of the sockets; `None` where it is no unit's. Who held it before is asked first:
+/// looking through the open files of 5,000 processes takes 0.2 s.
 fn owner(look: &Look, sockets: &BTreeSet<u64>) -> Result<Option<String>, String> {
     let links: Vec<String> = sockets.iter().map(|inode| format!("socket:[{inode}]")).collect();
+    let before = look.eyes.memo.holder(sockets).filter(|_| look.eyes.afresh_since().is_none());
+    match before {
+        Some((Some((pid, start_ticks)), _))
+            if procs::still_runs(look.proc(), pid, start_ticks)? && holds(look.proc(), pid, &links)? =>
+        {
+            return unit_of(look.proc(), pid);
+        }
+        Some((None, age)) if age <= NOBODY => return Ok(None),
+        Some(_) | None => {}
+    }
+    let holder = search(look, &links)?;
+    look.eyes.memo.keep_holder(sockets, holder);
+    holder.map_or(Ok(None), |(pid, _)| unit_of(look.proc(), pid))
+}
+
+fn search(look: &Look, links: &[String]) -> Result<Option<Holder>, String> {
     let mut hidden = 0_usize;
     for pid in procs::list(look.proc())? {
         if look.left(Duration::MAX).is_zero() {
             return Err("not done in time: too many processes on this host".to_owned());
         }
-        match holds(look.proc(), pid, &links) {
-            Ok(true) => return unit_of(look.proc(), pid),
+        match holds(look.proc(), pid, links) {
+            Ok(true) => {
+                if let Some(process) = procs::read(look.proc(), pid)? {
+                    return Ok(Some((pid, process.start_ticks)));
+                }
+            }
             Ok(false) => {}
             Err(_) => hidden += 1,
         }
@@ -199,6 +223,34 @@ mod tests {
         assert_eq!(owner(1), Ok(None));
         host.file("proc/7/fd", "not a folder that can be listed");
         assert_eq!(owner(1), Ok(None));
+    }
+
+    #[test]
+    fn the_owner_found_before_is_asked_first_and_searched_for_when_it_is_gone() {
+        let host = Host::new();
+        host.process(1, "init").write();
+        for (pid, unit) in [(5, "unbound"), (6, "named")] {
+            host.process(pid, unit).write();
+            host.file(&format!("proc/{pid}/cgroup"), &format!("0::/system.slice/{unit}.service\n"));
+        }
+        host.link("proc/5/fd/3", "socket:[4711]");
+        let eyes = host.eyes();
+        let until = std::time::Instant::now() + Duration::from_secs(5);
+        let owner = |eyes: &crate::Eyes| owner(&Look { eyes: eyes.clone(), until }, &[4711].into());
+        assert_eq!(owner(&eyes).unwrap().as_deref(), Some("unbound.service"));
+        // Without a list nobody could be searched for.
+        let first = host.root().join("proc/1");
+        fs::rename(&first, host.root().join("away")).unwrap();
+        assert_eq!(owner(&eyes).unwrap().as_deref(), Some("unbound.service"));
+        assert!(owner(&eyes.afresh()).is_err(), "just before a deed it is");
+        fs::rename(host.root().join("away"), &first).unwrap();
+        // The socket was passed on.
+        fs::remove_file(host.root().join("proc/5/fd/3")).unwrap();
+        host.link("proc/6/fd/3", "socket:[4711]");
+        assert_eq!(owner(&eyes).unwrap().as_deref(), Some("named.service"));
+        // It ended, and nobody else has it.
+        fs::remove_dir_all(host.root().join("proc/6")).unwrap();
+        assert_eq!(owner(&eyes), Ok(None));
     }
 
     #[test]

@@ -1,0 +1,165 @@
+//! The shared process list on a made-up /proc: what is read again, when, and what is never told from an old list.
+use std::fs;
+
+use super::*;
+use crate::eyes::Eyes;
+use crate::procs::{Chosen, choose, choose_lately};
+use crate::testing::{Host, by_comm, by_exe};
+
+impl Scan {
+    /// Lists so far.
+    fn lists(&self) -> u64 {
+        self.0.lock().unwrap().lists
+    }
+
+    /// So much time goes by.
+    fn pass(&self, time: Duration) {
+        self.0.lock().unwrap().ahead += time;
+    }
+}
+
+/// A host with process 5, called x, and process 6, called other, both older than any list.
+fn host() -> (Host, Eyes) {
+    let host = Host::new();
+    host.process(1, "init").write();
+    host.process(5, "x").write();
+    host.process(6, "other").write();
+    let eyes = host.eyes();
+    (host, eyes)
+}
+
+fn look(eyes: &Eyes) -> Look {
+    Look { eyes: eyes.clone(), until: Instant::now() + Duration::from_secs(5) }
+}
+
+fn ask(eyes: &Eyes, name: &str) -> Result<Chosen, String> {
+    choose(&look(eyes), &by_comm(name))
+}
+
+fn pids(eyes: &Eyes, name: &str) -> Vec<u32> {
+    ask(eyes, name).unwrap().live.iter().map(|it| it.pid).collect()
+}
+
+/// Looks until everybody is read as one that has settled.
+fn settle(eyes: &Eyes) {
+    assert_eq!(pids(eyes, "x"), [5]);
+    eyes.memo.scan.pass(YOUNG);
+    assert!(pids(eyes, "nobody").is_empty());
+}
+
+#[test]
+fn while_the_one_found_runs_no_list_is_taken() {
+    let (host, eyes) = host();
+    assert_eq!(pids(&eyes, "x"), [5]);
+    host.process(7, "x").write();
+    // A list could not even be taken.
+    let first = host.root().join("proc/1");
+    fs::rename(&first, host.root().join("away")).unwrap();
+    assert_eq!((pids(&eyes, "x"), eyes.memo.scan.lists()), (vec![5], 1));
+    fs::rename(host.root().join("away"), &first).unwrap();
+    eyes.memo.scan.pass(Duration::from_secs(61));
+    assert_eq!((pids(&eyes, "x"), eyes.memo.scan.lists()), (vec![5, 7], 2), "others beside it: once a minute");
+}
+
+#[test]
+fn an_end_is_seen_at_once_and_told_by_a_list_of_this_look_only() {
+    let (host, eyes) = host();
+    assert_eq!(pids(&eyes, "x"), [5]);
+    let mut process = host.process(5, "x");
+    process.state = 'Z';
+    process.write();
+    let chosen = ask(&eyes, "x").unwrap();
+    assert_eq!((chosen.live.len(), chosen.zombies, eyes.memo.scan.lists()), (0, 1, 2));
+    fs::remove_dir_all(host.root().join("proc/5")).unwrap();
+    assert!(pids(&eyes, "x").is_empty());
+    assert_eq!(eyes.memo.scan.lists(), 3);
+    // Its successor is there before the next look.
+    host.process(9, "x").write();
+    assert_eq!((pids(&eyes, "x"), eyes.memo.scan.lists()), (vec![9], 4));
+    // And where no list can be taken nobody is told to be dead.
+    fs::remove_dir_all(host.root().join("proc/9")).unwrap();
+    fs::remove_dir_all(host.root().join("proc/1")).unwrap();
+    assert!(ask(&eyes, "x").unwrap_err().contains("not complete"));
+}
+
+#[test]
+fn another_start_under_the_same_id_is_another_process() {
+    let (host, eyes) = host();
+    assert_eq!(ask(&eyes, "x").unwrap().live[0].start_ticks, 10_000);
+    let mut process = host.process(5, "x");
+    process.start_ticks = 20_000;
+    process.write();
+    assert_eq!(ask(&eyes, "x").unwrap().live[0].start_ticks, 20_000);
+    host.process(5, "other").write();
+    assert!(pids(&eyes, "x").is_empty());
+}
+
+#[test]
+fn who_has_settled_is_read_again_every_five_minutes_and_just_before_a_deed() {
+    let (host, eyes) = host();
+    settle(&eyes);
+    // It becomes another program long after its start.
+    host.process(6, "late").write();
+    assert!(pids(&eyes, "late").is_empty());
+    assert_eq!(pids(&eyes.afresh(), "late"), [6]);
+    host.process(6, "later").write();
+    assert!(pids(&eyes, "later").is_empty());
+    eyes.memo.scan.pass(READ_AGAIN);
+    assert_eq!(pids(&eyes, "later"), [6]);
+}
+
+#[test]
+fn a_young_process_may_still_become_another_program() {
+    let (host, eyes) = host();
+    settle(&eyes);
+    host.process(7, "sh").write();
+    assert!(pids(&eyes, "late").is_empty());
+    host.process(7, "late").write();
+    assert_eq!(pids(&eyes, "late"), [7]);
+}
+
+#[test]
+fn an_id_that_was_given_out_again_is_read() {
+    let (host, eyes) = host();
+    settle(&eyes);
+    let successor = host.process(60, "late");
+    successor.write();
+    // Made before its predecessor goes, so that its folder cannot have the same inode.
+    fs::remove_dir_all(host.root().join("proc/6")).unwrap();
+    fs::rename(host.root().join("proc/60"), host.root().join("proc/6")).unwrap();
+    assert_eq!(pids(&eyes, "late"), [6]);
+}
+
+#[test]
+fn several_products_are_looked_for_on_one_list() {
+    let (_host, eyes) = host();
+    for name in ["x", "other", "nobody", "none"] {
+        choose_lately(&look(&eyes), &by_comm(name)).unwrap();
+    }
+    assert_eq!(eyes.memo.scan.lists(), 1);
+    choose(&look(&eyes), &by_comm("nobody")).unwrap();
+    assert_eq!(eyes.memo.scan.lists(), 2, "that nobody runs is not told from an old one");
+}
+
+#[test]
+fn a_program_that_could_not_be_looked_at_is_looked_at_again() {
+    let (host, eyes) = host();
+    let wanted = host.file("opt/x", "");
+    // What is no link cannot be read as one.
+    host.file("proc/6/exe", "");
+    let ask = |exe: &Path| choose(&look(&eyes), &by_exe(exe));
+    assert!(ask(Path::new("/opt/x")).unwrap_err().contains("1 processes could not be looked at"));
+    fs::remove_file(host.root().join("proc/6/exe")).unwrap();
+    std::os::unix::fs::symlink(wanted, host.root().join("proc/6/exe")).unwrap();
+    assert_eq!(ask(Path::new("/opt/x")).unwrap().live[0].pid, 6);
+}
+
+#[test]
+fn a_list_that_hangs_holds_up_no_other_look_for_long() {
+    let (_host, eyes) = host();
+    let hangs = eyes.memo.scan.0.lock().unwrap();
+    let hurried = Look { eyes: eyes.clone(), until: Instant::now() + Duration::from_millis(20) };
+    assert!(choose(&hurried, &by_comm("x")).unwrap_err().contains("does not end"));
+    drop(hangs);
+    assert_eq!(pids(&eyes, "x"), [5]);
+}
