@@ -5,9 +5,11 @@ use std::time::Instant;
 use wbd_tests::host::Host;
 use wbd_tests::places;
 
+use crate::beside::Beside;
 use crate::figure::Figure;
+use crate::idle::may_watch;
 use crate::monit::Monit;
-use crate::stage::{Alone, Stage, healthy};
+use crate::stage::{Stage, healthy};
 
 const RUNS: usize = 20;
 /// DESIGN: a healthy doctor, milliseconds.
@@ -30,8 +32,17 @@ pub(crate) fn measure(stage: &Stage) -> Vec<Figure> {
         let (doctor, peer) = both(doctor, &[0], Some(peer));
         figures.push(Figure::new("doctor, systemd, ms", doctor).beside("systemctl status", peer).at_most(BOUND));
     }
-    let alone = Alone::start();
+    let conditions = Beside::ALL.into_iter().filter(|beside| *beside != Beside::Folders || may_watch());
+    figures.extend(conditions.map(alone));
+    figures
+}
+
+/// Beside what the host may be full of.
+fn alone(beside: Beside) -> Figure {
+    let watching = beside.alone();
+    let alone = &watching.alone;
     let monit = Monit::start(healthy(alone.root.path(), 0));
+    let _full = beside.begin(None);
     let doctor = || {
         let mut command = Command::new("/usr/bin/timeout");
         command.arg("60").arg(places::program("wbdctl")).arg("--root").arg(alone.root.path()).arg("doctor");
@@ -39,9 +50,8 @@ pub(crate) fn measure(stage: &Stage) -> Vec<Figure> {
     };
     // Unknown is fine here: the machine may run processes that not even root can look into.
     let (doctor, peer) = both(doctor, &[0, 3], monit.as_ref().map(|monit| || monit.status()));
-    let figure = Figure::new("doctor, stand-alone, ms", doctor).at_most(BOUND);
-    figures.push(if peer.is_empty() { figure } else { figure.beside("monit status", peer) });
-    figures
+    let figure = Figure::new(&format!("{}: doctor, stand-alone, ms", beside.words()), doctor).at_most(BOUND);
+    if peer.is_empty() { figure } else { figure.beside("monit status", peer) }
 }
 
 /// After other benches: until nothing is left of what they did to the agent.

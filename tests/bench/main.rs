@@ -8,6 +8,7 @@
     reason = "a program for developers: it reports by printing and gives up by panicking"
 )]
 
+mod beside;
 mod doctor;
 mod figure;
 mod idle;

@@ -75,7 +75,11 @@ pub(crate) struct Alone {
 impl Alone {
     /// Starts it.
     pub(crate) fn start() -> Self {
-        let root = scratch_root();
+        Self::on(scratch_root())
+    }
+
+    /// Starts it on a root that is prepared.
+    pub(crate) fn on(root: TempDir) -> Self {
         let supervisor = Supervisor::start(root.path());
         healthy(root.path(), 0);
         Self { supervisor, root }
