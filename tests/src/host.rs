@@ -121,6 +121,18 @@ impl Host {
         exec::run(&mut enter, input, deadline + Duration::from_secs(5))
     }
 
+    /// Runs a program of the host with the host's files and nothing else of it: its processes and network stay outside. This
+    /// is for what only reads files, often: it costs a fraction of [`Host::run`].
+    ///
+    /// # Panics
+    /// As [`Host::run`].
+    #[must_use = "how it ended is the point of running it"]
+    #[track_caller]
+    pub fn run_on_its_files<S: AsRef<OsStr>>(&self, argv: impl IntoIterator<Item = S>) -> Ran {
+        let root = self.inside("").unwrap_or_else(|why| self.fail(&why));
+        exec::run(Command::new("/usr/sbin/chroot").arg(root).args(argv), b"", RUN_DEADLINE)
+    }
+
     /// Writes a file in the host (mode 0644, missing folders made). Not below /tmp before the host is up: that is a tmpfs.
     ///
     /// # Panics

@@ -76,6 +76,18 @@ pub fn wbdctl<S: AsRef<OsStr>>(host: &Host, args: impl IntoIterator<Item = S>) -
     Answer::of(&host.run(argv.into_iter().chain(args)))
 }
 
+/// Runs `wbdctl ARGS -o json` of a host as [`Host::run_on_its_files`] does: for its ledger.
+///
+/// # Panics
+/// As [`Answer::of`].
+#[must_use]
+#[track_caller]
+pub fn wbdctl_on_files<S: AsRef<OsStr>>(host: &Host, args: impl IntoIterator<Item = S>) -> Answer {
+    let args = args.into_iter().map(|arg| arg.as_ref().to_owned());
+    let argv = ["/usr/bin/wbdctl", "-o", "json"].map(Into::into);
+    Answer::of(&host.run_on_its_files(argv.into_iter().chain(args)))
+}
+
 /// Runs the built `wbdctl --root ROOT ARGS -o json` on this machine.
 ///
 /// # Panics

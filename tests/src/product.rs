@@ -146,9 +146,13 @@ pub fn stays(host: &Host, what: &str, span: Duration, quiet: impl FnMut() -> Res
 /// Whether the supervisor has looked at this failure within the last `open`.
 ///
 /// # Errors
-/// It has not.
+/// It has not, or does not say.
 pub fn looked(host: &Host, code: &str, open: Duration) -> Result<(), String> {
-    json::looked_within(&json::wbdctl_at(&host.inside("")?, ["status"]).json, code, open)
+    let status = host.run(["/usr/bin/wbdctl", "-o", "json", "status"]);
+    if status.code != Some(0) {
+        return Err(status.report());
+    }
+    json::looked_within(&Answer::of(&status).json, code, open)
 }
 
 /// Puts settings in force.
