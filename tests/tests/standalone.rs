@@ -28,6 +28,8 @@ mod guards;
 mod heals;
 #[path = "standalone/ledger.rs"]
 mod ledger;
+#[path = "standalone/machine.rs"]
+mod machine;
 #[path = "standalone/ninety_days.rs"]
 mod ninety_days;
 #[path = "standalone/operator.rs"]

@@ -152,6 +152,14 @@ fn checked(root: &Path, command: &Command) -> Result<PathBuf, ActionError> {
     }
     let path = root.join(inside);
     let real = place::settled(&path)?;
+    // Under a root of its own a name, a link or a `..` must not lead to the machine's programs.
+    let within = fs::canonicalize(root).map_err(|source| ActionError::file("find", root, source))?;
+    if !real.starts_with(&within) {
+        return Err(ActionError::content(
+            &path,
+            "it leads out of the root that wbd works on; put the program below it",
+        ));
+    }
     let is_interpreter =
         |path: &Path| path.file_name().is_some_and(|name| INTERPRETERS.iter().any(|known| name == *known));
     if is_interpreter(&path) || is_interpreter(&real) {

@@ -10,7 +10,7 @@ use wbd_engine::playbook::{Bound, Library};
 use wbd_engine::report::{self, Inputs, Row};
 use wbd_engine::words::Lang;
 use wbd_model::check::{CheckKey, Verdict};
-use wbd_model::control::{IncidentRow, Request, Response, Status};
+use wbd_model::control::{IncidentRow, Request, Response, STANDALONE, Status};
 use wbd_model::hold::HoldRow;
 use wbd_model::incident::Phase;
 use wbd_model::name::{Code, ProfileName, TargetName};
@@ -100,6 +100,7 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
             problems: &problems,
             daemon,
             waivers: &said.waivers,
+            alone: is_alone(order, daemon_status.as_ref().ok()),
             lang: lang(order.lang),
         })
     });
@@ -131,6 +132,11 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     chosen(order, &mut report);
     report.duration_ms = ms(began.elapsed());
     Ok(merge::settle(report))
+}
+
+/// Whether the supervisor is stand-alone; under a root of its own it is, or there is none.
+fn is_alone(order: &Order, status: Option<&Status>) -> bool {
+    order.root != Path::new("/") || status.is_some_and(|status| status.mode == STANDALONE)
 }
 
 /// What people said to the supervisor: by its own word, else by the ledger and the hold files.
