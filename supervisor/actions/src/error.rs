@@ -56,13 +56,11 @@ pub enum ActionError {
         why: &'static str,
     },
     /// Somebody else could put another program in the place of the one that was looked at.
-    #[error("cannot use {program}: {at} {why}, or somebody else could put another program in its place")]
+    #[error("cannot use {program}: {why}")]
     Exchangeable {
         /// The program.
         program: PathBuf,
-        /// The folder or link on the way to it.
-        at: PathBuf,
-        /// What is wrong with that, and what to do.
+        /// The folder, link or file on the way to it, what is wrong with it, and what to do.
         why: String,
     },
     /// A file is not what it should be.

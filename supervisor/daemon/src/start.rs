@@ -65,7 +65,10 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
         message: format!("the settings are broken, nothing is done: {}", problems.join("; ")),
     })?;
     for problem in &loaded.problems {
-        warn!(%problem, "not loaded");
+        warn!(problem = problem.lines().next(), "not loaded");
+    }
+    for finding in &loaded.misplaced {
+        warn!(%finding, "a program that is not run");
     }
     let run = root.join("run/wbd");
     for folder in [&run, &wbd_ledger::state_dir(root)] {

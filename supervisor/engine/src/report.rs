@@ -182,6 +182,9 @@ fn unseen(inputs: &Inputs<'_>) -> Vec<CheckRow> {
     };
     let profiles = inputs.unseen_profiles.iter();
     let profiles = profiles.filter_map(|(name, why)| row("WBD-PROFILE", name.as_str(), why));
-    let problems = inputs.problems.iter().filter_map(|problem| row("WBD-PLAYBOOK", "host", problem));
+    let problems = inputs
+        .problems
+        .iter()
+        .filter_map(|problem| row("WBD-PLAYBOOK", "host", problem.lines().next().unwrap_or_default()));
     profiles.chain(problems).collect()
 }
