@@ -34,6 +34,8 @@ mod machine;
 mod ninety_days;
 #[path = "standalone/operator.rs"]
 mod operator;
+#[path = "standalone/screens.rs"]
+mod screens;
 #[path = "standalone/second.rs"]
 mod second;
 #[path = "standalone/simulate.rs"]

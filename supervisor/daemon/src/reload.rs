@@ -120,7 +120,8 @@ impl Supervisor {
                 Response::Done { message: format!("{count} playbooks loaded{}", warnings.collect::<String>()) }
             }
             Err(problems) => {
-                error!(problems = problems.len(), first = problems.first(), "reload refused, the old set stays");
+                let first = problems.first().and_then(|problem| problem.lines().next()).unwrap_or_default();
+                error!(problems = problems.len(), %first, "reload refused, the old set stays");
                 Response::Broken { problems }
             }
         };

@@ -65,7 +65,7 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
         message: format!("the settings are broken, nothing is done: {}", problems.join("; ")),
     })?;
     for problem in &loaded.problems {
-        warn!(problem = problem.lines().next(), "not loaded");
+        warn!(problem = %problem.lines().next().unwrap_or_default(), "not loaded");
     }
     for finding in &loaded.misplaced {
         warn!(%finding, "a program that is not run");
