@@ -7,7 +7,7 @@ use crate::look::Look;
 use crate::problems::{Problem, Raised};
 use crate::store::Loaded;
 use crate::watch::{Snapshot, Watcher};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -20,6 +20,7 @@ const LOOK_OVERDUE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Agent {
     identity: Identity,
+    root: PathBuf,
     health_path: PathBuf,
     pub(crate) loaded: Loaded,
     /// Since when these settings are in force.
@@ -48,9 +49,10 @@ pub(crate) enum Due {
 
 impl Agent {
     /// The agent as it starts.
-    pub(crate) fn new(identity: Identity, health_path: PathBuf, loaded: Loaded) -> Self {
+    pub(crate) fn new(identity: Identity, root: &Path, health_path: PathBuf, loaded: Loaded) -> Self {
         let mut agent = Self {
             identity,
+            root: root.to_path_buf(),
             health_path,
             loaded,
             in_force_since: Instant::now(),
@@ -91,13 +93,16 @@ impl Agent {
                     watcher.walk(settings.targets.clone());
                 }
             }
-            Some(_) | None => match Watcher::start(settings.targets.clone(), Arc::clone(&self.watch_changed)) {
-                Ok(watcher) => self.watcher = Some(watcher),
-                Err(error) => {
-                    tracing::error!(%error, "cannot start the watcher; trying again");
-                    self.watcher = None;
+            Some(_) | None => {
+                let changed = Arc::clone(&self.watch_changed);
+                match Watcher::start(self.root.clone(), settings.targets.clone(), changed) {
+                    Ok(watcher) => self.watcher = Some(watcher),
+                    Err(error) => {
+                        tracing::error!(%error, "cannot start the watcher; trying again");
+                        self.watcher = None;
+                    }
                 }
-            },
+            }
         }
     }
 
@@ -239,7 +244,7 @@ mod tests {
     fn agent(active: bool, source: SettingsSource) -> (tempfile::TempDir, Agent) {
         let dir = tempfile::tempdir().unwrap();
         let loaded = Loaded { settings: Settings { active, ..Settings::default() }, source, problem: None };
-        let agent = Agent::new(Identity::own(), dir.path().join("h"), loaded);
+        let agent = Agent::new(Identity::own(), dir.path(), dir.path().join("h"), loaded);
         (dir, agent)
     }
 

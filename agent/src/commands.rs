@@ -1,10 +1,9 @@
 //! What a command changes: settings in, settings out, with a look at the host where one is needed; it runs beside the event loop.
 
-use crate::look::{Look, folder_problems, look};
+use crate::look::{Around, Look, folder_problems, look};
 use crate::settings::{Settings, check_targets};
 use crate::store::{Loaded, Store};
 use crate::was::Known;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use wbd_agent_api::{Code, Command, Reply, SettingsProblem, SettingsSource, Target, TargetId};
@@ -66,7 +65,7 @@ impl Outcome {
 pub(crate) struct Desk<'a> {
     pub(crate) store: &'a Store,
     pub(crate) running: &'a Loaded,
-    pub(crate) proc_root: &'a Path,
+    pub(crate) around: &'a Around,
     pub(crate) ticket: &'a Ticket,
 }
 
@@ -93,7 +92,7 @@ impl Desk<'_> {
         if settings.targets.is_empty() {
             return Outcome::refused(Code::INVALID_VALUE, "no target is registered; add one first");
         }
-        let found = look(settings, self.proc_root, &mut Known::default());
+        let found = look(settings, self.around, &mut Known::default());
         let outcome = match found.problems.first() {
             Some(problem) => Outcome::refused(problem.code, problem.detail.clone()),
             None => self.commit(Settings { active: true, ..settings.clone() }),
@@ -152,7 +151,7 @@ impl Desk<'_> {
         }
         // Only what is new is being registered: a known target whose folder is away just now does not stand in its way.
         for target in targets.iter().filter(|target| !settings.targets.contains(target)) {
-            if let Some(problem) = folder_problems(target, Code::PATH_NOT_FOUND).into_iter().next() {
+            if let Some(problem) = folder_problems(target, &self.around.root, Code::PATH_NOT_FOUND).into_iter().next() {
                 return Outcome::refused(problem.code, problem.detail);
             }
         }
@@ -189,7 +188,7 @@ impl Desk<'_> {
             Ok(found) => self.compare(found),
         };
         let settings = adopt.as_ref().map_or(&self.running.settings, |adopted| &adopted.settings);
-        let look = Some(look(settings, self.proc_root, &mut Known::default()));
+        let look = Some(look(settings, self.around, &mut Known::default()));
         Outcome { reply, adopt, look, walk: true }
     }
 

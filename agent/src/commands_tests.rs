@@ -2,6 +2,7 @@
 
 use super::*;
 use std::fs;
+use std::path::Path;
 use tempfile::TempDir;
 use wbd_agent_api::{BytesPath, Language, paths};
 
@@ -42,7 +43,8 @@ impl Host {
     }
 
     fn ask_with(&mut self, command: Command, ticket: &Ticket) -> Reply {
-        let desk = Desk { store: &self.store, running: &self.running, proc_root: self.proc.path(), ticket };
+        let around = Around { root: self.root.path().to_path_buf(), proc: self.proc.path().to_path_buf() };
+        let desk = Desk { store: &self.store, running: &self.running, around: &around, ticket };
         let outcome = desk.carry_out(command);
         if let Some(adopt) = outcome.adopt {
             self.running = adopt;
@@ -150,4 +152,35 @@ fn a_command_given_up_is_not_done() {
     assert!(!paths::settings(host.root.path()).exists());
     let taken = Ticket::default();
     assert!(taken.take() && !taken.give_up());
+}
+
+#[test]
+fn a_folder_that_is_no_sites_is_5002_with_its_remedy_and_known_ones_are_5405() {
+    let mut host = Host::new();
+    fs::create_dir_all(host.root.path().join("srv/www")).unwrap();
+    let to = |host: &Host, web_root: &Path, upload: Option<&Path>| Target {
+        web_root: BytesPath::from(web_root),
+        upload_path: upload.map(BytesPath::from),
+        ..host.target("shop")
+    };
+    let site = host.site.path().to_path_buf();
+    let state = host.root.path().join("var/lib/wbd");
+    for folder in [Path::new("/"), Path::new("/proc"), Path::new("/sys/.."), Path::new("/dev"), &state] {
+        for target in [to(&host, folder, None), to(&host, &site, Some(folder))] {
+            let reply = host.ask(Command::TargetAdd { target: target.clone() });
+            let Reply::Refused { code, message } = reply else { panic!("{reply:?}") };
+            assert!(code == Code::PATH_NOT_FOUND && message.contains("served from"), "{message}");
+            assert_eq!(
+                host.ask(Command::TargetSet { targets: vec![target] }).clone(),
+                Reply::Refused { code, message }
+            );
+        }
+    }
+    let good = to(&host, &host.root.path().join("srv/www"), Some(&site));
+    assert_eq!(host.ask(Command::TargetAdd { target: good }), Reply::Done);
+    // What settings of before say is raised, and the agent lives.
+    let before = Settings { targets: vec![to(&host, Path::new("/"), None)], ..Settings::default() };
+    let around = Around { root: host.root.path().to_path_buf(), proc: host.proc.path().to_path_buf() };
+    let raised: Vec<Code> = look(&before, &around, &mut Known::default()).problems.iter().map(|problem| problem.code).collect();
+    assert!(raised.contains(&Code::PATH_UNREADABLE), "{raised:?}");
 }

@@ -10,7 +10,7 @@ use crate::commands::{Desk, Outcome, Ticket};
 use crate::failure::{Exit, Failure};
 use crate::identity::Identity;
 use crate::lock::{self, Lock};
-use crate::look::{Look, look};
+use crate::look::{Around, Look, look};
 use crate::settings::Settings;
 use crate::store::{Loaded, Store};
 use crate::was::Known;
@@ -78,7 +78,7 @@ enum Done {
 struct Loop {
     agent: Agent,
     store: Store,
-    proc_root: PathBuf,
+    around: Around,
     good_after: Duration,
     work: JoinSet<Done>,
     looking: bool,
@@ -122,9 +122,9 @@ async fn serve(cli: &Cli, identity: Identity, store: Store, loaded: Loaded) -> R
         settled: false,
     };
     let mut running = Loop {
-        agent: Agent::new(identity, paths::health(root), loaded),
+        agent: Agent::new(identity, root, paths::health(root), loaded),
         store,
-        proc_root: PathBuf::from("/proc"),
+        around: Around { root: root.clone(), proc: PathBuf::from("/proc") },
         good_after: Duration::from_secs(cli.good_after),
         work: JoinSet::new(),
         looking: false,
@@ -215,9 +215,9 @@ impl Loop {
         self.looking = true;
         self.agent.look_begins();
         let settings = self.agent.loaded.settings.clone();
-        let proc_root = self.proc_root.clone();
+        let around = self.around.clone();
         let mut known = std::mem::take(&mut self.known);
-        self.work.spawn_blocking(move || Done::Looked(look(&settings, &proc_root, &mut known), known));
+        self.work.spawn_blocking(move || Done::Looked(look(&settings, &around, &mut known), known));
     }
 
     fn start_wanted_reload(&mut self) {
@@ -230,9 +230,9 @@ impl Loop {
     fn start_command(&mut self, command: Command, ticket: Ticket, reply: Option<oneshot::Sender<Reply>>) {
         self.changing = true;
         tracing::info!(?command, "command");
-        let (store, running, proc_root) = (self.store.clone(), self.agent.loaded.clone(), self.proc_root.clone());
+        let (store, running, around) = (self.store.clone(), self.agent.loaded.clone(), self.around.clone());
         self.work.spawn_blocking(move || {
-            let desk = Desk { store: &store, running: &running, proc_root: &proc_root, ticket: &ticket };
+            let desk = Desk { store: &store, running: &running, around: &around, ticket: &ticket };
             Done::Command(Box::new(desk.carry_out(command)), reply)
         });
     }

@@ -1,11 +1,12 @@
 //! One look at what the agent needs around it: servers, access log, folders; it may take long, so it runs beside the event loop.
 
+use crate::off_limits;
 use crate::path_check::check_folder;
 use crate::problems::Problem;
 use crate::settings::Settings;
 use crate::was::{Known, check_access_log, find_was};
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use wbd_agent_api::{BytesPath, Code, Language, Target, WasKind, WasReport, WasRequirement};
 
 /// What one look found.
@@ -16,8 +17,18 @@ pub(crate) struct Look {
     pub(crate) problems: Vec<Problem>,
 }
 
-/// Looks at everything that the settings name. `proc_root` is the machine's `/proc`; `known` is what the look before left.
-pub(crate) fn look(settings: &Settings, proc_root: &Path, known: &mut Known) -> Look {
+/// Where the agent stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Around {
+    /// Its own files are below it.
+    pub(crate) root: PathBuf,
+    /// The machine's `/proc`.
+    pub(crate) proc: PathBuf,
+}
+
+/// Looks at everything that the settings name; `known` is what the look before left.
+pub(crate) fn look(settings: &Settings, around: &Around, known: &mut Known) -> Look {
+    let proc_root = around.proc.as_path();
     let languages: BTreeSet<Language> = settings.targets.iter().map(|target| target.language).collect();
     let was = find_was(proc_root, &languages, known);
     let mut problems: Vec<Problem> = was.required.iter().filter_map(|required| wrong_count(&was, required)).collect();
@@ -25,21 +36,23 @@ pub(crate) fn look(settings: &Settings, proc_root: &Path, known: &mut Known) -> 
         problems.extend(unreadable_logs(settings, &was, proc_root));
     }
     for target in &settings.targets {
-        problems.extend(folder_problems(target, Code::PATH_UNREADABLE));
+        problems.extend(folder_problems(target, &around.root, Code::PATH_UNREADABLE));
     }
     problems.sort_by_key(|problem| problem.code);
     Look { was, problems }
 }
 
 /// What is wrong with the target's folders, told under `code`: 5002 at registration, 5405 later.
-pub(crate) fn folder_problems(target: &Target, code: Code) -> Vec<Problem> {
+pub(crate) fn folder_problems(target: &Target, root: &Path, code: Code) -> Vec<Problem> {
     let upload = target.upload_path.iter().map(|path| ("upload path", path));
     std::iter::once(("web root", &target.web_root))
         .chain(upload)
         .filter_map(|(what, path): (&str, &BytesPath)| {
-            let fault = check_folder(path.as_path()).err()?;
-            let name = path.as_path().display();
-            let detail = format!("{what} {name} of target {} cannot be used: {fault}", target.id);
+            let fault = match check_folder(path.as_path()) {
+                Ok(()) => off_limits::reason(path.as_path(), root)?,
+                Err(fault) => fault.to_string(),
+            };
+            let detail = format!("{what} {path} of target {} cannot be used: {fault}", target.id);
             Some(Problem::new(code, format!("{} {what}", target.id), detail))
         })
         .collect()
@@ -74,7 +87,7 @@ fn wrong_count(was: &WasReport, required: &WasRequirement) -> Option<Problem> {
 }
 
 fn listed(was: &WasReport) -> String {
-    let names = was.found.iter().take(8).map(|found| format!("{} pid {}", found.exe.as_path().display(), found.pid));
+    let names = was.found.iter().take(8).map(|found| format!("{} pid {}", found.exe, found.pid));
     names.collect::<Vec<_>>().join(", ")
 }
 
@@ -112,7 +125,8 @@ mod tests {
 
     /// As the first look sees it.
     fn seen(settings: &Settings, proc: &Path) -> Look {
-        look(settings, proc, &mut Known::default())
+        let around = Around { root: PathBuf::from("/"), proc: proc.to_path_buf() };
+        look(settings, &around, &mut Known::default())
     }
 
     fn codes(look: &Look) -> Vec<Code> {

@@ -14,6 +14,7 @@ mod identity;
 mod lifecycle;
 mod lock;
 mod look;
+mod off_limits;
 mod path_check;
 mod problems;
 mod run_dir;
@@ -27,6 +28,7 @@ use clap::Parser;
 use failure::Exit;
 use std::io::Write;
 use std::process::ExitCode;
+use wbd_agent_api::{Lines, shown};
 
 fn main() -> ExitCode {
     let mut cli = match cli::Cli::try_parse() {
@@ -52,8 +54,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let line = failure.message.replace('\n', " ");
-            let _ = writeln!(std::io::stderr(), "wbd_agent: {line}");
+            let _ = writeln!(std::io::stderr(), "wbd_agent: {}", shown(&failure.message));
             exit_code(failure.exit)
         }
     }
@@ -68,7 +69,7 @@ fn start_log() {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wbd_agent=info"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Lines(std::io::stderr()))
         .with_ansi(false)
         // Telling of a line that could not be written panics: with the journal gone every line would end the agent.
         .log_internal_errors(false);

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use wbd_agent_api::BytesPath;
 
 /// Why a folder cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +19,9 @@ pub(crate) struct PathProblem {
 
 impl std::fmt::Display for PathProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.component.display(), self.fault)?;
+        write!(f, "{} {}", BytesPath::from(self.component.as_path()), self.fault)?;
         if self.nearest != self.component {
-            write!(f, " (nearest existing: {})", self.nearest.display())?;
+            write!(f, " (nearest existing: {})", BytesPath::from(self.nearest.as_path()))?;
         }
         Ok(())
     }
@@ -55,7 +56,7 @@ fn fault_of(here: &Path, nearest: &Path, error: &io::Error) -> PathProblem {
     }
     let fault = match fs::read_link(here) {
         _ if error.kind() != io::ErrorKind::NotFound => format!("cannot be looked at: {error}"),
-        Ok(to) => format!("is a link to {}, which does not exist; correct the link", to.display()),
+        Ok(to) => format!("is a link to {}, which does not exist; correct the link", BytesPath::from(to.as_path())),
         Err(_) => "does not exist; create it or correct the path".to_string(),
     };
     problem(here, nearest, fault)

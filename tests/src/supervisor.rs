@@ -95,16 +95,26 @@ impl Supervisor {
     /// As [`Supervisor::start`].
     #[must_use]
     pub fn start_with(root: &Path, args: &[&str]) -> Self {
+        let mut program = Command::new(places::program("wbd-supervisord"));
+        program.args(args);
+        Self::start_as(root, program)
+    }
+
+    /// As [`Supervisor::start`], with a command of the caller's that becomes the supervisor.
+    ///
+    /// # Panics
+    /// As [`Supervisor::start`].
+    #[must_use]
+    pub fn start_as(root: &Path, mut program: Command) -> Self {
         let log = File::options()
             .create(true)
             .append(true)
             .open(root.join("supervisord.log"))
             .expect("scratch root is writable");
-        let child = Command::new(places::program("wbd-supervisord"))
+        let child = program
             .arg("--standalone")
             .arg("--root")
             .arg(root)
-            .args(args)
             .env_clear()
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("file handle"))

@@ -28,10 +28,14 @@ mod guards;
 mod heals;
 #[path = "standalone/ledger.rs"]
 mod ledger;
+#[path = "standalone/machine.rs"]
+mod machine;
 #[path = "standalone/ninety_days.rs"]
 mod ninety_days;
 #[path = "standalone/operator.rs"]
 mod operator;
+#[path = "standalone/screens.rs"]
+mod screens;
 #[path = "standalone/second.rs"]
 mod second;
 #[path = "standalone/simulate.rs"]

@@ -3,6 +3,7 @@
 mod bytes_path;
 mod codes;
 mod file;
+mod shown;
 mod target;
 
 pub mod command;
@@ -18,5 +19,6 @@ pub use health::{
     SettingsReport, SettingsSource, State, TargetReport, WasKind, WasProcess, WasReport, WasRequirement, WatchReport,
     read,
 };
+pub use shown::{Lines, shown};
 pub use stop::{StopError, StopNote};
 pub use target::{InvalidTargetId, Language, MAX_TARGETS, Target, TargetId};

@@ -57,8 +57,8 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Starts watching the targets' folders. `changed` is told of every new report.
-    pub(crate) fn start(targets: Vec<Target>, changed: Arc<Notify>) -> io::Result<Self> {
+    /// Starts watching the targets' folders, but for those that `root` puts off limits. `changed` is told of every new report.
+    pub(crate) fn start(root: PathBuf, targets: Vec<Target>, changed: Arc<Notify>) -> io::Result<Self> {
         let (wake, woken) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
@@ -66,7 +66,7 @@ impl Watcher {
         locked(&shared.snapshot).report.scanning = true;
         let theirs = Arc::clone(&shared);
         let thread =
-            std::thread::Builder::new().name("watcher".into()).spawn(move || run(&theirs, &woken, &changed))?;
+            std::thread::Builder::new().name("watcher".into()).spawn(move || run(root, &theirs, &woken, &changed))?;
         Ok(Self { shared, wake, thread })
     }
 
@@ -140,10 +140,10 @@ struct Round {
     dirty: bool,
 }
 
-fn run(shared: &Shared, woken: &UnixStream, changed: &Notify) {
+fn run(root: PathBuf, shared: &Shared, woken: &UnixStream, changed: &Notify) {
     let now = Instant::now();
     let mut round = Round {
-        walker: Walker::new(),
+        walker: Walker::new(root),
         paths: Vec::new(),
         shares: Vec::new(),
         walked: 0,

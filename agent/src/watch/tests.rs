@@ -17,7 +17,7 @@ fn target(id: &str, web_root: &Path, upload: Option<&Path>) -> Target {
 }
 
 fn start(targets: Vec<Target>) -> Watcher {
-    Watcher::start(targets, Arc::new(Notify::new())).unwrap()
+    Watcher::start(PathBuf::from("/"), targets, Arc::new(Notify::new())).unwrap()
 }
 
 /// Waits until a settled report shows so many watches.
@@ -115,7 +115,7 @@ fn other_targets_take_over_without_leftovers() {
 #[test]
 fn a_dropped_queue_is_told_and_walked_again() {
     let dir = tempfile::tempdir().unwrap();
-    let mut walker = Walker::new();
+    let mut walker = Walker::new(PathBuf::from("/"));
     walker.restart(&[dir.path().to_path_buf()]);
     while walker.is_walking() {
         walker.step();
@@ -153,4 +153,25 @@ fn names_of_any_bytes_are_watched() {
     settle(&watcher, 1);
     fs::create_dir_all(dir.path().join(std::ffi::OsStr::from_bytes(b"\xff\n/\x01"))).unwrap();
     settle(&watcher, 3);
+}
+
+#[test]
+fn a_folder_that_is_no_sites_is_not_walked_and_its_neighbour_is() {
+    let site = tempfile::tempdir().unwrap();
+    fs::create_dir(site.path().join("sub")).unwrap();
+    let bad = |id: &str, path: &str| target(id, Path::new(path), None);
+    let good = target("shop", site.path(), None);
+    let watcher = start(vec![bad("all", "/"), bad("kernel", "/proc"), good.clone(), bad("devices", "/dev")]);
+    let snapshot = settle(&watcher, 2);
+    assert_eq!(snapshot.shares[&good.id], Share { watches: 2, missing: 0 });
+    // A link that comes to lead to such a folder is left, too.
+    let link = site.path().join("sub/www");
+    let real = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(real.path(), &link).unwrap();
+    watcher.walk(vec![target("shop", &link, None)]);
+    settle(&watcher, 1);
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("/", &link).unwrap();
+    watcher.walk(vec![target("shop", &link, None)]);
+    settle(&watcher, 0);
 }

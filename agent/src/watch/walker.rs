@@ -5,6 +5,7 @@
 //! gets the same watch again), so nothing goes unwatched meanwhile.
 
 use super::tree::{Cover, FolderId, Node, Tree};
+use crate::off_limits;
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -47,6 +48,8 @@ pub(crate) struct Root {
 /// The tree with its inotify instance.
 #[derive(Debug)]
 pub(crate) struct Walker {
+    /// The agent's own root.
+    own: PathBuf,
     inotify: Result<Inotify, i32>,
     pub(crate) tree: Tree,
     pub(crate) roots: Vec<Root>,
@@ -61,9 +64,10 @@ pub(crate) struct Walker {
 }
 
 impl Walker {
-    /// A walker without roots.
-    pub(crate) fn new() -> Self {
+    /// A walker without folders; what the agent's `root` puts off limits it will not enter.
+    pub(crate) fn new(root: PathBuf) -> Self {
         Self {
+            own: root,
             inotify: start_inotify(),
             tree: Tree::default(),
             roots: Vec::new(),
@@ -163,6 +167,13 @@ impl Walker {
             return;
         };
         let id = id_of(&found);
+        // The agent says so by its code. Judged at each walk: a link may lead elsewhere by now.
+        if off_limits::reason(&real, &self.own).is_some() {
+            if let Some(root) = self.roots.get_mut(index) {
+                root.id = Some(id);
+            }
+            return;
+        }
         let node = self.tree.by_id(id).unwrap_or_else(|| {
             let node = self.tree.add_root(&real, id);
             self.to_visit.push(node);

@@ -25,14 +25,42 @@ pub enum ActionError {
         /// The refusal.
         source: io::Error,
     },
+    /// It is the machine's, and these hands have a root of their own and nothing else.
+    #[error(
+        "{action} is not for a stand-alone supervisor: it changes nothing outside of its root {root}; on the machine: {instead}"
+    )]
+    OutOfReach {
+        /// The action.
+        action: &'static str,
+        /// The root.
+        root: PathBuf,
+        /// What a person types.
+        instead: String,
+    },
+    /// A kernel setting cannot be read or written.
+    #[error("cannot {operation} kernel setting {key}; in a container it is the machine's, to be set there")]
+    Kernel {
+        /// What was tried.
+        operation: &'static str,
+        /// The setting.
+        key: String,
+        /// The refusal.
+        source: io::Error,
+    },
+    /// A kernel setting is not what it should be.
+    #[error("cannot use kernel setting {key}: {why}")]
+    Setting {
+        /// The setting.
+        key: String,
+        /// What is wrong with it, and what to do.
+        why: &'static str,
+    },
     /// Somebody else could put another program in the place of the one that was looked at.
-    #[error("cannot use {program}: {at} {why}, or somebody else could put another program in its place")]
+    #[error("cannot use {program}: {why}")]
     Exchangeable {
         /// The program.
         program: PathBuf,
-        /// The folder or link on the way to it.
-        at: PathBuf,
-        /// What is wrong with that, and what to do.
+        /// The folder, link or file on the way to it, what is wrong with it, and what to do.
         why: String,
     },
     /// A file is not what it should be.
@@ -48,6 +76,10 @@ pub enum ActionError {
 impl ActionError {
     pub(crate) fn file(operation: &'static str, path: &Path, source: io::Error) -> Self {
         Self::File { operation, path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn kernel(operation: &'static str, key: &str, source: io::Error) -> Self {
+        Self::Kernel { operation, key: key.to_owned(), source }
     }
 
     pub(crate) fn content(path: &Path, why: &'static str) -> Self {

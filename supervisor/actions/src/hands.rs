@@ -1,7 +1,6 @@
 //! One deed from its recorded intent to its outcome. Which deed, and whether, was decided before.
-use std::ffi::OsString;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use wbd_ledger::Recorded;
@@ -13,6 +12,7 @@ use wbd_model::time::{BootId, Now};
 use crate::error::{ActionError, chain};
 use crate::process::{Process, ProcessRef};
 use crate::program::Parent;
+use crate::reach::{Alone, Reach};
 use crate::sysctl::Sysctl;
 use crate::units::Job;
 use crate::{agent, program, units};
@@ -26,23 +26,6 @@ pub struct StopNote {
     pub read: fn(root: &Path, boot: &BootId) -> io::Result<Option<String>>,
     /// Removes it; none being there is fine.
     pub remove: fn(root: &Path) -> io::Result<()>,
-}
-
-/// Who starts and stops the agent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mode {
-    /// systemd does, asked over the system bus under the root.
-    Systemd {
-        /// The agent's unit.
-        agent_unit: String,
-    },
-    /// We do: the agent is a child of this process.
-    Standalone {
-        /// The agent's program.
-        agent: PathBuf,
-        /// Its arguments (`--foreground --root ROOT`).
-        args: Vec<OsString>,
-    },
 }
 
 /// What a deed would change, and how it could be taken back.
@@ -107,24 +90,15 @@ fn left(intent: &Intent, now: &Now) -> Duration {
 /// The hands of one host.
 #[derive(Debug)]
 pub struct Hands {
-    root: PathBuf,
-    proc_sys: PathBuf,
-    mode: Mode,
+    reach: Reach,
     stop_note: Option<StopNote>,
 }
 
 impl Hands {
-    /// Hands that work under `root`, except that kernel settings are the machine's (`/proc/sys`).
+    /// Hands that reach so far.
     #[must_use]
-    pub fn new(root: PathBuf, mode: Mode) -> Self {
-        Self { root, proc_sys: PathBuf::from("/proc/sys"), mode, stop_note: None }
-    }
-
-    /// Kernel settings in another folder than `/proc/sys`.
-    #[must_use]
-    pub fn with_proc_sys(mut self, proc_sys: PathBuf) -> Self {
-        self.proc_sys = proc_sys;
-        self
+    pub fn new(reach: Reach) -> Self {
+        Self { reach, stop_note: None }
     }
 
     /// How an administrator's stop is noted; without it `agent.stop` is refused, and none keeps the agent from being started.
@@ -134,6 +108,12 @@ impl Hands {
         self
     }
 
+    /// Why these hands can never do this, with the line that a person types instead; `None`: it is theirs to do.
+    #[must_use]
+    pub fn beyond(&self, action: &Action) -> Option<String> {
+        self.reach.beyond(action).map(|error| error.to_string())
+    }
+
     /// What `action` would change, as the host is now. Changes nothing.
     ///
     /// # Errors
@@ -141,9 +121,9 @@ impl Hands {
     pub fn preview(&self, action: &Action) -> Result<Preview, ActionError> {
         let only = |change| Ok(Preview { changes: vec![change], undo: None });
         match action {
-            Action::SysctlSet { key, value, persist } => self.sysctl().preview_set(key, *value, *persist),
+            Action::SysctlSet { key, value, persist } => self.sysctl(action)?.preview_set(key, *value, *persist),
             Action::SysctlRestore { key, value, dropin } => {
-                self.sysctl().preview_restore(key, *value, dropin.as_deref())
+                self.sysctl(action)?.preview_restore(key, *value, dropin.as_deref())
             }
             Action::AgentReload {} => only(self.agent_change(Job::Reload)),
             Action::AgentStart {} => only(self.agent_change(Job::Start)),
@@ -151,9 +131,10 @@ impl Hands {
             Action::AgentStop { .. } => only(self.agent_change(Job::Stop)),
             Action::UnitRestart { unit } => {
                 units::allowed(unit)?;
+                self.reach.machine(action)?;
                 only(change(unit, Job::Restart))
             }
-            Action::CommandRun { command, .. } => only(program::preview(&self.root, command)?),
+            Action::CommandRun { command, .. } => only(program::preview(self.reach.root(), command)?),
         }
     }
 
@@ -178,21 +159,31 @@ impl Hands {
     }
 
     async fn perform(&self, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {
+        self.tried(deed, current).await.unwrap_or_else(|error| Done::new(Outcome::Failed, chain(&error)))
+    }
+
+    async fn tried(&self, deed: &Deed<'_>, current: Option<ProcessRef>) -> Result<Done, ActionError> {
         let (intent, start_by) = (deed.intent, deed.start_by);
-        let done = match &intent.action {
-            Action::SysctlSet { key, value, persist } => self.sysctl().set(key, *value, *persist, intent.undo.as_ref()),
-            Action::SysctlRestore { key, value, dropin } => self.sysctl().restore(key, *value, dropin.as_deref()),
+        let action = &intent.action;
+        match action {
+            Action::SysctlSet { key, value, persist } => {
+                self.sysctl(action)?.set(key, *value, *persist, intent.undo.as_ref())
+            }
+            Action::SysctlRestore { key, value, dropin } => {
+                self.sysctl(action)?.restore(key, *value, dropin.as_deref())
+            }
             Action::AgentReload {} => Ok(self.agent(Job::Reload, deed, current).await),
             Action::AgentStart {} => Ok(self.agent(Job::Start, deed, current).await),
             Action::AgentRestart {} => Ok(self.restart_agent(deed, current).await),
             Action::AgentStop { who } => Ok(self.stop_agent(who, deed, current).await),
-            Action::UnitRestart { unit } => match units::allowed(unit) {
-                Ok(()) => Ok(units::run(&self.root, unit, Job::Restart, start_by).await),
-                Err(error) => Err(error),
-            },
-            Action::CommandRun { command, .. } => program::run(&self.root, command, self.parent(), start_by).await,
-        };
-        done.unwrap_or_else(|error| Done::new(Outcome::Failed, chain(&error)))
+            Action::UnitRestart { unit } => {
+                units::allowed(unit)?;
+                Ok(units::run(self.reach.machine(action)?, unit, Job::Restart, start_by).await)
+            }
+            Action::CommandRun { command, .. } => {
+                program::run(self.reach.root(), command, self.parent(), start_by).await
+            }
+        }
     }
 
     async fn restart_agent(&self, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {
@@ -214,7 +205,7 @@ impl Hands {
         let Some(note) = self.stop_note else {
             return Done::new(Outcome::Failed, "not begun: nobody said how a stop is noted; this is a bug in wbd");
         };
-        if let Err(error) = (note.write)(&self.root, who, deed.now) {
+        if let Err(error) = (note.write)(self.reach.root(), who, deed.now) {
             return Done::new(Outcome::Failed, format!("not begun: the stop cannot be noted: {error}"));
         }
         let done = self.agent(Job::Stop, deed, current).await;
@@ -223,7 +214,7 @@ impl Hands {
         // It runs on, so its next failure is a failure again.
         if failed
             && runs()
-            && let Err(error) = (note.remove)(&self.root)
+            && let Err(error) = (note.remove)(self.reach.root())
         {
             return done.after(&format!("it runs on, and the note of its stop cannot be removed: {error}"));
         }
@@ -232,7 +223,7 @@ impl Hands {
 
     /// Why it must not be started: an administrator stopped it meanwhile, or that cannot be told.
     fn unwanted(&self, deed: &Deed<'_>) -> Option<Done> {
-        let said = match (self.stop_note?.read)(&self.root, &deed.now.boot) {
+        let said = match (self.stop_note?.read)(self.reach.root(), &deed.now.boot) {
             Ok(None) => return None,
             Ok(Some(who)) => format!("not started: it was stopped meanwhile by {who}"),
             Err(error) => format!("not started: whether it was stopped meanwhile cannot be told: {error}"),
@@ -248,9 +239,9 @@ impl Hands {
         if let Some(done) = self.unwanted(deed).filter(|_| starts) {
             return done;
         }
-        match &self.mode {
-            Mode::Systemd { agent_unit } => units::run(&self.root, agent_unit, job, deed.start_by).await,
-            Mode::Standalone { agent: program, args } => match job {
+        match &self.reach {
+            Reach::Machine(machine) => units::run(machine, machine.agent_unit(), job, deed.start_by).await,
+            Reach::Alone(Alone { agent: program, args, .. }) => match job {
                 Job::Start => agent::start(current, program, args),
                 Job::Restart => agent::restart(current, program, args, || self.unwanted(deed)).await,
                 Job::Reload => agent::reload(current),
@@ -263,21 +254,20 @@ impl Hands {
     }
 
     fn parent(&self) -> Parent {
-        let booted = self.root.join("run/systemd/system").is_dir();
-        match self.mode {
-            Mode::Systemd { .. } if booted => Parent::Systemd,
-            Mode::Systemd { .. } | Mode::Standalone { .. } => Parent::Us,
+        match &self.reach {
+            Reach::Machine(machine) if machine.root().join("run/systemd/system").is_dir() => Parent::Systemd,
+            Reach::Machine(_) | Reach::Alone(_) => Parent::Us,
         }
     }
 
-    fn sysctl(&self) -> Sysctl<'_> {
-        Sysctl { root: &self.root, proc_sys: &self.proc_sys }
+    fn sysctl(&self, action: &Action) -> Result<Sysctl<'_>, ActionError> {
+        Ok(Sysctl::of(self.reach.machine(action)?))
     }
 
     fn agent_change(&self, job: Job) -> Change {
-        match &self.mode {
-            Mode::Systemd { agent_unit } => change(agent_unit, job),
-            Mode::Standalone { agent, .. } => change(&agent.display().to_string(), job),
+        match &self.reach {
+            Reach::Machine(machine) => change(machine.agent_unit(), job),
+            Reach::Alone(alone) => change(&alone.agent.display().to_string(), job),
         }
     }
 }

@@ -3,16 +3,20 @@ mod agent;
 mod dropin;
 mod error;
 mod hands;
+mod kernel;
 mod place;
 mod process;
 mod program;
+mod reach;
 mod site;
 mod sysctl;
 mod units;
 
 pub use error::ActionError;
-pub use hands::{Hands, Mode, Preview, Report, StopNote};
+pub use hands::{Hands, Preview, Report, StopNote};
+pub use kernel::Kernel;
 pub use process::{ProcessRef, start_ticks};
+pub use reach::{Alone, Machine, Reach};
 pub use site::run_site_program;
 pub use units::RESTARTABLE_UNITS;
 

@@ -1,81 +1,36 @@
-//! Where a program lies, and whether somebody else could put another in its place between a look at it and its start.
-//! Looks at folders and links on the way to it, not at the program.
-use std::ffi::OsString;
+//! Where a program lies on this host, by the judgement that `lint` shares. Runs nothing.
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
+use wbd_model::place::{self, Entry, Misplaced};
 
 use crate::error::ActionError;
 
-/// As many as the kernel follows.
-const MOST_LINKS: usize = 40;
-const WRITABLE_BY_OTHERS: u32 = 0o022;
-const STICKY: u32 = 0o1000;
+/// The program without links, if it is a file of root's or ours that nobody else can write, or could exchange before it
+/// is started.
+pub(crate) fn runnable(program: &Path) -> Result<PathBuf, ActionError> {
+    judged(program, place::runnable)
+}
 
-/// The program without links. Each folder in which one of its names is looked up, those behind links too, belongs to
-/// root or to us and is writable by nobody else; in a sticky one everybody may make names, but not exchange ours.
-pub(crate) fn settled(program: &Path) -> Result<PathBuf, ActionError> {
-    let own = rustix::process::geteuid().as_raw();
+type Judge = fn(&Path, u32, place::Looker<'_>) -> Result<PathBuf, Misplaced>;
+
+fn judged(program: &Path, judge: Judge) -> Result<PathBuf, ActionError> {
     let lost = |source| ActionError::file("find", program, source);
-    let open = |at: &Path, why| ActionError::Exchangeable { program: program.to_owned(), at: at.to_owned(), why };
-    let mut at = PathBuf::from("/");
-    let mut ahead = last_first(&std::path::absolute(program).map_err(lost)?);
-    let mut links = 0;
-    while let Some(name) = ahead.pop() {
-        if name == ".." {
-            at.pop();
-            continue;
+    let path = std::path::absolute(program).map_err(lost)?;
+    judge(&path, rustix::process::geteuid().as_raw(), &look).map_err(|misplaced| match misplaced {
+        Misplaced::Lost(source) => lost(source),
+        open @ Misplaced::Open { .. } => {
+            ActionError::Exchangeable { program: program.to_owned(), why: open.to_string() }
         }
-        let folder = fs::symlink_metadata(&at).map_err(lost)?;
-        if let Some(why) = open_to(folder.uid(), folder.mode(), own) {
-            return Err(open(&at, why));
-        }
-        let next = at.join(&name);
-        let entry = fs::symlink_metadata(&next).map_err(lost)?;
-        if !entry.is_symlink() {
-            at = next;
-            continue;
-        }
-        if folder.mode() & STICKY != 0 && !is_trusted(entry.uid(), own) {
-            return Err(open(&next, format!("is a link of user {}'s; make it anew as root", entry.uid())));
-        }
-        links += 1;
-        if links > MOST_LINKS {
-            return Err(lost(io::Error::from(Errno::LOOP)));
-        }
-        let target = fs::read_link(&next).map_err(lost)?;
-        if target.is_absolute() {
-            at = PathBuf::from("/");
-        }
-        ahead.extend(last_first(&target));
-    }
-    Ok(at)
+    })
 }
 
-/// The names of a path, the last one first.
-fn last_first(path: &Path) -> Vec<OsString> {
-    let name = |part| match part {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some(OsString::from("..")),
-        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
-    };
-    path.components().rev().filter_map(name).collect()
-}
-
-fn is_trusted(owner: u32, own: u32) -> bool {
-    owner == 0 || owner == own
-}
-
-/// Why others could exchange what lies in a folder of this owner and mode, and what to do.
-fn open_to(owner: u32, mode: u32, own: u32) -> Option<String> {
-    if !is_trusted(owner, own) {
-        return Some(format!("belongs to user {owner}; chown it to root"));
-    }
-    let is_open = mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0;
-    is_open.then(|| format!("may be written by others (mode {:04o}); chmod go-w it", mode & 0o7777))
+fn look(path: &Path) -> io::Result<Entry> {
+    let about = fs::symlink_metadata(path)?;
+    let link = if about.is_symlink() { Some(fs::read_link(path)?) } else { None };
+    Ok(Entry { uid: about.uid(), mode: about.mode(), is_file: about.is_file(), link })
 }
 
 #[cfg(test)]
@@ -83,6 +38,10 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 
     use super::*;
+
+    fn settled(program: &Path) -> Result<PathBuf, ActionError> {
+        judged(program, place::settled)
+    }
 
     /// `DIR/usr/bin/tool`, and `DIR/bin` a link to `usr/bin`.
     fn host() -> (tempfile::TempDir, PathBuf) {
@@ -112,14 +71,6 @@ mod tests {
         let said = settled(program).unwrap_err().to_string();
         assert!(said.contains(&format!("{}: {} ", program.display(), at.display())), "{said}");
         assert!(said.contains(remedy), "{said}");
-    }
-
-    #[test]
-    fn only_root_and_we_may_own_a_folder_and_only_a_sticky_one_may_be_open() {
-        let kept = |owner, mode| open_to(owner, mode, 1000).is_none();
-        assert!(kept(0, 0o755) && kept(1000, 0o700) && kept(0, 0o41_777) && kept(1000, 0o41_775));
-        assert!(!kept(1001, 0o755) && !kept(1001, 0o1777), "who owns a sticky folder may exchange what is in it");
-        assert!(!kept(0, 0o40_777) && !kept(0, 0o775) && !kept(1000, 0o757));
     }
 
     #[test]

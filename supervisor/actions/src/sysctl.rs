@@ -1,6 +1,5 @@
 //! Raises and restores the few kernel settings wbd may touch. Never lowers one, except back to what it was.
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use wbd_model::action::{Action, Change, Undo};
 use wbd_model::entry::Outcome;
@@ -8,6 +7,8 @@ use wbd_model::entry::Outcome;
 use crate::dropin;
 use crate::error::{ActionError, chain};
 use crate::hands::{Done, Preview};
+use crate::kernel::Kernel;
+use crate::reach::Machine;
 
 /// What may be set, and up to where: a value beyond costs more kernel memory than any host should give.
 const KEYS: [(&str, i64); 3] = [
@@ -16,11 +17,11 @@ const KEYS: [(&str, i64); 3] = [
     ("fs.inotify.max_queued_events", 4 << 20),
 ];
 
-/// Where kernel settings and the drop-in are.
+/// A machine's kernel settings and the drop-in that keeps them.
 #[derive(Debug)]
 pub(crate) struct Sysctl<'a> {
-    pub(crate) root: &'a Path,
-    pub(crate) proc_sys: &'a Path,
+    root: &'a Path,
+    kernel: &'a dyn Kernel,
 }
 
 /// A raise, resolved against the host as it is.
@@ -31,7 +32,11 @@ struct Raise {
     fresh: Option<String>,
 }
 
-impl Sysctl<'_> {
+impl<'a> Sysctl<'a> {
+    pub(crate) fn of(machine: &'a Machine) -> Self {
+        Self { root: machine.root(), kernel: machine.kernel() }
+    }
+
     pub(crate) fn preview_set(&self, key: &str, value: i64, persist: bool) -> Result<Preview, ActionError> {
         let raise = self.raise(key, value, persist)?;
         if raise.present >= value {
@@ -131,31 +136,18 @@ impl Sysctl<'_> {
     }
 
     fn read_value(&self, key: &str) -> Result<i64, ActionError> {
-        let path = self.path(key);
-        let text = fs::read_to_string(&path).map_err(|source| ActionError::file("read", &path, source))?;
-        text.trim().parse().map_err(|_| ActionError::content(&path, "it holds no number"))
+        let text = self.kernel.read(key).map_err(|source| ActionError::kernel("read", key, source))?;
+        number(key, &text)
     }
 
     fn write_value(&self, key: &str, value: i64) -> Result<(), ActionError> {
-        let path = self.path(key);
-        fs::File::options()
-            .write(true)
-            .truncate(true)
-            .open(&path)
-            .and_then(|mut file| std::io::Write::write_all(&mut file, format!("{value}\n").as_bytes()))
-            .map_err(|source| ActionError::file("write", &path, source))?;
-        if self.read_value(key)? == value {
-            Ok(())
-        } else {
-            Err(ActionError::content(
-                &path,
-                "the kernel took another value than was written; look at the kernel's own bounds",
-            ))
+        let made = self.kernel.write(key, &value.to_string());
+        let made = made.map_err(|source| ActionError::kernel("write", key, source))?;
+        if number(key, &made)? == value {
+            return Ok(());
         }
-    }
-
-    fn path(&self, key: &str) -> PathBuf {
-        self.proc_sys.join(key.replace('.', "/"))
+        let why = "the kernel took another value than was written; look at the kernel's own bounds";
+        Err(ActionError::Setting { key: key.to_owned(), why })
     }
 
     fn file_change(&self, key: &str, before: Option<&str>, after: Option<&str>) -> Change {
@@ -166,6 +158,10 @@ impl Sysctl<'_> {
         let after = after.map_or_else(|| "no file".to_owned(), line);
         Change { what: dropin::path(self.root).display().to_string(), before: before.map(line), after }
     }
+}
+
+fn number(key: &str, text: &str) -> Result<i64, ActionError> {
+    text.trim().parse().map_err(|_| ActionError::Setting { key: key.to_owned(), why: "it holds no number" })
 }
 
 fn value_change(key: &str, before: i64, after: i64) -> Change {

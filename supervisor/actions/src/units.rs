@@ -1,6 +1,5 @@
 //! Jobs on units over D-Bus, each followed to its end. Reads no unit's health.
 use std::future::poll_fn;
-use std::path::Path;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use zbus::proxy::CacheProperties;
 use crate::error::{ActionError, chain};
 use crate::hands::Done;
 use crate::program::{self, Parent};
+use crate::reach::Machine;
 
 /// Services whose restart a playbook may ask for: resolvers of names, nothing that holds data.
 pub const RESTARTABLE_UNITS: [&str; 5] =
@@ -73,9 +73,9 @@ pub(crate) fn allowed(unit: &str) -> Result<(), ActionError> {
     Err(ActionError::NotAllowed { deed: "restart", what: unit.to_owned(), rule })
 }
 
-/// Does a job on the system bus under `root`.
-pub(crate) async fn run(root: &Path, unit: &str, job: Job, start_by: Instant) -> Done {
-    let path = root.join("run/dbus/system_bus_socket");
+/// Does a job on a machine's system bus.
+pub(crate) async fn run(machine: &Machine, unit: &str, job: Job, start_by: Instant) -> Done {
+    let path = machine.root().join("run/dbus/system_bus_socket");
     let connected = timeout(BUS_WAIT, async {
         let stream = tokio::net::UnixStream::connect(&path).await.map_err(zbus::Error::from)?;
         zbus::connection::Builder::unix_stream(stream).build().await
@@ -85,18 +85,18 @@ pub(crate) async fn run(root: &Path, unit: &str, job: Job, start_by: Instant) ->
         Ok(Err(error)) => format!("the system bus {} cannot be reached: {}", path.display(), chain(&error)),
         Err(_) => format!("the system bus {} does not answer", path.display()),
     };
-    directly(root, unit, job, start_by, why).await
+    directly(machine, unit, job, start_by, why).await
 }
 
 /// Without the bus: as an administrator does. `systemctl` asks systemd itself, so a dead bus is no reason to leave the
 /// agent dead.
-async fn directly(root: &Path, unit: &str, job: Job, start_by: Instant, dead: String) -> Done {
+async fn directly(machine: &Machine, unit: &str, job: Job, start_by: Instant, dead: String) -> Done {
     match job {
         // As over the bus: only where it has failed.
         Job::Start | Job::Restart => {
-            let failed = systemctl(root, &["is-failed", "--quiet"], unit, CALL_WAIT).await;
+            let failed = systemctl(machine, &["is-failed", "--quiet"], unit, CALL_WAIT).await;
             if failed.is_ok_and(|done| done.outcome == Outcome::Done) {
-                let _ = systemctl(root, &["reset-failed"], unit, CALL_WAIT).await;
+                let _ = systemctl(machine, &["reset-failed"], unit, CALL_WAIT).await;
             }
         }
         Job::Stop | Job::Reload => {}
@@ -105,17 +105,17 @@ async fn directly(root: &Path, unit: &str, job: Job, start_by: Instant, dead: St
         return Done::new(Outcome::Aborted, format!("not begun: it is after the start deadline of {unit}'s job"));
     }
     let mode = format!("--job-mode={}", <&str>::from(job.mode()));
-    match systemctl(root, &[&mode, job.verb()], unit, JOB_WAIT).await {
+    match systemctl(machine, &[&mode, job.verb()], unit, JOB_WAIT).await {
         Ok(done) => done.after(&format!("{dead}; asked systemctl to {} {unit}", job.verb())),
         Err(error) => Done::new(Outcome::Failed, format!("{dead}; {}", chain(&error))),
     }
 }
 
-async fn systemctl(root: &Path, verb: &[&str], unit: &str, longest: Duration) -> Result<Done, ActionError> {
+async fn systemctl(machine: &Machine, verb: &[&str], unit: &str, longest: Duration) -> Result<Done, ActionError> {
     let timeout = profile::Duration::from_ms(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX));
     let argv = [&["/usr/bin/systemctl", "--no-ask-password"], verb, &[unit]].concat();
     let command = Command { argv: argv.into_iter().map(str::to_owned).collect(), timeout, class: Class::A2 };
-    program::run_with(root, &command, Parent::Us, &[]).await
+    program::run_with(machine.root(), &command, Parent::Us, &[]).await
 }
 
 /// Does a job over a connection that is there. It is not begun after `start_by`.

@@ -220,7 +220,9 @@ async fn a_job_is_not_begun_after_its_start_deadline() {
 #[tokio::test]
 async fn without_a_bus_nothing_is_done_and_that_is_known() {
     let root = tempfile::tempdir().unwrap();
-    let done = run(root.path(), "wbd-agent.service", Job::Restart, soon()).await;
+    let kernel = Box::new(crate::kernel::Running);
+    let machine = Machine::made_up(root.path().to_owned(), "wbd-agent.service", kernel);
+    let done = run(&machine, "wbd-agent.service", Job::Restart, soon()).await;
     assert_eq!(done.outcome, Outcome::Failed, "{}", done.detail);
 }
 

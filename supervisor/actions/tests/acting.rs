@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use wbd_actions::{Hands, Mode, Preview, ProcessRef, Report, StopNote, start_ticks};
+use wbd_actions::{Alone, Hands, Kernel, Machine, Preview, ProcessRef, Reach, Report, StopNote, start_ticks};
 use wbd_engine::guard::{Captured, permit_by_hand};
 use wbd_engine::replay::State;
 use wbd_ledger::Ledger;
@@ -25,24 +25,47 @@ struct Host {
     hands: Hands,
 }
 
+/// Kernel settings in a folder.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Folder {
+    fn file(&self, key: &str) -> PathBuf {
+        self.0.join(key.replace('.', "/"))
+    }
+}
+
+impl Kernel for Folder {
+    fn read(&self, key: &str) -> std::io::Result<String> {
+        fs::read_to_string(self.file(key)).map(|text| text.trim().to_owned())
+    }
+
+    fn write(&self, key: &str, value: &str) -> std::io::Result<String> {
+        fs::write(self.file(key), format!("{value}\n"))?;
+        self.read(key)
+    }
+}
+
 impl Host {
-    fn new(mode: Mode) -> Self {
+    /// A machine of its own.
+    fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_path_buf();
         let ledger = Ledger::open(&root.join("var/lib/wbd"), None, None).unwrap();
         let inotify = root.join("proc-sys/fs/inotify");
         fs::create_dir_all(&inotify).unwrap();
         fs::write(inotify.join("max_user_watches"), "8192\n").unwrap();
-        let hands = Hands::new(root.clone(), mode).with_proc_sys(root.join("proc-sys"));
+        let kernel = Box::new(Folder(root.join("proc-sys")));
+        let hands = Hands::new(Reach::Machine(Machine::made_up(root, "wbd-agent.service", kernel)));
         Self { dir, ledger, hands }
     }
 
     fn standalone(script: &str) -> Self {
-        let mut host = Self::new(systemd());
+        let mut host = Self::new();
         let agent = host.program("opt/nbp/wbd/wbd_agent", script);
         let root = host.dir.path().to_path_buf();
         let args = vec!["--foreground".into(), "--root".into(), root.clone().into()];
-        host.hands = Hands::new(root, Mode::Standalone { agent, args });
+        host.hands = Hands::new(Reach::Alone(Alone { root, agent, args }));
         host
     }
 
@@ -100,10 +123,6 @@ impl Host {
     }
 }
 
-fn systemd() -> Mode {
-    Mode::Systemd { agent_unit: "wbd-agent.service".to_owned() }
-}
-
 fn now(boot: &str, boot_ms: u64) -> Now {
     Now { boot: BootId(boot.to_owned()), boot_ms, wall_ms: 0 }
 }
@@ -150,7 +169,7 @@ fn wait_for(what: &str, condition: impl Fn() -> bool) {
 async fn a_limit_is_raised_kept_and_put_back_to_the_byte() {
     let before = "# an administrator's own line\nfs.inotify.max_user_instances=256";
     for dropin in [None, Some(before)] {
-        let mut host = Host::new(systemd());
+        let mut host = Host::new();
         if let Some(text) = dropin {
             fs::create_dir_all(host.path("etc/sysctl.d")).unwrap();
             fs::write(host.path("etc/sysctl.d/60-wbd.conf"), text).unwrap();
@@ -176,7 +195,7 @@ async fn a_limit_is_raised_kept_and_put_back_to_the_byte() {
 
 #[tokio::test]
 async fn a_limit_is_never_lowered_and_never_touched_beyond_the_list() {
-    let mut host = Host::new(systemd());
+    let mut host = Host::new();
     let report = host.act(raise(8192), None).await;
     assert_eq!(report.outcome, Outcome::Aborted);
     assert!(report.detail.contains("already so"), "{}", report.detail);
@@ -191,8 +210,55 @@ async fn a_limit_is_never_lowered_and_never_touched_beyond_the_list() {
 }
 
 #[tokio::test]
+async fn hands_with_a_root_of_their_own_say_what_they_want_of_the_machine_and_leave_it() {
+    let mut host = Host::standalone("exit 0");
+    let machine = "/proc/sys/fs/inotify/max_user_watches";
+    let limit: i64 = fs::read_to_string(machine).unwrap().trim().parse().unwrap();
+    let restart = Action::UnitRestart { unit: "named.service".to_owned() };
+    let back = Action::SysctlRestore { key: WATCHES.to_owned(), value: limit, dropin: None };
+    let wishes = [
+        (raise(limit + 1), format!("sysctl -w {WATCHES}={}", limit + 1)),
+        (back, format!("sysctl -w {WATCHES}={limit}")),
+        (restart, "systemctl restart named.service".to_owned()),
+    ];
+    for (action, line) in wishes {
+        assert!(host.hands.beyond(&action).unwrap().ends_with(&line), "{action:?}");
+        assert!(host.hands.preview(&action).unwrap_err().to_string().ends_with(&line), "{action:?}");
+        // Even with an intent on disk.
+        let report = host.act(action, None).await;
+        assert_eq!(report.outcome, Outcome::Failed);
+        assert!(report.detail.ends_with(&line), "{}", report.detail);
+    }
+    assert_eq!((fs::read_to_string(machine).unwrap().trim(), host.dropin()), (limit.to_string().as_str(), None));
+    // Twins: a machine takes the same, and what lies below the root is done there.
+    assert_eq!(host.hands.beyond(&Action::AgentStart {}), None);
+    assert_eq!(host.hands.beyond(&run(&["/fix"], 1_000)), None);
+    let mut host = Host::new();
+    assert_eq!(host.hands.beyond(&raise(20_000)), None);
+    assert_eq!(host.act(raise(20_000), None).await.outcome, Outcome::Done);
+}
+
+#[tokio::test]
+async fn a_program_is_looked_for_below_the_root_and_nowhere_else() {
+    let mut host = Host::standalone("exit 0");
+    let outside = tempfile::tempdir().unwrap();
+    let tool = fs::canonicalize(outside.path()).unwrap().join("tool");
+    fs::copy("/bin/true", &tool).unwrap();
+    std::os::unix::fs::symlink(&tool, host.path("link")).unwrap();
+    let up = format!("{}{}", "/..".repeat(20), tool.display());
+    for name in ["/link", &up] {
+        let said = host.hands.preview(&run(&[name], 1_000)).unwrap_err().to_string();
+        assert!(said.contains("out of the root"), "{said}");
+        assert_eq!(host.act(run(&[name], 1_000), None).await.outcome, Outcome::Failed, "{name}");
+    }
+    host.program("tool", "true");
+    std::os::unix::fs::symlink("tool", host.path("within")).unwrap();
+    assert_eq!(host.act(run(&["/within"], 20_000), None).await.outcome, Outcome::Done);
+}
+
+#[tokio::test]
 async fn a_limit_that_changed_since_it_was_captured_is_left_alone() {
-    let mut host = Host::new(systemd());
+    let mut host = Host::new();
     let Preview { changes, undo } = host.hands.preview(&raise(20_000)).unwrap();
     fs::write(host.path("proc-sys/fs/inotify/max_user_watches"), "9000\n").unwrap();
     let captured = Captured { changes, undo, ..Captured::default() };
@@ -204,7 +270,7 @@ async fn a_limit_that_changed_since_it_was_captured_is_left_alone() {
 
 #[tokio::test]
 async fn a_limit_raised_without_its_drop_in_is_said_to_be_half_done() {
-    let mut host = Host::new(systemd());
+    let mut host = Host::new();
     fs::create_dir_all(host.path("etc")).unwrap();
     fs::write(host.path("etc/sysctl.d"), "a file in the folder's place").unwrap();
     let action = Action::SysctlSet { key: WATCHES.to_owned(), value: 20_000, persist: true };
@@ -214,7 +280,7 @@ async fn a_limit_raised_without_its_drop_in_is_said_to_be_half_done() {
 
 #[tokio::test]
 async fn a_late_deed_is_aborted_and_nothing_is_done() {
-    let mut host = Host::new(systemd());
+    let mut host = Host::new();
     for then in [now("b1", 10 + 5_001), now("b2", 20)] {
         let Preview { changes, undo } = host.hands.preview(&raise(20_000)).unwrap();
         let captured = Captured { changes, undo, ..Captured::default() };
@@ -225,7 +291,7 @@ async fn a_late_deed_is_aborted_and_nothing_is_done() {
 
 #[tokio::test]
 async fn a_program_is_called_with_its_arguments_and_a_cleared_environment() {
-    let mut host = Host::new(systemd());
+    let mut host = Host::new();
     host.program("etc/iscan/S99ISftp", "echo stopped; echo started >&2");
     let report = host.act(run(&["/etc/iscan/S99ISftp", "restart", "a b;c"], 20_000), None).await;
     assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
@@ -242,7 +308,7 @@ async fn a_program_is_called_with_its_arguments_and_a_cleared_environment() {
 
 #[tokio::test]
 async fn a_program_in_a_folder_that_others_can_write_is_not_run_until_that_is_mended() {
-    let mut host = Host::new(systemd());
+    let mut host = Host::new();
     host.program("etc/iscan/S99ISftp", "true");
     let folder = host.path("etc/iscan");
     let restart = run(&["/etc/iscan/S99ISftp", "restart"], 20_000);
@@ -261,7 +327,7 @@ async fn a_program_in_a_folder_that_others_can_write_is_not_run_until_that_is_me
 
 #[tokio::test]
 async fn a_program_whose_look_outlasts_the_start_deadline_is_not_begun() {
-    let mut host = Host::new(systemd());
+    let mut host = Host::new();
     host.program("fix", "true");
     // At the deadline it is not late yet, after the look at the program it is: on a dead mount that takes hours.
     let report =
@@ -274,7 +340,7 @@ async fn a_program_whose_look_outlasts_the_start_deadline_is_not_begun() {
 
 #[tokio::test]
 async fn a_program_that_fails_is_a_failure_with_its_last_words() {
-    let mut host = Host::new(systemd());
+    let mut host = Host::new();
     host.program("bad", "echo no such service; exit 3");
     let report = host.act(run(&["/bad"], 20_000), None).await;
     assert_eq!(report.outcome, Outcome::Failed);
@@ -284,7 +350,7 @@ async fn a_program_that_fails_is_a_failure_with_its_last_words() {
 
 #[tokio::test]
 async fn a_program_that_does_not_end_is_killed_with_its_children_and_its_effect_is_unknown() {
-    let mut host = Host::new(systemd());
+    let mut host = Host::new();
     let pids = host.path("pids");
     host.program("slow", &format!("sleep 300 & echo $! $$ > {}; wait", pids.display()));
     let report = host.act(run(&["/slow"], 5_000), None).await;
@@ -301,7 +367,7 @@ async fn a_program_that_does_not_end_is_killed_with_its_children_and_its_effect_
 
 #[tokio::test]
 async fn a_service_left_running_holds_nobody_up_and_does_not_die_of_our_leaving() {
-    let mut host = Host::new(systemd());
+    let mut host = Host::new();
     let pid_file = host.path("pid");
     let wrote = host.path("wrote");
     // It floods what was its standard output long after the program ended.
@@ -327,7 +393,7 @@ async fn a_service_left_running_holds_nobody_up_and_does_not_die_of_our_leaving(
 
 #[tokio::test]
 async fn endless_output_is_bounded() {
-    let mut host = Host::new(systemd());
+    let mut host = Host::new();
     host.program("loud", "i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890123456789 2>/dev/null; i=$((i+1)); done; exit 0");
     let report = host.act(run(&["/loud"], 60_000), None).await;
     assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
@@ -336,7 +402,7 @@ async fn endless_output_is_bounded() {
 
 #[tokio::test]
 async fn shells_strangers_files_and_the_supervisor_are_not_run() {
-    let mut host = Host::new(systemd());
+    let mut host = Host::new();
     let open = host.program("writable", "true");
     fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
     host.program("bin/sh", "true");
@@ -441,7 +507,7 @@ async fn an_agent_that_cannot_be_started_is_a_failure() {
 
 #[tokio::test]
 async fn a_unit_off_the_list_is_refused_before_any_bus() {
-    let mut host = Host::new(systemd());
+    let mut host = Host::new();
     let report = host.act(Action::UnitRestart { unit: "wbd-supervisord.service".to_owned() }, None).await;
     assert_eq!(report.outcome, Outcome::Failed);
     assert!(report.detail.contains("resolvers"), "{}", report.detail);
@@ -501,7 +567,7 @@ async fn a_stop_that_stands_or_cannot_be_told_leaves_the_agent_as_it_is() {
 #[tokio::test]
 async fn a_stop_that_failed_leaves_no_note_of_itself_on_an_agent_that_runs() {
     // No bus and no systemctl below this root.
-    let mut host = Host::new(systemd());
+    let mut host = Host::new();
     host.hands = host.hands.with_stop_note(NOTE);
     let agent = Reaped(Command::new("sleep").arg("300").spawn().unwrap());
     let stop = || Action::AgentStop { who: "root".to_owned() };

@@ -27,9 +27,10 @@ pub(crate) fn refusals(response: Response) -> Result<Response, Failure> {
             Err(Failure::new(Exit::NotPermitted, format!("not permitted: {message}")))
         }
         Response::Broken { problems } => {
-            let text =
-                if problems.is_empty() { "broken, and it does not say where".to_owned() } else { problems.join("\n") };
-            Err(Failure::new(Exit::BadConfig, text))
+            // A problem's lines are wbd's own: what stands in them of a file was escaped where it was read.
+            let mut lines = problems.iter().flat_map(|problem| problem.lines());
+            let first = lines.next().unwrap_or("broken, and it does not say where");
+            Err(Failure::new(Exit::BadConfig, first).and(lines))
         }
         Response::Done { .. }
         | Response::Status(_)

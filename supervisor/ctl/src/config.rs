@@ -17,6 +17,13 @@ pub(crate) fn run(context: &mut Context, verb: Config) -> Ended {
         Ok(settings) => settings,
         Err(problems) => return broken(context, &problems),
     };
+    if matches!(verb, Config::Check) {
+        let open = host::site_program(&settings);
+        if !open.is_empty() {
+            let source = host::settings_source(&context.root, context.config.as_deref());
+            return broken(context, &host::as_problems(&open, source.as_slice()));
+        }
+    }
     match (verb, context.format) {
         (Config::Check, Format::Text) => context.out.line("The settings are good."),
         (Config::Check, format) => context.out.document(format, &json!({"schema": SCHEMA, "problems": []}))?,
@@ -40,7 +47,7 @@ pub(crate) fn run(context: &mut Context, verb: Config) -> Ended {
 /// The problems.
 pub(crate) fn broken(context: &mut Context, problems: &[Problem]) -> Ended {
     if context.format == Format::Text {
-        return Err(Failure::new(Exit::BadConfig, told(problems)));
+        return Err(told(problems));
     }
     let problems: Vec<Value> = problems.iter().map(|problem| json!(problem)).collect();
     context.out.document(context.format, &json!({"schema": SCHEMA, "problems": problems}))?;
@@ -48,9 +55,9 @@ pub(crate) fn broken(context: &mut Context, problems: &[Problem]) -> Ended {
 }
 
 /// Problems in words, with their number.
-fn told(problems: &[Problem]) -> String {
+fn told(problems: &[Problem]) -> Failure {
     let number = problems.len();
-    let listed: Vec<String> =
-        problems.iter().map(|problem| crate::out::printable_lines(&problem.to_string())).collect();
-    format!("{number} {}\n{}", if number == 1 { "problem" } else { "problems" }, listed.join("\n"))
+    let head = format!("{number} {}", if number == 1 { "problem" } else { "problems" });
+    let listed = problems.iter().map(ToString::to_string);
+    listed.fold(Failure::new(Exit::BadConfig, head), |failure, problem| failure.and(problem.lines()))
 }

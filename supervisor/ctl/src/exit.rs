@@ -55,12 +55,21 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     /// What, on what, and what the operator can do.
     pub(crate) message: String,
+    /// Further lines below it.
+    #[serde(default)]
+    pub(crate) more: Vec<String>,
 }
 
 impl Failure {
     /// With a code of its own.
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self { exit, message: message.into(), more: Vec::new() }
+    }
+
+    /// With further lines. A line feed within one of them is the host's and is shown as such.
+    pub(crate) fn and<L: Into<String>>(mut self, lines: impl IntoIterator<Item = L>) -> Self {
+        self.more.extend(lines.into_iter().map(Into::into));
+        self
     }
 
     /// Failed or refused.

@@ -1,14 +1,20 @@
 //! What the host at hand has of wbd: settings, playbooks, and who asks. Judges nothing.
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use wbd_engine::playbook::{self, Library};
 use wbd_engine::settings;
 use wbd_model::problem::{Problem, Source};
 use wbd_model::settings::Settings;
+use wbd_model::text::named;
 use wbd_probes::files;
+use wbd_probes::programs::{self, Finding, Named};
 
 /// Settings and playbooks are no longer than this, in bytes.
 const MAX_FILE_BYTES: u64 = files::MAX_FILE_BYTES;
+
+/// Looking where programs lie takes milliseconds, unless a mount is dead.
+const PROGRAMS: Duration = Duration::from_secs(1);
 
 /// Who runs this program, as the ledger names people.
 pub(crate) fn user() -> String {
@@ -21,12 +27,20 @@ pub(crate) fn user() -> String {
 ///
 /// # Errors
 /// Every problem with its place.
-pub(crate) fn settings(root: &Path, named: Option<&Path>) -> Result<Settings, Vec<Problem>> {
-    let source = match named {
+pub(crate) fn settings(root: &Path, chosen: Option<&Path>) -> Result<Settings, Vec<Problem>> {
+    let source = match chosen {
         Some(path) => Some(source(path).map_err(|problem| vec![problem])?),
         None => files::settings(root).map_err(|problem| vec![problem])?,
     };
     source.map_or_else(|| Ok(Settings::default()), |source| settings::parse(&source))
+}
+
+/// The text of the same settings, where it can be read.
+pub(crate) fn settings_source(root: &Path, chosen: Option<&Path>) -> Option<Source> {
+    match chosen {
+        Some(path) => source(path).ok(),
+        None => files::settings(root).ok().flatten(),
+    }
 }
 
 /// The playbooks and profiles under a root, and what is wrong with their files.
@@ -37,20 +51,57 @@ pub(crate) fn library(root: &Path) -> (Library, Vec<Problem>) {
     (library, problems)
 }
 
+/// Programs that profiles and settings name, and that somebody else could exchange.
+pub(crate) fn misplaced(root: &Path, library: &Library, settings: &Settings) -> Vec<Finding> {
+    let of_profiles =
+        library.profiles.values().flat_map(|profile| programs::of_profile(profile.name.as_str(), &profile.spec));
+    let mut found = programs::findings(root, of_profiles.collect(), PROGRAMS);
+    found.extend(site_program(settings));
+    found
+}
+
+/// The site's own program, which is the machine's under any root.
+pub(crate) fn site_program(settings: &Settings) -> Vec<Finding> {
+    let program = settings.on_escalation.first();
+    let program = program.map(|program| Named { by: "on_escalation".to_owned(), program: program.into() });
+    programs::findings(Path::new("/"), program.into_iter().collect(), PROGRAMS)
+}
+
+/// Whether this file names the program of a finding, as far as text tells.
+pub(crate) fn names(source: &Source, finding: &Finding) -> bool {
+    let by = finding.named.by.strip_prefix("profile ").unwrap_or_default();
+    source.text.contains(by) && source.text.contains(&named(&finding.named.program))
+}
+
+/// Findings as problems of the files that name the programs.
+pub(crate) fn as_problems(findings: &[Finding], sources: &[Source]) -> Vec<Problem> {
+    let place = |finding: &Finding| {
+        let program = named(&finding.named.program);
+        let found = sources.iter().filter(|source| names(source, finding)).find_map(|source| {
+            let mut lines = (1..).zip(source.text.lines());
+            lines.find_map(|(number, line)| Some((source, number, line, line.find(&program)?)))
+        });
+        let column = found.map_or(0, |(_, _, line, at)| line.get(..at).map_or(0, |before| before.chars().count() + 1));
+        Problem {
+            file: found.map_or_else(|| finding.named.by.clone(), |(source, ..)| source.path.clone()),
+            line: found.map_or(0, |(_, number, ..)| number),
+            column: u64::try_from(column).unwrap_or(0),
+            message: format!("{program} is not run: {}", finding.why),
+            text: found.map_or_else(String::new, |(_, _, line, _)| line.to_owned()),
+            hint: None,
+        }
+    };
+    findings.iter().map(place).collect()
+}
+
 /// A file that was named on the command line: whoever names it answers for its owner and mode.
 ///
 /// # Errors
 /// It cannot be read, is too long, or holds no text.
 pub(crate) fn source(path: &Path) -> Result<Source, Problem> {
     use std::io::Read;
-    let refuse = |message: String| Problem {
-        file: path.display().to_string(),
-        line: 0,
-        column: 0,
-        message,
-        text: String::new(),
-        hint: None,
-    };
+    let refuse =
+        |message: String| Problem { file: named(path), line: 0, column: 0, message, text: String::new(), hint: None };
     let unreadable = |error: std::io::Error| refuse(format!("cannot read it: {error}"));
     let mut bytes = Vec::new();
     std::fs::File::open(path)
@@ -62,7 +113,7 @@ pub(crate) fn source(path: &Path) -> Result<Source, Problem> {
         return Err(refuse(format!("longer than {MAX_FILE_BYTES} bytes; split it")));
     }
     let text = String::from_utf8(bytes).map_err(|_| refuse("not UTF-8; save it as UTF-8".to_owned()))?;
-    Ok(Source { path: path.display().to_string(), text })
+    Ok(Source { path: named(path), text })
 }
 
 /// The folder of installed playbooks under a root, for messages.

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use wbd_ledger::{ESCALATED, enter_in_journal};
+use wbd_model::problem::Problem;
 use wbd_probes::run::{self, Program};
 
 use crate::exit::{Ended, Exit, Failure};
@@ -44,7 +45,7 @@ pub(crate) fn run(context: &mut Context) -> Ended {
 /// Runs the site's program, where there is one.
 fn tell(context: &Context, reason: &str, guide: &[String]) -> Result<(), Failure> {
     let settings = host::settings(&context.root, context.config.as_deref()).map_err(|problems| {
-        let first = problems.first().map(ToString::to_string).unwrap_or_default();
+        let first = problems.first().map(Problem::brief).unwrap_or_default();
         Failure::new(Exit::BadConfig, format!("whom to tell cannot be read: {first}; correct wbd.yaml"))
     })?;
     let Some((path, args)) = settings.on_escalation.split_first() else { return Ok(()) };

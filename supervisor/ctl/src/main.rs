@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
+use wbd_model::text::Shown;
 
 use crate::cli::{Cli, Format, LangArg, Verb};
 use crate::client::Client;
@@ -103,6 +104,9 @@ fn start() -> Exit {
         if !failure.message.is_empty() {
             complain(&failure.message);
         }
+        for line in &failure.more {
+            let _ = writeln!(std::io::stderr(), "{}", Shown::of(line));
+        }
         failure.exit
     });
     match trouble {
@@ -164,5 +168,5 @@ fn usage(error: &clap::Error) -> Exit {
 
 /// One line to standard error; if even that fails, there is nobody left to tell.
 fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr(), "wbdctl: {text}");
+    let _ = writeln!(std::io::stderr(), "wbdctl: {}", Shown::of(text));
 }

@@ -2,6 +2,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
+use wbd_model::text::Shown;
 
 use crate::cli::{ColorArg, Format};
 use crate::exit::Failure;
@@ -121,7 +122,7 @@ impl Out {
     pub(crate) fn spans(&mut self, spans: &[(Tone, &str)]) {
         let mut line = String::new();
         for (tone, text) in spans {
-            let text = printable(text, self.style.ascii);
+            let text = printable(&Shown::of(text), self.style.ascii);
             if self.style.colour && *tone != Tone::Plain && !text.is_empty() {
                 line.push_str(tone.escape());
                 line.push_str(&text);
@@ -155,7 +156,7 @@ impl Out {
     /// A paragraph: `lead` before its first line, the rest indented below the text.
     pub(crate) fn paragraph(&mut self, lead: &str, text: &str) {
         let indent = lead.chars().count();
-        for (number, part) in wrap(text, WIDTH.saturating_sub(indent)).iter().enumerate() {
+        for (number, part) in wrap(&Shown::of(text), WIDTH.saturating_sub(indent)).iter().enumerate() {
             if number == 0 {
                 self.line(format!("{lead}{part}"));
             } else {
@@ -200,13 +201,11 @@ impl Out {
     }
 }
 
-/// Text that a terminal shows and does not obey: names from the host may hold any bytes.
-pub(crate) fn printable(text: &str, ascii: bool) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for ch in text.chars() {
+/// Text as this terminal can show it.
+fn printable(text: &Shown<'_>, ascii: bool) -> String {
+    let mut shown = String::with_capacity(text.as_str().len());
+    for ch in text.as_str().chars() {
         match ch {
-            '\t' => shown.push(' '),
-            ch if ch.is_control() => shown.push_str(&ch.escape_default().to_string()),
             ch if ascii && !ch.is_ascii() => shown.push_str(match ch {
                 '\u{2018}' | '\u{2019}' => "'",
                 '\u{201c}' | '\u{201d}' => "\"",
@@ -221,30 +220,25 @@ pub(crate) fn printable(text: &str, ascii: bool) -> String {
     shown
 }
 
-/// The same for a text of several lines.
-pub(crate) fn printable_lines(text: &str) -> String {
-    text.lines().map(|line| printable(line, false)).collect::<Vec<_>>().join("\n")
-}
-
 /// Breaks a text at spaces; a word longer than the width stands on a line of its own.
-pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &Shown<'_>, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
-    for part in text.lines() {
-        let mut line = String::new();
-        let mut used = 0;
-        for word in part.split_whitespace() {
-            let length = word.chars().count();
-            if used > 0 && used + 1 + length > width {
-                lines.push(std::mem::take(&mut line));
-                used = 0;
-            }
-            if used > 0 {
-                line.push(' ');
-                used += 1;
-            }
-            line.push_str(word);
-            used += length;
+    let mut line = String::new();
+    let mut used = 0;
+    for word in text.as_str().split_whitespace() {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > width {
+            lines.push(std::mem::take(&mut line));
+            used = 0;
         }
+        if used > 0 {
+            line.push(' ');
+            used += 1;
+        }
+        line.push_str(word);
+        used += length;
+    }
+    if used > 0 {
         lines.push(line);
     }
     lines
@@ -283,8 +277,16 @@ pub(crate) mod testing {
 
     /// The text that `write` writes, plain and in ASCII.
     pub(crate) fn text_of(write: impl FnOnce(&mut Out)) -> String {
+        written(Style { colour: false, ascii: true }, write)
+    }
+
+    /// The same in UTF-8.
+    pub(crate) fn utf8_text_of(write: impl FnOnce(&mut Out)) -> String {
+        written(Style { colour: false, ascii: false }, write)
+    }
+
+    fn written(style: Style, write: impl FnOnce(&mut Out)) -> String {
         let page = Page::default();
-        let style = Style { colour: false, ascii: true };
         let mut out = Out::to(Box::new(page.clone()), style);
         write(&mut out);
         assert!(out.finish().is_none());
@@ -321,13 +323,13 @@ mod tests {
 
     #[test]
     fn text_of_the_host_cannot_steer_the_terminal() {
-        assert_eq!(printable("a\x1b[2Jb\u{2014}\u{65e5}", true), "a\\u{1b}[2Jb-?");
-        assert_eq!(printable("\u{65e5}", false), "\u{65e5}");
+        assert_eq!(printable(&Shown::of("a\x1b[2Jb\u{2014}\u{65e5}"), true), "a\\x1b[2Jb-?");
+        assert_eq!(printable(&Shown::of("\u{65e5}"), false), "\u{65e5}");
     }
 
     #[test]
     fn lines_end_within_the_width() {
-        let lines = wrap("one two three four averyveryverylongword five", 10);
+        let lines = wrap(&Shown::of("one two three four averyveryverylongword five"), 10);
         assert_eq!(lines, ["one two", "three four", "averyveryverylongword", "five"]);
     }
 

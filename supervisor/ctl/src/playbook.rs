@@ -8,7 +8,9 @@ use wbd_model::control::Request;
 use wbd_model::name::{PlaybookName, TargetName};
 use wbd_model::problem::{Problem, Source};
 use wbd_model::report::SCHEMA;
+use wbd_model::settings::Settings;
 use wbd_probes::files;
+use wbd_probes::programs::Finding;
 
 use crate::Context;
 use crate::ask;
@@ -149,7 +151,11 @@ pub(crate) fn loaded(context: &Context, named: &[PathBuf]) -> (Library, Vec<Prob
 }
 
 fn lint(context: &mut Context, named: &[PathBuf]) -> Ended {
-    let (_, problems, own) = loaded(context, named);
+    let (library, mut problems, own) = loaded(context, named);
+    let by = |finding: &Finding| own.iter().any(|source| host::names(source, finding));
+    let findings = host::misplaced(&context.root, &library, &Settings::default());
+    let findings: Vec<Finding> = findings.into_iter().filter(by).collect();
+    problems.extend(host::as_problems(&findings, &own));
     if !problems.is_empty() {
         return broken(context, &problems);
     }

@@ -32,7 +32,7 @@ pub(crate) fn run(context: &mut Context) -> Ended {
 fn without(context: &Context, error: Unanswered) -> Failure {
     let mut failure = Failure::from(error);
     for row in waiver::holds(&context.root, &[]) {
-        failure.message = format!("{}\nheld {}", failure.message, hold::words(&row));
+        failure = failure.and([format!("held {}", hold::words(&row))]);
     }
     failure
 }

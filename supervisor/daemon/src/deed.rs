@@ -104,6 +104,12 @@ impl Supervisor {
             self.refuse(about, Refusal { guard: Guard::Ledger, reason, until_ms: None });
             return;
         }
+        if let Some(reason) = self.beyond_reach(&want) {
+            // A no of its own first, so that the hand-over waits for no word.
+            self.refuse(about(&want), Refusal { guard: Guard::Reach, reason: reason.clone(), until_ms: None });
+            self.hand_over(&want, reason);
+            return;
+        }
         // What was captured is put back whatever is seen now.
         if want.undoes.is_some() {
             self.prepare(want, Observations::new());
@@ -112,6 +118,12 @@ impl Supervisor {
         let Some(bound) = self.checks.get(&want.key).map(|check| check.bound.clone()) else { return };
         let number = self.relook(&bound);
         self.deed = Some(Deed::Looking { want: Box::new(want), number });
+    }
+
+    /// A step of its rung that is not for our hands. A rung of which a later step cannot be done is not begun.
+    fn beyond_reach(&self, want: &Want) -> Option<String> {
+        let steps = want.plan.steps.iter().skip(want.step).filter(|_| want.undoes.is_none());
+        steps.chain([&want.action]).find_map(|action| self.hands.beyond(action))
     }
 
     /// The hands are free: whoever waits for them is looked at again.
@@ -365,7 +377,7 @@ fn silent(action: ActionId, longest: Duration) -> ActReport {
     ActReport { action, outcome: Outcome::Unknown, detail, spawned: None, job: None, took_ms: seconds * 1000 }
 }
 
-fn about(want: &Want) -> Subject {
+pub(crate) fn about(want: &Want) -> Subject {
     Subject {
         incident: Some(want.incident),
         code: Some(want.key.code.clone()),

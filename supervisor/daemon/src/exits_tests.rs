@@ -3,7 +3,7 @@ use std::fs;
 
 use tempfile::TempDir;
 use tokio::sync::mpsc;
-use wbd_actions::{Hands, Mode as HandsMode, Report};
+use wbd_actions::{Alone, Hands, Reach, Report};
 use wbd_model::action::Action;
 use wbd_model::entry::Outcome;
 use wbd_model::incident::ActionId;
@@ -24,9 +24,9 @@ pub(crate) fn supervisor(mode: Mode) -> (TempDir, Supervisor) {
     for below in ["run/wbd", "var/lib/wbd"] {
         fs::create_dir_all(root.join(below)).unwrap();
     }
-    let agent = HandsMode::Standalone { agent: root.join("agent"), args: Vec::new() };
+    let reach = Reach::Alone(Alone { root: root.clone(), agent: root.join("agent"), args: Vec::new() });
     let (loaded, memory) = (load::load(&root).unwrap(), Memory::open(&root).unwrap());
-    let hands = Hands::new(root.clone(), agent);
+    let hands = Hands::new(reach);
     let (events, _) = mpsc::channel(8);
     (folder, Supervisor::new(Parts { root, mode, loaded, memory, hands, samples: None }, events))
 }

@@ -2,13 +2,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use wbd_engine::playbook::{self, Library};
 use wbd_engine::settings;
 use wbd_model::name::ProfileName;
 use wbd_model::profile::Profile;
 use wbd_model::settings::Settings;
+use wbd_probes::programs::{self, Named};
 use wbd_probes::{Eyes, Presence, files};
+
+/// Looking where programs lie takes milliseconds, unless a mount is dead.
+const PROGRAMS: Duration = Duration::from_secs(1);
 
 /// What the supervisor works with until the next reload.
 #[derive(Debug)]
@@ -19,6 +24,8 @@ pub(crate) struct Loaded {
     pub(crate) library: Library,
     /// What is wrong with playbook files, a line or more each; the others are loaded all the same.
     pub(crate) problems: Vec<String>,
+    /// Programs that somebody else could exchange: their profiles are in use, and whoever would run them does not.
+    pub(crate) misplaced: Vec<String>,
 }
 
 /// Which products are on this host.
@@ -46,7 +53,20 @@ pub(crate) fn load(root: &Path) -> Result<Loaded, Vec<String>> {
     let (sources, mut problems) = files::playbooks(root);
     let (library, broken) = playbook::load(&sources);
     problems.extend(broken);
-    Ok(Loaded { settings, library, problems: words(&problems) })
+    let misplaced = misplaced(root, &library, &settings);
+    Ok(Loaded { settings, library, problems: words(&problems), misplaced })
+}
+
+/// Programs in a place that is open to others; a dead mount holds nobody up.
+fn misplaced(root: &Path, library: &Library, settings: &Settings) -> Vec<String> {
+    let of_profiles =
+        library.profiles.values().flat_map(|profile| programs::of_profile(profile.name.as_str(), &profile.spec));
+    // The site's own program is the machine's.
+    let site =
+        settings.on_escalation.first().map(|program| Named { by: "on_escalation".to_owned(), program: program.into() });
+    let mut found = programs::findings(root, of_profiles.collect(), PROGRAMS);
+    found.extend(programs::findings(Path::new("/"), site.into_iter().collect(), PROGRAMS));
+    found.iter().map(ToString::to_string).collect()
 }
 
 fn words(problems: &[wbd_model::problem::Problem]) -> Vec<String> {

@@ -1,7 +1,7 @@
 //! Log lines: to the journal where systemd started us, else to standard error. The journal is never waited for: one
 //! that hangs must not hold up the loop, so a line that it does not take at once is lost, and counted.
 use std::fmt::{Debug, Write as _};
-use std::io::{self, IsTerminal};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,6 +10,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, registry};
+use wbd_agent_api::Lines;
 use wbd_ledger::enter_in_journal;
 
 /// Begins to log.
@@ -18,10 +19,10 @@ pub(crate) fn begin() {
     if crate::journal::is_ours() {
         registry().with(filter).with(Journal::default()).init();
     } else {
-        let colour = io::stderr().is_terminal();
+        // One line an event, without colours: whatever steers a terminal would be the host's.
+        let stderr = || Lines(io::stderr());
         // Telling of a line that could not be written panics: a reader that went away must not end the loop.
-        let layer =
-            tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(colour).log_internal_errors(false);
+        let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(false).log_internal_errors(false);
         registry().with(filter).with(layer).init();
     }
 }
@@ -122,6 +123,14 @@ mod tests {
             let mut words = Words::default();
             event.record(&mut words);
             self.0.lock().unwrap().extend(words.0);
+        }
+    }
+
+    #[test]
+    fn both_halves_show_every_character_alike() {
+        for ch in '\0'..=char::MAX {
+            let text = format!("a{ch}b");
+            assert_eq!(wbd_model::text::Shown::of(&text).as_str(), wbd_agent_api::shown(&text), "{ch:?}");
         }
     }
 

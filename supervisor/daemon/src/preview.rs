@@ -17,6 +17,7 @@ use wbd_model::observation::Observations;
 use wbd_model::plan::Plan;
 use wbd_probes::clock::now;
 
+use crate::deed::about;
 use crate::event::Event;
 use crate::supervisor::Supervisor;
 
@@ -185,13 +186,22 @@ impl Supervisor {
     pub(crate) fn cannot_be_told(&mut self, want: &Want, about: Subject, error: &str) {
         let now = now();
         let reason = format!("what it would change cannot be told: {error}");
-        let body = if self.memory.state.incidents.get(&want.incident).and_then(unseen).is_some() {
-            let guide = self.look(&want.key, &[]).map(|look| look.guide).unwrap_or_default();
-            Body::Escalated { reason, guide }
-        } else {
-            Body::Refused(Refusal { guard: Guard::Unseen, reason, until_ms: Some(now.boot_ms + AGAIN_MS) })
-        };
-        self.memory.write(&now, about, body);
+        if self.memory.state.incidents.get(&want.incident).and_then(unseen).is_some() {
+            self.hand_over(want, reason);
+            return;
+        }
+        let refusal = Refusal { guard: Guard::Unseen, reason, until_ms: Some(now.boot_ms + AGAIN_MS) };
+        self.memory.write(&now, about, Body::Refused(refusal));
+        // The engine goes on from what was written.
+        self.hasten_check(&want.key, now.boot_ms);
+    }
+
+    /// A person has to do it: nothing was intended, so nothing is paid for, and it stays with the person until the
+    /// failure was seen gone.
+    pub(crate) fn hand_over(&mut self, want: &Want, reason: String) {
+        let now = now();
+        let guide = self.look(&want.key, &[]).map(|look| look.guide).unwrap_or_default();
+        self.memory.write(&now, about(want), Body::Escalated { reason, guide });
         // The engine goes on from what was written.
         self.hasten_check(&want.key, now.boot_ms);
     }
@@ -215,7 +225,7 @@ fn unseen(incident: &Incident) -> Option<&Refusal> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
-    use wbd_actions::Mode as HandsMode;
+    use wbd_actions::{Alone, Reach};
     use wbd_engine::judge;
     use wbd_model::action::{Class, Undo};
     use wbd_model::name::PlaybookName;
@@ -280,8 +290,8 @@ mod tests {
             std::fs::write(&path, "").unwrap();
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
-        let hands =
-            Arc::new(Hands::new(root.path().to_owned(), HandsMode::Systemd { agent_unit: "a.service".to_owned() }));
+        let alone = Alone { root: root.path().to_owned(), agent: root.path().join("agent"), args: Vec::new() };
+        let hands = Arc::new(Hands::new(Reach::Alone(alone)));
         let previews = Previews::default();
         let of = |action: Action| previews.clone().of(Arc::clone(&hands), action);
         let hangs = previews.place("/dead").unwrap().acquire_owned().await.unwrap();

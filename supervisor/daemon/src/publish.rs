@@ -15,7 +15,7 @@ use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
 use crate::checks::Check;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{Mode, Supervisor};
 
 /// Journal message id of every record of an incident that needs no person.
 const RECORDED: &str = "5f0a1f1dd2c14a4f9a1e5b6c7d8e9f02";
@@ -160,6 +160,7 @@ impl Supervisor {
             problems: &self.loaded.problems,
             daemon: Some(DaemonView { age_ms, healing: self.healing_words() }),
             waivers: &self.memory.state.waivers,
+            alone: self.mode == Mode::Standalone,
             lang: Lang::En,
         });
         report.holds = self.holds(&now);

@@ -116,10 +116,12 @@ impl Supervisor {
                 self.checks.hasten(now().boot_ms, |_| true);
                 let count = self.loaded.library.playbooks.len();
                 info!(playbooks = count, "reloaded");
-                Response::Done { message: format!("{count} playbooks loaded") }
+                let warnings = self.loaded.misplaced.iter().map(|finding| format!("; warning: {finding}"));
+                Response::Done { message: format!("{count} playbooks loaded{}", warnings.collect::<String>()) }
             }
             Err(problems) => {
-                error!(problems = problems.len(), first = problems.first(), "reload refused, the old set stays");
+                let first = problems.first().and_then(|problem| problem.lines().next()).unwrap_or_default();
+                error!(problems = problems.len(), %first, "reload refused, the old set stays");
                 Response::Broken { problems }
             }
         };
@@ -184,7 +186,7 @@ spec:
         let sources: Vec<Source> = [DNS, DOWN, WBD, FAR].iter().map(source).collect();
         let (library, problems) = playbook::load(&sources);
         assert!(problems.is_empty(), "{problems:#?}");
-        let loaded = Loaded { settings: Settings::default(), library, problems: Vec::new() };
+        let loaded = Loaded { settings: Settings::default(), library, problems: Vec::new(), misplaced: Vec::new() };
         let unseen = ["far", "wbd"].map(|profile| (name(profile), "a dead mount".to_owned())).into();
         let found = Found { present: BTreeSet::new(), unseen };
         let mut state = State::default();

@@ -5,7 +5,7 @@ use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
-use wbd_actions::{Hands, Mode as HandsMode, StopNote};
+use wbd_actions::{Alone, Hands, Machine, Reach, StopNote};
 use wbd_agent_api::{health, paths, stop};
 use wbd_engine::guard;
 use wbd_ledger::{LedgerError, Samples};
@@ -39,6 +39,11 @@ fn failed(message: String) -> Failure {
 
 /// Runs the supervisor until it is told to stop.
 pub(crate) fn run(root: &Path, standalone: bool) -> Result<(), Failure> {
+    if !standalone && root != Path::new("/") {
+        let message =
+            format!("systemd's units are the machine's and not those of {}; add --standalone", root.display());
+        return Err(Failure { code: crate::USAGE, message });
+    }
     if !standalone && !Path::new("/run/systemd/system").exists() {
         let message = "systemd does not run here; start it with --standalone".to_owned();
         return Err(Failure { code: FAILED, message });
@@ -60,7 +65,10 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
         message: format!("the settings are broken, nothing is done: {}", problems.join("; ")),
     })?;
     for problem in &loaded.problems {
-        warn!(%problem, "not loaded");
+        warn!(problem = %problem.lines().next().unwrap_or_default(), "not loaded");
+    }
+    for finding in &loaded.misplaced {
+        warn!(%finding, "a program that is not run");
     }
     let run = root.join("run/wbd");
     for folder in [&run, &wbd_ledger::state_dir(root)] {
@@ -70,7 +78,7 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
     let samples = Samples::open(&wbd_ledger::state_dir(root), BUCKET_S)
         .inspect_err(|error| warn!(%error, "samples are not kept, leaks will not be seen"))
         .ok();
-    let hands = Hands::new(root.to_owned(), hands_mode(root, mode)).with_stop_note(STOP_NOTE);
+    let hands = Hands::new(reach(root, mode)).with_stop_note(STOP_NOTE);
     let (events, inbox) = mpsc::channel(QUEUE);
     let socket = root.join(control::SOCKET);
     let listener = crate::control::open(&socket).map_err(|error| failed(format!("{}: {error}", socket.display())))?;
@@ -97,13 +105,15 @@ fn no_memory(error: &LedgerError) -> u8 {
     }
 }
 
-fn hands_mode(root: &Path, mode: Mode) -> HandsMode {
+/// How far the hands reach. What is under another root than `/` never comes here without `--standalone`.
+fn reach(root: &Path, mode: Mode) -> Reach {
     match mode {
-        Mode::Systemd => HandsMode::Systemd { agent_unit: paths::UNIT.to_owned() },
-        Mode::Standalone => HandsMode::Standalone {
+        Mode::Systemd => Reach::Machine(Machine::this(paths::UNIT)),
+        Mode::Standalone => Reach::Alone(Alone {
+            root: root.to_owned(),
             agent: paths::binary(root),
             args: ["--foreground".into(), "--root".into(), root.as_os_str().to_owned()].into(),
-        },
+        }),
     }
 }
 

@@ -12,6 +12,7 @@ use wbd_engine::playbook::Bound;
 use wbd_engine::round;
 use wbd_ledger::Samples;
 use wbd_model::check::CheckKey;
+use wbd_model::control::STANDALONE;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::name::{ProfileName, TargetName};
 use wbd_model::observation::Observation;
@@ -201,7 +202,7 @@ impl Supervisor {
     pub(crate) fn mode_word(&self) -> &'static str {
         match self.mode {
             Mode::Systemd => "systemd",
-            Mode::Standalone => "standalone",
+            Mode::Standalone => STANDALONE,
         }
     }
 

@@ -1,7 +1,9 @@
 //! Folds verdicts into doctor's answer: few causes, each with what it explains. A view, never a source.
+use wbd_model::action::Action;
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::name::{Code, ProfileName};
 use wbd_model::observation::Observations;
+use wbd_model::plan::Plan;
 use wbd_model::report::{Cause, CheckRow, DaemonView, Fix, Overall, Report, SCHEMA};
 use wbd_model::waiver::Waiver;
 
@@ -33,6 +35,8 @@ pub struct Inputs<'a> {
     pub daemon: Option<DaemonView>,
     /// What operators waived.
     pub waivers: &'a [Waiver],
+    /// The supervisor of this root is stand-alone: what changes the machine is said and not done.
+    pub alone: bool,
     /// Language of titles, claims and guides.
     pub lang: Lang,
 }
@@ -63,7 +67,7 @@ pub fn report(inputs: Inputs<'_>) -> Report {
         .rows
         .iter()
         .filter(|row| !because.iter().any(|(effect, _)| *effect == row.bound.key))
-        .filter_map(|row| cause(row, &because, inputs.lang))
+        .filter_map(|row| cause(row, &because, &inputs))
         .collect();
     causes.sort_by(|a, b| {
         (b.severity, b.explains.len(), &a.code, &a.target).cmp(&(a.severity, a.explains.len(), &b.code, &b.target))
@@ -104,12 +108,12 @@ pub fn overall(checks: &[CheckRow]) -> Overall {
     }
 }
 
-fn cause(row: &Row<'_>, because: &[(CheckKey, CheckKey)], lang: Lang) -> Option<Cause> {
+fn cause(row: &Row<'_>, because: &[(CheckKey, CheckKey)], inputs: &Inputs<'_>) -> Option<Cause> {
     let Row { bound, judgement, seen, .. } = *row;
     if !matches!(judgement.verdict, Verdict::Fail | Verdict::Warn) {
         return None;
     }
-    let words = words::words(bound, judgement.case.as_deref()?, seen, &judgement.lets, lang);
+    let words = words::words(bound, judgement.case.as_deref()?, seen, &judgement.lets, inputs.lang);
     let mut evidence = judgement.evidence.clone();
     evidence.extend(not_yet_held(row));
     let mut explains: Vec<Code> =
@@ -129,12 +133,19 @@ fn cause(row: &Row<'_>, because: &[(CheckKey, CheckKey)], lang: Lang) -> Option<
             approval: plan.approval,
             class: plan.class(),
             plan: plan.steps.iter().map(round::describe).collect(),
+            withheld: inputs.alone.then(|| on_the_machine(&plan)).flatten(),
             playbook: plan.playbook,
             changes: Vec::new(),
-            withheld: None,
         }),
         guide: words.guide,
     })
+}
+
+/// Why a stand-alone supervisor leaves this plan to a person.
+fn on_the_machine(plan: &Plan) -> Option<String> {
+    let lines: Vec<String> = plan.steps.iter().filter_map(Action::on_the_machine).collect();
+    let why = "a stand-alone supervisor changes nothing outside of its root";
+    (!lines.is_empty()).then(|| format!("{why}; on the machine: {}", lines.join(", then ")))
 }
 
 fn not_yet_held(row: &Row<'_>) -> Option<String> {
@@ -171,6 +182,9 @@ fn unseen(inputs: &Inputs<'_>) -> Vec<CheckRow> {
     };
     let profiles = inputs.unseen_profiles.iter();
     let profiles = profiles.filter_map(|(name, why)| row("WBD-PROFILE", name.as_str(), why));
-    let problems = inputs.problems.iter().filter_map(|problem| row("WBD-PLAYBOOK", "host", problem));
+    let problems = inputs
+        .problems
+        .iter()
+        .filter_map(|problem| row("WBD-PLAYBOOK", "host", problem.lines().next().unwrap_or_default()));
     profiles.chain(problems).collect()
 }

@@ -379,7 +379,8 @@ fn refused(incident: &Incident, look: &Look, now: &Now, refusal: Refusal) -> Opt
         | Guard::Conflict
         | Guard::Window
         | Guard::Ledger
-        | Guard::Unseen => (waited_too_long(incident, now) && incident.escalated.is_none())
+        | Guard::Unseen
+        | Guard::Reach => (waited_too_long(incident, now) && incident.escalated.is_none())
             .then(|| escalate(incident, look, &refusal.reason)),
     }
 }

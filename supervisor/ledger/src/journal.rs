@@ -3,6 +3,8 @@ use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
+use wbd_model::text::Shown;
+
 /// The journal's MESSAGE_ID of an entry that needs a person.
 pub const ESCALATED: &str = "5f0a1f1dd2c14a4f9a1e5b6c7d8e9f01";
 
@@ -17,19 +19,12 @@ pub fn enter_in_journal(root: &Path, fields: &[(&str, String)]) -> io::Result<()
     socket.send_to(&encoded(fields), root.join("run/systemd/journal/socket")).map(|_| ())
 }
 
-/// The journal's own protocol: `NAME=value` lines, and a counted form for values with line feeds.
+/// The journal's own protocol: `NAME=value` lines. A line feed in a value could only be the host's: it is escaped, as is
+/// whatever would steer the terminal of somebody who reads the journal.
 fn encoded(fields: &[(&str, String)]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (name, value) in fields {
-        bytes.extend_from_slice(name.as_bytes());
-        if value.contains('\n') {
-            bytes.push(b'\n');
-            bytes.extend_from_slice(&u64::try_from(value.len()).unwrap_or(u64::MAX).to_le_bytes());
-        } else {
-            bytes.push(b'=');
-        }
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.push(b'\n');
+        bytes.extend_from_slice(format!("{name}={}\n", Shown::of(value)).as_bytes());
     }
     bytes
 }
@@ -39,8 +34,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_with_line_feeds_is_counted() {
-        let bytes = encoded(&[("A", "x\nyz".to_owned()), ("B", "1".to_owned())]);
-        assert_eq!(bytes, b"A\n\x04\0\0\0\0\0\0\0x\nyz\nB=1\n");
+    fn a_value_forges_no_field_and_steers_no_terminal() {
+        let bytes = encoded(&[("A", "x\nPRIORITY=7\x1b[2J\u{202e}".to_owned()), ("B", "日本 1".to_owned())]);
+        assert_eq!(String::from_utf8(bytes).unwrap(), "A=x\\nPRIORITY=7\\x1b[2J\\u{202e}\nB=日本 1\n");
     }
 }

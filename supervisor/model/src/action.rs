@@ -122,6 +122,23 @@ impl Action {
         }
     }
 
+    /// What a person types on the machine instead, for an action that changes the machine itself (its kernel, its
+    /// units) and not only what lies below wbd's root: a stand-alone supervisor says this and does not do it.
+    #[must_use]
+    pub fn on_the_machine(&self) -> Option<String> {
+        match self {
+            Self::SysctlSet { key, value, .. } | Self::SysctlRestore { key, value, .. } => {
+                Some(format!("sysctl -w {key}={value}"))
+            }
+            Self::UnitRestart { unit } => Some(format!("systemctl restart {unit}")),
+            Self::AgentReload {}
+            | Self::AgentStart {}
+            | Self::AgentRestart {}
+            | Self::AgentStop { .. }
+            | Self::CommandRun { .. } => None,
+        }
+    }
+
     /// What may not be acted on by two playbooks at once.
     #[must_use]
     pub fn conflict_key(&self) -> String {

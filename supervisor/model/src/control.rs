@@ -16,6 +16,8 @@ pub const INTERFACE: &str = "wbd.Control1";
 pub const OBJECT: &str = "/wbd/control";
 /// Socket path under the root.
 pub const SOCKET: &str = "run/wbd/control.sock";
+/// [`Status::mode`] of a supervisor without systemd.
+pub const STANDALONE: &str = "standalone";
 /// Group whose members may ask for changes.
 pub const ADMIN_GROUP: &str = "wbd-admin";
 
@@ -199,7 +201,7 @@ pub struct Status {
     pub schema: u32,
     /// Version.
     pub version: String,
-    /// `systemd` or `standalone`.
+    /// `systemd` or [`STANDALONE`].
     pub mode: String,
     /// Process id.
     pub pid: u32,

@@ -124,6 +124,8 @@ pub enum Guard {
     Ledger,
     /// What the deed would change cannot be told now; looked at once more.
     Unseen,
+    /// It changes the machine, and a stand-alone supervisor only what lies below its root.
+    Reach,
 }
 
 impl Guard {
@@ -143,6 +145,7 @@ impl Guard {
             Self::Window => "window",
             Self::Ledger => "ledger",
             Self::Unseen => "unseen",
+            Self::Reach => "reach",
         }
     }
 }

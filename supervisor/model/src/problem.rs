@@ -3,6 +3,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::Shown;
+
 /// A file as it was read: its text, and how messages name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -29,25 +31,30 @@ pub struct Problem {
     pub hint: Option<String>,
 }
 
+impl Problem {
+    /// Place, message and remedy, on one line.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        let numbers = [self.line, self.column].into_iter().take_while(|number| *number > 0);
+        let place: String = numbers.map(|number| format!(":{number}")).collect();
+        let hint = self.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+        format!("{}{place}: {}{}", Shown::of(&self.file), Shown::of(&self.message), Shown::of(&hint))
+    }
+}
+
+/// [`Problem::brief`], and below it the line itself with a mark. A file's name and text add no line of their own.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.file)?;
-        if self.line > 0 {
-            write!(f, ":{}", self.line)?;
+        f.write_str(&self.brief())?;
+        if self.text.is_empty() {
+            return Ok(());
         }
+        write!(f, "\n    {}", Shown::of(&self.text))?;
         if self.column > 0 {
-            write!(f, ":{}", self.column)?;
-        }
-        write!(f, ": {}", self.message)?;
-        if let Some(hint) = &self.hint {
-            write!(f, " ({hint})")?;
-        }
-        if !self.text.is_empty() {
-            write!(f, "\n    {}", self.text)?;
-            if self.column > 0 {
-                let pad = usize::try_from(self.column - 1).unwrap_or(0);
-                write!(f, "\n    {:pad$}^", "")?;
-            }
+            let before = usize::try_from(self.column - 1).unwrap_or(0);
+            let text: String = self.text.chars().take(before).collect();
+            let pad = Shown::of(&text).as_str().chars().count() + before.saturating_sub(text.chars().count());
+            write!(f, "\n    {:pad$}^", "")?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use nix::sys::stat::{major, minor};
 use wbd_model::problem::{Problem, Source};
+use wbd_model::text::named;
 
 /// A longer playbook or settings file is refused, in bytes.
 pub const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -138,7 +139,7 @@ fn source(root: &Path, path: &Path) -> Result<Source, String> {
         let at = error.utf8_error().valid_up_to();
         format!("is not UTF-8 from byte {at} on; save it as UTF-8")
     })?;
-    Ok(Source { path: path.to_string_lossy().into_owned(), text })
+    Ok(Source { path: named(path), text })
 }
 
 fn read(file: File) -> io::Result<Vec<u8>> {
@@ -167,7 +168,7 @@ fn trusted(root: &Path, about: &Metadata) -> Result<(), String> {
 }
 
 fn problem(path: &Path, message: String) -> Problem {
-    Problem { file: path.to_string_lossy().into_owned(), line: 0, column: 0, message, text: String::new(), hint: None }
+    Problem { file: named(path), line: 0, column: 0, message, text: String::new(), hint: None }
 }
 
 #[cfg(test)]

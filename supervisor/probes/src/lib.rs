@@ -25,6 +25,7 @@ pub mod clock;
 pub mod files;
 pub mod holds;
 pub mod host;
+pub mod programs;
 pub mod run;
 
 pub use bus::{UnitState, shown as shown_unit};

@@ -15,6 +15,9 @@ use super::interrupt::Interrupt;
 use super::show::Show;
 use super::trial::Trial;
 
+/// What each of the breaks is.
+const DOWN: &str = "WBD-6007";
+
 /// What was seen of one break.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
@@ -41,6 +44,12 @@ impl Seen {
 
     fn note(&mut self, entry: &Entry, after_ms: u64) {
         let Some(IncidentId(id)) = entry.subject.incident else { return };
+        // What else this machine has wrong (an inotify limit that is used up) is shown and is no part of the break.
+        let opens = matches!(entry.body, Body::Opened { .. });
+        let is_break = opens && entry.subject.code.as_ref().is_some_and(|code| code.as_str() == DOWN);
+        if !is_break && !self.ends.contains_key(&id) {
+            return;
+        }
         match &entry.body {
             Body::Opened { .. } => {
                 self.ends.insert(id, None);
@@ -158,9 +167,13 @@ mod tests {
 
     use super::*;
 
+    /// Incidents from here on are of another failure.
+    const FOREIGN: u64 = 10;
+
     fn entry(incident: u64, body: Body) -> Entry {
         let at = Now { boot: BootId("b".into()), boot_ms: 0, wall_ms: 0 };
-        let subject = Subject { incident: Some(IncidentId(incident)), ..Subject::default() };
+        let code = wbd_model::name::Code::new(if incident < FOREIGN { DOWN } else { "WBD-5404" }).ok();
+        let subject = Subject { incident: Some(IncidentId(incident)), code, ..Subject::default() };
         Entry { seq: 1, at, subject, body, prev: String::new(), hash: String::new() }
     }
 
@@ -183,7 +196,9 @@ mod tests {
         seen.note(&entry(2, Body::Closed { how: Closing::Healed }), 20);
         assert!(!seen.is_over());
         seen.note(&entry(3, Body::Closed { how: Closing::HandedOver }), 30);
-        assert!(seen.is_over());
+        seen.note(&entry(FOREIGN, opened()), 31);
+        seen.note(&entry(FOREIGN, Body::Escalated { reason: String::new(), guide: vec!["sysctl".into()] }), 32);
+        assert!(seen.is_over() && seen.guide.is_empty(), "another failure of the machine's is not waited for");
         assert_eq!(seen.end(), Some(Closing::HandedOver));
     }
 }

@@ -1,6 +1,8 @@
 //! The demo's screen: lines as things happen, and on a terminal the seconds that pass meanwhile. Measures nothing.
 use std::io::IsTerminal;
 
+use wbd_model::text::Shown;
+
 use crate::out::{Out, Tone};
 
 /// The screen; silent where the answer is for programs.
@@ -36,7 +38,7 @@ impl<'a> Show<'a> {
     /// Something that happened, so many milliseconds after the break.
     pub(crate) fn event(&mut self, after_ms: u64, word: &str, tone: Tone, text: &str) {
         let time = format!("  {:>3}.{:02} s  ", after_ms / 1000, after_ms % 1000 / 10);
-        let lines = crate::out::wrap(text, 55);
+        let lines = crate::out::wrap(&Shown::of(text), 55);
         self.with(|out| {
             for (number, line) in lines.iter().enumerate() {
                 if number == 0 {

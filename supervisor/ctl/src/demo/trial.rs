@@ -128,10 +128,8 @@ impl Trial {
         if tail.is_empty() {
             return failure;
         }
-        Failure::new(
-            failure.exit,
-            format!("{}; the supervisor's last lines:\n  {}", failure.message, tail.join("\n  ")),
-        )
+        let head = format!("{}; the supervisor's last lines:", failure.message);
+        Failure::new(failure.exit, head).and(tail.iter().map(|line| format!("  {line}")))
     }
 
     /// Ends everything; says what stays.

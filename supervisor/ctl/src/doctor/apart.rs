@@ -209,6 +209,7 @@ fn nothing_seen(order: &Order, why: &str, began: Instant) -> Report {
         problems: &[],
         daemon: None,
         waivers: &[],
+        alone: false,
         lang: lang(order.lang),
     });
     report.checks.extend(own::playbooks_unread(why).and_then(|check| check.row(0)));

@@ -10,7 +10,7 @@ use wbd_engine::playbook::{Bound, Library};
 use wbd_engine::report::{self, Inputs, Row};
 use wbd_engine::words::Lang;
 use wbd_model::check::{CheckKey, Verdict};
-use wbd_model::control::{IncidentRow, Request, Response, Status};
+use wbd_model::control::{IncidentRow, Request, Response, STANDALONE, Status};
 use wbd_model::hold::HoldRow;
 use wbd_model::incident::Phase;
 use wbd_model::name::{Code, ProfileName, TargetName};
@@ -19,6 +19,7 @@ use wbd_model::report::{CheckRow, DaemonView, Report};
 use wbd_model::settings::Settings;
 use wbd_model::time::Now;
 use wbd_model::waiver::Waiver;
+use wbd_probes::programs::Finding;
 use wbd_probes::{Eyes, Presence};
 
 use crate::cli::{Doctor, LangArg};
@@ -76,6 +77,7 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     }
     let mut eyes = eyes.clone();
     eyes.facts.clone_from(&settings.facts);
+    let placed = programs(order, &library, &settings);
     let (bounds, unseen) = bind(order, &library, &settings, &eyes);
     let recall = Recall::of(&order.root, &library, &bounds, now.clone());
     let answers = look::look(eyes, &bounds, recall, began);
@@ -84,10 +86,7 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     // On the supervisor's own clock: the wall clock may have been set meanwhile.
     let age_ms = daemon_report.as_ref().map(|theirs| theirs.daemon.as_ref().map_or(0, |daemon| daemon.age_ms));
-    let daemon = daemon_status
-        .as_ref()
-        .ok()
-        .map(|status| DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode_and_suspensions(status) });
+    let daemon = daemon_status.as_ref().ok().map(|status| view(status, age_ms));
     let said =
         daemon_status.as_ref().map(Said::told).unwrap_or_else(|_| within(&written, began).unwrap_or_else(Said::late));
     let mut report = judged(&bounds, &answers, &open, |rows| {
@@ -100,6 +99,7 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
             problems: &problems,
             daemon,
             waivers: &said.waivers,
+            alone: is_alone(order, daemon_status.as_ref().ok()),
             lang: lang(order.lang),
         })
     });
@@ -122,6 +122,7 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
         own::escalation(&daemon_status),
         Some(own::ledger(ledger, daemon_status.as_ref().ok())),
         Some(unread.as_deref().map_or_else(|| own::settings(&settings_problems), own::settings_unread)),
+        within(&placed, began).map(|findings| own::programs(&findings)),
         unread.as_deref().map_or_else(|| own::playbooks(&order.root, library.playbooks.len()), own::playbooks_unread),
     ];
     for check in own_checks.iter().flatten() {
@@ -131,6 +132,21 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     chosen(order, &mut report);
     report.duration_ms = ms(began.elapsed());
     Ok(merge::settle(report))
+}
+
+/// Looks at where programs lie, beside the rest.
+fn programs(order: &Order, library: &Library, settings: &Settings) -> Receiver<Vec<Finding>> {
+    let (root, library, settings) = (order.root.clone(), library.clone(), settings.clone());
+    aside(move || host::misplaced(&root, &library, &settings))
+}
+
+fn view(status: &Status, age_ms: Option<u64>) -> DaemonView {
+    DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode_and_suspensions(status) }
+}
+
+/// Whether the supervisor is stand-alone; under a root of its own it is, or there is none.
+fn is_alone(order: &Order, status: Option<&Status>) -> bool {
+    order.root != Path::new("/") || status.is_some_and(|status| status.mode == STANDALONE)
 }
 
 /// What people said to the supervisor: by its own word, else by the ledger and the hold files.

@@ -183,7 +183,8 @@ fn ended(row: &IncidentRow) -> Option<(bool, String)> {
                 | Guard::Attempts
                 | Guard::Suspended
                 | Guard::Window
-                | Guard::Ledger => {
+                | Guard::Ledger
+                | Guard::Reach => {
                     Some((false, format!("held by {}: {} ({id})", refusal.guard.as_str(), refusal.reason)))
                 }
                 Guard::Backoff | Guard::Conflict | Guard::Unseen => None,

@@ -7,6 +7,7 @@ use wbd_model::control::Status;
 use wbd_model::name::{Code, TargetName};
 use wbd_model::problem::Problem;
 use wbd_model::report::{Cause, CheckRow};
+use wbd_probes::programs::Finding;
 
 use crate::client::Unanswered;
 use crate::{explain, host};
@@ -142,7 +143,7 @@ pub(crate) fn settings(problems: &[Problem]) -> Own {
         [] => Own::new(CODE, Verdict::Pass, "good"),
         [first, rest @ ..] => {
             let more = if rest.is_empty() { String::new() } else { format!("; {} more", rest.len()) };
-            Own::new(CODE, Verdict::Warn, format!("{first}{more}"))
+            Own::new(CODE, Verdict::Warn, format!("{}{more}", first.brief()))
         }
     }
 }
@@ -155,6 +156,16 @@ pub(crate) fn settings_unread(why: &str) -> Own {
 /// The same of the playbooks: then nothing was checked from here.
 pub(crate) fn playbooks_unread(why: &str) -> Option<Own> {
     Some(Own::new("WBD-PLAYBOOK", Verdict::Unknown, format!("nothing was checked from here: {why}")))
+}
+
+/// Could somebody else exchange a program that wbd runs or goes by? `None` where none is named.
+pub(crate) fn programs(findings: &[Finding]) -> Own {
+    const CODE: &str = "WBD-PROGRAM";
+    if findings.is_empty() {
+        return Own::new(CODE, Verdict::Pass, "nobody else could exchange a program that profiles and settings name");
+    }
+    let told: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    Own::new(CODE, Verdict::Warn, told.join("; "))
 }
 
 /// Is there anything to check with?

@@ -22,6 +22,9 @@ pub(super) fn apply(cause: &mut Cause, settings: &Settings, read: bool, status: 
     if !known || healing != Healing::Auto || fix.class > settings.ceiling_for(name) || fix.class == Class::A4 {
         fix.approval = Approval::Operator;
     }
+    if fix.withheld.is_some() {
+        return;
+    }
     if healing == Healing::Observe {
         fix.withheld = Some("healing is observe; set approve or auto, then wbdctl reload --wait".to_owned());
     } else if handed_over {

@@ -5,6 +5,8 @@ use wbd_model::name::{Code, PlaybookName, TargetName};
 use wbd_model::plan::Approval;
 use wbd_model::report::{Cause, CheckRow, DaemonView, Fix, Overall, Report, SCHEMA};
 
+use proptest::strategy::Strategy as _;
+
 use super::{merge, nagios, text};
 use crate::out::testing::text_of;
 
@@ -193,4 +195,53 @@ fn a_product_that_only_the_supervisor_can_see_is_taken_over_with_its_checks() {
     assert_eq!((absent.verdict, absent.checks[0].verdict), (Overall::Ok, Verdict::Skip));
     let unknown = merge::fill(own(), &own(), 3000);
     assert_eq!(unknown.verdict, Overall::Unknown, "neither can tell");
+}
+
+/// A report in which everything that may come from the host is this text.
+fn report_of(text: &str) -> Report {
+    let mut cause = cause("WBD-5404", Verdict::Fail);
+    (cause.title, cause.claim) = (text.to_owned(), text.to_owned());
+    (cause.evidence, cause.guide) = (vec![text.to_owned(); 2], vec![text.to_owned()]);
+    if let Some(fix) = &mut cause.fix {
+        (fix.plan, fix.withheld) = (vec![text.to_owned()], Some(text.to_owned()));
+    }
+    let mut report = report(vec![cause], vec![row("AEGIS-TCP", "aegis", Verdict::Unknown, text)]);
+    report.host = text.to_owned();
+    report.daemon = Some(DaemonView { age_ms: 1, healing: text.to_owned() });
+    report.waivers_unread = Some(text.to_owned());
+    report
+}
+
+/// Doctor's screen in UTF-8, and its line for monitoring.
+fn screens(report: &Report) -> [String; 2] {
+    let shown = |write: &dyn Fn(&mut crate::out::Out)| crate::out::testing::utf8_text_of(write);
+    [shown(&|out| text::show(out, report)), shown(&|out| out.line(nagios::line(report)))]
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_of_the_host_adds_a_line_or_steers_the_screen(
+        text in proptest::prelude::prop_oneof![
+            "\\PC{0,40}",
+            proptest::collection::vec(proptest::char::any(), 0..40).prop_map(String::from_iter),
+            "[a|\\n\\r\\t\u{1b}\u{202e}\u{2028}\u{2029}\u{85}\u{200b}\u{feff}OK: ]{0,60}",
+        ]
+    ) {
+        let shown = wbd_model::text::Shown::of(&text).to_string();
+        // Of the same shape: the widths decide where lines break.
+        let plain: String = shown.chars().map(|ch| if ch.is_whitespace() { ' ' } else { 'x' }).collect();
+        let (told, reference) = (screens(&report_of(&text)), screens(&report_of(&plain)));
+        for (told, reference) in told.iter().zip(&reference) {
+            let bad = told.chars().find(|ch| {
+                (ch.is_control() && *ch != '\n') || matches!(ch, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+            });
+            proptest::prop_assert_eq!(bad, None, "{}", told);
+            proptest::prop_assert_eq!(told.lines().count(), reference.lines().count(), "{}\n{}", told, reference);
+        }
+        proptest::prop_assert_eq!(told[1].matches('|').count(), 1, "performance data begins once: {}", told[1]);
+        // For programs it is exact.
+        let json = serde_json::to_string(&report_of(&text)).unwrap();
+        let read: Report = serde_json::from_str(&json).unwrap();
+        proptest::prop_assert_eq!(&read.causes[0].title, &text);
+    }
 }

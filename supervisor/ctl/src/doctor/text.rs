@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 
 use wbd_model::check::Verdict;
 use wbd_model::report::{Cause, CheckRow, Fix, Overall, Report};
+use wbd_model::text::Shown;
 
 use crate::out::{Out, Tone, WIDTH, cut};
 use crate::plan::approval;
@@ -86,7 +87,8 @@ fn shown_cause(out: &mut Out, number: usize, cause: &Cause) {
     let (word, tone) = if cause.severity == Verdict::Fail { ("FAIL", Tone::Bad) } else { ("warn", Tone::Warn) };
     let code = format!("  [{} on {}]", cause.code, cause.target);
     out.line("");
-    let head = format!("{number}. {word}  {}", cause.title);
+    // As wide as it is shown.
+    let head = format!("{number}. {word}  {}", Shown::of(&cause.title));
     if head.chars().count() + code.chars().count() <= WIDTH {
         out.spans(&[
             (Tone::Plain, &format!("{number}. ")),

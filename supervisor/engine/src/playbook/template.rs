@@ -24,7 +24,8 @@ impl Template {
         if text.chars().count() > MAX_CHARS {
             faults.push(fault(0, format!("the text has more than {MAX_CHARS} characters"), None));
         }
-        let chars: Vec<char> = text.chars().collect();
+        // A block of YAML ends with a line feed that nobody means.
+        let chars: Vec<char> = text.trim_end().chars().collect();
         let (mut parts, mut plain, mut index) = (Vec::new(), String::new(), 0);
         while let Some(c) = chars.get(index).copied() {
             let doubled = chars.get(index + 1) == Some(&c);
