@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::health_report::{Parts, document, settings_problem, watch_problems, write};
-use crate::identity::Identity;
+use crate::lock::Holder;
 use crate::look::Look;
 use crate::problems::{Problem, Raised};
 use crate::store::Loaded;
@@ -19,7 +19,7 @@ const LOOK_OVERDUE: Duration = Duration::from_secs(10);
 /// All that the event loop keeps.
 #[derive(Debug)]
 pub(crate) struct Agent {
-    identity: Identity,
+    process: Holder,
     health_path: PathBuf,
     pub(crate) loaded: Loaded,
     /// Since when these settings are in force.
@@ -48,9 +48,9 @@ pub(crate) enum Due {
 
 impl Agent {
     /// The agent as it starts.
-    pub(crate) fn new(identity: Identity, health_path: PathBuf, loaded: Loaded) -> Self {
+    pub(crate) fn new(process: Holder, health_path: PathBuf, loaded: Loaded) -> Self {
         let mut agent = Self {
-            identity,
+            process,
             health_path,
             loaded,
             in_force_since: Instant::now(),
@@ -161,7 +161,7 @@ impl Agent {
         self.raised.update(problems, clock::monotonic_ms());
         let was = self.look.as_ref().map(|look| look.was.clone()).unwrap_or_default();
         document(Parts {
-            identity: &self.identity,
+            process: self.process,
             state: self.state(),
             loaded: &self.loaded,
             was: &was,
@@ -239,7 +239,7 @@ mod tests {
     fn agent(active: bool, source: SettingsSource) -> (tempfile::TempDir, Agent) {
         let dir = tempfile::tempdir().unwrap();
         let loaded = Loaded { settings: Settings { active, ..Settings::default() }, source, problem: None };
-        let agent = Agent::new(Identity::own(), dir.path().join("h"), loaded);
+        let agent = Agent::new(Holder::own(), dir.path().join("h"), loaded);
         (dir, agent)
     }
 

@@ -452,7 +452,7 @@ async fn a_unit_off_the_list_is_refused_before_any_bus() {
 /// A note of the tests' own: who asked.
 const NOTE: StopNote = StopNote {
     write: |root, who, _| fs::write(root.join("noted"), who),
-    read: |root, _| match fs::read_to_string(root.join("noted")) {
+    read: |root| match fs::read_to_string(root.join("noted")) {
         Ok(text) if text == "garbage" => Err(std::io::Error::other("not readable as one")),
         Ok(who) => Ok(Some(who)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

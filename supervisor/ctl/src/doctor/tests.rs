@@ -194,3 +194,14 @@ fn a_product_that_only_the_supervisor_can_see_is_taken_over_with_its_checks() {
     let unknown = merge::fill(own(), &own(), 3000);
     assert_eq!(unknown.verdict, Overall::Unknown, "neither can tell");
 }
+
+#[test]
+fn a_wanted_absence_says_whose_wish_it_was() {
+    let stopped = "stopped by wbd_agent -s stop (uid 0)";
+    let shown = |reason: &str| {
+        let report = report(vec![], vec![row("WBD-6007", "wbd", Verdict::Pass, reason)]);
+        text_of(|out| text::show(out, &report))
+    };
+    assert!(shown(stopped).contains(&format!("WBD-6007 on wbd: {stopped}")), "{}", shown(stopped));
+    assert!(!shown("it answers").contains("it answers"), "other good news is short");
+}
