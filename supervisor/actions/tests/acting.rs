@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use wbd_actions::{Hands, Mode, Preview, ProcessRef, Report, StopNote, start_ticks};
 use wbd_engine::guard::{Captured, permit_by_hand};
 use wbd_engine::replay::State;
-use wbd_ledger::Ledger;
+use wbd_ledger::{Anchors, Ledger};
 use wbd_model::action::{Action, Class, Undo};
 use wbd_model::entry::Outcome;
 use wbd_model::profile;
@@ -29,7 +29,7 @@ impl Host {
     fn new(mode: Mode) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_path_buf();
-        let ledger = Ledger::open(&root.join("var/lib/wbd"), None, None).unwrap();
+        let ledger = Ledger::open(&root.join("var/lib/wbd"), None, &Anchors::default()).unwrap();
         let inotify = root.join("proc-sys/fs/inotify");
         fs::create_dir_all(&inotify).unwrap();
         fs::write(inotify.join("max_user_watches"), "8192\n").unwrap();

@@ -23,7 +23,7 @@ pub(crate) fn beside(reader: &Reader) -> Now {
 
 #[cfg(test)]
 mod tests {
-    use wbd_ledger::Ledger;
+    use wbd_ledger::{Anchors, Ledger};
     use wbd_model::entry::{Body, Subject};
     use wbd_model::time::BootId;
 
@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn the_boot_has_the_writers_name_unless_the_record_is_ahead_of_the_clock() {
         let dir = tempfile::tempdir().unwrap();
-        let mut ledger = Ledger::open(dir.path(), None, None).unwrap();
+        let mut ledger = Ledger::open(dir.path(), None, &Anchors::default()).unwrap();
         let boot_ms = clocks().boot_ms;
         for (name, boot_ms, known) in [("sandbox", boot_ms, true), ("earlier", boot_ms + 3_600_000, false)] {
             let at = Now { boot: BootId(name.to_owned()), boot_ms, wall_ms: 1 };

@@ -21,9 +21,9 @@ pub(crate) fn rotate(root: &Path, reason: &str) -> Result<String, Failure> {
         return Err(Failure::new(Exit::NotPermitted, text));
     }
     let state_dir = wbd_ledger::state_dir(root);
-    let (anchor, host_id) = (wbd_ledger::last_anchor(root), wbd_ledger::host_id(root));
+    let (anchors, host_id) = (wbd_ledger::anchors(root), wbd_ledger::host_id(root));
     let read = Reader::open(&state_dir).map(|reader| {
-        let bad = match reader.verify_against(anchor.as_ref()) {
+        let bad = match reader.verify_against(&anchors) {
             Ok(verification) => verification.problem.map(|bad| bad.seq),
             Err(_) => Some(0),
         };
@@ -48,6 +48,7 @@ pub(crate) fn rotate(root: &Path, reason: &str) -> Result<String, Failure> {
         Err(_) => (State::default(), false, 0, moment::clocks()),
     };
     let budget = host::settings(root, None).map_or_else(|_| HostBudget::default(), |settings| settings.budget);
+    let anchor = anchors.newest().cloned();
     let last = anchor.as_ref().map_or(last, |anchor| last.max(anchor.seq));
     let carry = carry(state, good, last, &now, budget)?;
     let rotation = Rotation { reason: reason.to_owned(), who: host::user(), carry, anchor };
