@@ -175,18 +175,15 @@ fn judge(seed: u64, world: &World) {
     };
     let (mut opened, mut intended, mut ended) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for entry in &entries {
-        match &entry.body {
-            Body::Opened { .. } => assert!(opened.insert(entry.subject.incident.unwrap()), "opened twice, {}", story()),
-            Body::Intent(intent) => {
-                assert!(intended.insert(intent.action_id), "{:?} intended twice, {}", intent.action_id, story());
-                let known = entry.subject.incident.is_none_or(|id| opened.contains(&id));
-                assert!(known, "{:?} before its incident, {}", intent.action_id, story());
-            }
-            Body::Outcome { action, .. } => {
-                assert!(intended.contains(action), "{action:?} ended before it was intended, {}", story());
-                assert!(ended.insert(*action), "{action:?} ended twice, {}", story());
-            }
-            _ => {}
+        if let Body::Opened { .. } = entry.body {
+            assert!(opened.insert(entry.subject.incident.unwrap()), "opened twice, {}", story());
+        } else if let Body::Intent(intent) = &entry.body {
+            assert!(intended.insert(intent.action_id), "{:?} intended twice, {}", intent.action_id, story());
+            let known = entry.subject.incident.is_none_or(|id| opened.contains(&id));
+            assert!(known, "{:?} before its incident, {}", intent.action_id, story());
+        } else if let Body::Outcome { action, .. } = &entry.body {
+            assert!(intended.contains(action), "{action:?} ended before it was intended, {}", story());
+            assert!(ended.insert(*action), "{action:?} ended twice, {}", story());
         }
     }
     for action in world.begun.keys() {
