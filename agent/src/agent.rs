@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::health_report::{Parts, document, settings_problem, watch_problems, write};
-use crate::identity::Identity;
+use crate::lock::Holder;
 use crate::look::Look;
 use crate::problems::{Problem, Raised};
 use crate::store::Loaded;
@@ -19,7 +19,7 @@ const LOOK_OVERDUE: Duration = Duration::from_secs(10);
 /// All that the event loop keeps.
 #[derive(Debug)]
 pub(crate) struct Agent {
-    identity: Identity,
+    process: Holder,
     root: PathBuf,
     health_path: PathBuf,
     pub(crate) loaded: Loaded,
@@ -49,9 +49,9 @@ pub(crate) enum Due {
 
 impl Agent {
     /// The agent as it starts.
-    pub(crate) fn new(identity: Identity, root: &Path, health_path: PathBuf, loaded: Loaded) -> Self {
+    pub(crate) fn new(process: Holder, root: &Path, health_path: PathBuf, loaded: Loaded) -> Self {
         let mut agent = Self {
-            identity,
+            process,
             root: root.to_path_buf(),
             health_path,
             loaded,
@@ -166,7 +166,7 @@ impl Agent {
         self.raised.update(problems, clock::monotonic_ms());
         let was = self.look.as_ref().map(|look| look.was.clone()).unwrap_or_default();
         document(Parts {
-            identity: &self.identity,
+            process: self.process,
             state: self.state(),
             loaded: &self.loaded,
             was: &was,
@@ -244,7 +244,7 @@ mod tests {
     fn agent(active: bool, source: SettingsSource) -> (tempfile::TempDir, Agent) {
         let dir = tempfile::tempdir().unwrap();
         let loaded = Loaded { settings: Settings { active, ..Settings::default() }, source, problem: None };
-        let agent = Agent::new(Identity::own(), dir.path(), dir.path().join("h"), loaded);
+        let agent = Agent::new(Holder::own(), dir.path(), dir.path().join("h"), loaded);
         (dir, agent)
     }
 

@@ -1,4 +1,4 @@
-//! The clocks and the identity of the boot; nothing here decides by them.
+//! The clocks, and when a process began; nothing here decides by them.
 
 use nix::time::{ClockId, clock_gettime};
 use std::fs;
@@ -7,11 +7,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// CLOCK_MONOTONIC in milliseconds.
 pub(crate) fn monotonic_ms() -> u64 {
     read_ms(ClockId::CLOCK_MONOTONIC)
-}
-
-/// CLOCK_BOOTTIME in milliseconds: it also counts the time a host sleeps.
-pub(crate) fn boottime_ms() -> u64 {
-    read_ms(ClockId::CLOCK_BOOTTIME)
 }
 
 /// Unix time in seconds, for people only.
@@ -29,18 +24,9 @@ fn read_ms(clock: ClockId) -> u64 {
     })
 }
 
-/// The kernel's name for this boot; empty if it cannot be read.
-pub(crate) fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|text| text.trim().to_string()).unwrap_or_default()
-}
-
 /// Start time of a process in clock ticks since boot, which with its pid names it for good; `None` if it is gone.
 pub(crate) fn start_ticks(pid: u32) -> Option<u64> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name in brackets may hold anything, brackets and spaces too: count from the last one.
-    let after = stat.iter().rposition(|byte| *byte == b')')?;
-    let rest = std::str::from_utf8(stat.get(after + 2..)?).ok()?;
-    rest.split(' ').nth(19)?.parse().ok()
+    wbd_agent_api::start_ticks(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
 #[cfg(test)]
@@ -48,9 +34,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_this_process_and_this_boot() {
+    fn names_this_process() {
         assert!(start_ticks(std::process::id()).is_some_and(|ticks| ticks > 0));
-        assert_eq!(boot_id().len(), 36);
-        assert!(boottime_ms() >= monotonic_ms());
+        assert!(wbd_agent_api::boottime_ms() >= monotonic_ms());
     }
 }

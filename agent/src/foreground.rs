@@ -8,13 +8,12 @@ use crate::channel::{self, Inbox};
 use crate::cli::Cli;
 use crate::commands::{Desk, Outcome, Ticket};
 use crate::failure::{Exit, Failure};
-use crate::identity::Identity;
-use crate::lock::{self, Lock};
+use crate::lock::{self, Holder, Lock};
 use crate::look::{Around, Look, look};
+use crate::run_dir;
 use crate::settings::Settings;
 use crate::store::{Loaded, Store};
 use crate::was::Known;
-use crate::{clock, run_dir};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +22,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use wbd_agent_api::{Command, HealthDocument, Reply, SettingsSource, paths, stop};
+use wbd_agent_api::{Command, HealthDocument, Reply, SettingsSource, ThisBoot, boottime_ms, paths, stop};
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -39,25 +38,25 @@ pub(crate) fn run(cli: &Cli) -> Result<(), Failure> {
         let _ = nix::unistd::setsid();
     }
     run_dir::make(&cli.root)?;
-    let identity = Identity::own();
-    let _lock = take_lock(&cli.root, &identity)?;
+    let process = Holder::own();
+    let _lock = take_lock(&cli.root, process)?;
     let store = Store::open(&cli.root).map_err(|error| {
         Failure::io(format!("cannot open state folder {}", paths::state_dir(&cli.root).display()), &error)
     })?;
     let loaded = store.load()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::io("cannot start an event loop", &error))?;
-    let outcome = runtime.block_on(serve(cli, identity, store, loaded));
+    let outcome = runtime.block_on(serve(cli, process, store, loaded));
     runtime.shutdown_timeout(LEAVE_BEHIND);
     outcome
 }
 
-fn take_lock(root: &Path, identity: &Identity) -> Result<File, Failure> {
+fn take_lock(root: &Path, process: Holder) -> Result<File, Failure> {
     let path = paths::lock(root);
     let failure = |error: &std::io::Error| Failure::io(format!("cannot take lock {}", path.display()), error);
     match lock::take(&path).map_err(|error| failure(&error))? {
         Lock::Ours(mut file) => {
-            lock::sign(&mut file, identity.process).map_err(|error| failure(&error))?;
+            lock::sign(&mut file, process).map_err(|error| failure(&error))?;
             Ok(file)
         }
         Lock::Held(holder) => {
@@ -93,7 +92,6 @@ struct Loop {
 /// The note of a wanted stop, and whether it has been looked at.
 struct Note {
     path: PathBuf,
-    boot_id: String,
     started: Instant,
     started_ms: u64,
     settled: bool,
@@ -105,7 +103,7 @@ struct Signals {
     hangup: Signal,
 }
 
-async fn serve(cli: &Cli, identity: Identity, store: Store, loaded: Loaded) -> Result<(), Failure> {
+async fn serve(cli: &Cli, process: Holder, store: Store, loaded: Loaded) -> Result<(), Failure> {
     let root = &cli.root;
     let mut signals = Signals::catch().map_err(|error| Failure::io("cannot catch signals", &error))?;
     let socket = paths::socket(root);
@@ -114,15 +112,10 @@ async fn serve(cli: &Cli, identity: Identity, store: Store, loaded: Loaded) -> R
     if let Some(problem) = &loaded.problem {
         tracing::error!(problem = %crate::commands::describe(problem), source = ?loaded.source, "WBD-CONFIG: settings are broken");
     }
-    let note = Note {
-        path: paths::stop_note(root),
-        boot_id: identity.boot_id.clone(),
-        started: Instant::now(),
-        started_ms: clock::boottime_ms(),
-        settled: false,
-    };
+    let note =
+        Note { path: paths::stop_note(root), started: Instant::now(), started_ms: boottime_ms(), settled: false };
     let mut running = Loop {
-        agent: Agent::new(identity, root, paths::health(root), loaded),
+        agent: Agent::new(process, root, paths::health(root), loaded),
         store,
         around: Around { root: root.clone(), proc: PathBuf::from("/proc") },
         good_after: Duration::from_secs(cli.good_after),
@@ -314,7 +307,7 @@ impl Loop {
             return;
         }
         self.note.settled = true;
-        match stop::read(&self.note.path, &self.note.boot_id) {
+        match stop::read(&self.note.path, &ThisBoot::now(&self.proc_root)) {
             Ok(Some(note)) if note.at_ms >= self.note.started_ms => {}
             Ok(Some(_)) => {
                 if let Err(error) = stop::remove(&self.note.path) {

@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::commands::describe;
-use crate::identity::Identity;
+use crate::lock::Holder;
 use crate::problems::Problem;
 use crate::store::Loaded;
 use crate::watch::{Share, Snapshot};
@@ -19,7 +19,7 @@ const SHORT_DETAIL_CHARS: usize = 120;
 /// What the parts know.
 #[derive(Debug)]
 pub(crate) struct Parts<'a> {
-    pub(crate) identity: &'a Identity,
+    pub(crate) process: Holder,
     pub(crate) state: State,
     pub(crate) loaded: &'a Loaded,
     pub(crate) was: &'a WasReport,
@@ -44,9 +44,8 @@ pub(crate) fn document(parts: Parts<'_>) -> HealthDocument {
     HealthDocument {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_string(),
-        pid: parts.identity.process.pid,
-        start_ticks: parts.identity.process.start_ticks,
-        boot_id: parts.identity.boot_id.clone(),
+        pid: parts.process.pid,
+        start_ticks: parts.process.start_ticks,
         state: parts.state,
         generation: settings.generation,
         settings: SettingsReport { source: parts.loaded.source, problem: parts.loaded.problem.clone() },

@@ -2,11 +2,11 @@
 
 use crate::cli::{Cli, Verb};
 use crate::failure::{Exit, Failure};
-use crate::{alone, call, clock, run_dir, unit};
+use crate::{alone, call, run_dir, unit};
 use nix::unistd::getuid;
 use std::future::Future;
 use std::path::Path;
-use wbd_agent_api::{Command, Reply, StopNote, paths, stop};
+use wbd_agent_api::{Command, Reply, StopNote, boottime_ms, paths, stop};
 
 /// Does the verb; fine if it is so already.
 pub(crate) fn run(verb: Verb, cli: &Cli) -> Result<(), Failure> {
@@ -54,13 +54,7 @@ fn extra(cli: &Cli) -> Vec<String> {
 }
 
 fn new_note() -> StopNote {
-    StopNote {
-        who: "wbd_agent -s stop".into(),
-        uid: getuid().as_raw(),
-        boot_id: clock::boot_id(),
-        at_ms: clock::boottime_ms(),
-        reason: String::new(),
-    }
+    StopNote { who: "wbd_agent -s stop".into(), uid: getuid().as_raw(), at_ms: boottime_ms(), reason: String::new() }
 }
 
 fn note_failure(error: &stop::StopError) -> Failure {

@@ -13,6 +13,12 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
+    /// This process.
+    pub(crate) fn own() -> Self {
+        let pid = std::process::id();
+        Self { pid, start_ticks: clock::start_ticks(pid).unwrap_or(0) }
+    }
+
     /// The same process still exists.
     pub(crate) fn exists(self) -> bool {
         clock::start_ticks(self.pid) == Some(self.start_ticks)

@@ -10,7 +10,6 @@ mod commands;
 mod failure;
 mod foreground;
 mod health_report;
-mod identity;
 mod lifecycle;
 mod lock;
 mod look;

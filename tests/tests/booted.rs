@@ -6,6 +6,8 @@ mod agent_ends;
 mod agent_hangs;
 #[path = "booted/alone.rs"]
 mod alone;
+#[path = "booted/covered_boot.rs"]
+mod covered_boot;
 #[path = "booted/degraded.rs"]
 mod degraded;
 #[path = "booted/degraded_bus.rs"]

@@ -141,6 +141,28 @@ fn no_test_sleeps_for_luck() {
     none("sleeps for luck", found);
 }
 
+/// A service in a sandbox, or beside a container's cover, has another name for the boot than a shell: only what one program
+/// wrote itself may be compared with the name that it reads. Everybody else goes by clock, pid and start ticks.
+#[test]
+fn the_boots_name_is_read_for_the_supervisors_own_records_only() {
+    let reads = [concat!("random/", "boot_id"), concat!("clock::", "now"), concat!("probes::clock::", "{")];
+    let may = |name: &str, read: usize| match read {
+        0 => name == "supervisor/probes/src/clock.rs",
+        _ => name.starts_with("supervisor/daemon/") || name.starts_with("supervisor/probes/"),
+    };
+    let mut found = Vec::new();
+    for file in
+        sources(".rs").into_iter().filter(|file| file.name.contains("/src/") && !file.name.starts_with("tests/"))
+    {
+        for (number, line) in file.text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            if (0..reads.len()).any(|read| line.contains(reads[read]) && !may(&file.name, read)) {
+                found.push(format!("{}:{}: {}", file.name, number + 1, line.trim()));
+            }
+        }
+    }
+    none("names of boots where two views may meet", found);
+}
+
 #[test]
 fn no_manifest_names_a_banned_crate() {
     let mut found = Vec::new();

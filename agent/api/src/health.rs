@@ -2,7 +2,7 @@
 //!
 //! It only grows: readers ignore keys and names they do not know, since the agent may be newer than its reader.
 
-use crate::{BytesPath, Code, Language, TargetId, file};
+use crate::{BytesPath, Code, Language, TargetId, ThisBoot, file};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,8 +25,6 @@ pub struct HealthDocument {
     pub pid: u32,
     /// Its start time in clock ticks since boot (`/proc/PID/stat` field 22); with the pid it names one process for good.
     pub start_ticks: u64,
-    /// The boot it runs in.
-    pub boot_id: String,
     /// What it is doing.
     pub state: State,
     /// Generation of the settings in force; 0 for none.
@@ -47,6 +45,15 @@ pub struct HealthDocument {
     pub heartbeat_ms: u64,
     /// Unix time in seconds when this was written; for people, never for decisions.
     pub written_at: i64,
+}
+
+impl HealthDocument {
+    /// Whether it can have been written in this boot. Where it does not, its process is no process of now, whatever has its
+    /// id; where it does, pid and start ticks tell whether that process still runs.
+    #[must_use]
+    pub fn is_of(&self, boot: &ThisBoot) -> bool {
+        boot.holds_process(self.start_ticks, self.heartbeat_ms)
+    }
 }
 
 /// What the agent is doing.

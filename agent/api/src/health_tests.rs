@@ -10,7 +10,6 @@ fn document() -> HealthDocument {
         version: "0.1.0".into(),
         pid: 42,
         start_ticks: 7,
-        boot_id: "b".into(),
         state: State::Active,
         generation: 3,
         settings: SettingsReport {

@@ -1,5 +1,6 @@
 //! What the agent and its supervisor share: paths, health document, commands, codes and the stop note; no I/O loop, no bus, no policy.
 
+mod boot;
 mod bytes_path;
 mod codes;
 mod file;
@@ -11,6 +12,7 @@ pub mod health;
 pub mod paths;
 pub mod stop;
 
+pub use boot::{ThisBoot, boottime_ms, start_ticks};
 pub use bytes_path::BytesPath;
 pub use codes::Code;
 pub use command::{Command, INTERFACE_NAME, MAX_CALL_BYTES, METHOD_NAME, OBJECT_PATH, Reply};

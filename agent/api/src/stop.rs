@@ -1,6 +1,6 @@
 //! The note of an administrator's stop, by which the supervisor knows a wanted absence; it stops nothing itself.
 
-use crate::file;
+use crate::{ThisBoot, file};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -8,15 +8,13 @@ use std::path::{Path, PathBuf};
 
 const MAX_NOTE_BYTES: u64 = 4096;
 
-/// Who stopped the agent, in which boot and why. Written before the stop, removed by the start.
+/// Who stopped the agent, when and why. Written before the stop, removed by the start. It means nothing in another boot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StopNote {
     /// What was used: `wbd_agent -s stop`, `wbdctl agent stop`, `systemctl stop`.
     pub who: String,
     /// The user id that asked.
     pub uid: u32,
-    /// Boot in which it was asked; in another boot the note means nothing.
-    pub boot_id: String,
     /// When, in milliseconds on CLOCK_BOOTTIME.
     pub at_ms: u64,
     /// Why, for people; may be empty.
@@ -46,11 +44,11 @@ pub enum StopError {
     },
 }
 
-/// The note of this boot, or `None` if there is none (or only one of another boot).
+/// The note of this boot, or `None` if there is none (or only one that is certainly of another boot).
 ///
 /// # Errors
 /// [`StopError`] when a file is there but does not tell.
-pub fn read(path: &Path, boot_id: &str) -> Result<Option<StopNote>, StopError> {
+pub fn read(path: &Path, boot: &ThisBoot) -> Result<Option<StopNote>, StopError> {
     let bytes = match file::read_bounded(path, MAX_NOTE_BYTES) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
@@ -60,7 +58,7 @@ pub fn read(path: &Path, boot_id: &str) -> Result<Option<StopNote>, StopError> {
         Err(source) => return Err(failed("read", path, source)),
     };
     let note: StopNote = serde_json::from_slice(&bytes).map_err(|error| malformed(path, error.to_string()))?;
-    Ok((note.boot_id == boot_id).then_some(note))
+    Ok(boot.holds(note.at_ms).then_some(note))
 }
 
 /// Writes the note in the place of an older one.
@@ -96,22 +94,38 @@ fn malformed(path: &Path, message: String) -> StopError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boottime_ms;
 
-    fn note() -> StopNote {
-        StopNote { who: "wbd_agent -s stop".into(), uid: 0, boot_id: "b1".into(), at_ms: 5, reason: String::new() }
+    fn note(at_ms: u64) -> StopNote {
+        StopNote { who: "wbd_agent -s stop".into(), uid: 0, at_ms, reason: String::new() }
+    }
+
+    fn this_boot() -> ThisBoot {
+        ThisBoot::now(Path::new("/proc"))
     }
 
     #[test]
     fn counts_in_its_own_boot_only_and_until_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("agent.stop.json");
-        assert_eq!(read(&path, "b1").unwrap(), None);
-        write(&path, &note()).unwrap();
-        assert_eq!(read(&path, "b1").unwrap(), Some(note()));
-        assert_eq!(read(&path, "b2").unwrap(), None);
+        assert_eq!(read(&path, &this_boot()).unwrap(), None);
+        let now = note(boottime_ms());
+        write(&path, &now).unwrap();
+        assert_eq!(read(&path, &this_boot()).unwrap(), Some(now));
+        write(&path, &note(boottime_ms() + 60_000)).unwrap();
+        assert_eq!(read(&path, &this_boot()).unwrap(), None, "it is ahead of the clock");
         remove(&path).unwrap();
         remove(&path).unwrap();
-        assert_eq!(read(&path, "b1").unwrap(), None);
+        assert_eq!(read(&path, &this_boot()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_note_that_names_a_boot_counts_whatever_name_this_view_has_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.stop.json");
+        let at_ms = boottime_ms();
+        fs::write(&path, format!(r#"{{"who":"x","uid":0,"boot_id":"another","at_ms":{at_ms},"reason":""}}"#)).unwrap();
+        assert_eq!(read(&path, &this_boot()).unwrap().map(|note| note.who), Some("x".to_owned()));
     }
 
     #[test]
@@ -120,7 +134,7 @@ mod tests {
         let path = dir.path().join("agent.stop.json");
         for text in [String::from("{"), "x".repeat(5000)] {
             fs::write(&path, text).unwrap();
-            assert!(matches!(read(&path, "b1"), Err(StopError::Malformed { .. })));
+            assert!(matches!(read(&path, &this_boot()), Err(StopError::Malformed { .. })));
         }
     }
 }

@@ -3,8 +3,10 @@
 use super::host::{DEADLINE, Host};
 use nix::sys::signal::Signal;
 use std::fs;
+use std::path::Path;
 use wbd_agent_api::{
-    BytesPath, Code, Command, HealthDocument, Language, Reply, SettingsSource, State, Target, TargetId, paths, stop,
+    BytesPath, Code, Command, HealthDocument, Language, Reply, SettingsSource, State, Target, TargetId, ThisBoot,
+    paths, stop,
 };
 
 fn target(host: &Host, id: &str) -> Target {
@@ -78,14 +80,14 @@ fn verbs_may_be_repeated() {
 fn a_wanted_stop_is_noted_until_the_start() {
     let host = Host::new();
     let note = paths::stop_note(host.root());
-    let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let read = || stop::read(&note, &ThisBoot::now(Path::new("/proc"))).unwrap();
     assert_eq!(host.verb("start"), Some(0));
-    assert_eq!(stop::read(&note, boot_id.trim()).unwrap(), None);
+    assert_eq!(read(), None);
     assert_eq!(host.verb("stop"), Some(0));
-    let noted = stop::read(&note, boot_id.trim()).unwrap().unwrap();
+    let noted = read().unwrap();
     assert_eq!((noted.who.as_str(), noted.uid), ("wbd_agent -s stop", nix::unistd::getuid().as_raw()));
     assert_eq!(host.verb("start"), Some(0));
-    assert_eq!(stop::read(&note, boot_id.trim()).unwrap(), None);
+    assert_eq!(read(), None);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use wbd_ledger::Recorded;
 use wbd_model::action::{Action, Change, Undo};
 use wbd_model::entry::{Intent, Outcome};
 use wbd_model::incident::ActionId;
-use wbd_model::time::{BootId, Now};
+use wbd_model::time::Now;
 
 use crate::error::{ActionError, chain};
 use crate::process::{Process, ProcessRef};
@@ -23,7 +23,7 @@ pub struct StopNote {
     /// Writes it: the root, who asked, and when.
     pub write: fn(root: &Path, who: &str, at: &Now) -> io::Result<()>,
     /// Who asked in this boot, if there is one.
-    pub read: fn(root: &Path, boot: &BootId) -> io::Result<Option<String>>,
+    pub read: fn(root: &Path) -> io::Result<Option<String>>,
     /// Removes it; none being there is fine.
     pub remove: fn(root: &Path) -> io::Result<()>,
 }
@@ -222,8 +222,8 @@ impl Hands {
     }
 
     /// Why it must not be started: an administrator stopped it meanwhile, or that cannot be told.
-    fn unwanted(&self, deed: &Deed<'_>) -> Option<Done> {
-        let said = match (self.stop_note?.read)(self.reach.root(), &deed.now.boot) {
+    fn unwanted(&self) -> Option<Done> {
+        let said = match (self.stop_note?.read)(self.reach.root()) {
             Ok(None) => return None,
             Ok(Some(who)) => format!("not started: it was stopped meanwhile by {who}"),
             Err(error) => format!("not started: whether it was stopped meanwhile cannot be told: {error}"),
@@ -236,14 +236,14 @@ impl Hands {
             Job::Start | Job::Restart => true,
             Job::Stop | Job::Reload => false,
         };
-        if let Some(done) = self.unwanted(deed).filter(|_| starts) {
+        if let Some(done) = self.unwanted().filter(|_| starts) {
             return done;
         }
         match &self.reach {
             Reach::Machine(machine) => units::run(machine, machine.agent_unit(), job, deed.start_by).await,
             Reach::Alone(Alone { agent: program, args, .. }) => match job {
                 Job::Start => agent::start(current, program, args),
-                Job::Restart => agent::restart(current, program, args, || self.unwanted(deed)).await,
+                Job::Restart => agent::restart(current, program, args, || self.unwanted()).await,
                 Job::Reload => agent::reload(current),
                 Job::Stop => match agent::stop(current).await {
                     Ok(ended) => Done::new(Outcome::Done, ended),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use wbd_actions::{Alone, Hands, Kernel, Machine, Preview, ProcessRef, Reach, Report, StopNote, start_ticks};
 use wbd_engine::guard::{Captured, permit_by_hand};
 use wbd_engine::replay::State;
-use wbd_ledger::Ledger;
+use wbd_ledger::{Anchors, Ledger};
 use wbd_model::action::{Action, Class, Undo};
 use wbd_model::entry::Outcome;
 use wbd_model::profile;
@@ -51,7 +51,7 @@ impl Host {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_path_buf();
-        let ledger = Ledger::open(&root.join("var/lib/wbd"), None, None).unwrap();
+        let ledger = Ledger::open(&root.join("var/lib/wbd"), None, &Anchors::default()).unwrap();
         let inotify = root.join("proc-sys/fs/inotify");
         fs::create_dir_all(&inotify).unwrap();
         fs::write(inotify.join("max_user_watches"), "8192\n").unwrap();
@@ -518,7 +518,7 @@ async fn a_unit_off_the_list_is_refused_before_any_bus() {
 /// A note of the tests' own: who asked.
 const NOTE: StopNote = StopNote {
     write: |root, who, _| fs::write(root.join("noted"), who),
-    read: |root, _| match fs::read_to_string(root.join("noted")) {
+    read: |root| match fs::read_to_string(root.join("noted")) {
         Ok(text) if text == "garbage" => Err(std::io::Error::other("not readable as one")),
         Ok(who) => Ok(Some(who)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

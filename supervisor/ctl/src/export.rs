@@ -18,7 +18,7 @@ use crate::cli::Format;
 use crate::config::broken;
 use crate::exit::{Ended, Exit, Failure};
 use crate::host;
-use crate::ledger;
+use crate::{ledger, moment};
 
 impl From<BundleError> for Failure {
     fn from(error: BundleError) -> Self {
@@ -45,7 +45,7 @@ pub(crate) fn run(context: &mut Context, file: &Path, since: Option<Duration>) -
         let text = format!("cannot export a ledger that does not verify: record {}: {}", bad.seq, bad.what);
         return Err(Failure::failed(format!("{text}; see wbdctl ledger verify")));
     }
-    let now = clock::now();
+    let now = moment::clocks();
     let since = since.map(|since| now.wall_ms.saturating_sub(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)));
     let (library, _) = host::library(&context.root);
     let head = BundleHead {

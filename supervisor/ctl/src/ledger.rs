@@ -134,13 +134,13 @@ fn words(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Verifies against the journal's anchor.
+/// Verifies against the journal's anchors.
 ///
 /// # Errors
 /// A ledger that is not there, that this user may not read, or that is no ledger at all.
 pub(crate) fn verified_under(root: &Path) -> Result<Verification, LedgerError> {
     let reader = Reader::open(&wbd_ledger::state_dir(root))?;
-    reader.verify_against(wbd_ledger::last_anchor(root).as_ref())
+    reader.verify_against(&wbd_ledger::anchors(root))
 }
 
 fn verify(context: &mut Context) -> Ended {
@@ -156,7 +156,7 @@ fn verify(context: &mut Context) -> Ended {
 
 /// The verification in words.
 pub(crate) fn tell(out: &mut Out, verification: &Verification) {
-    let Verification { entries, problem, anchor, took_ms, head } = verification;
+    let Verification { entries, problem, anchor, unread, took_ms, head } = verification;
     let last = head.as_ref().map_or(0, |(seq, _)| *seq);
     match problem {
         None => out.spans(&[
@@ -173,7 +173,13 @@ pub(crate) fn tell(out: &mut Out, verification: &Verification) {
     if let Some((_, hash)) = head {
         out.line(format!("head {hash}"));
     }
-    out.paragraph("", &anchored(*anchor));
+    match unread {
+        Some(why) => out.paragraph(
+            "",
+            &format!("The journal could not be read: {why}. Whether the ledger's end was cut off is not known."),
+        ),
+        None => out.paragraph("", &anchored(*anchor)),
+    }
 }
 
 fn anchored(anchor: AnchorState) -> String {
@@ -190,7 +196,7 @@ fn anchored(anchor: AnchorState) -> String {
 }
 
 fn document(verification: &Verification) -> Value {
-    let Verification { entries, problem, anchor, took_ms, head } = verification;
+    let Verification { entries, problem, anchor, unread, took_ms, head } = verification;
     let (state, seq) = match anchor {
         AnchorState::None => ("none", None),
         AnchorState::AnchoredAt(seq) => ("anchored", Some(*seq)),
@@ -204,7 +210,7 @@ fn document(verification: &Verification) -> Value {
         "entries": entries,
         "head": head.as_ref().map(|(seq, hash)| json!({"seq": seq, "hash": hash})),
         "problem": problem.as_ref().map(|bad| json!({"seq": bad.seq, "what": bad.what})),
-        "anchor": {"state": state, "seq": seq},
+        "anchor": {"state": state, "seq": seq, "unread": unread},
         "duration_ms": took_ms,
     })
 }
@@ -241,6 +247,7 @@ mod tests {
             head: Some((6, "ab".into())),
             problem,
             anchor: AnchorState::AnchoredAt(5),
+            unread: None,
             took_ms: 1,
         }
     }
@@ -266,5 +273,13 @@ mod tests {
             "ok: records: 6, verified to 6 (1 ms)\nhead ab\nAnchored at 5: the journal has seen the same record.\n"
         );
         assert_eq!(document(&verification(None))["anchor"]["state"], "anchored");
+        let unread = Verification {
+            anchor: AnchorState::None,
+            unread: Some("journalctl failed".to_owned()),
+            ..verification(None)
+        };
+        let text = text_of(|out| tell(out, &unread));
+        assert!(text.starts_with("ok:") && text.contains("journalctl failed"), "{text}");
+        assert_eq!(document(&unread)["anchor"]["unread"], "journalctl failed");
     }
 }

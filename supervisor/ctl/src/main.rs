@@ -16,6 +16,7 @@ mod last_word;
 mod ledger;
 #[cfg(test)]
 mod manual;
+mod moment;
 mod offline;
 mod out;
 mod plan;

@@ -9,7 +9,7 @@ use wbd_model::settings::HostBudget;
 use wbd_model::time::Now;
 
 use crate::exit::{Exit, Failure};
-use crate::host;
+use crate::{host, moment};
 
 /// Sets the ledger under a root aside; says what was done.
 ///
@@ -21,10 +21,9 @@ pub(crate) fn rotate(root: &Path, reason: &str) -> Result<String, Failure> {
         return Err(Failure::new(Exit::NotPermitted, text));
     }
     let state_dir = wbd_ledger::state_dir(root);
-    let (anchor, host_id) = (wbd_ledger::last_anchor(root), wbd_ledger::host_id(root));
-    let now = wbd_probes::clock::now();
+    let (anchors, host_id) = (wbd_ledger::anchors(root), wbd_ledger::host_id(root));
     let read = Reader::open(&state_dir).map(|reader| {
-        let bad = match reader.verify_against(anchor.as_ref()) {
+        let bad = match reader.verify_against(&anchors) {
             Ok(verification) => verification.problem.map(|bad| bad.seq),
             Err(_) => Some(0),
         };
@@ -41,14 +40,15 @@ pub(crate) fn rotate(root: &Path, reason: &str) -> Result<String, Failure> {
             state = state.of_another_host();
         }
         let last = reader.head().ok().flatten().map_or(0, |(seq, _)| seq);
-        (state, bad.is_none(), last)
+        (state, bad.is_none(), last, moment::beside(&reader))
     });
-    let (state, good, last) = match read {
+    let (state, good, last, now) = match read {
         Ok(read) => read,
         Err(error @ LedgerError::NotThere { .. }) => return Err(error.into()),
-        Err(_) => (State::default(), false, 0),
+        Err(_) => (State::default(), false, 0, moment::clocks()),
     };
     let budget = host::settings(root, None).map_or_else(|_| HostBudget::default(), |settings| settings.budget);
+    let anchor = anchors.newest().cloned();
     let last = anchor.as_ref().map_or(last, |anchor| last.max(anchor.seq));
     let carry = carry(state, good, last, &now, budget)?;
     let rotation = Rotation { reason: reason.to_owned(), who: host::user(), carry, anchor };

@@ -58,6 +58,13 @@ fn show(out: &mut Out, status: &Status) {
     let profiles = if status.profiles.is_empty() { "none".to_owned() } else { status.profiles.join(", ") };
     out.paragraph("playbooks  ", &format!("{} loaded; products on this host: {profiles}", status.playbooks));
     out.line(format!("ledger     {} records", status.ledger_seq));
+    if !status.journal_unread.is_empty() {
+        let why = &status.journal_unread;
+        out.paragraph(
+            "           ",
+            &format!("the journal could not be read: {why}; check again: wbdctl ledger verify"),
+        );
+    }
     for line in untold(status) {
         out.paragraph("           ", &line);
     }
@@ -155,6 +162,7 @@ pub(crate) mod testing {
             playbooks: 7,
             profiles: vec!["wbd".into()],
             ledger_seq: 12,
+            journal_unread: String::new(),
             budget_left_hour: 2,
             budget_left_day: 5,
             open: vec![],

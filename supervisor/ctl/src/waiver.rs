@@ -20,7 +20,7 @@ use crate::cli::{Format, NewWaiver, Waiver as Verb};
 use crate::client::Unanswered;
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::{Out, Tone};
-use crate::when;
+use crate::{moment, when};
 
 /// `waiver VERB`.
 ///
@@ -34,7 +34,7 @@ pub(crate) fn run(context: &mut Context, verb: Verb) -> Ended {
 }
 
 fn add(context: &mut Context, new: NewWaiver) -> Ended {
-    let now_ms = wbd_probes::clock::now().wall_ms;
+    let now_ms = moment::clocks().wall_ms;
     let until_wall_ms = match (new.length, new.until) {
         (Some(length), _) if length.is_zero() => None,
         (Some(length), _) => Some(now_ms.saturating_add(i64::try_from(length.as_millis()).unwrap_or(i64::MAX))),
@@ -58,7 +58,7 @@ fn list(context: &mut Context) -> Ended {
             | Response::Preview { .. } => return Err(ask::mismatch("status")),
         },
         Err(Unanswered::Unreachable(why)) => {
-            let state = of_ledger(&context.root).map_err(|error| {
+            let (state, _) = of_ledger(&context.root).map_err(|error| {
                 let mut failure = Failure::from(error);
                 failure.message = format!("{why}; and without it, {}", failure.message);
                 failure
@@ -67,7 +67,7 @@ fn list(context: &mut Context) -> Ended {
         }
         Err(error) => return Err(error.into()),
     };
-    let now_ms = wbd_probes::clock::now().wall_ms;
+    let now_ms = moment::clocks().wall_ms;
     if context.format != Format::Text {
         let rows: Vec<Value> =
             waivers.iter().map(|waiver| json!({"waiver": waiver, "standing": standing(waiver, now_ms)})).collect();
@@ -102,28 +102,28 @@ fn end(waiver: &Waiver, standing: Standing, now_ms: i64) -> String {
     }
 }
 
-/// What the ledger says of waivers, pauses and hold files: only this part of the state.
+/// What the ledger says of waivers, pauses and hold files, only this part of the state; and the moment beside it.
 ///
 /// # Errors
 /// It cannot be read; a ledger that was never begun is an empty one.
-pub(crate) fn of_ledger(root: &Path) -> Result<State, LedgerError> {
+pub(crate) fn of_ledger(root: &Path) -> Result<(State, Now), LedgerError> {
     let mut state = State::default();
     let kinds = ["waived", "hold", "lifted", "rotated"].map(str::to_owned).to_vec();
     let reader = match Reader::open(&wbd_ledger::state_dir(root)) {
         Ok(reader) => reader,
-        Err(LedgerError::NotThere { .. }) => return Ok(state),
+        Err(LedgerError::NotThere { .. }) => return Ok((state, moment::clocks())),
         Err(error) => return Err(error),
     };
     reader.each(&Filter { kinds, ..Filter::default() }, |entry| {
         state.apply(&entry);
         ControlFlow::Continue(())
     })?;
-    Ok(state)
+    Ok((state, moment::beside(&reader)))
 }
 
 /// The hold files under a root as they are now, and the pause of a supervisor or of the ledger.
 pub(crate) fn holds(root: &Path, pauses: &[HoldRow]) -> Vec<HoldRow> {
-    let now = wbd_probes::clock::now();
+    let now = moment::clocks();
     let files = holds::look(root).into_iter().filter_map(|file| {
         let hold = match &file.text {
             Ok(text) => hold::of_text(&file.path, text),

@@ -1,7 +1,9 @@
 //! The ends of the agent's process, and the administrator's stops: seen, told apart and recorded. Starts nothing.
+use std::path::Path;
+
 use tracing::{error, warn};
 use wbd_actions::ProcessRef;
-use wbd_agent_api::{health, paths, stop};
+use wbd_agent_api::{HealthDocument, StopError, StopNote, ThisBoot, health, paths, stop};
 use wbd_model::entry::{Body, Exit, ExitHow, Subject};
 use wbd_model::name::TargetName;
 use wbd_model::observation::{Fact, Observation, Value};
@@ -24,8 +26,8 @@ impl Supervisor {
             self.oom.look(self.lookout.eyes(), process.pid, now().boot_ms);
             return;
         }
-        let Ok(document) = health::read(&paths::health(&self.root)) else { return };
-        if document.boot_id == now().boot.0 && self.runs(document.pid, document.start_ticks) {
+        let Some(document) = self.health_document() else { return };
+        if self.runs(document.pid, document.start_ticks) {
             self.watch.follow(document.pid, &self.events);
         }
     }
@@ -33,9 +35,13 @@ impl Supervisor {
     /// The agent's process: as its health document names it if that very process still runs, else the one that
     /// is waited on, which may not have got as far as its first document.
     pub(crate) fn agent_process(&self) -> Option<ProcessRef> {
-        let document = health::read(&paths::health(&self.root)).ok();
-        let told = document.map(|it| ProcessRef { pid: it.pid, start_ticks: it.start_ticks });
+        let told = self.health_document().map(|it| ProcessRef { pid: it.pid, start_ticks: it.start_ticks });
         told.into_iter().chain(self.watch.process()).find(|it| self.runs(it.pid, it.start_ticks))
+    }
+
+    /// What the agent said of itself in this boot.
+    pub(crate) fn health_document(&self) -> Option<HealthDocument> {
+        health::read(&paths::health(&self.root)).ok().filter(|document| document.is_of(&this_boot()))
     }
 
     /// Whether that very process still runs.
@@ -47,8 +53,7 @@ impl Supervisor {
     /// may have been missed (nobody looked, a restart broken off): an older end then says nothing about it.
     pub(crate) fn last_exit(&self, target: &TargetName, now: &Now) -> Observation {
         let mut seen = self.memory.state.exit_observation(target, now);
-        let last = health::read(&paths::health(&self.root)).ok().filter(|last| last.boot_id == now.boot.0);
-        let is_missed = last.is_some_and(|last| {
+        let is_missed = self.health_document().is_some_and(|last| {
             let told = self.memory.state.exits.iter().any(|(_, _, exit)| exit.pid == i64::from(last.pid));
             !told && !self.runs(last.pid, last.start_ticks)
         });
@@ -103,7 +108,7 @@ impl Supervisor {
         if ours {
             exit.asked = true;
             exit.by = "wbd".to_owned();
-        } else if let Ok(Some(note)) = stop::read(&paths::stop_note(&self.root), &now.boot.0) {
+        } else if let Ok(Some(note)) = stop_note(&self.root) {
             exit.asked = true;
             exit.by = note.who;
         }
@@ -131,7 +136,7 @@ impl Supervisor {
     pub(crate) fn note_stop(&mut self, ran: bool) {
         let now = now();
         let path = paths::stop_note(&self.root);
-        if let Ok(Some(note)) = stop::read(&path, &now.boot.0) {
+        if let Ok(Some(note)) = stop_note(&self.root) {
             // Whoever stops it by its own program leaves the note first.
             if ran {
                 self.manual(&now, "agent.stop", &note.who, "a stop job on the bus");
@@ -141,7 +146,6 @@ impl Supervisor {
         let note = stop::StopNote {
             who: "systemctl".to_owned(),
             uid: 0,
-            boot_id: now.boot.0.clone(),
             at_ms: now.boot_ms,
             reason: "a stop job on the bus".to_owned(),
         };
@@ -156,7 +160,7 @@ impl Supervisor {
     pub(crate) fn forget_stop(&mut self, what: Option<&'static str>) {
         let now = now();
         let path = paths::stop_note(&self.root);
-        let noted = matches!(stop::read(&path, &now.boot.0), Ok(Some(_)));
+        let noted = matches!(stop_note(&self.root), Ok(Some(_)));
         if noted && let Err(error) = stop::remove(&path) {
             warn!(%error, "the note of an earlier stop could not be removed");
         }
@@ -165,6 +169,15 @@ impl Supervisor {
         }
         self.hasten_agent();
     }
+}
+
+/// The administrator's stop of this boot, if one stands.
+pub(crate) fn stop_note(root: &Path) -> Result<Option<StopNote>, StopError> {
+    stop::read(&paths::stop_note(root), &this_boot())
+}
+
+fn this_boot() -> ThisBoot {
+    ThisBoot::now(Path::new("/proc"))
 }
 
 fn unknown(pid: u32) -> Exit {

@@ -42,11 +42,10 @@ fn ends(supervisor: &Supervisor) -> Vec<(i64, ExitHow, bool, &str)> {
 
 fn health(supervisor: &Supervisor, pid: u32) {
     let text = format!(
-        r#"{{"schema":1,"version":"0","pid":{pid},"start_ticks":7,"boot_id":"{}","state":"active","generation":1,
+        r#"{{"schema":1,"version":"0","pid":{pid},"start_ticks":18446744073709551615,"state":"active","generation":1,
         "settings":{{"source":"current","problem":null}},"targets":[],"was":{{"required":[],"found":[],"unsupported":[],"unreadable":0}},
         "watches":{{"used":0,"needed":0,"missing":0,"scanning":false,"failed_at":"none","errno":null,"uncovered":[]}},
         "fds_open":1,"errors":[],"heartbeat_ms":1,"written_at":1}}"#,
-        now().boot.0
     );
     let path = paths::health(&supervisor.root);
     fs::write(&path, text).unwrap();
@@ -94,17 +93,11 @@ fn only_a_deed_that_ends_this_very_process_has_asked_for_its_end() {
 #[test]
 fn an_end_after_an_administrators_stop_was_asked_for_by_name() {
     let (_root, mut supervisor) = supervisor(Mode::Standalone);
-    let stop = |boot_id: String| stop::StopNote {
-        who: "somebody".to_owned(),
-        uid: 0,
-        boot_id,
-        at_ms: 1,
-        reason: String::new(),
-    };
+    let stop = |at_ms| stop::StopNote { who: "somebody".to_owned(), uid: 0, at_ms, reason: String::new() };
     let path = paths::stop_note(&supervisor.root);
-    stop::write(&path, &stop("another boot".to_owned())).unwrap();
+    stop::write(&path, &stop(now().boot_ms + 60_000)).unwrap();
     supervisor.record_exit(exit(5, ExitHow::Exit));
-    stop::write(&path, &stop(now().boot.0)).unwrap();
+    stop::write(&path, &stop(now().boot_ms)).unwrap();
     supervisor.record_exit(exit(6, ExitHow::Exit));
     assert_eq!(ends(&supervisor), [(5, ExitHow::Exit, false, ""), (6, ExitHow::Exit, true, "somebody")]);
 }

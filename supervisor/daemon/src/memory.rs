@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 use wbd_engine::carry;
 use wbd_engine::guard::Permit;
 use wbd_engine::replay::State;
-use wbd_ledger::{Anchor, Carry, Filter, Ledger, LedgerError, Reader, Recorded, Rotation, Standing};
+use wbd_ledger::{Anchor, Anchors, Carry, Filter, Ledger, LedgerError, Recorded, Rotation, Standing};
 use wbd_model::action::Undo;
 use wbd_model::entry::{Body, Entry, Subject};
 use wbd_model::incident::ActionId;
@@ -40,8 +40,10 @@ pub(crate) struct Memory {
     on_disk: Option<Box<State>>,
     /// Why nothing can be written, and therefore nothing done; empty if all is well.
     pub(crate) degraded: String,
-    /// The head that the journal has seen last.
+    /// The newest head that the journal has seen.
     anchor: Option<Anchor>,
+    /// All that the journal vouched for at the start; without its heads once the chain was seen to hold them.
+    anchors: Anchors,
     /// The last record that we know to be on disk: a file that ends before it, or without it, is not ours.
     written: Option<Anchor>,
     news: Vec<Entry>,
@@ -58,15 +60,20 @@ impl Memory {
     /// Another supervisor works on this state folder, or the folder cannot be used at all.
     pub(crate) fn open(root: &Path) -> Result<Self, LedgerError> {
         let host = wbd_ledger::host_id(root);
-        let anchor = wbd_ledger::last_anchor(root);
-        let ledger = Ledger::open(&wbd_ledger::state_dir(root), host.as_deref(), anchor.as_ref())?;
+        // Before the loop begins, which waits for nothing but the ledger.
+        let anchors = wbd_ledger::anchors(root);
+        if let Some(why) = &anchors.unread {
+            warn!(why, "the journal cannot be read: whether the ledger's end was cut off is not known");
+        }
+        let ledger = Ledger::open(&wbd_ledger::state_dir(root), host.as_deref(), &anchors)?;
         let mut memory = Self {
             ledger,
             root: root.to_owned(),
             state: State::default(),
             on_disk: None,
             degraded: String::new(),
-            anchor,
+            anchor: anchors.newest().cloned(),
+            anchors,
             written: None,
             news: Vec::new(),
             waiting: VecDeque::new(),
@@ -85,119 +92,6 @@ impl Memory {
         }
         memory.take_standing();
         Ok(memory)
-    }
-
-    /// What stands before the first bad record is sound: a pause in it still holds, a debit in it still counts.
-    fn replay_until(&mut self, bad: u64) {
-        let mut state = State::default();
-        // A file that cannot be read at all tells nothing, and the state stays empty.
-        let _ = self.ledger.each(&Filter::default(), |entry| {
-            if entry.seq >= bad {
-                return ControlFlow::Break(());
-            }
-            state.apply(&entry);
-            ControlFlow::Continue(())
-        });
-        // Numbers that the rest of the file may have used are not used again; none is above its record's.
-        let last = Reader::open(&wbd_ledger::state_dir(&self.root)).and_then(|reader| reader.head());
-        let last = last.ok().flatten().map_or(0, |(seq, _)| seq).min(state.seq + MOST_RECORDS);
-        state.next_incident = state.next_incident.max(last + 1);
-        state.next_action = state.next_action.max(last + 1);
-        self.state = state;
-    }
-
-    /// Reads the state where the ledger is sound; else says why it is not.
-    fn take_standing(&mut self) {
-        let before = std::mem::take(&mut self.degraded);
-        self.degraded = match self.ledger.standing() {
-            Standing::Sound => match self.replay() {
-                Ok(last) => {
-                    self.on_disk = None;
-                    self.drop_written(last.as_ref());
-                    String::new()
-                }
-                Err(error) => error.to_string(),
-            },
-            Standing::Foreign => "the ledger was begun on another host".to_owned(),
-            Standing::Broken(bad) => format!("the ledger does not verify at record {}: {}", bad.seq, bad.what),
-            Standing::Unusable(why) => format!("the ledger cannot be used: {why}"),
-        };
-        if self.degraded.is_empty() {
-            self.note_written();
-            self.flush();
-        } else {
-            self.part_from_disk();
-            if self.degraded != before {
-                error!(reason = self.degraded, "looking only: nothing but a few restarts can be done");
-            }
-        }
-    }
-
-    /// Reads the state; gives the last record.
-    fn replay(&mut self) -> Result<Option<Entry>, LedgerError> {
-        let mut state = State::default();
-        let mut last = None;
-        self.ledger.each(&Filter::default(), |entry| {
-            state.apply(&entry);
-            last = Some(entry);
-            ControlFlow::Continue(())
-        })?;
-        match self.ledger.adopt_reserve(&wbd_probes::clock::now()) {
-            Ok(adopted) => adopted.iter().for_each(|entry| state.apply(entry)),
-            Err(error) => {
-                self.begin_with_reserve(state);
-                return Err(error);
-            }
-        }
-        self.state = state;
-        Ok(last)
-    }
-
-    /// The disk is still full at a start: what the ledger and the reserve hold counts all the same. Later on the
-    /// state in memory knows more.
-    fn begin_with_reserve(&mut self, mut state: State) {
-        if self.state != State::default() {
-            return;
-        }
-        self.on_disk = Some(Box::new(state.clone()));
-        for used in self.ledger.reserved() {
-            let (prev, hash) = (String::new(), String::new());
-            let body = Body::Intent(Box::new(used.intent));
-            state.apply(&Entry { seq: state.seq, at: used.at, subject: used.subject, body, prev, hash });
-        }
-        self.state = state;
-    }
-
-    /// A write that was answered by an error may have reached the file all the same; it is not written twice.
-    fn drop_written(&mut self, last: Option<&Entry>) {
-        let (Some(last), Some((at, subject, body))) = (last, self.waiting.front()) else { return };
-        if last.at == *at && last.subject == *subject && last.body == *body {
-            self.waiting.pop_front();
-        }
-    }
-
-    fn flush(&mut self) {
-        while let Some((at, subject, body)) = self.waiting.pop_front() {
-            match self.ledger.append(&at, subject.clone(), body.clone()) {
-                Ok(entry) => {
-                    self.state.apply(&entry);
-                    self.note_written();
-                }
-                Err(error) => {
-                    self.waiting.push_front((at, subject, body));
-                    self.degrade(&error);
-                    // What waits still counts, an operator's pause above all.
-                    for (at, subject, body) in &self.waiting {
-                        self.state.apply(&unwritten(&self.state, at, subject, body));
-                    }
-                    return;
-                }
-            }
-        }
-        if self.lost > 0 {
-            warn!(lost = self.lost, "records were lost while the ledger could not be written");
-            self.lost = 0;
-        }
     }
 
     fn note_written(&mut self) {
@@ -255,8 +149,13 @@ impl Memory {
     /// In words, why nothing can be done.
     pub(crate) fn record(&mut self, now: &Now, permit: Permit) -> Result<Recorded, String> {
         let began = Instant::now();
+        let number = permit.intent().action_id.0;
         let recorded = if self.degraded.is_empty() {
-            self.ledger.record(permit, now).inspect_err(|error| self.degraded = error.to_string())
+            self.ledger.record(permit, now).inspect_err(|error| {
+                self.degraded = error.to_string();
+                // It may be in the file all the same: its number is not given to another one.
+                self.state.next_action = self.state.next_action.max(number + 1);
+            })
         } else {
             self.ledger.record_in_reserve(permit, now)
         };
@@ -269,8 +168,9 @@ impl Memory {
         if self.degraded.is_empty() {
             self.note_written();
         } else {
-            // From the reserve: it has no place in the chain yet.
+            // From the reserve: it has no place in the chain yet, and waits for it however many do.
             entry.seq = self.state.seq + 1;
+            self.waiting.push_back((entry.at.clone(), entry.subject.clone(), entry.body.clone()));
         }
         self.count(entry);
         Ok(recorded)
@@ -320,7 +220,9 @@ impl Memory {
         if self.degraded.is_empty() || self.is_disk_bad {
             return;
         }
-        self.ledger.reopen(self.written.as_ref().or(self.anchor.as_ref()));
+        let mut anchors = self.anchors.clone();
+        anchors.heads.extend(self.written.clone());
+        self.ledger.reopen(&anchors);
         self.take_standing();
         if self.degraded.is_empty() {
             info!("the ledger can be used again");
@@ -357,8 +259,13 @@ impl Memory {
         }
     }
 
+    /// Why the journal could not be read at the start.
+    pub(crate) fn anchors_unread(&self) -> Option<&str> {
+        self.anchors.unread.as_deref()
+    }
+
     /// Whether what is carried of the ledger may be all that stood in it; a new file that was never read is not.
-    fn is_trusted(&self) -> bool {
+    pub(crate) fn is_trusted(&self) -> bool {
         match self.ledger.standing() {
             Standing::Sound => true,
             Standing::Foreign => self.ledger.verification().is_sound(),
@@ -395,8 +302,11 @@ impl Memory {
             state: Some(packed.map_err(|bytes| LedgerError::TooLarge { bytes, max: carry::MOST_BYTES })?),
         };
         let (reason, who) = (reason.to_owned(), who.to_owned());
-        self.ledger.rotate(now, &Rotation { reason, who, carry, anchor: self.anchor.clone() })?;
+        let seen = self.anchors.newest().into_iter().chain(self.anchor.as_ref());
+        let anchor = seen.max_by_key(|head| head.seq).cloned();
+        self.ledger.rotate(now, &Rotation { reason, who, carry, anchor })?;
         self.anchor = None;
+        self.anchors.heads.clear();
         self.take_standing();
         self.anchor_head();
         Ok(if is_trusted { "" } else { carry::SPENT })
@@ -411,8 +321,12 @@ impl Memory {
         }
     }
 
-    /// Anchors the head in the journal, out of reach of whoever can write the ledger's folder only.
+    /// Anchors the head in the journal, out of reach of whoever can write the ledger's folder only. One that does not
+    /// verify never is: its cut-off end would look like the end that it always had.
     pub(crate) fn anchor_head(&mut self) {
+        if *self.ledger.standing() != Standing::Sound || !self.degraded.is_empty() {
+            return;
+        }
         let Some((seq, hash)) = self.ledger.head() else { return };
         if self.anchor.as_ref().is_some_and(|anchor| anchor.seq == seq) {
             return;
@@ -438,6 +352,10 @@ fn unwritten(state: &State, at: &Now, subject: &Subject, body: &Body) -> Entry {
     Entry { seq: state.seq + 1, at, subject, body, prev: String::new(), hash: String::new() }
 }
 
+mod standing;
+
+#[cfg(test)]
+mod schedules_tests;
 #[cfg(test)]
 #[path = "memory_tests.rs"]
 mod tests;

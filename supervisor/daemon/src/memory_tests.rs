@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 use wbd_engine::guard::{self, Captured};
 use wbd_engine::replay::replay;
+use wbd_ledger::Reader;
 use wbd_model::action::{Action, Class};
 use wbd_model::incident::IncidentId;
 use wbd_model::name::{Code, PlaybookName, TargetName};
@@ -151,7 +152,7 @@ fn without_a_ledger_two_restarts_remain_and_nothing_else() {
     hide(&root, "away.db", "ledger.db");
     memory.retry();
     assert_eq!(memory.degraded, "");
-    assert_eq!(kinds(&root), ["manual", "intent", "outcome", "intent", "outcome", "manual"]);
+    assert_eq!(kinds(&root), ["manual", "manual", "intent", "intent"], "in the order in which it was");
     assert_eq!(memory.reserve_left(), 2);
     assert!(memory.state.next_action > ids[1].0);
 }
@@ -175,7 +176,7 @@ fn a_disk_that_takes_no_writes_is_said_before_a_record_is_lost_to_it_and_all_fol
     assert!(memory.record(&now(), permit(&memory, Action::AgentRestart {})).is_err());
     memory.disk_says(None);
     assert_eq!((memory.degraded.as_str(), memory.reserve_left()), ("", 2));
-    assert_eq!(kinds(&root), ["manual", "intent", "outcome", "intent", "outcome", "manual"]);
+    assert_eq!(kinds(&root), ["manual", "manual", "intent", "intent"]);
     memory.disk_says(None);
     assert_eq!(memory.degraded, "", "a good disk is no event");
 }
@@ -210,7 +211,7 @@ fn the_reserve_can_be_used_also_once_the_ledger_of_a_full_disk_was_opened_again(
     let full = || Some("the disk is full".to_owned());
     memory.disk_says(full());
     // As a rotation that failed leaves it.
-    memory.ledger.reopen(None);
+    memory.ledger.reopen(&Anchors::default());
     memory.disk_says(full());
     drop(memory.record(&now(), permit(&memory, Action::AgentRestart {})).unwrap());
 }
@@ -247,6 +248,33 @@ fn an_edited_record_is_named_and_what_stands_before_it_still_counts() {
     assert_eq!((left(&memory), memory.state.agent_lived), ((0, 0), true), "nor is it a new budget");
     drop(memory);
     assert_eq!(left(&open(&root)), (0, 0), "after a restart too");
+}
+
+/// As anchored, a ledger that was cut or edited would look like one that always was so.
+#[test]
+fn a_ledger_that_does_not_verify_is_never_anchored_and_the_one_after_it_is() {
+    let root = tampered();
+    let folder = root.path().join("run/systemd/journal");
+    fs::create_dir_all(&folder).unwrap();
+    let journal = std::os::unix::net::UnixDatagram::bind(folder.join("socket")).unwrap();
+    journal.set_nonblocking(true).unwrap();
+    let anchored = || {
+        let mut buffer = [0; 4096];
+        let length = journal.recv(&mut buffer).ok()?;
+        String::from_utf8_lossy(&buffer[..length])
+            .lines()
+            .find_map(|line| line.strip_prefix("WBD_SEQ=").map(str::to_owned))
+    };
+    let mut memory = Memory::open(root.path()).unwrap();
+    memory.anchor_head();
+    memory.retry();
+    for number in 0..2 * ANCHOR_EVERY {
+        note(&mut memory, manual(&number.to_string()));
+    }
+    memory.anchor_head();
+    assert_eq!(anchored(), None);
+    memory.rotate(&now(), "it was edited", "root", BUDGET).unwrap();
+    assert!(anchored().is_some_and(|seq| seq.parse::<u64>().unwrap() > 4));
 }
 
 #[test]
@@ -298,7 +326,7 @@ fn what_waits_while_a_ledger_is_set_aside_counts_once() {
     assert_eq!(memory.state.failures[&playbook], 1);
     memory.rotate(&now(), "it was away", "root", BUDGET).unwrap();
     assert_eq!(memory.degraded, "");
-    assert_eq!(kinds(&root), ["rotated", "intent", "outcome", "verdict"]);
+    assert_eq!(kinds(&root), ["rotated", "verdict", "intent"]);
     assert_eq!(memory.state.failures[&playbook], 1, "not twice");
 }
 

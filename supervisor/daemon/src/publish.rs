@@ -41,7 +41,11 @@ impl Supervisor {
     /// How the daemon is.
     pub(crate) fn status(&self) -> Status {
         let now = now();
-        let (hour, day) = guard::budget_left(&self.memory.state, &self.loaded.settings, &now);
+        // What stood in the part that cannot be read, nobody knows.
+        let (hour, day) = match self.memory.is_trusted() {
+            true => guard::budget_left(&self.memory.state, &self.loaded.settings, &now),
+            false => (0, 0),
+        };
         let holds = self.holds(&now);
         Status {
             schema: SCHEMA,
@@ -59,6 +63,7 @@ impl Supervisor {
             playbooks: self.loaded.library.playbooks.len(),
             profiles: self.profiles(),
             ledger_seq: self.memory.state.seq,
+            journal_unread: self.memory.anchors_unread().unwrap_or_default().to_owned(),
             budget_left_hour: hour,
             budget_left_day: day,
             open: self.incident_rows(false),

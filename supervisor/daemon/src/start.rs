@@ -6,17 +6,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 use wbd_actions::{Alone, Hands, Machine, Reach, StopNote};
-use wbd_agent_api::{health, paths, stop};
+use wbd_agent_api::{paths, stop};
 use wbd_engine::guard;
 use wbd_ledger::{LedgerError, Samples};
 use wbd_model::control;
-use wbd_model::time::{BootId, Now};
+use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
 use crate::event::{Event, QUEUE};
 use crate::memory::Memory;
 use crate::supervisor::{Mode, Parts, Supervisor};
-use crate::{follow, load, notify};
+use crate::{exits, follow, load, notify};
 
 /// Why the process ends, and with which code.
 #[derive(Debug)]
@@ -120,8 +120,8 @@ fn reach(root: &Path, mode: Mode) -> Reach {
 /// The note of an administrator's stop, in the agent's own format.
 const STOP_NOTE: StopNote = StopNote { write: note_stop, read: stopped_by, remove: forget_stop };
 
-fn stopped_by(root: &Path, boot: &BootId) -> io::Result<Option<String>> {
-    let note = stop::read(&paths::stop_note(root), &boot.0).map_err(io::Error::other)?;
+fn stopped_by(root: &Path) -> io::Result<Option<String>> {
+    let note = exits::stop_note(root).map_err(io::Error::other)?;
     Ok(note.map(|note| note.who))
 }
 
@@ -130,13 +130,8 @@ fn forget_stop(root: &Path) -> io::Result<()> {
 }
 
 fn note_stop(root: &Path, who: &str, at: &Now) -> io::Result<()> {
-    let note = stop::StopNote {
-        who: who.to_owned(),
-        uid: 0,
-        boot_id: at.boot.0.clone(),
-        at_ms: at.boot_ms,
-        reason: "asked for by hand".to_owned(),
-    };
+    let note =
+        stop::StopNote { who: who.to_owned(), uid: 0, at_ms: at.boot_ms, reason: "asked for by hand".to_owned() };
     stop::write(&paths::stop_note(root), &note).map_err(io::Error::other)
 }
 
@@ -166,9 +161,8 @@ impl Supervisor {
     /// unless it is the agent's first in this boot.
     pub(crate) fn begin_standalone(&mut self) {
         let now = now();
-        let stopped = !matches!(stop::read(&paths::stop_note(&self.root), &now.boot.0), Ok(None));
-        let runs = health::read(&paths::health(&self.root))
-            .is_ok_and(|document| document.boot_id == now.boot.0 && self.runs(document.pid, document.start_ticks));
+        let stopped = !matches!(exits::stop_note(&self.root), Ok(None));
+        let runs = self.health_document().is_some_and(|document| self.runs(document.pid, document.start_ticks));
         if stopped || runs {
             return;
         }

@@ -253,7 +253,7 @@ impl Supervisor {
                     (Mode::Systemd, Some(view)) => Manager::Says(&view.state),
                     (Mode::Systemd, None) => Manager::Silent("systemd cannot be reached over the bus"),
                 };
-                Some(wbd_probes::agent_service(&self.root, manager, &now.boot.0))
+                Some(wbd_probes::agent_service(&self.root, manager))
             }
             Probe::FdTrend(selector) => self.no_trend(selector),
             Probe::ProcessState(_)

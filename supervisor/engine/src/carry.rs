@@ -97,6 +97,7 @@ impl State {
         let spent = usize::try_from(budget.per_day.max(budget.per_hour)).unwrap_or(usize::MAX);
         self.debits = vec![Debit { at_ms: now.boot_ms }; spent];
         self.agent_lived = true;
+        self.lived_ms = now.boot_ms;
         self.next_incident = self.next_incident.max(last.saturating_add(1));
         self.next_action = self.next_action.max(last.saturating_add(1));
         self

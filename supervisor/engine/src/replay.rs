@@ -29,7 +29,7 @@ pub const DEBIT_LIFE_MS: u64 = 86_400_000 + crate::guard::START_DEADLINE_MS;
 /// One disruptive deed that was permitted, on the clock of the newest boot seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Debit {
-    /// Milliseconds of the newest boot; 0 for debits of earlier boots.
+    /// Milliseconds of the newest boot; see [`State::apply`] for those of earlier ones.
     pub at_ms: u64,
 }
 
@@ -40,7 +40,7 @@ pub struct Attempt {
     pub playbook: PlaybookName,
     /// The target.
     pub target: TargetName,
-    /// Milliseconds of the newest boot; 0 for attempts of earlier boots.
+    /// Milliseconds of the newest boot; see [`State::apply`] for those of earlier ones.
     pub at_ms: u64,
 }
 
@@ -93,6 +93,8 @@ pub struct State {
     pub exits: VecDeque<(TargetName, u64, Exit)>,
     /// A life of the agent is on record in this boot: it was to be started, or seen to end.
     pub agent_lived: bool,
+    /// When the last such record was written, milliseconds of its boot.
+    pub lived_ms: u64,
     /// Deeds that can be taken back, oldest first.
     pub undoable: VecDeque<(ActionId, Undo)>,
     /// Deeds by hand whose outcome is not written yet.
@@ -117,7 +119,8 @@ pub fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> State {
 }
 
 impl State {
-    /// Adds one record.
+    /// Adds one record. Debits and attempts of another boot than its own count as made at this boot's start, or at their own
+    /// moment where this boot has lasted for so long: two names may be one boot, seen from a service and from a shell.
     pub fn apply(&mut self, entry: &Entry) {
         self.enter_boot(&entry.at);
         self.forget_old(entry.at.boot_ms);
@@ -173,23 +176,24 @@ impl State {
         }
     }
 
-    /// Milliseconds of the newest boot: debits of earlier ones count as made at its start.
+    /// The record is of a boot with another name. It may be the same boot all the same, and a debit must not grow older by
+    /// that: only a clock that went back proves another one.
     pub(crate) fn enter_boot(&mut self, at: &Now) {
         if self.boot.as_ref() == Some(&at.boot) {
             return;
         }
         self.boot = Some(at.boot.clone());
         for debit in &mut self.debits {
-            debit.at_ms = 0;
+            debit.at_ms = seen_from(at, debit.at_ms);
         }
         for attempt in &mut self.attempts {
-            attempt.at_ms = 0;
+            attempt.at_ms = seen_from(at, attempt.at_ms);
         }
         for suspension in self.suspended.values_mut() {
-            suspension.at_ms = 0;
+            suspension.at_ms = seen_from(at, suspension.at_ms);
         }
         self.exits.clear();
-        self.agent_lived = false;
+        self.agent_lived &= self.lived_ms <= at.boot_ms;
     }
 
     fn forget_old(&mut self, boot_ms: u64) {
@@ -221,7 +225,9 @@ impl State {
                         self.undoable.pop_front();
                     }
                 }
-                self.agent_lived |= matches!(intent.action, Action::AgentStart {} | Action::AgentRestart {});
+                if matches!(intent.action, Action::AgentStart {} | Action::AgentRestart {}) {
+                    self.note_life(entry);
+                }
                 let by_hand = intent.by_hand.is_some();
                 if by_hand {
                     self.unresolved.insert(intent.action_id);
@@ -303,10 +309,15 @@ impl State {
         self.forget_old(entry.at.boot_ms);
     }
 
+    fn note_life(&mut self, entry: &Entry) {
+        self.agent_lived = true;
+        self.lived_ms = entry.at.boot_ms;
+    }
+
     /// A watched process ended.
     fn ended(&mut self, entry: &Entry, exit: &Exit) {
         let Some(target) = &entry.subject.target else { return };
-        self.agent_lived = true;
+        self.note_life(entry);
         self.exits.push_back((target.clone(), entry.at.boot_ms, exit.clone()));
         if self.exits.len() > EXITS_KEPT {
             self.exits.pop_front();
@@ -322,15 +333,16 @@ impl State {
         }
     }
 
-    /// A moment of the newest boot as seen from `now`: moments of another boot count as this boot's start.
+    /// Age of a moment of the newest boot as seen from `now`; of another boot's as [`State::apply`] says.
     #[must_use]
     pub fn age_ms(&self, at_ms: u64, now: &Now) -> u64 {
-        if self.boot.as_ref() == Some(&now.boot) { now.boot_ms.saturating_sub(at_ms) } else { now.boot_ms }
+        let at_ms = if self.boot.as_ref() == Some(&now.boot) { at_ms } else { seen_from(now, at_ms) };
+        now.boot_ms.saturating_sub(at_ms)
     }
 
     /// Whether a life of the agent is on record in the boot of `now`.
     pub(crate) fn has_agent_lived(&self, now: &Now) -> bool {
-        self.agent_lived && self.boot.as_ref() == Some(&now.boot)
+        self.agent_lived && (self.boot.as_ref() == Some(&now.boot) || self.lived_ms <= now.boot_ms)
     }
 
     /// The incident that is open for a check.
@@ -361,4 +373,9 @@ impl State {
         }
         seen
     }
+}
+
+/// A moment of a boot with another name: its own, unless this clock has not come to it, which proves an earlier boot.
+fn seen_from(now: &Now, at_ms: u64) -> u64 {
+    if at_ms <= now.boot_ms { at_ms } else { 0 }
 }

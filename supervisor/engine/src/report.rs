@@ -2,7 +2,7 @@
 use wbd_model::action::Action;
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::name::{Code, ProfileName};
-use wbd_model::observation::Observations;
+use wbd_model::observation::{Fact, Observations, Value};
 use wbd_model::plan::Plan;
 use wbd_model::report::{Cause, CheckRow, DaemonView, Fix, Overall, Report, SCHEMA};
 use wbd_model::waiver::Waiver;
@@ -55,6 +55,9 @@ pub struct Row<'a> {
     /// How long looking took.
     pub took_ms: u64,
 }
+
+/// How the reason of a check begins that passes since an administrator stopped what it looks at.
+pub const STOPPED: &str = "stopped by ";
 
 /// The report.
 #[must_use]
@@ -160,6 +163,10 @@ fn check_row(row: &Row<'_>, because: &[(CheckKey, CheckKey)]) -> CheckRow {
     if let Some((_, cause)) = because.iter().find(|(effect, _)| effect == key) {
         reason = format!("{reason}; because of {cause}");
     }
+    // A wanted absence is no failure, and whoever finds it wants to know whose wish it was.
+    if let Some(by) = stopped_by(row.seen).filter(|_| row.judgement.verdict == Verdict::Pass && reason.is_empty()) {
+        reason = format!("{STOPPED}{by}");
+    }
     CheckRow {
         code: key.code.clone(),
         target: key.target.clone(),
@@ -167,6 +174,11 @@ fn check_row(row: &Row<'_>, because: &[(CheckKey, CheckKey)]) -> CheckRow {
         reason,
         duration_ms: row.took_ms,
     }
+}
+
+fn stopped_by(seen: &Observations) -> Option<String> {
+    let noted = seen.values().find(|seen| seen.fact("stop_noted") == Fact::Known(Value::from(true)))?;
+    if let Fact::Known(by) = noted.fact("stop_by") { Some(by.to_string()) } else { None }
 }
 
 /// What could not be looked at is said, each under wbd's own code.

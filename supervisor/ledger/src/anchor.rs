@@ -1,20 +1,26 @@
-//! The ledger's head in the journal, out of reach of whoever can write the ledger's folder only. Judges no chain.
+//! Heads of the ledger in the journal, out of reach of whoever can write the ledger's folder only. Judges no chain.
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use crate::files;
-
 /// The journal's MESSAGE_ID of an anchor.
 pub const MESSAGE_ID: &str = "fb9c4bfe407b413399ea65e038274537";
 const JOURNALCTL: &str = "/usr/bin/journalctl";
-const JOURNALCTL_DEADLINE: Duration = Duration::from_secs(2);
-const MAX_ANSWER_BYTES: u64 = 64 << 10;
+/// Whose anchors count: the journal itself says who sent an entry. Anybody may write one.
+const UNIT: &str = "wbd-supervisord.service";
+const UID: &str = "0";
+/// A file of full size has about 4,000 anchors; of more only the newest are compared.
+const MOST_ANCHORS: usize = 16_384;
+/// Room for as many, with what journalctl adds to each.
+const MAX_ANSWER_BYTES: u64 = 16 << 20;
+/// A journal of many files on a slow disk; who waits for longer is told that it could not be read.
+const WITHIN: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A head that the journal has seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +29,29 @@ pub struct Anchor {
     pub seq: u64,
     /// Its hash.
     pub hash: String,
+}
+
+/// What the journal says of a ledger: every head that it vouches for, or why it could not be asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Anchors {
+    /// Each of them must be in the ledger, or be older than its file.
+    pub heads: Vec<Anchor>,
+    /// Why the journal could not be read; whether the end was cut off is then not known, and the ledger not bad by that.
+    pub unread: Option<String>,
+}
+
+impl Anchors {
+    /// The one with the highest number.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Anchor> {
+        self.heads.iter().max_by_key(|head| head.seq)
+    }
+}
+
+impl From<Anchor> for Anchors {
+    fn from(head: Anchor) -> Self {
+        Self { heads: vec![head], unread: None }
+    }
 }
 
 /// The journal entry of a head: field names and values, none of them with a line feed.
@@ -49,47 +78,68 @@ pub fn send_anchor(root: &Path, seq: u64, hash: &str) -> io::Result<()> {
     socket.send_to(text.as_bytes(), root.join("run/systemd/journal/socket")).map(|_| ())
 }
 
-/// The newest anchor in the journal under `root`; `None` when there is none or the journal cannot be asked
-/// in 2 s. Number 0 (sent when a package is purged, ledger and all) stands for "none".
+/// The anchors in the journal under `root`; blocks for at most 5 s. A root without a journal has none.
 ///
-/// Anybody may write to the journal: only entries of the ledger's owner count, whose user id the journal vouches for.
+/// Only entries of the supervisor's own unit count, by the journal's word. Number 0 (sent when a package is purged, ledger
+/// and all) ends what was before it: root sends that one from the package's script.
 #[must_use]
-pub fn last_anchor(root: &Path) -> Option<Anchor> {
-    let state_dir = files::state_dir(root);
-    let owner = std::fs::metadata(files::database(&state_dir)).or_else(|_| std::fs::metadata(&state_dir)).ok()?.uid();
+pub fn anchors(root: &Path) -> Anchors {
+    let has_journal = ["var/log/journal", "run/log/journal"].iter().any(|folder| root.join(folder).is_dir());
+    if !has_journal {
+        return Anchors::default();
+    }
     let mut command = Command::new(JOURNALCTL);
     if root != Path::new("/") {
         command.arg("--root").arg(root);
     }
+    let fields = "--output-fields=WBD_SEQ,WBD_HASH,_SYSTEMD_UNIT";
     command
-        .args(["--quiet", "--no-pager", "--output=json", "--output-fields=WBD_SEQ,WBD_HASH", "--lines=1"])
+        .args(["--quiet", "--no-pager", "--output=json", fields])
+        .arg(format!("--lines={MOST_ANCHORS}"))
         .arg(format!("MESSAGE_ID={MESSAGE_ID}"))
-        .arg(format!("_UID={owner}"));
-    read_answer(&answer(command)?)
+        .arg(format!("_UID={UID}"));
+    match answer(command, WITHIN) {
+        Ok(bytes) => Anchors { heads: read_answer(&bytes), unread: None },
+        Err(why) => Anchors { heads: Vec::new(), unread: Some(why) },
+    }
 }
 
-/// A short answer of a program: at most one pipe full, so that it cannot block on writing it.
-fn answer(mut command: Command) -> Option<Vec<u8>> {
-    let deadline = Instant::now() + JOURNALCTL_DEADLINE;
+/// A bounded answer of a program that ends in time.
+fn answer(mut command: Command, within: Duration) -> Result<Vec<u8>, String> {
+    let deadline = Instant::now() + within;
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().ok()?;
+    let mut child = command.spawn().map_err(|error| format!("{JOURNALCTL} cannot be started: {error}"))?;
+    let (said, answer) = mpsc::channel();
+    if let Some(stdout) = child.stdout.take() {
+        // Beside: a pipe full of anchors must not keep it from ending.
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            let read = stdout.take(MAX_ANSWER_BYTES).read_to_end(&mut bytes);
+            // Nobody waits for it any longer where it came too late.
+            let _ = said.send(read.map(|_| bytes));
+        });
+    }
+    let read = answer.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break Some(status),
-            Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            Ok(None) if read.is_ok() && Instant::now() < deadline => std::thread::sleep(PAUSE),
             Ok(None) | Err(_) => break None,
         }
     };
-    if status.is_none() {
+    let Some(status) = status else {
         let _ = child.kill();
         let _ = child.wait();
+        return Err(format!("{JOURNALCTL} did not answer within {} s", within.as_secs()));
+    };
+    if !status.success() {
+        return Err(format!("{JOURNALCTL} failed ({status})"));
     }
-    if !status?.success() {
-        return None;
+    match read {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(format!("the answer of {JOURNALCTL} cannot be read: {error}")),
+        Err(_) => Err(format!("{JOURNALCTL} did not answer within {} s", within.as_secs())),
     }
-    let mut bytes = Vec::new();
-    child.stdout.take()?.take(MAX_ANSWER_BYTES).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
 }
 
 #[derive(Deserialize)]
@@ -98,13 +148,24 @@ struct Line {
     seq: String,
     #[serde(rename = "WBD_HASH")]
     hash: String,
+    #[serde(rename = "_SYSTEMD_UNIT", default)]
+    unit: String,
 }
 
-fn read_answer(bytes: &[u8]) -> Option<Anchor> {
-    let line: Line = serde_json::from_slice(bytes.trim_ascii()).ok()?;
-    let seq = line.seq.parse().ok().filter(|seq| *seq > 0)?;
-    let is_hash = line.hash.len() == 64 && line.hash.bytes().all(|b| b.is_ascii_hexdigit());
-    is_hash.then_some(Anchor { seq, hash: line.hash })
+/// One object a line, oldest first; a line that is no anchor is nobody's.
+fn read_answer(bytes: &[u8]) -> Vec<Anchor> {
+    let mut heads = Vec::new();
+    for line in bytes.split(|byte| *byte == b'\n') {
+        let Ok(Line { seq, hash, unit }) = serde_json::from_slice::<Line>(line) else { continue };
+        let Ok(seq) = seq.parse::<u64>() else { continue };
+        let is_hash = hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match seq {
+            0 => heads.clear(),
+            seq if is_hash && unit == UNIT => heads.push(Anchor { seq, hash }),
+            _ => {}
+        }
+    }
+    heads
 }
 
 #[cfg(test)]
@@ -128,12 +189,33 @@ mod tests {
     }
 
     #[test]
-    fn only_a_whole_anchor_is_one() {
+    fn only_a_whole_anchor_of_our_unit_is_one_and_a_purge_ends_those_before_it() {
         let hash = "a".repeat(64);
-        let line = |seq: &str, hash: &str| format!("{{\"WBD_SEQ\":\"{seq}\",\"WBD_HASH\":\"{hash}\",\"x\":1}}\n");
-        assert_eq!(read_answer(line("7", &hash).as_bytes()), Some(Anchor { seq: 7, hash: hash.clone() }));
-        for text in [line("0", &hash), line("x", &hash), line("7", "ab"), String::new(), "{".to_owned()] {
-            assert_eq!(read_answer(text.as_bytes()), None, "{text}");
+        let line = |seq: &str, hash: &str, unit: &str| {
+            format!("{{\"WBD_SEQ\":\"{seq}\",\"WBD_HASH\":\"{hash}\",\"_SYSTEMD_UNIT\":\"{unit}\",\"x\":1}}\n")
+        };
+        let ours = |seq: &str| line(seq, &hash, UNIT);
+        let seqs = |text: String| read_answer(text.as_bytes()).iter().map(|head| head.seq).collect::<Vec<_>>();
+        assert_eq!(seqs(ours("7") + &ours("9") + &ours("8")), [7, 9, 8]);
+        let others = [line("7", &hash, "user@0.service"), format!("{{\"WBD_SEQ\":\"7\",\"WBD_HASH\":\"{hash}\"}}\n")];
+        for text in others.into_iter().chain([ours("x"), line("7", "ab", UNIT), "\n".to_owned(), "{\n".to_owned()]) {
+            assert_eq!(seqs(text.clone() + &ours("1")), [1], "{text}");
         }
+        assert_eq!(seqs(ours("7") + &line("0", "", "session-1.scope") + &ours("2")), [2]);
+    }
+
+    #[test]
+    fn a_root_without_a_journal_has_no_anchors_and_one_that_does_not_answer_says_why() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(anchors(root.path()), Anchors::default());
+        let asked = |program: &str, argument: &str, within| {
+            let mut command = Command::new(program);
+            command.arg(argument);
+            answer(command, within)
+        };
+        assert_eq!(asked("/bin/echo", "said", Duration::from_secs(60)), Ok(b"said\n".to_vec()));
+        assert!(asked("/bin/sleep", "60", Duration::from_millis(50)).unwrap_err().contains("did not answer"));
+        assert!(asked("/bin/false", "", Duration::from_secs(60)).unwrap_err().contains("failed"));
+        assert!(asked("/nonexistent", "", Duration::from_secs(60)).unwrap_err().contains("cannot be started"));
     }
 }

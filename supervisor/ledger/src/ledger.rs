@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, TransactionBehavior};
 use wbd_engine::guard::Permit;
 use wbd_model::entry::{Body, Entry, Intent, Subject};
+use wbd_model::incident::IncidentId;
 use wbd_model::time::Now;
 
-use crate::anchor::Anchor;
+use crate::anchor::Anchors;
 use crate::error::LedgerError;
 use crate::files;
 use crate::lock::Lock;
@@ -48,20 +49,20 @@ pub struct Ledger {
     standing: Standing,
     verification: Verification,
     reserve: Reserve,
-    anchor: Option<Anchor>,
+    anchors: Anchors,
     /// What a failed append tried to write: it may or may not be in the file.
     doubtful: Option<Head>,
 }
 
 impl Ledger {
     /// Takes the lock of a state folder, opens its ledger (beginning one if there is none) and walks the
-    /// whole chain. `host` is [`crate::host_id`], `anchor` is [`crate::last_anchor`]. Read the state from
+    /// whole chain. `host` is [`crate::host_id`], `anchors` are [`crate::anchors`]. Read the state from
     /// [`Ledger::each`] afterwards; then take in what the reserve holds ([`Ledger::adopt_reserve`]).
     ///
     /// # Errors
     /// [`LedgerError::LockHeld`] when another supervisor runs on this folder, or the folder or the lock
     /// cannot be made. A ledger that is broken, foreign or unusable is no error here: see [`Ledger::standing`].
-    pub fn open(state_dir: &Path, host: Option<&str>, anchor: Option<&Anchor>) -> Result<Self, LedgerError> {
+    pub fn open(state_dir: &Path, host: Option<&str>, anchors: &Anchors) -> Result<Self, LedgerError> {
         let lock = Lock::take(state_dir)?;
         let mut ledger = Self {
             dir: state_dir.to_path_buf(),
@@ -74,19 +75,19 @@ impl Ledger {
             standing: Standing::Unusable("it was not opened yet".to_owned()),
             verification: Verification::unreadable(String::new(), 0),
             reserve: Reserve::open(state_dir),
-            anchor: None,
+            anchors: Anchors::default(),
             doubtful: None,
         };
-        ledger.reopen(anchor);
+        ledger.reopen(anchors);
         Ok(ledger)
     }
 
     /// Opens and verifies it anew. When this makes it sound, the state must be read from it again.
-    pub fn reopen(&mut self, anchor: Option<&Anchor>) -> &Standing {
+    pub fn reopen(&mut self, anchors: &Anchors) -> &Standing {
         self.connection = None;
         self.doubtful = None;
-        self.anchor = anchor.cloned();
-        self.standing = match self.load(anchor) {
+        self.anchors = anchors.clone();
+        self.standing = match self.load(anchors) {
             Ok(standing) => standing,
             Err(LedgerError::DoesNotVerify { seq, what, .. }) => {
                 self.verification = Verification::unreadable(what.clone(), 0);
@@ -100,7 +101,7 @@ impl Ledger {
         &self.standing
     }
 
-    fn load(&mut self, anchor: Option<&Anchor>) -> Result<Standing, LedgerError> {
+    fn load(&mut self, anchors: &Anchors) -> Result<Standing, LedgerError> {
         if std::fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
             store::create(&self.path, self.host.as_deref(), None)?;
             store::put_in_place(&self.path)?;
@@ -113,7 +114,7 @@ impl Ledger {
         };
         let (connection, host) = opened().map_err(|(operation, source)| no_ledger(operation, &self.path, source))?;
         self.file = FileId::of(&self.path);
-        self.verification = verify::walk(&connection, &self.path, anchor)?;
+        self.verification = verify::walk(&connection, &self.path, anchors)?;
         let (seq, hash) = self.verification.head.clone().unwrap_or((0, Head::none().hash));
         self.head = Head { seq, hash };
         self.connection = Some(connection);
@@ -230,30 +231,64 @@ impl Ledger {
         self.reserve.left()
     }
 
-    /// Appends what was done from the reserve, with the outcome unknown, and fills the reserve again.
-    /// Returns what was appended, to be applied to the state.
+    /// Appends what an earlier process did from the reserve, with the outcome unknown; returns it, to be applied to the
+    /// state. What `waiting` holds is this process's own and follows by [`Ledger::append_reserved`], among the records that
+    /// it was made between. `is_open`: the chain knows the incident; one that was opened in the lost memory only is nobody's.
     ///
     /// # Errors
     /// As [`Ledger::append`]; the reserve then stays as it is.
-    pub fn adopt_reserve(&mut self, at: &Now) -> Result<Vec<Entry>, LedgerError> {
-        let used = self.reserve.used(&self.dir);
-        let mut known = Vec::new();
-        if !used.is_empty() {
-            // A crash after the append and before the slots were cleared must not count a restart twice.
-            let kinds = vec!["intent".to_owned()];
-            self.each(&Filter { kinds, ..Filter::default() }, |entry| {
-                if let Body::Intent(intent) = entry.body
-                    && used.iter().any(|used| used.intent == *intent)
-                {
-                    known.push(*intent);
-                }
-                ControlFlow::Continue(())
-            })?;
+    pub fn adopt_reserve(
+        &mut self,
+        at: &Now,
+        waiting: &[Intent],
+        is_open: impl Fn(IncidentId) -> bool,
+    ) -> Result<Vec<Entry>, LedgerError> {
+        let used: Vec<_> =
+            self.reserve.used(&self.dir).into_iter().filter(|used| !waiting.contains(&used.intent)).collect();
+        if used.is_empty() {
+            return Ok(Vec::new());
         }
-        let records = reserve::adoption(used, &known);
-        let entries = self.write_all(at, records)?;
+        // A crash after the append and before the slots were cleared must not count a restart twice.
+        let known = self.among(|intent| used.iter().any(|used| used.intent == *intent))?;
+        self.write_all(at, reserve::adoption(used, &known, is_open))
+    }
+
+    /// Appends a restart that this process took from the reserve, at its own moment. `None`: the chain holds it already.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`]; [`LedgerError::IntentWithoutPermit`] for what does not stand in the reserve.
+    pub fn append_reserved(
+        &mut self,
+        at: &Now,
+        subject: Subject,
+        intent: Intent,
+    ) -> Result<Option<Entry>, LedgerError> {
+        if !self.reserve.used(&self.dir).iter().any(|used| used.intent == intent) {
+            return Err(LedgerError::IntentWithoutPermit);
+        }
+        if !self.among(|known| *known == intent)?.is_empty() {
+            return Ok(None);
+        }
+        self.write(at, subject, Body::Intent(Box::new(intent))).map(Some)
+    }
+
+    /// Sets the reserve aside anew, for this boot: everything that was taken from it is in the chain.
+    pub fn refill_reserve(&mut self, at: &Now) {
         self.reserve.refill(&self.dir, &at.boot);
-        Ok(entries)
+    }
+
+    fn among(&self, wanted: impl Fn(&Intent) -> bool) -> Result<Vec<Intent>, LedgerError> {
+        let mut found = Vec::new();
+        let kinds = vec!["intent".to_owned()];
+        self.each(&Filter { kinds, ..Filter::default() }, |entry| {
+            if let Body::Intent(intent) = entry.body
+                && wanted(&intent)
+            {
+                found.push(*intent);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(found)
     }
 
     /// Hands over the records that fit one by one, oldest first.
@@ -288,10 +323,11 @@ impl Ledger {
     /// [`LedgerError`]: disk full, read-only and so on; the old file then stands as before.
     pub fn rotate(&mut self, at: &Now, rotation: &Rotation) -> Result<Entry, LedgerError> {
         let mut rotation = rotation.clone();
-        rotation.anchor = rotation.anchor.or_else(|| self.anchor.clone());
+        rotation.anchor = rotation.anchor.or_else(|| self.anchors.newest().cloned());
         let entry = rotate::set_aside(&self.path, self.host.as_deref(), at, &rotation, self.connection.take());
-        // The anchor again: a rotation that failed must not make a cut-off ledger look whole.
-        self.reopen(rotation.anchor.as_ref());
+        // The anchors again: a rotation that failed must not make a cut-off ledger look whole.
+        let anchors = std::mem::take(&mut self.anchors);
+        self.reopen(&anchors);
         entry
     }
 

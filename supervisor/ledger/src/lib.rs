@@ -26,7 +26,7 @@ mod samples;
 mod store;
 mod verify;
 
-pub use anchor::{Anchor, MESSAGE_ID, anchor_fields, last_anchor, send_anchor};
+pub use anchor::{Anchor, Anchors, MESSAGE_ID, anchor_fields, anchors, send_anchor};
 pub use bundle::{BUNDLE_FORMAT, Bundle, BundleCounts, BundleError, BundleHead, read_bundle, write_bundle};
 pub use disk::takes_writes;
 pub use error::{LedgerError, SamplesError};

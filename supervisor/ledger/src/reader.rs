@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 use wbd_model::entry::Entry;
 
-use crate::anchor::Anchor;
+use crate::anchor::Anchors;
 use crate::error::LedgerError;
 use crate::verify::{self, Verification};
 use crate::{files, record, store};
@@ -99,15 +99,15 @@ impl Reader {
     /// # Errors
     /// Only what has nothing to do with the content: locked, not permitted. A bad ledger is an answer.
     pub fn verify(&self) -> Result<Verification, LedgerError> {
-        self.verify_against(None)
+        self.verify_against(&Anchors::default())
     }
 
-    /// Walks the whole chain and compares it with the head the journal has seen.
+    /// Walks the whole chain and compares it with every head the journal has seen.
     ///
     /// # Errors
     /// As [`Reader::verify`].
-    pub fn verify_against(&self, anchor: Option<&Anchor>) -> Result<Verification, LedgerError> {
-        verify::walk(&self.connection, &self.path, anchor)
+    pub fn verify_against(&self, anchors: &Anchors) -> Result<Verification, LedgerError> {
+        verify::walk(&self.connection, &self.path, anchors)
     }
 
     /// Whether it was begun on another host than `host` ([`crate::host_id`]); a name that is missing proves nothing.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use wbd_model::action::Action;
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
+use wbd_model::incident::IncidentId;
 use wbd_model::time::{BootId, Now};
 
 use crate::error::LedgerError;
@@ -44,16 +45,26 @@ pub fn reserved(state_dir: &Path) -> Vec<ReservedIntent> {
 }
 
 /// What the chain takes in: each restart with its outcome unknown, without those it holds (`known`) already.
-/// They count from the moment they are taken in: later than they were done, so never too few in a window.
-pub(crate) fn adoption(used: Vec<ReservedIntent>, known: &[Intent]) -> Vec<(Subject, Body)> {
+/// They count from the moment they are taken in: later than they were done, so never too few in a window. An incident whose
+/// opening was lost with the memory of the process is told of in words only.
+pub(crate) fn adoption(
+    used: Vec<ReservedIntent>,
+    known: &[Intent],
+    is_open: impl Fn(IncidentId) -> bool,
+) -> Vec<(Subject, Body)> {
     used.into_iter()
         .filter(|used| !known.contains(&used.intent))
-        .flat_map(|ReservedIntent { at, subject, intent }| {
+        .flat_map(|ReservedIntent { at, mut subject, intent }| {
+            let lost = subject.incident.filter(|id| !is_open(*id));
+            if lost.is_some() {
+                subject.incident = None;
+            }
+            let whose = lost.map_or_else(String::new, |id| format!("; for {id}, whose opening could not be recorded"));
             let outcome = Body::Outcome {
                 action: intent.action_id,
                 result: Outcome::Unknown,
                 detail: format!(
-                    "from the reserve at {} ms of boot {}, while the ledger could not be used",
+                    "from the reserve at {} ms of boot {}, while the ledger could not be used{whose}",
                     at.boot_ms, at.boot.0
                 ),
                 took_ms: 0,

@@ -37,7 +37,8 @@ pub struct Rotation {
     pub who: String,
     /// What the new ledger begins with.
     pub carry: Carry,
-    /// The head the journal has seen. It is the old head if the file cannot tell or ends before it.
+    /// The newest head the journal has seen. It is the old head if the file cannot tell or ends before it: the new file
+    /// then begins behind every anchor of the old one.
     pub anchor: Option<Anchor>,
 }
 

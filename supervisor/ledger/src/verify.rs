@@ -1,11 +1,12 @@
 //! Walks the chain and names the first bad record. Repairs nothing.
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode};
 use wbd_model::entry::{Body, Entry};
 
-use crate::anchor::Anchor;
+use crate::anchor::Anchors;
 use crate::error::LedgerError;
 use crate::record::{self, Head, NO_HASH};
 use crate::store;
@@ -19,8 +20,10 @@ pub struct Verification {
     pub head: Option<(u64, String)>,
     /// The first bad record.
     pub problem: Option<BadRecord>,
-    /// What the journal's anchor says about the chain.
+    /// What the journal's anchors say about the chain.
     pub anchor: AnchorState,
+    /// Why the journal could not be asked for them.
+    pub unread: Option<String>,
     /// How long the walk took, in milliseconds.
     pub took_ms: u64,
 }
@@ -34,18 +37,18 @@ pub struct BadRecord {
     pub what: String,
 }
 
-/// The chain against the head that was written into the journal.
+/// The chain against all heads that were written into the journal: the worst of them, else the newest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnchorState {
     /// No anchor was given: root on this host could have rewritten everything.
     None,
-    /// The chain holds exactly the anchored record.
+    /// The chain holds every anchored record; the newest one.
     AnchoredAt(u64),
-    /// The anchored record is not in the ledger: its end is cut off, or it is another ledger.
+    /// An anchored record is not in the ledger: its end is cut off, or it is another ledger. The newest one.
     Missing(u64),
-    /// A record of that number is there, but it is another one.
+    /// A record of that number is there, but it is another one. The oldest such.
     Differs(u64),
-    /// The anchored record is older than this file: it stands in one that was set aside.
+    /// The anchored records are older than this file: they stand in one that was set aside.
     SetAside(u64),
 }
 
@@ -59,17 +62,17 @@ impl Verification {
     /// A file that could not be read at all.
     pub(crate) fn unreadable(what: String, took_ms: u64) -> Self {
         let problem = Some(BadRecord { seq: 0, what });
-        Self { entries: 0, head: None, problem, anchor: AnchorState::None, took_ms }
+        Self { entries: 0, head: None, problem, anchor: AnchorState::None, unread: None, took_ms }
     }
 }
 
 /// Walks the whole chain in `path`, read through `connection`.
 ///
 /// Only what has nothing to do with the content is an error (locked, not permitted).
-pub(crate) fn walk(connection: &Connection, path: &Path, anchor: Option<&Anchor>) -> Result<Verification, LedgerError> {
+pub(crate) fn walk(connection: &Connection, path: &Path, anchors: &Anchors) -> Result<Verification, LedgerError> {
     let begun = Instant::now();
-    let mut walk = Walk::default();
-    let outcome = rows(connection, &mut walk, anchor);
+    let mut walk = Walk::new(anchors);
+    let outcome = rows(connection, &mut walk);
     let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut problem = match outcome {
         Ok(problem) => problem,
@@ -78,12 +81,12 @@ pub(crate) fn walk(connection: &Connection, path: &Path, anchor: Option<&Anchor>
         }
         Err(source) => return Err(LedgerError::database("verify", path, source)),
     };
-    let anchor = walk.anchor_state(anchor);
+    let anchor = walk.anchor_state();
     if problem.is_none() {
         problem = anchor_problem(anchor, walk.next());
     }
     let head = (walk.entries > 0).then_some((walk.head.seq, walk.head.hash));
-    Ok(Verification { entries: walk.entries, head, problem, anchor, took_ms })
+    Ok(Verification { entries: walk.entries, head, problem, anchor, unread: anchors.unread.clone(), took_ms })
 }
 
 fn is_content(error: &rusqlite::Error) -> bool {
@@ -96,12 +99,12 @@ fn is_content(error: &rusqlite::Error) -> bool {
     })
 }
 
-fn rows(connection: &Connection, walk: &mut Walk, anchor: Option<&Anchor>) -> rusqlite::Result<Option<BadRecord>> {
+fn rows(connection: &Connection, walk: &mut Walk<'_>) -> rusqlite::Result<Option<BadRecord>> {
     let mut statement = connection.prepare(&store::select("ORDER BY seq"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let step = match store::row(row)? {
-            Ok(row) => walk.step(row, anchor),
+            Ok(row) => walk.step(row),
             Err(bad) => Err(BadRecord { seq: bad.seq, what: bad.what }),
         };
         if let Err(bad) = step {
@@ -112,25 +115,30 @@ fn rows(connection: &Connection, walk: &mut Walk, anchor: Option<&Anchor>) -> ru
 }
 
 #[derive(Debug)]
-struct Walk {
+struct Walk<'a> {
     entries: u64,
     first: u64,
     head: Head,
-    anchored: Option<bool>,
+    /// The hashes that the journal has for a record; more than one where somebody has anchored a rewritten ledger.
+    wanted: BTreeMap<u64, Vec<&'a str>>,
+    anchored: Option<u64>,
+    differs: Option<u64>,
 }
 
-impl Default for Walk {
-    fn default() -> Self {
-        Self { entries: 0, first: 1, head: Head::none(), anchored: None }
+impl<'a> Walk<'a> {
+    fn new(anchors: &'a Anchors) -> Self {
+        let mut wanted: BTreeMap<u64, Vec<&'a str>> = BTreeMap::new();
+        for head in &anchors.heads {
+            wanted.entry(head.seq).or_default().push(&head.hash);
+        }
+        Self { entries: 0, first: 1, head: Head::none(), wanted, anchored: None, differs: None }
     }
-}
 
-impl Walk {
     fn next(&self) -> u64 {
         self.head.seq + 1
     }
 
-    fn step(&mut self, row: record::Row, anchor: Option<&Anchor>) -> Result<(), BadRecord> {
+    fn step(&mut self, row: record::Row) -> Result<(), BadRecord> {
         let seq = row.seq;
         if self.entries > 0 && seq != self.next() {
             return Err(BadRecord { seq: self.next(), what: format!("it is missing; {seq} follows") });
@@ -142,21 +150,26 @@ impl Walk {
         } else if entry.prev != self.head.hash {
             return Err(BadRecord { seq, what: format!("it does not follow record {}", self.head.seq) });
         }
-        if let Some(anchor) = anchor.filter(|anchor| anchor.seq == seq) {
-            self.anchored = Some(anchor.hash == entry.hash);
+        if let Some(hashes) = self.wanted.get(&seq) {
+            if hashes.iter().all(|hash| *hash == entry.hash) {
+                self.anchored = Some(seq);
+            } else {
+                self.differs.get_or_insert(seq);
+            }
         }
         self.entries += 1;
         self.head = Head { seq, hash: entry.hash };
         Ok(())
     }
 
-    fn anchor_state(&self, anchor: Option<&Anchor>) -> AnchorState {
-        match (anchor, self.anchored) {
-            (None, _) => AnchorState::None,
-            (Some(anchor), Some(true)) => AnchorState::AnchoredAt(anchor.seq),
-            (Some(anchor), Some(false)) => AnchorState::Differs(anchor.seq),
-            (Some(anchor), None) if anchor.seq < self.first => AnchorState::SetAside(anchor.seq),
-            (Some(anchor), None) => AnchorState::Missing(anchor.seq),
+    fn anchor_state(&self) -> AnchorState {
+        let newest = self.wanted.keys().next_back().copied();
+        match (self.differs, newest, self.anchored) {
+            (Some(seq), _, _) => AnchorState::Differs(seq),
+            (None, None, _) => AnchorState::None,
+            (None, Some(newest), _) if newest > self.head.seq => AnchorState::Missing(newest),
+            (None, Some(_), Some(seq)) => AnchorState::AnchoredAt(seq),
+            (None, Some(newest), None) => AnchorState::SetAside(newest),
         }
     }
 }

@@ -230,6 +230,10 @@ pub struct Status {
     pub profiles: Vec<String>,
     /// Last record of the ledger.
     pub ledger_seq: u64,
+    /// Why the journal could not be read at the start, so that a ledger whose end was cut off is not told from a whole
+    /// one; empty if it was read.
+    #[serde(default)]
+    pub journal_unread: String,
     /// Disruptive deeds left in this hour.
     pub budget_left_hour: u32,
     /// Disruptive deeds left in this day.

@@ -1,4 +1,7 @@
 //! Reads this host's clocks and names its boot; it compares nothing.
+//!
+//! The name is this process's own view of it: a sandbox or a container's cover shows another name to another process. It
+//! is compared with what the same program wrote earlier, and with nothing that somebody else wrote.
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -25,13 +28,28 @@ static LAST_ZONE: Mutex<Option<jiff::tz::TimeZone>> = Mutex::new(None);
 /// make an administrator's stop, every hold and every debit look as if they were of another.
 #[must_use]
 pub fn now() -> Now {
-    let boot = boot();
+    moment(boot())
+}
+
+fn moment(boot: String) -> Now {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
     let wall_ms = match since_epoch {
         Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
         Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
     };
     Now { boot: BootId(boot), boot_ms: read_ms(ClockId::CLOCK_BOOTTIME), wall_ms }
+}
+
+/// The present moment for whoever compares it with nobody's records: its boot is [`UNNAMED_BOOT`].
+#[must_use]
+pub fn unnamed() -> Now {
+    moment(UNNAMED_BOOT.to_owned())
+}
+
+/// Whether a moment of `CLOCK_BOOTTIME`, in milliseconds, can lie in this boot, whatever anybody calls it.
+#[must_use]
+pub fn is_of_this_boot(boot_ms: u64) -> bool {
+    wbd_agent_api::ThisBoot::now(Path::new("/proc")).holds(boot_ms)
 }
 
 /// The running boot, read again every ten seconds: it cannot change, but a container's manager may cover it with
@@ -41,7 +59,7 @@ fn boot() -> String {
     let now_ms = monotonic_ms();
     let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
     if last.as_ref().is_none_or(|(at_ms, _)| now_ms.saturating_sub(*at_ms) >= REREAD_MS)
-        && let Ok(boot) = boot_id(Path::new("/proc"))
+        && let Ok(boot) = boot_id(Path::new("/proc/sys/kernel/random/boot_id"))
     {
         *last = Some((now_ms, boot));
     }
@@ -72,9 +90,8 @@ fn remembered<T: Clone>(last: &Mutex<Option<T>>, read: Option<T>) -> Option<T> {
     last.clone()
 }
 
-/// The running boot's name, read below a proc folder.
-pub(crate) fn boot_id(proc: &Path) -> io::Result<String> {
-    let text = under::text(&proc.join("sys/kernel/random/boot_id"))?;
+fn boot_id(file: &Path) -> io::Result<String> {
+    let text = under::text(file)?;
     let name = text.trim();
     if name.is_empty() {
         return Err(io::Error::other("the boot id is empty"));
@@ -116,8 +133,11 @@ mod tests {
     }
 
     #[test]
-    fn a_proc_without_a_boot_id_is_an_error() {
+    fn a_boot_without_a_name_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(boot_id(dir.path()).is_err());
+        let file = dir.path().join("boot_id");
+        assert!(boot_id(&file).is_err());
+        std::fs::write(&file, "\n").unwrap();
+        assert!(boot_id(&file).is_err());
     }
 }

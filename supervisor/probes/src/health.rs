@@ -1,12 +1,11 @@
 //! `agent.health`: what the agent says of itself, and whether the one who said it still runs. It believes nothing more.
-use wbd_agent_api::{HealthDocument, HealthError, SettingsSource, State, paths};
+use wbd_agent_api::{HealthDocument, HealthError, SettingsSource, State, ThisBoot, paths};
 use wbd_model::observation::Observation;
 use wbd_model::probe::ProbeName;
 
 use crate::clock;
 use crate::eyes::Look;
 use crate::procs;
-use crate::under::why;
 
 pub(crate) fn look(look: &Look) -> Observation {
     let fields = ProbeName::AgentHealth.fields();
@@ -23,14 +22,7 @@ pub(crate) fn look(look: &Look) -> Observation {
 
 fn describe(look: &Look, document: &HealthDocument) -> Observation {
     let fields = ProbeName::AgentHealth.fields();
-    let boot = match clock::boot_id(look.proc()) {
-        Ok(boot) => boot,
-        Err(error) => {
-            let reason = why("read the boot id below", look.proc(), &error);
-            return Observation::unseen(fields, &reason);
-        }
-    };
-    if document.boot_id != boot {
+    if !document.is_of(&ThisBoot::now(look.proc())) {
         let reason = "the health document is of an earlier boot";
         let mut seen = Observation::unseen(fields, reason);
         seen.know("present", true).know("live", false).know("state", "none");
@@ -145,12 +137,29 @@ mod tests {
         assert_eq!(known(&seen, "present"), Value::from(false));
         assert_eq!(known(&seen, "live"), Value::from(false));
         let mut doc = document(5, 10_000);
-        doc.boot_id = "another".into();
+        doc.heartbeat_ms = clock::monotonic_ms() + 3_600_000;
         host.health(&doc);
-        let seen = look(&host.look());
-        assert_eq!(known(&seen, "present"), Value::from(true));
-        assert_eq!(known(&seen, "live"), Value::from(false));
-        assert!(unknown(&seen, "heartbeat_age_ms").contains("earlier boot"));
+        let earlier = || {
+            let seen = look(&host.look());
+            assert_eq!(known(&seen, "present"), Value::from(true));
+            assert_eq!(known(&seen, "live"), Value::from(false));
+            assert!(unknown(&seen, "heartbeat_age_ms").contains("earlier boot"));
+        };
+        earlier();
+        // A container that was started again: its clock is the machine's and goes on.
+        host.health(&document(5, 9_000));
+        host.process(5, "wbd_agent").write();
+        earlier();
+    }
+
+    #[test]
+    fn a_document_that_names_a_boot_counts_whatever_it_is_called_here() {
+        let host = host();
+        host.health(&document(5, 10_000));
+        let path = paths::health(host.root());
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replacen('{', r#"{"boot_id":"a third","#, 1)).unwrap();
+        assert_eq!(known(&look(&host.look()), "live"), Value::from(true));
     }
 
     #[test]

@@ -6,10 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use wbd_agent_api::{HealthError, paths};
+use wbd_agent_api::{HealthError, ThisBoot, paths};
 use wbd_model::profile::ProcessSelector;
 
-use crate::clock;
 use crate::eyes::Look;
 use crate::scan::{self, Since};
 use crate::under::{self, absent, under, why};
@@ -145,9 +144,9 @@ fn parse(pid: u32, stat: &[u8]) -> Option<Process> {
 }
 
 fn by_health(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> {
-    let boot = clock::boot_id(look.proc()).map_err(|error| why("read the boot id below", look.proc(), &error))?;
+    let boot = ThisBoot::now(look.proc());
     match wbd_agent_api::read(&paths::health(look.root())) {
-        Ok(document) if document.boot_id == boot => {
+        Ok(document) if document.is_of(&boot) => {
             let process = read(look.proc(), document.pid)?.filter(|it| it.start_ticks == document.start_ticks);
             let mut chosen = Chosen::default();
             if let Some(process) = process {

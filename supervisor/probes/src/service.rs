@@ -1,13 +1,11 @@
 //! `service.state`: what the service manager says of the unit, and whether a stop was wanted; it asks for nothing to be done.
 use std::path::Path;
 
-use wbd_agent_api::{StopNote, paths, stop};
+use wbd_agent_api::{StopNote, ThisBoot, paths, stop};
 use wbd_model::observation::Observation;
 
 use crate::bus::{self, UnitState};
-use crate::clock;
 use crate::eyes::Look;
-use crate::under::why;
 
 const FROM_MANAGER: [&str; 6] = ["active", "sub", "result", "restarts", "start_limit_hit", "masked"];
 
@@ -34,8 +32,9 @@ pub enum Manager<'a> {
 
 /// `service.state` of wbd's agent for somebody who follows the unit himself.
 #[must_use]
-pub fn agent_service(root: &Path, manager: Manager<'_>, boot: &str) -> Observation {
-    observation(manager, stop::read(&paths::stop_note(root), boot).map_err(|error| error.to_string()))
+pub fn agent_service(root: &Path, manager: Manager<'_>) -> Observation {
+    let boot = ThisBoot::now(Path::new("/proc"));
+    observation(manager, stop::read(&paths::stop_note(root), &boot).map_err(|error| error.to_string()))
 }
 
 fn observation(manager: Manager<'_>, note: Result<Option<StopNote>, String>) -> Observation {
@@ -62,7 +61,7 @@ fn stop_note(look: &Look, unit: Option<&str>) -> Result<Option<StopNote>, String
     if unit.is_some_and(|unit| unit != paths::UNIT) {
         return Ok(None);
     }
-    let boot = clock::boot_id(look.proc()).map_err(|error| why("read the boot id below", look.proc(), &error))?;
+    let boot = ThisBoot::now(look.proc());
     stop::read(&paths::stop_note(look.root()), &boot).map_err(|error| error.to_string())
 }
 
@@ -128,18 +127,13 @@ fn masked(unit: &UnitState) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{BOOT, Host, known, unknown};
+    use crate::testing::{Host, known, unknown};
+    use wbd_agent_api::boottime_ms;
     use wbd_model::observation::Value;
 
-    fn note(host: &Host, boot: &str) {
+    fn note(host: &Host, at_ms: u64) {
         host.file("run/wbd/x", "");
-        let note = StopNote {
-            who: "wbd_agent -s stop".into(),
-            uid: 7,
-            boot_id: boot.into(),
-            at_ms: 1,
-            reason: "upgrade".into(),
-        };
+        let note = StopNote { who: "wbd_agent -s stop".into(), uid: 7, at_ms, reason: "upgrade".into() };
         stop::write(&paths::stop_note(host.root()), &note).unwrap();
     }
 
@@ -160,12 +154,12 @@ mod tests {
         ] {
             assert_eq!(known(&seen, field), value, "{field}");
         }
-        note(&host, BOOT);
+        note(&host, boottime_ms());
         let seen = look(&host.look(), Some(paths::UNIT));
         assert_eq!(known(&seen, "stop_noted"), Value::from(true));
         assert_eq!(known(&seen, "stop_by"), Value::from("wbd_agent -s stop (uid 7): upgrade"));
         assert_eq!(known(&look(&host.look(), Some("other.service")), "stop_noted"), Value::from(false));
-        note(&host, "another-boot");
+        note(&host, boottime_ms() + 60_000);
         assert_eq!(known(&look(&host.look(), None), "stop_noted"), Value::from(false));
     }
 

@@ -13,9 +13,6 @@ use wbd_model::profile::ProcessSelector;
 use crate::Eyes;
 use crate::eyes::Look;
 
-/// The boot that the made-up host runs in.
-pub(crate) const BOOT: &str = "boot-1";
-
 /// A scratch folder as root, `proc` and `sys` inside it.
 pub(crate) struct Host {
     dir: tempfile::TempDir,
@@ -37,7 +34,6 @@ pub(crate) struct MadeUp {
 impl Host {
     pub(crate) fn new() -> Self {
         let host = Self { dir: tempfile::tempdir().unwrap() };
-        host.file("proc/sys/kernel/random/boot_id", &format!("{BOOT}\n"));
         host.file("proc/uptime", "1000.00 1.0\n");
         host
     }
@@ -119,7 +115,6 @@ pub(crate) fn document(pid: u32, start_ticks: u64) -> HealthDocument {
         version: "1.2.3".into(),
         pid,
         start_ticks,
-        boot_id: BOOT.into(),
         state: State::Active,
         generation: 4,
         settings: SettingsReport { source: SettingsSource::Current, problem: None },

@@ -7,11 +7,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
-use wbd_agent_api::paths;
+use wbd_agent_api::{ThisBoot, paths};
 use wbd_model::observation::Observation;
 use wbd_model::profile::VersionSource;
 
-use crate::clock;
 use crate::eyes::Look;
 use crate::memo::Print;
 use crate::procs;
@@ -133,8 +132,8 @@ fn version(look: &Look, source: &VersionSource) -> Result<Version, String> {
 
 fn of_health(look: &Look) -> Result<String, String> {
     let document = wbd_agent_api::read(&paths::health(look.root())).map_err(|it| it.to_string())?;
-    let boot = clock::boot_id(look.proc()).map_err(|error| why("read the boot id below", look.proc(), &error))?;
-    let live = document.boot_id == boot && procs::still_runs(look.proc(), document.pid, document.start_ticks)?;
+    let boot = ThisBoot::now(look.proc());
+    let live = document.is_of(&boot) && procs::still_runs(look.proc(), document.pid, document.start_ticks)?;
     if live { Ok(document.version) } else { Err("the agent does not run".to_owned()) }
 }
 

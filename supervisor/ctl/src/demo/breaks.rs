@@ -102,9 +102,9 @@ impl Break {
         let mark = follow::mark(&trial.reader()?)?;
         let done =
             self.inflict(trial, pid).map_err(|error| Failure::failed(format!("cannot break the agent: {error}")))?;
-        let broken_at = wbd_probes::clock::now();
+        let broken_ms = crate::moment::clocks().boot_ms;
         show.event(0, "break", Tone::Strong, &done);
-        let followed = follow::follow(trial, interrupt, show, mark, &broken_at, DEADLINE);
+        let followed = follow::follow(trial, interrupt, show, mark, broken_ms, DEADLINE);
         let restored = if self == Self::CrashLoop { restore(trial) } else { Ok(()) };
         let seen = followed?;
         restored.map_err(|error| Failure::failed(format!("cannot put the agent's program back: {error}")))?;

@@ -5,11 +5,10 @@ use std::time::Duration;
 use wbd_ledger::{Filter, Reader};
 use wbd_model::entry::{Body, Entry};
 use wbd_model::incident::{Closing, IncidentId};
-use wbd_model::time::Now;
 
 use crate::exit::Failure;
 use crate::out::Tone;
-use crate::record;
+use crate::{moment, record};
 
 use super::interrupt::Interrupt;
 use super::show::Show;
@@ -104,7 +103,7 @@ pub(crate) fn follow(
     interrupt: &Interrupt,
     show: &mut Show,
     mark: u64,
-    broken_at: &Now,
+    broken_ms: u64,
     deadline: Duration,
 ) -> Result<Seen, Failure> {
     let reader = trial.reader()?;
@@ -118,13 +117,12 @@ pub(crate) fn follow(
         }
         for entry in reader.entries(&Filter { after_seq: Some(last), ..Filter::default() })? {
             last = entry.seq;
-            let after_ms = entry.at.since(&broken_at.boot, broken_at.boot_ms).unwrap_or_default();
+            let after_ms = entry.at.boot_ms.saturating_sub(broken_ms);
             seen.note(&entry, after_ms);
             let (word, tone) = told(&entry.body);
             show.event(after_ms, word, tone, &record::gist(&entry));
         }
-        let now = wbd_probes::clock::now();
-        show.tick(now.since(&broken_at.boot, broken_at.boot_ms).unwrap_or_default());
+        show.tick(moment::clocks().boot_ms.saturating_sub(broken_ms));
         Ok(seen.is_over().then_some(()))
     })?;
     Ok(seen)
@@ -163,7 +161,7 @@ const fn told(body: &Body) -> (&'static str, Tone) {
 #[cfg(test)]
 mod tests {
     use wbd_model::entry::Subject;
-    use wbd_model::time::BootId;
+    use wbd_model::time::{BootId, Now};
 
     use super::*;
 

@@ -202,7 +202,7 @@ fn ended(child: &mut Child) -> Option<ExitStatus> {
 fn nothing_seen(order: &Order, why: &str, began: Instant) -> Report {
     let mut report = report::report(Inputs {
         host: wbd_probes::host::name(),
-        started_ms: wbd_probes::clock::now().wall_ms,
+        started_ms: crate::moment::clocks().wall_ms,
         duration_ms: ms(began.elapsed()),
         rows: &[],
         unseen_profiles: &[],

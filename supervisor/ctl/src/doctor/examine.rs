@@ -17,7 +17,6 @@ use wbd_model::name::{Code, ProfileName, TargetName};
 use wbd_model::problem::Problem;
 use wbd_model::report::{CheckRow, DaemonView, Report};
 use wbd_model::settings::Settings;
-use wbd_model::time::Now;
 use wbd_model::waiver::Waiver;
 use wbd_probes::programs::Finding;
 use wbd_probes::{Eyes, Presence};
@@ -53,7 +52,7 @@ pub(crate) struct Order {
 /// A profile or code was asked for that nobody knows.
 pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     let began = Instant::now();
-    let now = wbd_probes::clock::now();
+    let now = crate::moment::clocks();
     let asked = aside({
         let client = order.client.clone();
         move || ask(&client)
@@ -63,8 +62,8 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
         move || crate::ledger::verified_under(&root)
     });
     let written = aside({
-        let (root, now) = (order.root.clone(), now.clone());
-        move || Said::written(&root, &now)
+        let root = order.root.clone();
+        move || Said::written(&root)
     });
     let belongs = aside({
         let root = order.root.clone();
@@ -79,7 +78,7 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     eyes.facts.clone_from(&settings.facts);
     let placed = programs(order, &library, &settings);
     let (bounds, unseen) = bind(order, &library, &settings, &eyes);
-    let recall = Recall::of(&order.root, &library, &bounds, now.clone());
+    let recall = Recall::of(&order.root, &library, &bounds);
     let answers = look::look(eyes, &bounds, recall, began);
     let (daemon_status, daemon_report) = within(&asked, began).unwrap_or_else(late);
     let open = daemon_status.as_ref().map(|status| status.open.clone()).unwrap_or_default();
@@ -163,10 +162,10 @@ impl Said {
     }
 
     /// By the ledger and the hold files.
-    fn written(root: &Path, now: &Now) -> Self {
+    fn written(root: &Path) -> Self {
         match waiver::of_ledger(root) {
-            Ok(state) => {
-                let holds = waiver::holds(root, &waiver::pauses(&state, now));
+            Ok((state, now)) => {
+                let holds = waiver::holds(root, &waiver::pauses(&state, &now));
                 Self { waivers: state.waivers, unread: None, holds }
             }
             Err(error) => {

@@ -99,7 +99,14 @@ pub(crate) fn ledger(verified: Option<Result<Verification, LedgerError>>, status
     const CODE: &str = "WBD-LEDGER";
     match verified {
         None => Own::new(CODE, Verdict::Unknown, "not verified within the time for a look; run wbdctl ledger verify"),
-        Some(Ok(Verification { problem: None, entries, .. })) => {
+        Some(Ok(Verification { problem: None, unread: Some(why), entries, .. })) => Own::new(
+            CODE,
+            Verdict::Unknown,
+            format!(
+                "{entries} records verified; whether more were cut off is not known, as the journal could not be read: {why}"
+            ),
+        ),
+        Some(Ok(Verification { problem: None, unread: None, entries, .. })) => {
             Own::new(CODE, Verdict::Pass, format!("{entries} records verified"))
         }
         Some(Ok(Verification { problem: Some(bad), entries, .. })) => Own::new(
@@ -189,7 +196,7 @@ mod tests {
     use super::*;
 
     fn verification(problem: Option<BadRecord>) -> Result<Verification, LedgerError> {
-        Ok(Verification { entries: 6, head: None, problem, anchor: AnchorState::None, took_ms: 1 })
+        Ok(Verification { entries: 6, head: None, problem, anchor: AnchorState::None, unread: None, took_ms: 1 })
     }
 
     #[test]
@@ -208,6 +215,9 @@ mod tests {
         assert_eq!(ledger(None, None).verdict, Verdict::Unknown);
         assert_eq!(ledger(Some(Err(LedgerError::NotThere { path: PathBuf::from("/l") })), None).verdict, Verdict::Skip);
         assert_eq!(ledger(Some(verification(None)), None).verdict, Verdict::Pass);
+        let unread = Verification { unread: Some("it hangs".to_owned()), ..verification(None).unwrap() };
+        let own = ledger(Some(Ok(unread)), None);
+        assert!(own.verdict == Verdict::Unknown && own.reason.contains("it hangs"), "{own:?}");
     }
 
     #[test]

@@ -16,29 +16,30 @@ use wbd_model::profile::{Leak, ProcessSelector};
 use wbd_model::sample::Sample;
 use wbd_model::time::Now;
 
+use crate::moment;
+
 /// What wbd remembers, as far as this user may read it.
 #[derive(Debug)]
 pub(crate) struct Recall {
-    now: Now,
     state_dir: PathBuf,
-    /// Read by the first question for it: the ledger may lie on a mount that hangs.
-    exits: OnceLock<Result<State, String>>,
+    /// Read by the first question for it, with the moment beside it: the ledger may lie on a mount that hangs.
+    exits: OnceLock<Result<(State, Now), String>>,
     leaks: BTreeMap<ProcessSelector, (ProfileName, Leak)>,
 }
 
 impl Recall {
     /// Of a root; nothing is read before it is asked for.
-    pub(crate) fn of(root: &Path, library: &Library, bounds: &[Bound], now: Now) -> Self {
+    pub(crate) fn of(root: &Path, library: &Library, bounds: &[Bound]) -> Self {
         let state_dir = wbd_ledger::state_dir(root);
-        Self { now, state_dir, exits: OnceLock::new(), leaks: leaks(library, bounds) }
+        Self { state_dir, exits: OnceLock::new(), leaks: leaks(library, bounds) }
     }
 
     /// The answer; `None` for a question that eyes must answer. Blocks for as long as the disk does.
     pub(crate) fn answer(&self, probe: &Probe) -> Option<Observation> {
         let unseen = |name: ProbeName, why: &str| Observation::unseen(name.fields(), why);
         match probe {
-            Probe::ExitLast(target) => Some(match self.exits.get_or_init(|| exits(&self.state_dir)) {
-                Ok(state) => state.exit_observation(target, &self.now),
+            Probe::ExitLast(target) => Some(match self.exits() {
+                Ok((state, now)) => state.exit_observation(target, now),
                 Err(why) => unseen(ProbeName::ExitLast, why),
             }),
             Probe::FdTrend(selector) => Some(match self.trend(selector) {
@@ -56,11 +57,16 @@ impl Recall {
         }
     }
 
+    fn exits(&self) -> &Result<(State, Now), String> {
+        self.exits.get_or_init(|| exits(&self.state_dir))
+    }
+
     fn trend(&self, selector: &ProcessSelector) -> Result<Observation, String> {
         let (profile, window) = self.leaks.get(selector).ok_or("no profile says when it may be restarted")?;
         if !wbd_ledger::samples_database(&self.state_dir).exists() {
             return Err("no samples yet; the supervisor takes them".to_owned());
         }
+        let now = self.exits().as_ref().map_or_else(|_| moment::clocks(), |(_, now)| now.clone());
         let read = || {
             let samples = Samples::open_read_only(&self.state_dir)?;
             // The name under which the supervisor keeps them.
@@ -69,17 +75,17 @@ impl Recall {
             let series = samples.series(&segment)?;
             let known = samples.confirmed(&process, &segment.executable)?;
             let all: Vec<Sample> = series.buckets.into_iter().chain(series.readings).collect();
-            let now_s = samples.now_s(&self.now)?;
+            let now_s = samples.now_s(&now)?;
             Ok((now_s, all, if known { Prior::Confirmed } else { Prior::None }))
         };
         let (now_s, samples, prior) = read().map_err(|error: wbd_ledger::SamplesError| error.to_string())?;
-        let wall_s = self.now.wall_ms / 1000;
+        let wall_s = now.wall_ms / 1000;
         let offset_s = leak::offset_s(now_s, wall_s, wbd_probes::clock::zone_offset_s(wall_s));
         Ok(leak::observe(&samples, prior, window, offset_s, now_s))
     }
 }
 
-fn exits(state_dir: &Path) -> Result<State, String> {
+fn exits(state_dir: &Path) -> Result<(State, Now), String> {
     let read = || {
         let reader = Reader::open(state_dir)?;
         let mut state = State::default();
@@ -88,7 +94,7 @@ fn exits(state_dir: &Path) -> Result<State, String> {
             state.apply(&entry);
             ControlFlow::Continue(())
         })?;
-        Ok(state)
+        Ok((state, moment::beside(&reader)))
     };
     read().map_err(|error: wbd_ledger::LedgerError| error.to_string())
 }

@@ -245,3 +245,14 @@ proptest::proptest! {
         proptest::prop_assert_eq!(&read.causes[0].title, &text);
     }
 }
+
+#[test]
+fn a_wanted_absence_says_whose_wish_it_was() {
+    let stopped = "stopped by wbd_agent -s stop (uid 0)";
+    let shown = |reason: &str| {
+        let report = report(vec![], vec![row("WBD-6007", "wbd", Verdict::Pass, reason)]);
+        text_of(|out| text::show(out, &report))
+    };
+    assert!(shown(stopped).contains(&format!("WBD-6007 on wbd: {stopped}")), "{}", shown(stopped));
+    assert!(!shown("it answers").contains("it answers"), "other good news is short");
+}

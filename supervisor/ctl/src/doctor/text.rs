@@ -1,6 +1,7 @@
 //! Doctor's screen: verdict, causes, areas, what could not be checked. Judges nothing.
 use std::collections::BTreeMap;
 
+use wbd_engine::report::STOPPED;
 use wbd_model::check::Verdict;
 use wbd_model::report::{Cause, CheckRow, Fix, Overall, Report};
 use wbd_model::text::Shown;
@@ -182,6 +183,9 @@ fn areas(out: &mut Out, checks: &[CheckRow]) {
             (tone(worst), &format!("{:<8} ", worst.as_str())),
             (Tone::Plain, &parts.join(", ")),
         ]);
+        for row in rows.iter().filter(|row| row.verdict == Verdict::Pass && row.reason.starts_with(STOPPED)) {
+            out.paragraph("                       ", &format!("{} on {}: {}", row.code, row.target, row.reason));
+        }
     }
 }
 

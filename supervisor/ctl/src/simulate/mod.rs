@@ -22,7 +22,7 @@ use crate::Context;
 use crate::cli::{Format, Simulate};
 use crate::config::broken;
 use crate::exit::{Ended, Exit, Failure};
-use crate::{export, host, ledger, playbook};
+use crate::{export, host, ledger, moment, playbook};
 
 /// Where a record is from, and what stands beside it.
 struct Origin {
@@ -117,7 +117,7 @@ fn read(
         let (bounds, old) = bind(order, &origin, library, installed)?;
         return Ok((origin, bundle.entries, bundle.observed, bounds, old));
     }
-    let now = clock::now();
+    let now = moment::clocks();
     let origin = Origin {
         words: "this host".to_owned(),
         host: wbd_ledger::host_id(&context.root),

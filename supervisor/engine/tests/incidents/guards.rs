@@ -184,6 +184,23 @@ fn a_supervisor_that_begins_again_and_again_starts_the_agent_within_the_budget()
     assert_eq!(begins_anew(&mut world), Ok(true), "the hour is over");
 }
 
+/// A container's clock is the machine's, whose boot may be long ago: "made when this boot began" would be a refill.
+#[test]
+fn another_name_of_the_same_boot_is_no_new_budget_and_no_free_start() {
+    let mut world = World::failing(patient());
+    for _ in 0..3 {
+        heal_once(&mut world);
+    }
+    let before = guard::budget_left(&world.state, &world.settings, &world.now());
+    for _ in 0..3 {
+        world.sees_another_name();
+        assert_eq!(guard::budget_left(&world.state, &world.settings, &world.now()), before);
+        heal_once(&mut world);
+        assert_eq!(world.deeds(), 3, "{}", world.story());
+        assert_eq!(begins_anew(&mut world), Err(Guard::HostBudget), "the agent has lived in this boot");
+    }
+}
+
 #[test]
 fn a_boot_brings_one_free_start_and_no_new_budget() {
     let mut world = World::new(vec![]);

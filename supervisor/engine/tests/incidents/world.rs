@@ -342,6 +342,12 @@ impl World {
         self.dies();
     }
 
+    /// The next supervisor sees another name of the same boot: it was started from a shell, beside a container's cover.
+    pub(crate) fn sees_another_name(&mut self) {
+        self.boot += 1;
+        self.dies();
+    }
+
     pub(crate) fn about(&self, id: u64) -> Subject {
         let incident = &self.state.incidents[&IncidentId(id)];
         Subject {

@@ -5,7 +5,9 @@ use wbd_model::entry::{Body, Outcome};
 use wbd_model::incident::ActionId;
 
 use super::{filled, intent, manual, now, open, rotation, subject};
-use crate::{Anchor, AnchorState, Filter, Ledger, LedgerError, Reader, Standing, Verification, database, rotate};
+use crate::{
+    Anchor, AnchorState, Anchors, Filter, Ledger, LedgerError, Reader, Standing, Verification, database, rotate,
+};
 
 /// Changes the file as somebody with root and sqlite3 would, and verifies.
 fn after(sql: &str) -> Verification {
@@ -149,7 +151,7 @@ fn a_chain_rewritten_with_right_hashes_is_found_by_the_anchor_only() {
     }
     let reader = Reader::open(other.path()).unwrap();
     assert!(reader.verify().unwrap().is_sound());
-    let found = reader.verify_against(Some(&anchor)).unwrap();
+    let found = reader.verify_against(&anchor.clone().into()).unwrap();
     assert_eq!((found.anchor, found.problem.map(|bad| bad.seq)), (AnchorState::Differs(5), Some(5)));
 }
 
@@ -159,13 +161,63 @@ fn a_cut_off_end_is_found_by_the_anchor() {
     filled(dir.path(), 5);
     let (seq, hash) = Reader::open(dir.path()).unwrap().head().unwrap().unwrap();
     let anchor = Anchor { seq, hash };
-    let whole = Reader::open(dir.path()).unwrap().verify_against(Some(&anchor)).unwrap();
+    let whole = Reader::open(dir.path()).unwrap().verify_against(&anchor.clone().into()).unwrap();
     assert_eq!((whole.anchor, whole.problem), (AnchorState::AnchoredAt(5), None));
     Connection::open(database(dir.path())).unwrap().execute("DELETE FROM entry WHERE seq > 3", []).unwrap();
-    let cut = Reader::open(dir.path()).unwrap().verify_against(Some(&anchor)).unwrap();
+    let cut = Reader::open(dir.path()).unwrap().verify_against(&anchor.clone().into()).unwrap();
     assert_eq!((cut.anchor, cut.problem.map(|bad| bad.seq)), (AnchorState::Missing(5), Some(4)));
-    let ledger = Ledger::open(dir.path(), None, Some(&anchor)).unwrap();
+    let ledger = Ledger::open(dir.path(), None, &anchor.clone().into()).unwrap();
     assert!(matches!(ledger.standing(), Standing::Broken(bad) if bad.seq == 4));
+}
+
+/// A head that was anchored later, over a cut, makes nothing good: every one that the journal vouches for counts.
+#[test]
+fn a_cut_end_that_was_anchored_all_the_same_is_found_by_the_older_anchors() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 5);
+    let head = || {
+        let (seq, hash) = Reader::open(dir.path()).unwrap().head().unwrap().unwrap();
+        Anchor { seq, hash }
+    };
+    let verified = |heads: &[&Anchor]| {
+        let heads = heads.iter().map(|head| (*head).clone()).collect();
+        let found = Reader::open(dir.path()).unwrap().verify_against(&Anchors { heads, unread: None }).unwrap();
+        (found.anchor, found.problem.map(|bad| bad.seq))
+    };
+    let whole = head();
+    Connection::open(database(dir.path())).unwrap().execute("DELETE FROM entry WHERE seq > 3", []).unwrap();
+    let cut = head();
+    assert_eq!(verified(&[&cut]), (AnchorState::AnchoredAt(3), None));
+    assert_eq!(verified(&[&whole, &cut]), (AnchorState::Missing(5), Some(4)));
+    let mut ledger = open(dir.path());
+    for number in 4..=8 {
+        ledger.append(&now(number), subject(1), manual("another tail")).unwrap();
+    }
+    drop(ledger);
+    let grown = head();
+    assert_eq!(verified(&[&cut, &grown]), (AnchorState::AnchoredAt(8), None), "a twin that was never cut");
+    assert_eq!(verified(&[&whole, &cut, &grown]), (AnchorState::Differs(5), Some(5)));
+    let other = Anchor { hash: "a".repeat(64), ..cut.clone() };
+    assert_eq!(verified(&[&cut, &other]), (AnchorState::Differs(3), Some(3)), "two heads of one number");
+
+    // Only a rotation ends it, and it leaves every anchor behind.
+    let heads = vec![whole.clone(), cut.clone(), grown.clone()];
+    let mut ledger = Ledger::open(dir.path(), Some("host-a"), &Anchors { heads, unread: None }).unwrap();
+    assert!(matches!(ledger.standing(), Standing::Broken(bad) if bad.seq == 5));
+    ledger.rotate(&now(10), &rotation("cut")).unwrap();
+    assert_eq!(*ledger.standing(), Standing::Sound);
+    drop(ledger);
+    assert_eq!(verified(&[&whole, &cut, &grown]), (AnchorState::SetAside(8), None));
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_said_and_makes_nothing_bad() {
+    let dir = tempfile::tempdir().unwrap();
+    filled(dir.path(), 3);
+    let anchors = Anchors { heads: Vec::new(), unread: Some("it hangs".to_owned()) };
+    let found = Reader::open(dir.path()).unwrap().verify_against(&anchors).unwrap();
+    assert_eq!((found.anchor, found.problem, found.unread.as_deref()), (AnchorState::None, None, Some("it hangs")));
+    assert_eq!(*Ledger::open(dir.path(), None, &anchors).unwrap().standing(), Standing::Sound);
 }
 
 #[test]
@@ -177,7 +229,7 @@ fn a_bad_ledger_takes_nothing_until_it_is_rotated_and_the_new_one_names_the_old_
         .unwrap()
         .execute("UPDATE entry SET payload = '{}' WHERE seq = 2", [])
         .unwrap();
-    let mut ledger = Ledger::open(dir.path(), Some("host-a"), None).unwrap();
+    let mut ledger = Ledger::open(dir.path(), Some("host-a"), &Anchors::default()).unwrap();
     let refused = ledger.append(&now(1), subject(1), manual("x")).unwrap_err();
     assert!(matches!(refused, LedgerError::DoesNotVerify { seq: 2, .. }), "{refused}");
 
@@ -191,7 +243,7 @@ fn a_bad_ledger_takes_nothing_until_it_is_rotated_and_the_new_one_names_the_old_
     assert_eq!((first.seq, &first.prev), (6, &head.1));
     assert_eq!(ledger.append(&now(11), subject(1), manual("x")).unwrap().seq, 7);
     let anchor = Anchor { seq: head.0, hash: head.1 };
-    let verification = Reader::open(dir.path()).unwrap().verify_against(Some(&anchor)).unwrap();
+    let verification = Reader::open(dir.path()).unwrap().verify_against(&anchor.clone().into()).unwrap();
     assert_eq!((verification.entries, verification.problem, verification.anchor), (2, None, AnchorState::SetAside(5)));
 }
 
@@ -215,7 +267,7 @@ fn a_file_that_is_no_database_is_set_aside_and_the_journals_head_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let garbage = "no database at all ".repeat(300);
     std::fs::write(database(dir.path()), &garbage).unwrap();
-    let mut ledger = Ledger::open(dir.path(), Some("host-a"), None).unwrap();
+    let mut ledger = Ledger::open(dir.path(), Some("host-a"), &Anchors::default()).unwrap();
     assert!(matches!(ledger.standing(), Standing::Broken(bad) if bad.seq == 0), "{:?}", ledger.standing());
     let anchor = Anchor { seq: 41, hash: "a".repeat(64) };
     let first =
@@ -224,7 +276,7 @@ fn a_file_that_is_no_database_is_set_aside_and_the_journals_head_is_named() {
     assert_eq!(*ledger.standing(), Standing::Sound);
     let Body::Rotated { file, .. } = &first.body else { panic!("{first:?}") };
     assert_eq!(std::fs::read_to_string(dir.path().join(file)).unwrap(), garbage);
-    assert!(Reader::open(dir.path()).unwrap().verify_against(Some(&anchor)).unwrap().is_sound());
+    assert!(Reader::open(dir.path()).unwrap().verify_against(&anchor.clone().into()).unwrap().is_sound());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use wbd_model::action::Action;
 
 use super::{filled, intent, manual, now, open, subject};
-use crate::{Filter, Ledger, LedgerError, Reader, database};
+use crate::{Anchors, Filter, Ledger, LedgerError, Reader, database};
 
 const FOLDER: &str = "WBD_LEDGER_TEST_FOLDER";
 const NOBODY: u32 = 65_534;
@@ -27,7 +27,7 @@ fn writer_process() {
     let Some(dir) = std::env::var_os(FOLDER) else {
         return;
     };
-    let mut ledger = Ledger::open(Path::new(&dir), None, None).unwrap();
+    let mut ledger = Ledger::open(Path::new(&dir), None, &Anchors::default()).unwrap();
     for number in 0.. {
         let seq = if number % 3 == 0 {
             ledger.write_intent(subject(1), intent(number, Action::AgentRestart {}), &now(number)).unwrap().entry().seq
@@ -84,7 +84,7 @@ fn a_killed_writer_has_kept_every_record_it_was_told_is_kept() {
 fn a_second_supervisor_is_refused_and_told_who_holds_it() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path());
-    let refused = Ledger::open(dir.path(), Some("host-a"), None).unwrap_err();
+    let refused = Ledger::open(dir.path(), Some("host-a"), &Anchors::default()).unwrap_err();
     assert!(matches!(&refused, LedgerError::LockHeld { .. }), "{refused}");
     assert!(refused.to_string().contains(&format!("process {}", std::process::id())), "{refused}");
     let refused = crate::rotate(dir.path(), None, &now(1), &super::rotation("x")).unwrap_err();

@@ -5,8 +5,8 @@ use wbd_model::action::Action;
 use wbd_model::entry::{Body, Outcome};
 use wbd_model::incident::ActionId;
 
-use super::{filled, intent, manual, now, open, subject};
-use crate::{Filter, Ledger, LedgerError, RESERVE_SLOTS, Reader, Standing, database, reserved};
+use super::{adopt, filled, intent, manual, now, open, subject};
+use crate::{Anchors, Filter, Ledger, LedgerError, RESERVE_SLOTS, Reader, Standing, database, reserved};
 
 fn fill_disk(ledger: &mut Ledger) -> LedgerError {
     let pages: i64 = ledger.connection().query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
@@ -54,7 +54,7 @@ fn without_a_ledger_two_restarts_of_the_agent_remain_and_are_counted_later() {
     // The reserve outlives the process; what was used is not there again.
     let mut ledger = open(dir.path());
     assert_eq!(ledger.reserve_left(), 0);
-    let adopted = ledger.adopt_reserve(&now(50)).unwrap();
+    let adopted = adopt(&mut ledger, &now(50));
     let kinds: Vec<_> = adopted.iter().map(|entry| (entry.body.kind(), entry.at.boot_ms)).collect();
     assert_eq!(kinds, [("intent", 50), ("outcome", 50), ("intent", 50), ("outcome", 50)]);
     assert!(
@@ -62,7 +62,7 @@ fn without_a_ledger_two_restarts_of_the_agent_remain_and_are_counted_later() {
             .iter()
             .any(|entry| matches!(entry.body, Body::Outcome { action: ActionId(3), result: Outcome::Unknown, .. }))
     );
-    assert_eq!((ledger.reserve_left(), ledger.adopt_reserve(&now(60)).unwrap().len()), (RESERVE_SLOTS, 0));
+    assert_eq!((ledger.reserve_left(), adopt(&mut ledger, &now(60)).len()), (RESERVE_SLOTS, 0));
 }
 
 #[test]
@@ -74,11 +74,45 @@ fn a_reserve_adopted_twice_counts_once() {
     drop(ledger);
     let slots = std::fs::read(dir.path().join("ledger.reserve")).unwrap();
     let mut ledger = open(dir.path());
-    assert_eq!(ledger.adopt_reserve(&now(60)).unwrap().len(), 2);
+    assert_eq!(adopt(&mut ledger, &now(60)).len(), 2);
     drop(ledger);
     // As after a crash between the append and the clearing of the slots.
     std::fs::write(dir.path().join("ledger.reserve"), slots).unwrap();
-    assert_eq!(open(dir.path()).adopt_reserve(&now(60)).unwrap().len(), 0);
+    assert_eq!(adopt(&mut open(dir.path()), &now(60)).len(), 0);
+}
+
+#[test]
+fn a_restart_for_an_incident_that_only_the_lost_memory_knew_is_nobodys_and_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = open(dir.path());
+    fill_disk(&mut ledger);
+    let _ = ledger.reserve_intent(subject(9), intent(3, Action::AgentStart {}), &now(1)).unwrap();
+    drop(ledger);
+    let adopted = open(dir.path()).adopt_reserve(&now(60), &[], |_| false).unwrap();
+    assert!(adopted.iter().all(|entry| entry.subject.incident.is_none()), "{adopted:?}");
+    let Body::Outcome { detail, .. } = &adopted[1].body else { panic!("{adopted:?}") };
+    assert!(detail.contains("I9"), "{detail}");
+}
+
+#[test]
+fn what_waits_for_its_place_is_appended_once_and_nothing_that_the_reserve_does_not_hold() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = open(dir.path());
+    fill_disk(&mut ledger);
+    let ours = intent(3, Action::AgentStart {});
+    let _ = ledger.reserve_intent(subject(1), ours.clone(), &now(1)).unwrap();
+    ledger.reopen(&Anchors::default());
+    let waiting = [ours.clone()];
+    assert!(ledger.adopt_reserve(&now(60), &waiting, |_| true).unwrap().is_empty(), "it follows in its place");
+    let forged = intent(4, Action::AgentStart {});
+    let refused = ledger.append_reserved(&now(2), subject(1), forged);
+    assert!(matches!(refused, Err(LedgerError::IntentWithoutPermit)), "{refused:?}");
+    let appended = ledger.append_reserved(&now(2), subject(1), ours.clone()).unwrap();
+    assert_eq!(appended.map(|entry| entry.at.boot_ms), Some(2));
+    assert_eq!(ledger.append_reserved(&now(2), subject(1), ours).unwrap(), None);
+    assert_eq!(ledger.reserve_left(), RESERVE_SLOTS - 1);
+    ledger.refill_reserve(&now(3));
+    assert_eq!(ledger.reserve_left(), RESERVE_SLOTS);
 }
 
 #[test]
@@ -97,7 +131,7 @@ fn a_torn_slot_is_spent_and_is_no_restart() {
 fn a_ledger_of_another_host_is_foreign_until_rotated() {
     let dir = tempfile::tempdir().unwrap();
     filled(dir.path(), 2);
-    let mut ledger = Ledger::open(dir.path(), Some("host-b"), None).unwrap();
+    let mut ledger = Ledger::open(dir.path(), Some("host-b"), &Anchors::default()).unwrap();
     assert_eq!(*ledger.standing(), Standing::Foreign);
     assert!(matches!(ledger.append(&now(1), subject(1), manual("x")), Err(LedgerError::ForeignHost { .. })));
     let foreign = |host| Reader::open(dir.path()).unwrap().is_foreign(host);
@@ -106,7 +140,7 @@ fn a_ledger_of_another_host_is_foreign_until_rotated() {
     assert_eq!(*ledger.standing(), Standing::Sound);
     drop(ledger);
     // A host without a name proves nothing against it.
-    let unnamed = Ledger::open(dir.path(), None, None).unwrap();
+    let unnamed = Ledger::open(dir.path(), None, &Anchors::default()).unwrap();
     assert_eq!(*unnamed.standing(), Standing::Sound);
 }
 
@@ -143,7 +177,7 @@ fn no_ledger_is_told_apart_from_a_bad_one() {
     assert!(empty.verify().unwrap().problem.is_some());
     assert!(empty.entries(&Filter::default()).is_err());
     drop(empty);
-    let ledger = Ledger::open(dir.path(), None, None).unwrap();
+    let ledger = Ledger::open(dir.path(), None, &Anchors::default()).unwrap();
     assert!(matches!(ledger.standing(), Standing::Broken(_)), "{:?}", ledger.standing());
 }
 
@@ -171,7 +205,7 @@ fn a_disk_that_takes_no_marks_leaves_the_two_restarts_of_this_boot_and_a_reboot_
     let dir = tempfile::tempdir().unwrap();
     let run = tempfile::tempdir().unwrap();
     let mut ledger = open(dir.path());
-    ledger.adopt_reserve(&now(1)).unwrap();
+    adopt(&mut ledger, &now(1));
     drop(ledger);
     // Read-only: the file of the reserve can be read and not written, whoever asks.
     let path = dir.path().join("ledger.reserve");
@@ -183,7 +217,7 @@ fn a_disk_that_takes_no_marks_leaves_the_two_restarts_of_this_boot_and_a_reboot_
     std::fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&memory)), &path).unwrap();
     let degraded = || {
-        let mut ledger = Ledger::open(dir.path(), None, None).unwrap();
+        let mut ledger = Ledger::open(dir.path(), None, &Anchors::default()).unwrap();
         ledger.mark_reserve_in(run.path());
         ledger.distrust("the disk is read-only");
         ledger
@@ -213,8 +247,8 @@ fn a_disk_that_takes_no_marks_leaves_the_two_restarts_of_this_boot_and_a_reboot_
     std::fs::write(&path, bytes).unwrap();
     let mut ledger = open(dir.path());
     ledger.mark_reserve_in(run.path());
-    assert_eq!(ledger.adopt_reserve(&now(7)).unwrap().len(), 4);
-    assert_eq!((ledger.adopt_reserve(&now(8)).unwrap().len(), ledger.reserve_left()), (0, RESERVE_SLOTS));
+    assert_eq!(adopt(&mut ledger, &now(7)).len(), 4);
+    assert_eq!((adopt(&mut ledger, &now(8)).len(), ledger.reserve_left()), (0, RESERVE_SLOTS));
     assert!(!run.path().join("reserve.marks").exists());
 }
 

@@ -123,7 +123,7 @@ proptest! {
         file.execute("DELETE FROM entry WHERE seq > ?1", [i64::try_from(left).unwrap()]).unwrap();
         drop(file);
         let reader = Reader::open(dir.path()).unwrap();
-        let found = reader.verify_against(Some(&anchor)).unwrap();
+        let found = reader.verify_against(&anchor.clone().into()).unwrap();
         if left < anchor.seq {
             prop_assert_eq!((found.anchor, found.problem.map(|bad| bad.seq)), (AnchorState::Missing(anchor.seq), Some(left + 1)));
         } else {

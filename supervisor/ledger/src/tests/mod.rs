@@ -10,12 +10,12 @@ mod short;
 use std::path::Path;
 
 use wbd_model::action::{Action, Change, Class};
-use wbd_model::entry::{Body, Intent, Subject};
+use wbd_model::entry::{Body, Entry, Intent, Subject};
 use wbd_model::incident::{ActionId, IncidentId};
 use wbd_model::name::{Code, TargetName};
 use wbd_model::time::{BootId, Now};
 
-use crate::{Carry, Ledger, Rotation, Standing};
+use crate::{Anchors, Carry, Ledger, Rotation, Standing};
 
 pub(crate) fn now(ms: u64) -> Now {
     Now { boot: BootId("b1".to_owned()), boot_ms: ms, wall_ms: 1_700_000_000_000 + i64::try_from(ms).unwrap() }
@@ -62,7 +62,7 @@ pub(crate) fn open(dir: &Path) -> Ledger {
 
 /// Whatever its standing.
 pub(crate) fn opened(dir: &Path) -> Ledger {
-    Ledger::open(dir, Some("host-a"), None).unwrap()
+    Ledger::open(dir, Some("host-a"), &Anchors::default()).unwrap()
 }
 
 /// A ledger of `count` records, closed again.
@@ -92,4 +92,11 @@ pub(crate) fn cases(few: u32) -> u32 {
 /// A folder in memory where there is one: these tests write thousands of files whose durability is not in question.
 pub(crate) fn fast_dir() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// As at a start: what an earlier process did is taken in, and the reserve is whole again.
+fn adopt(ledger: &mut Ledger, at: &Now) -> Vec<Entry> {
+    let adopted = ledger.adopt_reserve(at, &[], |_| true).unwrap();
+    ledger.refill_reserve(at);
+    adopted
 }
