@@ -307,7 +307,7 @@ impl Loop {
             return;
         }
         self.note.settled = true;
-        match stop::read(&self.note.path, &ThisBoot::now(&self.proc_root)) {
+        match stop::read(&self.note.path, &ThisBoot::now(&self.around.proc)) {
             Ok(Some(note)) if note.at_ms >= self.note.started_ms => {}
             Ok(Some(_)) => {
                 if let Err(error) = stop::remove(&self.note.path) {
