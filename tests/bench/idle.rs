@@ -8,7 +8,7 @@ use crate::beside::Beside;
 use crate::figure::Figure;
 use crate::monit::Monit;
 use crate::process::{Meter, private_mib};
-use crate::stage::{Stage, healthy, service};
+use crate::stage::{Stage, healthy, is_asked, service};
 
 /// The first looks and the allocator's growth are over by then.
 const SETTLE: Duration = Duration::from_secs(30);
@@ -64,7 +64,7 @@ fn measure_beside(stage: &Stage, beside: Beside) -> Vec<Figure> {
     let mut all: Vec<Measured> = all.into_iter().map(begun).collect();
     let full = beside.begin(host);
     quiet(SETTLE);
-    let runs = if std::env::var_os("WBD_BENCH").is_some_and(|how| how == "short") { 1 } else { RUNS };
+    let runs = if is_asked("short") { 1 } else { RUNS };
     for _ in 0..runs {
         let meters: Vec<Meter> = all.iter().map(|measured| Meter::new(measured.pid)).collect();
         quiet(WINDOW);
