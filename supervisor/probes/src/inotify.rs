@@ -2,6 +2,7 @@
 //!
 //! A descriptor that two processes share after a fork is counted in each: the kernel shows no
 //! cheap way to tell it from two. It raises no limit and watches nothing.
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -167,8 +168,13 @@ fn others_of(look: &Look, but: u32, uid: u32) -> Result<(Held, i64), String> {
         if look.left(Duration::MAX).is_zero() {
             return Err("not done in time: too many processes of that user".to_owned());
         }
+        // Hardly any holds one, so that is asked before whose it is.
+        let instances = instances(look.proc(), pid);
+        if instances.as_ref().is_ok_and(Vec::is_empty) {
+            continue;
+        }
         let counted = match real_uid(look.proc(), pid) {
-            Ok(Some(owner)) if owner == uid => held(look.proc(), pid, None),
+            Ok(Some(owner)) if owner == uid => instances.and_then(|all| held_by(look.proc(), pid, &all)),
             Ok(_) => continue,
             Err(reason) => Err(reason),
         };
@@ -194,14 +200,22 @@ fn real_uid(proc: &Path, pid: u32) -> Result<Option<u32>, String> {
     real.map(Some).ok_or_else(|| format!("{} names no user", path.display()))
 }
 
-/// A process that ends meanwhile holds nothing any more. `told`: its watches, where they are known already.
+/// `told`: its watches, where they are known already.
 fn held(proc: &Path, pid: u32, told: Option<i64>) -> Result<Held, String> {
-    let folder = proc.join(pid.to_string());
-    let fds = folder.join("fd");
-    let mut held = Held { watches: told.unwrap_or(0), instances: 0 };
+    let all = instances(proc, pid)?;
+    match told {
+        Some(watches) => Ok(Held { watches, instances: count_of(&all) }),
+        None => held_by(proc, pid, &all),
+    }
+}
+
+/// The descriptors that are inotify's. A process that ends meanwhile holds nothing any more.
+fn instances(proc: &Path, pid: u32) -> Result<Vec<OsString>, String> {
+    let fds = proc.join(pid.to_string()).join("fd");
+    let mut found = Vec::new();
     let entries = match fs::read_dir(&fds) {
         Ok(entries) => entries,
-        Err(error) if absent(&error) => return Ok(held),
+        Err(error) if absent(&error) => return Ok(found),
         Err(error) => return Err(why("list", &fds, &error)),
     };
     for entry in entries {
@@ -210,25 +224,32 @@ fn held(proc: &Path, pid: u32, told: Option<i64>) -> Result<Held, String> {
             Err(error) if absent(&error) => break,
             Err(error) => return Err(why("list", &fds, &error)),
         };
-        // Reading a link is cheap; the long text behind it is read for inotify only.
-        let is_inotify = match fs::read_link(entry.path()) {
-            Ok(link) => link.as_os_str() == "anon_inode:inotify",
-            Err(error) if absent(&error) => continue,
+        match fs::read_link(entry.path()) {
+            Ok(link) if link.as_os_str() == "anon_inode:inotify" => found.push(entry.file_name()),
+            Ok(_) => {}
+            Err(error) if absent(&error) => {}
             Err(error) => return Err(why("read", &entry.path(), &error)),
-        };
-        if is_inotify {
-            held.instances += 1;
         }
-        if is_inotify && told.is_none() {
-            let info = folder.join("fdinfo").join(entry.file_name());
-            match under::read(&info, MAX_FDINFO) {
-                Ok(bytes) => held.watches += watches(&bytes),
-                Err(error) if absent(&error) => {}
-                Err(error) => return Err(why("read", &info, &error)),
-            }
+    }
+    Ok(found)
+}
+
+/// What they watch: a long text behind each, for which the kernel walks all watches.
+fn held_by(proc: &Path, pid: u32, instances: &[OsString]) -> Result<Held, String> {
+    let mut held = Held { watches: 0, instances: count_of(instances) };
+    for instance in instances {
+        let info = proc.join(pid.to_string()).join("fdinfo").join(instance);
+        match under::read(&info, MAX_FDINFO) {
+            Ok(bytes) => held.watches += watches(&bytes),
+            Err(error) if absent(&error) => {}
+            Err(error) => return Err(why("read", &info, &error)),
         }
     }
     Ok(held)
+}
+
+fn count_of(instances: &[OsString]) -> i64 {
+    i64::try_from(instances.len()).unwrap_or(i64::MAX)
 }
 
 fn watches(fdinfo: &[u8]) -> i64 {
