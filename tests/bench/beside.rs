@@ -2,7 +2,6 @@
 //! its guard, however that ends. Measures nothing.
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -181,9 +180,7 @@ impl Watching {
     fn begin() -> Self {
         let limits = SysctlGuard::take();
         fs::write("/proc/sys/fs/inotify/max_user_watches", WATCHES).expect("root sets limits");
-        let memory = Path::new("/dev/shm");
-        let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-        let site = tempfile::Builder::new().prefix("wbd-site-").tempdir_in(place).expect("a folder");
+        let site = tempfile::Builder::new().prefix("wbd-site-").tempdir().expect("a folder");
         for number in 0..FOLDERS {
             let folder = site.path().join(format!("{}/{}", number / 1_000, number % 1_000));
             fs::create_dir_all(folder).expect("room for the folders");
