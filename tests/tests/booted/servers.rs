@@ -76,8 +76,10 @@ fn a_users_own_web_server_is_not_the_hosts() {
     site::add(&host).ok();
     systemctl(&host, "stop", "nginx.service");
     host.run(["/usr/bin/install", "-D", "/usr/sbin/nginx", "/home/u/nginx"]).ok();
-    let settings =
-        "pid /home/u/pid; error_log /home/u/log; events {} http { access_log off; server { listen 8081; } }\n";
+    let folders =
+        ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path /home/u/t;"));
+    let http = format!("access_log off; {} server {{ listen 8081; }}", folders.join(" "));
+    let settings = format!("pid /home/u/pid; error_log /home/u/log; events {{}} http {{ {http} }}\n");
     host.write("/home/u/conf", settings.as_bytes());
     host.run(["/usr/bin/chown", "-R", "1000", "/home/u"]).ok();
     let user = ["/usr/bin/systemd-run", "--quiet", "--unit=theirs", "--property=User=1000", "/home/u/nginx"];
