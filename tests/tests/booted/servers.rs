@@ -82,8 +82,9 @@ fn a_users_own_web_server_is_not_the_hosts() {
     let settings = format!("pid /home/u/pid; error_log /home/u/log; events {{}} http {{ {http} }}\n");
     host.write("/home/u/conf", settings.as_bytes());
     host.run(["/usr/bin/chown", "-R", "1000", "/home/u"]).ok();
-    let user = ["/usr/bin/systemd-run", "--quiet", "--unit=theirs", "--property=User=1000", "/home/u/nginx"];
-    host.run(user.iter().chain(&["-c", "/home/u/conf", "-g", "daemon off;"])).ok();
+    let user = ["/usr/bin/setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups", "/home/u/nginx"];
+    let server = ["-c", "/home/u/conf", "-g", "daemon off;"];
+    host.run(["/usr/bin/systemd-run", "--quiet", "--unit=theirs"].iter().chain(&user).chain(&server)).ok();
     host.wait_for("the user's server", product::SOON, || {
         host.exists("/home/u/pid").then_some(()).ok_or_else(|| host.unit("theirs.service", "Result"))
     });
