@@ -1,4 +1,4 @@
-//! What the agent and its supervisor share: paths, health document, commands, codes and the stop note; no I/O loop, no bus, no policy.
+//! What the agent and its supervisor share: paths, health document, commands, codes, the stop note, and whose a process is; no I/O loop, no bus, no policy.
 
 mod boot;
 mod bytes_path;
@@ -10,6 +10,7 @@ mod target;
 pub mod command;
 pub mod health;
 pub mod paths;
+pub mod standing;
 pub mod stop;
 
 pub use boot::{ThisBoot, boottime_ms, start_ticks};

@@ -156,13 +156,25 @@ fn lint(context: &mut Context, named: &[PathBuf]) -> Ended {
     let findings = host::misplaced(&context.root, &library, &Settings::default());
     let findings: Vec<Finding> = findings.into_iter().filter(by).collect();
     problems.extend(host::as_problems(&findings, &own));
+    // What is shipped has no excuse; a site's file goes on as it is.
+    let shipped = host::playbook_folder(&context.root);
+    let is_shipped = |problem: &Problem| Path::new(&problem.file).starts_with(&shipped);
+    let (unfit, warnings): (Vec<_>, Vec<_>) = playbook::advice(&own).into_iter().partition(is_shipped);
+    problems.extend(unfit);
     if !problems.is_empty() {
         return broken(context, &problems);
     }
     if context.format == Format::Text {
-        context.out.line(format!("{} files, no problems", own.len()));
+        for warning in &warnings {
+            for line in crate::out::printable_lines(&format!("warning: {warning}")).lines() {
+                context.out.line(line);
+            }
+        }
+        let also = if warnings.is_empty() { String::new() } else { format!(", {} warnings", warnings.len()) };
+        context.out.line(format!("{} files, no problems{also}", own.len()));
     } else {
-        context.out.document(context.format, &json!({"schema": SCHEMA, "files": own.len(), "problems": []}))?;
+        let value = json!({"schema": SCHEMA, "files": own.len(), "problems": [], "warnings": warnings});
+        context.out.document(context.format, &value)?;
     }
     Ok(Exit::Done)
 }

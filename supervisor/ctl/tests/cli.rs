@@ -283,6 +283,20 @@ fn broken_files_are_78_with_their_place() {
     assert_eq!(code(&run(root.path(), &["playbook", "lint", file.to_str().unwrap()])), 0);
     assert_eq!(code(&run(root.path(), &["playbook", "lint", "/nonexistent.yaml"])), 78);
 
+    // A profile that goes by a name alone: a site's is warned of, a shipped one is refused.
+    let profile = "apiVersion: wbd/v1\nkind: Profile\nmetadata: {name: p}\nspec:\n  present: {any: [{file: /p}]}\n  \
+                   process: {main: {comm: p}}\n";
+    fs::write(&file, profile).unwrap();
+    let output = run(root.path(), &["playbook", "lint", file.to_str().unwrap()]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("site.yaml:6:19: process.main names a process by comm alone"), "{text}");
+    assert!(text.contains("1 files, no problems, 1 warnings"), "{text}");
+    let value = json(&run(root.path(), &["-o", "json", "playbook", "lint", file.to_str().unwrap()]));
+    assert_eq!((value["problems"].clone(), &value["warnings"][0]["line"]), (serde_json::json!([]), &6.into()));
+    put(root.path(), "usr/lib/wbd/playbooks/p/profile.yaml", profile);
+    assert_eq!(code(&run(root.path(), &["playbook", "lint"])), 78);
+
     put(root.path(), "etc/wbd/wbd.yaml", "healing: atuo\n");
     let output = run(root.path(), &["config", "check"]);
     assert_eq!(code(&output), 78);

@@ -138,6 +138,7 @@ impl ProbeName {
     #[expect(clippy::too_many_lines, reason = "one table")]
     pub const fn fields(self) -> &'static [Field] {
         use Kind::{Bool, Int, Text};
+        const OTHERS: &str = "processes of that name that do not count, each with the reason, empty for none";
         const PROCESS: &[Field] = &[
             field("alive", Bool, "at least one such process runs (a zombie does not)"),
             field("count", Int, "how many run"),
@@ -152,6 +153,7 @@ impl ProbeName {
             ),
             field("starved_why", Text, "what starves it, empty if nothing does"),
             field("replaced", Bool, "the program file was replaced since the process started"),
+            field("others", Text, OTHERS),
         ];
         const HEALTH: &[Field] = &[
             field("present", Bool, "the health document is there and readable"),
@@ -261,6 +263,7 @@ impl ProbeName {
             field("hard", Int, "its hard limit"),
             field("percent", Int, "open in percent of soft"),
             field("age_s", Int, "seconds since the process started"),
+            field("others", Text, OTHERS),
         ];
         const TREND: &[Field] = &[
             field("enough", Bool, "there are samples enough for a verdict"),

@@ -76,19 +76,52 @@ pub enum Sign {
     Process(ProcessSelector),
 }
 
-/// Which process is meant. All given keys must fit.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+/// Which process is meant. All given keys must fit; `comm` alone is not enough, since anybody may run a program under any
+/// name: it then means root's. Only processes of wbd's own pid namespace and root folder are meant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(transform = program_is_exe)]
 pub struct ProcessSelector {
     /// The kernel's name of the process, at most 15 bytes.
     #[serde(default)]
     pub comm: Option<String>,
-    /// Absolute path of its program.
-    #[serde(default)]
+    /// `program`, or `exe`: the absolute path of its program, a `*` for any part of one name. The file and the folders
+    /// above it must be root's, and nobody else may write them.
+    #[serde(default, alias = "program")]
     pub exe: Option<PathBuf>,
+    /// The systemd service that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// It runs as one of these users.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub user: Vec<String>,
     /// Process that writes wbd's health document: the pid stands there.
     #[serde(default)]
     pub health: bool,
+}
+
+/// The schema knows no second name of a key by itself.
+fn program_is_exe(schema: &mut schemars::Schema) {
+    let properties = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut);
+    if let Some(properties) = properties
+        && let Some(exe) = properties.get("exe").cloned()
+    {
+        properties.insert("program".to_owned(), exe);
+    }
+}
+
+impl ProcessSelector {
+    /// Nothing but a name says which process is meant, and anybody can take that.
+    #[must_use]
+    pub fn is_by_name_alone(&self) -> bool {
+        self.comm.is_some() && self.exe.is_none() && self.unit.is_none() && self.user.is_empty() && !self.health
+    }
+
+    /// No process is meant: users alone name all that they run.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.comm.is_none() && self.exe.is_none() && self.unit.is_none() && !self.health
+    }
 }
 
 /// A documented program: run by absolute path with a deadline and a cleared environment.

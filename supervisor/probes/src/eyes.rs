@@ -303,7 +303,7 @@ mod tests {
         let host = Host::new();
         let mut eyes = host.eyes();
         eyes.proc = host.root().join("no-proc");
-        let selector = ProcessSelector { comm: Some("x".into()), exe: None, health: false };
+        let selector = ProcessSelector { comm: Some("x".into()), ..ProcessSelector::default() };
         let endpoint = Endpoint { host: "127.0.0.1".into(), ports: vec![], ping: false, when: None, alternate: None };
         let setting = || VersionSource::Setting("none".into());
         for probe in [

@@ -14,14 +14,14 @@ use crate::under::{self, why};
 
 pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
     let fields = ProbeName::FdUsage.fields();
-    let chosen = procs::choose(look, selector);
-    let oldest = chosen.and_then(|chosen| chosen.oldest().cloned());
-    let process = match oldest {
-        Ok(process) => process,
+    let chosen = match procs::choose(look, selector) {
+        Ok(chosen) => chosen,
         Err(reason) => return Observation::unseen(fields, &reason),
     };
+    let mut seen = Observation::unseen(fields, &chosen.none_runs());
+    seen.know("others", chosen.others.words());
+    let Ok(process) = chosen.oldest() else { return seen };
     let folder = look.proc().join(process.pid.to_string());
-    let mut seen = Observation::default();
     let open = open(look.proc(), &folder.join("fd"));
     let limits = limits(look.proc(), &folder.join("limits"));
     match (&open, &limits) {

@@ -3,6 +3,7 @@
 //! Everything here is synchronous and blocking; whoever has other things to do calls from a thread of its own.
 
 mod bus;
+mod cgroup;
 mod dns;
 mod endpoint;
 mod eyes;
@@ -12,6 +13,7 @@ mod health;
 mod inotify;
 mod memo;
 mod oom;
+mod ours;
 mod process;
 mod procs;
 mod sampling;

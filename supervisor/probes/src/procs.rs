@@ -1,17 +1,16 @@
 //! Finds the processes that a selector means, and reads what the kernel says of one; it judges none.
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use wbd_agent_api::{HealthError, ThisBoot, paths};
 use wbd_model::profile::ProcessSelector;
 
 use crate::eyes::Look;
+use crate::ours::{self, Others, Standing};
 use crate::scan::{self, Since};
-use crate::under::{self, absent, under, why};
+use crate::under::{self, absent, why};
 
 /// PF_KTHREAD: the kernel's own threads run no program and are nobody's product.
 const KERNEL_THREAD: u64 = 0x0020_0000;
@@ -41,17 +40,27 @@ pub(crate) struct Chosen {
     pub(crate) zombies: usize,
     /// Those of which it could not be told whether they are meant.
     pub(crate) unreadable: usize,
+    /// Those that have the name and do not count.
+    pub(crate) others: Others,
 }
 
 impl Chosen {
     /// How much was found, whatever it is.
     fn size(&self) -> usize {
-        self.live.len() + self.zombies + self.unreadable
+        self.live.len() + self.zombies + self.unreadable + self.others.count
     }
 
     /// The oldest that runs.
     pub(crate) fn oldest(&self) -> Result<&Process, String> {
-        self.live.first().ok_or_else(|| "none runs".to_owned())
+        self.live.first().ok_or_else(|| self.none_runs())
+    }
+
+    /// That none runs, and what might be taken for one.
+    pub(crate) fn none_runs(&self) -> String {
+        match self.others.words() {
+            others if others.is_empty() => "none runs".to_owned(),
+            others => format!("none runs ({others})"),
+        }
     }
 }
 
@@ -66,8 +75,8 @@ pub(crate) fn choose_lately(look: &Look, selector: &ProcessSelector) -> Result<C
 }
 
 fn choose_since(look: &Look, selector: &ProcessSelector, age: Duration) -> Result<Chosen, String> {
-    if selector.comm.is_none() && selector.exe.is_none() && !selector.health {
-        return Err("the selector names no process; give comm, exe or health".to_owned());
+    if selector.is_empty() {
+        return Err("the selector names no process; give comm, exe, unit or health".to_owned());
     }
     let chosen = if selector.health { by_health(look, selector)? } else { scan(look, selector, age)? };
     if chosen.live.is_empty() && chosen.unreadable > 0 {
@@ -99,13 +108,6 @@ pub(crate) fn still_runs(proc: &Path, pid: u32, start_ticks: u64) -> Result<bool
 /// All process ids.
 pub(crate) fn list(proc: &Path) -> Result<Vec<u32>, String> {
     Ok(scan::entries(proc)?.into_iter().map(|(pid, _)| pid).collect())
-}
-
-/// The file that a process runs, as the kernel names it, without the mark of a removed file.
-pub(crate) fn program(link: &Path) -> PathBuf {
-    let bytes = link.as_os_str().as_bytes();
-    let plain = bytes.strip_suffix(b" (deleted)").unwrap_or(bytes);
-    PathBuf::from(OsStr::from_bytes(plain))
 }
 
 /// Seconds since a process started.
@@ -163,6 +165,7 @@ fn by_health(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> 
                 comm: selector.comm.clone().or(name.map(|name| name.into_owned())),
                 exe: selector.exe.clone().or(Some(binary)),
                 health: false,
+                ..selector.clone()
             };
             scan(look, &by_name, Duration::ZERO)
         }
@@ -217,24 +220,16 @@ fn sort_in(look: &Look, selector: &ProcessSelector, process: Process, chosen: &m
     }
     if !runs(&process) {
         // A zombie has no program any more; with a name to go by it is still worth a word.
-        chosen.zombies += usize::from(selector.exe.is_none() || selector.comm.is_some());
+        let has_name = selector.exe.is_none() || selector.comm.is_some();
+        chosen.zombies += usize::from(has_name && ours::may_have_been(look, selector, &process));
         return;
     }
-    match selector.exe.as_ref().map(|exe| exe_fits(look, exe, process.pid)) {
-        None | Some(Ok(true)) => chosen.live.push(process),
-        Some(Ok(false)) => {}
-        Some(Err(error)) if absent(&error) => {}
-        Some(Err(_)) => chosen.unreadable += 1,
+    match ours::standing(look, selector, &process) {
+        Standing::Ours => chosen.live.push(process),
+        Standing::Other(why) => chosen.others.add(&process, &why),
+        Standing::Unlike | Standing::Gone => {}
+        Standing::Unreadable => chosen.unreadable += 1,
     }
-}
-
-fn exe_fits(look: &Look, exe: &Path, pid: u32) -> io::Result<bool> {
-    let link = fs::read_link(look.proc().join(pid.to_string()).join("exe"))?;
-    let wanted = under(look.root(), exe);
-    // The kernel names the file itself, a profile may name a link to it.
-    let real = fs::canonicalize(&wanted).unwrap_or_else(|_| wanted.clone());
-    let runs = program(&link);
-    Ok(runs == wanted || runs == real)
 }
 
 #[cfg(test)]
@@ -277,7 +272,8 @@ mod tests {
         let host = Host::new();
         host.process(1, "init").write();
         let exe = host.file("opt/x", "");
-        for (pid, link) in [(5, exe.clone()), (6, exe.with_file_name("x (deleted)")), (7, "/opt/x".into())] {
+        let removed = host.file("opt/x (deleted)", "");
+        for (pid, link) in [(5, exe), (6, removed), (7, "/opt/x".into())] {
             let mut process = host.process(pid, "x");
             process.exe = Some(link);
             process.write();
@@ -322,7 +318,7 @@ mod tests {
         elsewhere.exe = Some("/opt/nbp/wbd/wbd_agent".into());
         elsewhere.write();
         let mut ours = host.process(5, "wbd_agent");
-        ours.exe = Some(paths::binary(host.root()));
+        ours.exe = Some(host.file("opt/nbp/wbd/wbd_agent", ""));
         ours.write();
         assert_eq!(pids(&choose(&host.look(), &by_health()).unwrap()), [5]);
     }

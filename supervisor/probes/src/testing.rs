@@ -13,6 +13,11 @@ use wbd_model::profile::ProcessSelector;
 use crate::Eyes;
 use crate::eyes::Look;
 
+/// The pid namespace of whoever looks.
+pub(crate) const PID_NAMESPACE: &str = "pid:[1]";
+/// What a process runs where it is not said.
+const PROGRAM: &str = "usr/bin/some";
+
 /// A scratch folder as root, `proc` and `sys` inside it.
 pub(crate) struct Host {
     dir: tempfile::TempDir,
@@ -28,13 +33,19 @@ pub(crate) struct MadeUp {
     pub(crate) flags: u32,
     pub(crate) uid: u32,
     pub(crate) tracer: u32,
+    /// Where it is not said, one of root's.
     pub(crate) exe: Option<PathBuf>,
+    /// Another one than [`PID_NAMESPACE`] is a container's.
+    pub(crate) pid_namespace: &'static str,
+    pub(crate) cgroup: &'static str,
 }
 
 impl Host {
     pub(crate) fn new() -> Self {
         let host = Self { dir: tempfile::tempdir().unwrap() };
         host.file("proc/uptime", "1000.00 1.0\n");
+        host.file(PROGRAM, "");
+        place(&host.root().join("proc/self"), PID_NAMESPACE);
         host
     }
 
@@ -78,6 +89,8 @@ impl Host {
             uid: 0,
             tracer: 0,
             exe: None,
+            pid_namespace: PID_NAMESPACE,
+            cgroup: "0::/system.slice/some.service\n",
         }
     }
 
@@ -102,10 +115,20 @@ impl MadeUp {
         let _ = writeln!(status, "TracerPid:\t{}", self.tracer);
         let _ = writeln!(status, "Uid:\t{0}\t{0}\t{0}\t{0}", self.uid);
         fs::write(self.folder.join("status"), status).unwrap();
-        if let Some(exe) = &self.exe {
-            symlink(exe, self.folder.join("exe")).unwrap();
-        }
+        let host = self.folder.parent().and_then(Path::parent).unwrap();
+        symlink(self.exe.clone().unwrap_or_else(|| host.join(PROGRAM)), self.folder.join("exe")).unwrap();
+        place(&self.folder, self.pid_namespace);
+        let cgroup = if self.pid == 1 { "0::/init.scope\n" } else { self.cgroup };
+        fs::write(self.folder.join("cgroup"), cgroup).unwrap();
     }
+}
+
+/// Where a process is, as the kernel shows it: namespaces and root.
+fn place(process: &Path, pid_namespace: &str) {
+    fs::create_dir_all(process.join("ns")).unwrap();
+    symlink(pid_namespace, process.join("ns/pid")).unwrap();
+    symlink("user:[1]", process.join("ns/user")).unwrap();
+    symlink("/", process.join("root")).unwrap();
 }
 
 /// A document of a process that is well.
@@ -167,15 +190,15 @@ pub(crate) fn write_script(to: &Path, text: &str) {
 
 /// Selects by name.
 pub(crate) fn by_comm(name: &str) -> ProcessSelector {
-    ProcessSelector { comm: Some(name.to_owned()), exe: None, health: false }
+    ProcessSelector { comm: Some(name.to_owned()), ..ProcessSelector::default() }
 }
 
 /// Selects by program.
 pub(crate) fn by_exe(path: &Path) -> ProcessSelector {
-    ProcessSelector { comm: None, exe: Some(path.to_path_buf()), health: false }
+    ProcessSelector { exe: Some(path.to_path_buf()), ..ProcessSelector::default() }
 }
 
 /// Selects by the health document.
 pub(crate) fn by_health() -> ProcessSelector {
-    ProcessSelector { comm: None, exe: None, health: true }
+    ProcessSelector { health: true, ..ProcessSelector::default() }
 }

@@ -1,4 +1,5 @@
 //! Playbooks, profiles and their tests: from files to things known to fit together. Reads no file itself.
+mod advice;
 mod bind;
 mod compile;
 mod compiled;
@@ -23,6 +24,7 @@ use wbd_model::name::{PlaybookName, ProfileName};
 use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::Profile;
 
+pub use advice::advice;
 pub use bind::Bound;
 pub use compiled::{Case, Explains, Playbook};
 pub use profile::{minute_of_day, window_minutes};

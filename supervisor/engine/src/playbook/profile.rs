@@ -1,5 +1,5 @@
 //! What a profile must be beyond its types: absolute paths, a program's class, times of the day. Looks for no product.
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 use wbd_model::action::Class;
 use wbd_model::problem::{Problem, Source};
@@ -11,6 +11,9 @@ use super::node::Node;
 /// Units that no playbook may touch: the supervisor must not be able to end itself.
 const OWN_UNITS: [&str; 4] =
     ["wbd-supervisord.service", "wbd-supervisord-failed.service", "wbd-inspector.service", "wbd-actuator.service"];
+
+/// A product runs as one user or two.
+const MOST_USERS: usize = 8;
 
 /// Start and end, in minutes of the day, of `HH:MM-HH:MM`; the window may cross midnight.
 #[must_use]
@@ -110,7 +113,7 @@ impl Checks<'_> {
 
     fn selector(&mut self, path: &[&str], selector: &ProcessSelector) {
         if let Some(fault) = selector_fault(selector) {
-            self.add(path, fault);
+            self.add(path, &fault);
         }
     }
 
@@ -188,15 +191,25 @@ impl Checks<'_> {
     }
 }
 
-fn selector_fault(selector: &ProcessSelector) -> Option<&'static str> {
-    if selector.comm.is_none() && selector.exe.is_none() && !selector.health {
-        return Some("selects nothing: give comm, exe or health");
+fn selector_fault(selector: &ProcessSelector) -> Option<String> {
+    if selector.is_empty() {
+        return Some("selects nothing: give comm, program, unit or health".to_owned());
     }
     if selector.comm.as_ref().is_some_and(|comm| comm.is_empty() || comm.len() > 15) {
-        return Some("comm must be 1 to 15 bytes: the kernel keeps no more");
+        return Some("comm must be 1 to 15 bytes: the kernel keeps no more".to_owned());
     }
-    if selector.exe.as_ref().is_some_and(|exe| !exe.is_absolute()) {
-        return Some("exe must be an absolute path");
+    let is_plain = |exe: &PathBuf| exe.is_absolute() && !exe.components().any(|part| part == Component::ParentDir);
+    if selector.exe.as_ref().is_some_and(|exe| !is_plain(exe)) {
+        return Some("program must be an absolute path without ..".to_owned());
+    }
+    if let Some(unit) = &selector.unit
+        && let Some(fault) = unit_fault(unit)
+    {
+        return Some(format!("unit {fault}"));
+    }
+    let is_name = |name: &String| (1..=32).contains(&name.len()) && !name.contains([':', '/', ' ', '\n']);
+    if selector.user.len() > MOST_USERS || !selector.user.iter().all(is_name) {
+        return Some(format!("user must be a list of at most {MOST_USERS} names of users"));
     }
     None
 }

@@ -296,6 +296,10 @@ fn profiles_are_checked() {
     for (from, to, line, message) in [
         ("{comm: p}", "{comm: a-name-of-20-bytes-x}", 6, "1 to 15 bytes"),
         ("{comm: p}", "{}", 6, "selects nothing"),
+        ("{comm: p}", "{user: [root]}", 6, "selects nothing"),
+        ("{comm: p}", "{exe: /opt/../home/p}", 6, "without .."),
+        ("{comm: p}", "{unit: p}", 6, "write NAME.service"),
+        ("{comm: p}", "{comm: p, user: [\"a b\"]}", 6, "names of users"),
         ("{file: /p}", "{file: p}", 5, "absolute"),
         ("[{file: /p}]", "[]", 5, "never be found"),
         ("ceiling: 1000", "ceiling: 0", 8, "above 0"),
@@ -465,7 +469,7 @@ fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../playbooks")
 }
 
-fn shipped_sources() -> Vec<Source> {
+pub(super) fn shipped_sources() -> Vec<Source> {
     let mut files = Vec::new();
     let mut folders = vec![shipped()];
     while let Some(folder) = folders.pop() {

@@ -12,6 +12,7 @@ use wbd_model::observation::Observation;
 
 use super::PORT;
 use crate::bus::{self, UnitState};
+use crate::cgroup;
 use crate::eyes::Look;
 use crate::memo::Holder;
 use crate::procs;
@@ -135,14 +136,14 @@ fn owner(look: &Look, sockets: &BTreeSet<u64>) -> Result<Option<String>, String>
         Some((Some((pid, start_ticks)), _))
             if procs::still_runs(look.proc(), pid, start_ticks)? && holds(look.proc(), pid, &links)? =>
         {
-            return unit_of(look.proc(), pid);
+            return service_of(look.proc(), pid);
         }
         Some((None, age)) if age <= NOBODY => return Ok(None),
         Some(_) | None => {}
     }
     let holder = search(look, &links)?;
     look.eyes.memo.keep_holder(sockets, holder);
-    holder.map_or(Ok(None), |(pid, _)| unit_of(look.proc(), pid))
+    holder.map_or(Ok(None), |(pid, _)| service_of(look.proc(), pid))
 }
 
 fn search(look: &Look, links: &[String]) -> Result<Option<Holder>, String> {
@@ -169,6 +170,11 @@ fn search(look: &Look, links: &[String]) -> Result<Option<Holder>, String> {
     }
 }
 
+/// One in a container is in its scope, which is no service that could be restarted.
+fn service_of(proc: &Path, pid: u32) -> Result<Option<String>, String> {
+    Ok(cgroup::unit(proc, pid)?.filter(|unit| unit.ends_with(".service")))
+}
+
 fn holds(proc: &Path, pid: u32, links: &[String]) -> Result<bool, String> {
     let folder = proc.join(pid.to_string()).join("fd");
     let entries = match fs::read_dir(&folder) {
@@ -179,14 +185,6 @@ fn holds(proc: &Path, pid: u32, links: &[String]) -> Result<bool, String> {
     let targets = entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
     let mut targets = targets.filter_map(|target| target.into_os_string().into_string().ok());
     Ok(targets.any(|target| links.contains(&target)))
-}
-
-fn unit_of(proc: &Path, pid: u32) -> Result<Option<String>, String> {
-    let path = proc.join(pid.to_string()).join("cgroup");
-    let text = under::text_if_there(&path)?.unwrap_or_default();
-    // The service is the last of its kind on the way down: a service may have groups of its own below.
-    let parts = text.lines().flat_map(|line| line.rsplit('/'));
-    Ok(parts.map(str::trim).find(|part| part.ends_with(".service")).map(str::to_owned))
 }
 
 #[cfg(test)]
