@@ -1,6 +1,7 @@
 //! Tests of what each command changes, on a temporary store and a made-up /proc.
 
 use super::*;
+use crate::was::made_up::MadeUpProc;
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -8,7 +9,7 @@ use wbd_agent_api::{BytesPath, Language, paths};
 
 struct Host {
     root: TempDir,
-    proc: TempDir,
+    proc: MadeUpProc,
     site: TempDir,
     store: Store,
     running: Loaded,
@@ -19,7 +20,7 @@ impl Host {
         let root = tempfile::tempdir().unwrap();
         let store = Store::open(root.path()).unwrap();
         let running = store.load().unwrap();
-        Self { root, proc: tempfile::tempdir().unwrap(), site: tempfile::tempdir().unwrap(), store, running }
+        Self { root, proc: MadeUpProc::new(), site: tempfile::tempdir().unwrap(), store, running }
     }
 
     fn target(&self, id: &str) -> Target {
@@ -32,10 +33,7 @@ impl Host {
     }
 
     fn start_nginx(&self, pid: u32) {
-        let folder = self.proc.path().join(pid.to_string());
-        fs::create_dir(&folder).unwrap();
-        fs::write(folder.join("stat"), format!("{pid} (nginx) S 1 1")).unwrap();
-        fs::write(folder.join("cmdline"), "nginx: master process\0").unwrap();
+        self.proc.add(pid, 1, "/usr/sbin/nginx", &["nginx: master process"]);
     }
 
     fn ask(&mut self, command: Command) -> Reply {
@@ -43,7 +41,7 @@ impl Host {
     }
 
     fn ask_with(&mut self, command: Command, ticket: &Ticket) -> Reply {
-        let around = Around { root: self.root.path().to_path_buf(), proc: self.proc.path().to_path_buf() };
+        let around = Around { root: self.root.path().to_path_buf(), proc: self.proc.root() };
         let desk = Desk { store: &self.store, running: &self.running, around: &around, ticket };
         let outcome = desk.carry_out(command);
         if let Some(adopt) = outcome.adopt {
@@ -76,7 +74,7 @@ fn activation_is_refused_until_everything_is_there_and_then_durable() {
     assert_eq!(host.ask(Command::Deactivate), Reply::Done);
     assert_eq!(code(&host.ask(Command::Activate)), Some(Code::WAS_TOO_MANY));
     fs::remove_dir_all(host.site.path()).unwrap();
-    fs::remove_dir_all(host.proc.path().join("11")).unwrap();
+    fs::remove_dir_all(host.proc.root().join("11")).unwrap();
     assert_eq!(code(&host.ask(Command::Activate)), Some(Code::PATH_UNREADABLE));
 }
 

@@ -80,6 +80,9 @@ fn wrong_count(was: &WasReport, required: &WasRequirement) -> Option<Problem> {
     if !was.unsupported.is_empty() {
         detail.push_str(&format!(" (running, but not supported: {})", was.unsupported.join(", ")));
     }
+    if !was.others.is_empty() {
+        detail.push_str(&format!(" (not counted: {})", was.others.join("; ")));
+    }
     if was.unreadable > 0 {
         detail.push_str(&format!(" ({} processes could not be looked at)", was.unreadable));
     }
@@ -106,6 +109,7 @@ fn unreadable_logs(settings: &Settings, was: &WasReport, proc_root: &Path) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::was::made_up::MadeUpProc;
     use std::fs;
     use wbd_agent_api::TargetId;
 
@@ -113,14 +117,6 @@ mod tests {
         let id = TargetId::try_from("shop".to_string()).unwrap();
         let target = Target { id, web_root: BytesPath::from(web_root), upload_path: None, language };
         Settings { targets: vec![target], ..Settings::default() }
-    }
-
-    fn add_process(proc: &Path, pid: u32, exe: &str, args: &str) {
-        let folder = proc.join(pid.to_string());
-        fs::create_dir_all(folder.join("fd")).unwrap();
-        fs::write(folder.join("stat"), format!("{pid} (x) S 1 1")).unwrap();
-        fs::write(folder.join("cmdline"), args).unwrap();
-        std::os::unix::fs::symlink(exe, folder.join("exe")).unwrap();
     }
 
     /// As the first look sees it.
@@ -135,39 +131,43 @@ mod tests {
 
     #[test]
     fn each_want_has_its_code() {
-        let proc = tempfile::tempdir().unwrap();
+        let proc = MadeUpProc::new();
         let site = tempfile::tempdir().unwrap();
         let php = settings(site.path(), Language::Php);
-        assert_eq!(codes(&seen(&php, proc.path())), [Code::WAS_NOT_FOUND]);
-        add_process(proc.path(), 10, "/usr/sbin/nginx", "nginx: master process\0");
-        assert_eq!(codes(&seen(&php, proc.path())), []);
-        add_process(proc.path(), 11, "/usr/sbin/apache2", "apache2\0-k\0start\0");
-        let both = seen(&php, proc.path());
+        assert_eq!(codes(&seen(&php, &proc.root())), [Code::WAS_NOT_FOUND]);
+        proc.add(10, 1, "/home/u/nginx", &["nginx: master process"]).nest(10);
+        let other = seen(&php, &proc.root());
+        assert!(other.problems[0].detail.contains("(not counted: nginx (pid 10) runs in another"), "{other:?}");
+        proc.add(20, 1, "/usr/sbin/nginx", &["nginx: master process"]);
+        assert_eq!(codes(&seen(&php, &proc.root())), []);
+        proc.add(21, 1, "/usr/sbin/apache2", &["apache2", "-k", "start"]);
+        let both = seen(&php, &proc.root());
         assert_eq!(codes(&both), [Code::WAS_TOO_MANY]);
-        assert!(both.problems[0].detail.contains("nginx pid 10") && both.problems[0].detail.contains("apache2 pid 11"));
+        assert!(both.problems[0].detail.contains("nginx pid 20") && both.problems[0].detail.contains("apache2 pid 21"));
         let gone = settings(&site.path().join("gone"), Language::Php);
-        assert_eq!(codes(&seen(&gone, proc.path())), [Code::WAS_TOO_MANY, Code::PATH_UNREADABLE]);
+        assert_eq!(codes(&seen(&gone, &proc.root())), [Code::WAS_TOO_MANY, Code::PATH_UNREADABLE]);
     }
 
     #[test]
     fn a_jsp_site_needs_its_access_log_and_a_php_site_does_not() {
-        let proc = tempfile::tempdir().unwrap();
+        let proc = MadeUpProc::new();
         let site = tempfile::tempdir().unwrap();
         let jsp = settings(site.path(), Language::Jsp);
-        assert_eq!(codes(&seen(&jsp, proc.path())), [Code::WAS_NOT_FOUND]);
-        add_process(proc.path(), 10, "/usr/bin/java", "java\0org.apache.catalina.startup.Bootstrap\0start\0");
-        assert_eq!(codes(&seen(&jsp, proc.path())), [Code::ACCESS_LOG]);
+        assert_eq!(codes(&seen(&jsp, &proc.root())), [Code::WAS_NOT_FOUND]);
+        proc.add(10, 1, "/usr/bin/java", &["java", "org.apache.catalina.startup.Bootstrap", "start"]);
+        fs::create_dir(proc.root().join("10/fd")).unwrap();
+        assert_eq!(codes(&seen(&jsp, &proc.root())), [Code::ACCESS_LOG]);
         let log = site.path().join("localhost_access_log.txt");
         fs::write(&log, "").unwrap();
-        std::os::unix::fs::symlink(&log, proc.path().join("10/fd/5")).unwrap();
-        assert_eq!(codes(&seen(&jsp, proc.path())), []);
+        std::os::unix::fs::symlink(&log, proc.root().join("10/fd/5")).unwrap();
+        assert_eq!(codes(&seen(&jsp, &proc.root())), []);
     }
 
     #[test]
     fn an_unsupported_server_is_named_as_such() {
-        let proc = tempfile::tempdir().unwrap();
-        add_process(proc.path(), 10, "/usr/sbin/lighttpd", "lighttpd\0");
-        let found = seen(&settings(proc.path(), Language::Php), proc.path());
+        let proc = MadeUpProc::new();
+        proc.add(10, 1, "/usr/sbin/lighttpd", &["lighttpd"]);
+        let found = seen(&settings(Path::new("/srv"), Language::Php), &proc.root());
         assert!(found.problems[0].detail.contains("not supported: lighttpd"));
     }
 }

@@ -136,6 +136,9 @@ pub struct WasReport {
     pub found: Vec<WasProcess>,
     /// Servers that run but are not supported, by program name.
     pub unsupported: Vec<String>,
+    /// What looks like a server and is a user's own or a container's, in words; it does not count.
+    #[serde(default)]
+    pub others: Vec<String>,
     /// Processes that could not be looked at; if not 0, a server may be among them.
     pub unreadable: u64,
 }

@@ -28,6 +28,7 @@ fn document() -> HealthDocument {
             required: vec![WasRequirement { language: Language::Php, running: 1, allowed: 1 }],
             found: vec![WasProcess { kind: WasKind::PhpFpm, pid: 9, exe: BytesPath::new("/usr/sbin/php-fpm8.2") }],
             unsupported: vec!["lighttpd".into()],
+            others: vec!["nginx (pid 77) runs in another pid namespace".into()],
             unreadable: 0,
         },
         watches: WatchReport {

@@ -3,21 +3,28 @@
 mod access_log;
 mod kind;
 mod known;
+#[cfg(test)]
+pub(crate) mod made_up;
+mod ours;
 mod process;
 
 pub(crate) use access_log::check_access_log;
 pub(crate) use known::Known;
 
 use kind::{Kind, kind_of};
-use process::{Process, is_nested};
+use ours::Standing;
+use process::Process;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use wbd_agent_api::standing::Measure;
 use wbd_agent_api::{BytesPath, Language, WasKind, WasProcess, WasReport, WasRequirement};
 
 /// Exactly one server is allowed for each language.
 const ALLOWED: u32 = 1;
 /// A host with more servers than this has them counted, but no more of them named.
 const MAX_NAMED: usize = 32;
+/// Of those that do not count, so many are named.
+const MAX_OTHERS: usize = 8;
 
 /// Looks through `/proc` (or a tree like it) for servers, and counts those that `languages` ask for. Where none is asked
 /// for, nobody looks. Servers that are known are looked at each time; all others are while the count is wrong, and now
@@ -40,11 +47,7 @@ pub(crate) fn find_was(proc_root: &Path, languages: &BTreeSet<Language>, known: 
 }
 
 fn report(proc_root: &Path, languages: &BTreeSet<Language>, known: &Known) -> WasReport {
-    let servers: BTreeMap<u32, (&Process, Kind)> = known
-        .servers()
-        .filter_map(|process| Some((process.pid, (process, kind_of(process)?))))
-        .filter(|(pid, _)| !is_nested(proc_root, *pid))
-        .collect();
+    let Sorted { servers, others, unreadable } = sort(proc_root, known.servers());
     let mut found = Vec::new();
     let mut unsupported = BTreeSet::new();
     for (process, kind) in servers.values() {
@@ -64,7 +67,42 @@ fn report(proc_root: &Path, languages: &BTreeSet<Language>, known: &Known) -> Wa
         .map(|language| WasRequirement { language: *language, running: count(&found, *language), allowed: ALLOWED })
         .collect();
     found.truncate(MAX_NAMED);
-    WasReport { required, found, unsupported: unsupported.into_iter().collect(), unreadable: known.unreadable() }
+    let unreadable = known.unreadable() + unreadable;
+    WasReport { required, found, unsupported: unsupported.into_iter().collect(), others, unreadable }
+}
+
+/// What looks like a server, by whose it is.
+#[derive(Debug, Default)]
+struct Sorted<'a> {
+    servers: BTreeMap<u32, (&'a Process, Kind)>,
+    /// Somebody's own and containers', each in words.
+    others: Vec<String>,
+    unreadable: u64,
+}
+
+fn sort<'a>(proc_root: &Path, processes: impl Iterator<Item = &'a Process>) -> Sorted<'a> {
+    let mut sorted = Sorted::default();
+    let mut others = BTreeMap::new();
+    let measure = Measure::take(proc_root, nix::unistd::geteuid().as_raw());
+    for process in processes {
+        let Some(kind) = kind_of(process) else { continue };
+        let standing = measure.as_ref().map(|measure| ours::standing(proc_root, measure, process));
+        match standing {
+            Ok(Standing::Ours) => {
+                sorted.servers.insert(process.pid, (process, kind));
+            }
+            Ok(Standing::Other(why)) => {
+                others.insert(process.pid, (process, why));
+            }
+            Ok(Standing::Gone) => {}
+            Ok(Standing::Unreadable) | Err(_) => sorted.unreadable += 1,
+        }
+    }
+    // A master speaks for its workers here too.
+    let masters =
+        others.values().filter(|(process, _)| !process.says_worker() && !others.contains_key(&process.parent));
+    sorted.others = masters.map(|(_, why)| why.clone()).take(MAX_OTHERS).collect();
+    sorted
 }
 
 fn count(found: &[WasProcess], language: Language) -> u32 {

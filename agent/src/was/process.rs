@@ -3,8 +3,9 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use wbd_agent_api::standing::program_path;
 
 /// A java command line is long; of a longer one the beginning is enough.
 const MAX_CMDLINE_BYTES: u64 = 256 * 1024;
@@ -60,7 +61,7 @@ pub(crate) fn read_process(folder: &Path, pid: u32) -> io::Result<Option<Process
     if cmdline.is_empty() {
         return Ok(None);
     }
-    let exe = fs::read_link(folder.join("exe")).ok().map(without_deleted);
+    let exe = fs::read_link(folder.join("exe")).ok().map(|link| program_path(&link));
     let args = cmdline.split(|byte| *byte == 0).filter(|arg| !arg.is_empty()).map(<[u8]>::to_vec).collect();
     Ok(Some(Process { pid, parent, comm, args, exe }))
 }
@@ -72,22 +73,4 @@ fn parse_stat(stat: &[u8]) -> Option<(Vec<u8>, &str, u32)> {
     let comm = stat.get(open + 1..close)?.to_vec();
     let mut rest = std::str::from_utf8(stat.get(close + 2..)?).ok()?.split(' ');
     Some((comm, rest.next()?, rest.next()?.parse().ok()?))
-}
-
-/// The process is in a pid namespace below the reader's own: it belongs to a container, not to this host.
-pub(crate) fn is_nested(proc_root: &Path, pid: u32) -> bool {
-    let status = fs::read(proc_root.join(pid.to_string()).join("status")).unwrap_or_default();
-    // `NSpid:` names the process once in each pid namespace from the reader's own downwards.
-    status
-        .split(|byte| *byte == b'\n')
-        .find_map(|line| line.strip_prefix(b"NSpid:"))
-        .is_some_and(|names| names.split(u8::is_ascii_whitespace).filter(|name| !name.is_empty()).count() > 1)
-}
-
-fn without_deleted(exe: PathBuf) -> PathBuf {
-    let mut bytes = exe.into_os_string().into_vec();
-    if bytes.ends_with(b" (deleted)") {
-        bytes.truncate(bytes.len() - b" (deleted)".len());
-    }
-    std::ffi::OsString::from_vec(bytes).into()
 }

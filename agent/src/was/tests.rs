@@ -1,42 +1,25 @@
 //! Tests of the server search on a made-up /proc.
 
+use super::made_up::MadeUpProc;
 use super::*;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
-use tempfile::TempDir;
-
-struct MadeUpProc(TempDir);
 
 impl MadeUpProc {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("sys")).unwrap();
-        Self(dir)
-    }
-
-    fn add(&self, pid: u32, parent: u32, exe: &str, args: &[&str]) -> &Self {
-        let folder = self.0.path().join(pid.to_string());
-        fs::create_dir(&folder).unwrap();
-        let comm: String = exe.rsplit('/').next().unwrap().chars().take(15).collect();
-        fs::write(folder.join("stat"), format!("{pid} ({comm}) S {parent} 1 1 0 -1\n")).unwrap();
-        fs::write(folder.join("cmdline"), args.join("\0") + "\0").unwrap();
-        fs::write(folder.join("status"), format!("Name:\t{comm}\nNSpid:\t{pid}\n")).unwrap();
-        symlink(exe, folder.join("exe")).unwrap();
-        self
-    }
-
-    fn report(&self) -> WasReport {
-        find_was(self.0.path(), &BTreeSet::from([Language::Php]), &mut Known::default())
+    fn report(&self, language: Language) -> WasReport {
+        find_was(&self.root(), &BTreeSet::from([language]), &mut Known::default())
     }
 
     fn look(&self, language: Language) -> (u32, Vec<(WasKind, u32)>) {
-        let report = find_was(self.0.path(), &BTreeSet::from([language]), &mut Known::default());
+        let report = self.report(language);
         let found = report.found.iter().map(|was| (was.kind, was.pid)).collect();
         (report.required[0].running, found)
     }
 }
 
+/// Nobody's number on a machine of tests.
+const USER: u32 = 12_345;
 const NGINX: &str = "/usr/sbin/nginx";
 const FPM: &str = "/usr/sbin/php-fpm8.2";
 const APACHE: &str = "/usr/sbin/apache2";
@@ -109,7 +92,7 @@ fn an_unsupported_server_is_named() {
         JAVA,
         &["java", "-Djetty.home=/x", "-jar", "start.jar"],
     );
-    let report = proc.report();
+    let report = proc.report(Language::Php);
     assert_eq!(report.unsupported, ["jetty", "lighttpd"]);
     assert_eq!(report.required[0].running, 0);
 }
@@ -123,9 +106,9 @@ fn containers_zombies_and_kernel_threads_do_not_count() {
         NGINX,
         &[],
     );
-    fs::write(proc.0.path().join("10/status"), "NSpid:\t10\t1\n").unwrap();
-    fs::write(proc.0.path().join("20/stat"), "20 (nginx) Z 1 1\n").unwrap();
-    fs::write(proc.0.path().join("30/cmdline"), "").unwrap();
+    proc.nest(10);
+    fs::write(proc.root().join("20/stat"), "20 (nginx) Z 1 1\n").unwrap();
+    fs::write(proc.root().join("30/cmdline"), "").unwrap();
     assert_eq!(proc.look(Language::Php), (0, vec![]));
 }
 
@@ -133,18 +116,18 @@ fn containers_zombies_and_kernel_threads_do_not_count() {
 fn what_cannot_be_read_is_counted_and_not_taken_for_absent() {
     let proc = MadeUpProc::new();
     proc.add(10, 1, NGINX, &["nginx: master process"]);
-    fs::write(proc.0.path().join("10/stat"), "nonsense").unwrap();
-    let report = proc.report();
+    fs::write(proc.root().join("10/stat"), "nonsense").unwrap();
+    let report = proc.report(Language::Php);
     assert_eq!((report.unreadable, report.found.len()), (1, 0));
     let php = BTreeSet::from([Language::Php]);
-    assert_eq!(find_was(&proc.0.path().join("nowhere"), &php, &mut Known::default()).unreadable, 1);
+    assert_eq!(find_was(&proc.root().join("nowhere"), &php, &mut Known::default()).unreadable, 1);
 }
 
 #[test]
 fn a_name_with_brackets_and_odd_bytes_is_read_right() {
     let proc = MadeUpProc::new();
     proc.add(10, 1, NGINX, &["nginx: master process"]);
-    fs::write(proc.0.path().join("10/stat"), b"10 (a) R 9 (\xff) S 1 1\n").unwrap();
+    fs::write(proc.root().join("10/stat"), b"10 (a) R 9 (\xff) S 1 1\n").unwrap();
     assert_eq!(proc.look(Language::Php), (1, vec![(WasKind::Nginx, 10)]));
 }
 
@@ -152,7 +135,7 @@ fn a_name_with_brackets_and_odd_bytes_is_read_right() {
 fn the_access_log_is_found_among_the_open_files() {
     let proc = MadeUpProc::new();
     proc.add(10, 1, JAVA, &["java", CATALINA]);
-    let root = proc.0.path();
+    let root = &proc.root();
     let log = root.join("localhost_access_log.txt");
     fs::write(&log, "").unwrap();
     assert!(check_access_log(root, 10, None).unwrap_err().contains("cannot be listed"));
@@ -163,7 +146,50 @@ fn the_access_log_is_found_among_the_open_files() {
     assert_eq!(check_access_log(root, 10, None), Ok(()));
     fs::remove_file(&log).unwrap();
     assert!(check_access_log(root, 10, None).unwrap_err().contains("localhost_access_log.txt"));
-    assert!(check_access_log(root, 10, Some(&BytesPath::from(root))).unwrap_err().contains("not a regular file"));
+    assert!(check_access_log(root, 10, Some(&BytesPath::new(root))).unwrap_err().contains("not a regular file"));
+}
+
+#[test]
+fn a_users_own_program_under_a_servers_name_is_no_server_and_is_named() {
+    let proc = MadeUpProc::new();
+    let folder = |path: &str| fs::set_permissions(proc.program(path), fs::Permissions::from_mode(0o777)).unwrap();
+    proc.add(10, 1, "/home/u/nginx", &["nginx: master process ./nginx"]).user(10, USER);
+    proc.add(11, 10, "/home/u/nginx", &["nginx: worker process"]).user(11, USER);
+    // Ours here are as good as root's; a folder that everybody may write is what a home is to the host.
+    folder("/home/u");
+    let report = proc.report(Language::Php);
+    assert_eq!((report.required[0].running, report.found.len()), (0, 0));
+    let [other] = &report.others[..] else { panic!("{:?}", report.others) };
+    assert!(other.starts_with("nginx (pid 10) its program is ") && other.contains("home/u may be written"), "{other}");
+    // Beside it the host's own: its workers run as another user.
+    proc.add(20, 1, NGINX, &["nginx: master process"]);
+    proc.add(21, 20, NGINX, &["nginx: worker process"]).user(21, USER);
+    assert_eq!(proc.look(Language::Php), (1, vec![(WasKind::Nginx, 20)]));
+    // What root runs is root's, wherever it lies.
+    proc.user(10, 0);
+    assert_eq!(proc.look(Language::Php).0, 2);
+}
+
+#[test]
+fn a_tomcat_with_a_user_of_its_own_counts_by_roots_java() {
+    let proc = MadeUpProc::new();
+    proc.add(10, 1, JAVA, &["java", CATALINA, "start"]).user(10, USER);
+    assert_eq!(proc.look(Language::Jsp), (1, vec![(WasKind::Tomcat, 10)]));
+    fs::set_permissions(proc.program(JAVA), fs::Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(proc.look(Language::Jsp), (0, vec![]));
+    assert_eq!(proc.report(Language::Jsp).others.len(), 1);
+}
+
+#[test]
+fn a_server_of_which_nobody_can_tell_whose_it_is_is_not_counted_and_not_absent() {
+    let proc = MadeUpProc::new();
+    proc.add(10, 1, NGINX, &["nginx: master process"]);
+    fs::remove_file(proc.root().join("10/status")).unwrap();
+    fs::create_dir(proc.root().join("10/status")).unwrap();
+    let report = proc.report(Language::Php);
+    assert_eq!((report.unreadable, report.found.len(), report.others.len()), (1, 0, 0));
+    fs::remove_file(proc.root().join("self/ns/pid")).unwrap();
+    assert_eq!(proc.report(Language::Php).unreadable, 1, "nor where the agent does not know its own place");
 }
 
 /// One look after another at the same host.
@@ -180,7 +206,7 @@ impl Looks {
     }
 
     fn look(&mut self) -> u32 {
-        let report = find_was(self.proc.0.path(), &BTreeSet::from([Language::Php]), &mut self.known);
+        let report = find_was(&self.proc.root(), &BTreeSet::from([Language::Php]), &mut self.known);
         report.required[0].running
     }
 
@@ -193,7 +219,7 @@ impl Looks {
     }
 
     fn end(&self, pid: u32) {
-        fs::remove_dir_all(self.proc.0.path().join(pid.to_string())).unwrap();
+        fs::remove_dir_all(self.proc.root().join(pid.to_string())).unwrap();
     }
 }
 
@@ -203,8 +229,8 @@ fn without_a_target_nobody_is_looked_at() {
     proc.add(10, 1, NGINX, &["nginx: master process"]);
     let mut known = Known::default();
     // A list would find one, and of a folder that is not there tell that it cannot be taken.
-    for root in [proc.0.path(), &proc.0.path().join("nowhere")] {
-        assert_eq!(find_was(root, &BTreeSet::new(), &mut known), WasReport::default());
+    for root in [proc.root(), proc.root().join("nowhere")] {
+        assert_eq!(find_was(&root, &BTreeSet::new(), &mut known), WasReport::default());
     }
 }
 
@@ -250,10 +276,11 @@ fn who_is_no_server_is_read_again_while_young_and_every_five_minutes() {
     assert_eq!(looks.look(), 2);
     looks.end(50);
     // An old one, under the same inode.
-    let cmdline = looks.proc.0.path().join("30/cmdline");
+    let cmdline = looks.proc.root().join("30/cmdline");
     fs::write(cmdline, "/usr/sbin/apache2\0-k\0start\0").unwrap();
-    fs::remove_file(looks.proc.0.path().join("30/exe")).unwrap();
-    symlink(APACHE, looks.proc.0.path().join("30/exe")).unwrap();
+    fs::remove_file(looks.proc.root().join("30/exe")).unwrap();
+    looks.proc.add(31, 2, APACHE, &["apache2", "-t"]);
+    symlink(looks.proc.program(APACHE), looks.proc.root().join("30/exe")).unwrap();
     looks.known.pass(Duration::from_secs(10));
     assert_eq!(looks.look(), 1);
     looks.known.pass(Duration::from_secs(300));

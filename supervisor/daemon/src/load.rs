@@ -35,6 +35,8 @@ pub(crate) struct Found {
     pub(crate) present: BTreeSet<ProfileName>,
     /// Of these it could not be told, and why.
     pub(crate) unseen: Vec<(ProfileName, String)>,
+    /// These are not, and something has the name of one; what, and why it does not count.
+    pub(crate) alike: Vec<(ProfileName, String)>,
 }
 
 /// All profiles by name.
@@ -82,7 +84,8 @@ pub(crate) fn find(profiles: &Profiles, eyes: &Eyes) -> Found {
             Presence::Yes => {
                 found.present.insert(name.clone());
             }
-            Presence::No => {}
+            Presence::No(others) if others.is_empty() => {}
+            Presence::No(others) => found.alike.push((name.clone(), others.join("; "))),
             Presence::Unknown(reason) => found.unseen.push((name.clone(), reason)),
         }
     }

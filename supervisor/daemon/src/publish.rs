@@ -162,6 +162,7 @@ impl Supervisor {
             duration_ms: 0,
             rows: &rows,
             unseen_profiles: &self.unseen,
+            alike: &self.alike,
             problems: &self.loaded.problems,
             daemon: Some(DaemonView { age_ms, healing: self.healing_words() }),
             waivers: &self.memory.state.waivers,

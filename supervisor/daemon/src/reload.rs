@@ -63,6 +63,7 @@ impl Supervisor {
         let bounds = self.loaded.library.bind(&present, &self.loaded.settings);
         let now_ms = now().boot_ms;
         self.unseen = found.unseen;
+        self.alike = found.alike;
         self.checks.replace(bounds, now_ms);
         if !self.is_bound {
             self.is_bound = true;
@@ -188,7 +189,7 @@ spec:
         assert!(problems.is_empty(), "{problems:#?}");
         let loaded = Loaded { settings: Settings::default(), library, problems: Vec::new(), misplaced: Vec::new() };
         let unseen = ["far", "wbd"].map(|profile| (name(profile), "a dead mount".to_owned())).into();
-        let found = Found { present: BTreeSet::new(), unseen };
+        let found = Found { unseen, ..Found::default() };
         let mut state = State::default();
         if let Some((code, target)) = open {
             let key = CheckKey { code: Code::new(code).unwrap(), target: TargetName::new(target).unwrap() };

@@ -63,6 +63,8 @@ pub(crate) struct Supervisor {
     pub(crate) started: Now,
     pub(crate) loaded: Loaded,
     pub(crate) unseen: Vec<(ProfileName, String)>,
+    /// Products that are not here, though something has the name of one.
+    pub(crate) alike: Vec<(ProfileName, String)>,
     pub(crate) memory: Memory,
     pub(crate) turns: round::Memory,
     pub(crate) checks: Checks,
@@ -130,6 +132,7 @@ impl Supervisor {
             mode: parts.mode,
             loaded: parts.loaded,
             unseen: Vec::new(),
+            alike: Vec::new(),
             memory: parts.memory,
             turns: round::Memory::default(),
             checks: Checks::default(),

@@ -39,7 +39,8 @@ pub fn judge(bound: &Bound, seen: &Observations) -> Judgement {
             }
             Fact::Unknown(why) => (Verdict::Unknown, format!("cannot tell whether {} holds: {why}", case.id)),
         };
-        let evidence = evidence(&case.when, &scope);
+        let mut evidence = evidence(&case.when, &scope);
+        evidence.extend(others(seen));
         return Judgement { verdict, case: Some(case.id.clone()), lets: lets.clone(), reason, evidence };
     }
     let evidence = bound.content.cases.iter().flat_map(|case| evidence(&case.when, &scope));
@@ -49,7 +50,19 @@ pub fn judge(bound: &Bound, seen: &Observations) -> Judgement {
             all.push(line);
         }
     }
-    Judgement { verdict: Verdict::Pass, case: None, reason: String::new(), evidence: all, lets }
+    let others = others(seen);
+    let reason = others.join("; ");
+    all.extend(others);
+    Judgement { verdict: Verdict::Pass, case: None, reason, evidence: all, lets }
+}
+
+/// What has the name of the process that was looked at and does not count: no case asks it, and a person has to see it.
+fn others(seen: &Observations) -> Vec<String> {
+    let told = seen.iter().filter_map(|(name, observation)| match observation.fact("others") {
+        Fact::Known(Value::Text(words)) if !words.is_empty() => Some(format!("{name}.others = {words:?}")),
+        Fact::Known(_) | Fact::Unknown(_) => None,
+    });
+    told.collect()
 }
 
 /// Whether the cure is proved, against the state before the deed. Without a verification nothing is proved.

@@ -29,6 +29,8 @@ pub struct Inputs<'a> {
     pub rows: &'a [Row<'a>],
     /// Products of which it could not be told whether they are here.
     pub unseen_profiles: &'a [(ProfileName, String)],
+    /// Products that are not here, though something has the name of one; what, and why it does not count.
+    pub alike: &'a [(ProfileName, String)],
     /// Playbook files that were not loaded, in words.
     pub problems: &'a [String],
     /// What was learned from the daemon.
@@ -183,20 +185,22 @@ fn stopped_by(seen: &Observations) -> Option<String> {
 
 /// What could not be looked at is said, each under wbd's own code.
 fn unseen(inputs: &Inputs<'_>) -> Vec<CheckRow> {
-    let row = |code: &str, target: &str, reason: &str| {
+    let row = |code: &str, target: &str, verdict: Verdict, reason: &str| {
         Some(CheckRow {
             code: Code::new(code).ok()?,
             target: wbd_model::name::TargetName::new(target).ok()?,
-            verdict: Verdict::Unknown,
+            verdict,
             reason: reason.to_owned(),
             duration_ms: 0,
         })
     };
     let profiles = inputs.unseen_profiles.iter();
-    let profiles = profiles.filter_map(|(name, why)| row("WBD-PROFILE", name.as_str(), why));
-    let problems = inputs
-        .problems
-        .iter()
-        .filter_map(|problem| row("WBD-PLAYBOOK", "host", problem.lines().next().unwrap_or_default()));
-    profiles.chain(problems).collect()
+    let profiles = profiles.filter_map(|(name, why)| row("WBD-PROFILE", name.as_str(), Verdict::Unknown, why));
+    let alike = inputs.alike.iter().filter_map(|(name, others)| {
+        row("WBD-PROFILE", name.as_str(), Verdict::Skip, &format!("it is not on this host ({others})"))
+    });
+    let first_line = |problem: &String| problem.lines().next().unwrap_or_default().to_owned();
+    let problems = inputs.problems.iter().map(first_line);
+    let problems = problems.filter_map(|problem| row("WBD-PLAYBOOK", "host", Verdict::Unknown, &problem));
+    profiles.chain(alike).chain(problems).collect()
 }

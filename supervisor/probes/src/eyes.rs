@@ -48,8 +48,8 @@ pub struct Eyes {
 pub enum Presence {
     /// One of its signs is there.
     Yes,
-    /// None of its signs is there.
-    No,
+    /// None of its signs is there; what has the name of one and does not count, in words.
+    No(Vec<String>),
     /// No sign was seen, and not every one could be looked for; the reason, for people.
     Unknown(String),
 }
@@ -265,18 +265,18 @@ fn fit(fields: &[Field], seen: &Observation) -> Observation {
 }
 
 fn any_sign(look: &Look, signs: &[Sign]) -> Presence {
-    let mut unseen = None;
+    let (mut unseen, mut others) = (None, Vec::new());
     for sign in signs {
-        match one_sign(look, sign) {
+        match one_sign(look, sign, &mut others) {
             Ok(true) => return Presence::Yes,
             Ok(false) => {}
             Err(reason) => unseen = Some(reason),
         }
     }
-    unseen.map_or(Presence::No, Presence::Unknown)
+    unseen.map_or(Presence::No(others), Presence::Unknown)
 }
 
-fn one_sign(look: &Look, sign: &Sign) -> Result<bool, String> {
+fn one_sign(look: &Look, sign: &Sign, others: &mut Vec<String>) -> Result<bool, String> {
     match sign {
         Sign::File(path) => {
             let path = under(look.root(), path);
@@ -286,7 +286,11 @@ fn one_sign(look: &Look, sign: &Sign) -> Result<bool, String> {
                 Err(error) => Err(why("look for", &path, &error)),
             }
         }
-        Sign::Process(selector) => procs::choose_lately(look, selector).map(|chosen| !chosen.live.is_empty()),
+        Sign::Process(selector) => {
+            let chosen = procs::choose_lately(look, selector)?;
+            others.extend(Some(chosen.others.words()).filter(|words| !words.is_empty()));
+            Ok(!chosen.live.is_empty())
+        }
     }
 }
 
@@ -398,14 +402,19 @@ mod tests {
         host.file("etc/iscan/S99ISftp", "");
         host.process(1, "init").write();
         host.process(7, "isftpd").write();
+        let mut theirs = host.process(8, "theirs");
+        theirs.pid_namespace = "pid:[2]";
+        theirs.write();
         let eyes = host.eyes();
         let by = |text: &str| -> Presence {
             eyes.present(&serde_json::from_str(&format!("{{\"present\":{text}}}")).unwrap())
         };
         assert_eq!(by(r#"{"any":[{"file":"/nope"},{"file":"/etc/iscan/S99ISftp"}]}"#), Presence::Yes);
         assert_eq!(by(r#"{"any":[{"process":{"comm":"isftpd"}}]}"#), Presence::Yes);
-        assert_eq!(by(r#"{"any":[{"file":"/nope"},{"process":{"comm":"none"}}]}"#), Presence::No);
-        assert_eq!(by(r#"{"any":[]}"#), Presence::No);
+        assert_eq!(by(r#"{"any":[{"file":"/nope"},{"process":{"comm":"none"}}]}"#), Presence::No(vec![]));
+        assert_eq!(by(r#"{"any":[]}"#), Presence::No(vec![]));
         assert!(matches!(by(r#"{"any":[{"process":{}}]}"#), Presence::Unknown(_)));
+        let Presence::No(others) = by(r#"{"any":[{"process":{"comm":"theirs"}}]}"#) else { panic!("it is another's") };
+        assert!(others.len() == 1 && others[0].contains("theirs (pid 8) runs in another pid namespace"), "{others:?}");
     }
 }

@@ -206,6 +206,7 @@ fn nothing_seen(order: &Order, why: &str, began: Instant) -> Report {
         duration_ms: ms(began.elapsed()),
         rows: &[],
         unseen_profiles: &[],
+        alike: &[],
         problems: &[],
         daemon: None,
         waivers: &[],

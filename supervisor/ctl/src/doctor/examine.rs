@@ -77,7 +77,7 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     let mut eyes = eyes.clone();
     eyes.facts.clone_from(&settings.facts);
     let placed = programs(order, &library, &settings);
-    let (bounds, unseen) = bind(order, &library, &settings, &eyes);
+    let (bounds, unbound) = bind(order, &library, &settings, &eyes);
     let recall = Recall::of(&order.root, &library, &bounds);
     let answers = look::look(eyes, &bounds, recall, began);
     let (daemon_status, daemon_report) = within(&asked, began).unwrap_or_else(late);
@@ -94,7 +94,8 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
             started_ms: now.wall_ms,
             duration_ms: 0,
             rows,
-            unseen_profiles: &unseen,
+            unseen_profiles: &unbound.unseen,
+            alike: &unbound.alike,
             problems: &problems,
             daemon,
             waivers: &said.waivers,
@@ -257,22 +258,27 @@ fn of<'a>(open: &'a [IncidentRow], key: &CheckKey) -> Option<&'a IncidentRow> {
         .find(|row| row.code == key.code && row.target == key.target && !matches!(row.phase, Phase::Closed { .. }))
 }
 
-/// The checks of this host, and products of which it could not be told whether they are here.
-fn bind(
-    order: &Order,
-    library: &Library,
-    settings: &Settings,
-    eyes: &Eyes,
-) -> (Vec<Bound>, Vec<(ProfileName, String)>) {
+/// Products without checks.
+#[derive(Debug)]
+struct Unbound {
+    /// It could not be told whether they are here, and why.
+    unseen: Vec<(ProfileName, String)>,
+    /// They are not, and something has the name of one.
+    alike: Vec<(ProfileName, String)>,
+}
+
+/// The checks of this host, and products that have none.
+fn bind(order: &Order, library: &Library, settings: &Settings, eyes: &Eyes) -> (Vec<Bound>, Unbound) {
     let mut present = BTreeSet::new();
-    let mut unseen = Vec::new();
+    let (mut unseen, mut alike) = (Vec::new(), Vec::new());
     let specs: Vec<_> = library.profiles.values().map(|profile| &profile.spec).collect();
     for (name, presence) in library.profiles.keys().zip(eyes.present_each(&specs)) {
         match presence {
             Presence::Yes => {
                 present.insert(name.clone());
             }
-            Presence::No => {}
+            Presence::No(others) if others.is_empty() => {}
+            Presence::No(others) => alike.push((name.clone(), others.join("; "))),
             Presence::Unknown(reason) => unseen.push((name.clone(), reason)),
         }
     }
@@ -282,8 +288,10 @@ fn bind(
         wanted(doctor, &bound.key.code)
             && doctor.profile.as_ref().is_none_or(|name| bound.profile.as_ref() == Some(name))
     });
-    unseen.retain(|(name, _)| doctor.profile.as_ref().is_none_or(|wanted| wanted == name));
-    (bounds, unseen)
+    let asked_for = |(name, _): &(ProfileName, String)| doctor.profile.as_ref().is_none_or(|wanted| wanted == name);
+    unseen.retain(asked_for);
+    alike.retain(asked_for);
+    (bounds, Unbound { unseen, alike })
 }
 
 fn wanted(doctor: &Doctor, code: &Code) -> bool {

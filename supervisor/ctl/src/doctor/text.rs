@@ -45,9 +45,10 @@ pub(crate) fn sentence(report: &Report) -> String {
     let failures = report.causes.iter().filter(|cause| cause.severity == Verdict::Fail).count();
     let warnings = report.causes.len() - failures;
     let unknown = report.checks.iter().filter(|check| check.verdict == Verdict::Unknown).count();
+    let passed = report.checks.iter().filter(|check| check.verdict == Verdict::Pass).count();
     let said = match report.verdict {
         Overall::Ok if report.checks.is_empty() => "nothing to check".to_owned(),
-        Overall::Ok => format!("{} pass", counted(report.checks.len(), "check")),
+        Overall::Ok => format!("{} pass", counted(passed, "check")),
         Overall::Warn => counted(warnings, "warning"),
         Overall::Fail if warnings > 0 => format!("{}, {}", counted(failures, "failure"), counted(warnings, "warning")),
         Overall::Fail => counted(failures, "failure"),
