@@ -178,7 +178,7 @@ fn a_folder_that_is_no_sites_is_5002_with_its_remedy_and_known_ones_are_5405() {
     assert_eq!(host.ask(Command::TargetAdd { target: good }), Reply::Done);
     // What settings of before say is raised, and the agent lives.
     let before = Settings { targets: vec![to(&host, Path::new("/"), None)], ..Settings::default() };
-    let around = Around { root: host.root.path().to_path_buf(), proc: host.proc.path().to_path_buf() };
+    let around = Around { root: host.root.path().to_path_buf(), proc: host.proc.root() };
     let raised: Vec<Code> =
         look(&before, &around, &mut Known::default()).problems.iter().map(|problem| problem.code).collect();
     assert!(raised.contains(&Code::PATH_UNREADABLE), "{raised:?}");

@@ -38,6 +38,8 @@ mod modes;
 mod network;
 #[path = "booted/operator.rs"]
 mod operator;
+#[path = "booted/ours.rs"]
+mod ours;
 #[path = "booted/package.rs"]
 mod package;
 #[path = "booted/servers.rs"]

@@ -279,7 +279,6 @@ fn who_is_no_server_is_read_again_while_young_and_every_five_minutes() {
     let cmdline = looks.proc.root().join("30/cmdline");
     fs::write(cmdline, "/usr/sbin/apache2\0-k\0start\0").unwrap();
     fs::remove_file(looks.proc.root().join("30/exe")).unwrap();
-    looks.proc.add(31, 2, APACHE, &["apache2", "-t"]);
     symlink(looks.proc.program(APACHE), looks.proc.root().join("30/exe")).unwrap();
     looks.known.pass(Duration::from_secs(10));
     assert_eq!(looks.look(), 1);

@@ -166,7 +166,7 @@ fn lint(context: &mut Context, named: &[PathBuf]) -> Ended {
     }
     if context.format == Format::Text {
         for warning in &warnings {
-            for line in crate::out::printable_lines(&format!("warning: {warning}")).lines() {
+            for line in format!("warning: {warning}").lines() {
                 context.out.line(line);
             }
         }

@@ -27,6 +27,20 @@ pub struct Judgement {
 /// are not tried as if it were false.
 #[must_use]
 pub fn judge(bound: &Bound, seen: &Observations) -> Judgement {
+    let mut judgement = by_cases(bound, seen);
+    // What has the name of the process that was looked at and does not count: no case asks it, and a person has to see it.
+    for line in others(seen) {
+        match judgement.verdict {
+            Verdict::Pass | Verdict::Skip => judgement.reason.clone_from(&line),
+            Verdict::Unknown => judgement.reason = format!("{}; {line}", judgement.reason),
+            Verdict::Warn | Verdict::Fail => {}
+        }
+        judgement.evidence.push(line);
+    }
+    judgement
+}
+
+fn by_cases(bound: &Bound, seen: &Observations) -> Judgement {
     let lets = lets(bound, seen);
     let scope = scope(bound, seen, &lets);
     for case in &bound.content.cases {
@@ -39,8 +53,7 @@ pub fn judge(bound: &Bound, seen: &Observations) -> Judgement {
             }
             Fact::Unknown(why) => (Verdict::Unknown, format!("cannot tell whether {} holds: {why}", case.id)),
         };
-        let mut evidence = evidence(&case.when, &scope);
-        evidence.extend(others(seen));
+        let evidence = evidence(&case.when, &scope);
         return Judgement { verdict, case: Some(case.id.clone()), lets: lets.clone(), reason, evidence };
     }
     let evidence = bound.content.cases.iter().flat_map(|case| evidence(&case.when, &scope));
@@ -50,13 +63,9 @@ pub fn judge(bound: &Bound, seen: &Observations) -> Judgement {
             all.push(line);
         }
     }
-    let others = others(seen);
-    let reason = others.join("; ");
-    all.extend(others);
-    Judgement { verdict: Verdict::Pass, case: None, reason, evidence: all, lets }
+    Judgement { verdict: Verdict::Pass, case: None, reason: String::new(), evidence: all, lets }
 }
 
-/// What has the name of the process that was looked at and does not count: no case asks it, and a person has to see it.
 fn others(seen: &Observations) -> Vec<String> {
     let told = seen.iter().filter_map(|(name, observation)| match observation.fact("others") {
         Fact::Known(Value::Text(words)) if !words.is_empty() => Some(format!("{name}.others = {words:?}")),
@@ -114,4 +123,61 @@ fn evidence(expression: &Expr, scope: &Scope<'_>) -> Vec<String> {
         Reference::Profile(_) | Reference::Case | Reference::Item { .. } => None,
     });
     lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use wbd_model::observation::Observation;
+    use wbd_model::problem::Source;
+    use wbd_model::settings::Settings;
+
+    use super::*;
+    use crate::playbook::load;
+
+    const FILE: &str = "\
+apiVersion: wbd/v1
+kind: Profile
+metadata: {name: p}
+spec:
+  present: {any: [{file: /p}]}
+  process: {main: {comm: p, user: [root]}}
+---
+kind: Playbook
+metadata: {name: few, code: WBD-1}
+spec:
+  applies: {has: [process.main]}
+  observe: {fd: {fd.usage: {process: main}}}
+  detect:
+    cases:
+      - {id: few, level: warn, when: \"fd.open > 100\"}
+  text: {en: {few: {title: few, cause: few}}}
+";
+
+    fn judged(open: Fact, others: &str) -> Judgement {
+        let (library, problems) = load(&[Source { path: "x.yaml".to_owned(), text: FILE.to_owned() }]);
+        assert_eq!(problems, []);
+        let present: BTreeSet<_> = library.profiles.keys().cloned().collect();
+        let bounds = library.bind(&present, &Settings::default());
+        let mut seen = Observation::default();
+        seen.facts.insert("open".to_owned(), open);
+        seen.know("others", others);
+        judge(&bounds[0], &Observations::from([("fd".to_owned(), seen)]))
+    }
+
+    #[test]
+    fn processes_that_do_not_count_are_told_with_every_verdict_and_change_none() {
+        let told = "fd.others = \"not counted: x\"";
+        let pass = judged(Fact::Known(5.into()), "not counted: x");
+        assert_eq!((pass.verdict, pass.reason.as_str()), (Verdict::Pass, told));
+        assert!(pass.evidence.iter().any(|line| line == told), "{pass:?}");
+        let warn = judged(Fact::Known(500.into()), "not counted: x");
+        assert_eq!((warn.verdict, warn.evidence), (Verdict::Warn, vec!["fd.open = 500".to_owned(), told.to_owned()]));
+        let unknown = judged(Fact::Unknown("none runs".to_owned()), "not counted: x");
+        assert_eq!(unknown.verdict, Verdict::Unknown);
+        assert!(unknown.reason.contains("none runs") && unknown.reason.ends_with(told), "{unknown:?}");
+        // Twin: nobody else is there, and nothing is said.
+        assert_eq!(judged(Fact::Known(5.into()), "").reason, "");
+    }
 }

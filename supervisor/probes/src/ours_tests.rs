@@ -205,8 +205,8 @@ impl Drop for Real {
 /// What is seen of the real processes once as many run as there are, counted and not.
 fn real(selector: &ProcessSelector, counted: usize, others: usize) -> String {
     let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    let look = Look { eyes: Eyes::new("/"), until };
-    let seen = || procs::choose(&look, selector).unwrap_or_default();
+    // With new eyes each time: beside one that is known others are looked for now and then only.
+    let seen = || procs::choose(&Look { eyes: Eyes::new("/"), until }, selector).unwrap_or_default();
     deadline_passes("as many as were started", || {
         let seen = seen();
         (seen.live.len(), seen.others.count) == (counted, others)

@@ -146,6 +146,7 @@ fn a_program_that_could_not_be_looked_at_is_looked_at_again() {
     let (host, eyes) = host();
     let wanted = host.file("opt/x", "");
     // What is no link cannot be read as one.
+    fs::remove_file(host.root().join("proc/6/exe")).unwrap();
     host.file("proc/6/exe", "");
     let ask = |exe: &Path| choose(&look(&eyes), &by_exe(exe));
     assert!(ask(Path::new("/opt/x")).unwrap_err().contains("1 processes could not be looked at"));

@@ -116,7 +116,7 @@ impl MadeUp {
         let _ = writeln!(status, "Uid:\t{0}\t{0}\t{0}\t{0}", self.uid);
         fs::write(self.folder.join("status"), status).unwrap();
         let host = self.folder.parent().and_then(Path::parent).unwrap();
-        symlink(self.exe.clone().unwrap_or_else(|| host.join(PROGRAM)), self.folder.join("exe")).unwrap();
+        link_anew(&self.exe.clone().unwrap_or_else(|| host.join(PROGRAM)), &self.folder.join("exe"));
         place(&self.folder, self.pid_namespace);
         let cgroup = if self.pid == 1 { "0::/init.scope\n" } else { self.cgroup };
         fs::write(self.folder.join("cgroup"), cgroup).unwrap();
@@ -126,9 +126,17 @@ impl MadeUp {
 /// Where a process is, as the kernel shows it: namespaces and root.
 fn place(process: &Path, pid_namespace: &str) {
     fs::create_dir_all(process.join("ns")).unwrap();
-    symlink(pid_namespace, process.join("ns/pid")).unwrap();
-    symlink("user:[1]", process.join("ns/user")).unwrap();
-    symlink("/", process.join("root")).unwrap();
+    link_anew(Path::new(pid_namespace), &process.join("ns/pid"));
+    link_anew(Path::new("user:[1]"), &process.join("ns/user"));
+    link_anew(Path::new("/"), &process.join("root"));
+}
+
+/// A process may be written again, as another one.
+fn link_anew(target: &Path, link: &Path) {
+    if link.symlink_metadata().is_ok() {
+        fs::remove_file(link).unwrap();
+    }
+    symlink(target, link).unwrap();
 }
 
 /// A document of a process that is well.

@@ -8,11 +8,11 @@ use wbd_tests::story::Story;
 
 const CODE: &str = "IWSS-FTPLEAK";
 /// The leak takes 20 s to four fifths of its limit, where it must be called after 30 s at the latest; beside a compiler.
-const HEALING: Duration = Duration::from_secs(150);
+pub(crate) const HEALING: Duration = Duration::from_secs(150);
 
 /// Opens one descriptor more every `$2` seconds under a limit of 64 until it has opened `$3`, and then stays. What whoever
 /// runs the tests left open counts for nothing.
-const PROGRAM: &str = r#"#!/bin/bash
+pub(crate) const PROGRAM: &str = r#"#!/bin/bash
 for fd in $(ls /proc/$$/fd); do
     [ "$fd" -gt 2 ] && [ "$fd" -lt 200 ] && eval "exec $fd>&-"
 done
@@ -39,7 +39,7 @@ echo restart >>/run/@.restarts
 "#;
 
 /// A scan service on a host: the vendor's script and the process that it starts.
-struct Scan<'a> {
+pub(crate) struct Scan<'a> {
     host: &'a Host,
     script: &'static str,
     process: &'static str,
@@ -47,7 +47,7 @@ struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     /// Begins with the first start; `pace` in seconds.
-    fn begin(host: &'a Host, script: &'static str, process: &'static str, pace: &str, most: u32) -> Self {
+    pub(crate) fn begin(host: &'a Host, script: &'static str, process: &'static str, pace: &str, most: u32) -> Self {
         host.write_mode(&format!("/usr/local/bin/{process}"), PROGRAM.as_bytes(), "0755");
         let service = SERVICE.replace('@', process).replace('~', &format!("{pace} {most}"));
         host.write_mode(script, service.as_bytes(), "0755");
@@ -55,7 +55,7 @@ impl<'a> Scan<'a> {
         Self { host, script, process }
     }
 
-    fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         let pid = self.host.run(["/usr/bin/cat", &format!("/run/{}.pid", self.process)]).ok();
         pid.text().parse().expect("a pid")
     }
@@ -66,11 +66,11 @@ impl<'a> Scan<'a> {
     }
 
     /// How often its vendor's command was run, its first start among them.
-    fn starts(&self) -> usize {
+    pub(crate) fn starts(&self) -> usize {
         self.host.run(["/usr/bin/cat", &format!("/run/{}.restarts", self.process)]).ok().text().lines().count()
     }
 
-    fn end(self) {
+    pub(crate) fn end(self) {
         self.host.signal(self.pid(), "TERM");
         let own = ["pid", "fifo", "restarts"].map(|name| format!("/run/{}.{name}", self.process));
         let program = format!("/usr/local/bin/{}", self.process);

@@ -68,3 +68,40 @@ fn a_target_that_is_not_there_is_refused_by_its_first_missing_part() {
     assert!(said.contains("WBD-5002") && said.contains("/srv/none"), "{}", refused.report());
     assert_eq!(product::health(&host).map(|health| health["targets"].clone()), Ok(serde_json::json!([])));
 }
+
+#[test]
+fn a_users_own_web_server_is_not_the_hosts() {
+    let host = product::shared();
+    site::make(&host, 3);
+    site::add(&host).ok();
+    systemctl(&host, "stop", "nginx.service");
+    host.run(["/usr/bin/install", "-D", "/usr/sbin/nginx", "/home/u/nginx"]).ok();
+    let folders =
+        ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path /home/u/t;"));
+    let http = format!("access_log off; {} server {{ listen 8081; }}", folders.join(" "));
+    let settings = format!("pid /home/u/pid; error_log /home/u/log; events {{}} http {{ {http} }}\n");
+    host.write("/home/u/conf", settings.as_bytes());
+    host.run(["/usr/bin/chown", "-R", "1000", "/home/u"]).ok();
+    let user = ["/usr/bin/setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups", "/home/u/nginx"];
+    let server = ["-c", "/home/u/conf", "-g", "daemon off;"];
+    host.run(["/usr/bin/systemd-run", "--quiet", "--unit=theirs"].iter().chain(&user).chain(&server)).ok();
+    host.wait_for("the user's server", product::SOON, || {
+        host.exists("/home/u/pid").then_some(()).ok_or_else(|| host.unit("theirs.service", "Result"))
+    });
+    let activation = ctl(&host, &["agent", "activate"]);
+    let said = String::from_utf8_lossy(&activation.stderr).into_owned();
+    assert!(said.contains("not counted: nginx (pid ") && said.contains("/home/u/nginx is uid 1000's"), "{said}");
+    refused(&activation, "WBD-5401");
+
+    // Twin: the host's own, beside it.
+    systemctl(&host, "start", "nginx.service");
+    ctl(&host, &["agent", "activate"]).ok();
+    product::health_is(&host, "one server, and another one told", |health| {
+        health["was"]["required"][0]["running"] == 1
+            && health["errors"] == serde_json::json!([])
+            && health["was"]["others"][0].as_str().is_some_and(|other| other.contains("1000"))
+    });
+    systemctl(&host, "stop", "theirs.service");
+    host.run(["/usr/bin/rm", "-rf", "/home/u"]).ok();
+    site::forget(&host);
+}

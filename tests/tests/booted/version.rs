@@ -96,8 +96,8 @@ fn a_broken_update_does_not_take_down_the_agent_that_works() {
 fn an_appliance_and_its_driver_must_agree_in_three_parts() {
     const CODE: &str = "DSVA-VERSION";
     let host = product::shared();
-    host.run(["/usr/bin/cp", "/usr/bin/sleep", "/usr/local/bin/dsa_slowpath"]).ok();
-    host.run(["/usr/bin/systemd-run", "--quiet", "--unit=dsva", "/usr/local/bin/dsa_slowpath", "infinity"]).ok();
+    host.run(["/usr/bin/install", "-D", "/usr/bin/sleep", "/opt/ds_agent/dsa_slowpath"]).ok();
+    host.run(["/usr/bin/systemd-run", "--quiet", "--unit=dsva", "/opt/ds_agent/dsa_slowpath", "infinity"]).ok();
     let state = |appliance: &str, driver: &str| {
         let facts = format!("facts: {{dsva.appliance: \"{appliance}\", dsva.driver: \"{driver}\"}}\n");
         product::configure(&host, &format!("{ROOMY}{facts}"));
@@ -125,7 +125,7 @@ fn an_appliance_and_its_driver_must_agree_in_three_parts() {
     let answer = product::doctor_says(&host, "nothing wrong", |answer| answer.code == 0);
     assert_eq!(answer.checks(CODE)[0]["verdict"], "pass", "{}", answer.json);
     host.run(["/usr/bin/systemctl", "stop", "dsva.service"]).ok();
-    host.run(["/usr/bin/rm", "/usr/local/bin/dsa_slowpath", "/etc/wbd/playbooks.d/version-match.yaml"]).ok();
+    host.run(["/usr/bin/rm", "-r", "/opt/ds_agent", "/etc/wbd/playbooks.d/version-match.yaml"]).ok();
     product::configure(&host, ROOMY);
     product::healthy(&host);
 }
