@@ -49,17 +49,9 @@ impl Supervisor {
         self.lookout.eyes().still_runs(pid, start_ticks).unwrap_or(false)
     }
 
-    /// How the agent ended last, as the ledger has it. The end of the process that wrote the health document
-    /// may have been missed (nobody looked, a restart broken off): an older end then says nothing about it.
+    /// How the agent ended last, as the ledger has it.
     pub(crate) fn last_exit(&self, target: &TargetName, now: &Now) -> Observation {
-        let mut seen = self.memory.state.exit_observation(target, now);
-        let is_missed = self.health_document().is_some_and(|last| {
-            let told = self.memory.state.exits.iter().any(|(_, _, exit)| exit.pid == i64::from(last.pid));
-            !told && !self.runs(last.pid, last.start_ticks)
-        });
-        if is_missed {
-            seen.know("seen", false).know("how", "none").know("code", -1).know("asked", false);
-        }
+        let mut seen = self.memory.state.exit_observation(target, now, self.lookout.eyes().agent_gone());
         // The service manager was not heard: it may have been an administrator's stop.
         if self.mode == Mode::Systemd && seen.fact("how") == Fact::Known(Value::from("unknown")) {
             seen.miss("asked", "the service manager has not told how it ended");

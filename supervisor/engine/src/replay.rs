@@ -351,16 +351,19 @@ impl State {
         self.open.get(key).and_then(|id| self.incidents.get(id))
     }
 
-    /// Answer to `exit.last` for a target: exits of this boot, seen by the supervisor.
+    /// Answer to `exit.last` for a target: exits of this boot, seen by the supervisor. `gone` is the process that wrote the
+    /// last health document, where it does not run any more: if its own end is not on record (nobody looked, the ledger
+    /// could not be written), an older end says nothing about it.
     #[must_use]
-    pub fn exit_observation(&self, target: &TargetName, now: &Now) -> Observation {
+    pub fn exit_observation(&self, target: &TargetName, now: &Now, gone: Option<u32>) -> Observation {
         const RECENT_MS: u64 = 600_000;
         let mut seen = Observation::default();
         let here = self.boot.as_ref() == Some(&now.boot);
         let exits = || self.exits.iter().filter(|(whose, _, _)| here && whose == target);
         let recent = exits().filter(|(_, at_ms, exit)| !exit.asked && now.boot_ms.saturating_sub(*at_ms) <= RECENT_MS);
         seen.know("recent", i64::try_from(recent.count()).unwrap_or(i64::MAX));
-        match exits().next_back() {
+        let is_missed = gone.is_some_and(|pid| !exits().any(|(_, _, exit)| exit.pid == i64::from(pid)));
+        match exits().next_back().filter(|_| !is_missed) {
             Some((_, _, exit)) => {
                 seen.know("seen", true)
                     .know("how", exit.how.as_str())

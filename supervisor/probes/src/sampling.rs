@@ -2,6 +2,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use wbd_agent_api::{ThisBoot, paths};
 use wbd_model::profile::ProcessSelector;
 
 use crate::eyes::{Eyes, Look};
@@ -36,6 +37,15 @@ impl Eyes {
     /// In words, what could not be seen.
     pub fn still_runs(&self, pid: u32, start_ticks: u64) -> Result<bool, String> {
         procs::still_runs(&self.proc, pid, start_ticks)
+    }
+
+    /// The process that wrote the agent's health document of this boot, where it does not run any more. Blocks for as long
+    /// as the disk does.
+    #[must_use]
+    pub fn agent_gone(&self) -> Option<u32> {
+        let document = wbd_agent_api::read(&paths::health(&self.root)).ok()?;
+        let is_gone = !self.still_runs(document.pid, document.start_ticks).ok()?;
+        (is_gone && document.is_of(&ThisBoot::now(&self.proc))).then_some(document.pid)
     }
 }
 

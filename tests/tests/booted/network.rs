@@ -30,6 +30,8 @@ impl<'a> Scene<'a> {
         let scene = Self(host);
         scene.resolve_by(&[FIRST]);
         product::configure(host, &format!("{ROOMY}public: \"yes\"\n"));
+        // What another scenario left handed over would not be opened anew.
+        host.run(["/usr/bin/wbdctl", "resume"]).ok();
         scene
     }
 

@@ -90,7 +90,7 @@ fn a_users_own_web_server_is_not_the_hosts() {
     });
     let activation = ctl(&host, &["agent", "activate"]);
     let said = String::from_utf8_lossy(&activation.stderr).into_owned();
-    assert!(said.contains("not counted: nginx (pid ") && said.contains("/home/u is uid 1000's"), "{said}");
+    assert!(said.contains("not counted: nginx (pid ") && said.contains("/home/u/nginx is uid 1000's"), "{said}");
     refused(&activation, "WBD-5401");
 
     // Twin: the host's own, beside it.

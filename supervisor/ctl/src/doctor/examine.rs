@@ -78,7 +78,7 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     eyes.facts.clone_from(&settings.facts);
     let placed = programs(order, &library, &settings);
     let (bounds, unbound) = bind(order, &library, &settings, &eyes);
-    let recall = Recall::of(&order.root, &library, &bounds);
+    let recall = Recall::of(&eyes, &library, &bounds);
     let answers = look::look(eyes, &bounds, recall, began);
     let (daemon_status, daemon_report) = within(&asked, began).unwrap_or_else(late);
     let open = daemon_status.as_ref().map(|status| status.open.clone()).unwrap_or_default();

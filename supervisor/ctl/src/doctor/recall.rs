@@ -15,6 +15,7 @@ use wbd_model::probe::{Probe, ProbeName};
 use wbd_model::profile::{Leak, ProcessSelector};
 use wbd_model::sample::Sample;
 use wbd_model::time::Now;
+use wbd_probes::Eyes;
 
 use crate::moment;
 
@@ -22,6 +23,7 @@ use crate::moment;
 #[derive(Debug)]
 pub(crate) struct Recall {
     state_dir: PathBuf,
+    eyes: Eyes,
     /// Read by the first question for it, with the moment beside it: the ledger may lie on a mount that hangs.
     exits: OnceLock<Result<(State, Now), String>>,
     leaks: BTreeMap<ProcessSelector, (ProfileName, Leak)>,
@@ -29,9 +31,9 @@ pub(crate) struct Recall {
 
 impl Recall {
     /// Of a root; nothing is read before it is asked for.
-    pub(crate) fn of(root: &Path, library: &Library, bounds: &[Bound]) -> Self {
-        let state_dir = wbd_ledger::state_dir(root);
-        Self { state_dir, exits: OnceLock::new(), leaks: leaks(library, bounds) }
+    pub(crate) fn of(eyes: &Eyes, library: &Library, bounds: &[Bound]) -> Self {
+        let state_dir = wbd_ledger::state_dir(&eyes.root);
+        Self { state_dir, eyes: eyes.clone(), exits: OnceLock::new(), leaks: leaks(library, bounds) }
     }
 
     /// The answer; `None` for a question that eyes must answer. Blocks for as long as the disk does.
@@ -39,7 +41,7 @@ impl Recall {
         let unseen = |name: ProbeName, why: &str| Observation::unseen(name.fields(), why);
         match probe {
             Probe::ExitLast(target) => Some(match self.exits() {
-                Ok((state, now)) => state.exit_observation(target, now),
+                Ok((state, now)) => state.exit_observation(target, now, self.eyes.agent_gone()),
                 Err(why) => unseen(ProbeName::ExitLast, why),
             }),
             Probe::FdTrend(selector) => Some(match self.trend(selector) {

@@ -120,7 +120,7 @@ impl<'a> Knowledge<'a> {
                     whole &= known.whole;
                     known.answer.clone()
                 }
-                (None, Probe::ExitLast(target)) if self.looks => state.exit_observation(target, now),
+                (None, Probe::ExitLast(target)) if self.looks => state.exit_observation(target, now, None),
                 (None, _) => {
                     whole = false;
                     Observation::unseen(probe.name().fields(), "not recorded")

@@ -273,7 +273,7 @@ fn exited(world: &mut World, pid: i64, asked: bool) {
 }
 
 fn exit_fact(world: &World, field: &str) -> Fact {
-    world.state.exit_observation(&TargetName::new("wbd").unwrap(), &world.now()).fact(field)
+    world.state.exit_observation(&TargetName::new("wbd").unwrap(), &world.now(), None).fact(field)
 }
 
 #[test]
@@ -293,10 +293,26 @@ fn exits_of_this_boot_are_told_and_those_that_were_asked_for_do_not_count() {
 }
 
 #[test]
+fn an_older_end_says_nothing_of_a_process_whose_own_end_is_not_on_record() {
+    let mut world = World::new(vec![]);
+    exited(&mut world, 1, true);
+    let seen = |world: &World, gone| {
+        let observed = world.state.exit_observation(&TargetName::new("wbd").unwrap(), &world.now(), gone);
+        (observed.fact("seen"), observed.fact("asked"))
+    };
+    let bools = |seen, asked| (Fact::Known(Value::Bool(seen)), Fact::Known(Value::Bool(asked)));
+    assert_eq!(seen(&world, Some(2)), bools(false, false), "nobody asked the second one to end");
+    // Twins: it runs, or its end is on record.
+    assert_eq!(seen(&world, None), bools(true, true));
+    exited(&mut world, 2, true);
+    assert_eq!(seen(&world, Some(2)), bools(true, true));
+}
+
+#[test]
 fn exits_of_another_target_or_an_earlier_boot_are_not_told() {
     let mut world = World::new(vec![]);
     exited(&mut world, 1, false);
-    let other = world.state.exit_observation(&TargetName::new("other").unwrap(), &world.now());
+    let other = world.state.exit_observation(&TargetName::new("other").unwrap(), &world.now(), None);
     assert_eq!(other.fact("seen"), Fact::Known(Value::Bool(false)));
     world.reboots(1_000);
     assert_eq!(exit_fact(&world, "seen"), Fact::Known(Value::Bool(false)), "before any record of the new boot");
