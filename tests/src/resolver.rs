@@ -47,8 +47,7 @@ impl Resolver {
     #[must_use]
     #[track_caller]
     pub fn start(host: &Host, at: SocketAddr, manner: Manner) -> Self {
-        let bound = network::inside(host, move || Ok::<_, io::Error>((UdpSocket::bind(at)?, TcpListener::bind(at)?)));
-        let (udp, tcp) = bound.unwrap_or_else(|why| panic!("cannot bind {at}: {why}"));
+        let (udp, tcp) = network::bound(host, at, |at| Ok((UdpSocket::bind(at)?, TcpListener::bind(at)?)));
         Self::serve(udp, tcp, manner)
     }
 

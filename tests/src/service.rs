@@ -42,8 +42,7 @@ impl Service {
     #[must_use]
     #[track_caller]
     pub fn start(host: &Host, at: SocketAddr, manner: Manner) -> Self {
-        let bound = network::inside(host, move || TcpListener::bind(at));
-        let listener = bound.unwrap_or_else(|why| panic!("cannot bind {at}: {why}"));
+        let listener = network::bound(host, at, TcpListener::bind);
         let end = Arc::new(AtomicBool::new(false));
         let ended = Arc::clone(&end);
         Self { end, thread: Some(thread::spawn(move || serve(&listener, manner, &ended))) }
