@@ -116,16 +116,23 @@ fn set(vm: &Vm, round: usize, random: &mut u32) -> (Scene, Limit) {
     };
     // Either from the incident on or from the intent on.
     let record = if scene != Scene::Undo && next(random) % 3 == 0 { "opened" } else { "intent" };
-    let script = format!("perl /root/watch {record} & watch=$!; sleep 0.3; {begin}\nwait $watch");
+    // What is there before must have been counted before anything begins.
+    let script = format!(
+        "rm -f {WATCHING}; perl /root/watch {record} {WATCHING} & watch=$!
+        until [ -e {WATCHING} ]; do sleep 0.1; done; {begin}\nwait $watch"
+    );
     vm.write("/root/watch", WATCH);
     let seen = vm.run_with(["/bin/sh", "-c", &script], b"", product::SOON);
     assert_eq!(seen.code, Some(0), "{scene:?}: {}\n{:?}", seen.report(), Tale::whole(vm).records());
     (scene, before)
 }
 
-/// Ends as soon as the ledger's files hold one more record of the kind given.
+/// There as soon as the watch has begun.
+const WATCHING: &str = "/run/watching";
+
+/// Ends as soon as the ledger's files hold one more record of the kind given than at its beginning, which it marks by a file.
 const WATCH: &str = r#"
-my ($kind, $before) = @ARGV;
+my ($kind, $mark) = @ARGV;
 sub count {
     my $n = 0;
     for (glob '/var/lib/wbd/ledger.db*') {
@@ -136,7 +143,8 @@ sub count {
     }
     return $n;
 }
-$before = count();
+my $before = count();
+open my $begun, '>', $mark or die $!;
 for (1 .. 6000) {
     exit 0 if count() != $before;
     select undef, undef, undef, 0.01;
