@@ -15,7 +15,7 @@ use wbd_tests::sysctl_guard::SysctlGuard;
 
 use crate::stage::{Alone, HEALTH};
 
-/// DESIGN: cost does not grow with the host.
+/// What an idle host costs may at most double with so many.
 const MANY: usize = 5_000;
 /// One new process each so long: 50 a second.
 const APART: Duration = Duration::from_millis(20);
