@@ -12,13 +12,18 @@ use crate::site::ctl;
 const CODE: &str = "WBD-6007";
 const FILE: &str = "/var/lib/wbd/ledger.db";
 
-#[test]
-fn an_edited_record_is_found_and_nothing_is_healed_until_the_ledger_is_rotated() {
-    // One of its own: a bad ledger leaves a spent budget behind.
-    let host = Host::boot("bad-ledger");
+/// A host that no other scenario gets: a bad ledger leaves a spent budget behind.
+fn own_host(name: &str) -> Host {
+    let host = Host::boot(name);
     product::install(&host);
     product::roomy_playbook(&host, "agent-down");
     product::configure(&host, "healing: auto\nevery: 2s\nbudget: {per_hour: 20, per_day: 20}\n");
+    host
+}
+
+#[test]
+fn an_edited_record_is_found_and_nothing_is_healed_until_the_ledger_is_rotated() {
+    let host = own_host("bad-ledger");
     // Something to edit that is not the newest record.
     let story = Story::begin(&host);
     host.signal(product::agent_works(&host), "TERM");
@@ -128,10 +133,7 @@ fn forge(host: &Host, as_user: &[&str], seq: u64) {
 
 #[test]
 fn a_cut_end_stays_bad_over_starts_and_stops_until_the_ledger_is_rotated() {
-    let host = Host::boot("cut-ledger");
-    product::install(&host);
-    product::roomy_playbook(&host, "agent-down");
-    product::configure(&host, "healing: auto\nevery: 2s\nbudget: {per_hour: 20, per_day: 20}\n");
+    let host = own_host("cut-ledger");
     let story = Story::begin(&host);
     host.signal(product::agent_works(&host), "TERM");
     story.healed(CODE, SOON);
