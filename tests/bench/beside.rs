@@ -68,6 +68,24 @@ impl Beside {
         }
     }
 
+    /// The first looks and the allocator's growth are over by then; and each new process was read, twice.
+    pub(crate) fn settles(self) -> Duration {
+        match self {
+            Self::Nothing | Self::Forks | Self::Folders => Duration::from_secs(30),
+            Self::Processes => Duration::from_secs(130),
+        }
+    }
+
+    /// How long it is measured, each time. What happens beside many processes now and then is dear: all are read again
+    /// every 5 minutes, and their descriptors are counted every 15.
+    pub(crate) fn windows(self, short: bool) -> Vec<Duration> {
+        let (seconds, times) = match self {
+            Self::Nothing | Self::Forks | Self::Folders => (60, if short { 1 } else { 3 }),
+            Self::Processes => (if short { 300 } else { 900 }, 1),
+        };
+        vec![Duration::from_secs(seconds); times]
+    }
+
     /// Fills the host, from within the booted one where there is one: its processes are seen on this machine too.
     pub(crate) fn begin(self, host: Option<&Host>) -> Full {
         match self {

@@ -1,7 +1,9 @@
-//! How long doctor takes on a healthy host, beside what an administrator would ask instead.
+//! How long doctor takes on a healthy host, beside what an administrator would ask instead, and on a broken one.
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use wbd_tests::host::Host;
 use wbd_tests::places;
 
@@ -9,11 +11,15 @@ use crate::beside::Beside;
 use crate::figure::Figure;
 use crate::idle::may_watch;
 use crate::monit::Monit;
-use crate::stage::{Stage, healthy};
+use crate::stage::{Alone, Stage, healthy};
 
 const RUNS: usize = 20;
 /// DESIGN: a healthy doctor, milliseconds.
 const BOUND: f64 = 1000.0;
+/// DESIGN: a verdict on a broken host, milliseconds.
+const BROKEN_BOUND: f64 = 10_000.0;
+/// How often a broken host is asked, which takes seconds.
+const BROKEN_RUNS: usize = 5;
 
 /// All figures.
 pub(crate) fn measure(stage: &Stage) -> Vec<Figure> {
@@ -34,7 +40,27 @@ pub(crate) fn measure(stage: &Stage) -> Vec<Figure> {
     }
     let conditions = Beside::ALL.into_iter().filter(|beside| *beside != Beside::Folders || may_watch());
     figures.extend(conditions.map(alone));
+    figures.push(broken());
     figures
+}
+
+/// Where neither the supervisor nor the agent answers: both are stopped by SIGSTOP.
+fn broken() -> Figure {
+    let alone = Alone::start();
+    let agent = Pid::from_raw(i32::try_from(healthy(alone.root.path(), 0)).expect("a pid"));
+    alone.supervisor.signal(Signal::SIGSTOP);
+    kill(agent, Signal::SIGSTOP).expect("it runs");
+    // Sick, or not to be seen in time; never well.
+    let took = (0..BROKEN_RUNS).map(|_| timed(asks(&alone), &[1, 2, 3])).collect();
+    kill(agent, Signal::SIGCONT).expect("it runs");
+    alone.supervisor.signal(Signal::SIGCONT);
+    Figure::new("supervisor and agent hang: doctor, stand-alone, ms", took).at_most(BROKEN_BOUND)
+}
+
+fn asks(alone: &Alone) -> Command {
+    let mut command = Command::new("/usr/bin/timeout");
+    command.arg("60").arg(places::program("wbdctl")).arg("--root").arg(alone.root.path()).arg("doctor");
+    command
 }
 
 /// Beside what the host may be full of.
@@ -43,13 +69,8 @@ fn alone(beside: Beside) -> Figure {
     let alone = &watching.alone;
     let monit = Monit::start(healthy(alone.root.path(), 0));
     let _full = beside.begin(None);
-    let doctor = || {
-        let mut command = Command::new("/usr/bin/timeout");
-        command.arg("60").arg(places::program("wbdctl")).arg("--root").arg(alone.root.path()).arg("doctor");
-        command
-    };
     // Unknown is fine here: the machine may run processes that not even root can look into.
-    let (doctor, peer) = both(doctor, &[0, 3], monit.as_ref().map(|monit| || monit.status()));
+    let (doctor, peer) = both(|| asks(alone), &[0, 3], monit.as_ref().map(|monit| || monit.status()));
     let figure = Figure::new(&format!("{}: doctor, stand-alone, ms", beside.words()), doctor).at_most(BOUND);
     if peer.is_empty() { figure } else { figure.beside("monit status", peer) }
 }

@@ -10,11 +10,7 @@ use crate::monit::Monit;
 use crate::process::{Meter, private_mib};
 use crate::stage::{Stage, healthy, is_asked, service};
 
-/// The first looks and the allocator's growth are over by then.
-const SETTLE: Duration = Duration::from_secs(30);
-const WINDOW: Duration = Duration::from_secs(60);
-/// All in all 14 minutes; with `WBD_BENCH=short` one window each, 6 minutes.
-const RUNS: usize = 3;
+/// All in all 28 minutes; with `WBD_BENCH=short` 12 minutes.
 /// DESIGN, idle supervisor: private memory in MiB and percent of a core.
 const MEMORY_BOUND: f64 = 8.0;
 const CORE_BOUND: f64 = 0.1;
@@ -63,11 +59,10 @@ fn measure_beside(stage: &Stage, beside: Beside) -> Vec<Figure> {
         |(name, pid): (&str, u32)| Measured { name: name.to_owned(), pid, memory: Vec::new(), core: Vec::new() };
     let mut all: Vec<Measured> = all.into_iter().map(begun).collect();
     let full = beside.begin(host);
-    quiet(SETTLE);
-    let runs = if is_asked("short") { 1 } else { RUNS };
-    for _ in 0..runs {
+    quiet(beside.settles());
+    for window in beside.windows(is_asked("short")) {
         let meters: Vec<Meter> = all.iter().map(|measured| Meter::new(measured.pid)).collect();
-        quiet(WINDOW);
+        quiet(window);
         for (measured, meter) in all.iter_mut().zip(meters) {
             measured.core.push(meter.percent());
             measured.memory.push(private_mib(measured.pid));

@@ -2,9 +2,6 @@
 //!
 //! A descriptor that two processes share after a fork is counted in each: the kernel shows no
 //! cheap way to tell it from two. It raises no limit and watches nothing.
-use std::ffi::OsString;
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use wbd_agent_api::{FailedAt, HealthDocument, paths};
@@ -13,16 +10,15 @@ use wbd_model::probe::ProbeName;
 use wbd_model::profile::ProcessSelector;
 
 use crate::eyes::Look;
-use crate::memo::Usage;
-use crate::procs::{self, Process};
-use crate::under::{self, absent, why};
+use crate::held::{Held, held, held_by, instances, real_uid};
+use crate::memo::{Of, Usage};
+use crate::procs;
+use crate::under::{self, why};
 
-/// A million watches make 100 MB of text; more than the kernel's own ceiling is not read.
-const MAX_FDINFO: u64 = 256 * 1024 * 1024;
 /// While nothing is missing and the limits are far, other processes are counted this often: looking into 5,000 of them
 /// takes 0.3 s, which is 0.03 % of a core.
 const COUNTED_AGAIN: Duration = Duration::from_secs(900);
-/// While nothing is missing, and nine tenths of a limit are near or used, which is a warning.
+/// While something is missing, or eight tenths of a limit are used (at nine there is a warning).
 const NEAR_COUNTED_AGAIN: Duration = Duration::from_secs(60);
 const LIMITS: [(&str, &str); 3] =
     [("max_watches", "max_user_watches"), ("max_instances", "max_user_instances"), ("max_queued", "max_queued_events")];
@@ -40,9 +36,10 @@ pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
             // Its own word, which names the very process, is free; the kernel walks all its watches to tell theirs.
             let told = document.ok().filter(|it| (it.pid, it.start_ticks) == (process.pid, process.start_ticks));
             let told = told.and_then(|it| i64::try_from(it.watches.used).ok());
-            match told.and_then(|told| lately(look, &process, uid, told, &seen)) {
+            let of = Of { pid: process.pid, start_ticks: process.start_ticks, uid, is_well: is_well(&seen) };
+            match told.and_then(|told| lately(look, of, told, &seen)) {
                 Some((told, others)) => tell(Ok(told), &Ok(others), &mut seen),
-                None => count(look, &process, uid, told, &mut seen),
+                None => count(look, of, told, &mut seen),
             }
         }
         Ok((None, _)) => usage_unseen(&mut seen, "the process ended while it was looked at"),
@@ -51,22 +48,31 @@ pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
     seen
 }
 
-/// What was counted lately, as long as nothing is missing: looking into every process of the machine is most of what a
-/// supervisor would cost. What this process holds itself is told by its health document at each look.
-fn lately(look: &Look, process: &Process, uid: u32, told: i64, seen: &Observation) -> Option<(i64, Usage)> {
-    let number = |field: &str| match seen.fact(field) {
-        Fact::Known(Value::Int(number)) => Some(number),
-        Fact::Known(_) | Fact::Unknown(_) => None,
-    };
-    let is_well = number("missing") == Some(0) && seen.fact("failed_at") == Fact::Known("none".into());
-    if !is_well || look.eyes.afresh_since().is_some() {
+/// What was counted lately: looking into every process of the machine is most of what a supervisor would cost. What this
+/// process holds itself is told by its health document at each look. Where something begins to be missing, or ceases to
+/// be, everything is counted at once, and so it is just before an act.
+fn lately(look: &Look, of: Of, told: i64, seen: &Observation) -> Option<(i64, Usage)> {
+    if look.eyes.afresh_since().is_some() {
         return None;
     }
-    let (usage, age) = look.eyes.memo.usage((process.pid, process.start_ticks, uid))?;
-    let far =
-        |used: i64, most: &str| number(most).is_some_and(|most| used.saturating_mul(10) <= most.saturating_mul(8));
+    let (usage, age) = look.eyes.memo.usage(of)?;
+    let far = |used: i64, most: &str| {
+        number(seen, most).is_some_and(|most| used.saturating_mul(10) <= most.saturating_mul(8))
+    };
     let is_far = far(usage.watches.saturating_add(told), "max_watches") && far(usage.instances, "max_instances");
-    (age <= if is_far { COUNTED_AGAIN } else { NEAR_COUNTED_AGAIN }).then_some((told, usage))
+    (age <= if of.is_well && is_far { COUNTED_AGAIN } else { NEAR_COUNTED_AGAIN }).then_some((told, usage))
+}
+
+fn number(seen: &Observation, field: &str) -> Option<i64> {
+    match seen.fact(field) {
+        Fact::Known(Value::Int(number)) => Some(number),
+        Fact::Known(_) | Fact::Unknown(_) => None,
+    }
+}
+
+/// Nothing is missing, as far as the agent's own word goes.
+fn is_well(seen: &Observation) -> bool {
+    number(seen, "missing") == Some(0) && seen.fact("failed_at") == Fact::Known("none".into())
 }
 
 /// `own`: watches of the process itself; the rest: of the user's others, and instances of all.
@@ -129,16 +135,10 @@ fn from_health(document: &Result<HealthDocument, String>, seen: &mut Observation
         .know("errno", watches.errno.clone().unwrap_or_default());
 }
 
-/// Watches and instances of one process.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Held {
-    watches: i64,
-    instances: i64,
-}
-
-fn count(look: &Look, process: &Process, uid: u32, told: Option<i64>, seen: &mut Observation) {
-    let own = held(look.proc(), process.pid, told);
-    let usage = others_of(look, process.pid, uid).and_then(|(others, unread)| match (&own, unread) {
+fn count(look: &Look, of: Of, told: Option<i64>, seen: &mut Observation) {
+    let Of { pid, uid, .. } = of;
+    let own = held(look.proc(), pid, told);
+    let usage = others_of(look, pid, uid).and_then(|(others, unread)| match (&own, unread) {
         (Err(reason), _) if !is_root() => Err(reason.clone()),
         (_, 1..) if !is_root() => {
             Err(format!("{unread} processes of user {uid} could not be looked into; run as root"))
@@ -150,7 +150,7 @@ fn count(look: &Look, process: &Process, uid: u32, told: Option<i64>, seen: &mut
         }),
     });
     if let (Ok(usage), Ok(_)) = (&usage, &own) {
-        look.eyes.memo.keep_usage((process.pid, process.start_ticks, uid), usage.clone());
+        look.eyes.memo.keep_usage(of, usage.clone());
     }
     tell(own.map(|own| own.watches), &usage, seen);
 }
@@ -189,80 +189,10 @@ fn others_of(look: &Look, but: u32, uid: u32) -> Result<(Held, i64), String> {
     Ok((all, unreadable))
 }
 
-/// `None` where the process is gone.
-fn real_uid(proc: &Path, pid: u32) -> Result<Option<u32>, String> {
-    let path = proc.join(pid.to_string()).join("status");
-    let Some(text) = under::text_if_there(&path)? else {
-        return Ok(None);
-    };
-    let line = text.lines().find_map(|line| line.strip_prefix("Uid:"));
-    let real = line.and_then(|ids| ids.split_whitespace().next()?.parse().ok());
-    real.map(Some).ok_or_else(|| format!("{} names no user", path.display()))
-}
-
-/// `told`: its watches, where they are known already.
-fn held(proc: &Path, pid: u32, told: Option<i64>) -> Result<Held, String> {
-    let all = instances(proc, pid)?;
-    match told {
-        Some(watches) => Ok(Held { watches, instances: count_of(&all) }),
-        None => held_by(proc, pid, &all),
-    }
-}
-
-/// The descriptors that are inotify's. A process that ends meanwhile holds nothing any more.
-fn instances(proc: &Path, pid: u32) -> Result<Vec<OsString>, String> {
-    let fds = proc.join(pid.to_string()).join("fd");
-    let mut found = Vec::new();
-    let entries = match fs::read_dir(&fds) {
-        Ok(entries) => entries,
-        Err(error) if absent(&error) => return Ok(found),
-        Err(error) => return Err(why("list", &fds, &error)),
-    };
-    for entry in entries {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) if absent(&error) => break,
-            Err(error) => return Err(why("list", &fds, &error)),
-        };
-        match fs::read_link(entry.path()) {
-            Ok(link) if link.as_os_str() == "anon_inode:inotify" => found.push(entry.file_name()),
-            Ok(_) => {}
-            Err(error) if absent(&error) => {}
-            Err(error) => return Err(why("read", &entry.path(), &error)),
-        }
-    }
-    Ok(found)
-}
-
-/// What they watch: a long text behind each, for which the kernel walks all watches.
-fn held_by(proc: &Path, pid: u32, instances: &[OsString]) -> Result<Held, String> {
-    let mut held = Held { watches: 0, instances: count_of(instances) };
-    for instance in instances {
-        let info = proc.join(pid.to_string()).join("fdinfo").join(instance);
-        match under::read(&info, MAX_FDINFO) {
-            Ok(bytes) => held.watches += watches(&bytes),
-            Err(error) if absent(&error) => {}
-            Err(error) => return Err(why("read", &info, &error)),
-        }
-    }
-    Ok(held)
-}
-
-fn count_of(instances: &[OsString]) -> i64 {
-    i64::try_from(instances.len()).unwrap_or(i64::MAX)
-}
-
-fn watches(fdinfo: &[u8]) -> i64 {
-    let lines = fdinfo.split(|byte| *byte == b'\n');
-    let count = lines.filter(|line| line.starts_with(b"inotify wd:")).count();
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{Host, by_comm, document, known, unknown};
-    use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
     use wbd_model::observation::Value;
 
     fn host() -> Host {
@@ -313,11 +243,15 @@ mod tests {
     /// A host whose process 5 is the agent, with so many watches missing.
     fn with_document(missing: u64) -> Host {
         let host = host();
+        miss(&host, missing);
+        host
+    }
+
+    fn miss(host: &Host, missing: u64) {
         let mut told = document(5, 10_000);
         told.watches.used = 3;
         told.watches.missing = missing;
         host.health(&told);
-        host
     }
 
     /// Another process of the same user comes, with two watches.
@@ -385,12 +319,24 @@ mod tests {
     }
 
     #[test]
-    fn with_something_missing_everything_is_counted_at_each_look() {
-        let host = with_document(1);
+    fn when_something_begins_to_be_missing_everything_is_counted_at_once_and_then_each_minute() {
+        let host = with_document(0);
         let eyes = host.eyes();
         assert_eq!(used(&eyes), 5.into());
         another(&host);
+        assert_eq!(used(&eyes), 5.into());
+        miss(&host, 1);
         assert_eq!(used(&eyes), 7.into());
+        another_watch(&host);
+        assert_eq!(used(&eyes), 7.into());
+        assert_eq!(used(&eyes.afresh()), 8.into());
+        host.file("proc/8/fdinfo/3", "inotify wd:1 x\n");
+        eyes.memo.pass(NEAR_COUNTED_AGAIN + Duration::from_secs(1));
+        assert_eq!(used(&eyes), 6.into());
+        // And at once where it ceases.
+        another_watch(&host);
+        miss(&host, 0);
+        assert_eq!(used(&eyes), 8.into());
     }
 
     #[test]
@@ -411,20 +357,5 @@ mod tests {
         let gone = look(&host.look(), &by_comm("none"));
         assert_eq!(unknown(&gone, "user_used"), "none runs");
         assert_eq!(known(&gone, "max_watches"), Value::from(8192));
-    }
-
-    #[test]
-    fn the_real_kernel_shows_our_own_watches() {
-        let (dir, inotify) = (tempfile::tempdir().unwrap(), Inotify::init(InitFlags::IN_CLOEXEC).unwrap());
-        let own = || held(Path::new("/proc"), std::process::id(), None).unwrap();
-        let before = own();
-        for name in ["a", "b"] {
-            let path = dir.path().join(name);
-            fs::create_dir(&path).unwrap();
-            inotify.add_watch(&path, AddWatchFlags::IN_CREATE).unwrap();
-        }
-        let after = own();
-        assert_eq!(after.watches - before.watches, 2);
-        assert!(after.instances >= 1);
     }
 }

@@ -10,6 +10,7 @@ mod eyes;
 mod fds;
 mod filter;
 mod health;
+mod held;
 mod inotify;
 mod memo;
 mod oom;

@@ -26,8 +26,17 @@ struct Kept {
     words: BTreeMap<(PathBuf, Vec<String>), (Instant, Print, String)>,
 }
 
-/// The process that inotify's use was asked for: its id, its start, its user.
-pub(crate) type Of = (u32, u64, u32);
+/// What inotify's use was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Of {
+    /// The process, by its id and its start.
+    pub(crate) pid: u32,
+    pub(crate) start_ticks: u64,
+    /// Its user.
+    pub(crate) uid: u32,
+    /// Whether it said that nothing is missing.
+    pub(crate) is_well: bool,
+}
 
 /// The process that holds a socket: its id and its start.
 pub(crate) type Holder = (u32, u64);
