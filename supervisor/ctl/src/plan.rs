@@ -1,5 +1,4 @@
 //! What a step would change, before -> after. Chooses and does nothing.
-use wbd_engine::round::describe;
 use wbd_model::action::Change;
 use wbd_model::control::{Request, Response};
 use wbd_model::incident::IncidentId;
@@ -46,7 +45,7 @@ pub(crate) fn show(out: &mut Out, waiting: &Waiting) {
         plan.class()
     ));
     for (number, step) in plan.steps.iter().enumerate() {
-        out.paragraph(&format!("  {}. ", number + 1), &describe(step));
+        out.paragraph(&format!("  {}. ", number + 1), &step.describe());
     }
     for change in &waiting.changes {
         out.paragraph("     ", &change_line(change));

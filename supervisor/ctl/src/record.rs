@@ -1,5 +1,4 @@
 //! One record of the ledger in one line. Reads no ledger.
-use wbd_engine::round::describe;
 use wbd_model::entry::{Body, Entry, Intent};
 
 use crate::out::{Out, Tone, WIDTH, cut};
@@ -74,7 +73,7 @@ fn line(out: &mut Out, entry: &Entry) {
 }
 
 fn intended(intent: &Intent) -> String {
-    let action = describe(&intent.action);
+    let action = intent.action.describe();
     let undoes = intent.undoes.map_or_else(String::new, |id| format!(", takes back {id}"));
     let by = intent.by_hand.as_ref().map_or_else(String::new, |who| format!(", {}: {who}", intent.asked()));
     format!("{}: {action}, class {}{undoes}{by}", intent.action_id, intent.class)

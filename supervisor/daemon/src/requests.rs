@@ -302,7 +302,7 @@ impl Supervisor {
             }
         };
         let what = if undoes.is_some() { "undo" } else { action.name() };
-        let text = wbd_engine::round::describe(&action);
+        let text = action.describe();
         let changes = self.seen_before(&action, preview.changes);
         let captured = Captured { changes, undo: preview.undo, ..Captured::default() };
         match guard::permit_by_hand(&self.memory.state, &now(), who, action, undoes, captured) {

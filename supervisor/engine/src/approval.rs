@@ -7,7 +7,6 @@ use wbd_model::plan::{Plan, Shown};
 use crate::guard::Want;
 use crate::incident::Incident;
 use crate::replay::State;
-use crate::round::describe;
 
 /// The conflict key of all deeds on the agent.
 const AGENT: &str = "agent";
@@ -32,7 +31,7 @@ pub fn other_plan(shown: &Plan, plan: &Plan) -> Option<String> {
     if same {
         return None;
     }
-    let words = |plan: &Plan| plan.steps.iter().map(describe).collect::<Vec<_>>().join(", ");
+    let words = |plan: &Plan| plan.steps.iter().map(Action::describe).collect::<Vec<_>>().join(", ");
     Some(format!("it would now {} instead of {}", words(plan), words(shown)))
 }
 
@@ -82,7 +81,7 @@ fn differs(shown: &Shown, want: &Want, changes: &[Change]) -> Option<String> {
         return Some(other);
     }
     if shown.plan.steps.get(want.step) != Some(&want.action) {
-        return Some(format!("it would now {}", describe(&want.action)));
+        return Some(format!("it would now {}", want.action.describe()));
     }
     let told = shown.changes.get(want.step).map(Vec::as_slice).unwrap_or_default();
     // What an earlier step of the same rung changes is another before for the later one.

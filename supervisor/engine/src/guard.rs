@@ -5,7 +5,7 @@ use wbd_model::entry::{Intent, Subject};
 use wbd_model::incident::{ActionId, Guard, IncidentId, Phase, Refusal};
 use wbd_model::name::PlaybookName;
 use wbd_model::observation::Observations;
-use wbd_model::plan::{Approval, Plan};
+use wbd_model::plan::{Approval, Attempts, Plan};
 use wbd_model::settings::{Healing, Settings};
 use wbd_model::time::Now;
 
@@ -44,19 +44,6 @@ impl Permit {
     pub fn into_parts(self) -> (Subject, Intent) {
         (self.subject, self.intent)
     }
-}
-
-/// A playbook's own budget.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attempts {
-    /// At most so many attempts on a target ...
-    pub max: u32,
-    /// ... in this time, milliseconds.
-    pub per_ms: u64,
-    /// Pause after the first failed attempt, milliseconds; doubles each time.
-    pub backoff_from_ms: u64,
-    /// Longest pause, milliseconds.
-    pub backoff_to_ms: u64,
 }
 
 /// The next deed of an incident.

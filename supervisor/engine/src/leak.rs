@@ -1,11 +1,11 @@
 //! The trend of file descriptors as facts (`fd.trend`): the detector's verdict, and whether the restart is
 //! due by the product's quiet window. Reads no clock; samples and the zone's offset are handed in.
+use wbd_model::maintenance::window_minutes;
 use wbd_model::observation::Observation;
 use wbd_model::probe::ProbeName;
 use wbd_model::profile::Leak;
 use wbd_model::sample::Sample;
 
-use crate::playbook::window_minutes;
 use crate::trend::{self, Lane, LeakVerdict, Prior, QuietWindow, next_restart};
 
 /// What the samples of one process say as of `now_s` (Unix seconds); `offset_s` is the local zone's.

@@ -8,7 +8,8 @@ use crate::judge::{self, Judgement};
 use crate::plan;
 use crate::playbook::Bound;
 use crate::round::{Look, Truth};
-use crate::words::{self, Lang};
+use crate::words;
+use wbd_model::lang::Lang;
 
 /// A check, what was seen, and what it says.
 #[derive(Debug, Clone, Copy)]

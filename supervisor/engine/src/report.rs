@@ -1,6 +1,7 @@
 //! Folds verdicts into doctor's answer: few causes, each with what it explains. A view, never a source.
 use wbd_model::action::Action;
 use wbd_model::check::{CheckKey, Verdict};
+use wbd_model::lang::Lang;
 use wbd_model::name::{Code, ProfileName};
 use wbd_model::observation::{Fact, Observations, Value};
 use wbd_model::plan::Plan;
@@ -12,9 +13,8 @@ use crate::judge::Judgement;
 use crate::look;
 use crate::plan;
 use crate::playbook::Bound;
-use crate::round;
 use crate::waiver;
-use crate::words::{self, Lang};
+use crate::words;
 
 /// What a report is made of.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ fn cause(row: &Row<'_>, because: &[(CheckKey, CheckKey)], inputs: &Inputs<'_>) -
         fix: ladder.map(|plan| Fix {
             approval: plan.approval,
             class: plan.class(),
-            plan: plan.steps.iter().map(round::describe).collect(),
+            plan: plan.steps.iter().map(Action::describe).collect(),
             withheld: inputs.alone.then(|| on_the_machine(&plan)).flatten(),
             playbook: plan.playbook,
             changes: Vec::new(),

@@ -6,7 +6,6 @@ mod proof;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wbd_model::action::Action;
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::entry::{Body, Outcome, Subject};
 use wbd_model::incident::{ActionId, Closing, Guard, IncidentId, Phase, Refusal};
@@ -16,12 +15,13 @@ use wbd_model::plan::Plan;
 use wbd_model::settings::Settings;
 use wbd_model::time::Now;
 
-use crate::guard::{self, Attempts, Want};
+use crate::guard::{self, Want};
 use crate::incident::Incident;
 use crate::replay::State;
 use crate::{approval, waiver};
 pub use ladder::next_plan;
 use ladder::{next_rung, rollback};
+use wbd_model::plan::Attempts;
 
 /// I12: so many failed verifications in a row suspend a playbook.
 const FAILURES_TO_SUSPEND: u32 = 9;
@@ -401,21 +401,4 @@ fn escalate(incident: &Incident, look: &Look, reason: &str) -> Step {
         return close(incident, Closing::HandedOver);
     }
     write(incident.subject(), Body::Escalated { reason: reason.to_owned(), guide: look.guide.clone() })
-}
-
-/// The deed's one line for people.
-#[must_use]
-pub fn describe(action: &Action) -> String {
-    match action {
-        Action::SysctlSet { key, value, persist } => {
-            format!("set {key} to {value}{}", if *persist { ", now and at each boot" } else { "" })
-        }
-        Action::SysctlRestore { key, value, .. } => format!("put {key} back to {value}"),
-        Action::AgentReload {} => "reload the agent".to_owned(),
-        Action::AgentStart {} => "start the agent".to_owned(),
-        Action::AgentRestart {} => "restart the agent".to_owned(),
-        Action::AgentStop { .. } => "stop the agent".to_owned(),
-        Action::UnitRestart { unit } => format!("restart {unit}"),
-        Action::CommandRun { command, .. } => format!("run {}", command.argv.join(" ")),
-    }
 }

@@ -20,7 +20,8 @@ use crate::plan::plan;
 use crate::playbook::{Bound, Library};
 use crate::rehearse;
 use crate::round::Truth;
-use crate::words::{Lang, words};
+use crate::words::words;
+use wbd_model::lang::Lang;
 
 pub(crate) use misfits::misfits;
 pub(crate) use spec::TestSpec;

@@ -1,20 +1,11 @@
 //! The words for a finding: title, cause and guide of a case with this host's values. Renders no screen.
 use std::collections::BTreeMap;
 
+use wbd_model::lang::Lang;
 use wbd_model::observation::{Fact, Observations};
 
 use crate::expr::Scope;
 use crate::playbook::Bound;
-
-/// A language that playbooks may speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub enum Lang {
-    /// English; every playbook has it.
-    #[default]
-    En,
-    /// Japanese; English where a playbook has none.
-    Ja,
-}
 
 /// What people are told.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

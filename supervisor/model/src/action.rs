@@ -95,6 +95,23 @@ impl Action {
         }
     }
 
+    /// The deed's one line for people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Self::SysctlSet { key, value, persist } => {
+                format!("set {key} to {value}{}", if *persist { ", now and at each boot" } else { "" })
+            }
+            Self::SysctlRestore { key, value, .. } => format!("put {key} back to {value}"),
+            Self::AgentReload {} => "reload the agent".to_owned(),
+            Self::AgentStart {} => "start the agent".to_owned(),
+            Self::AgentRestart {} => "restart the agent".to_owned(),
+            Self::AgentStop { .. } => "stop the agent".to_owned(),
+            Self::UnitRestart { unit } => format!("restart {unit}"),
+            Self::CommandRun { command, .. } => format!("run {}", command.argv.join(" ")),
+        }
+    }
+
     /// How much it disturbs.
     #[must_use]
     pub fn class(&self) -> Class {

@@ -6,6 +6,7 @@ pub mod control;
 pub mod entry;
 pub mod hold;
 pub mod incident;
+pub mod lang;
 pub mod maintenance;
 pub mod name;
 pub mod observation;

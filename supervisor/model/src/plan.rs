@@ -44,6 +44,19 @@ impl Plan {
     }
 }
 
+/// A playbook's own budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempts {
+    /// At most so many attempts on a target ...
+    pub max: u32,
+    /// ... in this time, milliseconds.
+    pub per_ms: u64,
+    /// Pause after the first failed attempt, milliseconds; doubles each time.
+    pub backoff_from_ms: u64,
+    /// Longest pause, milliseconds.
+    pub backoff_to_ms: u64,
+}
+
 /// A plan as an operator was shown it, with everything that it would change: what a yes is to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shown {

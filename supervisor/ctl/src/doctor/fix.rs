@@ -3,7 +3,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use wbd_engine::round::describe;
+use wbd_model::action::Action;
 use wbd_model::check::CheckKey;
 use wbd_model::control::{IncidentRow, Request, Response};
 use wbd_model::incident::{Closing, Guard, Phase, Refusal};
@@ -64,7 +64,7 @@ pub(crate) fn preview(client: &Client, report: &mut Report, until: Instant) {
         let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
         if let Ok(Response::Preview { plan, changes, .. }) = client.within(left).call(&Request::PreviewFix { key }) {
             // It may have seen something else meanwhile: then it would do something else, and that is said.
-            fix.plan = plan.steps.iter().map(describe).collect();
+            fix.plan = plan.steps.iter().map(Action::describe).collect();
             fix.class = plan.class();
             fix.changes = changes;
         }

@@ -1,5 +1,4 @@
 //! A rehearsal for people: what would have been done, the sums, and what cannot be known. Decides nothing.
-use wbd_engine::round::describe;
 use wbd_engine::simulate::{CheckTale, Event, Totals};
 
 use super::{Rehearsed, is_known, limits};
@@ -81,7 +80,7 @@ fn line(out: &mut Out, event: &Event) {
     let (word, text) = match &event.action {
         Some(action) => {
             let class = event.class.map_or_else(String::new, |class| format!(", class {class}"));
-            ("would do", format!("{}{class}, rung {}{assumed}", describe(action), event.word))
+            ("would do", format!("{}{class}, rung {}{assumed}", action.describe(), event.word))
         }
         None => (kind(event), format!("{}{assumed}", gist(event))),
     };

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use wbd_engine::guard::{self, Attempts, Captured, Want};
+use wbd_engine::guard::{self, Captured, Want};
 use wbd_ledger::Reader;
 use wbd_model::action::Action;
 use wbd_model::check::CheckKey;
@@ -13,6 +13,7 @@ use wbd_model::entry::{Body, Entry, Outcome, Subject};
 use wbd_model::incident::{ActionId, Closing, IncidentId, Phase};
 use wbd_model::name::{Code, PlaybookName, TargetName};
 use wbd_model::observation::Observation;
+use wbd_model::plan::Attempts;
 use wbd_model::plan::{Approval, Plan};
 use wbd_model::settings::{Healing, HostBudget, Settings};
 use wbd_probes::clock::now;

@@ -12,7 +12,7 @@ use wbd_model::settings::Settings;
 
 use super::Library;
 use super::compiled::{Explains, Playbook, Question};
-use crate::guard::Attempts;
+use wbd_model::plan::Attempts;
 
 /// Host names that one question about name servers may carry.
 const MAX_NAMES: usize = 8;

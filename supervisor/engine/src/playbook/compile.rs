@@ -2,8 +2,10 @@
 //! one go; reads nothing but the document.
 use std::collections::BTreeMap;
 
+use wbd_model::lang::Lang;
 use wbd_model::name::PlaybookName;
 use wbd_model::observation::{Kind, Value};
+use wbd_model::plan::Attempts;
 use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::Duration;
 
@@ -17,7 +19,6 @@ use super::located::At;
 use super::node::{Node, Place};
 use super::{digest, suggest, texts};
 use crate::expr::{Expr, Items, Names, RESERVED, Reference};
-use crate::guard::Attempts;
 
 /// Observations, values, cases, rungs and steps that a playbook may have of each.
 const MAX_PARTS: usize = 16;
@@ -390,4 +391,4 @@ fn looks(expression: &Expr, lets: &[(String, Expr)]) -> bool {
 }
 
 /// Cases of a playbook, by their texts; see [`texts`].
-pub(crate) type Texts<T> = BTreeMap<crate::words::Lang, BTreeMap<String, T>>;
+pub(crate) type Texts<T> = BTreeMap<Lang, BTreeMap<String, T>>;

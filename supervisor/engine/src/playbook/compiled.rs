@@ -8,8 +8,8 @@ use wbd_model::profile::{Duration, ProfileSpec};
 
 use super::template::Template;
 use crate::expr::{Expr, Items};
-use crate::guard::Attempts;
-use crate::words::Lang;
+use wbd_model::lang::Lang;
+use wbd_model::plan::Attempts;
 
 /// One failure: how it is seen, cured and proved to be cured.
 #[derive(Debug)]

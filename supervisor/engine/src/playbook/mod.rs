@@ -27,7 +27,6 @@ use wbd_model::profile::Profile;
 pub use advice::advice;
 pub use bind::Bound;
 pub use compiled::{Case, Explains, Playbook};
-pub use profile::{minute_of_day, window_minutes};
 pub use schema::schema;
 
 pub(crate) use compiled::Deed;

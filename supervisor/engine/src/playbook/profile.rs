@@ -2,6 +2,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use wbd_model::action::Class;
+use wbd_model::maintenance::{minute_of_day, window_minutes};
 use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::{Endpoint, ProcessSelector, ProfileSpec, Sign, VersionSource, names_ourselves};
 
@@ -14,24 +15,6 @@ const OWN_UNITS: [&str; 4] =
 
 /// A product runs as one user or two.
 const MOST_USERS: usize = 8;
-
-/// Start and end, in minutes of the day, of `HH:MM-HH:MM`; the window may cross midnight.
-#[must_use]
-pub fn window_minutes(text: &str) -> Option<(u16, u16)> {
-    let (start, end) = text.split_once('-')?;
-    let (start, end) = (minute_of_day(start)?, minute_of_day(end)?);
-    (start != end).then_some((start, end))
-}
-
-/// The minute of the day of `HH:MM`.
-#[must_use]
-pub fn minute_of_day(text: &str) -> Option<u16> {
-    let (hours, minutes) = text.split_once(':')?;
-    let two_digits =
-        |part: &str| (part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<u16>().ok());
-    let (hours, minutes) = (two_digits(hours)??, two_digits(minutes)??);
-    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
-}
 
 /// Whether a unit's name is one that a playbook may restart.
 pub(crate) fn unit_fault(unit: &str) -> Option<&'static str> {
@@ -222,15 +205,6 @@ pub(crate) fn is_program(argv: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn windows_are_two_times_of_the_day() {
-        assert_eq!(window_minutes("01:00-06:00"), Some((60, 360)));
-        assert_eq!(window_minutes("23:30-00:15"), Some((1410, 15)));
-        for text in ["", "1:00-6:00", "01:00", "24:00-01:00", "01:60-02:00", "01:00-01:00"] {
-            assert_eq!(window_minutes(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn the_supervisors_own_unit_cannot_be_named() {

@@ -15,7 +15,8 @@ use super::{Bound, Library, load, schema};
 use crate::judge::{Judgement, cured, judge};
 use crate::plan::{ladder, plan};
 use crate::round::Truth;
-use crate::words::{Lang, words};
+use crate::words::words;
+use wbd_model::lang::Lang;
 
 const PROFILE: &str = "\
 apiVersion: wbd/v1

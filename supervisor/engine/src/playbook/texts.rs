@@ -10,7 +10,7 @@ use super::node::Place;
 use super::suggest;
 use super::template::Template;
 use crate::expr::Names;
-use crate::words::Lang;
+use wbd_model::lang::Lang;
 
 /// Compiles all languages; problems are collected.
 pub(super) fn compile(faults: &mut Faults<'_>, spec: &PlaybookSpec, names: &Names<'_>) -> Texts<CaseText> {

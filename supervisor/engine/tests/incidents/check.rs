@@ -1,10 +1,10 @@
 //! A check of the toy world: what may be broken, what cures it, and what its playbook says.
-use wbd_engine::guard::Attempts;
 use wbd_engine::round::{Look, Truth};
 use wbd_model::action::{Action, Class};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::name::{Code, PlaybookName, TargetName};
 use wbd_model::observation::Observation;
+use wbd_model::plan::Attempts;
 use wbd_model::plan::{Approval, Plan};
 use wbd_model::profile::{Command, Duration};
 

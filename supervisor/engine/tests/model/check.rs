@@ -1,12 +1,12 @@
 //! A check of the model: what its playbook says for each thing that may be seen. Has no state.
 use std::collections::BTreeSet;
 
-use wbd_engine::guard::Attempts;
 use wbd_engine::round::{Look, Truth};
 use wbd_model::action::{Action, Class};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::name::{Code, PlaybookName, TargetName};
 use wbd_model::observation::Observation;
+use wbd_model::plan::Attempts;
 use wbd_model::plan::{Approval, Plan};
 use wbd_model::profile::{Command, Duration};
 

@@ -1,10 +1,10 @@
 //! The checks of a simulated host: their playbooks, what cures them, how they stand. Decides nothing.
-use wbd_engine::guard::Attempts;
 use wbd_engine::round::{Look, Truth};
 use wbd_model::action::{Action, Class};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::name::{Code, PlaybookName, TargetName};
 use wbd_model::observation::Observation;
+use wbd_model::plan::Attempts;
 use wbd_model::plan::{Approval, Plan};
 use wbd_model::profile::{Command, Duration};
 
