@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use wbd_actions::{Alone, Hands, Kernel, Machine, Preview, ProcessRef, Reach, Report, StopNote, start_ticks};
-use wbd_engine::guard::{Captured, permit_by_hand};
-use wbd_engine::replay::State;
+use wbd_engine::guard::permit_by_hand;
+use wbd_engine::state::{Captured, State};
 use wbd_ledger::{Anchors, Ledger};
 use wbd_model::action::{Action, Class, Undo};
 use wbd_model::entry::Outcome;

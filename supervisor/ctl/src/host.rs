@@ -2,8 +2,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use wbd_engine::playbook::{self, Library};
-use wbd_engine::settings;
+use wbd_engine::playbook::{self, Library, settings};
 use wbd_model::problem::{Problem, Source};
 use wbd_model::settings::Settings;
 use wbd_model::text::named;

@@ -1,12 +1,10 @@
 //! `ledger`: reads and verifies it without the supervisor; only a rotation is asked for, or done offline. Interprets no record.
-use std::error::Error;
-use std::path::Path;
+mod read;
 
 use serde_json::{Value, json};
-use wbd_ledger::{AnchorState, Filter, LedgerError, Reader, Verification};
+use wbd_ledger::{AnchorState, Filter, Verification};
 use wbd_model::control::Request;
 use wbd_model::entry::Entry;
-use wbd_model::incident::IncidentId;
 use wbd_model::report::SCHEMA;
 
 use crate::Context;
@@ -17,29 +15,7 @@ use crate::exit::{Ended, Exit, Failure};
 use crate::out::{Out, Tone};
 use crate::{export, offline, record, when};
 
-impl From<LedgerError> for Failure {
-    fn from(error: LedgerError) -> Self {
-        let exit = match &error {
-            LedgerError::Denied { .. } => Exit::NotPermitted,
-            LedgerError::Busy { .. } | LedgerError::LockHeld { .. } => Exit::TryAgain,
-            LedgerError::ForeignHost { .. }
-            | LedgerError::DoesNotVerify { .. }
-            | LedgerError::DiskFull { .. }
-            | LedgerError::ReadOnly { .. }
-            | LedgerError::NotThere { .. }
-            | LedgerError::Replaced { .. }
-            | LedgerError::Unusable { .. }
-            | LedgerError::Io { .. }
-            | LedgerError::Database { .. }
-            | LedgerError::IntentWithoutPermit
-            | LedgerError::TooLarge { .. }
-            | LedgerError::Encode { .. }
-            | LedgerError::Reserve { .. } => Exit::Failed,
-        };
-        let source = error.source().map_or_else(String::new, |source| format!(": {source}"));
-        Self::new(exit, format!("{error}{source}"))
-    }
-}
+pub(crate) use read::{of_incident, open, verified_under};
 
 /// `ledger VERB`.
 ///
@@ -71,22 +47,6 @@ pub(crate) fn run(context: &mut Context, verb: Ledger) -> Ended {
         Ledger::Export { file, since } => export::run(context, &file, since),
         Ledger::Rotate { reason } => rotate(context, reason),
     }
-}
-
-/// Opens the ledger under the root.
-///
-/// # Errors
-/// Why it cannot be read.
-pub(crate) fn open(context: &Context) -> Result<Reader, LedgerError> {
-    Reader::open(&wbd_ledger::state_dir(&context.root))
-}
-
-/// The records of one incident.
-///
-/// # Errors
-/// Why they cannot be read.
-pub(crate) fn of_incident(context: &Context, id: IncidentId) -> Result<Vec<Entry>, Failure> {
-    Ok(open(context)?.entries(&Filter { incident: Some(id.0), ..Filter::default() })?)
 }
 
 fn list(context: &mut Context, entries: &[Entry]) -> Ended {
@@ -132,15 +92,6 @@ fn show(context: &mut Context, entry: &Entry) -> Ended {
 
 fn words(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// Verifies against the journal's anchors.
-///
-/// # Errors
-/// A ledger that is not there, that this user may not read, or that is no ledger at all.
-pub(crate) fn verified_under(root: &Path) -> Result<Verification, LedgerError> {
-    let reader = Reader::open(&wbd_ledger::state_dir(root))?;
-    reader.verify_against(&wbd_ledger::anchors(root))
 }
 
 fn verify(context: &mut Context) -> Ended {

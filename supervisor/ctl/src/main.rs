@@ -4,6 +4,7 @@ mod ask;
 mod cli;
 mod client;
 mod config;
+mod context;
 mod control;
 mod demo;
 mod doctor;
@@ -28,43 +29,16 @@ mod waiver;
 mod when;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use wbd_model::text::Shown;
 
-use crate::cli::{Cli, Format, LangArg, Verb};
-use crate::client::Client;
+use crate::cli::{Cli, Format, Verb};
+use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::out::{Out, Surroundings};
-
-/// What every verb is given.
-pub(crate) struct Context {
-    /// All of wbd's paths are under it.
-    pub(crate) root: PathBuf,
-    /// The settings file, where it is not the one under the root.
-    pub(crate) config: Option<PathBuf>,
-    /// Form of the answer.
-    pub(crate) format: Format,
-    /// Language of texts.
-    pub(crate) lang: LangArg,
-    /// For one answer of the supervisor.
-    pub(crate) timeout: Duration,
-    /// The doctor that wants this examination, where this process is a part of it.
-    pub(crate) examine_for: Option<u32>,
-    /// Standard output.
-    pub(crate) out: Out,
-}
-
-impl Context {
-    /// The way to the supervisor.
-    pub(crate) fn client(&self) -> Client {
-        Client::new(&self.root, self.timeout)
-    }
-}
 
 fn main() -> ExitCode {
     // People get one line, never a backtrace; the unwinding still cleans up (demo).

@@ -2,8 +2,8 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use wbd_engine::carry;
-use wbd_engine::replay::State;
+use wbd_engine::replay::carry;
+use wbd_engine::state::State;
 use wbd_ledger::{Carry, Filter, LedgerError, Reader, Rotation};
 use wbd_model::settings::HostBudget;
 use wbd_model::time::Now;

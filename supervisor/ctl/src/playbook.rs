@@ -1,12 +1,14 @@
 //! `playbook`: files checked, tested and shown here; only `run` asks the supervisor. Judges no host.
+mod named;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use wbd_engine::play::testing;
 use wbd_engine::playbook::{self, Library};
-use wbd_engine::testing;
 use wbd_model::control::Request;
 use wbd_model::name::{PlaybookName, TargetName};
-use wbd_model::problem::{Problem, Source};
+use wbd_model::problem::Problem;
 use wbd_model::report::SCHEMA;
 use wbd_model::settings::Settings;
 use wbd_probes::files;
@@ -19,6 +21,8 @@ use crate::config::broken;
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::{Tone, cut};
 use crate::{explain, host, simulate};
+
+pub(crate) use named::loaded;
 
 /// `playbook VERB`.
 ///
@@ -104,50 +108,6 @@ fn missing(name: &str, library: &Library) -> String {
         Some(near) => format!("there is no playbook {name:?}; did you mean {near}?"),
         None => format!("there is no playbook {name:?}; list them: wbdctl playbook list"),
     }
-}
-
-/// The files that were named, each with its tests beside it, or those that are installed.
-fn sources(context: &Context, named: &[PathBuf]) -> (Vec<Source>, Vec<Problem>) {
-    if named.is_empty() {
-        return files::playbooks(&context.root);
-    }
-    let (mut sources, mut problems) = (Vec::new(), Vec::new());
-    let beside = named.iter().filter_map(|path| beside(path)).filter(|path| path.is_file() && !named.contains(path));
-    for path in named.iter().cloned().chain(beside) {
-        let path = &path;
-        match host::source(path) {
-            Ok(source) => sources.push(source),
-            Err(problem) => problems.push(problem),
-        }
-    }
-    (sources, problems)
-}
-
-/// `dns.test.yaml` for `dns.yaml`, and the other way round.
-fn beside(path: &Path) -> Option<PathBuf> {
-    let name = path.file_name()?.to_str()?;
-    let other = match name.strip_suffix(".test.yaml") {
-        Some(stem) => format!("{stem}.yaml"),
-        None => format!("{}.test.yaml", name.strip_suffix(".yaml")?),
-    };
-    Some(path.with_file_name(other))
-}
-
-/// The library for files that were named: they take the place of installed ones of the same file and are
-/// read together with the rest, since tests and `explains` name what stands in other files.
-pub(crate) fn loaded(context: &Context, named: &[PathBuf]) -> (Library, Vec<Problem>, Vec<Source>) {
-    let (own, mut problems) = sources(context, named);
-    if named.is_empty() {
-        let (library, broken) = playbook::load(&own);
-        problems.extend(broken);
-        return (library, problems, own);
-    }
-    let mut all = files::playbooks(&context.root).0;
-    all.retain(|installed| !own.iter().any(|source| source.path == installed.path));
-    all.extend(own.iter().cloned());
-    let (library, broken) = playbook::load(&all);
-    problems.extend(broken.into_iter().filter(|problem| own.iter().any(|source| source.path == problem.file)));
-    (library, problems, own)
 }
 
 fn lint(context: &mut Context, named: &[PathBuf]) -> Ended {

@@ -1,5 +1,5 @@
 //! `status`: how the supervisor is and what is due next, as it says itself.
-use wbd_engine::hold;
+use wbd_engine::guard::hold;
 use wbd_model::control::{Request, Response, Status};
 
 use crate::Context;

@@ -3,9 +3,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use wbd_engine::hold;
-use wbd_engine::replay::State;
-use wbd_engine::waiver::standing;
+use wbd_engine::guard::hold;
+use wbd_engine::guard::waiver::standing;
+use wbd_engine::state::State;
 use wbd_ledger::{Filter, LedgerError, Reader};
 use wbd_model::control::{Request, Response};
 use wbd_model::hold::HoldRow;

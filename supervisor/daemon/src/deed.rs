@@ -8,10 +8,9 @@ use tokio::sync::oneshot;
 use tokio::task::{JoinError, spawn_blocking};
 use tracing::{info, warn};
 use wbd_actions::{Preview, Report as ActReport};
-use wbd_engine::approval;
-use wbd_engine::guard::{self, Captured, Permit, Want};
+use wbd_engine::guard::{self, Permit, approval};
 use wbd_engine::judge;
-use wbd_engine::replay::State;
+use wbd_engine::state::{Captured, State, Want};
 use wbd_model::action::Action;
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::Response;
@@ -256,7 +255,7 @@ impl Supervisor {
             return Err(format!("the check says {} now", judgement.verdict.as_str()));
         }
         let mut from = 0;
-        while let Some(plan) = wbd_engine::plan::plan(&check.bound, &judgement, &seen, from)? {
+        while let Some(plan) = wbd_engine::judge::plan::plan(&check.bound, &judgement, &seen, from)? {
             if plan.rung == want.plan.rung {
                 return Ok((seen, Some(plan)));
             }

@@ -6,8 +6,8 @@ use std::io;
 use std::path::Path;
 
 use tracing::info;
-use wbd_engine::hold;
-use wbd_engine::replay::Hold;
+use wbd_engine::guard::hold;
+use wbd_engine::state::Hold;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::hold::HOLD_FILES;
 use wbd_model::time::{Now, utc};

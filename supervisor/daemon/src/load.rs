@@ -4,8 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wbd_engine::playbook::{self, Library};
-use wbd_engine::settings;
+use wbd_engine::playbook::{self, Library, settings};
 use wbd_model::name::ProfileName;
 use wbd_model::profile::Profile;
 use wbd_model::settings::Settings;

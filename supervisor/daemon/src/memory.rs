@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use tracing::{error, info, warn};
-use wbd_engine::carry;
 use wbd_engine::guard::Permit;
-use wbd_engine::replay::State;
+use wbd_engine::replay::carry;
+use wbd_engine::state::State;
 use wbd_ledger::{Anchor, Anchors, Carry, Filter, Ledger, LedgerError, Recorded, Rotation, Standing};
 use wbd_model::action::Undo;
 use wbd_model::entry::{Body, Entry, Subject};

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use wbd_engine::guard::{self, Captured};
+use wbd_engine::guard;
 use wbd_engine::replay::replay;
+use wbd_engine::state::Captured;
 use wbd_ledger::Reader;
 use wbd_model::action::{Action, Class};
 use wbd_model::incident::IncidentId;

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 use wbd_actions::{Hands, Preview};
-use wbd_engine::guard::Want;
-use wbd_engine::incident::Incident;
-use wbd_engine::plan;
+use wbd_engine::judge::plan;
+use wbd_engine::state::{Incident, Want};
 use wbd_model::action::{Action, Change};
 use wbd_model::check::CheckKey;
 use wbd_model::control::Response;

@@ -1,9 +1,7 @@
 //! Tells of what was decided: journal, status, report. Never a source of state.
 use tracing::{info, warn};
-use wbd_engine::guard;
-use wbd_engine::hold;
-use wbd_engine::report::{self, Inputs, Row};
-use wbd_engine::window;
+use wbd_engine::guard::{self, hold, window};
+use wbd_engine::judge::report::{self, Inputs, Row};
 use wbd_model::check::CheckKey;
 use wbd_model::control::{CheckedRow, Status};
 use wbd_model::entry::{Body, Entry};

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 
 use tokio::sync::oneshot;
 use tracing::{error, info};
-use wbd_engine::replay::State;
+use wbd_engine::state::State;
 use wbd_model::control::Response;
 use wbd_model::name::ProfileName;
 use wbd_probes::clock::now;

@@ -2,10 +2,8 @@
 use tokio::sync::oneshot;
 use wbd_actions::Preview;
 use wbd_agent_api::{paths, stop};
-use wbd_engine::guard::{self, Captured};
-use wbd_engine::hold;
-use wbd_engine::replay::Hold;
-use wbd_engine::waiver;
+use wbd_engine::guard::{self, hold, waiver};
+use wbd_engine::state::{Captured, Hold};
 use wbd_model::action::{Action, Class};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{AgentVerb, IncidentRow, Request, Response};

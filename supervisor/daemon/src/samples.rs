@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use tracing::debug;
-use wbd_engine::leak;
-use wbd_engine::trend::Prior;
+use wbd_engine::trend::{Prior, leak};
 use wbd_ledger::{Samples, SamplesError};
 use wbd_model::name::ProfileName;
 use wbd_model::observation::Observation;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tracing::{error, info, warn};
-use wbd_engine::telling::Untold;
+use wbd_engine::state::telling::Untold;
 use wbd_ledger::ESCALATED;
 use wbd_model::control::{TellBy, UntoldRow};
 use wbd_model::entry::{Body, Subject};

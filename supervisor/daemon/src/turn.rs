@@ -1,8 +1,9 @@
 //! One turn of the ring: complete looks are judged and handed to the engine; what it answers is written or
 //! begun. Decides nothing itself.
-use wbd_engine::look::{self, Seen};
-use wbd_engine::round::{self, Look, Step};
-use wbd_engine::{diagnose, judge, waiver};
+use wbd_engine::guard::waiver;
+use wbd_engine::judge::look::{self, Look, Seen};
+use wbd_engine::judge::{self, diagnose};
+use wbd_engine::round::{self, Step};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{Phase, Refusal};

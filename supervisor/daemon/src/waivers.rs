@@ -1,5 +1,5 @@
 //! Waivers as they are asked for: checked against the checks of this host and recorded. What they cover is the engine's.
-use wbd_engine::waiver::{self, LONGEST_MS, MOST};
+use wbd_engine::guard::waiver::{self, LONGEST_MS, MOST};
 use wbd_model::control::Response;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::name::{Code, TargetName};

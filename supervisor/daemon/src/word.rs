@@ -1,9 +1,9 @@
 //! An operator's yes and no to what waits: each is to exactly what was shown, and to nothing that is over. Judges no plan.
 use std::collections::VecDeque;
 
-use wbd_engine::approval;
-use wbd_engine::incident::Incident;
+use wbd_engine::guard::approval;
 use wbd_engine::round;
+use wbd_engine::state::Incident;
 use wbd_model::action::{Action, Change};
 use wbd_model::control::Response;
 use wbd_model::entry::Body;

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use wbd_engine::{playbook, settings, testing};
+use wbd_engine::play::testing;
+use wbd_engine::playbook::{self, settings};
 use wbd_model::action::Action;
 use wbd_model::probe::ProbeName;
 use wbd_model::problem::Source;

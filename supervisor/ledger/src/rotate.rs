@@ -24,7 +24,7 @@ pub struct Carry {
     pub next_incident: u64,
     /// The next deed's number.
     pub next_action: u64,
-    /// Everything else, as the engine packs it ([`wbd_engine::carry::pack`]).
+    /// Everything else, as the engine packs it ([`wbd_engine::replay::carry::pack`]).
     pub state: Option<Box<serde_json::Value>>,
 }
 

@@ -4,11 +4,11 @@ mod content;
 mod follow;
 mod interrupt;
 mod proc;
+mod program;
 mod scratch;
 mod show;
 mod trial;
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use serde_json::json;
@@ -90,12 +90,4 @@ fn account(trial: &Trial, show: &mut Show) -> Result<bool, Failure> {
     show.heading("wbdctl ledger verify");
     show.with(|out| ledger::tell(out, &verification));
     Ok(verification.problem.is_none())
-}
-
-/// A program of wbd: beside this one, or where packages put it.
-pub(crate) fn program(name: &str, installed: &str) -> Result<PathBuf, Failure> {
-    let beside = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.join(name)));
-    [beside, Some(PathBuf::from(installed))].into_iter().flatten().find(|path| path.is_file()).ok_or_else(|| {
-        Failure::failed(format!("cannot find {name} beside wbdctl or at {installed}; build it: cargo build --release"))
-    })
 }

@@ -17,6 +17,7 @@ use crate::exit::{Ended, Exit, Failure};
 
 use super::interrupt::{self, Interrupt};
 use super::proc;
+use super::program;
 use super::scratch::Scratch;
 use super::show::Show;
 
@@ -38,8 +39,8 @@ impl Trial {
     /// # Errors
     /// A program is missing or does not start in time.
     pub(crate) fn begin(keep: bool, interrupt: &Interrupt, show: &mut Show) -> Result<Self, Failure> {
-        let program = super::program("wbd-supervisord", "/usr/libexec/wbd/wbd-supervisord")?;
-        let agent = super::program("wbd_agent", "/opt/nbp/wbd/wbd_agent")?;
+        let program = program::find("wbd-supervisord", "/usr/libexec/wbd/wbd-supervisord")?;
+        let agent = program::find("wbd_agent", "/opt/nbp/wbd/wbd_agent")?;
         let begun = Instant::now();
         let scratch = Scratch::new(&agent, keep)?;
         let stay = if keep { "kept" } else { "removed at the end" };

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
-use wbd_engine::report::{self, Inputs};
+use wbd_engine::judge::report::{self, Inputs};
 use wbd_model::report::Report;
 use wbd_probes::Eyes;
 

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use wbd_engine::judge;
+use wbd_engine::judge::report::{self, Inputs, Row};
 use wbd_engine::playbook::{Bound, Library};
-use wbd_engine::report::{self, Inputs, Row};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{IncidentRow, Request, Response, STANDALONE, Status};
 use wbd_model::hold::HoldRow;

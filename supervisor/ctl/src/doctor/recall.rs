@@ -4,10 +4,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use wbd_engine::leak;
 use wbd_engine::playbook::{Bound, Library};
-use wbd_engine::replay::State;
-use wbd_engine::trend::Prior;
+use wbd_engine::state::State;
+use wbd_engine::trend::{Prior, leak};
 use wbd_ledger::{Filter, Reader, Samples};
 use wbd_model::name::ProfileName;
 use wbd_model::observation::Observation;

@@ -1,7 +1,7 @@
 //! Doctor's screen: verdict, causes, areas, what could not be checked. Judges nothing.
 use std::collections::BTreeMap;
 
-use wbd_engine::report::STOPPED;
+use wbd_engine::judge::report::STOPPED;
 use wbd_model::check::Verdict;
 use wbd_model::report::{Cause, CheckRow, Fix, Overall, Report};
 use wbd_model::text::Shown;

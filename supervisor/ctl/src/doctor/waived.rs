@@ -1,5 +1,5 @@
 //! Doctor's screen of what a person said: holds, and waivers with what they cover. Judges nothing.
-use wbd_engine::{hold, waiver};
+use wbd_engine::guard::{hold, waiver};
 use wbd_model::report::Report;
 
 use crate::out::{Out, Tone};

@@ -1,13 +1,14 @@
 //! `playbook simulate`: hands a playbook and a record, this host's or another's, to the engine, and shows what it would
 //! have done. Asks no supervisor and does nothing.
+mod rehearsed;
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use wbd_engine::play::simulate::{self, Record};
 use wbd_engine::playbook::{Bound, Library};
-use wbd_engine::simulate::{self, Record, Tale};
 use wbd_ledger::BundleHead;
 use wbd_model::entry::Entry;
 use wbd_model::name::ProfileName;
@@ -18,32 +19,12 @@ use wbd_model::report::SCHEMA;
 use wbd_model::settings::Settings;
 use wbd_probes::clock;
 
+use self::rehearsed::{Origin, Rehearsed, is_known, limits};
 use crate::Context;
 use crate::cli::{Format, Simulate};
 use crate::config::broken;
 use crate::exit::{Ended, Exit, Failure};
 use crate::{export, host, ledger, moment, playbook};
-
-/// Where a record is from, and what stands beside it.
-struct Origin {
-    words: String,
-    host: Option<String>,
-    settings: Settings,
-    present: BTreeSet<ProfileName>,
-    made: i64,
-    offset_s: i32,
-}
-
-/// What was asked for, and what came of it.
-struct Rehearsed<'a> {
-    order: &'a Simulate,
-    origin: Origin,
-    playbooks: Vec<Value>,
-    tale: Tale,
-    entries: usize,
-    answers: usize,
-    duration_ms: u64,
-}
 
 /// `playbook simulate FILE`.
 ///
@@ -174,38 +155,6 @@ fn leaks<'a>(library: &Library, bounds: impl Iterator<Item = &'a Bound>) -> BTre
         }
     }
     leaks
-}
-
-/// Something was recorded of at least one check.
-fn is_known(tale: &Tale) -> bool {
-    tale.checks.iter().any(|check| check.recorded_ms > 0) || tale.totals.incidents > 0
-}
-
-/// What no record can tell.
-fn limits(rehearsed: &Rehearsed<'_>) -> Vec<String> {
-    let tale = &rehearsed.tale;
-    let mut limits = vec![
-        "What a deed would have changed: after each one the record goes on as it went in life.".to_owned(),
-        "What lies between two records: an answer stands until the next one, and numbers that change no verdict of \
-         the installed playbooks are kept every five minutes; nothing is known while the supervisor did not run."
-            .to_owned(),
-        "What a rollback would have put back; settings and profiles of that time: they are taken as they are now."
-            .to_owned(),
-    ];
-    if tale.deeds_in_life > 0 {
-        limits.push(format!(
-            "How it would have gone without the {} deeds that wbd really did for these failures.",
-            tale.deeds_in_life
-        ));
-    }
-    if tale.words_in_life > 0 {
-        limits.push(format!(
-            "What a person would have said: {} words (yes or no) that were given for these failures are not carried \
-             over.",
-            tale.words_in_life
-        ));
-    }
-    limits
 }
 
 fn document(rehearsed: &Rehearsed<'_>) -> Value {

@@ -1,7 +1,7 @@
 //! A rehearsal for people: what would have been done, the sums, and what cannot be known. Decides nothing.
-use wbd_engine::simulate::{CheckTale, Event, Totals};
+use wbd_engine::play::simulate::{CheckTale, Event, Totals};
 
-use super::{Rehearsed, is_known, limits};
+use super::rehearsed::{Rehearsed, is_known, limits};
 use crate::out::{Out, Tone};
 use crate::when;
 

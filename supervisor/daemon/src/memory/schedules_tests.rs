@@ -5,7 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use tempfile::TempDir;
-use wbd_engine::guard::{self, Captured, Want};
+use wbd_engine::guard;
+use wbd_engine::state::{Captured, Want};
 use wbd_ledger::Reader;
 use wbd_model::action::Action;
 use wbd_model::check::CheckKey;

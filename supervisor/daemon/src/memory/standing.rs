@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use tracing::{error, warn};
-use wbd_engine::replay::State;
+use wbd_engine::state::State;
 use wbd_ledger::{Filter, LedgerError, Reader, Standing};
 use wbd_model::entry::{Body, Entry, Intent, Subject};
 use wbd_model::time::Now;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use wbd_model::observation::{Fact, Observations, Value};
 
-use super::{Calculation, Comparison, Extreme, Ir, Reference, TextTest, a};
+use super::ir::{Calculation, Comparison, Extreme, Ir, TextTest, a};
+use super::names::Reference;
 
 /// The values of all names.
 #[derive(Debug, Clone, Copy)]

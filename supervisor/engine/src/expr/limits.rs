@@ -1,6 +1,6 @@
 //! What may be given to the CEL parser at all. The parser recurses without a bound of its own, and a stack
 //! overflow ends the process; so texts are measured before, without parsing them.
-use super::Fault;
+use super::ir::Fault;
 
 /// Stack that a text within the limits needs at most, with a wide margin (an unoptimised build included).
 pub(crate) const STACK_BYTES: usize = 16 * 1024 * 1024;

@@ -9,12 +9,16 @@
 //! comparison). A `cel` with partial evaluation and a type checker would reverse this.
 mod build;
 mod eval;
+mod ir;
 mod limits;
 mod names;
 
 use wbd_model::observation::{Fact, Kind, Value};
 
+use ir::Ir;
+
 pub(crate) use eval::Scope;
+pub(crate) use ir::{Fault, a};
 pub(crate) use limits::STACK_BYTES;
 pub(crate) use names::{Items, Names, RESERVED, Reference};
 
@@ -23,69 +27,6 @@ pub(crate) use names::{Items, Names, RESERVED, Reference};
 pub(crate) struct Expr {
     ir: Ir,
     kind: Kind,
-}
-
-/// What is wrong with an expression.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
-    /// Where in the text, in characters from 0.
-    pub(crate) offset: usize,
-    /// What is wrong.
-    pub(crate) message: String,
-    /// The remedy.
-    pub(crate) hint: Option<String>,
-}
-
-/// The expression itself; each node's type was checked when it was built.
-#[derive(Debug, Clone, PartialEq)]
-enum Ir {
-    Const(Value),
-    Ref(Reference),
-    Has(Reference),
-    Not(Box<Ir>),
-    Negate(Box<Ir>),
-    And(Box<Ir>, Box<Ir>),
-    Or(Box<Ir>, Box<Ir>),
-    If(Box<(Ir, Ir, Ir)>),
-    Compare(Comparison, Box<Ir>, Box<Ir>),
-    Calculate(Calculation, Box<Ir>, Box<Ir>),
-    Join(Box<Ir>, Box<Ir>),
-    In(Box<Ir>, Vec<Ir>),
-    Extreme(Extreme, Vec<Ir>),
-    Look(TextTest, Box<Ir>, Box<Ir>),
-    Size(Box<Ir>),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparison {
-    Equal,
-    Unequal,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Calculation {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    Remainder,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extreme {
-    Least,
-    Greatest,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TextTest {
-    Contains,
-    StartsWith,
-    EndsWith,
 }
 
 impl Expr {
@@ -125,48 +66,6 @@ impl Expr {
         let mut found = Vec::new();
         self.ir.collect(&mut found);
         found
-    }
-}
-
-/// A type with its article.
-pub(crate) const fn a(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Bool => "a bool",
-        Kind::Int => "an int",
-        Kind::Text => "a text",
-    }
-}
-
-impl Ir {
-    fn collect<'a>(&'a self, found: &mut Vec<&'a Reference>) {
-        match self {
-            Self::Const(_) => {}
-            Self::Ref(reference) | Self::Has(reference) => {
-                if !found.contains(&reference) {
-                    found.push(reference);
-                }
-            }
-            Self::Not(inner) | Self::Negate(inner) | Self::Size(inner) => inner.collect(found),
-            Self::And(left, right)
-            | Self::Or(left, right)
-            | Self::Compare(_, left, right)
-            | Self::Calculate(_, left, right)
-            | Self::Join(left, right)
-            | Self::Look(_, left, right) => {
-                left.collect(found);
-                right.collect(found);
-            }
-            Self::If(parts) => {
-                parts.0.collect(found);
-                parts.1.collect(found);
-                parts.2.collect(found);
-            }
-            Self::In(needle, list) => {
-                needle.collect(found);
-                list.iter().for_each(|element| element.collect(found));
-            }
-            Self::Extreme(_, list) => list.iter().for_each(|element| element.collect(found)),
-        }
     }
 }
 

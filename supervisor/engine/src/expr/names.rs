@@ -5,7 +5,7 @@ use std::fmt;
 use wbd_model::observation::Kind;
 use wbd_model::probe::ProbeName;
 
-use crate::playbook::suggest;
+use crate::yaml::suggest;
 
 /// One thing referred to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,8 +4,7 @@ use wbd_model::profile::{ProcessSelector, Sign};
 
 use super::document::ProfileDocument;
 use super::faults::Faults;
-use super::node::{Node, documents};
-use super::typed;
+use crate::yaml::{Node, documents, typed};
 
 const BY_NAME_ALONE: &str =
     "names a process by comm alone, which anybody may take: add program, unit or user (without one, only root's count)";

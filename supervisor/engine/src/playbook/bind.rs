@@ -10,8 +10,8 @@ use wbd_model::probe::Probe;
 use wbd_model::profile::{Command, Duration, Endpoint, Profile, ProfileSpec, PublicAddress, PublicSide, VersionSource};
 use wbd_model::settings::Settings;
 
-use super::Library;
 use super::compiled::{Explains, Playbook, Question};
+use super::library::Library;
 use wbd_model::plan::Attempts;
 
 /// Host names that one question about name servers may carry.

@@ -1,8 +1,5 @@
 //! From the written keys to a playbook whose parts fit together. Every problem of the document is found in
 //! one go; reads nothing but the document.
-use std::collections::BTreeMap;
-
-use wbd_model::lang::Lang;
 use wbd_model::name::PlaybookName;
 use wbd_model::observation::{Kind, Value};
 use wbd_model::plan::Attempts;
@@ -15,10 +12,9 @@ use super::document::{
 };
 use super::faults::Faults;
 use super::given::Given;
-use super::located::At;
-use super::node::{Node, Place};
-use super::{digest, suggest, texts};
+use super::texts;
 use crate::expr::{Expr, Items, Names, RESERVED, Reference};
+use crate::yaml::{At, Node, Place, suggest};
 
 /// Observations, values, cases, rungs and steps that a playbook may have of each.
 const MAX_PARTS: usize = 16;
@@ -74,7 +70,7 @@ impl Compiler<'_> {
             code: metadata.code,
             source: metadata.source,
             file: String::new(),
-            digest: digest(node),
+            digest: node.digest(),
             for_host: self.for_host,
             explains,
             has: self.has.clone(),
@@ -389,6 +385,3 @@ fn looks(expression: &Expr, lets: &[(String, Expr)]) -> bool {
         Reference::Before { .. } | Reference::Profile(_) | Reference::Case | Reference::Item { .. } => false,
     })
 }
-
-/// Cases of a playbook, by their texts; see [`texts`].
-pub(crate) type Texts<T> = BTreeMap<Lang, BTreeMap<String, T>>;

@@ -1,15 +1,15 @@
 //! A playbook whose names, types and texts are known to fit together. Made by `compile` only; judges nothing.
 use std::collections::BTreeMap;
 
+use wbd_model::lang::Lang;
 use wbd_model::name::{Code, PlaybookName};
 use wbd_model::plan::Approval;
+use wbd_model::plan::Attempts;
 use wbd_model::probe::ProbeName;
 use wbd_model::profile::{Duration, ProfileSpec};
 
 use super::template::Template;
 use crate::expr::{Expr, Items};
-use wbd_model::lang::Lang;
-use wbd_model::plan::Attempts;
 
 /// One failure: how it is seen, cured and proved to be cured.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use wbd_model::name::{Code, PlaybookName, ProfileName};
 use wbd_model::plan::Approval;
 use wbd_model::profile::{Duration, ProfileSpec};
 
-use super::given::Given;
-use super::located::{At, Ordered};
+use super::given::{Cel, Given};
+use crate::yaml::{At, Ordered};
 
 /// The version of these keys.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -181,14 +181,6 @@ pub(crate) struct OfVersions {
     pub(crate) left: At<String>,
     /// The version that leads, by its name in the profile.
     pub(crate) right: At<String>,
-}
-
-/// An expression in CEL.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Cel {
-    /// At most 512 characters, 64 operators, brackets 16 deep; no macros.
-    pub(crate) cel: At<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -405,7 +397,7 @@ pub(crate) struct TestDocument {
     /// Its name.
     pub(crate) metadata: TestMetadata,
     /// Everything else.
-    pub(crate) spec: crate::testing::TestSpec,
+    pub(crate) spec: super::test_spec::TestSpec,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -1,10 +1,9 @@
 //! Where a problem inside a scalar lies in the file, and the list of what was found. Decides nothing.
+use wbd_model::observation::Kind;
 use wbd_model::problem::{Problem, Source};
 
-use super::located::At;
-use super::node::Place;
 use crate::expr::{Expr, Fault, Names};
-use wbd_model::observation::Kind;
+use crate::yaml::{At, Place};
 
 /// Collects the problems of one file.
 #[derive(Debug)]

@@ -5,8 +5,15 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, IntoDeserializer};
 
-use super::document::Cel;
-use super::located::At;
+use crate::yaml::At;
+
+/// An expression in CEL.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cel {
+    /// At most 512 characters, 64 operators, brackets 16 deep; no macros.
+    pub(crate) cel: At<String>,
+}
 
 /// A value as it stands, or an expression in a map of its own.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::{Endpoint, ProcessSelector, ProfileSpec, Sign, VersionSource, names_ourselves};
 
 use super::faults::Faults;
-use super::node::Node;
+use crate::yaml::Node;
 
 /// Units that no playbook may touch: the supervisor must not be able to end itself.
 const OWN_UNITS: [&str; 4] =

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use wbd_model::action::Action;
 use wbd_model::check::Verdict;
+use wbd_model::lang::Lang;
 use wbd_model::name::{PlaybookName, ProfileName};
 use wbd_model::observation::{Observation, Observations};
 use wbd_model::probe::Probe;
@@ -12,11 +13,9 @@ use wbd_model::profile::PublicAddress;
 use wbd_model::settings::Settings;
 
 use super::{Bound, Library, load, schema};
-use crate::judge::{Judgement, cured, judge};
-use crate::plan::{ladder, plan};
-use crate::round::Truth;
-use crate::words::words;
-use wbd_model::lang::Lang;
+use crate::judge::plan::{ladder, plan};
+use crate::judge::words::words;
+use crate::judge::{Judgement, Truth, cured, judge};
 
 const PROFILE: &str = "\
 apiVersion: wbd/v1
@@ -432,7 +431,7 @@ fn a_plan_has_nothing_left_to_choose() {
     let key = "fs.inotify.max_user_watches".to_owned();
     assert_eq!(plan.steps, [Action::SysctlSet { key, value: 190, persist: false }, Action::AgentReload {}]);
     assert_eq!(ladder(&check, &says, &seen).unwrap(), [plan]);
-    assert_eq!(super::super::plan::plan(&check, &says, &seen, 1).unwrap(), None);
+    assert_eq!(crate::judge::plan::plan(&check, &says, &seen, 1).unwrap(), None);
 }
 
 #[test]
@@ -496,7 +495,7 @@ fn every_shipped_playbook_loads_and_its_tests_pass() {
     let failures: Vec<String> = library
         .tests
         .values()
-        .flat_map(|test| crate::testing::run(&library, test))
+        .flat_map(|test| crate::play::testing::run(&library, test))
         .map(|failure| failure.to_string())
         .collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
@@ -541,7 +540,7 @@ fn a_playbook_test_that_expects_the_wrong_thing_fails() {
         let (library, problems) = load(&sources);
         assert_eq!(problems, []);
         let test = library.tests.values().next().unwrap().clone();
-        crate::testing::run(&library, &test).iter().map(ToString::to_string).collect::<Vec<String>>()
+        crate::play::testing::run(&library, &test).iter().map(ToString::to_string).collect::<Vec<String>>()
     };
     assert_eq!(
         run("verdict: fail, case: full, plan: [sysctl.set, agent.reload], says: [\"3 missing\"]"),

@@ -1,18 +1,19 @@
 //! The words of a playbook, checked: each case has its words in each language, and each `{name}` a value.
 use std::collections::BTreeMap;
 
-use super::compile::Texts;
+use wbd_model::lang::Lang;
+
 use super::compiled::CaseText;
 use super::document::{CaseTexts, LevelWord, PlaybookSpec};
 use super::faults::Faults;
-use super::located::{At, Ordered};
-use super::node::Place;
-use super::suggest;
 use super::template::Template;
 use crate::expr::Names;
-use wbd_model::lang::Lang;
+use crate::yaml::{At, Ordered, Place, suggest};
 
 /// Compiles all languages; problems are collected.
+/// The words of each case, by language.
+pub(crate) type Texts<T> = BTreeMap<Lang, BTreeMap<String, T>>;
+
 pub(super) fn compile(faults: &mut Faults<'_>, spec: &PlaybookSpec, names: &Names<'_>) -> Texts<CaseText> {
     let mut texts = BTreeMap::new();
     let place = spec.text.place;

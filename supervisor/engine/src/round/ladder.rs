@@ -2,9 +2,8 @@
 use wbd_model::entry::Intent;
 use wbd_model::plan::{Approval, Plan};
 
-use super::Look;
-use crate::guard::Want;
-use crate::incident::Incident;
+use crate::judge::look::Look;
+use crate::state::{Incident, Want};
 
 /// The rung in progress as it was resolved when it began; else a higher one than was tried last; else the same
 /// again (never a lower one).

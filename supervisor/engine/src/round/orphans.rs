@@ -6,9 +6,13 @@ use wbd_model::entry::{Body, Outcome, Subject};
 use wbd_model::incident::{Closing, Phase};
 use wbd_model::time::Now;
 
-use super::{FAILURES_TO_SUSPEND, LOST, Memory, Step, close, lost, write};
-use crate::breaker;
-use crate::replay::State;
+use super::memory::Memory;
+use super::step::{LOST, Step, close, lost, write};
+use crate::guard::breaker;
+use crate::state::State;
+
+/// I12: so many failed verifications in a row suspend a playbook.
+const FAILURES_TO_SUSPEND: u32 = 9;
 
 /// Incidents whose check is gone (product removed, playbook masked), and playbooks to suspend.
 pub(super) fn orphans(state: &State, memory: &mut Memory, known: &BTreeSet<CheckKey>, now: &Now) -> Vec<Step> {

@@ -4,8 +4,11 @@ use wbd_model::entry::Body;
 use wbd_model::incident::Closing;
 use wbd_model::time::Now;
 
-use super::{Look, Memory, Step, Truth, close, write};
-use crate::incident::Incident;
+use super::memory::Memory;
+use super::step::{Step, close, write};
+use crate::judge::Truth;
+use crate::judge::look::Look;
+use crate::state::Incident;
 
 pub(super) fn verifying(memory: &mut Memory, look: &Look, incident: &Incident, now: &Now) -> Option<Step> {
     let verdict = |passed: bool| {

@@ -6,6 +6,7 @@
 //! on. Floors find the leak, peaks foretell the day, since a process dies of its peak.
 mod history;
 mod lanes;
+pub mod leak;
 #[cfg(test)]
 mod rates;
 #[cfg(test)]

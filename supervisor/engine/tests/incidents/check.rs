@@ -1,5 +1,6 @@
 //! A check of the toy world: what may be broken, what cures it, and what its playbook says.
-use wbd_engine::round::{Look, Truth};
+use wbd_engine::judge::Truth;
+use wbd_engine::judge::look::Look;
 use wbd_model::action::{Action, Class};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::name::{Code, PlaybookName, TargetName};

@@ -1,6 +1,6 @@
 //! Every order of a few words and faults, to a stated length: hold files win, and a yes is to what was shown. Each law is
 //! also broken on purpose, and that must be seen.
-use wbd_engine::hold;
+use wbd_engine::guard::hold;
 use wbd_model::action::{Action, Class};
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::IncidentId;

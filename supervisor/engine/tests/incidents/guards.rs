@@ -1,6 +1,7 @@
 //! Budgets, attempts, conflicts: each says no where it must, yes where it may, and lets go when its reason
 //! is gone. What people decide stands in `words`.
-use wbd_engine::guard::{self, Captured};
+use wbd_engine::guard;
+use wbd_engine::state::Captured;
 use wbd_model::action::Class;
 use wbd_model::check::Verdict;
 use wbd_model::entry::{Body, Entry, Exit, ExitHow, Subject};
@@ -45,7 +46,7 @@ fn the_fourth_restart_in_an_hour_waits_until_the_first_is_an_hour_and_the_start_
     heal_once(&mut world);
     assert_eq!((world.deeds(), world.held_by(4)), (3, Some(Guard::HostBudget)));
     let until = last_refusal(&world).until_ms.unwrap();
-    assert_eq!(until, first + HOUR_MS + guard::START_DEADLINE_MS + 1);
+    assert_eq!(until, first + HOUR_MS + wbd_engine::state::START_DEADLINE_MS + 1);
     world.true_ms = until - 1;
     world.turn();
     assert_eq!(world.deeds(), 3);
@@ -63,7 +64,7 @@ fn the_seventh_restart_in_a_day_waits() {
     }
     heal_once(&mut world);
     assert_eq!((world.deeds(), world.held_by(7)), (6, Some(Guard::HostBudget)), "{}", world.story());
-    world.true_ms = world.effects[0].true_ms + DAY_MS + guard::START_DEADLINE_MS + 1;
+    world.true_ms = world.effects[0].true_ms + DAY_MS + wbd_engine::state::START_DEADLINE_MS + 1;
     world.turn();
     assert_eq!(world.deeds(), 7);
 }
@@ -131,7 +132,7 @@ fn restarts_of_an_earlier_boot_count_as_made_when_this_one_began() {
     assert_eq!(guard::budget_left(&world.state, &world.settings, &world.now()), (0, 3));
     heal_once(&mut world);
     assert_eq!(world.deeds(), 3, "{}", world.story());
-    world.run(HOUR_MS + guard::START_DEADLINE_MS);
+    world.run(HOUR_MS + wbd_engine::state::START_DEADLINE_MS);
     assert_eq!(world.deeds(), 4, "{}", world.story());
 }
 
@@ -180,7 +181,7 @@ fn a_supervisor_that_begins_again_and_again_starts_the_agent_within_the_budget()
         assert_eq!(guard::budget_left(&world.state, &world.settings, &world.now()).0, left);
     }
     assert_eq!(begins_anew(&mut world), Err(Guard::HostBudget));
-    world.true_ms += HOUR_MS + guard::START_DEADLINE_MS + 1;
+    world.true_ms += HOUR_MS + wbd_engine::state::START_DEADLINE_MS + 1;
     assert_eq!(begins_anew(&mut world), Ok(true), "the hour is over");
 }
 
@@ -243,7 +244,8 @@ fn a_deed_by_hand_waits_for_one_under_way_on_the_same_thing_only() {
 #[test]
 fn the_pause_doubles_with_each_attempt_up_to_its_bound() {
     let mut check = check("WBD-5404", "wbd", "inotify-limit").rung(&[reload()]);
-    check.look.attempts = guard::Attempts { max: 8, per_ms: DAY_MS, backoff_from_ms: 20_000, backoff_to_ms: 100_000 };
+    check.look.attempts =
+        wbd_model::plan::Attempts { max: 8, per_ms: DAY_MS, backoff_from_ms: 20_000, backoff_to_ms: 100_000 };
     let mut world = World::failing(check);
     world.run(1_200_000);
     let starts: Vec<u64> = world.effects.iter().map(|effect| effect.true_ms).collect();
@@ -272,7 +274,7 @@ fn the_attempts_are_free_again_after_their_time() {
     for _ in 0..3 {
         heal_once(&mut world);
     }
-    world.true_ms += HOUR_MS + guard::START_DEADLINE_MS;
+    world.true_ms += HOUR_MS + wbd_engine::state::START_DEADLINE_MS;
     heal_once(&mut world);
     assert_eq!(world.closed_as(4), Some(Closing::Healed), "{}", world.story());
 }

@@ -24,7 +24,7 @@ fn the_intent_carries_what_was_seen_and_a_start_deadline() {
     let Body::Intent(intent) = &world.entries[1].body else { panic!("{}", world.story()) };
     assert_eq!(intent.before, world.checks[0].look.seen);
     assert_eq!((intent.class, intent.rung, intent.step, intent.steps), (Class::A2, 0, 0, 1));
-    assert_eq!(intent.start_by_ms, world.entries[1].at.boot_ms + wbd_engine::guard::START_DEADLINE_MS);
+    assert_eq!(intent.start_by_ms, world.entries[1].at.boot_ms + wbd_engine::state::START_DEADLINE_MS);
     assert_eq!(world.entries[1].subject, world.about(1));
 }
 

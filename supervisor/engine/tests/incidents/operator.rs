@@ -1,7 +1,7 @@
 //! An operator's word: waivers, hold files, and a yes that is good for exactly what was shown.
-use wbd_engine::guard::{self, Captured};
-use wbd_engine::hold;
+use wbd_engine::guard::{self, hold};
 use wbd_engine::replay::replay;
+use wbd_engine::state::Captured;
 use wbd_model::action::{Action, Change, Class};
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{Closing, Guard, Phase};

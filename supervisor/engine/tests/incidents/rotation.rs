@@ -2,8 +2,8 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use wbd_engine::carry;
-use wbd_engine::replay::{Debit, State, replay};
+use wbd_engine::replay::{carry, replay};
+use wbd_engine::state::{Debit, State};
 use wbd_model::action::Class;
 use wbd_model::check::Verdict;
 use wbd_model::entry::{Body, Entry, Subject};

@@ -2,10 +2,11 @@
 //! fail or die. It loops as the daemon does; it decides nothing of its own.
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use wbd_engine::guard::{self, Captured, Want};
-use wbd_engine::hold;
-use wbd_engine::replay::{State, replay};
-use wbd_engine::round::{Look, Memory, Step, round};
+use wbd_engine::guard::{self, hold};
+use wbd_engine::judge::look::Look;
+use wbd_engine::replay::replay;
+use wbd_engine::round::{Memory, Step, round};
+use wbd_engine::state::{Captured, State, Want};
 use wbd_model::action::{Action, Change, Class, Undo};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
@@ -234,11 +235,11 @@ impl World {
             }
             Answer::LostUndone => Outcome::Unknown,
             Answer::Delayed => {
-                self.true_ms += guard::START_DEADLINE_MS;
+                self.true_ms += wbd_engine::state::START_DEADLINE_MS;
                 self.touch(&subject, &intent)
             }
             Answer::Late => {
-                self.true_ms += guard::START_DEADLINE_MS + 1;
+                self.true_ms += wbd_engine::state::START_DEADLINE_MS + 1;
                 self.touch(&subject, &intent)
             }
             Answer::DiesBefore => {

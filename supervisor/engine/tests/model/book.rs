@@ -3,9 +3,8 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use wbd_engine::carry;
-use wbd_engine::incident::Incident;
-use wbd_engine::replay::State;
+use wbd_engine::replay::carry;
+use wbd_engine::state::{Incident, State};
 use wbd_model::action::Action;
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
 use wbd_model::incident::IncidentId;

@@ -1,7 +1,8 @@
 //! A check of the model: what its playbook says for each thing that may be seen. Has no state.
 use std::collections::BTreeSet;
 
-use wbd_engine::round::{Look, Truth};
+use wbd_engine::judge::Truth;
+use wbd_engine::judge::look::Look;
 use wbd_model::action::{Action, Class};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::name::{Code, PlaybookName, TargetName};

@@ -5,7 +5,7 @@ use wbd_model::entry::{Body, Entry, Intent};
 use wbd_model::incident::{ActionId, IncidentId, Phase};
 use wbd_model::name::Code;
 
-use wbd_engine::replay::State;
+use wbd_engine::state::State;
 
 use crate::book::{Book, Record};
 use crate::world::{Clock, Deed};
@@ -268,7 +268,7 @@ impl Ghost {
                 self.law(Law::I11, open && entry.subject.incident.is_some_and(|id| ends(state, id)));
             }
             Body::Opened { .. } => {
-                let key = |incident: &&wbd_engine::incident::Incident| {
+                let key = |incident: &&wbd_engine::state::Incident| {
                     Some(&incident.key.code) == entry.subject.code.as_ref() && !incident.is_closed()
                 };
                 self.law(Law::OneOpen, state.incidents.values().filter(key).count() == 1);

@@ -2,9 +2,7 @@
 //! closing and rung. A new variant makes the compiler ask for it here.
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use wbd_engine::breaker::Trial;
-use wbd_engine::incident::Incident;
-use wbd_engine::replay::State;
+use wbd_engine::state::{Incident, State, Trial};
 use wbd_model::entry::Body;
 use wbd_model::incident::{Closing, Guard, Phase};
 

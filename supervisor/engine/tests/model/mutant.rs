@@ -2,8 +2,7 @@
 //! remembers. An unbroken trial goes through the same code with no mutant.
 use std::borrow::Cow;
 
-use wbd_engine::breaker::Trial;
-use wbd_engine::replay::{Debit, State};
+use wbd_engine::state::{Debit, State, Trial};
 use wbd_model::action::Class;
 use wbd_model::entry::{Body, Entry, Outcome};
 use wbd_model::incident::Phase;

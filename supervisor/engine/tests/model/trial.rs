@@ -1,7 +1,7 @@
 //! A trial: checks, settings and bounds as a stateright model. Its events are the world's whims and an operator's
 //! words; what the supervisor makes of them is in `turn`.
 use stateright::{Model, Property};
-use wbd_engine::replay::State;
+use wbd_engine::state::State;
 use wbd_model::action::{Action, Class};
 use wbd_model::entry::{Body, Outcome, Subject};
 use wbd_model::settings::Settings;

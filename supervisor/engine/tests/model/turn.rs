@@ -1,8 +1,9 @@
 //! The supervisor's part of a trial: it loops as the daemon does and decides nothing of its own. Every decision
 //! here is the engine's: `round`, `check`, `permit`, and the fold of the ledger.
-use wbd_engine::guard::{self, Captured, Want};
-use wbd_engine::replay::State;
-use wbd_engine::round::{Look, Step, round};
+use wbd_engine::guard;
+use wbd_engine::judge::look::Look;
+use wbd_engine::round::{Step, round};
+use wbd_engine::state::{Captured, State, Want};
 use wbd_model::action::{Action, Undo};
 use wbd_model::entry::{Body, Outcome, Subject};
 use wbd_model::incident::{Guard, IncidentId, Refusal};

@@ -2,9 +2,8 @@
 //! and what of this a supervisor knows. Events of the world itself; no decision of the supervisor.
 use std::hash::{Hash, Hasher};
 
-use wbd_engine::guard::Want;
-use wbd_engine::replay::State;
 use wbd_engine::round::Memory;
+use wbd_engine::state::{State, Want};
 use wbd_model::entry::{Intent, Subject};
 use wbd_model::time::{BootId, Now};
 

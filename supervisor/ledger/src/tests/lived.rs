@@ -4,7 +4,8 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use rusqlite::Connection;
-use wbd_engine::replay::{State, replay};
+use wbd_engine::replay::replay;
+use wbd_engine::state::State;
 use wbd_model::entry::{Body, Entry};
 
 use super::open;

@@ -1,5 +1,6 @@
 //! The checks of a simulated host: their playbooks, what cures them, how they stand. Decides nothing.
-use wbd_engine::round::{Look, Truth};
+use wbd_engine::judge::Truth;
+use wbd_engine::judge::look::Look;
 use wbd_model::action::{Action, Class};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::name::{Code, PlaybookName, TargetName};

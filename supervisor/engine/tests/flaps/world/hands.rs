@@ -1,6 +1,7 @@
 //! The hands of a simulated host: look once more, ask for the permit, begin in time or not, do, lose the reply, or
 //! die over it. They judge nothing.
-use wbd_engine::guard::{self, Captured, Want};
+use wbd_engine::guard;
+use wbd_engine::state::{Captured, Want};
 use wbd_model::action::{Action, Undo};
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
 use wbd_model::incident::{ActionId, Phase};
@@ -70,7 +71,7 @@ impl Host {
         self.append(subject.clone(), Body::Intent(Box::new(intent.clone())));
         self.memory.in_flight = Some(intent.action_id);
         let clumsy = self.rng.chance(self.clumsy);
-        let latest_ms = if clumsy { guard::START_DEADLINE_MS * 5 / 4 } else { 50 };
+        let latest_ms = if clumsy { wbd_engine::state::START_DEADLINE_MS * 5 / 4 } else { 50 };
         let due_ms = self.true_ms + self.rng.below(latest_ms);
         let ways = [
             Manner::Well,

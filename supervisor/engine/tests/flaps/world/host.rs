@@ -2,8 +2,10 @@
 //! around the engine that loops as the real one does. Time jumps from one event to the next. It judges nothing.
 use std::collections::BTreeSet;
 
-use wbd_engine::replay::{State, replay};
-use wbd_engine::round::{Look, Memory, Step, round};
+use wbd_engine::judge::look::Look;
+use wbd_engine::replay::replay;
+use wbd_engine::round::{Memory, Step, round};
+use wbd_engine::state::State;
 use wbd_model::action::Class;
 use wbd_model::check::CheckKey;
 use wbd_model::entry::{Body, Entry, Subject};

@@ -1,0 +1,285 @@
+//! The only place that can permit a deed. A permit cannot be made, cloned or changed elsewhere.
+use wbd_model::action::{Action, Class};
+use wbd_model::entry::{Intent, Subject};
+use wbd_model::incident::{ActionId, Guard, Phase, Refusal};
+use wbd_model::plan::{Approval, Attempts};
+use wbd_model::settings::{Healing, Settings};
+use wbd_model::time::Now;
+
+use super::{approval as word, breaker, hold, waiver, window};
+use crate::state::{Captured, Incident, START_DEADLINE_MS, State, Want};
+
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+
+/// Leave to do exactly one deed; only the ledger can turn it into something that acts.
+#[derive(Debug)]
+pub struct Permit {
+    subject: Subject,
+    intent: Intent,
+}
+
+impl Permit {
+    /// What the deed is for.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// The deed.
+    #[must_use]
+    pub fn intent(&self) -> &Intent {
+        &self.intent
+    }
+
+    /// Gives both away; used by the ledger as it writes the intent.
+    #[must_use]
+    pub fn into_parts(self) -> (Subject, Intent) {
+        (self.subject, self.intent)
+    }
+}
+
+/// Asks every guard, the firmest first.
+///
+/// # Errors
+/// The first guard that says no, why, and until when.
+pub fn check(state: &State, settings: &Settings, now: &Now, want: &Want) -> Result<(), Refusal> {
+    let waiting = state.incidents.get(&want.incident).filter(|i| matches!(i.phase, Phase::Gated { .. }));
+    let incident = waiting.ok_or_else(|| no(Guard::Conflict, "the incident does not wait for a deed any more"))?;
+    waiver::permits(state, now, &want.key)?;
+    hold::permits(state, now, want.action.class())?;
+    if settings.healing_for(want.playbook.as_str()) == Healing::Observe {
+        return Err(no(Guard::Mode, "healing is set to observe: nothing is done by itself"));
+    }
+    conflict(state, want)?;
+    if want.undoes.is_some() {
+        return host_budget(state, settings, now, want.action.class());
+    }
+    breaker::check(state, now, want)?;
+    if let Some(who) = &incident.denied {
+        return Err(no(Guard::Denied, &format!("{who} said no; wbdctl approve {} changes that", incident.id)));
+    }
+    if want.step == 0 || incident.outdated {
+        approval(settings, want, incident)?;
+    }
+    // The steps of a rung belong together: what was allowed and paid for at its first step is not asked again.
+    if want.step == 0 {
+        attempts(state, now, want, incident)?;
+    }
+    window::check(settings, now, want, incident)?;
+    host_budget(state, settings, now, want.action.class())
+}
+
+/// Asks every guard again and permits the deed.
+///
+/// # Errors
+/// The first guard that says no.
+pub fn permit(
+    state: &State,
+    settings: &Settings,
+    now: &Now,
+    want: Want,
+    captured: Captured,
+) -> Result<Permit, Refusal> {
+    check(state, settings, now, &want)?;
+    word::permits(state, &want, &captured.changes)?;
+    if want.undoes.is_none() && captured.before.is_empty() {
+        return Err(no(Guard::Conflict, "nothing was seen just before the deed"));
+    }
+    let class = want.action.class();
+    let subject = Subject {
+        incident: Some(want.incident),
+        code: Some(want.key.code),
+        target: Some(want.key.target),
+        playbook: Some(want.playbook),
+    };
+    let intent = Intent {
+        action_id: ActionId(state.next_action.max(1)),
+        action: want.action,
+        class,
+        rung: want.plan.rung,
+        rung_id: want.plan.rung_id,
+        step: want.step,
+        steps: want.plan.steps.len(),
+        plan: want.plan.steps,
+        start_by_ms: now.boot_ms + START_DEADLINE_MS,
+        changes: captured.changes,
+        undo: captured.undo,
+        undoes: want.undoes,
+        by_hand: None,
+        paid: false,
+        before: captured.before,
+    };
+    Ok(Permit { subject, intent })
+}
+
+/// Permits a deed that an operator asked for: recorded, costs no budget, still one at a time.
+///
+/// # Errors
+/// Another deed on the same thing is under way.
+pub fn permit_by_hand(
+    state: &State,
+    now: &Now,
+    who: &str,
+    action: Action,
+    undoes: Option<ActionId>,
+    captured: Captured,
+) -> Result<Permit, Refusal> {
+    let key = action.conflict_key();
+    if let Some(other) = state.open.values().filter_map(|id| state.incidents.get(id)).find(|i| acts_on(i, &key)) {
+        return Err(no(Guard::Conflict, &format!("{} is acting on it; try again when it is done", other.id)));
+    }
+    let class = action.class();
+    let intent = Intent {
+        action_id: ActionId(state.next_action.max(1)),
+        action,
+        class,
+        rung: 0,
+        rung_id: "by-hand".to_owned(),
+        step: 0,
+        steps: 1,
+        plan: Vec::new(),
+        start_by_ms: now.boot_ms + START_DEADLINE_MS,
+        changes: captured.changes,
+        undo: captured.undo,
+        undoes,
+        by_hand: Some(who.to_owned()),
+        paid: false,
+        before: captured.before,
+    };
+    Ok(Permit { subject: Subject::default(), intent })
+}
+
+/// Permits the start of the agent with which a stand-alone supervisor begins. Nobody asked for it in person, so a hold
+/// keeps it back; and free is the agent's first life in a boot alone, or a supervisor that ends again and again beside
+/// an agent that does would start it without a bound.
+///
+/// # Errors
+/// The first guard that says no; where the failure stays, its incident takes it from there.
+pub fn permit_first_start(state: &State, settings: &Settings, now: &Now) -> Result<Permit, Refusal> {
+    let action = Action::AgentStart {};
+    hold::permits(state, now, action.class())?;
+    let paid = state.has_agent_lived(now);
+    if paid {
+        host_budget(state, settings, now, action.class())?;
+    }
+    let who = "the start of the stand-alone supervisor";
+    let Permit { subject, intent } = permit_by_hand(state, now, who, action, None, Captured::default())?;
+    Ok(Permit { subject, intent: Intent { paid, ..intent } })
+}
+
+/// Disruptive deeds that the host's budget still allows: in an hour, in a day.
+#[must_use]
+pub fn budget_left(state: &State, settings: &Settings, now: &Now) -> (u32, u32) {
+    let spent = |window: u64| u32::try_from(debits_in(state, now, window).count()).unwrap_or(u32::MAX);
+    (settings.budget.per_hour.saturating_sub(spent(HOUR_MS)), settings.budget.per_day.saturating_sub(spent(DAY_MS)))
+}
+
+fn no(guard: Guard, reason: &str) -> Refusal {
+    Refusal { guard, reason: reason.to_owned(), until_ms: None }
+}
+
+fn approval(settings: &Settings, want: &Want, incident: &Incident) -> Result<(), Refusal> {
+    let class = want.plan.class();
+    let needed = want.plan.approval == Approval::Operator
+        || class == Class::A4
+        || class > settings.ceiling_for(want.playbook.as_str())
+        || settings.healing_for(want.playbook.as_str()) == Healing::Approve;
+    // An approval is for one try, of the playbook that was shown; of that of its opening where nothing was.
+    let digest = incident.shown.as_ref().map_or(&incident.digest, |shown| &shown.plan.digest);
+    let given = incident.approved && *digest == want.plan.digest;
+    if given || !(needed || incident.outdated) {
+        return Ok(());
+    }
+    let anew =
+        if incident.outdated || incident.approved { " anew, since what it would change has changed" } else { "" };
+    Err(no(Guard::Approval, &format!("waits for an operator{anew}: wbdctl approve {}", incident.id)))
+}
+
+fn attempts(state: &State, now: &Now, want: &Want, incident: &Incident) -> Result<(), Refusal> {
+    let per = want.attempts.per_ms + START_DEADLINE_MS;
+    let made: Vec<u64> = state
+        .attempts
+        .iter()
+        .filter(|made| made.playbook == want.playbook && made.target == want.key.target)
+        .map(|made| made.at_ms)
+        .filter(|at_ms| state.age_ms(*at_ms, now) <= per)
+        .collect();
+    // I7: also bounded in one incident, however far apart its attempts are.
+    let most = usize::try_from(want.attempts.max).unwrap_or(usize::MAX);
+    if made.len() >= most || incident.attempts >= want.attempts.max {
+        let until_ms = made.first().map(|at_ms| now.boot_ms + per.saturating_sub(state.age_ms(*at_ms, now)) + 1);
+        let reason = format!("its {} attempts are spent", want.attempts.max);
+        return Err(Refusal { guard: Guard::Attempts, reason, until_ms });
+    }
+    if incident.attempts == 0 {
+        return Ok(());
+    }
+    let Some(last) = made.last() else { return Ok(()) };
+    let pause = backoff_ms(want.attempts, incident);
+    let age = state.age_ms(*last, now);
+    if age < pause {
+        let reason = format!("waits {} s after attempt {}", pause.div_ceil(1000), incident.attempts);
+        return Err(Refusal { guard: Guard::Backoff, reason, until_ms: Some(now.boot_ms + pause - age) });
+    }
+    Ok(())
+}
+
+/// Doubles with each attempt, up to the bound, plus up to a tenth that differs between incidents so
+/// that many hosts do not act in step. No randomness: the same state gives the same pause.
+fn backoff_ms(attempts: Attempts, incident: &Incident) -> u64 {
+    let doublings = incident.attempts.saturating_sub(1).min(20);
+    let pause = attempts.backoff_from_ms.saturating_mul(1 << doublings).min(attempts.backoff_to_ms);
+    let seed = incident.id.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ incident.opened.boot_ms;
+    pause + pause / 10 * (seed % 10) / 10
+}
+
+fn debits_in<'a>(state: &'a State, now: &'a Now, window_ms: u64) -> impl Iterator<Item = u64> + 'a {
+    // I2: a debit lives as long as the window and the start deadline.
+    let life = window_ms + START_DEADLINE_MS;
+    state.debits.iter().map(|debit| state.age_ms(debit.at_ms, now)).filter(move |age| *age <= life)
+}
+
+fn host_budget(state: &State, settings: &Settings, now: &Now, class: Class) -> Result<(), Refusal> {
+    if class < Class::A2 {
+        return Ok(());
+    }
+    for (window, most, word) in [(HOUR_MS, settings.budget.per_hour, "hour"), (DAY_MS, settings.budget.per_day, "day")]
+    {
+        let ages: Vec<u64> = debits_in(state, now, window).collect();
+        if ages.len() >= usize::try_from(most).unwrap_or(usize::MAX) {
+            let oldest = ages.iter().max().copied().unwrap_or(0);
+            let until_ms = Some(now.boot_ms + (window + START_DEADLINE_MS).saturating_sub(oldest) + 1);
+            let reason = format!("{} of {most} restarts in this {word} are spent on this host", ages.len());
+            return Err(Refusal { guard: Guard::HostBudget, reason, until_ms });
+        }
+    }
+    Ok(())
+}
+
+fn conflict(state: &State, want: &Want) -> Result<(), Refusal> {
+    // A rung is begun when all that it acts on is free: two that hold a part each would wait for each other.
+    let keys: Vec<String> = want.plan.steps.iter().chain([&want.action]).map(Action::conflict_key).collect();
+    let other = state
+        .open
+        .values()
+        .filter(|id| **id != want.incident)
+        .filter_map(|id| state.incidents.get(id))
+        .find(|incident| keys.iter().any(|key| acts_on(incident, key)));
+    other.map_or(Ok(()), |other| Err(no(Guard::Conflict, &format!("{} is acting on the same thing", other.id))))
+}
+
+/// From its first intent to its verdict an incident keeps others off all that its rung acts on, and off what it
+/// may have to take back until that is done.
+fn acts_on(incident: &Incident, key: &str) -> bool {
+    if incident.undo.iter().chain(&incident.rollback).any(|(_, undo)| undo.action.conflict_key() == key) {
+        return true;
+    }
+    let busy = match incident.phase {
+        Phase::Acting { .. } | Phase::Indeterminate { .. } | Phase::Verifying | Phase::RollingBack { .. } => true,
+        Phase::Gated { .. } => incident.step > 0,
+        Phase::Suppressed { .. } | Phase::Probation | Phase::Closed { .. } => false,
+    };
+    let acts = |intent: &Intent| intent.plan.iter().chain([&intent.action]).any(|action| action.conflict_key() == key);
+    busy && incident.intent.as_ref().is_some_and(|intent| acts(intent))
+}

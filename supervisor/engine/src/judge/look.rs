@@ -1,0 +1,113 @@
+//! From one complete look of a check to the plain data that a turn works on. Judges and decides nothing.
+use wbd_model::check::{CheckKey, Verdict};
+use wbd_model::incident::Phase;
+use wbd_model::lang::Lang;
+use wbd_model::name::PlaybookName;
+use wbd_model::observation::Observations;
+use wbd_model::plan::{Attempts, Plan};
+
+use super::verdict::{self, Judgement, Truth};
+use super::{plan, words};
+use crate::playbook::Bound;
+use crate::state::Incident;
+
+/// Everything that one check says at one moment: plain data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// The failure and whose it is.
+    pub key: CheckKey,
+    /// Its playbook.
+    pub playbook: PlaybookName,
+    /// Digest of the playbook's text.
+    pub digest: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The true case.
+    pub case: Option<String>,
+    /// How long that case must hold before it is an incident, milliseconds.
+    pub hold_ms: u64,
+    /// What was seen, in words.
+    pub evidence: Vec<String>,
+    /// What was seen.
+    pub seen: Observations,
+    /// Rungs that fit the case, resolved, in order; empty where a person must act.
+    pub ladder: Vec<Plan>,
+    /// Why the ladder could not be resolved; then nothing is done.
+    pub ladder_unknown: Option<String>,
+    /// The verification, against the state before the deed.
+    pub cured: Truth,
+    /// The verification must pass within this time, milliseconds.
+    pub within_ms: u64,
+    /// The verification must hold this long, milliseconds.
+    pub verify_hold_ms: u64,
+    /// The playbook's own budget.
+    pub attempts: Attempts,
+    /// The failing check that this one is a consequence of.
+    pub cause: Option<CheckKey>,
+    /// Steps for a person.
+    pub guide: Vec<String>,
+}
+
+/// A check, what was seen, and what it says.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// The check.
+    pub bound: &'a Bound,
+    /// What it says.
+    pub judgement: &'a Judgement,
+    /// What was seen.
+    pub seen: &'a Observations,
+}
+
+/// The look for a turn; `incident` is the open one of this check, `cause` the failing check that explains it.
+#[must_use]
+pub fn look(seen: &Seen<'_>, incident: Option<&Incident>, cause: Option<CheckKey>) -> Look {
+    let Seen { bound, judgement, seen } = *seen;
+    let (ladder, ladder_unknown) = match plan::ladder(bound, judgement, seen) {
+        Ok(ladder) => (ladder, None),
+        Err(why) => (Vec::new(), Some(why)),
+    };
+    let before = incident.filter(|incident| awaits_proof(incident)).map(|incident| &incident.before);
+    let cured = before.map_or(Truth::False, |before| verdict::cured(bound, seen, before));
+    let mut evidence = judgement.evidence.clone();
+    if let Some(before) = before {
+        evidence = verdict::proof(bound, seen, before);
+    }
+    let case = judgement.case.as_deref().or(incident.map(|incident| incident.case.as_str()));
+    let words = case.map(|case| words::words(bound, case, seen, &judgement.lets, Lang::En)).unwrap_or_default();
+    Look {
+        key: bound.key.clone(),
+        playbook: bound.playbook.clone(),
+        digest: bound.digest.clone(),
+        verdict: judgement.verdict,
+        case: judgement.case.clone(),
+        hold_ms: hold_ms(bound, judgement),
+        evidence,
+        seen: seen.clone(),
+        ladder,
+        ladder_unknown,
+        cured,
+        within_ms: bound.verify_within.as_ms(),
+        verify_hold_ms: bound.verify_hold.as_ms(),
+        attempts: bound.attempts,
+        cause,
+        guide: words.guide,
+    }
+}
+
+/// How long the present case must hold before it is an incident, milliseconds.
+#[must_use]
+pub fn hold_ms(bound: &Bound, judgement: &Judgement) -> u64 {
+    match (&judgement.case, judgement.verdict) {
+        (Some(case), Verdict::Fail) => bound.held_for(case).as_ms(),
+        (_, Verdict::Pass | Verdict::Skip | Verdict::Unknown | Verdict::Warn | Verdict::Fail) => 0,
+    }
+}
+
+fn awaits_proof(incident: &Incident) -> bool {
+    match incident.phase {
+        Phase::Verifying | Phase::Indeterminate { .. } | Phase::Probation => true,
+        Phase::Gated { .. } => incident.step > 0,
+        Phase::Suppressed { .. } | Phase::Acting { .. } | Phase::RollingBack { .. } | Phase::Closed { .. } => false,
+    }
+}

@@ -1,0 +1,193 @@
+//! Observations in, a verdict out. Knows nothing of time, of other checks and of cures.
+use std::collections::BTreeMap;
+
+use wbd_model::check::Verdict;
+use wbd_model::observation::{Fact, Observations, Value};
+
+use crate::expr::{Expr, Reference, Scope};
+use crate::playbook::Bound;
+
+/// What a verification says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Truth {
+    /// Proven.
+    True,
+    /// Disproven.
+    False,
+    /// Could not be seen, and why.
+    Unknown(String),
+}
+
+/// What one check says of one look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The true case; for `unknown` the case that could not be decided.
+    pub case: Option<String>,
+    /// The values of `let`.
+    pub lets: BTreeMap<String, Fact>,
+    /// Why, in words.
+    pub reason: String,
+    /// The facts behind it: `ino.user_used = 8190`.
+    pub evidence: Vec<String>,
+}
+
+/// The first true case decides. A case that cannot be decided makes the verdict unknown, and later cases
+/// are not tried as if it were false.
+#[must_use]
+pub fn judge(bound: &Bound, seen: &Observations) -> Judgement {
+    let mut judgement = by_cases(bound, seen);
+    // What has the name of the process that was looked at and does not count: no case asks it, and a person has to see it.
+    for line in others(seen) {
+        match judgement.verdict {
+            Verdict::Pass | Verdict::Skip => judgement.reason.clone_from(&line),
+            Verdict::Unknown => judgement.reason = format!("{}; {line}", judgement.reason),
+            Verdict::Warn | Verdict::Fail => {}
+        }
+        judgement.evidence.push(line);
+    }
+    judgement
+}
+
+fn by_cases(bound: &Bound, seen: &Observations) -> Judgement {
+    let lets = lets(bound, seen);
+    let scope = scope(bound, seen, &lets);
+    for case in &bound.content.cases {
+        let (verdict, reason) = match case.when.evaluate(&scope) {
+            Fact::Known(Value::Bool(false)) => continue,
+            Fact::Known(Value::Bool(true)) if case.fails => (Verdict::Fail, format!("case {}", case.id)),
+            Fact::Known(Value::Bool(true)) => (Verdict::Warn, format!("case {}", case.id)),
+            Fact::Known(value @ (Value::Int(_) | Value::Text(_))) => {
+                (Verdict::Unknown, format!("case {} gave {value}, which is no truth value: report this bug", case.id))
+            }
+            Fact::Unknown(why) => (Verdict::Unknown, format!("cannot tell whether {} holds: {why}", case.id)),
+        };
+        let evidence = evidence(&case.when, &scope);
+        return Judgement { verdict, case: Some(case.id.clone()), lets: lets.clone(), reason, evidence };
+    }
+    let evidence = bound.content.cases.iter().flat_map(|case| evidence(&case.when, &scope));
+    let mut all: Vec<String> = Vec::new();
+    for line in evidence {
+        if !all.contains(&line) {
+            all.push(line);
+        }
+    }
+    Judgement { verdict: Verdict::Pass, case: None, reason: String::new(), evidence: all, lets }
+}
+
+fn others(seen: &Observations) -> Vec<String> {
+    let told = seen.iter().filter_map(|(name, observation)| match observation.fact("others") {
+        Fact::Known(Value::Text(words)) if !words.is_empty() => Some(format!("{name}.others = {words:?}")),
+        Fact::Known(_) | Fact::Unknown(_) => None,
+    });
+    told.collect()
+}
+
+/// Whether the cure is proved, against the state before the deed. Without a verification nothing is proved.
+#[must_use]
+pub fn cured(bound: &Bound, seen: &Observations, before: &Observations) -> Truth {
+    let Some(verify) = &bound.content.verify else {
+        return Truth::Unknown("the playbook has no verification".to_owned());
+    };
+    let lets = lets(bound, seen);
+    let scope = Scope { before: Some(before), ..scope(bound, seen, &lets) };
+    match verify.pass.evaluate(&scope) {
+        Fact::Known(Value::Bool(true)) => Truth::True,
+        Fact::Known(Value::Bool(false)) => Truth::False,
+        Fact::Known(value) => Truth::Unknown(format!("the verification gave {value}")),
+        Fact::Unknown(why) => Truth::Unknown(why),
+    }
+}
+
+/// The facts that the verification looks at, as evidence lines.
+#[must_use]
+pub fn proof(bound: &Bound, seen: &Observations, before: &Observations) -> Vec<String> {
+    let lets = lets(bound, seen);
+    let scope = Scope { before: Some(before), ..scope(bound, seen, &lets) };
+    bound.content.verify.as_ref().map(|verify| evidence(&verify.pass, &scope)).unwrap_or_default()
+}
+
+/// The values of `let`, each over those above it.
+fn lets(bound: &Bound, seen: &Observations) -> BTreeMap<String, Fact> {
+    let mut lets = BTreeMap::new();
+    for (name, expression) in &bound.content.lets {
+        let fact = expression.evaluate(&scope(bound, seen, &lets));
+        lets.insert(name.clone(), fact);
+    }
+    lets
+}
+
+fn scope<'a>(bound: &'a Bound, seen: &'a Observations, lets: &'a BTreeMap<String, Fact>) -> Scope<'a> {
+    Scope { seen, before: None, lets, case: None, profile: &bound.facts.constants, item: &bound.item }
+}
+
+fn evidence(expression: &Expr, scope: &Scope<'_>) -> Vec<String> {
+    let lines = expression.references().into_iter().filter_map(|reference| match reference {
+        Reference::Fact { .. } | Reference::Before { .. } | Reference::Let(_) => Some(match scope.value(reference) {
+            Fact::Known(Value::Text(text)) => format!("{reference} = {:?}", text.chars().take(200).collect::<String>()),
+            Fact::Known(value @ (Value::Bool(_) | Value::Int(_))) => format!("{reference} = {value}"),
+            Fact::Unknown(_) => format!("{reference} is not known"),
+        }),
+        // Constants of the profile are no evidence; they were known before.
+        Reference::Profile(_) | Reference::Case | Reference::Item { .. } => None,
+    });
+    lines.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use wbd_model::observation::Observation;
+    use wbd_model::problem::Source;
+    use wbd_model::settings::Settings;
+
+    use super::*;
+    use crate::playbook::load;
+
+    const FILE: &str = "\
+apiVersion: wbd/v1
+kind: Profile
+metadata: {name: p}
+spec:
+  present: {any: [{file: /p}]}
+  process: {main: {comm: p, user: [root]}}
+---
+kind: Playbook
+metadata: {name: few, code: WBD-1}
+spec:
+  applies: {has: [process.main]}
+  observe: {fd: {fd.usage: {process: main}}}
+  detect:
+    cases:
+      - {id: few, level: warn, when: \"fd.open > 100\"}
+  text: {en: {few: {title: few, cause: few}}}
+";
+
+    fn judged(open: Fact, others: &str) -> Judgement {
+        let (library, problems) = load(&[Source { path: "x.yaml".to_owned(), text: FILE.to_owned() }]);
+        assert_eq!(problems, []);
+        let present: BTreeSet<_> = library.profiles.keys().cloned().collect();
+        let bounds = library.bind(&present, &Settings::default());
+        let mut seen = Observation::default();
+        seen.facts.insert("open".to_owned(), open);
+        seen.know("others", others);
+        judge(&bounds[0], &Observations::from([("fd".to_owned(), seen)]))
+    }
+
+    #[test]
+    fn processes_that_do_not_count_are_told_with_every_verdict_and_change_none() {
+        let told = "fd.others = \"not counted: x\"";
+        let pass = judged(Fact::Known(5.into()), "not counted: x");
+        assert_eq!((pass.verdict, pass.reason.as_str()), (Verdict::Pass, told));
+        assert!(pass.evidence.iter().any(|line| line == told), "{pass:?}");
+        let warn = judged(Fact::Known(500.into()), "not counted: x");
+        assert_eq!((warn.verdict, warn.evidence), (Verdict::Warn, vec!["fd.open = 500".to_owned(), told.to_owned()]));
+        let unknown = judged(Fact::Unknown("none runs".to_owned()), "not counted: x");
+        assert_eq!(unknown.verdict, Verdict::Unknown);
+        assert!(unknown.reason.contains("none runs") && unknown.reason.ends_with(told), "{unknown:?}");
+        // Twin: nobody else is there, and nothing is said.
+        assert_eq!(judged(Fact::Known(5.into()), "").reason, "");
+    }
+}

@@ -1,0 +1,24 @@
+//! What playbooks would have done on a host's own record: its ledger, its samples and what its checks saw. The ring
+//! decides as in life, on the record's clock. Reads nothing itself, and claims nothing that was not recorded.
+mod drive;
+mod happening;
+mod knowledge;
+mod ledger;
+mod record;
+mod tale;
+mod timeline;
+
+pub use record::Record;
+pub use tale::{Budget, CheckTale, Event, MOST_EVENTS, Tale, Totals};
+
+/// Rehearses.
+///
+/// # Errors
+/// A turn does not come to rest, which is a bug of the engine.
+pub fn simulate(record: &Record<'_>) -> Result<Tale, String> {
+    let timeline = timeline::build(record);
+    drive::drive(record, &timeline)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,20 @@
+//! Everything that was loaded, by name.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use wbd_model::name::{PlaybookName, ProfileName};
+use wbd_model::profile::Profile;
+
+use super::compiled::Playbook;
+use super::test_spec::PlaybookTest;
+
+/// Everything that was loaded.
+#[derive(Debug, Clone, Default)]
+pub struct Library {
+    /// Playbooks by name.
+    pub playbooks: BTreeMap<PlaybookName, Arc<Playbook>>,
+    /// Profiles by name.
+    pub profiles: BTreeMap<ProfileName, Arc<Profile>>,
+    /// Tests by name.
+    pub tests: BTreeMap<PlaybookName, Arc<PlaybookTest>>,
+}

@@ -1,0 +1,173 @@
+//! `/etc/wbd/wbd.yaml`: its text as settings, or every problem of it. Reads no file and decides nothing.
+use wbd_model::problem::{Problem, Source};
+use wbd_model::settings::Settings;
+
+use super::profile::is_program;
+use crate::guard::window;
+use crate::yaml::{Node, Place, documents, suggest, typed};
+
+/// Most maintenance windows; each is gone through whenever a deed waits for one.
+const MAX_WINDOWS: usize = 16;
+/// Most deeds that a budget may allow.
+const MAX_DEEDS: u32 = 1000;
+
+/// The settings of a file; an empty file is all defaults.
+///
+/// # Errors
+/// Every problem of the file, each with its place; then none of it counts.
+pub fn parse(source: &Source) -> Result<Settings, Vec<Problem>> {
+    let (trees, mut problems) = documents(source);
+    let mut trees = trees.into_iter();
+    let Some(tree) = trees.next() else {
+        return if problems.is_empty() { Ok(Settings::default()) } else { Err(problems) };
+    };
+    if let Some(second) = trees.next() {
+        problems.push(second.place.problem(source, "one document is wanted; this is a second one", None));
+        return Err(problems);
+    }
+    let settings: Settings = match typed(source, &tree) {
+        Ok(settings) => settings,
+        Err(found) => {
+            problems.extend(found);
+            return Err(problems);
+        }
+    };
+    let mut add = |path: &[&str], message: &str| problems.push(tree.place_of(path).problem(source, message, None));
+    if settings.budget.per_hour > MAX_DEEDS {
+        add(&["budget", "per_hour"], "per_hour must be 0 to 1000");
+    }
+    if settings.budget.per_day > MAX_DEEDS {
+        add(&["budget", "per_day"], "per_day must be 0 to 1000");
+    }
+    for (key, time) in [("every", settings.every), ("sample_every", settings.sample_every)] {
+        if !(1000..=86_400_000).contains(&time.as_ms()) {
+            add(&[key], &format!("{key} must be 1s to 1d"));
+        }
+    }
+    if !settings.on_escalation.is_empty() && !is_program(&settings.on_escalation) {
+        add(&["on_escalation"], "on_escalation must begin with the absolute path of a program");
+    }
+    problems.extend(maintenance(source, &tree, &settings));
+    for name in settings.playbooks.keys() {
+        if wbd_model::name::PlaybookName::new(name.as_str()).is_err() {
+            let place = key_place(&tree, name);
+            problems.push(place.problem(source, format!("{name:?} cannot be the name of a playbook"), None));
+        }
+    }
+    if problems.is_empty() { Ok(settings) } else { Err(problems) }
+}
+
+fn maintenance(source: &Source, tree: &Node, settings: &Settings) -> Vec<Problem> {
+    let Some(maintenance) = &settings.maintenance else { return Vec::new() };
+    let mut problems = Vec::new();
+    if !window::knows(&maintenance.zone) {
+        let names = window::zone_names();
+        let near = suggest::nearest(&maintenance.zone, names.iter().map(String::as_str));
+        let hint = near.map_or_else(
+            || "write a name of the IANA database, such as Europe/Berlin or Etc/UTC".to_owned(),
+            |near| format!("did you mean {near:?}?"),
+        );
+        let message = format!("no time zone is called {:?}", maintenance.zone);
+        problems.push(tree.place_of(&["maintenance", "zone"]).problem(source, message, Some(hint)));
+    }
+    if !(1..=MAX_WINDOWS).contains(&maintenance.windows.len()) {
+        let place = tree.place_of(&["maintenance", "windows"]);
+        let hint = "to let deeds be done at any time, leave maintenance out".to_owned();
+        problems.push(place.problem(source, format!("windows must be 1 to {MAX_WINDOWS}"), Some(hint)));
+    }
+    problems
+}
+
+fn key_place(tree: &Node, name: &str) -> Place {
+    let entries = tree.get("playbooks").map(Node::entries).unwrap_or_default();
+    entries.iter().find(|(key, _)| key.text == name).map(|(key, _)| key.place).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Settings, Vec<String>> {
+        let source = Source { path: "wbd.yaml".to_owned(), text: text.to_owned() };
+        parse(&source).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn an_empty_file_is_all_defaults() {
+        for text in ["", "# nothing\n", "---\n"] {
+            assert_eq!(read(text).unwrap(), Settings::default(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_counts() {
+        let text = "healing: approve\nceiling: A2\nbudget: {per_hour: 1}\nplaybooks:\n  dns: {healing: observe}\nevery: 5s\nfacts: {dsva.driver: 9.5.2.1}\n";
+        let settings = read(text).unwrap();
+        assert_eq!(settings.budget.per_hour, 1);
+        assert_eq!(settings.budget.per_day, 6);
+        assert_eq!(settings.every.as_ms(), 5000);
+        assert_eq!(settings.healing_for("dns"), wbd_model::settings::Healing::Observe);
+        assert_eq!(settings.facts["dsva.driver"], "9.5.2.1");
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once_with_their_place() {
+        let problems = read("healing: atuo\nbugdet: {}\nevery: 5\n").unwrap_err();
+        assert_eq!(problems.len(), 3, "{problems:#?}");
+        assert!(
+            problems[0].starts_with("wbd.yaml:1:10: unknown word \"atuo\" (did you mean \"auto\"?)"),
+            "{}",
+            problems[0]
+        );
+        assert!(
+            problems[1].starts_with("wbd.yaml:2:1: unknown key \"bugdet\" (did you mean \"budget\"?)"),
+            "{}",
+            problems[1]
+        );
+        assert!(
+            problems[2].starts_with("wbd.yaml:3:8: wrong type: found the number 5, wanted text"),
+            "{}",
+            problems[2]
+        );
+    }
+
+    #[test]
+    fn maintenance_windows_are_read() {
+        let text = "maintenance:\n  zone: Europe/Berlin\n  windows:\n    - {days: [sat, sun], from: \"01:00\", to: 05:00}\n    - {from: '23:30', to: '00:10'}\n";
+        let maintenance = read(text).unwrap().maintenance.unwrap();
+        assert_eq!(maintenance.from_class, wbd_model::action::Class::A3, "the default");
+        assert_eq!(maintenance.windows.len(), 2);
+        assert_eq!(maintenance.windows[0].to.to_string(), "05:00");
+        assert!(maintenance.windows[1].days.is_empty());
+        assert_eq!(read("").unwrap().maintenance, None);
+    }
+
+    #[test]
+    fn a_zone_a_time_or_a_day_that_there_is_not_is_told_with_its_place_and_a_remedy() {
+        let problem = |zone: &str, windows: &str| {
+            let problems = read(&format!("maintenance:\n  zone: {zone}\n  windows: {windows}\n")).unwrap_err();
+            assert_eq!(problems.len(), 1, "{problems:#?}");
+            problems[0].lines().next().unwrap().to_owned()
+        };
+        let good = "[{from: '01:00', to: '05:00'}]";
+        let zone = "wbd.yaml:2:9: no time zone is called \"Europe/Berln\" (did you mean \"Europe/Berlin\"?)";
+        assert_eq!(problem("Europe/Berln", good), zone);
+        assert!(problem("Nowhere", good).contains("write a name of the IANA database"));
+        let time = problem("Etc/UTC", "[{from: '25:00', to: '05:00'}]");
+        assert!(time.starts_with("wbd.yaml:3:20: \"25:00\" is not a time of day: write 00:00 to 23:59"), "{time}");
+        let day = problem("Etc/UTC", "[{days: [sta], from: '01:00', to: '05:00'}]");
+        assert!(day.starts_with("wbd.yaml:3:21: unknown word \"sta\" (did you mean \"sat\"?)"), "{day}");
+        let none = problem("Etc/UTC", "[]");
+        assert!(none.starts_with("wbd.yaml:3:12: windows must be 1 to 16 (to let deeds be done"), "{none}");
+        let many = format!("[{}]", vec!["{from: '01:00', to: '05:00'}"; 17].join(", "));
+        assert!(problem("Etc/UTC", &many).contains("windows must be 1 to 16"));
+    }
+
+    #[test]
+    fn numbers_beyond_their_bounds_are_refused() {
+        let problems = read("budget: {per_hour: 1001}\nevery: 10ms\non_escalation: [mail, root]\n").unwrap_err();
+        assert!(problems[0].starts_with("wbd.yaml:1:20: per_hour"), "{problems:#?}");
+        assert!(problems[1].starts_with("wbd.yaml:2:8: every"), "{problems:#?}");
+        assert!(problems[2].contains("absolute path"), "{problems:#?}");
+    }
+}

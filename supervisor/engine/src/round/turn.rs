@@ -1,0 +1,274 @@
+//! The turn itself: each check, its incident if one is open, and the one step that follows. Writes nothing.
+use std::collections::BTreeSet;
+
+use wbd_model::check::{CheckKey, Verdict};
+use wbd_model::entry::{Body, Subject};
+use wbd_model::incident::{Closing, Guard, IncidentId, Phase, Refusal};
+use wbd_model::settings::Settings;
+use wbd_model::time::Now;
+
+use super::ladder::{next_rung, rollback};
+use super::memory::Memory;
+use super::step::{Step, close, lost, write};
+use super::{orphans, proof};
+use crate::guard::{self, approval, waiver};
+use crate::judge::look::Look;
+use crate::state::{Incident, State, Want};
+
+/// An incident that waits this long for a guard or a person is handed over.
+const GATE_TIMEOUT_MS: u64 = 86_400_000;
+/// One that waits for a maintenance window: each opens once a week at least, and a day for what holds it then.
+const WINDOW_TIMEOUT_MS: u64 = 8 * GATE_TIMEOUT_MS;
+
+/// One turn over the checks that were just looked at; `known` are all checks there are. At most one step
+/// for each incident, so that each is judged on the state that its last record made.
+pub fn round(
+    state: &State,
+    memory: &mut Memory,
+    looks: &[Look],
+    known: &BTreeSet<CheckKey>,
+    settings: &Settings,
+    now: &Now,
+) -> Vec<Step> {
+    for look in looks {
+        memory.note(look, now.boot_ms);
+    }
+    let mut steps = Vec::new();
+    // Two incidents that open in the same turn are two numbers.
+    let mut next = state.next_incident.max(1);
+    for look in looks {
+        let waived = waiver::covering(&state.waivers, &look.key, now.wall_ms).is_some();
+        let step = match state.open_for(&look.key) {
+            Some(incident) if waived => match waiver::ends(incident) {
+                Some(how) => Some(close(incident, how)),
+                None => advance(state, memory, look, incident, settings, now),
+            },
+            None if waived => None,
+            Some(incident) => advance(state, memory, look, incident, settings, now),
+            None => open(state, memory, look, IncidentId(next), now).inspect(|_| next += 1),
+        };
+        // What an operator asked for is begun once; a later failure of the same check was not asked for.
+        let begun = state.open.contains_key(&look.key) || look.verdict != Verdict::Fail;
+        memory.asked.take_if(|asked| begun && *asked == look.key);
+        steps.extend(step);
+    }
+    steps.extend(orphans::orphans(state, memory, known, now));
+    steps.extend(orphans::loose_ends(state, memory));
+    steps
+}
+
+/// A check without an open incident.
+fn open(state: &State, memory: &Memory, look: &Look, id: IncidentId, now: &Now) -> Option<Step> {
+    let about = |incident| Subject {
+        incident,
+        code: Some(look.key.code.clone()),
+        target: Some(look.key.target.clone()),
+        playbook: Some(look.playbook.clone()),
+    };
+    if state.latched.contains(&look.key) && memory.asked.as_ref() != Some(&look.key) {
+        let gone = look.verdict == Verdict::Pass
+            && memory.passed_for(&look.key, now.boot_ms).is_some_and(|ms| ms >= look.verify_hold_ms);
+        return gone.then(|| write(about(None), Body::Cleared {}));
+    }
+    let (Verdict::Fail, Some(case)) = (look.verdict, &look.case) else { return None };
+    let since = memory.failing_since(&look.key)?;
+    let asked = memory.asked.as_ref() == Some(&look.key);
+    if !asked && now.boot_ms.saturating_sub(since) < look.hold_ms {
+        return None;
+    }
+    // The cause first; a consequence of what was already handed over stays visible and is not opened.
+    if look.cause.as_ref().is_some_and(|cause| !state.open.contains_key(cause)) {
+        return None;
+    }
+    let body = Body::Opened {
+        digest: look.digest.clone(),
+        case: case.clone(),
+        evidence: look.evidence.clone(),
+        before: look.seen.clone(),
+    };
+    Some(write(about(Some(id)), body))
+}
+
+/// An open incident and what its check says now.
+fn advance(
+    state: &State,
+    memory: &mut Memory,
+    look: &Look,
+    incident: &Incident,
+    settings: &Settings,
+    now: &Now,
+) -> Option<Step> {
+    match &incident.phase {
+        Phase::Suppressed { by } => suppressed(state, memory, look, incident, *by, now),
+        Phase::Gated { .. } => gated(state, memory, look, incident, settings, now),
+        Phase::Acting { action } | Phase::RollingBack { action } => {
+            (memory.in_flight != Some(*action)).then(|| lost(incident, *action))
+        }
+        Phase::Indeterminate { .. } | Phase::Verifying => proof::verifying(memory, look, incident, now),
+        Phase::Probation => proof::probation(look, incident, now),
+        Phase::Closed { .. } => None,
+    }
+}
+
+fn suppressed(
+    state: &State,
+    memory: &Memory,
+    look: &Look,
+    incident: &Incident,
+    by: IncidentId,
+    now: &Now,
+) -> Option<Step> {
+    let gone = memory.passed_for(&look.key, now.boot_ms).is_some_and(|ms| ms >= look.verify_hold_ms);
+    if gone {
+        return Some(close(incident, Closing::Subsumed));
+    }
+    let cause_open = state.incidents.get(&by).is_some_and(|cause| !cause.is_closed());
+    if cause_open {
+        return None;
+    }
+    let cause_stands = look.cause.as_ref().is_some_and(|cause| state.latched.contains(cause));
+    if cause_stands {
+        return Some(close(incident, Closing::Subsumed));
+    }
+    (look.verdict == Verdict::Fail).then(|| write(incident.subject(), Body::Unsuppressed {}))
+}
+
+fn gated(
+    state: &State,
+    memory: &mut Memory,
+    look: &Look,
+    incident: &Incident,
+    settings: &Settings,
+    now: &Now,
+) -> Option<Step> {
+    // While a person was asked for a word it stays open; else nothing is left to wait for.
+    if incident.escalated.is_some() && (!incident.asks || waited_too_long(incident, now)) {
+        return Some(close(incident, Closing::HandedOver));
+    }
+    if let Some(want) = rollback(look, incident) {
+        return ask(state, incident, settings, now, want, look);
+    }
+    if incident.step == 0 {
+        if let Some(cause) = &look.cause {
+            return behind(state, look, incident, cause, now);
+        }
+        let gone = memory.passed_for(&look.key, now.boot_ms).is_some_and(|ms| ms >= look.verify_hold_ms);
+        if gone {
+            return Some(close(incident, Closing::SelfHealed));
+        }
+        if look.verdict != Verdict::Fail {
+            let unseen = look.verdict == Verdict::Unknown && waited_too_long(incident, now);
+            return unseen.then(|| escalate(incident, look, "whether it still fails could not be seen for a day"));
+        }
+    } else if look.verdict != Verdict::Fail {
+        // Cured before its last step was needed, or not to be seen: proof is what counts now.
+        return proof::verifying(memory, look, incident, now);
+    }
+    if let Some(reason) = look.ladder_unknown.as_ref().filter(|_| incident.step == 0) {
+        return waited_too_long(incident, now).then(|| escalate(incident, look, &format!("cannot plan: {reason}")));
+    }
+    let Some(plan) = next_rung(look, incident) else {
+        // What it became meanwhile may be over soon, a stop by an administrator for instance: no person is called for that.
+        if incident.step == 0 && !has_lasted(memory, look, now) {
+            return None;
+        }
+        let reason = if look.ladder.is_empty() { "a person has to decide" } else { "no further step is known" };
+        return Some(escalate(incident, look, reason));
+    };
+    let plan = approval::as_shown(Some(incident), plan);
+    // A ledger of before may not hold the plan: then what was done is judged as it stands.
+    let Some(action) = plan.steps.get(incident.step).cloned() else {
+        return proof::verifying(memory, look, incident, now);
+    };
+    let want = Want {
+        incident: incident.id,
+        key: incident.key.clone(),
+        playbook: incident.playbook.clone(),
+        plan,
+        step: incident.step,
+        undoes: None,
+        action,
+        attempts: look.attempts,
+    };
+    ask(state, incident, settings, now, want, look)
+}
+
+/// It fails in the same way for as long as that has to last.
+fn has_lasted(memory: &Memory, look: &Look, now: &Now) -> bool {
+    memory.failing_since(&look.key).is_some_and(|since| now.boot_ms.saturating_sub(since) >= look.hold_ms)
+}
+
+/// A consequence whose cause fails: nothing is done for it.
+fn behind(state: &State, look: &Look, incident: &Incident, cause: &CheckKey, now: &Now) -> Option<Step> {
+    if let Some(cause) = state.open.get(cause) {
+        return Some(write(incident.subject(), Body::Suppressed { by: *cause }));
+    }
+    if state.latched.contains(cause) {
+        return Some(close(incident, Closing::Subsumed));
+    }
+    // Only suspected so far: it is opened soon, or goes away.
+    waited_too_long(incident, now).then(|| escalate(incident, look, &format!("its cause, {cause}, does not go away")))
+}
+
+/// After a reboot the waiting begins again: nobody could answer meanwhile.
+fn waited_too_long(incident: &Incident, now: &Now) -> bool {
+    let for_window = incident.held().is_some_and(|held| held.guard == Guard::Window);
+    let limit_ms = if for_window { WINDOW_TIMEOUT_MS } else { GATE_TIMEOUT_MS };
+    now.since(&incident.since.boot, incident.since.boot_ms).unwrap_or(now.boot_ms) >= limit_ms
+}
+
+/// Asks the guards; a no is written when it changes, and ends the incident where waiting is no use.
+fn ask(state: &State, incident: &Incident, settings: &Settings, now: &Now, want: Want, look: &Look) -> Option<Step> {
+    match guard::check(state, settings, now, &want) {
+        Ok(()) => Some(Step::Act(Box::new(want))),
+        Err(refusal) => refused(incident, look, now, refusal),
+    }
+}
+
+fn refused(incident: &Incident, look: &Look, now: &Now, refusal: Refusal) -> Option<Step> {
+    if is_news(incident, now, &refusal) {
+        return Some(write(incident.subject(), Body::Refused(refusal)));
+    }
+    match refusal.guard {
+        Guard::Attempts | Guard::Denied => Some(escalate(incident, look, &refusal.reason)),
+        // Its one try would be refused.
+        Guard::Suspended if incident.attempts >= look.attempts.max => Some(escalate(incident, look, &refusal.reason)),
+        Guard::Approval | Guard::Mode | Guard::Suspended if incident.escalated.is_none() => {
+            Some(escalate(incident, look, &refusal.reason))
+        }
+        // A person may not want to wait that long.
+        Guard::Window if incident.escalated.is_none() && is_far(&refusal, now) => {
+            Some(escalate(incident, look, &refusal.reason))
+        }
+        Guard::Hold
+        | Guard::Mode
+        | Guard::Approval
+        | Guard::Suspended
+        | Guard::HostBudget
+        | Guard::Backoff
+        | Guard::Conflict
+        | Guard::Window
+        | Guard::Ledger
+        | Guard::Unseen
+        | Guard::Reach => (waited_too_long(incident, now) && incident.escalated.is_none())
+            .then(|| escalate(incident, look, &refusal.reason)),
+    }
+}
+
+/// Another guard says no than before, or the moment that it named has passed and it names a later one.
+fn is_news(incident: &Incident, now: &Now, refusal: &Refusal) -> bool {
+    let Some(held) = incident.held().filter(|held| held.guard == refusal.guard) else { return true };
+    let passed = incident.changed.boot != now.boot || held.until_ms.is_none_or(|until_ms| until_ms <= now.boot_ms);
+    refusal.until_ms.is_some() && passed
+}
+
+fn is_far(refusal: &Refusal, now: &Now) -> bool {
+    refusal.until_ms.is_none_or(|until_ms| until_ms.saturating_sub(now.boot_ms) > GATE_TIMEOUT_MS)
+}
+
+fn escalate(incident: &Incident, look: &Look, reason: &str) -> Step {
+    if incident.escalated.is_some() {
+        return close(incident, Closing::HandedOver);
+    }
+    write(incident.subject(), Body::Escalated { reason: reason.to_owned(), guide: look.guide.clone() })
+}

@@ -1,0 +1,179 @@
+//! What waits to be told, record by record: when it is tried, when it is given up, and what forgets it.
+use wbd_model::incident::{Closing, IncidentId};
+use wbd_model::name::{Code, PlaybookName, TargetName};
+use wbd_model::observation::Observations;
+use wbd_model::time::BootId;
+
+use super::*;
+use crate::state::State;
+
+fn at(boot_ms: u64) -> Now {
+    Now { boot: BootId("b".to_owned()), boot_ms, wall_ms: 1_000_000 + i64::try_from(boot_ms).unwrap() }
+}
+
+fn about(incident: u64) -> Subject {
+    Subject {
+        incident: Some(IncidentId(incident)),
+        code: Some(Code::new(format!("T-{incident}")).unwrap()),
+        target: Some(TargetName::new("x").unwrap()),
+        playbook: Some(PlaybookName::new("p").unwrap()),
+    }
+}
+
+/// A state to which records are added one by one.
+#[derive(Default)]
+struct Tale(State);
+
+impl Tale {
+    fn with_program() -> Self {
+        let mut tale = Self::default();
+        tale.says(0, Subject::default(), Body::Teller { program: vec!["/sbin/page".to_owned()] });
+        tale
+    }
+
+    fn says(&mut self, boot_ms: u64, subject: Subject, body: Body) {
+        let (prev, hash) = (String::new(), String::new());
+        self.0.apply(&Entry { seq: self.0.seq + 1, at: at(boot_ms), subject, body, prev, hash });
+    }
+
+    /// An incident that needs a person from this moment on.
+    fn escalates(&mut self, boot_ms: u64, incident: u64) {
+        let before = Observations::new();
+        let opened = Body::Opened { digest: String::new(), case: "c".to_owned(), evidence: vec![], before };
+        self.says(boot_ms, about(incident), opened);
+        self.says(boot_ms, about(incident), Body::Escalated { reason: "why".into(), guide: vec!["do".into()] });
+    }
+
+    fn told(&mut self, boot_ms: u64, incident: u64, of_ms: u64, ok: bool, tries: u32) {
+        self.says(boot_ms, about(incident), Body::Told { of: at(of_ms), ok, detail: "broken".into(), tries });
+    }
+
+    /// Fails as often as it is tried; gives the moments of the tries.
+    fn fails_always(&mut self, incident: u64, of_ms: u64) -> Vec<u64> {
+        let (mut now_ms, mut moments) = (of_ms, Vec::new());
+        for number in 1.. {
+            let Some((due_ms, _)) = self.0.telling.next(&at(now_ms)) else { break };
+            now_ms = due_ms.max(now_ms);
+            moments.push(now_ms);
+            self.told(now_ms, incident, of_ms, false, number);
+        }
+        moments
+    }
+
+    fn waiting(&self) -> Vec<u64> {
+        self.0.telling.untold.iter().map(|untold| untold.about.incident.unwrap().0).collect()
+    }
+}
+
+#[test]
+fn without_a_program_nothing_waits() {
+    let mut tale = Tale::default();
+    tale.escalates(10, 1);
+    assert_eq!(tale.0.telling, Telling::default());
+}
+
+#[test]
+fn an_escalation_waits_from_its_own_record_on_until_it_was_told() {
+    let mut tale = Tale::with_program();
+    tale.escalates(10, 1);
+    let (due_ms, untold) = tale.0.telling.next(&at(11)).unwrap();
+    assert_eq!((due_ms, untold.reason.as_str(), untold.guide.len()), (0, "why", 1));
+    assert_eq!(tale.0.telling.failing().count(), 0, "it was not tried yet");
+    tale.told(20, 1, 10, true, 1);
+    assert_eq!(tale.0.telling.next(&at(21)), None);
+}
+
+#[test]
+fn two_of_one_moment_are_two() {
+    let mut tale = Tale::with_program();
+    tale.escalates(10, 1);
+    tale.escalates(10, 2);
+    tale.told(20, 1, 10, true, 1);
+    assert_eq!(tale.waiting(), [2]);
+}
+
+#[test]
+fn tries_are_counted_and_their_pauses_double_up_to_half_an_hour() {
+    let mut tale = Tale::with_program();
+    tale.escalates(10, 1);
+    let moments = tale.fails_always(1, 10);
+    assert_eq!(moments.len(), usize::try_from(TRIES).unwrap());
+    let pauses: Vec<u64> = moments.windows(2).map(|pair| (pair[1] - pair[0]) / 1000).collect();
+    assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320, 640, 1280]);
+    assert_eq!(pause_ms(100), LONGEST_PAUSE_MS);
+}
+
+#[test]
+fn what_was_given_up_stays_visible_while_a_person_is_needed() {
+    let mut tale = Tale::with_program();
+    tale.escalates(10, 1);
+    tale.fails_always(1, 10);
+    tale.says(9_000_000, about(1), Body::Closed { how: Closing::HandedOver });
+    assert!(tale.0.telling.failing().all(Untold::is_given_up) && tale.waiting() == [1]);
+    let key = Subject { incident: None, ..about(1) };
+    tale.says(9_000_001, key, Body::Cleared {});
+    assert!(tale.waiting().is_empty());
+}
+
+#[test]
+fn one_that_ended_meanwhile_is_told_all_the_same_and_not_kept_beyond_its_last_try() {
+    let mut tale = Tale::with_program();
+    tale.escalates(10, 1);
+    tale.told(20, 1, 10, false, 1);
+    tale.says(30, about(1), Body::Closed { how: Closing::Healed });
+    assert_eq!(tale.waiting(), [1]);
+    tale.told(40, 1, 10, false, TRIES);
+    assert!(tale.waiting().is_empty());
+}
+
+#[test]
+fn telling_late_does_not_latch_what_was_seen_to_be_gone() {
+    let mut tale = Tale::with_program();
+    tale.escalates(10, 1);
+    tale.says(20, about(1), Body::Closed { how: Closing::HandedOver });
+    tale.says(30, Subject { incident: None, ..about(1) }, Body::Cleared {});
+    tale.told(40, 1, 10, true, 1);
+    assert!(tale.0.latched.is_empty());
+}
+
+#[test]
+fn another_boot_tries_at_once_with_the_tries_that_are_left() {
+    let mut tale = Tale::with_program();
+    tale.escalates(10, 1);
+    tale.told(20, 1, 10, false, 3);
+    let now = Now { boot: BootId("c".to_owned()), ..at(1) };
+    let (due_ms, untold) = tale.0.telling.next(&now).unwrap();
+    assert_eq!((due_ms, untold.tries), (0, 3));
+}
+
+#[test]
+fn another_program_begins_anew_and_none_forgets_what_waits() {
+    let mut tale = Tale::with_program();
+    tale.escalates(10, 1);
+    tale.fails_always(1, 10);
+    tale.says(9_000_000, Subject::default(), Body::Teller { program: vec!["/sbin/better".to_owned()] });
+    assert_eq!(tale.0.telling.next(&at(9_000_000)).map(|(due_ms, _)| due_ms), Some(0));
+    tale.says(9_000_001, Subject::default(), Body::Teller { program: vec![] });
+    assert!(tale.waiting().is_empty());
+}
+
+#[test]
+fn with_too_many_the_oldest_is_dropped_and_counted() {
+    let mut tale = Tale::with_program();
+    let most = u64::try_from(MOST).unwrap();
+    for incident in 1..=most + 2 {
+        tale.escalates(incident, incident);
+    }
+    assert_eq!((tale.waiting().len(), tale.waiting()[0], tale.0.telling.dropped), (MOST, 3, 2));
+    tale.says(9_000, Subject::default(), Body::Resumed { who: "root".into() });
+    assert_eq!((tale.waiting().len(), tale.0.telling.dropped), (MOST, 0), "only what was given up is forgotten");
+}
+
+#[test]
+fn being_told_of_changes_nothing_about_an_incident() {
+    let mut tale = Tale::with_program();
+    tale.escalates(10, 1);
+    let before = tale.0.incidents.clone();
+    tale.told(20, 1, 10, false, 1);
+    assert_eq!(tale.0.incidents, before);
+}
