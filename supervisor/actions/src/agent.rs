@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt as _;
 use rustix::process::Signal;
 use wbd_model::entry::Outcome;
 
-use crate::hands::Done;
+use crate::done::Done;
 use crate::process::{Process, ProcessRef};
 use crate::program::SEARCH_PATH;
 

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use wbd_ledger::Recorded;
-use wbd_model::action::{Action, Change, Undo};
+use wbd_model::action::{Action, Change};
 use wbd_model::entry::{Intent, Outcome};
 use wbd_model::incident::ActionId;
 use wbd_model::time::Now;
 
+use crate::done::{Done, Preview};
 use crate::error::{ActionError, chain};
 use crate::process::{Process, ProcessRef};
 use crate::program::Parent;
@@ -28,15 +29,6 @@ pub struct StopNote {
     pub remove: fn(root: &Path) -> io::Result<()>,
 }
 
-/// What a deed would change, and how it could be taken back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Preview {
-    /// What it changes; empty: nothing, it is already so.
-    pub changes: Vec<Change>,
-    /// How to take it back, from the state as it is now.
-    pub undo: Option<Undo>,
-}
-
 /// What became of a deed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "an outcome belongs into the ledger"]
@@ -53,26 +45,6 @@ pub struct Report {
     pub job: Option<u32>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
-}
-
-/// What became of it, before it has a number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Done {
-    pub(crate) outcome: Outcome,
-    pub(crate) detail: String,
-    pub(crate) spawned: Option<u32>,
-    pub(crate) job: Option<u32>,
-}
-
-impl Done {
-    pub(crate) fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
-        Self { outcome, detail: detail.into(), spawned: None, job: None }
-    }
-
-    pub(crate) fn after(mut self, what: &str) -> Self {
-        self.detail = format!("{what}; {}", self.detail);
-        self
-    }
 }
 
 /// A deed that is not late yet.

@@ -1,5 +1,6 @@
 //! The only hands: a closed list of deeds, each with its bounds, its deadline and its undo. Decides nothing; acts on recorded intents only.
 mod agent;
+mod done;
 mod dropin;
 mod error;
 mod hands;
@@ -12,8 +13,9 @@ mod site;
 mod sysctl;
 mod units;
 
+pub use done::Preview;
 pub use error::ActionError;
-pub use hands::{Hands, Preview, Report, StopNote};
+pub use hands::{Hands, Report, StopNote};
 pub use kernel::Kernel;
 pub use process::{ProcessRef, start_ticks};
 pub use reach::{Alone, Machine, Reach};

@@ -14,8 +14,8 @@ use wbd_model::action::Change;
 use wbd_model::entry::Outcome;
 use wbd_model::profile::{Command, names_ourselves};
 
+use crate::done::Done;
 use crate::error::{ActionError, chain};
-use crate::hands::Done;
 use crate::place;
 
 /// Programs of old products look for their helpers by name; nothing else of our environment is theirs.

@@ -4,9 +4,9 @@ use std::path::Path;
 use wbd_model::action::{Action, Change, Undo};
 use wbd_model::entry::Outcome;
 
+use crate::done::{Done, Preview};
 use crate::dropin;
 use crate::error::{ActionError, chain};
-use crate::hands::{Done, Preview};
 use crate::kernel::Kernel;
 use crate::reach::Machine;
 

@@ -12,8 +12,8 @@ use zbus::Connection;
 use zbus::export::futures_core::Stream;
 use zbus::proxy::CacheProperties;
 
+use crate::done::Done;
 use crate::error::{ActionError, chain};
-use crate::hands::Done;
 use crate::program::{self, Parent};
 use crate::reach::Machine;
 

@@ -52,16 +52,13 @@ struct Options {
     root: PathBuf,
 }
 
-/// Usage errors, as everywhere in this product.
-const USAGE: u8 = 64;
-
 fn main() -> ExitCode {
     let options = match Options::try_parse() {
         Ok(options) => options,
         Err(error) => {
             // Help and version are no errors; a closed pipe is quiet.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(USAGE) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() { ExitCode::from(start::USAGE) } else { ExitCode::SUCCESS };
         }
     };
     log::begin();

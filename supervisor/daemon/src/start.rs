@@ -18,6 +18,9 @@ use crate::memory::Memory;
 use crate::supervisor::{Mode, Parts, Supervisor};
 use crate::{exits, follow, load, notify};
 
+/// Usage errors, as everywhere in this product.
+pub(crate) const USAGE: u8 = 64;
+
 /// Why the process ends, and with which code.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -42,7 +45,7 @@ pub(crate) fn run(root: &Path, standalone: bool) -> Result<(), Failure> {
     if !standalone && root != Path::new("/") {
         let message =
             format!("systemd's units are the machine's and not those of {}; add --standalone", root.display());
-        return Err(Failure { code: crate::USAGE, message });
+        return Err(Failure { code: USAGE, message });
     }
     if !standalone && !Path::new("/run/systemd/system").exists() {
         let message = "systemd does not run here; start it with --standalone".to_owned();

@@ -23,16 +23,6 @@ const MAX_TEXT: usize = 1024;
 /// A part of the rows that goes when there is no room, as a divisor.
 const PART: i64 = 10;
 
-pub(crate) const SCHEMA: &str = "
-CREATE TABLE IF NOT EXISTS run(id INTEGER PRIMARY KEY, boot TEXT NOT NULL, from_ms INTEGER NOT NULL,
-  from_wall_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS question(id INTEGER PRIMARY KEY, probe TEXT NOT NULL UNIQUE);
-CREATE TABLE IF NOT EXISTS seen(id INTEGER PRIMARY KEY, run INTEGER NOT NULL, question INTEGER NOT NULL,
-  at_ms INTEGER NOT NULL, whole INTEGER NOT NULL, facts TEXT NOT NULL);
-CREATE VIEW IF NOT EXISTS seen_words AS SELECT
-  datetime((from_wall_ms + at_ms - from_ms) / 1000, 'unixepoch') AS utc, probe, whole, facts
-  FROM seen JOIN run ON run.id = seen.run JOIN question ON question.id = seen.question ORDER BY seen.id;";
-
 /// One answer to keep.
 #[derive(Debug)]
 pub struct Answer {

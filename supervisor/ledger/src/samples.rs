@@ -8,7 +8,7 @@ use wbd_model::sample::{Sample, SegmentId};
 use wbd_model::time::Now;
 
 use crate::error::SamplesError;
-use crate::{files, observed, store};
+use crate::{files, store};
 
 /// How many single readings are kept for a segment, so that a young one can be judged within minutes.
 pub const RAW_READINGS: usize = 30;
@@ -24,6 +24,17 @@ CREATE TABLE IF NOT EXISTS reading(segment INTEGER NOT NULL, at_s INTEGER NOT NU
 CREATE TABLE IF NOT EXISTS clock(boot_id TEXT PRIMARY KEY, base_s INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS confirmed(process TEXT NOT NULL, executable TEXT NOT NULL, at_s INTEGER NOT NULL,
   PRIMARY KEY(process, executable)) WITHOUT ROWID;";
+
+/// Of the answers that are kept beside them.
+const ANSWERS: &str = "
+CREATE TABLE IF NOT EXISTS run(id INTEGER PRIMARY KEY, boot TEXT NOT NULL, from_ms INTEGER NOT NULL,
+  from_wall_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS question(id INTEGER PRIMARY KEY, probe TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS seen(id INTEGER PRIMARY KEY, run INTEGER NOT NULL, question INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL, whole INTEGER NOT NULL, facts TEXT NOT NULL);
+CREATE VIEW IF NOT EXISTS seen_words AS SELECT
+  datetime((from_wall_ms + at_ms - from_ms) / 1000, 'unixepoch') AS utc, probe, whole, facts
+  FROM seen JOIN run ON run.id = seen.run JOIN question ON question.id = seen.question ORDER BY seen.id;";
 
 /// The samples of one segment, oldest first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -257,7 +268,7 @@ fn writer(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.execute_batch(store::SETTINGS)?;
     connection.execute_batch(SCHEMA)?;
-    connection.execute_batch(observed::SCHEMA)?;
+    connection.execute_batch(ANSWERS)?;
     Ok(connection)
 }
 

@@ -1,29 +1,8 @@
 //! The closed list of deeds, each with its class. Does nothing itself.
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::class::Class;
 use crate::profile::Command;
-
-/// How much a deed disturbs. Belongs to the deed, never to the author of a playbook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum Class {
-    /// Observe.
-    A0,
-    /// Raise a limit, rotate, reload.
-    A1,
-    /// Restart the agent.
-    A2,
-    /// Restart another service.
-    A3,
-    /// Reboot, network, disk, packages: always asks.
-    A4,
-}
-
-impl std::fmt::Display for Class {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{self:?}")
-    }
-}
 
 /// One deed with nothing left to choose.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 pub mod action;
 pub mod catalogue;
 pub mod check;
+mod class;
 pub mod control;
 pub mod entry;
 pub mod hold;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::action::Class;
+use crate::class::Class;
 use crate::name::{Code, ProfileName};
 
 /// One product on a host.

@@ -1,0 +1,32 @@
+//! What an action would change, and what became of it. Does nothing.
+use wbd_model::action::{Change, Undo};
+use wbd_model::entry::Outcome;
+
+/// What a deed would change, and how it could be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// What it changes; empty: nothing, it is already so.
+    pub changes: Vec<Change>,
+    /// How to take it back, from the state as it is now.
+    pub undo: Option<Undo>,
+}
+
+/// What became of it, before it has a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Done {
+    pub(crate) outcome: Outcome,
+    pub(crate) detail: String,
+    pub(crate) spawned: Option<u32>,
+    pub(crate) job: Option<u32>,
+}
+
+impl Done {
+    pub(crate) fn new(outcome: Outcome, detail: impl Into<String>) -> Self {
+        Self { outcome, detail: detail.into(), spawned: None, job: None }
+    }
+
+    pub(crate) fn after(mut self, what: &str) -> Self {
+        self.detail = format!("{what}; {}", self.detail);
+        self
+    }
+}
