@@ -21,6 +21,7 @@ mod sampling;
 mod scan;
 mod service;
 mod starvation;
+mod stat;
 mod under;
 mod version;
 

@@ -11,7 +11,7 @@ use wbd_model::profile::ProcessSelector;
 
 use crate::cgroup;
 use crate::eyes::Look;
-use crate::procs::{self, Process};
+use crate::stat::{self, Process};
 use crate::under::{self, absent, under};
 
 /// Others of the name are told with their reason up to this many; the rest is counted.
@@ -116,7 +116,7 @@ impl<'a> Candidate<'a> {
             return Ok(Standing::Other(why));
         }
         // The list may be a moment old, and the kernel gives numbers again.
-        let now = procs::read(self.look.proc(), self.process.pid).map_err(io::Error::other)?;
+        let now = stat::read(self.look.proc(), self.process.pid).map_err(io::Error::other)?;
         let is_same = now.is_some_and(|now| now.start_ticks == self.process.start_ticks);
         Ok(if is_same { Standing::Ours } else { Standing::Gone })
     }

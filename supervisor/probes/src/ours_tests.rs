@@ -8,6 +8,7 @@ use wbd_model::probe::Probe;
 
 use super::*;
 use crate::Eyes;
+use crate::procs;
 use crate::testing::{Host, MadeUp, by_comm, by_exe, copy_program, deadline_passes, known};
 
 const USER: u32 = 12_345;

@@ -1,6 +1,5 @@
-//! Finds the processes that a selector means, and reads what the kernel says of one; it judges none.
+//! Finds the processes that a selector means; it judges none.
 use std::ffi::OsStr;
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,8 +8,10 @@ use wbd_model::profile::ProcessSelector;
 
 use crate::eyes::Look;
 use crate::ours::{self, Others, Standing};
-use crate::scan::{self, Since};
-use crate::under::{self, absent, why};
+use crate::scan::Since;
+use crate::stat::runs;
+
+pub(crate) use crate::stat::{Process, age_s, list, read, still_runs};
 
 /// PF_KTHREAD: the kernel's own threads run no program and are nobody's product.
 const KERNEL_THREAD: u64 = 0x0020_0000;
@@ -20,16 +21,6 @@ const LATELY: Duration = Duration::from_secs(5);
 const LISTED_AGAIN: Duration = Duration::from_secs(60);
 /// The kernel keeps this much of a process's name, in bytes.
 const COMM_BYTES: usize = 15;
-
-/// One process as /proc/PID/stat tells it; pid and start time together name it for good.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Process {
-    pub(crate) pid: u32,
-    pub(crate) comm: Vec<u8>,
-    pub(crate) state: char,
-    pub(crate) flags: u64,
-    pub(crate) start_ticks: u64,
-}
 
 /// The processes that a selector means.
 #[derive(Debug, Default)]
@@ -86,65 +77,6 @@ fn choose_since(look: &Look, selector: &ProcessSelector, age: Duration) -> Resul
     Ok(chosen)
 }
 
-/// The process of this id, or `None` if there is none.
-pub(crate) fn read(proc: &Path, pid: u32) -> Result<Option<Process>, String> {
-    let path = proc.join(pid.to_string()).join("stat");
-    match under::read(&path, under::SMALL) {
-        Ok(bytes) => parse(pid, &bytes).map(Some).ok_or_else(|| format!("cannot understand {}", path.display())),
-        Err(error) if absent(&error) => {
-            visible(proc)?;
-            Ok(None)
-        }
-        Err(error) => Err(why("read", &path, &error)),
-    }
-}
-
-/// Whether the process that started then still runs under this id.
-pub(crate) fn still_runs(proc: &Path, pid: u32, start_ticks: u64) -> Result<bool, String> {
-    let process = read(proc, pid)?;
-    Ok(process.is_some_and(|it| it.start_ticks == start_ticks && runs(&it)))
-}
-
-/// All process ids.
-pub(crate) fn list(proc: &Path) -> Result<Vec<u32>, String> {
-    Ok(scan::entries(proc)?.into_iter().map(|(pid, _)| pid).collect())
-}
-
-/// Seconds since a process started.
-pub(crate) fn age_s(proc: &Path, start_ticks: u64) -> Result<i64, String> {
-    let path = proc.join("uptime");
-    let text = under::text(&path).map_err(|error| why("read", &path, &error))?;
-    let uptime: Option<u64> = text.split('.').next().and_then(|word| word.trim().parse().ok());
-    let uptime = uptime.ok_or_else(|| format!("cannot understand {}", path.display()))?;
-    let ticks = procfs::ticks_per_second().max(1);
-    Ok(i64::try_from(uptime.saturating_sub(start_ticks / ticks)).unwrap_or(i64::MAX))
-}
-
-/// A process list without process 1 is one that hides others' processes (hidepid), or no list.
-pub(crate) fn visible(proc: &Path) -> Result<(), String> {
-    let first = proc.join("1");
-    fs::metadata(&first).map(|_| ()).map_err(|error| {
-        let reason = why("see", &first, &error);
-        format!("the process list is not complete: {reason}")
-    })
-}
-
-fn runs(process: &Process) -> bool {
-    !matches!(process.state, 'Z' | 'X' | 'x')
-}
-
-fn parse(pid: u32, stat: &[u8]) -> Option<Process> {
-    // The name may hold spaces and brackets itself: it ends at the last one.
-    let open = stat.iter().position(|byte| *byte == b'(')?;
-    let close = stat.iter().rposition(|byte| *byte == b')')?;
-    let comm = stat.get(open.checked_add(1)?..close)?.to_vec();
-    let rest = String::from_utf8_lossy(stat.get(close.checked_add(1)?..)?).into_owned();
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    // Field numbers of proc(5), less the three before the rest.
-    let number = |field: usize| fields.get(field - 3).and_then(|word| word.parse().ok());
-    Some(Process { pid, comm, state: fields.first()?.chars().next()?, flags: number(9)?, start_ticks: number(22)? })
-}
-
 fn by_health(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> {
     let boot = ThisBoot::now(look.proc());
     match wbd_agent_api::read(&paths::health(look.root())) {
@@ -180,7 +112,7 @@ fn scan(look: &Look, selector: &ProcessSelector, age: Duration) -> Result<Chosen
     let ago = |age| asked.checked_sub(age).unwrap_or(asked);
     let shared = &look.eyes.memo.scan;
     let mut chosen = Chosen::default();
-    let before = shared.found(look, selector)?;
+    let before = shared.found(look.proc(), look.until, selector)?;
     let mut found = Vec::new();
     for pid in &before {
         match read(look.proc(), *pid) {
@@ -193,7 +125,7 @@ fn scan(look: &Look, selector: &ProcessSelector, age: Duration) -> Result<Chosen
     }
     let afresh = look.eyes.afresh_since();
     let list = afresh.unwrap_or_else(|| ago(if chosen.live.is_empty() { age } else { LISTED_AGAIN }));
-    let news = shared.news(look, selector, Since { list, whole: afresh })?;
+    let news = shared.news(look.proc(), look.until, selector, Since { list, whole: afresh })?;
     for process in news.processes.iter().filter(|process| !before.contains(&process.pid)) {
         let (pid, size) = (process.pid, chosen.size());
         sort_in(look, selector, process.clone(), &mut chosen);
@@ -202,7 +134,7 @@ fn scan(look: &Look, selector: &ProcessSelector, age: Duration) -> Result<Chosen
         }
     }
     chosen.unreadable += news.unreadable;
-    shared.judged(look, selector, &news, found)?;
+    shared.judged(look.proc(), look.until, selector, &news, found)?;
     chosen.live.sort_by_key(|it| (it.start_ticks, it.pid));
     Ok(chosen)
 }
@@ -239,17 +171,6 @@ mod tests {
 
     fn pids(chosen: &Chosen) -> Vec<u32> {
         chosen.live.iter().map(|it| it.pid).collect()
-    }
-
-    #[test]
-    fn a_name_may_hold_any_bytes() {
-        let stat = b"7 (a) b\xff() R 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 55 0";
-        let process = parse(7, stat).unwrap();
-        assert_eq!(process.comm, b"a) b\xff(");
-        assert_eq!((process.state, process.start_ticks), ('R', 55));
-        for broken in [&b""[..], b"7", b"7 (", b")7(", b"7 (x) R 1"] {
-            assert_eq!(parse(7, broken), None);
-        }
     }
 
     #[test]
@@ -321,14 +242,5 @@ mod tests {
         ours.exe = Some(host.file("opt/nbp/wbd/wbd_agent", ""));
         ours.write();
         assert_eq!(pids(&choose(&host.look(), &by_health()).unwrap()), [5]);
-    }
-
-    #[test]
-    fn age_is_uptime_less_start() {
-        let host = Host::new();
-        let ticks = procfs::ticks_per_second();
-        assert_eq!(age_s(host.look().proc(), 400 * ticks).unwrap(), 600);
-        host.file("proc/uptime", "x");
-        assert!(age_s(host.look().proc(), 1).is_err());
     }
 }

@@ -5,8 +5,6 @@
 //! of those on it only the new ones are read. A process keeps its inode in /proc for as long as it lives, so an id that
 //! was given out again is a new one. What a list cannot show is a program that becomes another one (exec).
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
@@ -14,9 +12,7 @@ use std::time::{Duration, Instant};
 
 use wbd_model::profile::ProcessSelector;
 
-use crate::eyes::Look;
-use crate::procs::{self, Process};
-use crate::under::why;
+use crate::stat::{self, Process, entries};
 
 /// A new process becomes another program soon or never: until it was read at this age it is read with each list.
 const YOUNG: Duration = Duration::from_secs(10);
@@ -87,19 +83,21 @@ pub(crate) struct Since {
 
 impl Scan {
     /// Those found for this selector the last time.
-    pub(crate) fn found(&self, look: &Look, selector: &ProcessSelector) -> Result<Vec<u32>, String> {
-        let table = self.table(look)?;
-        Ok(table
-            .judged
-            .get(selector)
-            .filter(|_| table.proc == look.proc())
-            .map_or_else(Vec::new, |it| it.found.clone()))
+    pub(crate) fn found(&self, proc: &Path, until: Instant, selector: &ProcessSelector) -> Result<Vec<u32>, String> {
+        let table = self.table(until)?;
+        Ok(table.judged.get(selector).filter(|_| table.proc == proc).map_or_else(Vec::new, |it| it.found.clone()))
     }
 
     /// Who came since this selector was asked for last, by a list no older than `since`.
-    pub(crate) fn news(&self, look: &Look, selector: &ProcessSelector, since: Since) -> Result<News, String> {
-        let mut table = self.table(look)?;
-        table.be_of(look.proc());
+    pub(crate) fn news(
+        &self,
+        proc: &Path,
+        until: Instant,
+        selector: &ProcessSelector,
+        since: Since,
+    ) -> Result<News, String> {
+        let mut table = self.table(until)?;
+        table.be_of(proc);
         let ahead = table.ahead;
         let older = |began: Option<Instant>, since: Instant| began.is_none_or(|began| began < since + ahead);
         let whole = since.whole.is_some_and(|since| older(table.whole, since));
@@ -115,13 +113,14 @@ impl Scan {
     /// The selector was held against them; these are to be looked at again the next time.
     pub(crate) fn judged(
         &self,
-        look: &Look,
+        proc: &Path,
+        until: Instant,
         selector: &ProcessSelector,
         news: &News,
         found: Vec<u32>,
     ) -> Result<(), String> {
-        let mut table = self.table(look)?;
-        table.be_of(look.proc());
+        let mut table = self.table(until)?;
+        table.be_of(proc);
         if table.judged.len() >= MOST_SELECTORS && !table.judged.contains_key(selector) {
             table.judged.clear();
         }
@@ -130,13 +129,13 @@ impl Scan {
     }
 
     /// Waits while another look takes a list, for as long as there is time.
-    fn table(&self, look: &Look) -> Result<MutexGuard<'_, Table>, String> {
+    fn table(&self, until: Instant) -> Result<MutexGuard<'_, Table>, String> {
         loop {
             match self.0.try_lock() {
                 Ok(table) => return Ok(table),
                 // Every list begins with what is there, so half of one does no harm.
                 Err(TryLockError::Poisoned(table)) => return Ok(PoisonError::into_inner(table)),
-                Err(TryLockError::WouldBlock) if look.left(PAUSE).is_zero() => {
+                Err(TryLockError::WouldBlock) if Instant::now() >= until => {
                     return Err("another look at the process list does not end; the host is overloaded".to_owned());
                 }
                 Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
@@ -169,7 +168,7 @@ impl Table {
                 }
                 known => {
                     let first = known.map_or(now, |known| known.first);
-                    match procs::read(&self.proc, pid) {
+                    match stat::read(&self.proc, pid) {
                         Ok(Some(process)) => {
                             let settled = now.duration_since(first) >= YOUNG;
                             self.known.insert(pid, Known { inode, first, settled, read: lists, process });
@@ -187,20 +186,6 @@ impl Table {
         }
         Ok(())
     }
-}
-
-/// All process ids, each with the inode of its folder.
-pub(crate) fn entries(proc: &Path) -> Result<Vec<(u32, u64)>, String> {
-    procs::visible(proc)?;
-    let entries = fs::read_dir(proc).map_err(|error| why("list", proc, &error))?;
-    let mut pids = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|error| why("list", proc, &error))?;
-        if let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
-            pids.push((pid, entry.ino()));
-        }
-    }
-    Ok(pids)
 }
 
 #[cfg(test)]

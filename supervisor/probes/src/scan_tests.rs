@@ -2,7 +2,7 @@
 use std::fs;
 
 use super::*;
-use crate::eyes::Eyes;
+use crate::eyes::{Eyes, Look};
 use crate::procs::{Chosen, choose, choose_lately};
 use crate::testing::{Host, by_comm, by_exe};
 

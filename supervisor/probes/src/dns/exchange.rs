@@ -8,6 +8,8 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
 use crate::eyes::Look;
 
+/// Where name servers listen.
+pub(crate) const PORT: u16 = 53;
 /// One try over UDP, and the whole exchange over TCP.
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// A lost packet is no dead server.

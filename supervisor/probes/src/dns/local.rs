@@ -10,7 +10,7 @@ use procfs::net::UdpNetEntries;
 use procfs::{FromReadSI, current_system_info};
 use wbd_model::observation::Observation;
 
-use super::PORT;
+use super::exchange::PORT;
 use crate::bus::{self, UnitState};
 use crate::cgroup;
 use crate::eyes::Look;

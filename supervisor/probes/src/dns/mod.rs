@@ -16,10 +16,9 @@ use wbd_model::probe::ProbeName;
 use crate::eyes::Look;
 use compare::{Server, Verdict, Word};
 use configured::NameServer;
+pub(crate) use exchange::PORT;
 use exchange::{Answer, Question};
 
-/// Where name servers listen.
-pub(crate) const PORT: u16 = 53;
 /// As many names as one look asks for.
 const MAX_NAMES: usize = 8;
 
