@@ -3,6 +3,7 @@
 mod deed;
 #[cfg(test)]
 mod tests;
+mod what;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,6 +11,7 @@ use std::fmt;
 use serde_json::Value;
 
 pub use deed::{Deed, deeds};
+pub use what::What;
 
 /// I3, as the design states it: no deed begins later than this after its intent.
 pub const START_WITHIN_MS: u64 = 5_000;
@@ -21,49 +23,6 @@ pub struct Effect {
     pub at_us: u64,
     /// What.
     pub what: What,
-}
-
-/// What a supervisor can do to its host.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum What {
-    /// It started a process of the agent.
-    Start {
-        /// The process.
-        pid: u32,
-    },
-    /// It sent a signal to a process of the agent.
-    Signal {
-        /// Its number.
-        number: i32,
-        /// The process.
-        pid: u32,
-    },
-    /// It asked systemd for a job.
-    Job {
-        /// start, stop, restart or reload.
-        verb: String,
-        /// The unit.
-        unit: String,
-    },
-    /// It gave a kernel setting another value.
-    Set {
-        /// The setting.
-        key: String,
-        /// The value.
-        value: u64,
-    },
-}
-
-impl What {
-    /// Effects of one sort: a deed has at most one of each.
-    fn sort(&self) -> String {
-        match self {
-            Self::Start { .. } => "start".to_owned(),
-            Self::Signal { number, .. } => format!("signal {number}"),
-            Self::Job { .. } => "job".to_owned(),
-            Self::Set { key, .. } => format!("set {key}"),
-        }
-    }
 }
 
 /// At most so many disruptive deeds in any window of this length.

@@ -14,6 +14,7 @@ pub mod figures;
 pub mod frozen;
 pub mod host;
 pub mod hung_mount;
+pub mod imports;
 pub mod json;
 pub mod judge;
 pub mod network;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::What;
+use super::what::What;
 
 const HUP: i32 = 1;
 const KILL: i32 = 9;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{Event, Happening};
+use super::event::{Event, Happening};
 
 /// /proc counts starts in hundredths of a second.
 pub(super) const BLUR_US: u64 = 10_000;

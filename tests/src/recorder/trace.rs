@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::{Event, Happening};
+use super::event::{Event, Happening};
 use crate::exec;
 
 /// What instances of ours are called; the process id and a number follow.
