@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use wbd_actions::{Preview, Report as ActReport};
 use wbd_engine::guard::{self, Permit, approval};
 use wbd_engine::judge;
-use wbd_engine::state::{Captured, State, Want};
+use wbd_engine::state::{ActionRequest, Captured, State};
 use wbd_model::action::Action;
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::Response;
@@ -36,7 +36,7 @@ pub(crate) enum Deed {
     /// It is looked at once more, by the look of this number.
     Looking {
         /// What it is for.
-        want: Box<Want>,
+        want: Box<ActionRequest>,
         /// The look.
         number: u64,
     },
@@ -94,7 +94,7 @@ fn ends(action: &Action) -> bool {
 
 impl Supervisor {
     /// Begins with the deed that a turn asked for, unless one is under way.
-    pub(crate) fn begin(&mut self, want: Want) {
+    pub(crate) fn begin(&mut self, want: ActionRequest) {
         if self.deed.is_some() || self.failed_just_now(want.incident) {
             return;
         }
@@ -120,7 +120,7 @@ impl Supervisor {
     }
 
     /// A step of its rung that is not for our hands. A rung of which a later step cannot be done is not begun.
-    fn beyond_reach(&self, want: &Want) -> Option<String> {
+    fn beyond_reach(&self, want: &ActionRequest) -> Option<String> {
         let steps = want.plan.steps.iter().skip(want.step).filter(|_| want.undoes.is_none());
         steps.chain([&want.action]).find_map(|action| self.hands.beyond(action))
     }
@@ -165,15 +165,21 @@ impl Supervisor {
     }
 
     /// Captures what the deed will change.
-    fn prepare(&mut self, want: Want, seen: Observations) {
+    fn prepare(&mut self, want: ActionRequest, seen: Observations) {
         self.relooks += 1;
         let number = self.relooks;
         self.deed = Some(Deed::Previewing { number });
-        self.ask_preview(want.action.clone(), Asked::Want { want: Box::new(want), seen, number });
+        self.ask_preview(want.action.clone(), Asked::ActionRequest { want: Box::new(want), seen, number });
     }
 
     /// It is captured.
-    pub(crate) fn prepared(&mut self, want: Want, seen: Observations, number: u64, preview: Result<Preview, String>) {
+    pub(crate) fn prepared(
+        &mut self,
+        want: ActionRequest,
+        seen: Observations,
+        number: u64,
+        preview: Result<Preview, String>,
+    ) {
         // Given up meanwhile.
         if !matches!(self.deed, Some(Deed::Previewing { number: asked }) if asked == number) {
             return;
@@ -186,7 +192,7 @@ impl Supervisor {
     }
 
     /// Asks the guards again, and begins.
-    fn ask_guards(&mut self, want: Want, seen: Observations, preview: Result<Preview, String>) {
+    fn ask_guards(&mut self, want: ActionRequest, seen: Observations, preview: Result<Preview, String>) {
         let about = about(&want);
         let preview = match preview {
             Ok(preview) => preview,
@@ -216,7 +222,11 @@ impl Supervisor {
 
     /// I6: the trigger must still be true, and lead to the same deed. Its values are those of this last look:
     /// on a busy host they differ at every look, and waiting for two that agree would never end.
-    fn still_wanted(&self, want: &mut Want, answers: &BTreeMap<Probe, Observation>) -> Result<Observations, String> {
+    fn still_wanted(
+        &self,
+        want: &mut ActionRequest,
+        answers: &BTreeMap<Probe, Observation>,
+    ) -> Result<Observations, String> {
         let (seen, plan) = self.last_look(want, answers)?;
         let Some(plan) = plan else { return Ok(seen) };
         // A yes is to values too.
@@ -234,7 +244,7 @@ impl Supervisor {
     /// What was seen, and for the first step of a rung the plan that it leads to.
     fn last_look(
         &self,
-        want: &Want,
+        want: &ActionRequest,
         answers: &BTreeMap<Probe, Observation>,
     ) -> Result<(Observations, Option<Plan>), String> {
         let check = self.checks.get(&want.key).ok_or("its check is gone")?;
@@ -376,7 +386,7 @@ fn silent(action: ActionId, longest: Duration) -> ActReport {
     ActReport { action, outcome: Outcome::Unknown, detail, spawned: None, job: None, took_ms: seconds * 1000 }
 }
 
-pub(crate) fn about(want: &Want) -> Subject {
+pub(crate) fn about(want: &ActionRequest) -> Subject {
     Subject {
         incident: Some(want.incident),
         code: Some(want.key.code.clone()),

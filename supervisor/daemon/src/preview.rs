@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use wbd_actions::{Hands, Preview};
 use wbd_engine::judge::plan;
-use wbd_engine::state::{Incident, Want};
+use wbd_engine::state::{ActionRequest, Incident};
 use wbd_model::action::{Action, Change};
 use wbd_model::check::CheckKey;
 use wbd_model::control::Response;
@@ -31,9 +31,9 @@ const AGAIN_MS: u64 = 10_000;
 #[derive(Debug)]
 pub(crate) enum Asked {
     /// A deed of the engine's.
-    Want {
+    ActionRequest {
         /// The deed.
-        want: Box<Want>,
+        want: Box<ActionRequest>,
         /// The last look before it.
         seen: Observations,
         /// Which preview this is.
@@ -182,7 +182,7 @@ impl Supervisor {
     }
 
     /// It cannot be told: looked at once more later, and then a person has to look.
-    pub(crate) fn cannot_be_told(&mut self, want: &Want, about: Subject, error: &str) {
+    pub(crate) fn cannot_be_told(&mut self, want: &ActionRequest, about: Subject, error: &str) {
         let now = now();
         let reason = format!("what it would change cannot be told: {error}");
         if self.memory.state.incidents.get(&want.incident).and_then(unseen).is_some() {
@@ -197,7 +197,7 @@ impl Supervisor {
 
     /// A person has to do it: nothing was intended, so nothing is paid for, and it stays with the person until the
     /// failure was seen gone.
-    pub(crate) fn hand_over(&mut self, want: &Want, reason: String) {
+    pub(crate) fn hand_over(&mut self, want: &ActionRequest, reason: String) {
         let now = now();
         let guide = self.look(&want.key, &[]).map(|look| look.guide).unwrap_or_default();
         self.memory.write(&now, about(want), Body::Escalated { reason, guide });
@@ -208,7 +208,7 @@ impl Supervisor {
     /// It was looked at.
     pub(crate) fn previewed(&mut self, of: Asked, preview: Result<Preview, String>) {
         match of {
-            Asked::Want { want, seen, number } => self.prepared(*want, seen, number, preview),
+            Asked::ActionRequest { want, seen, number } => self.prepared(*want, seen, number, preview),
             Asked::ByHand { action, undoes, who, reply } => {
                 self.by_hand_previewed(action, undoes, &who, reply, preview)
             }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 use wbd_engine::guard;
-use wbd_engine::state::{Captured, Want};
+use wbd_engine::state::{ActionRequest, Captured};
 use wbd_ledger::Reader;
 use wbd_model::action::Action;
 use wbd_model::check::CheckKey;
@@ -105,7 +105,7 @@ impl World {
         };
         let attempts = Attempts { max: 1000, per_ms: 1, backoff_from_ms: 0, backoff_to_ms: 0 };
         let key = CheckKey { code, target };
-        let want = Want { incident: id, key, playbook, plan, step: 0, undoes: None, action, attempts };
+        let want = ActionRequest { incident: id, key, playbook, plan, step: 0, undoes: None, action, attempts };
         let budget = HostBudget { per_hour: 100_000, per_day: 100_000 };
         let settings = Settings { healing: Healing::Auto, budget, ..Settings::default() };
         let before = [("x".to_owned(), Observation::default())].into();

@@ -4,7 +4,7 @@ use wbd_model::action::{Action, Change};
 use wbd_model::incident::{Guard, IncidentId, Refusal};
 use wbd_model::plan::{Plan, Shown};
 
-use crate::state::{Incident, State, Want};
+use crate::state::{ActionRequest, Incident, State};
 
 /// The conflict key of all deeds on the agent.
 const AGENT: &str = "agent";
@@ -61,7 +61,7 @@ pub fn as_shown(incident: Option<&Incident>, plan: Plan) -> Plan {
 ///
 /// # Errors
 /// What differs; then the operator is asked anew.
-pub(crate) fn permits(state: &State, want: &Want, changes: &[Change]) -> Result<(), Refusal> {
+pub(crate) fn permits(state: &State, want: &ActionRequest, changes: &[Change]) -> Result<(), Refusal> {
     if want.undoes.is_some() {
         return Ok(());
     }
@@ -74,7 +74,7 @@ pub(crate) fn permits(state: &State, want: &Want, changes: &[Change]) -> Result<
     Err(Refusal { guard: Guard::Approval, reason, until_ms: None })
 }
 
-fn differs(shown: &Shown, want: &Want, changes: &[Change]) -> Option<String> {
+fn differs(shown: &Shown, want: &ActionRequest, changes: &[Change]) -> Option<String> {
     if let Some(other) = other_plan(&shown.plan, &want.plan) {
         return Some(other);
     }

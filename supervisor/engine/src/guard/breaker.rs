@@ -4,7 +4,7 @@ use wbd_model::entry::{Body, Entry, Outcome};
 use wbd_model::incident::{Guard, Refusal};
 use wbd_model::time::Now;
 
-use crate::state::{State, Suspension, Trial, Want};
+use crate::state::{ActionRequest, State, Suspension, Trial};
 
 /// Pause before the one try, after the first trip: long enough for what a person or another host has to mend.
 const FIRST_PAUSE_MS: u64 = 3_600_000;
@@ -111,7 +111,7 @@ pub(crate) fn apply(state: &mut State, entry: &Entry) {
 ///
 /// # Errors
 /// The playbook is suspended: why, and until when.
-pub(crate) fn check(state: &State, now: &Now, want: &Want) -> Result<(), Refusal> {
+pub(crate) fn check(state: &State, now: &Now, want: &ActionRequest) -> Result<(), Refusal> {
     let Some(suspension) = state.suspended.get(&want.playbook) else { return Ok(()) };
     let until_ms = match suspension.trial {
         None => match suspension.left_ms(state, now) {

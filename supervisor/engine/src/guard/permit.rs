@@ -7,7 +7,7 @@ use wbd_model::settings::{Healing, Settings};
 use wbd_model::time::Now;
 
 use super::{approval as word, breaker, hold, waiver, window};
-use crate::state::{Captured, Incident, START_DEADLINE_MS, State, Want};
+use crate::state::{ActionRequest, Captured, Incident, START_DEADLINE_MS, State};
 
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
@@ -43,7 +43,7 @@ impl Permit {
 ///
 /// # Errors
 /// The first guard that says no, why, and until when.
-pub fn check(state: &State, settings: &Settings, now: &Now, want: &Want) -> Result<(), Refusal> {
+pub fn check(state: &State, settings: &Settings, now: &Now, want: &ActionRequest) -> Result<(), Refusal> {
     let waiting = state.incidents.get(&want.incident).filter(|i| matches!(i.phase, Phase::Gated { .. }));
     let incident = waiting.ok_or_else(|| no(Guard::Conflict, "the incident does not wait for a deed any more"))?;
     waiver::permits(state, now, &want.key)?;
@@ -78,7 +78,7 @@ pub fn permit(
     state: &State,
     settings: &Settings,
     now: &Now,
-    want: Want,
+    want: ActionRequest,
     captured: Captured,
 ) -> Result<Permit, Refusal> {
     check(state, settings, now, &want)?;
@@ -179,7 +179,7 @@ fn no(guard: Guard, reason: &str) -> Refusal {
     Refusal { guard, reason: reason.to_owned(), until_ms: None }
 }
 
-fn approval(settings: &Settings, want: &Want, incident: &Incident) -> Result<(), Refusal> {
+fn approval(settings: &Settings, want: &ActionRequest, incident: &Incident) -> Result<(), Refusal> {
     let class = want.plan.class();
     let needed = want.plan.approval == Approval::Operator
         || class == Class::A4
@@ -196,7 +196,7 @@ fn approval(settings: &Settings, want: &Want, incident: &Incident) -> Result<(),
     Err(no(Guard::Approval, &format!("waits for an operator{anew}: wbdctl approve {}", incident.id)))
 }
 
-fn attempts(state: &State, now: &Now, want: &Want, incident: &Incident) -> Result<(), Refusal> {
+fn attempts(state: &State, now: &Now, want: &ActionRequest, incident: &Incident) -> Result<(), Refusal> {
     let per = want.attempts.per_ms + START_DEADLINE_MS;
     let made: Vec<u64> = state
         .attempts
@@ -257,7 +257,7 @@ fn host_budget(state: &State, settings: &Settings, now: &Now, class: Class) -> R
     Ok(())
 }
 
-fn conflict(state: &State, want: &Want) -> Result<(), Refusal> {
+fn conflict(state: &State, want: &ActionRequest) -> Result<(), Refusal> {
     // A rung is begun when all that it acts on is free: two that hold a part each would wait for each other.
     let keys: Vec<String> = want.plan.steps.iter().chain([&want.action]).map(Action::conflict_key).collect();
     let other = state

@@ -12,7 +12,7 @@ use wbd_model::maintenance::{Day, Maintenance, MaintenanceWindow, TimeOfDay};
 use wbd_model::settings::Settings;
 use wbd_model::time::Now;
 
-use crate::state::{Incident, Want};
+use crate::state::{ActionRequest, Incident};
 
 /// The steps of a rung that began inside are done within this time of each other, even if the window closes
 /// meanwhile; what was held up for longer waits for the next one. Milliseconds of the boot's clock.
@@ -119,7 +119,7 @@ pub(crate) fn zone_names() -> Vec<String> {
 ///
 /// # Errors
 /// Outside every window; until the next one opens.
-pub(crate) fn check(settings: &Settings, now: &Now, want: &Want, incident: &Incident) -> Result<(), Refusal> {
+pub(crate) fn check(settings: &Settings, now: &Now, want: &ActionRequest, incident: &Incident) -> Result<(), Refusal> {
     let Some(maintenance) = &settings.maintenance else { return Ok(()) };
     // A rung is begun where all of it may be done.
     let class = if want.step == 0 { want.plan.class() } else { want.action.class() };

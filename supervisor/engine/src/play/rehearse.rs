@@ -12,7 +12,7 @@ use wbd_model::time::{BootId, Now};
 use crate::judge::look::{self, Seen};
 use crate::playbook::Bound;
 use crate::round::{self, Memory, Step};
-use crate::state::{Captured, State, Want};
+use crate::state::{ActionRequest, Captured, State};
 use crate::{guard, judge};
 
 /// Between two looks.
@@ -112,7 +112,7 @@ impl<'a> Play<'a> {
         }
     }
 
-    fn act(&mut self, now: &Now, want: Want, looked: &Looked<'_>, tell: Tell<'_>) {
+    fn act(&mut self, now: &Now, want: ActionRequest, looked: &Looked<'_>, tell: Tell<'_>) {
         let before = looked.iter().find(|(one, _)| one.bound.key == want.key).map(|(one, _)| one.seen.clone());
         let captured = Captured { before: before.unwrap_or_default(), ..Captured::default() };
         // The round asked the same guards a moment ago.

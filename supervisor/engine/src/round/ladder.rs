@@ -3,7 +3,7 @@ use wbd_model::entry::Intent;
 use wbd_model::plan::{Approval, Plan};
 
 use crate::judge::look::Look;
-use crate::state::{Incident, Want};
+use crate::state::{ActionRequest, Incident};
 
 /// The rung in progress as it was resolved when it began; else a higher one than was tried last; else the same
 /// again (never a lower one).
@@ -49,7 +49,7 @@ fn begun_plan(incident: &Incident, begun: &Intent) -> Plan {
 }
 
 /// The last deed that has to be taken back before anything else is done.
-pub(super) fn rollback(look: &Look, incident: &Incident) -> Option<Want> {
+pub(super) fn rollback(look: &Look, incident: &Incident) -> Option<ActionRequest> {
     let (undone, undo) = incident.rollback.last()?;
     let rung = incident.intent.as_ref().map_or(incident.rung, |intent| intent.rung);
     let plan = Plan {
@@ -62,7 +62,7 @@ pub(super) fn rollback(look: &Look, incident: &Incident) -> Option<Want> {
         approval: Approval::Auto,
         steps: vec![undo.action.clone()],
     };
-    Some(Want {
+    Some(ActionRequest {
         incident: incident.id,
         key: incident.key.clone(),
         playbook: incident.playbook.clone(),

@@ -2,7 +2,7 @@
 use wbd_model::entry::{Body, Outcome, Subject};
 use wbd_model::incident::{ActionId, Closing};
 
-use crate::state::{Incident, Want};
+use crate::state::{ActionRequest, Incident};
 
 /// The detail of an outcome that nobody saw.
 pub(super) const LOST: &str = "the supervisor ended before the outcome was known";
@@ -13,7 +13,7 @@ pub enum Step {
     /// Write this record.
     Write(Subject, Box<Body>),
     /// Look once more, capture, ask the guards, write the intent, act.
-    Act(Box<Want>),
+    Act(Box<ActionRequest>),
 }
 
 pub(super) fn write(subject: Subject, body: Body) -> Step {

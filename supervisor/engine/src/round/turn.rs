@@ -13,7 +13,7 @@ use super::step::{Step, close, lost, write};
 use super::{orphans, proof};
 use crate::guard::{self, approval, waiver};
 use crate::judge::look::Look;
-use crate::state::{Incident, State, Want};
+use crate::state::{ActionRequest, Incident, State};
 
 /// An incident that waits this long for a guard or a person is handed over.
 const GATE_TIMEOUT_MS: u64 = 86_400_000;
@@ -180,7 +180,7 @@ fn gated(
     let Some(action) = plan.steps.get(incident.step).cloned() else {
         return proof::verifying(memory, look, incident, now);
     };
-    let want = Want {
+    let want = ActionRequest {
         incident: incident.id,
         key: incident.key.clone(),
         playbook: incident.playbook.clone(),
@@ -218,7 +218,14 @@ fn waited_too_long(incident: &Incident, now: &Now) -> bool {
 }
 
 /// Asks the guards; a no is written when it changes, and ends the incident where waiting is no use.
-fn ask(state: &State, incident: &Incident, settings: &Settings, now: &Now, want: Want, look: &Look) -> Option<Step> {
+fn ask(
+    state: &State,
+    incident: &Incident,
+    settings: &Settings,
+    now: &Now,
+    want: ActionRequest,
+    look: &Look,
+) -> Option<Step> {
     match guard::check(state, settings, now, &want) {
         Ok(()) => Some(Step::Act(Box::new(want))),
         Err(refusal) => refused(incident, look, now, refusal),

@@ -19,7 +19,7 @@ use wbd_model::time::{BootId, Now};
 use wbd_model::waiver::Waiver;
 
 pub use incident::Incident;
-pub use request::{Captured, Want};
+pub use request::{ActionRequest, Captured};
 pub use suspension::{Suspension, Trial};
 use telling::Telling;
 

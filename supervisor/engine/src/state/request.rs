@@ -8,7 +8,7 @@ use wbd_model::plan::{Attempts, Plan};
 
 /// The next deed of an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Want {
+pub struct ActionRequest {
     /// The incident.
     pub incident: IncidentId,
     /// Its failure and target.

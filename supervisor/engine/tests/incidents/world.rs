@@ -6,7 +6,7 @@ use wbd_engine::guard::{self, hold};
 use wbd_engine::judge::look::Look;
 use wbd_engine::replay::replay;
 use wbd_engine::round::{Memory, Step, round};
-use wbd_engine::state::{Captured, State, Want};
+use wbd_engine::state::{ActionRequest, Captured, State};
 use wbd_model::action::{Action, Change, Class, Undo};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
@@ -140,14 +140,14 @@ impl World {
     }
 
     /// The deed that the next turn would ask for.
-    pub(crate) fn wanted(&mut self) -> Option<Want> {
+    pub(crate) fn wanted(&mut self) -> Option<ActionRequest> {
         self.steps().into_iter().find_map(|step| match step {
             Step::Act(want) => Some(*want),
             Step::Write(..) => None,
         })
     }
 
-    pub(crate) fn permit(&self, want: Want) -> Result<guard::Permit, Refusal> {
+    pub(crate) fn permit(&self, want: ActionRequest) -> Result<guard::Permit, Refusal> {
         let captured = self.captured(&want);
         guard::permit(&self.state, &self.settings, &self.now(), want, captured)
     }
@@ -204,7 +204,7 @@ impl World {
     }
 
     /// `None` if the supervisor died over it.
-    fn act(&mut self, want: Want) -> Option<()> {
+    fn act(&mut self, want: ActionRequest) -> Option<()> {
         let about = self.about(want.incident.0);
         let permit = match self.permit(want) {
             Ok(permit) => permit,
@@ -296,7 +296,7 @@ impl World {
         }
     }
 
-    fn captured(&self, want: &Want) -> Captured {
+    fn captured(&self, want: &ActionRequest) -> Captured {
         let undo = match &want.action {
             Action::SysctlSet { key, .. } | Action::SysctlRestore { key, .. } => {
                 let value = self.sysctl.get(key).copied().unwrap_or(8_192);

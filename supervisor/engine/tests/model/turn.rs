@@ -3,7 +3,7 @@
 use wbd_engine::guard;
 use wbd_engine::judge::look::Look;
 use wbd_engine::round::{Step, round};
-use wbd_engine::state::{Captured, State, Want};
+use wbd_engine::state::{ActionRequest, Captured, State};
 use wbd_model::action::{Action, Undo};
 use wbd_model::entry::{Body, Outcome, Subject};
 use wbd_model::incident::{Guard, IncidentId, Refusal};
@@ -98,7 +98,7 @@ fn unskewed(now: &Now, skew_s: i32, mutant: Option<Mutant>) -> Now {
 }
 
 /// A deed that a turn asked for; whether a record was written.
-fn begin(trial: &Trial, world: &mut World, want: Want) -> bool {
+fn begin(trial: &Trial, world: &mut World, want: ActionRequest) -> bool {
     if world.want.is_some() || world.hands.iter().any(|deed| !deed.orphan) {
         return false;
     }
@@ -110,7 +110,7 @@ fn begin(trial: &Trial, world: &mut World, want: Want) -> bool {
 }
 
 /// Written when the answer changes.
-fn refuse(trial: &Trial, world: &mut World, want: &Want, refusal: Refusal) -> bool {
+fn refuse(trial: &Trial, world: &mut World, want: &ActionRequest, refusal: Refusal) -> bool {
     let held = world.book.state.incidents.get(&want.incident).and_then(|incident| incident.held());
     let news = held.is_none_or(|held| held.guard != refusal.guard);
     if news {
@@ -167,7 +167,7 @@ pub(crate) fn go(trial: &Trial, world: &mut World) {
     note(trial, world, Some(incident));
 }
 
-fn captured(trial: &Trial, world: &World, want: &Want, look: &Look) -> Captured {
+fn captured(trial: &Trial, world: &World, want: &ActionRequest, look: &Look) -> Captured {
     let undo = match &want.action {
         Action::SysctlSet { key, .. } | Action::SysctlRestore { key, .. } => {
             Some(Undo { action: Action::SysctlRestore { key: key.clone(), value: world.limit, dropin: None } })
@@ -212,7 +212,7 @@ fn note(trial: &Trial, world: &World, incident: Option<IncidentId>) {
     incident.into_iter().for_each(|incident| trial.reached.note(incident));
 }
 
-fn about(want: &Want) -> Subject {
+fn about(want: &ActionRequest) -> Subject {
     Subject {
         incident: Some(want.incident),
         code: Some(want.key.code.clone()),

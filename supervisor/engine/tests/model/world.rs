@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use wbd_engine::round::Memory;
-use wbd_engine::state::{State, Want};
+use wbd_engine::state::{ActionRequest, State};
 use wbd_model::entry::{Intent, Subject};
 use wbd_model::time::{BootId, Now};
 
@@ -80,7 +80,7 @@ pub(crate) struct World {
     pub(crate) book: Book,
     pub(crate) memory: Memory,
     /// Asked for by the last turn: to be looked at once more, then done.
-    pub(crate) want: Option<Box<Want>>,
+    pub(crate) want: Option<Box<ActionRequest>>,
     pub(crate) hands: Vec<Deed>,
     pub(crate) spent: Spent,
     pub(crate) ghost: Ghost,

@@ -1,7 +1,7 @@
 //! The hands of a simulated host: look once more, ask for the permit, begin in time or not, do, lose the reply, or
 //! die over it. They judge nothing.
 use wbd_engine::guard;
-use wbd_engine::state::{Captured, Want};
+use wbd_engine::state::{ActionRequest, Captured};
 use wbd_model::action::{Action, Undo};
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
 use wbd_model::incident::{ActionId, Phase};
@@ -21,13 +21,13 @@ pub(crate) enum Manner {
 
 #[derive(Debug)]
 pub(crate) enum Deed {
-    Looking { want: Box<Want>, looked_ms: u64, sight: Sight, due_ms: u64 },
+    Looking { want: Box<ActionRequest>, looked_ms: u64, sight: Sight, due_ms: u64 },
     Beginning { subject: Subject, intent: Box<Intent>, looked_ms: u64, sight: Sight, manner: Manner, due_ms: u64 },
     Ending { subject: Subject, action: ActionId, result: Outcome, due_ms: u64 },
 }
 
 impl Host {
-    pub(crate) fn begins(&mut self, want: Want) {
+    pub(crate) fn begins(&mut self, want: ActionRequest) {
         if self.deed.is_some() {
             return;
         }
@@ -40,7 +40,7 @@ impl Host {
         self.deed = Some(Deed::Looking { want: Box::new(want), looked_ms: self.true_ms, sight, due_ms });
     }
 
-    fn prepares(&mut self, want: Want, looked_ms: u64, sight: Sight) {
+    fn prepares(&mut self, want: ActionRequest, looked_ms: u64, sight: Sight) {
         let sysctl = |key: &String| Action::SysctlRestore { key: key.clone(), value: self.sysctl, dropin: None };
         let undo = match &want.action {
             Action::SysctlSet { key, .. } | Action::SysctlRestore { key, .. } => Some(Undo { action: sysctl(key) }),
