@@ -1,6 +1,8 @@
 //! The thinking, pure: values in, values out. No I/O, no clock, no randomness.
 //!
-//! Its rooms, each of which imports only rooms above it in this list (`tests/tests/arrows.rs` holds them to it):
+//! In rooms, each of which imports only from those before it; `tests/tests/arrows.rs` holds them to it. What is known: state,
+//! guard, replay. What is written, and what it says: yaml, expr, playbook, judge. What follows from both: round; and the same
+//! without a host: play. Beside them: trend.
 mod expr;
 pub mod guard;
 pub mod judge;
