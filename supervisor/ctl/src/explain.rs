@@ -8,6 +8,7 @@ use wbd_engine::playbook::Playbook;
 use wbd_model::catalogue::{Respond, Row, Seen};
 use wbd_model::name::Code;
 use wbd_model::report::SCHEMA;
+use wbd_model::suggest;
 
 use crate::Context;
 use crate::cli::Format;
@@ -143,37 +144,10 @@ const fn seen(seen: Seen) -> &'static str {
 fn unknown(spoken: &str, rows: &[Row]) -> String {
     let wanted = spoken.trim().to_ascii_uppercase();
     let wanted = Code::from_spoken(&wanted).map_or(wanted, String::from);
-    match nearest(&wanted, rows.iter().map(|row| row.code.as_str())) {
+    match suggest::nearest(&wanted, rows.iter().map(|row| row.code.as_str())) {
         Some(code) => format!("no failure has the code {spoken:?}; did you mean {code}?"),
         None => format!("no failure has the code {spoken:?}; list them all: wbdctl explain"),
     }
-}
-
-/// The known word that is meant, if one is near enough.
-pub(crate) fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    const NEAR: usize = 3;
-    let near = known.map(|word| (distance(wanted, word), word)).min();
-    near.filter(|(distance, _)| *distance <= NEAR).map(|(_, word)| word)
-}
-
-/// How many letters must be changed, added or removed to make one text the other.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (number, one) in left.chars().take(64).enumerate() {
-        let mut diagonal = number;
-        let mut before = number + 1;
-        for (cell, other) in row.iter_mut().skip(1).zip(&right) {
-            let changed = diagonal + usize::from(one != *other);
-            diagonal = *cell;
-            before = changed.min(*cell + 1).min(before + 1);
-            *cell = before;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = number + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -213,19 +187,5 @@ mod tests {
         assert!(failure("WBD-54O4").contains("did you mean WBD-5404"));
         assert!(failure("5504").contains("did you mean WBD-5"));
         assert!(failure("nonsense at all").contains("wbdctl explain"));
-    }
-
-    #[test]
-    fn distances_are_counted_in_letters() {
-        for (left, right, expected) in [
-            ("", "", 0),
-            ("abc", "abc", 0),
-            ("abc", "ab", 1),
-            ("abc", "xbc", 1),
-            ("", "abc", 3),
-            ("kitten", "sitting", 3),
-        ] {
-            assert_eq!(distance(left, right), expected, "{left} {right}");
-        }
     }
 }

@@ -11,6 +11,7 @@ use wbd_model::name::{PlaybookName, TargetName};
 use wbd_model::problem::Problem;
 use wbd_model::report::SCHEMA;
 use wbd_model::settings::Settings;
+use wbd_model::suggest;
 use wbd_probes::files;
 use wbd_probes::programs::Finding;
 
@@ -20,7 +21,7 @@ use crate::cli::{Format, Playbook};
 use crate::config::broken;
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::{Tone, cut};
-use crate::{explain, host, simulate};
+use crate::{host, simulate};
 
 pub(crate) use named::loaded;
 
@@ -104,7 +105,7 @@ fn show(context: &mut Context, name: &str) -> Ended {
 
 fn missing(name: &str, library: &Library) -> String {
     let known = library.playbooks.keys().map(PlaybookName::as_str);
-    match explain::nearest(name, known) {
+    match suggest::nearest(name, known) {
         Some(near) => format!("there is no playbook {name:?}; did you mean {near}?"),
         None => format!("there is no playbook {name:?}; list them: wbdctl playbook list"),
     }

@@ -20,6 +20,7 @@ pub mod profile;
 pub mod report;
 pub mod sample;
 pub mod settings;
+pub mod suggest;
 pub mod text;
 pub mod time;
 pub mod waiver;

@@ -17,6 +17,7 @@ use wbd_model::name::{Code, ProfileName, TargetName};
 use wbd_model::problem::Problem;
 use wbd_model::report::{CheckRow, DaemonView, Report};
 use wbd_model::settings::Settings;
+use wbd_model::suggest;
 use wbd_model::waiver::Waiver;
 use wbd_probes::programs::Finding;
 use wbd_probes::{Eyes, Presence};
@@ -325,7 +326,7 @@ fn chosen(order: &Order, report: &mut Report) {
 /// A name that nobody knows is a slip of the finger and no clean bill of health.
 fn known(order: &Order, library: &Library) -> Result<(), Failure> {
     if let Some(name) = order.doctor.profile.as_ref().filter(|name| !library.profiles.contains_key(*name)) {
-        let near = explain::nearest(name.as_str(), library.profiles.keys().map(ProfileName::as_str));
+        let near = suggest::nearest(name.as_str(), library.profiles.keys().map(ProfileName::as_str));
         let hint = near.map_or_else(|| "see wbdctl playbook list".to_owned(), |near| format!("did you mean {near}?"));
         return Err(Failure::new(Exit::Usage, format!("there is no profile {name}; {hint}")));
     }
@@ -337,7 +338,7 @@ fn known(order: &Order, library: &Library) -> Result<(), Failure> {
         .chain(library.profiles.values().flat_map(|profile| profile.spec.codes.values()))
         .collect();
     if let Some(code) = order.doctor.only.iter().chain(&order.doctor.skip).find(|code| !codes.contains(code)) {
-        let near = explain::nearest(code.as_str(), codes.iter().map(|code| code.as_str()));
+        let near = suggest::nearest(code.as_str(), codes.iter().map(|code| code.as_str()));
         let hint = near.map_or_else(|| "see wbdctl explain".to_owned(), |near| format!("did you mean {near}?"));
         return Err(Failure::new(Exit::Usage, format!("no failure has the code {code}; {hint}")));
     }

@@ -3,10 +3,10 @@
 use cel::Program;
 use cel::common::ast::{CallExpr, Expr as Tree, IdedExpr, LiteralValue, SourceInfo, operators};
 use wbd_model::observation::{Kind, Value};
+use wbd_model::suggest;
 
 use super::ir::{Calculation, Comparison, Extreme, Fault, Ir, TextTest, a};
 use super::names::{Names, Reference};
-use crate::yaml::suggest;
 
 /// Operands that `least`, `greatest` and a list may have.
 const MAX_OPERANDS: usize = 16;

@@ -4,8 +4,7 @@ use std::fmt;
 
 use wbd_model::observation::Kind;
 use wbd_model::probe::ProbeName;
-
-use crate::yaml::suggest;
+use wbd_model::suggest;
 
 /// One thing referred to.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -104,7 +104,7 @@ pub fn set_aside(report: &mut Report, waivers: &[Waiver], wall_ms: i64) {
 /// What may have been meant by a name that nobody knows, as the end of a sentence.
 #[must_use]
 pub fn hint<'a>(wrong: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    crate::yaml::suggest::hint(wrong, known).map_or_else(String::new, |hint| format!("; {hint}"))
+    wbd_model::suggest::hint(wrong, known).map_or_else(String::new, |hint| format!("; {hint}"))
 }
 
 /// The worst verdict of what a waiver covers; `None`: it covers nothing here.

@@ -5,6 +5,7 @@ use wbd_model::observation::{Kind, Value};
 use wbd_model::plan::Attempts;
 use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::Duration;
+use wbd_model::suggest;
 
 use super::compiled::{Case, Deed, Explains, Playbook, Question, Requirement, Rung, Verify};
 use super::document::{
@@ -14,7 +15,7 @@ use super::faults::Faults;
 use super::given::Given;
 use super::texts;
 use crate::expr::{Expr, Items, Names, RESERVED, Reference};
-use crate::yaml::{At, Node, Place, suggest};
+use crate::yaml::{At, Node, Place};
 
 /// Observations, values, cases, rungs and steps that a playbook may have of each.
 const MAX_PARTS: usize = 16;

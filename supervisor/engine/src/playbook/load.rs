@@ -6,13 +6,14 @@ use std::sync::Arc;
 use wbd_model::name::PlaybookName;
 use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::Profile;
+use wbd_model::suggest;
 
 use super::compiled::{Explains, Playbook};
 use super::library::Library;
 use super::test_spec::PlaybookTest;
 use super::{compile, document, profile, test_misfits};
 use crate::expr::STACK_BYTES;
-use crate::yaml::{Node, Place, documents, suggest, typed};
+use crate::yaml::{Node, Place, documents, typed};
 
 /// Reads files in overlay order: a later document of the same kind and name wins. A file with any problem
 /// contributes nothing, and the others load as if it were not there; all problems of all files come back.

@@ -1,10 +1,11 @@
 //! `/etc/wbd/wbd.yaml`: its text as settings, or every problem of it. Reads no file and decides nothing.
 use wbd_model::problem::{Problem, Source};
 use wbd_model::settings::Settings;
+use wbd_model::suggest;
 
 use super::profile::is_program;
 use crate::guard::window;
-use crate::yaml::{Node, Place, documents, suggest, typed};
+use crate::yaml::{Node, Place, documents, typed};
 
 /// Most maintenance windows; each is gone through whenever a deed waits for one.
 const MAX_WINDOWS: usize = 16;

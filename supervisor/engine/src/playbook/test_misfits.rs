@@ -1,11 +1,12 @@
 //! Names in a test that its playbook does not have, found at load. Runs nothing.
 use wbd_model::name::PlaybookName;
 use wbd_model::problem::{Problem, Source};
+use wbd_model::suggest;
 
 use super::compiled::Playbook;
 use super::library::Library;
 use super::test_spec::PlaybookTest;
-use crate::yaml::{Node, suggest};
+use crate::yaml::Node;
 
 /// What a test names and its playbook does not have. A misspelt fact would be unknown for ever.
 pub(crate) fn misfits(source: &Source, tree: &Node, test: &PlaybookTest, library: &Library) -> Vec<Problem> {

@@ -2,13 +2,14 @@
 use std::collections::BTreeMap;
 
 use wbd_model::lang::Lang;
+use wbd_model::suggest;
 
 use super::compiled::CaseText;
 use super::document::{CaseTexts, LevelWord, PlaybookSpec};
 use super::faults::Faults;
 use super::template::Template;
 use crate::expr::Names;
-use crate::yaml::{At, Ordered, Place, suggest};
+use crate::yaml::{At, Ordered, Place};
 
 /// Compiles all languages; problems are collected.
 /// The words of each case, by language.

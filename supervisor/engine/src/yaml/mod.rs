@@ -1,7 +1,6 @@
 //! YAML text as a tree with places, and from there to typed values with every problem of it. Knows no key.
 mod located;
 mod node;
-pub(crate) mod suggest;
 mod typed;
 
 pub(crate) use located::{At, Ordered};

@@ -13,8 +13,7 @@ use serde_saphyr::{Location, Options, Spanned};
 use sha2::{Digest as _, Sha256};
 use wbd_model::observation::Kind;
 use wbd_model::problem::{Problem, Source};
-
-use super::suggest;
+use wbd_model::suggest;
 
 /// Bytes a file may have.
 pub(crate) const MAX_BYTES: usize = 64 * 1024;

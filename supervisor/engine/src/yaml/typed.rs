@@ -9,10 +9,10 @@ use serde::de::value::{StrDeserializer, U64Deserializer};
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use wbd_model::problem::{Problem, Source};
+use wbd_model::suggest;
 
 use super::located::WITH_PLACE;
 use super::node::{Key, Node, Place, Raw, unknown_key};
-use super::suggest;
 
 /// A key is missing, whichever.
 const ANY_KEY: &str = "";

@@ -1,21 +1,27 @@
-//! "Did you mean": the nearest of the names that would have been right. Knows nothing of YAML or CEL.
+//! "Did you mean": the nearest of the names that would have been right. Knows nothing of where the names stand.
 
 /// Beyond this many edits, two names have nothing to do with each other.
 const FAR: usize = 3;
 
 /// The candidate nearest to `wrong`, if any is near enough to have been meant.
-pub(crate) fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = FAR.min(wrong.chars().count().div_ceil(3));
+#[must_use]
+pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let length = wrong.chars().count();
+    let allowed = FAR.min(length.div_ceil(3));
     candidates
         .into_iter()
-        .map(|candidate| (distance(wrong, candidate), candidate))
+        // Each edit adds or takes one character at most: a text of any length costs no more than its own counting.
+        .filter(|candidate| candidate.chars().count().abs_diff(length) <= allowed)
+        // Two neighbours that changed places are one slip, not two.
+        .map(|candidate| (strsim::osa_distance(wrong, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min()
         .map(|(_, candidate)| candidate)
 }
 
 /// A hint for a message: the nearest candidate, or all of them if they are few.
-pub(crate) fn hint<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
+#[must_use]
+pub fn hint<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> Option<String> {
     if let Some(near) = nearest(wrong, candidates.clone()) {
         return Some(format!("did you mean {near:?}?"));
     }
@@ -29,27 +35,6 @@ pub(crate) fn hint<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str
     }
 }
 
-/// Edits from one text to the other: insert, delete, replace or swap two neighbours.
-fn distance(left: &str, right: &str) -> usize {
-    let left: Vec<char> = left.chars().collect();
-    let right: Vec<char> = right.chars().collect();
-    let mut before_last: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=right.len()).collect();
-    for (row, from) in left.iter().enumerate() {
-        let mut current = vec![row + 1];
-        for (column, to) in right.iter().enumerate() {
-            let replaced = last[column] + usize::from(from != to);
-            let mut best = replaced.min(last[column + 1] + 1).min(current[column] + 1);
-            if row > 0 && column > 0 && *from == right[column - 1] && left[row - 1] == *to {
-                best = best.min(before_last[column - 1] + 1);
-            }
-            current.push(best);
-        }
-        before_last = std::mem::replace(&mut last, current);
-    }
-    last.last().copied().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +46,14 @@ mod tests {
         assert_eq!(nearest("verfy", names), Some("verify"));
         assert_eq!(nearest("budget", names), None);
         assert_eq!(nearest("x", ["y"]), Some("y"));
+        assert_eq!(nearest("", ["y"]), None);
+        assert_eq!(nearest("WBD-54O4", ["WBD-5401", "WBD-5404"]), Some("WBD-5404"));
+        assert_eq!(
+            nearest("監視フォルダ", ["監視フォルダー", "停止"]),
+            Some("監視フォルダー"),
+            "characters, not bytes"
+        );
+        assert_eq!(nearest(&"observe".repeat(100_000), names), None);
     }
 
     #[test]
