@@ -14,7 +14,7 @@ use crate::Context;
 use crate::cli::Format;
 use crate::exit::{Ended, Exit, Failure};
 use crate::host;
-use crate::out::{Out, Tone, cut};
+use crate::out::{Out, Tone};
 
 const CATALOGUE: &str = include_str!("../../../playbooks/catalogue.yaml");
 const OWN: &str = include_str!("own.yaml");
@@ -77,9 +77,9 @@ fn by_playbook(root: &Path, wanted: &Code) -> Option<(Code, Arc<Playbook>)> {
 fn own(out: &mut Out, format: Format, (code, playbook): &(Code, Arc<Playbook>)) -> Ended {
     if format == Format::Text {
         let title = format!("{code}: a code of this host's playbook {}", playbook.name);
-        out.spans(&[(Tone::Strong, &title)]);
+        out.hanging(&[], Tone::Strong, &title);
         out.paragraph("", &format!("({}; follows {})", playbook.file, playbook.source));
-        out.line(format!("  What it looks for, does and advises: wbdctl playbook show {}", playbook.name));
+        out.paragraph("  ", &format!("What it looks for, does and advises: wbdctl playbook show {}", playbook.name));
     } else {
         let value = json!({"schema": SCHEMA, "code": code, "playbook": playbook.name, "file": playbook.file,
             "source": playbook.source});
@@ -103,13 +103,13 @@ fn list(out: &mut Out, format: Format, rows: &[Row]) -> Result<(), Failure> {
             out.heading(product);
         }
         let code = format!("  {:<15} ", row.code.as_str());
-        out.spans(&[(Tone::Plain, &code), (Tone::Plain, &cut(&row.title, 61))]);
+        out.line(format!("{code}{}", out.cut(&row.title, out.width().saturating_sub(out.columns(&code)))));
     }
     Ok(())
 }
 
 fn show(out: &mut Out, row: &Row) {
-    out.spans(&[(Tone::Strong, row.code.as_str()), (Tone::Strong, ": "), (Tone::Strong, &row.title)]);
+    out.hanging(&[], Tone::Strong, &format!("{}: {}", row.code, row.title));
     out.paragraph("", &format!("({}; follows {})", row.product, row.source));
     out.heading("What it means");
     out.paragraph("  ", &flow(&row.means));
@@ -117,7 +117,7 @@ fn show(out: &mut Out, row: &Row) {
     out.heading("What wbd does");
     out.paragraph("  ", &flow(&row.does));
     if let Some(playbook) = &row.playbook {
-        out.line(format!("  Playbook: {playbook}; see wbdctl playbook show {playbook}"));
+        out.paragraph("  ", &format!("Playbook: {playbook}; see wbdctl playbook show {playbook}"));
     } else if row.response == Respond::Heal || row.response == Respond::Approve {
         out.line("  This release has no playbook for it.");
     }
@@ -154,9 +154,10 @@ fn unknown(spoken: &str, rows: &[Row]) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
+    use wbd_model::text::columns;
+
     use super::*;
-    use crate::out::WIDTH;
-    use crate::out::testing::text_of;
+    use crate::out::testing::{text_of, utf8_text_within};
 
     #[test]
     fn every_row_is_explained_within_the_width() {
@@ -165,14 +166,16 @@ mod tests {
         let codes: BTreeSet<&Code> = rows.iter().map(|row| &row.code).collect();
         assert_eq!(codes.len(), rows.len(), "a code stands twice");
         for row in &rows {
-            let text = text_of(|out| {
-                one(out, Format::Text, Path::new("/none"), row.code.as_str()).unwrap();
-            });
-            assert!(text.starts_with(row.code.as_str()), "{text}");
-            assert!(text.contains("What it means"), "{text}");
-            for line in text.lines() {
-                let one_word = line.split_whitespace().count() == 1;
-                assert!(line.chars().count() <= WIDTH || one_word, "{line}");
+            for width in [40, 80, 100] {
+                let text = utf8_text_within(width, |out| {
+                    one(out, Format::Text, Path::new("/none"), row.code.as_str()).unwrap();
+                });
+                assert!(text.starts_with(row.code.as_str()), "{text}");
+                assert!(text.contains("What it means"), "{text}");
+                for line in text.lines() {
+                    let one_word = line.split_whitespace().count() <= 2;
+                    assert!(columns(line) <= width || one_word, "{line}");
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::Context;
 use crate::ask;
 use crate::cli::{Format, Incidents};
 use crate::exit::{Ended, Exit, Failure};
-use crate::out::{Out, Tone, WIDTH, cut};
+use crate::out::{Out, Tone};
 use crate::plan::{self, Waiting};
 use crate::when;
 use crate::{ledger, record};
@@ -93,18 +93,14 @@ pub(crate) fn rows(context: &Context) -> Result<Vec<IncidentRow>, Failure> {
 
 /// One line of a list.
 pub(crate) fn line(out: &mut Out, row: &IncidentRow) {
-    let head = format!(
-        "  {:<5} {} {:<13} {:<10} ",
-        row.id.to_string(),
-        when::short(row.opened),
-        row.code,
-        cut(row.target.as_str(), 24)
-    );
-    let left = WIDTH.saturating_sub(head.chars().count());
+    // A longer name takes of what follows, up to a bound.
+    let target = out.fitted(row.target.as_str(), out.columns(row.target.as_str()).clamp(10, 24));
+    let head = format!("  {:<5} {} {:<13} {target} ", row.id.to_string(), when::short(row.opened), row.code,);
     let open = !matches!(row.phase, Phase::Closed { .. });
     let tone = if open { Tone::Bad } else { Tone::Plain };
     let text = format!("{} ({}, {})", phase(row), row.case, deeds(row.acts));
-    out.spans(&[(Tone::Plain, &head), (tone, &cut(&text, left))]);
+    let text = out.cut(&text, out.width().saturating_sub(out.columns(&head)));
+    out.spans(&[(Tone::Plain, &head), (tone, &text)]);
 }
 
 /// Where it stands, in words.
@@ -162,11 +158,12 @@ fn show(context: &mut Context, rows: &[IncidentRow], id: IncidentId) -> Ended {
     if let Some(row) = row {
         out.spans(&[(Tone::Strong, &format!("{id}: {} on {}", row.code, row.target))]);
         out.paragraph("  ", &format!("{} ({}, case {}, {})", phase(row), row.playbook, row.case, deeds(row.acts)));
-        out.line(format!("  opened {}, last record {}", when::moment(row.opened), when::moment(row.changed)));
+        let (opened, changed) = (when::moment(row.opened), when::moment(row.changed));
+        out.paragraph("  ", &format!("opened {opened}, last record {changed}"));
     }
     if let Some(waiting) = &waiting {
         plan::show(out, waiting);
-        out.line(format!("Say yes: wbdctl approve {id}; say no: wbdctl deny {id}"));
+        out.paragraph("", &format!("Say yes: wbdctl approve {id}; say no: wbdctl deny {id}"));
     }
     out.heading("Records");
     match &entries {

@@ -3,6 +3,7 @@ mod agent;
 mod ask;
 mod cli;
 mod client;
+mod columns;
 mod config;
 mod context;
 mod control;

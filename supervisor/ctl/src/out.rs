@@ -5,10 +5,8 @@ use serde::Serialize;
 use wbd_model::text::Shown;
 
 use crate::cli::{ColorArg, Format};
+use crate::columns;
 use crate::exit::Failure;
-
-/// Columns of a line of text.
-pub(crate) const WIDTH: usize = 80;
 
 /// How a piece of text is set off; never the only sign of its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +45,8 @@ pub(crate) struct Style {
     pub(crate) colour: bool,
     /// Only ASCII can be shown.
     pub(crate) ascii: bool,
+    /// Columns of a line.
+    pub(crate) width: usize,
 }
 
 /// The environment variables that decide the style, as they were at the start.
@@ -60,6 +60,8 @@ pub(crate) struct Surroundings {
     pub(crate) dumb: bool,
     /// Standard output is a terminal.
     pub(crate) terminal: bool,
+    /// Columns of its lines.
+    pub(crate) width: usize,
 }
 
 impl Surroundings {
@@ -73,6 +75,7 @@ impl Surroundings {
             no_color: read("NO_COLOR").is_some(),
             dumb: read("TERM").as_deref() == Some("dumb"),
             terminal: io::stdout().is_terminal(),
+            width: columns::of_stdout(),
         }
     }
 
@@ -86,6 +89,7 @@ impl Surroundings {
                 ColorArg::Auto => self.terminal && !self.no_color && !self.dumb,
             },
             ascii: !(locale.contains("utf-8") || locale.contains("utf8")),
+            width: self.width,
         }
     }
 }
@@ -113,6 +117,30 @@ impl Out {
         self.trouble.is_some()
     }
 
+    /// Columns of a line.
+    pub(crate) fn width(&self) -> usize {
+        self.style.width
+    }
+
+    /// Columns that a text takes here, as it is shown.
+    pub(crate) fn columns(&self, text: &str) -> usize {
+        wbd_model::text::columns(&self.printable(text))
+    }
+
+    /// A text as it is shown, cut to so many columns.
+    pub(crate) fn cut(&self, text: &str, width: usize) -> String {
+        columns::cut(&self.printable(text), width)
+    }
+
+    /// A text as it is shown, cut or filled up to so many columns.
+    pub(crate) fn fitted(&self, text: &str, width: usize) -> String {
+        columns::fitted(&self.printable(text), width)
+    }
+
+    fn printable(&self, text: &str) -> String {
+        printable(&Shown::of(text), self.style.ascii)
+    }
+
     /// One line.
     pub(crate) fn line(&mut self, text: impl AsRef<str>) {
         self.spans(&[(Tone::Plain, text.as_ref())]);
@@ -122,7 +150,7 @@ impl Out {
     pub(crate) fn spans(&mut self, spans: &[(Tone, &str)]) {
         let mut line = String::new();
         for (tone, text) in spans {
-            let text = printable(&Shown::of(text), self.style.ascii);
+            let text = self.printable(text);
             if self.style.colour && *tone != Tone::Plain && !text.is_empty() {
                 line.push_str(tone.escape());
                 line.push_str(&text);
@@ -141,6 +169,8 @@ impl Out {
     /// Begins a page that takes the place of the one before, on a terminal; elsewhere an empty line parts them.
     pub(crate) fn begin_screen(&mut self) {
         if io::stdout().is_terminal() && self.style.colour {
+            // Its window may have another size by now.
+            self.style.width = columns::of_stdout();
             self.raw(b"\x1b[H\x1b[2J");
         } else {
             self.line("");
@@ -150,18 +180,21 @@ impl Out {
     /// A heading, after an empty line.
     pub(crate) fn heading(&mut self, text: &str) {
         self.line("");
-        self.spans(&[(Tone::Strong, text)]);
+        self.hanging(&[], Tone::Strong, text);
     }
 
     /// A paragraph: `lead` before its first line, the rest indented below the text.
     pub(crate) fn paragraph(&mut self, lead: &str, text: &str) {
-        let indent = lead.chars().count();
-        for (number, part) in wrap(&Shown::of(text), WIDTH.saturating_sub(indent)).iter().enumerate() {
-            if number == 0 {
-                self.line(format!("{lead}{part}"));
-            } else {
-                self.line(format!("{:indent$}{part}", ""));
-            }
+        self.hanging(&[(Tone::Plain, lead)], Tone::Plain, text);
+    }
+
+    /// The same in tones.
+    pub(crate) fn hanging(&mut self, lead: &[(Tone, &str)], tone: Tone, text: &str) {
+        let indent = lead.iter().map(|(_, text)| self.columns(text)).sum();
+        let below = " ".repeat(indent);
+        for (number, part) in columns::wrap(&self.printable(text), indent, self.width()).iter().enumerate() {
+            let before = if number == 0 { lead } else { &[(Tone::Plain, below.as_str())] };
+            self.spans(&[before, &[(tone, part)]].concat());
         }
     }
 
@@ -220,39 +253,6 @@ fn printable(text: &Shown<'_>, ascii: bool) -> String {
     shown
 }
 
-/// Breaks a text at spaces; a word longer than the width stands on a line of its own.
-pub(crate) fn wrap(text: &Shown<'_>, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    let mut used = 0;
-    for word in text.as_str().split_whitespace() {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > width {
-            lines.push(std::mem::take(&mut line));
-            used = 0;
-        }
-        if used > 0 {
-            line.push(' ');
-            used += 1;
-        }
-        line.push_str(word);
-        used += length;
-    }
-    if used > 0 {
-        lines.push(line);
-    }
-    lines
-}
-
-/// Cuts a text to so many columns, and shows that it was cut.
-pub(crate) fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(width.saturating_sub(3)).collect();
-    format!("{}...", kept.trim_end())
-}
-
 #[cfg(test)]
 pub(crate) mod testing {
     //! A writer whose text a test can read.
@@ -261,6 +261,7 @@ pub(crate) mod testing {
     use std::rc::Rc;
 
     use super::{Out, Style};
+    use crate::columns::USUAL;
 
     #[derive(Clone, Default)]
     pub(crate) struct Page(Rc<RefCell<Vec<u8>>>);
@@ -277,15 +278,20 @@ pub(crate) mod testing {
 
     /// The text that `write` writes, plain and in ASCII.
     pub(crate) fn text_of(write: impl FnOnce(&mut Out)) -> String {
-        written(Style { colour: false, ascii: true }, write)
+        written(Style { colour: false, ascii: true, width: USUAL }, write)
     }
 
     /// The same in UTF-8.
     pub(crate) fn utf8_text_of(write: impl FnOnce(&mut Out)) -> String {
-        written(Style { colour: false, ascii: false }, write)
+        utf8_text_within(USUAL, write)
     }
 
-    fn written(style: Style, write: impl FnOnce(&mut Out)) -> String {
+    /// The same on a terminal of so many columns.
+    pub(crate) fn utf8_text_within(width: usize, write: impl FnOnce(&mut Out)) -> String {
+        written(Style { colour: false, ascii: false, width }, write)
+    }
+
+    pub(crate) fn written(style: Style, write: impl FnOnce(&mut Out)) -> String {
         let page = Page::default();
         let mut out = Out::to(Box::new(page.clone()), style);
         write(&mut out);
@@ -309,7 +315,7 @@ mod tests {
         }
     }
 
-    const PLAIN: Style = Style { colour: false, ascii: true };
+    const PLAIN: Style = Style { colour: false, ascii: true, width: columns::USUAL };
 
     #[test]
     fn a_closed_pipe_is_quiet_and_a_full_disk_is_told() {
@@ -328,9 +334,19 @@ mod tests {
     }
 
     #[test]
-    fn lines_end_within_the_width() {
-        let lines = wrap(&Shown::of("one two three four averyveryverylongword five"), 10);
-        assert_eq!(lines, ["one two", "three four", "averyveryverylongword", "five"]);
+    fn a_paragraph_ends_within_the_width_whatever_its_characters_become() {
+        let text = "a \u{2192} b\u{2026} \u{1b}[2J 日本語 ".repeat(20);
+        for width in [40, 55, 80] {
+            let style = |ascii| Style { width, ascii, ..PLAIN };
+            for ascii in [true, false] {
+                let page = testing::written(style(ascii), |out| out.paragraph("  例1: ", &text));
+                let lines: Vec<&str> = page.lines().collect();
+                assert!(lines.len() > 5, "{page}");
+                assert!(lines.iter().all(|line| wbd_model::text::columns(line) <= width), "{width}: {page}");
+                let indent = if ascii { 6 } else { 7 };
+                assert!(lines.iter().skip(1).all(|line| line.len() - line.trim_start().len() == indent), "{page}");
+            }
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::ask;
 use crate::cli::{Format, Playbook};
 use crate::config::broken;
 use crate::exit::{Ended, Exit, Failure};
-use crate::out::{Tone, cut};
+use crate::out::Tone;
 use crate::{host, simulate};
 
 pub(crate) use named::loaded;
@@ -64,10 +64,8 @@ fn list(context: &mut Context) -> Ended {
     }
     for playbook in library.playbooks.values() {
         let acts = if playbook.acts() { "heals" } else { "tells" };
-        out.line(cut(
-            &format!("{:<18} {:<14} {acts}  {}", playbook.name.as_str(), playbook.code.as_str(), playbook.file),
-            120,
-        ));
+        // Whole, though a path may go beyond the line: it is there to be opened.
+        out.line(format!("{:<18} {:<14} {acts}  {}", playbook.name.as_str(), playbook.code.as_str(), playbook.file));
     }
     if !library.profiles.is_empty() {
         let names: Vec<&str> = library.profiles.keys().map(wbd_model::name::ProfileName::as_str).collect();

@@ -1,7 +1,7 @@
 //! One record of the ledger in one line. Reads no ledger.
 use wbd_model::entry::{Body, Entry, Intent};
 
-use crate::out::{Out, Tone, WIDTH, cut};
+use crate::out::{Out, Tone};
 use crate::when;
 
 /// What a record says, in a few words.
@@ -68,8 +68,8 @@ fn line(out: &mut Out, entry: &Entry) {
     let incident = entry.subject.incident.map_or_else(String::new, |id| id.to_string());
     let head = format!("{:>5} {} {incident:<4} ", entry.seq, when::clock(entry.at.wall_ms));
     let kind = format!("{:<9} ", entry.body.kind());
-    let left = WIDTH.saturating_sub(head.chars().count() + kind.chars().count());
-    out.spans(&[(Tone::Faint, &head), (tone(&entry.body), &kind), (Tone::Plain, &cut(&gist(entry), left))]);
+    let gist = out.cut(&gist(entry), out.width().saturating_sub(out.columns(&head) + out.columns(&kind)));
+    out.spans(&[(Tone::Faint, &head), (tone(&entry.body), &kind), (Tone::Plain, &gist)]);
 }
 
 fn intended(intent: &Intent) -> String {

@@ -47,14 +47,12 @@ fn show(out: &mut Out, status: &Status) {
             &format!("{}, {}, pid {}, up {}", status.version, status.mode, status.pid, when::length(status.up_ms)),
         ),
     ]);
-    out.spans(&[(Tone::Plain, "healing    "), (if good { Tone::Good } else { Tone::Warn }, &healing)]);
+    out.hanging(&[(Tone::Plain, "healing    ")], if good { Tone::Good } else { Tone::Warn }, &healing);
     for suspension in suspensions(status) {
         out.paragraph("           ", &format!("suspended: {suspension}; let it go on: wbdctl resume"));
     }
-    out.line(format!(
-        "budget     {} disruptive deeds left in this hour, {} in this day",
-        status.budget_left_hour, status.budget_left_day
-    ));
+    let (hour, day) = (status.budget_left_hour, status.budget_left_day);
+    out.paragraph("budget     ", &format!("{hour} disruptive deeds left in this hour, {day} in this day"));
     let profiles = if status.profiles.is_empty() { "none".to_owned() } else { status.profiles.join(", ") };
     out.paragraph("playbooks  ", &format!("{} loaded; products on this host: {profiles}", status.playbooks));
     out.line(format!("ledger     {} records", status.ledger_seq));
@@ -80,7 +78,7 @@ fn show(out: &mut Out, status: &Status) {
         for key in &status.handed_over {
             out.line(format!("  {key}"));
         }
-        out.line("  Why, and what to do: wbdctl incidents list; wbdctl doctor");
+        out.paragraph("  ", "Why, and what to do: wbdctl incidents list; wbdctl doctor");
     }
     if !status.next.is_empty() {
         out.heading("Due next");
@@ -191,7 +189,8 @@ mod tests {
         let text = text_of(|out| show(out, &status()));
         let expected = "\
 wbd-supervisord 0.1.0, systemd, pid 7, up 65 s
-healing    auto, paused by root: kernel update, only observing: the ledger does not verify
+healing    auto, paused by root: kernel update, only observing: the ledger does
+           not verify
            suspended: playbook dns: 9 verifications in a row failed; tries once
            more in 58 min; let it go on: wbdctl resume
 budget     2 disruptive deeds left in this hour, 5 in this day

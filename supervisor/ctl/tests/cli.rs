@@ -374,6 +374,50 @@ fn text_is_ascii_without_a_utf8_locale_and_plain_without_a_terminal() {
     }
 }
 
+/// The columns of the widest line that `wbdctl ARGS` writes to a terminal of so many columns, words that cannot be broken
+/// left out; with `None` to no terminal.
+fn widest(root: &Path, args: &[&str], terminal: Option<u16>) -> (usize, String) {
+    let text = match terminal {
+        None => stdout(&wbdctl(root, args).env("LC_ALL", "C.UTF-8").output().unwrap()),
+        Some(columns) => {
+            let line = format!("stty cols {columns} rows 50; exec \"$WBDCTL\" --root \"$ROOT\" {}", args.join(" "));
+            let mut script = Command::new("/usr/bin/script");
+            script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).stdin(Stdio::null()).env_clear();
+            script.env("WBDCTL", env!("CARGO_BIN_EXE_wbdctl")).env("ROOT", root).env("SHELL", "/bin/sh");
+            script.env("PATH", "/usr/bin:/bin").env("TERM", "dumb").env("LC_ALL", "C.UTF-8");
+            stdout(&script.output().unwrap()).replace('\r', "")
+        }
+    };
+    let breakable = text.lines().filter(|line| line.split_whitespace().count() > 3);
+    (breakable.map(wbd_model::text::columns).max().unwrap(), text)
+}
+
+#[test]
+fn lines_are_as_wide_as_the_terminal_and_80_columns_where_there_is_none() {
+    let root = TempDir::new().unwrap();
+    for args in [&["explain", "6007"][..], &["explain"]] {
+        let ((plain, text), (narrow, narrow_text)) =
+            (widest(root.path(), args, None), widest(root.path(), args, Some(50)));
+        assert!(plain <= 80 && plain > 60, "{plain}: {text}");
+        assert!(narrow <= 50 && narrow > 30, "{narrow}: {narrow_text}");
+    }
+    let (wide, text) = widest(root.path(), &["explain", "6007"], Some(120));
+    assert!(wide <= 100 && wide > 80, "{wide}: {text}");
+}
+
+#[test]
+fn a_japanese_line_of_a_file_is_marked_below_the_right_character() {
+    let root = TempDir::new().unwrap();
+    let file = root.path().join("a.yaml");
+    fs::write(&file, PLAYBOOK.replace("source: test", "source: 「試験」の、, detcet: 1")).unwrap();
+    let output = wbdctl(root.path(), &["playbook", "lint", file.to_str().unwrap()]).env("LC_ALL", "C.UTF-8").output();
+    let text = stderr(&output.unwrap());
+    let lines: Vec<&str> = text.lines().collect();
+    let at = lines.iter().position(|line| line.contains("「試験」の、, detcet")).unwrap();
+    let (before, mark) = (lines[at].split_once("detcet").unwrap().0, lines[at + 1].split_once('^').unwrap().0);
+    assert_eq!(wbd_model::text::columns(before), mark.len(), "{text}");
+}
+
 #[test]
 fn completions_name_every_verb() {
     let root = TempDir::new().unwrap();

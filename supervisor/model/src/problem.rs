@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::Shown;
+use crate::text::{Shown, columns};
 
 /// A file as it was read: its text, and how messages name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,9 +53,33 @@ impl fmt::Display for Problem {
         if self.column > 0 {
             let before = usize::try_from(self.column - 1).unwrap_or(0);
             let text: String = self.text.chars().take(before).collect();
-            let pad = Shown::of(&text).as_str().chars().count() + before.saturating_sub(text.chars().count());
+            let pad = columns(Shown::of(&text).as_str()) + before.saturating_sub(text.chars().count());
             write!(f, "\n    {:pad$}^", "")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mark_stands_below_the_place_in_a_line_of_wide_characters_too() {
+        let marked = |text: &str, column| {
+            let problem = Problem {
+                file: "a.yaml".into(),
+                line: 4,
+                column,
+                message: "unknown key".into(),
+                text: text.into(),
+                hint: None,
+            };
+            problem.to_string().lines().nth(2).unwrap().to_owned()
+        };
+        assert_eq!(marked("run: x", 6), "         ^");
+        assert_eq!(marked("再起動: x", 6), "            ^", "three characters of two columns");
+        assert_eq!(marked("a\tb", 3), "       ^", "a tab is shown as two characters");
+        assert_eq!(marked("ab", 5), "        ^", "behind the end");
     }
 }

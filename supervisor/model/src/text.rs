@@ -5,6 +5,8 @@ use std::fmt::{self, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use unicode_width::UnicodeWidthStr;
+
 /// A text that is safe to show, on one line. Every screen and the journal take nothing else, so that it does not matter
 /// which part of a text is ours and which the host's; documents for programs hold the text as it is.
 ///
@@ -48,6 +50,12 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
+}
+
+/// Columns that a terminal needs for a text: two for a wide character (Japanese), none for an accent on the one before.
+#[must_use]
+pub fn columns(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
 }
 
 /// Whether a reader sees it, as itself and in its place.
@@ -124,6 +132,14 @@ mod tests {
                 || matches!(ch, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
             assert!(!(is_same && obeyed), "{ch:?}");
             assert!(is_same || shown.as_str().is_ascii() && shown.as_str().starts_with('\\'), "{ch:?}");
+        }
+    }
+
+    #[test]
+    fn a_wide_character_takes_two_columns_and_an_accent_none() {
+        let cases = [("", 0), ("abc", 3), ("日本語", 6), ("ｱｲｳ", 3), ("e\u{301}", 1), ("→ é", 3)];
+        for (text, expected) in cases {
+            assert_eq!(columns(text), expected, "{text}");
         }
     }
 

@@ -1,8 +1,6 @@
 //! The demo's screen: lines as things happen, and on a terminal the seconds that pass meanwhile. Measures nothing.
 use std::io::IsTerminal;
 
-use wbd_model::text::Shown;
-
 use crate::out::{Out, Tone};
 
 /// The screen; silent where the answer is for programs.
@@ -38,16 +36,8 @@ impl<'a> Show<'a> {
     /// Something that happened, so many milliseconds after the break.
     pub(crate) fn event(&mut self, after_ms: u64, word: &str, tone: Tone, text: &str) {
         let time = format!("  {:>3}.{:02} s  ", after_ms / 1000, after_ms % 1000 / 10);
-        let lines = crate::out::wrap(&Shown::of(text), 55);
-        self.with(|out| {
-            for (number, line) in lines.iter().enumerate() {
-                if number == 0 {
-                    out.spans(&[(Tone::Faint, &time), (tone, &format!("{word:<10} ")), (Tone::Plain, line)]);
-                } else {
-                    out.line(format!("{:24}{line}", ""));
-                }
-            }
-        });
+        let word = format!("{word:<10} ");
+        self.with(|out| out.hanging(&[(Tone::Faint, &time), (tone, &word)], Tone::Plain, text));
     }
 
     /// The seconds that pass, in place.

@@ -78,14 +78,9 @@ pub(crate) fn show_plans(out: &mut Out, report: &Report) {
         out.line("  Nothing: no cause has a fix that wbd may do.");
     }
     for (cause, fix) in fixable(report) {
-        out.line(format!(
-            "  {} on {}: playbook {}, class {}, {}",
-            cause.code,
-            cause.target,
-            fix.playbook,
-            fix.class,
-            approval(fix)
-        ));
+        let (code, target, approval) = (&cause.code, &cause.target, approval(fix));
+        let what = format!("{code} on {target}: playbook {}, class {}, {approval}", fix.playbook, fix.class);
+        out.paragraph("  ", &what);
         for step in &fix.plan {
             out.paragraph("    - ", step);
         }
@@ -93,7 +88,7 @@ pub(crate) fn show_plans(out: &mut Out, report: &Report) {
             out.paragraph("      ", &change_line(change));
         }
         if fix.changes.is_empty() {
-            out.line("      what that changes, before -> after, only the running supervisor can tell");
+            out.paragraph("      ", "what that changes, before -> after, only the running supervisor can tell");
         }
     }
 }

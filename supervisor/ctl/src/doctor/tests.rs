@@ -227,6 +227,10 @@ proptest::proptest! {
             "[a|\\n\\r\\t\u{1b}\u{202e}\u{2028}\u{2029}\u{85}\u{200b}\u{feff}OK: ]{0,60}",
         ]
     ) {
+        // Text of wide characters breaks beside any of them; what breaks at spaces only has a twin of the same shape.
+        let columns = |ch: char| wbd_model::text::columns(ch.encode_utf8(&mut [0; 4]));
+        let is_plain = |ch: char| ch.is_control() || columns(ch) == 1;
+        let text: String = text.chars().map(|ch| if is_plain(ch) { ch } else { '\u{200b}' }).collect();
         let shown = wbd_model::text::Shown::of(&text).to_string();
         // Of the same shape: the widths decide where lines break.
         let plain: String = shown.chars().map(|ch| if ch.is_whitespace() { ' ' } else { 'x' }).collect();
@@ -243,6 +247,18 @@ proptest::proptest! {
         let json = serde_json::to_string(&report_of(&text)).unwrap();
         let read: Report = serde_json::from_str(&json).unwrap();
         proptest::prop_assert_eq!(&read.causes[0].title, &text);
+    }
+}
+
+#[test]
+fn a_japanese_screen_stays_within_a_narrow_terminal() {
+    let text = "監視できないフォルダーがあります。上限を引き上げて、エージェントを再起動してください。";
+    for width in [40, 60, 80] {
+        let page = crate::out::testing::utf8_text_within(width, |out| text::show(out, &report_of(&text.repeat(3))));
+        let wide: Vec<&str> = page.lines().filter(|line| line.contains('監') || line.contains('再')).collect();
+        assert!(wide.len() > 10, "{page}");
+        let over = wide.iter().find(|line| wbd_model::text::columns(line) > width);
+        assert_eq!(over, None, "{width}:\n{page}");
     }
 }
 

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use wbd_engine::judge::report::STOPPED;
 use wbd_model::check::Verdict;
 use wbd_model::report::{Cause, CheckRow, Fix, Overall, Report};
-use wbd_model::text::Shown;
 
-use crate::out::{Out, Tone, WIDTH, cut};
+use crate::out::{Out, Tone};
 use crate::plan::approval;
 use crate::when;
 
@@ -89,21 +88,14 @@ fn shown_cause(out: &mut Out, number: usize, cause: &Cause) {
     let (word, tone) = if cause.severity == Verdict::Fail { ("FAIL", Tone::Bad) } else { ("warn", Tone::Warn) };
     let code = format!("  [{} on {}]", cause.code, cause.target);
     out.line("");
-    // As wide as it is shown.
-    let head = format!("{number}. {word}  {}", Shown::of(&cause.title));
-    if head.chars().count() + code.chars().count() <= WIDTH {
-        out.spans(&[
-            (Tone::Plain, &format!("{number}. ")),
-            (tone, word),
-            (Tone::Strong, &format!("  {}", cause.title)),
-            (Tone::Plain, &code),
-        ]);
+    let number = format!("{number}. ");
+    let lead = [(Tone::Plain, number.as_str()), (tone, word), (Tone::Plain, "  ")];
+    let used: usize =
+        lead.iter().map(|(_, text)| *text).chain([cause.title.as_str(), &code]).map(|text| out.columns(text)).sum();
+    if used <= out.width() {
+        out.spans(&[&lead[..], &[(Tone::Strong, &cause.title), (Tone::Plain, &code)]].concat());
     } else {
-        out.spans(&[
-            (Tone::Plain, &format!("{number}. ")),
-            (tone, word),
-            (Tone::Strong, &format!("  {}", cause.title)),
-        ]);
+        out.hanging(&lead, Tone::Strong, &cause.title);
         out.line(format!("        {}", code.trim_start()));
     }
     if !cause.claim.is_empty() && cause.claim != cause.title {
@@ -179,8 +171,9 @@ fn areas(out: &mut Out, checks: &[CheckRow]) {
             .filter(|verdict| count(*verdict) > 0)
             .map(|verdict| format!("{} {}", count(verdict), verdict.as_str()))
             .collect();
+        let name = out.fitted(name, 20);
         out.spans(&[
-            (Tone::Plain, &format!("  {:<20} ", cut(name, 20))),
+            (Tone::Plain, &format!("  {name} ")),
             (tone(worst), &format!("{:<8} ", worst.as_str())),
             (Tone::Plain, &parts.join(", ")),
         ]);

@@ -20,12 +20,9 @@ pub(super) fn show(out: &mut Out, rehearsed: &Rehearsed<'_>) {
     }
     if !is_known(tale) {
         out.line("");
-        out.spans(&[
-            (Tone::Warn, "unknown"),
-            (Tone::Plain, ": nothing was recorded of what it asks, so nothing can be said of what it"),
-        ]);
-        out.line("would have done. A playbook over the same probes that is installed for a while leaves");
-        out.line("a record; the supervisor keeps it for 28 days.");
+        let text = "nothing was recorded of what it asks, so nothing can be said of what it would have done. A playbook \
+                    over the same probes that is installed for a while leaves a record; the supervisor keeps it for 28 days.";
+        out.hanging(&[(Tone::Warn, "unknown"), (Tone::Plain, ": ")], Tone::Plain, text);
         return;
     }
     events(out, rehearsed);
@@ -126,9 +123,9 @@ fn totals(out: &mut Out, rehearsed: &Rehearsed<'_>) {
     out.heading("In all");
     let classes: Vec<String> = by_class.iter().map(|(class, count)| format!("{count} of {class}")).collect();
     let classes = if classes.is_empty() { String::new() } else { format!(" ({})", classes.join(", ")) };
-    out.line(format!(
-        "  incidents {incidents}, deeds {deeds}{classes}, refusals {refusals}, handed over {handed_over}"
-    ));
-    out.line(format!("  proofs: {proved} passed, {not_proved} failed, {not_decidable} not decidable"));
-    out.line(format!("  in life wbd did {} deeds for these failures", rehearsed.tale.deeds_in_life));
+    let counts =
+        format!("incidents {incidents}, deeds {deeds}{classes}, refusals {refusals}, handed over {handed_over}");
+    out.paragraph("  ", &counts);
+    out.paragraph("  ", &format!("proofs: {proved} passed, {not_proved} failed, {not_decidable} not decidable"));
+    out.paragraph("  ", &format!("in life wbd did {} deeds for these failures", rehearsed.tale.deeds_in_life));
 }
