@@ -1,16 +1,16 @@
 //! Takes and reads the samples that leaks are judged by. Samples may be lost; nothing depends on one.
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use tracing::debug;
-use wbd_engine::trend::{Prior, leak};
+use wbd_engine::trend::leak;
 use wbd_ledger::{Samples, SamplesError};
-use wbd_model::name::ProfileName;
 use wbd_model::observation::Observation;
 use wbd_model::probe::{Probe, ProbeName};
 use wbd_model::profile::{Leak, ProcessSelector};
-use wbd_model::sample::{Sample, SegmentId};
+use wbd_model::sample::SegmentId;
 use wbd_model::time::Now;
 use wbd_probes::Eyes;
 
@@ -70,8 +70,7 @@ impl Store {
 #[derive(Debug, Clone)]
 pub(crate) struct Question {
     store: Store,
-    profile: ProfileName,
-    selector: ProcessSelector,
+    process: String,
     window: Leak,
     now: Now,
 }
@@ -80,8 +79,7 @@ impl Question {
     /// The answer. Blocks on the disk.
     pub(crate) fn answer(&self) -> Observation {
         let seen = self.store.lock().and_then(|mut kept| {
-            judge(&mut kept.samples, &self.profile, &self.selector, &self.window, &self.now)
-                .map_err(|error| error.to_string())
+            judge(&mut kept.samples, &self.process, &self.window, &self.now).map_err(|error| error.to_string())
         });
         seen.unwrap_or_else(|why| unseen(&why))
     }
@@ -91,28 +89,15 @@ fn unseen(why: &str) -> Observation {
     Observation::unseen(ProbeName::FdTrend.fields(), why)
 }
 
-fn judge(
-    samples: &mut Samples,
-    profile: &ProfileName,
-    selector: &ProcessSelector,
-    window: &Leak,
-    now: &Now,
-) -> Result<Observation, SamplesError> {
-    // Verdicts go by the samples' own clock; only the window is the wall clock's.
-    let (now_s, wall_s) = (samples.now_s(now)?, now.wall_ms / 1000);
-    let offset_s = leak::offset_s(now_s, wall_s, wbd_probes::clock::zone_offset_s(wall_s));
-    let process = process_name(profile, selector);
-    let Some(segment) = samples.latest_segment(&process)? else {
-        return Ok(leak::observe(&[], Prior::None, window, offset_s, now_s));
-    };
-    let series = samples.series(&segment)?;
-    let known = samples.confirmed(&process, &segment.executable)?;
-    let prior = if known { Prior::Confirmed } else { Prior::None };
-    let all: Vec<Sample> = series.buckets.into_iter().chain(series.readings).collect();
-    let (seen, confirmed) = leak::confirm(&all, prior, window, offset_s, now_s);
+fn judge(samples: &mut Samples, process: &str, window: &Leak, now: &Now) -> Result<Observation, SamplesError> {
+    let wall_s = now.wall_ms / 1000;
+    let zone_s = wbd_probes::clock::zone_offset_s(wall_s);
+    let clocks = leak::Clocks { samples_s: samples.now_s(now)?, wall_s, zone_s };
+    let life = samples.latest_life(process)?.unwrap_or_default();
+    let (seen, confirmed) = leak::present(&life.samples, life.confirmed, window, &clocks);
     if confirmed
-        && !known
-        && let Err(error) = samples.mark_confirmed(&process, &segment.executable, now_s)
+        && !life.confirmed
+        && let Err(error) = samples.mark_confirmed(process, &life.executable, clocks.samples_s)
     {
         // What is seen now is true all the same; the next look tries again.
         debug!(%error, process, "the leak is not remembered for later lives");
@@ -120,28 +105,18 @@ fn judge(
     Ok(seen)
 }
 
-fn process_name(profile: &ProfileName, selector: &ProcessSelector) -> String {
-    format!("{profile}/{}", selector.comm.as_deref().unwrap_or("main"))
-}
-
 impl Supervisor {
-    /// The product whose leaking process this is, and when it may be restarted.
-    fn leak_of(&self, selector: &ProcessSelector) -> Option<(ProfileName, Leak)> {
-        let checks = self.checks.all.iter();
-        let mut profiles = checks
-            .filter(|check| check.bound.probes.values().any(|probe| *probe == Probe::FdTrend(selector.clone())))
-            .filter_map(|check| check.bound.profile.clone());
-        let name = profiles.next()?;
-        let leak = self.loaded.library.profiles.get(&name)?.spec.leak.clone()?;
-        Some((name, leak))
+    /// The name of the leaking process's samples, and when it may be restarted.
+    fn leak_of(&self, selector: &ProcessSelector) -> Option<(String, Leak)> {
+        self.loaded.library.leaks(self.checks.all.iter().map(|check| &check.bound)).remove(selector)
     }
 
     /// The question behind a probe of a trend.
     pub(crate) fn question(&self, probe: &Probe, now: &Now) -> Option<Question> {
         let Probe::FdTrend(selector) = probe else { return None };
-        let (profile, window) = self.leak_of(selector)?;
+        let (process, window) = self.leak_of(selector)?;
         let store = self.samples.clone()?;
-        Some(Question { store, profile, selector: selector.clone(), window, now: now.clone() })
+        Some(Question { store, process, window, now: now.clone() })
     }
 
     /// Why a trend cannot even be asked for.
@@ -155,16 +130,14 @@ impl Supervisor {
     /// One reading of every process that a trend is asked of, on a thread of its own. One that is late is not
     /// overtaken by the next.
     pub(crate) fn take_samples(&mut self, now: &Now) {
-        let mut asked: Vec<ProcessSelector> = Vec::new();
+        let mut asked: BTreeSet<&ProcessSelector> = BTreeSet::new();
         for probe in self.checks.all.iter().flat_map(|check| check.bound.probes.values()) {
-            if let Probe::FdTrend(selector) = probe
-                && !asked.contains(selector)
-            {
-                asked.push(selector.clone());
+            if let Probe::FdTrend(selector) = probe {
+                asked.insert(selector);
             }
         }
-        let all: Vec<_> =
-            asked.into_iter().filter_map(|selector| Some((self.leak_of(&selector)?.0, selector))).collect();
+        let leaks = self.loaded.library.leaks(self.checks.all.iter().map(|check| &check.bound));
+        let all: Vec<_> = leaks.into_iter().filter(|(selector, _)| asked.contains(selector)).collect();
         let Some(store) = self.samples.clone().filter(|_| !all.is_empty()) else { return };
         if store.sampling.swap(true, Ordering::SeqCst) {
             debug!("the last samples are not written yet; these are left out");
@@ -172,9 +145,9 @@ impl Supervisor {
         }
         let (eyes, now) = (self.lookout.eyes().clone(), now.clone());
         tokio::task::spawn_blocking(move || {
-            for (profile, selector) in &all {
-                if let Err(why) = sample(&store, &eyes, profile, selector, &now) {
-                    debug!(%profile, why, "no sample");
+            for (selector, (process, _)) in &all {
+                if let Err(why) = sample(&store, &eyes, process, selector, &now) {
+                    debug!(process, why, "no sample");
                 }
             }
             store.sampling.store(false, Ordering::SeqCst);
@@ -182,16 +155,10 @@ impl Supervisor {
     }
 }
 
-fn sample(
-    store: &Store,
-    eyes: &Eyes,
-    profile: &ProfileName,
-    selector: &ProcessSelector,
-    now: &Now,
-) -> Result<(), String> {
+fn sample(store: &Store, eyes: &Eyes, process: &str, selector: &ProcessSelector, now: &Now) -> Result<(), String> {
     let Some(reading) = eyes.reading(selector)? else { return Ok(()) };
     let segment = SegmentId {
-        process: process_name(profile, selector),
+        process: process.to_owned(),
         start_ticks: reading.start_ticks,
         boot_id: now.boot.0.clone(),
         executable: reading.executable,

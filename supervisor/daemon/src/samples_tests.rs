@@ -25,12 +25,10 @@ fn lives(samples: &mut Samples, start_ticks: u64, executable: &str, from_s: i64,
 
 /// Whether it is told to leak at that second; `None`: too little was seen.
 fn leaks(samples: &mut Samples, at_s: i64) -> Option<bool> {
-    let profile = ProfileName::new("p").unwrap();
     let window = Leak { window: "01:00-06:00".to_owned(), fallback: None };
     let boot_ms = u64::try_from(at_s * 1_000).unwrap();
     let now = Now { boot: BootId("b".to_owned()), boot_ms, wall_ms: at_s * 1_000 };
-    let main = ProcessSelector { comm: Some("main".to_owned()), ..ProcessSelector::default() };
-    let seen = judge(samples, &profile, &main, &window, &now).unwrap();
+    let seen = judge(samples, "p/main", &window, &now).unwrap();
     match seen.fact("leaking") {
         Fact::Known(Value::Bool(leaks)) => Some(leaks),
         Fact::Known(_) | Fact::Unknown(_) => None,

@@ -38,7 +38,7 @@ pub use reader::{Filter, Reader};
 pub use recorded::Recorded;
 pub use reserve::{RESERVE_SLOTS, ReservedIntent, reserved};
 pub use rotate::{Carry, Rotation, rotate};
-pub use samples::{RAW_READINGS, RETENTION_S, Samples, Series};
+pub use samples::{Life, RAW_READINGS, RETENTION_S, Samples, Series};
 pub use verify::{AnchorState, BadRecord, Verification};
 
 #[cfg(test)]

@@ -45,6 +45,17 @@ pub struct Series {
     pub readings: Vec<Sample>,
 }
 
+/// The life of a process that was sampled last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Life {
+    /// Its executable, as [`SegmentId::executable`].
+    pub executable: String,
+    /// Buckets, then readings.
+    pub samples: Vec<Sample>,
+    /// A leak of this executable was confirmed, in this life or an earlier one.
+    pub confirmed: bool,
+}
+
 /// The samples of one state folder.
 #[derive(Debug)]
 pub struct Samples {
@@ -175,6 +186,18 @@ impl Samples {
             Ok(Series { buckets, readings })
         })();
         read.map_err(|source| self.failed("read", source))
+    }
+
+    /// All that is kept of the last life of a process; `None` if nothing is.
+    ///
+    /// # Errors
+    /// [`SamplesError`].
+    pub fn latest_life(&self, process: &str) -> Result<Option<Life>, SamplesError> {
+        let Some(segment) = self.latest_segment(process)? else { return Ok(None) };
+        let Series { buckets, readings } = self.series(&segment)?;
+        let confirmed = self.confirmed(process, &segment.executable)?;
+        let samples = buckets.into_iter().chain(readings).collect();
+        Ok(Some(Life { executable: segment.executable, samples, confirmed }))
     }
 
     /// The segment of a process that was sampled last.

@@ -6,13 +6,11 @@ use std::sync::OnceLock;
 
 use wbd_engine::playbook::{Bound, Library};
 use wbd_engine::state::State;
-use wbd_engine::trend::{Prior, leak};
+use wbd_engine::trend::leak;
 use wbd_ledger::{Filter, Reader, Samples};
-use wbd_model::name::ProfileName;
 use wbd_model::observation::Observation;
 use wbd_model::probe::{Probe, ProbeName};
 use wbd_model::profile::{Leak, ProcessSelector};
-use wbd_model::sample::Sample;
 use wbd_model::time::Now;
 use wbd_probes::Eyes;
 
@@ -25,14 +23,14 @@ pub(crate) struct Recall {
     eyes: Eyes,
     /// Read by the first question for it, with the moment beside it: the ledger may lie on a mount that hangs.
     exits: OnceLock<Result<(State, Now), String>>,
-    leaks: BTreeMap<ProcessSelector, (ProfileName, Leak)>,
+    leaks: BTreeMap<ProcessSelector, (String, Leak)>,
 }
 
 impl Recall {
     /// Of a root; nothing is read before it is asked for.
     pub(crate) fn of(eyes: &Eyes, library: &Library, bounds: &[Bound]) -> Self {
         let state_dir = wbd_ledger::state_dir(&eyes.root);
-        Self { state_dir, eyes: eyes.clone(), exits: OnceLock::new(), leaks: leaks(library, bounds) }
+        Self { state_dir, eyes: eyes.clone(), exits: OnceLock::new(), leaks: library.leaks(bounds) }
     }
 
     /// The answer; `None` for a question that eyes must answer. Blocks for as long as the disk does.
@@ -63,26 +61,19 @@ impl Recall {
     }
 
     fn trend(&self, selector: &ProcessSelector) -> Result<Observation, String> {
-        let (profile, window) = self.leaks.get(selector).ok_or("no profile says when it may be restarted")?;
+        let (process, window) = self.leaks.get(selector).ok_or("no profile says when it may be restarted")?;
         if !wbd_ledger::samples_database(&self.state_dir).exists() {
             return Err("no samples yet; the supervisor takes them".to_owned());
         }
         let now = self.exits().as_ref().map_or_else(|_| moment::clocks(), |(_, now)| now.clone());
         let read = || {
             let samples = Samples::open_read_only(&self.state_dir)?;
-            // The name under which the supervisor keeps them.
-            let process = format!("{profile}/{}", selector.comm.as_deref().unwrap_or("main"));
-            let Some(segment) = samples.latest_segment(&process)? else { return Ok((0, Vec::new(), Prior::None)) };
-            let series = samples.series(&segment)?;
-            let known = samples.confirmed(&process, &segment.executable)?;
-            let all: Vec<Sample> = series.buckets.into_iter().chain(series.readings).collect();
-            let now_s = samples.now_s(&now)?;
-            Ok((now_s, all, if known { Prior::Confirmed } else { Prior::None }))
+            Ok((samples.latest_life(process)?.unwrap_or_default(), samples.now_s(&now)?))
         };
-        let (now_s, samples, prior) = read().map_err(|error: wbd_ledger::SamplesError| error.to_string())?;
+        let (life, samples_s) = read().map_err(|error: wbd_ledger::SamplesError| error.to_string())?;
         let wall_s = now.wall_ms / 1000;
-        let offset_s = leak::offset_s(now_s, wall_s, wbd_probes::clock::zone_offset_s(wall_s));
-        Ok(leak::observe(&samples, prior, window, offset_s, now_s))
+        let now = leak::Clocks { samples_s, wall_s, zone_s: wbd_probes::clock::zone_offset_s(wall_s) };
+        Ok(leak::present(&life.samples, life.confirmed, window, &now).0)
     }
 }
 
@@ -98,18 +89,4 @@ fn exits(state_dir: &Path) -> Result<(State, Now), String> {
         Ok((state, moment::beside(&reader)))
     };
     read().map_err(|error: wbd_ledger::LedgerError| error.to_string())
-}
-
-fn leaks(library: &Library, bounds: &[Bound]) -> BTreeMap<ProcessSelector, (ProfileName, Leak)> {
-    let mut leaks = BTreeMap::new();
-    for bound in bounds {
-        let Some(name) = &bound.profile else { continue };
-        let Some(leak) = library.profiles.get(name).and_then(|profile| profile.spec.leak.clone()) else { continue };
-        for probe in bound.probes.values() {
-            if let Probe::FdTrend(selector) = probe {
-                leaks.entry(selector.clone()).or_insert_with(|| (name.clone(), leak.clone()));
-            }
-        }
-    }
-    leaks
 }

@@ -3,7 +3,6 @@
 mod rehearsed;
 mod text;
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -13,8 +12,6 @@ use wbd_ledger::BundleHead;
 use wbd_model::entry::Entry;
 use wbd_model::name::ProfileName;
 use wbd_model::observed::Observed;
-use wbd_model::probe::Probe;
-use wbd_model::profile::{Leak, ProcessSelector};
 use wbd_model::report::SCHEMA;
 use wbd_model::settings::Settings;
 use wbd_probes::clock;
@@ -49,7 +46,7 @@ pub(crate) fn run(context: &mut Context, order: &Simulate) -> Ended {
     let (installed, _) = host::library(&context.root);
     let read = read(context, order, settings, &library, &installed)?;
     let (origin, entries, observed, bounds, old) = read;
-    let leaks = leaks(&library, bounds.iter().chain(&old));
+    let leaks = library.leaks(bounds.iter().chain(&old));
     let since_ms = i64::try_from(order.since.as_millis()).unwrap_or(i64::MAX);
     let record = Record {
         bounds: &bounds,
@@ -139,22 +136,6 @@ fn bind(
         }
     }
     Ok((bounds, installed.bind(&origin.present, &origin.settings)))
-}
-
-/// The names that the supervisor keeps samples of leaking processes under.
-fn leaks<'a>(library: &Library, bounds: impl Iterator<Item = &'a Bound>) -> BTreeMap<ProcessSelector, (String, Leak)> {
-    let mut leaks = BTreeMap::new();
-    for bound in bounds {
-        let Some(name) = &bound.profile else { continue };
-        let Some(leak) = library.profiles.get(name).and_then(|profile| profile.spec.leak.clone()) else { continue };
-        for probe in bound.probes.values() {
-            if let Probe::FdTrend(selector) | Probe::FdUsage(selector) = probe {
-                let process = format!("{name}/{}", selector.comm.as_deref().unwrap_or("main"));
-                leaks.entry(selector.clone()).or_insert((process, leak.clone()));
-            }
-        }
-    }
-    leaks
 }
 
 fn document(rehearsed: &Rehearsed<'_>) -> Value {

@@ -7,7 +7,10 @@ use wbd_model::check::CheckKey;
 use wbd_model::name::{PlaybookName, ProfileName, TargetName};
 use wbd_model::observation::Value;
 use wbd_model::probe::Probe;
-use wbd_model::profile::{Command, Duration, Endpoint, Profile, ProfileSpec, PublicAddress, PublicSide, VersionSource};
+use wbd_model::profile::{
+    Command, Duration, Endpoint, Leak, ProcessSelector, Profile, ProfileSpec, PublicAddress, PublicSide, VersionSource,
+};
+use wbd_model::sample::process_key;
 use wbd_model::settings::Settings;
 
 use super::compiled::{Explains, Playbook, Question};
@@ -52,6 +55,25 @@ pub struct Bound {
 pub(crate) struct ProfileFacts {
     pub(crate) constants: BTreeMap<String, Value>,
     pub(crate) commands: BTreeMap<String, Command>,
+}
+
+impl Library {
+    /// The processes whose descriptors these checks judge: the name that their samples are kept under, and when each
+    /// may be restarted. Nothing of a profile that does not say when.
+    #[must_use]
+    pub fn leaks<'a>(&self, bounds: impl IntoIterator<Item = &'a Bound>) -> BTreeMap<ProcessSelector, (String, Leak)> {
+        let mut leaks = BTreeMap::new();
+        for bound in bounds {
+            let profile = bound.profile.as_ref().and_then(|name| self.profiles.get(name));
+            let Some((profile, leak)) = profile.and_then(|it| Some((it, it.spec.leak.as_ref()?))) else { continue };
+            for probe in bound.probes.values() {
+                let (Probe::FdTrend(asked) | Probe::FdUsage(asked)) = probe else { continue };
+                let Some((role, _)) = profile.spec.process.iter().find(|(_, it)| *it == asked) else { continue };
+                leaks.entry(asked.clone()).or_insert_with(|| (process_key(profile, role), leak.clone()));
+            }
+        }
+        leaks
+    }
 }
 
 impl Bound {

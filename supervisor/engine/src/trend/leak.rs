@@ -8,6 +8,25 @@ use wbd_model::sample::Sample;
 
 use super::{Lane, LeakVerdict, Prior, QuietWindow, leak as verdict, next_restart};
 
+/// The moment of a judgement by the clocks that it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clocks {
+    /// The samples' own, which no step of the wall clock moves: verdicts go by it.
+    pub samples_s: i64,
+    /// The wall clock: quiet windows go by it.
+    pub wall_s: i64,
+    /// How far local time is ahead of UTC.
+    pub zone_s: i32,
+}
+
+/// What the samples of a process's present life say, as the supervisor and doctor both tell it. `known`: an earlier life
+/// of the same executable was shown to leak. Also whether growth is shown now, which is worth keeping for later lives.
+#[must_use]
+pub fn present(samples: &[Sample], known: bool, leak: &Leak, now: &Clocks) -> (Observation, bool) {
+    let prior = if known { Prior::Confirmed } else { Prior::None };
+    confirm(samples, prior, leak, offset_s(now.samples_s, now.wall_s, now.zone_s), now.samples_s)
+}
+
 /// What the samples of one process say as of `now_s` (Unix seconds); `offset_s` is the local zone's.
 #[must_use]
 pub fn observe(samples: &[Sample], prior: Prior, leak: &Leak, offset_s: i32, now_s: i64) -> Observation {
@@ -16,8 +35,7 @@ pub fn observe(samples: &[Sample], prior: Prior, leak: &Leak, offset_s: i32, now
 
 /// As [`observe`], and whether growth itself was shown, so that later lives of the same executable may be judged by
 /// [`Prior::Confirmed`].
-#[must_use]
-pub fn confirm(samples: &[Sample], prior: Prior, leak: &Leak, offset_s: i32, now_s: i64) -> (Observation, bool) {
+fn confirm(samples: &[Sample], prior: Prior, leak: &Leak, offset_s: i32, now_s: i64) -> (Observation, bool) {
     let verdict = verdict(samples, now_s, prior);
     (said(&verdict, leak, offset_s, now_s), verdict.confirmed)
 }
@@ -53,8 +71,7 @@ fn said(verdict: &LeakVerdict, leak: &Leak, offset_s: i32, now_s: i64) -> Observ
 
 /// How far local time is ahead of the samples' clock, by the time of day: windows are local, and the samples' clock does
 /// not follow the wall clock when that is set. `zone_s` is the local zone's offset from UTC.
-#[must_use]
-pub fn offset_s(samples_s: i64, wall_s: i64, zone_s: i32) -> i32 {
+fn offset_s(samples_s: i64, wall_s: i64, zone_s: i32) -> i32 {
     let ahead_s = wall_s.saturating_sub(samples_s).saturating_add(i64::from(zone_s));
     i32::try_from(ahead_s.rem_euclid(86_400)).unwrap_or(0)
 }
@@ -103,6 +120,15 @@ mod tests {
         let seen = observe(&[], Prior::None, &leak(), 0, 1_000_000);
         assert!(matches!(seen.fact("leaking"), Fact::Unknown(_)));
         assert_eq!(seen.fact("enough"), Fact::Known(Value::Bool(false)));
+    }
+
+    #[test]
+    fn a_life_without_samples_is_unknown_whatever_was_known_of_earlier_ones() {
+        let now = Clocks { samples_s: 1_000_000, wall_s: 1_000_000, zone_s: 0 };
+        for known in [false, true] {
+            let (seen, confirmed) = present(&[], known, &leak(), &now);
+            assert!(matches!(seen.fact("leaking"), Fact::Unknown(_)) && !confirmed, "{known}");
+        }
     }
 
     #[test]

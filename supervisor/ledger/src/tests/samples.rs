@@ -37,6 +37,9 @@ fn segments_stay_apart_and_a_confirmation_outlives_them() {
     let reader = Samples::open_read_only(dir.path()).unwrap();
     assert_eq!(reader.latest_segment("main").unwrap(), Some(segment(2)));
     assert_eq!(reader.latest_segment("other").unwrap(), None);
+    let (life, series) = (reader.latest_life("main").unwrap().unwrap(), reader.series(&segment(2)).unwrap());
+    assert_eq!((life.executable, life.samples), (segment(2).executable, [series.buckets, series.readings].concat()));
+    assert_eq!(reader.latest_life("other").unwrap(), None);
     assert_eq!(reader.series(&segment(1)).unwrap().buckets.len(), 1);
     assert_eq!(reader.series(&segment(3)).unwrap(), Default::default());
     assert!(reader.confirmed("main", "sha256:aa").unwrap());
