@@ -7,10 +7,11 @@ use wbd_ledger::Recorded;
 use wbd_model::action::{Action, Change};
 use wbd_model::entry::{Intent, Outcome};
 use wbd_model::incident::ActionId;
+use wbd_model::text::chain;
 use wbd_model::time::Now;
 
 use crate::done::{Done, Preview};
-use crate::error::{ActionError, chain};
+use crate::error::ActionError;
 use crate::process::{Process, ProcessRef};
 use crate::program::Parent;
 use crate::reach::{Alone, Reach};

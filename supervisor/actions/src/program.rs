@@ -13,9 +13,10 @@ use tokio::process::{Child, Command as Spawn};
 use wbd_model::action::Change;
 use wbd_model::entry::Outcome;
 use wbd_model::profile::{Command, names_ourselves};
+use wbd_model::text::chain;
 
 use crate::done::Done;
-use crate::error::{ActionError, chain};
+use crate::error::ActionError;
 use crate::place;
 
 /// Programs of old products look for their helpers by name; nothing else of our environment is theirs.

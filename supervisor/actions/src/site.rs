@@ -23,7 +23,7 @@ pub async fn run_site_program(
     let command = Command { argv: argv.to_vec(), timeout, class: Class::A0 };
     let parent = if by_manager { Parent::Systemd } else { Parent::Us };
     let done = program::run_with(Path::new("/"), &command, parent, env).await;
-    let done = done.map_err(|error| crate::error::chain(&error))?;
+    let done = done.map_err(|error| wbd_model::text::chain(&error))?;
     match done.outcome {
         Outcome::Done => Ok(()),
         Outcome::Failed | Outcome::Aborted | Outcome::Unknown => Err(done.detail),

@@ -3,10 +3,11 @@ use std::path::Path;
 
 use wbd_model::action::{Action, Change, Undo};
 use wbd_model::entry::Outcome;
+use wbd_model::text::chain;
 
 use crate::done::{Done, Preview};
 use crate::dropin;
-use crate::error::{ActionError, chain};
+use crate::error::ActionError;
 use crate::kernel::Kernel;
 use crate::reach::Machine;
 

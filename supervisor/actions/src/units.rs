@@ -8,12 +8,13 @@ use tokio::time::timeout;
 use wbd_model::action::Class;
 use wbd_model::entry::Outcome;
 use wbd_model::profile::{self, Command};
+use wbd_model::text::chain;
 use zbus::Connection;
 use zbus::export::futures_core::Stream;
 use zbus::proxy::CacheProperties;
 
 use crate::done::Done;
-use crate::error::{ActionError, chain};
+use crate::error::ActionError;
 use crate::program::{self, Parent};
 use crate::reach::Machine;
 

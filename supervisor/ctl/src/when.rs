@@ -3,6 +3,8 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
+pub(crate) use wbd_model::time::length;
+
 /// A wall-clock moment in local time, `2026-11-22 02:14:05`.
 pub(crate) fn moment(wall_ms: i64) -> String {
     zoned(wall_ms, "%Y-%m-%d %H:%M:%S")
@@ -46,39 +48,9 @@ fn zoned(wall_ms: i64, format: &str) -> String {
         .map_or_else(|_| "?".to_owned(), |time| time.to_zoned(TimeZone::system()).strftime(format).to_string())
 }
 
-/// A length of time in one or two units.
-pub(crate) fn length(ms: u64) -> String {
-    let seconds = ms / 1000;
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
-    match seconds {
-        0 => format!("{ms} ms"),
-        1..=9 => format!("{seconds}.{} s", ms % 1000 / 100),
-        10..=119 => format!("{seconds} s"),
-        120..=7199 => format!("{minutes} min"),
-        7200..=172_799 => format!("{hours} h"),
-        _ => format!("{days} days"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lengths_are_read_at_a_glance() {
-        let cases = [
-            (0, "0 ms"),
-            (999, "999 ms"),
-            (1250, "1.2 s"),
-            (15_000, "15 s"),
-            (150_000, "2 min"),
-            (7_200_000, "2 h"),
-            (200_000_000, "2 days"),
-        ];
-        for (ms, text) in cases {
-            assert_eq!(length(ms), text);
-        }
-    }
 
     #[test]
     fn a_day_lasts_until_its_end_and_a_moment_is_exact() {

@@ -6,6 +6,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use wbd_engine::guard::Permit;
 use wbd_model::entry::{Body, Entry, Intent, Subject};
 use wbd_model::incident::IncidentId;
+use wbd_model::text::chain;
 use wbd_model::time::Now;
 
 use crate::anchor::Anchors;
@@ -418,14 +419,4 @@ fn no_ledger(operation: &'static str, path: &Path, source: rusqlite::Error) -> L
         };
     }
     LedgerError::database(operation, path, source)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
 }

@@ -79,6 +79,21 @@ fn is_visible(ch: char) -> bool {
     }
 }
 
+/// An error with its causes, in one line; a cause that the words before it tell already is not told again.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text
+}
+
 /// A path for messages. Bytes that are no UTF-8 stand as `\xNN`, in documents too, which hold text only.
 #[must_use]
 pub fn named(path: &Path) -> String {
@@ -141,6 +156,24 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(columns(text), expected, "{text}");
         }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Layer {
+        text: &'static str,
+        source: Option<Box<Self>>,
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes_and_none_of_them_twice() {
+        let told = |texts: &[&'static str]| {
+            let layers = texts.iter().rev().fold(None, |source, text| Some(Box::new(Layer { text, source })));
+            chain(&*layers.unwrap())
+        };
+        assert_eq!(told(&["cannot open a.db"]), "cannot open a.db");
+        assert_eq!(told(&["cannot open a.db", "disk", "no space"]), "cannot open a.db: disk: no space");
+        assert_eq!(told(&["cannot open a.db: disk", "disk", "no space"]), "cannot open a.db: disk: no space");
     }
 
     #[test]

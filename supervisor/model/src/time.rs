@@ -32,6 +32,22 @@ pub fn utc(wall_ms: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
+/// A length of time at a glance, rounded down: `1.2 s`, `15 s`, `2 min`, `3 h 30 min`, `4 days`.
+#[must_use]
+pub fn length(ms: u64) -> String {
+    let seconds = ms / 1000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0 => format!("{ms} ms"),
+        1..=9 => format!("{seconds}.{} s", ms % 1000 / 100),
+        10..=119 => format!("{seconds} s"),
+        120..=3599 => format!("{minutes} min"),
+        3600..=172_799 if minutes % 60 == 0 => format!("{hours} h"),
+        3600..=172_799 => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} days"),
+    }
+}
+
 impl Now {
     /// Milliseconds since a moment of this boot; `None` for a moment of another boot.
     #[must_use]
@@ -43,6 +59,26 @@ impl Now {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_are_read_at_a_glance() {
+        let cases = [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1250, "1.2 s"),
+            (15_000, "15 s"),
+            (119_999, "119 s"),
+            (150_000, "2 min"),
+            (3_599_999, "59 min"),
+            (3_600_000, "1 h"),
+            (9_000_000, "2 h 30 min"),
+            (86_400_000, "24 h"),
+            (200_000_000, "2 days"),
+        ];
+        for (ms, text) in cases {
+            assert_eq!(length(ms), text);
+        }
+    }
 
     #[test]
     fn a_moment_is_written_in_utc() {

@@ -2,7 +2,7 @@
 //! proof or suspended for twice as long. Writes no record.
 use wbd_model::entry::{Body, Entry, Outcome};
 use wbd_model::incident::{Guard, Refusal};
-use wbd_model::time::Now;
+use wbd_model::time::{Now, length};
 
 use crate::state::{ActionRequest, State, Suspension, Trial};
 
@@ -33,7 +33,7 @@ impl Suspension {
             Some(Trial::Passed | Trial::Failed) => format!("{reason}; its one try has ended"),
             None => match self.left_ms(state, now) {
                 0 => format!("{reason}; tries once more at the next failure"),
-                left_ms => format!("{reason}; tries once more in {}", length(left_ms)),
+                left_ms => format!("{reason}; tries once more in {}", rounded_up(left_ms)),
             },
         }
     }
@@ -146,12 +146,9 @@ fn pause_ms(trips: u32) -> u64 {
     FIRST_PAUSE_MS.saturating_mul(1 << doublings).min(LONGEST_PAUSE_MS)
 }
 
-fn length(ms: u64) -> String {
-    if ms >= 2 * FIRST_PAUSE_MS || ms == FIRST_PAUSE_MS {
-        format!("{} h", ms.div_ceil(3_600_000))
-    } else {
-        format!("{} min", ms.div_ceil(60_000))
-    }
+/// Never sooner than it is.
+fn rounded_up(ms: u64) -> String {
+    length(ms.div_ceil(60_000).saturating_mul(60_000))
 }
 
 #[cfg(test)]
@@ -164,5 +161,6 @@ mod tests {
         assert_eq!(hours, [1, 2, 4, 8, 16, 24, 24, 24]);
         assert_eq!(trip_reason("9 failed", 0), "9 failed; tries once more in 1 h");
         assert_eq!(trip_reason("9 failed", 1), "9 failed; tries once more in 2 h");
+        assert_eq!((rounded_up(1), rounded_up(5_399_999)), ("60 s".to_owned(), "1 h 30 min".to_owned()));
     }
 }

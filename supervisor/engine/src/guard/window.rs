@@ -10,7 +10,7 @@ use jiff::{Timestamp, ToSpan};
 use wbd_model::incident::{Guard, Refusal};
 use wbd_model::maintenance::{Day, Maintenance, MaintenanceWindow, TimeOfDay};
 use wbd_model::settings::Settings;
-use wbd_model::time::Now;
+use wbd_model::time::{Now, length};
 
 use crate::state::{ActionRequest, Incident};
 
@@ -100,7 +100,7 @@ pub fn words(maintenance: &Maintenance, opening: Opening) -> Option<String> {
         changed = true;
     }
     if changed {
-        text.push_str(&format!(": it is {} long", length(opening.closes_ms - opening.opens_ms)));
+        text.push_str(&format!(": it is {} long", length(opening.closes_ms.abs_diff(opening.opens_ms))));
     }
     Some(text)
 }
@@ -190,15 +190,6 @@ const fn weekday(day: Day) -> Weekday {
 
 fn clock(at: DateTime) -> String {
     at.strftime("%H:%M").to_string()
-}
-
-fn length(ms: i64) -> String {
-    let minutes = ms / 60_000;
-    match (minutes / 60, minutes % 60) {
-        (0, minutes) => format!("{minutes} min"),
-        (hours, 0) => format!("{hours} h"),
-        (hours, minutes) => format!("{hours} h {minutes} min"),
-    }
 }
 
 #[cfg(test)]
