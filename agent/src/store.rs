@@ -2,11 +2,11 @@
 
 use crate::failure::{Exit, Failure};
 use crate::settings::{MAX_SETTINGS_BYTES, Settings};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, Read};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use wbd_agent_api::{BytesPath, SettingsProblem, SettingsSource, paths};
+use wbd_agent_api::{BytesPath, SettingsProblem, SettingsSource, Whole, paths};
 
 /// The settings that a start or a reload found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,6 @@ pub(crate) struct Store {
     current: PathBuf,
     good: PathBuf,
     broken: PathBuf,
-    folder: PathBuf,
 }
 
 impl Store {
@@ -35,7 +34,6 @@ impl Store {
             current: paths::settings(root),
             good: paths::settings_good(root),
             broken: paths::settings_broken(root),
-            folder,
         })
     }
 
@@ -91,26 +89,16 @@ impl Store {
 
     fn write(&self, path: &Path, settings: &Settings) -> Result<(), String> {
         let text = settings.render()?;
-        self.replace(path, text.as_bytes()).map_err(|error| {
+        whole(path).replace(text.as_bytes()).map_err(|error| {
             format!("cannot write {}: {error}; make room or give the agent's user the folder", path.display())
         })
     }
 
     /// The broken file is copied and not moved, so that every start until it is mended says the same.
     fn set_aside(&self, bytes: &[u8]) {
-        if let Err(error) = self.replace(&self.broken, bytes) {
+        if let Err(error) = whole(&self.broken).replace(bytes) {
             tracing::warn!(path = %self.broken.display(), %error, "cannot keep the broken settings beside");
         }
-    }
-
-    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let temporary = path.with_extension("tmp");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        // The rename itself is in the folder, and must be on disk too.
-        File::open(&self.folder)?.sync_all()
     }
 
     /// The current file is gone although there was one.
@@ -122,6 +110,10 @@ impl Store {
             message: "file is missing".into(),
         }
     }
+}
+
+fn whole(path: &Path) -> Whole<'_> {
+    Whole::at(path, 0o640).durable()
 }
 
 /// At most one byte more than allowed is read, which is enough for the parser to refuse it.

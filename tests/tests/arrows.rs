@@ -18,15 +18,17 @@ type Drawing = [(&'static str, &'static [&'static str])];
 const ARROWS: &Drawing = &[
     // Nouns only: below everything.
     ("wbd-model", &[]),
+    // The interface, and beside it what both halves do alike to the host and nobody may do otherwise: judging whose a
+    // process is, writing a file whole, running a program. All but the pure may use it; it uses nobody.
     ("wbd-agent-api", &[]),
     ("wbd-engine", &["wbd-model"]),
     // The engine's Permit is what the ledger turns into Recorded.
-    ("wbd-ledger", &["wbd-engine", "wbd-model"]),
-    ("wbd-actions", &["wbd-engine", "wbd-ledger", "wbd-model"]),
+    ("wbd-ledger", &["wbd-agent-api", "wbd-engine", "wbd-model"]),
+    ("wbd-actions", &["wbd-agent-api", "wbd-engine", "wbd-ledger", "wbd-model"]),
     ("wbd-probes", &["wbd-agent-api", "wbd-model"]),
     ("wbd-supervisord", &["wbd-actions", "wbd-agent-api", "wbd-engine", "wbd-ledger", "wbd-model", "wbd-probes"]),
     // Shows and asks; the hands are not for it.
-    ("wbdctl", &["wbd-engine", "wbd-ledger", "wbd-model", "wbd-probes"]),
+    ("wbdctl", &["wbd-agent-api", "wbd-engine", "wbd-ledger", "wbd-model", "wbd-probes"]),
     // A broken agent must not break its healer: nothing but the interface is common.
     ("wbd-agent", &["wbd-agent-api"]),
     // The tests look at the product from outside.

@@ -2,7 +2,7 @@
 //!
 //! It only grows: readers ignore keys and names they do not know, since the agent may be newer than its reader.
 
-use crate::{BytesPath, Code, Language, TargetId, ThisBoot, file};
+use crate::{BytesPath, Code, Language, TargetId, ThisBoot, Whole, file};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -319,8 +319,8 @@ pub fn write_atomically(path: &Path, document: &HealthDocument) -> Result<(), He
     if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_HEALTH_BYTES) {
         return Err(HealthError::TooLarge { path: path.to_path_buf() });
     }
-    // One writer only (it holds the agent's lock), so one fixed name: a crash leaves at most one file behind.
-    file::write_atomically(path, &path.with_extension("json.tmp"), &bytes, 0o644).map_err(unwritable)
+    // Each second, and worth nothing after a reboot: no disk is waited for.
+    Whole::at(path, 0o644).replace(&bytes).map_err(unwritable)
 }
 
 #[cfg(test)]

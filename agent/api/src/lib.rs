@@ -6,6 +6,7 @@ mod codes;
 mod file;
 mod shown;
 mod target;
+mod whole;
 
 pub mod command;
 pub mod health;
@@ -25,3 +26,4 @@ pub use health::{
 pub use shown::{Lines, shown};
 pub use stop::{StopError, StopNote};
 pub use target::{InvalidTargetId, Language, MAX_TARGETS, Target, TargetId};
+pub use whole::Whole;

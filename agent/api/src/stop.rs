@@ -1,6 +1,6 @@
 //! The note of an administrator's stop, by which the supervisor knows a wanted absence; it stops nothing itself.
 
-use crate::{ThisBoot, file};
+use crate::{ThisBoot, Whole, file};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -67,9 +67,7 @@ pub fn read(path: &Path, boot: &ThisBoot) -> Result<Option<StopNote>, StopError>
 /// [`StopError::Io`], for example where the folder is missing.
 pub fn write(path: &Path, note: &StopNote) -> Result<(), StopError> {
     let bytes = serde_json::to_vec(note).map_err(|error| failed("write", path, error.into()))?;
-    // Several programs may write it at once, so each has a temporary file of its own.
-    let temporary = path.with_extension(format!("json.{}.tmp", std::process::id()));
-    file::write_atomically(path, &temporary, &bytes, 0o644).map_err(|source| failed("write", path, source))
+    Whole::at(path, 0o644).of_many_writers().replace(&bytes).map_err(|source| failed("write", path, source))
 }
 
 /// Removes the note; none being there is fine.

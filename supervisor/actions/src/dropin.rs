@@ -1,8 +1,9 @@
 //! wbd's own sysctl.d drop-in: its text, and how it is put on disk. Knows nothing of the running kernel.
 use std::fs;
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+
+use wbd_agent_api::Whole;
 
 use crate::error::ActionError;
 
@@ -100,32 +101,21 @@ fn assigned(line: &str) -> Option<(&str, &str)> {
 pub(crate) fn write(path: &Path, text: Option<&str>) -> Result<(), ActionError> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     let done = match text {
-        Some(text) => replace(path, dir, text),
+        // While it is written, its name does not end in .conf, and sysctl.d reads no other.
+        Some(text) => fs::create_dir_all(dir).and_then(|()| Whole::at(path, 0o644).durable().replace(text.as_bytes())),
         None => match fs::remove_file(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
-        },
+        }
+        .and_then(|()| fs::File::open(dir)?.sync_all()),
     };
-    done.and_then(|()| fs::File::open(dir)?.sync_all()).map_err(|source| ActionError::file("write", path, source))
-}
-
-fn replace(path: &Path, dir: &Path, text: &str) -> io::Result<()> {
-    fs::create_dir_all(dir)?;
-    // sysctl.d reads names that end in .conf only.
-    let fresh = path.with_extension("conf.new");
-    match fs::remove_file(&fresh) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut file = fs::File::options().write(true).create_new(true).mode(0o644).open(&fresh)?;
-    file.set_permissions(fs::Permissions::from_mode(0o644))?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)
+    done.map_err(|source| ActionError::file("write", path, source))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     const WATCHES: &str = "fs.inotify.max_user_watches";

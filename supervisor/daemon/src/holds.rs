@@ -1,11 +1,11 @@
 //! Hold files as the supervisor sees them: looked for at fixed times and just before each deed, recorded when they
 //! come, change and go. Decides nothing.
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use tracing::info;
+use wbd_agent_api::Whole;
 use wbd_engine::guard::hold;
 use wbd_engine::state::Hold;
 use wbd_model::entry::{Body, Subject};
@@ -107,18 +107,16 @@ fn write_pause(path: &Path, there: &BTreeMap<String, Hold>, mut pause: Hold) -> 
 }
 
 /// Whole or not at all: an empty file, as a full disk leaves it, would hold everything and for ever. Only with `over`
-/// in the place of one that is there.
+/// in the place of one that is there. The loop does not wait for the disk.
 fn put(path: &Path, text: &str, over: bool) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    let placed = || if over { fs::rename(&fresh, path) } else { fs::hard_link(&fresh, path) };
-    let put = fs::write(&fresh, text).and_then(|()| placed());
-    // Best effort: it holds nothing, and is written over the next time.
-    let _ = fs::remove_file(&fresh);
-    put
+    let file = Whole::at(path, 0o644);
+    if over { file.replace(text.as_bytes()) } else { file.create(text.as_bytes()) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use wbd_model::action::Class;
 
@@ -140,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_that_a_full_disk_does_not_take_leaves_everything_as_it_was() {
+    fn a_pause_that_the_disk_does_not_take_leaves_everything_as_it_was() {
         let day_ms = 86_400_000;
         let later = pause(Some(now().wall_ms + 2 * day_ms), Class::A1);
         for old in [None, Some(hold::text_of_pause(&pause(Some(now().wall_ms + day_ms), Class::A3)))] {
@@ -152,9 +150,11 @@ mod tests {
                 fs::write(&path, old).unwrap();
                 there.insert(name.clone(), hold::of_text(&name, old));
             }
-            std::os::unix::fs::symlink("/dev/full", dir.path().join("hold.new")).unwrap();
-            let refused = write_pause(&path, &there, later.clone()).unwrap_err();
-            assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+            // Where it would be written there is no way to write.
+            let in_the_way = dir.path().join("hold.new");
+            fs::create_dir_all(in_the_way.join("x")).unwrap();
+            write_pause(&path, &there, later.clone()).unwrap_err();
+            fs::remove_dir_all(&in_the_way).unwrap();
             assert_eq!(fs::read_to_string(&path).ok(), old);
             // Twin: with room again it is written, and nothing else is left behind.
             assert_eq!(write_pause(&path, &there, later.clone()).unwrap(), later.until_wall_ms);

@@ -1,11 +1,12 @@
 //! Restarts set aside beforehand for a host whose ledger cannot be used: fixed slots, already on disk. Nothing else may come from it.
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use wbd_agent_api::Whole;
 use wbd_model::action::Action;
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
 use wbd_model::incident::IncidentId;
@@ -138,20 +139,11 @@ impl Reserve {
     /// Empties all slots, for this boot. A reserve that cannot be made is no reserve: nothing to report but `left() == 0`.
     pub(crate) fn refill(&mut self, state_dir: &Path, boot: &BootId) {
         let path = files::reserve(state_dir);
-        let fresh = files::beside(&path, ".new");
-        let made =
-            File::options().write(true).create(true).truncate(true).mode(0o640).open(&fresh).and_then(|mut file| {
-                file.write_all(&vec![0; FILE_BYTES])?;
-                file.write_all(boot.0.as_bytes())?;
-                file.sync_all()?;
-                fs::rename(&fresh, &path)?;
-                files::sync_dir(state_dir)
-            });
-        match (&made, &self.marks) {
+        let bytes = [&[0; FILE_BYTES][..], boot.0.as_bytes()].concat();
+        let made = Whole::at(&path, 0o640).durable().replace(&bytes);
+        if let (Ok(()), Some(marks)) = (made, &self.marks) {
             // Whoever dies here finds marks of deeds that the ledger holds already: those are not adopted again.
-            (Ok(()), Some(marks)) => drop(fs::remove_file(marks)),
-            (Ok(()), None) => {}
-            (Err(_), _) => drop(fs::remove_file(&fresh)),
+            drop(fs::remove_file(marks));
         }
         *self = Self::open_with(state_dir, self.marks.take());
     }

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use wbd_agent_api::Whole;
+
 use crate::exit::Failure;
 
 use super::content;
@@ -62,11 +64,7 @@ impl Scratch {
     /// # Errors
     /// The file system's.
     pub(crate) fn put(&self, name: &str, text: &[u8], mode: u32) -> io::Result<()> {
-        let path = self.path.join(name);
-        let fresh = path.with_extension("new");
-        fs::write(&fresh, text)?;
-        fs::set_permissions(&fresh, fs::Permissions::from_mode(mode))?;
-        fs::rename(fresh, path)
+        Whole::at(&self.path.join(name), mode).replace(text)
     }
 
     fn fill(&self, agent: &Path) -> io::Result<()> {
