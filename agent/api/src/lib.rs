@@ -11,6 +11,7 @@ mod whole;
 pub mod command;
 pub mod health;
 pub mod paths;
+pub mod program;
 pub mod standing;
 pub mod stop;
 

@@ -1,15 +1,12 @@
 //! Runs a program that a vendor documents: by absolute path, without a shell, to a deadline. Reads no meaning into its output.
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, Seek as _};
-use std::os::unix::fs::FileExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::{Child, Command as Spawn};
+use tokio::sync::oneshot;
+use wbd_agent_api::program::{Output, Program, RunError, Said, run as run_program};
 use wbd_model::action::Change;
 use wbd_model::entry::Outcome;
 use wbd_model::profile::{Command, names_ourselves};
@@ -23,9 +20,8 @@ use crate::place;
 pub(crate) const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
 const LONGEST: Duration = Duration::from_secs(600);
-const KILL_WAIT: Duration = Duration::from_secs(5);
-const OUTPUT_BYTES: u64 = 64 << 10;
-const DETAIL_BYTES: usize = 2 << 10;
+const OUTPUT_BYTES: u32 = 64 << 10;
+const DETAIL_BYTES: u32 = 2 << 10;
 /// What turns a list of arguments into a line of commands.
 const INTERPRETERS: [&str; 14] =
     ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "fish", "csh", "tcsh", "busybox", "env", "xargs", "nohup"];
@@ -77,35 +73,43 @@ async fn start(
     parent: Parent,
     env: &[(String, String)],
 ) -> Result<Done, ActionError> {
-    let output = Output::new().map_err(|source| ActionError::file("keep output of", program, source))?;
-    let (starter, arguments) = arguments(program, command, parent, env);
-    let spawned = output.streams().and_then(|(stdout, stderr)| {
-        Spawn::new(&starter)
-            .args(&arguments)
-            .env_clear()
-            .env("PATH", SEARCH_PATH)
-            .env("LC_ALL", "C")
-            .envs(env.iter().map(|(name, value)| (name, value)))
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .stdout(stdout)
-            .stderr(stderr)
-            .process_group(0)
-            .spawn()
-    });
-    let mut child = spawned.map_err(|source| ActionError::file("run", program, source))?;
+    let (starter, args) = arguments(program, command, parent, env);
     let deadline = Duration::from_millis(command.timeout.as_ms()).min(LONGEST);
-    let ended = tokio::time::timeout(deadline, child.wait()).await;
-    let tail = |text: String| format!("{text}{}", output.tail());
+    let own = [("PATH", SEARCH_PATH), ("LC_ALL", "C")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let env = own.into_iter().chain(env.iter().cloned()).collect();
+    let output = Output::End { most: OUTPUT_BYTES, end: DETAIL_BYTES };
+    let ended = beside(Program { path: starter, args, env, deadline, output }).await;
+    let ended = ended.map_err(|source| ActionError::file("run", program, source))?;
     Ok(match ended {
-        Ok(Ok(status)) if status.success() => Done::new(Outcome::Done, tail("it ended with 0".to_owned())),
-        Ok(Ok(status)) => Done::new(Outcome::Failed, tail(how(status))),
-        Ok(Err(error)) => Done::new(Outcome::Unknown, format!("its end could not be seen: {error}")),
-        Err(_) => {
-            let killed = kill(&mut child).await;
-            Done::new(Outcome::Unknown, tail(format!("it did not end in {} ms and {killed}", deadline.as_millis())))
+        Some(Ok(said)) if said.status.success() => Done::new(Outcome::Done, with("it ended with 0", &said.stdout)),
+        // std words it "exit status: 3" or "signal: 9 (SIGKILL)".
+        Some(Ok(said)) => Done::new(Outcome::Failed, with(&format!("it ended with {}", said.status), &said.stdout)),
+        Some(Err(RunError::Start { source, .. })) => return Err(ActionError::file("run", program, source)),
+        Some(Err(RunError::TooSlow { gone, said, .. })) => {
+            let killed = if gone { "was killed" } else { "could not be killed" };
+            let text = format!("it did not end in {} ms and {killed}", deadline.as_millis());
+            Done::new(Outcome::Unknown, with(&text, &said))
         }
+        Some(Err(error @ RunError::NotAbsolute(_))) => Done::new(Outcome::Failed, error.to_string()),
+        Some(Err(error @ (RunError::Watch { .. } | RunError::TooLoud { .. }))) => {
+            Done::new(Outcome::Unknown, format!("its end could not be seen: {}", chain(&error)))
+        }
+        None => Done::new(Outcome::Unknown, "its end could not be seen"),
     })
+}
+
+/// Runs it on a thread of its own, never on one of those that looks may hold for as long as a mount hangs. `None` if the
+/// thread is lost.
+async fn beside(program: Program) -> io::Result<Option<Result<Said, RunError>>> {
+    let (tell, told) = oneshot::channel();
+    // Nobody listens any more where the deed was given up.
+    std::thread::Builder::new().name("wbd-program".to_owned()).spawn(move || drop(tell.send(run_program(&program))))?;
+    Ok(told.await.ok())
+}
+
+/// What became of it, and its last words for people.
+fn with(text: &str, said: &[u8]) -> String {
+    if said.is_empty() { text.to_owned() } else { format!("{text}; it said: {}", String::from_utf8_lossy(said).trim()) }
 }
 
 /// What is started, and with which arguments. systemd ends the program at its deadline too, in case we cannot;
@@ -127,19 +131,6 @@ fn arguments(program: &Path, command: &Command, parent: Parent, env: &[(String, 
             (PathBuf::from(SYSTEMD_RUN), all)
         }
     }
-}
-
-fn how(status: ExitStatus) -> String {
-    // std words it "exit status: 3" or "signal: 9 (SIGKILL)".
-    format!("it ended with {status}")
-}
-
-/// Kills the whole group. The leader is not reaped yet, so its number cannot mean anybody else.
-async fn kill(child: &mut Child) -> &'static str {
-    let group = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-    let sent = group.is_some_and(|group| kill_process_group(group, Signal::KILL).is_ok());
-    let is_gone = tokio::time::timeout(KILL_WAIT, child.wait()).await.is_ok();
-    if sent && is_gone { "was killed" } else { "could not be killed" }
 }
 
 /// The program under the root, if it may be run at all.
@@ -167,38 +158,4 @@ fn checked(root: &Path, command: &Command) -> Result<PathBuf, ActionError> {
         return Err(refuse("a shell or a program that runs other programs cannot be run"));
     }
     Ok(path)
-}
-
-/// Output in memory, never in a pipe: a service that the program leaves running keeps its standard output
-/// for as long as it lives, and must neither hold us up nor die of a closed pipe. The size is sealed, so
-/// such a service cannot grow it either.
-struct Output {
-    file: File,
-}
-
-impl Output {
-    fn new() -> io::Result<Self> {
-        let fd = memfd_create("wbd-output", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        let file = File::from(fd);
-        file.set_len(OUTPUT_BYTES)?;
-        fcntl_add_seals(&file, SealFlags::GROW | SealFlags::SHRINK)?;
-        Ok(Self { file })
-    }
-
-    fn streams(&self) -> io::Result<(Stdio, Stdio)> {
-        Ok((self.file.try_clone()?.into(), self.file.try_clone()?.into()))
-    }
-
-    /// The end of what was written, for people, with what leads up to it.
-    fn tail(&self) -> String {
-        // The position is shared with the program's own copies.
-        let written = (&self.file).stream_position().unwrap_or(0).min(OUTPUT_BYTES);
-        let mut bytes = vec![0; DETAIL_BYTES.min(usize::try_from(written).unwrap_or(DETAIL_BYTES))];
-        let start = written.saturating_sub(u64::try_from(bytes.len()).unwrap_or(0));
-        match self.file.read_exact_at(&mut bytes, start) {
-            Ok(()) if bytes.is_empty() => String::new(),
-            Ok(()) => format!("; it said: {}", String::from_utf8_lossy(&bytes).trim()),
-            Err(error) => format!("; its output cannot be read: {}", chain(&error)),
-        }
-    }
 }

@@ -2,9 +2,9 @@
 //! entry in the journal, and the site's program. Starts no supervisor.
 use std::time::{Duration, SystemTime};
 
+use wbd_agent_api::program::{self, Output, Program};
 use wbd_ledger::{ESCALATED, enter_in_journal};
 use wbd_model::problem::Problem;
-use wbd_probes::run::{self, Program};
 
 use crate::exit::{Ended, Exit, Failure};
 use crate::{Context, explain, host};
@@ -63,12 +63,12 @@ fn tell(context: &Context, reason: &str, guide: &[String]) -> Result<(), Failure
     ];
     let program = Program {
         path: path.into(),
-        args: args.to_vec(),
+        args: args.iter().map(Into::into).collect(),
         env: env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         deadline: DEADLINE,
-        max_output: MOST_OUTPUT,
+        output: Output::Whole { most: MOST_OUTPUT },
     };
-    let said = run::run(&program).map_err(|error| Failure::failed(format!("nobody was told: {error}")))?;
+    let said = program::run(&program).map_err(|error| Failure::failed(format!("nobody was told: {error}")))?;
     if said.status.success() {
         return Ok(());
     }

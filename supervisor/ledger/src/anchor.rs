@@ -1,12 +1,12 @@
 //! Heads of the ledger in the journal, out of reach of whoever can write the ledger's folder only. Judges no chain.
-use std::io::{self, Read as _};
+use std::ffi::OsString;
+use std::io;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
+use wbd_agent_api::program::{Output, Program, run};
 
 /// The journal's MESSAGE_ID of an anchor.
 pub const MESSAGE_ID: &str = "fb9c4bfe407b413399ea65e038274537";
@@ -17,10 +17,9 @@ const UID: &str = "0";
 /// A file of full size has about 4,000 anchors; of more only the newest are compared.
 const MOST_ANCHORS: usize = 16_384;
 /// Room for as many, with what journalctl adds to each.
-const MAX_ANSWER_BYTES: u64 = 16 << 20;
+const MAX_ANSWER_BYTES: usize = 16 << 20;
 /// A journal of many files on a slow disk; who waits for longer is told that it could not be read.
 const WITHIN: Duration = Duration::from_secs(5);
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// A head that the journal has seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,58 +87,27 @@ pub fn anchors(root: &Path) -> Anchors {
     if !has_journal {
         return Anchors::default();
     }
-    let mut command = Command::new(JOURNALCTL);
+    let mut args: Vec<OsString> = Vec::new();
     if root != Path::new("/") {
-        command.arg("--root").arg(root);
+        args.extend(["--root".into(), root.into()]);
     }
     let fields = "--output-fields=WBD_SEQ,WBD_HASH,_SYSTEMD_UNIT";
-    command
-        .args(["--quiet", "--no-pager", "--output=json", fields])
-        .arg(format!("--lines={MOST_ANCHORS}"))
-        .arg(format!("MESSAGE_ID={MESSAGE_ID}"))
-        .arg(format!("_UID={UID}"));
-    match answer(command, WITHIN) {
+    args.extend(["--quiet", "--no-pager", "--output=json", fields].map(OsString::from));
+    args.push(format!("--lines={MOST_ANCHORS}").into());
+    args.push(format!("MESSAGE_ID={MESSAGE_ID}").into());
+    args.push(format!("_UID={UID}").into());
+    match answer(JOURNALCTL, args, WITHIN) {
         Ok(bytes) => Anchors { heads: read_answer(&bytes), unread: None },
         Err(why) => Anchors { heads: Vec::new(), unread: Some(why) },
     }
 }
 
 /// A bounded answer of a program that ends in time.
-fn answer(mut command: Command, within: Duration) -> Result<Vec<u8>, String> {
-    let deadline = Instant::now() + within;
-    command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| format!("{JOURNALCTL} cannot be started: {error}"))?;
-    let (said, answer) = mpsc::channel();
-    if let Some(stdout) = child.stdout.take() {
-        // Beside: a pipe full of anchors must not keep it from ending.
-        std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            let read = stdout.take(MAX_ANSWER_BYTES).read_to_end(&mut bytes);
-            // Nobody waits for it any longer where it came too late.
-            let _ = said.send(read.map(|_| bytes));
-        });
-    }
-    let read = answer.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break Some(status),
-            Ok(None) if read.is_ok() && Instant::now() < deadline => std::thread::sleep(PAUSE),
-            Ok(None) | Err(_) => break None,
-        }
-    };
-    let Some(status) = status else {
-        let _ = child.kill();
-        let _ = child.wait();
-        return Err(format!("{JOURNALCTL} did not answer within {} s", within.as_secs()));
-    };
-    if !status.success() {
-        return Err(format!("{JOURNALCTL} failed ({status})"));
-    }
-    match read {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(format!("the answer of {JOURNALCTL} cannot be read: {error}")),
-        Err(_) => Err(format!("{JOURNALCTL} did not answer within {} s", within.as_secs())),
-    }
+fn answer(path: &str, args: Vec<OsString>, within: Duration) -> Result<Vec<u8>, String> {
+    let output = Output::Whole { most: MAX_ANSWER_BYTES };
+    let said = run(&Program { path: path.into(), args, env: Vec::new(), deadline: within, output });
+    let said = said.map_err(|error| error.to_string())?;
+    if said.status.success() { Ok(said.stdout) } else { Err(format!("{path} failed ({})", said.status)) }
 }
 
 #[derive(Deserialize)]
@@ -208,14 +176,10 @@ mod tests {
     fn a_root_without_a_journal_has_no_anchors_and_one_that_does_not_answer_says_why() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(anchors(root.path()), Anchors::default());
-        let asked = |program: &str, argument: &str, within| {
-            let mut command = Command::new(program);
-            command.arg(argument);
-            answer(command, within)
-        };
+        let asked = |program: &str, argument: &str, within| answer(program, vec![argument.into()], within);
         assert_eq!(asked("/bin/echo", "said", Duration::from_secs(60)), Ok(b"said\n".to_vec()));
-        assert!(asked("/bin/sleep", "60", Duration::from_millis(50)).unwrap_err().contains("did not answer"));
+        assert!(asked("/bin/sleep", "60", Duration::from_millis(50)).unwrap_err().contains("gave no answer"));
         assert!(asked("/bin/false", "", Duration::from_secs(60)).unwrap_err().contains("failed"));
-        assert!(asked("/nonexistent", "", Duration::from_secs(60)).unwrap_err().contains("cannot be started"));
+        assert!(asked("/nonexistent", "", Duration::from_secs(60)).unwrap_err().contains("cannot start /nonexistent"));
     }
 }

@@ -3,12 +3,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use systemd_zbus::ManagerProxy;
+use wbd_agent_api::program::{Output, Program, run};
 use zbus::fdo::PropertiesProxy;
 use zbus::names::InterfaceName;
 use zbus::zvariant::{OwnedValue, Value};
 
 use crate::eyes::Look;
-use crate::run::{Program, run};
 use crate::under::under;
 
 /// The bus answers within milliseconds; one that does not is as good as dead.
@@ -101,10 +101,10 @@ fn state(root: &Path, name: &str) -> Result<UnitState, String> {
 pub fn shown(root: &Path, unit: &str) -> Result<Vec<(String, OwnedValue)>, String> {
     let program = Program {
         path: under(root, Path::new(SYSTEMCTL)),
-        args: ["show", "--no-pager", "--", unit].map(str::to_owned).into(),
+        args: ["show", "--no-pager", "--", unit].map(Into::into).to_vec(),
         env: vec![("LC_ALL".to_owned(), "C".to_owned())],
         deadline: PATIENCE,
-        max_output: MAX_SHOWN_BYTES,
+        output: Output::Whole { most: MAX_SHOWN_BYTES },
     };
     let said = run(&program).map_err(|error| error.to_string())?;
     if !said.status.success() {

@@ -30,7 +30,6 @@ pub mod files;
 pub mod holds;
 pub mod host;
 pub mod programs;
-pub mod run;
 
 pub use bus::{UnitState, shown as shown_unit};
 pub use eyes::{Eyes, Presence};

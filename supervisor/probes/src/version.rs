@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
+use wbd_agent_api::program::{Output, Program, run};
 use wbd_agent_api::{ThisBoot, paths};
 use wbd_model::observation::Observation;
 use wbd_model::profile::VersionSource;
@@ -14,7 +15,6 @@ use wbd_model::profile::VersionSource;
 use crate::eyes::Look;
 use crate::memo::Print;
 use crate::procs;
-use crate::run::{self, Program};
 use crate::under::{self, under, why};
 
 /// A program that has not said its version by then will not.
@@ -194,12 +194,12 @@ fn print(path: &Path) -> Option<Print> {
 fn said(look: &Look, path: &Path, args: &[String]) -> Result<String, String> {
     let program = Program {
         path: path.to_path_buf(),
-        args: args.to_vec(),
+        args: args.iter().map(Into::into).collect(),
         env: vec![("LC_ALL".to_owned(), "C".to_owned())],
         deadline: look.left(PROGRAM_DEADLINE),
-        max_output: PROGRAM_OUTPUT,
+        output: Output::Whole { most: PROGRAM_OUTPUT },
     };
-    let said = run::run(&program).map_err(|error| error.to_string())?;
+    let said = run(&program).map_err(|error| error.to_string())?;
     if !said.status.success() {
         return Err(format!("{} failed: {}", path.display(), said.status));
     }

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
+use wbd_agent_api::program::{Output, Program, run};
 
 use crate::eyes::Look;
-use crate::run::{self, Program};
 use crate::under;
 use packet::{Here, Packet};
 use rules::{Fate, Ruleset};
@@ -78,12 +78,12 @@ fn older_tables(proc: &Path, address: IpAddr) -> Result<(), String> {
 fn listing(look: &Look) -> Result<Vec<u8>, String> {
     let program = Program {
         path: PathBuf::from(NFT),
-        args: ["-j", "list", "ruleset"].map(str::to_owned).to_vec(),
+        args: ["-j", "list", "ruleset"].map(Into::into).to_vec(),
         env: vec![("LC_ALL".to_owned(), "C".to_owned())],
         deadline: look.left(PATIENCE),
-        max_output: MAX_RULES,
+        output: Output::Whole { most: MAX_RULES },
     };
-    let said = run::run(&program).map_err(|error| error.to_string())?;
+    let said = run(&program).map_err(|error| error.to_string())?;
     if said.status.success() {
         return Ok(said.stdout);
     }

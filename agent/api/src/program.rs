@@ -1,19 +1,25 @@
 //! Runs one program and hands back what it said, in bounds: path, time, output, environment. It never uses a shell.
-use std::io::{self, Read};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Seek as _};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, SealFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 
 /// How often the end of the program is looked for while it says nothing.
 const TICK: Duration = Duration::from_millis(20);
+/// A process that was killed is gone by then, unless it hangs in the kernel.
+const KILL_WAIT: Duration = Duration::from_secs(5);
 
 /// A program to run: all of it values, nothing taken from this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +27,33 @@ pub struct Program {
     /// Absolute path of the program.
     pub path: PathBuf,
     /// Arguments, without the program's own name.
-    pub args: Vec<String>,
+    pub args: Vec<OsString>,
     /// The whole environment; nothing is inherited.
     pub env: Vec<(String, String)>,
-    /// It is killed after this time.
+    /// It is killed after this time, and its process group with it.
     pub deadline: Duration,
-    /// It is killed when it says more than so many bytes, on standard output and error together.
-    pub max_output: usize,
+    /// What becomes of its output and of what it leaves running.
+    pub output: Output,
+}
+
+/// What is kept of a program's output. It goes with what may be left running, since whoever is has the output still open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// An answer, that must be whole: a program that says more than `most` bytes, on standard output and error together,
+    /// is killed. Its process group ends with it, so that nothing of it is left behind.
+    Whole {
+        /// The bound.
+        most: usize,
+    },
+    /// Last words: the end of what it says is kept, `end` bytes of the first `most`, both streams in one. What it leaves
+    /// running (a service) goes on; so the output is memory and never a pipe: such a service keeps it open for as long as
+    /// it lives, and must neither hold us up nor die of a closed pipe. Its size is sealed, so it cannot be grown either.
+    End {
+        /// The bound; what is said beyond it is lost.
+        most: u32,
+        /// How much of that is handed back.
+        end: u32,
+    },
 }
 
 /// What an ended program said.
@@ -35,7 +61,7 @@ pub struct Program {
 pub struct Said {
     /// How it ended.
     pub status: ExitStatus,
-    /// Its standard output.
+    /// Its standard output; with [`Output::End`] its standard error too.
     pub stdout: Vec<u8>,
     /// Its standard error.
     pub stderr: Vec<u8>,
@@ -62,14 +88,18 @@ pub enum RunError {
         path: PathBuf,
         /// The deadline.
         deadline: Duration,
+        /// It is gone; else it hangs in the kernel.
+        gone: bool,
+        /// With [`Output::End`], what it had said.
+        said: Vec<u8>,
     },
     /// It said too much and was killed.
-    #[error("{path} said more than {max_output} bytes and was ended")]
+    #[error("{path} said more than {most} bytes and was ended")]
     TooLoud {
         /// The program.
         path: PathBuf,
         /// The bound.
-        max_output: usize,
+        most: usize,
     },
     /// It could not be watched; it was killed.
     #[error("cannot watch {path}: {source}")]
@@ -81,8 +111,7 @@ pub enum RunError {
     },
 }
 
-/// Runs the program in a process group of its own, and ends that group in every case, so that
-/// nothing of it is left behind.
+/// Runs the program in a process group of its own, to its deadline. Blocks.
 ///
 /// # Errors
 /// [`RunError`]. A program that ends with a failure is not an error: see [`Said::status`].
@@ -91,6 +120,13 @@ pub fn run(program: &Program) -> Result<Said, RunError> {
     if !program.path.is_absolute() {
         return Err(RunError::NotAbsolute(path()));
     }
+    let start = |source| RunError::Start { path: path(), source };
+    let memory = match program.output {
+        Output::Whole { .. } => None,
+        Output::End { most, end } => Some(Memory::new(most, end).map_err(start)?),
+    };
+    let streams = memory.as_ref().map_or_else(|| Ok((Stdio::piped(), Stdio::piped())), Memory::streams);
+    let (stdout, stderr) = streams.map_err(start)?;
     let mut child = Command::new(&program.path)
         .args(&program.args)
         .env_clear()
@@ -98,28 +134,86 @@ pub fn run(program: &Program) -> Result<Said, RunError> {
         .current_dir("/")
         .process_group(0)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(stdout)
+        .stderr(stderr)
         .spawn()
-        .map_err(|source| RunError::Start { path: path(), source })?;
+        .map_err(start)?;
     let listened = listen(&mut child, program);
+    let stays = memory.is_some() && matches!(listened, Ok(Heard::All { .. }));
     // Until it is reaped, its id is nobody else's: the group can be ended without hitting a stranger.
-    if let Ok(group) = i32::try_from(child.id()) {
+    if let Some(group) = i32::try_from(child.id()).ok().filter(|_| !stays) {
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
-    let status = child.wait().map_err(|source| RunError::Watch { path: path(), source })?;
-    match listened {
-        Ok(Heard::All { stdout, stderr }) => Ok(Said { status, stdout, stderr }),
-        Ok(Heard::TooSlow) => Err(RunError::TooSlow { path: path(), deadline: program.deadline }),
-        Ok(Heard::TooLoud) => Err(RunError::TooLoud { path: path(), max_output: program.max_output }),
-        Err(source) => Err(RunError::Watch { path: path(), source }),
+    let reaped = reaped(&mut child);
+    let end = memory.map_or_else(|| Ok(Vec::new()), |memory| memory.end());
+    let watch = |source| RunError::Watch { path: path(), source };
+    match (listened, program.output) {
+        (Ok(Heard::All { stdout, stderr }), output) => {
+            let status = reaped.and_then(|status| status.ok_or_else(|| io::ErrorKind::TimedOut.into()));
+            let status = status.map_err(watch)?;
+            match output {
+                Output::Whole { .. } => Ok(Said { status, stdout, stderr }),
+                Output::End { .. } => Ok(Said { status, stdout: end.map_err(watch)?, stderr }),
+            }
+        }
+        (Ok(Heard::TooSlow), _) => Err(RunError::TooSlow {
+            path: path(),
+            deadline: program.deadline,
+            gone: matches!(reaped, Ok(Some(_))),
+            said: end.unwrap_or_default(),
+        }),
+        (Ok(Heard::TooLoud { most }), _) => Err(RunError::TooLoud { path: path(), most }),
+        (Err(source), _) => Err(watch(source)),
+    }
+}
+
+/// How it ended; `None` for one that even a kill does not end.
+fn reaped(child: &mut Child) -> io::Result<Option<ExitStatus>> {
+    let until = Instant::now() + KILL_WAIT;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if Instant::now() > until {
+            return Ok(None);
+        }
+        std::thread::sleep(TICK / 10);
+    }
+}
+
+/// Output in memory of a size that nobody can change.
+struct Memory {
+    file: File,
+    most: u64,
+    end: usize,
+}
+
+impl Memory {
+    fn new(most: u32, end: u32) -> io::Result<Self> {
+        let file = File::from(memfd_create("wbd-output", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?);
+        file.set_len(most.into())?;
+        fcntl(&file, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK))?;
+        Ok(Self { file, most: most.into(), end: usize::try_from(end).unwrap_or(usize::MAX) })
+    }
+
+    fn streams(&self) -> io::Result<(Stdio, Stdio)> {
+        Ok((self.file.try_clone()?.into(), self.file.try_clone()?.into()))
+    }
+
+    fn end(&self) -> io::Result<Vec<u8>> {
+        // The position is shared with the program's own copies.
+        let written = (&self.file).stream_position()?.min(self.most);
+        let mut bytes = vec![0; self.end.min(usize::try_from(written).unwrap_or(self.end))];
+        let start = written.saturating_sub(u64::try_from(bytes.len()).unwrap_or(0));
+        self.file.read_exact_at(&mut bytes, start)?;
+        Ok(bytes)
     }
 }
 
 enum Heard {
     All { stdout: Vec<u8>, stderr: Vec<u8> },
     TooSlow,
-    TooLoud,
+    TooLoud { most: usize },
 }
 
 /// One of the two pipes; `None` once it is closed.
@@ -163,14 +257,19 @@ impl<R: Read + AsFd> Pipe<R> {
 /// Listens until the program ended; a grandchild that keeps the pipes open is not waited for.
 fn listen(child: &mut Child, program: &Program) -> io::Result<Heard> {
     let until = Instant::now() + program.deadline;
+    let most = match program.output {
+        Output::Whole { most } => most,
+        // There are no pipes.
+        Output::End { .. } => 0,
+    };
     let mut stdout = Pipe::new(child.stdout.take())?;
     let mut stderr = Pipe::new(child.stderr.take())?;
     loop {
         let ended = ended(child)?;
-        stdout.drain(program.max_output)?;
-        stderr.drain(program.max_output)?;
-        if stdout.bytes.len() + stderr.bytes.len() > program.max_output {
-            return Ok(Heard::TooLoud);
+        stdout.drain(most)?;
+        stderr.drain(most)?;
+        if stdout.bytes.len() + stderr.bytes.len() > most {
+            return Ok(Heard::TooLoud { most });
         }
         if ended {
             let (stdout, stderr) = (stdout.bytes, stderr.bytes);
@@ -212,7 +311,7 @@ mod tests {
             args: vec!["-c".into(), script.into()],
             env: vec![("A".into(), "1".into())],
             deadline: Duration::from_secs(10),
-            max_output: 1000,
+            output: Output::Whole { most: 1000 },
         }
     }
 
@@ -240,9 +339,42 @@ mod tests {
         assert!(before.elapsed() < Duration::from_secs(5));
         let pid = String::from_utf8(said.stdout).unwrap();
         let stat = PathBuf::from(format!("/proc/{}/stat", pid.trim()));
-        crate::testing::deadline_passes("the grandchild ends", || {
-            std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z"))
-        });
+        wait_until(|| std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z")));
+    }
+
+    fn wait_until(holds: impl Fn() -> bool) {
+        let until = Instant::now() + Duration::from_secs(20);
+        while !holds() {
+            assert!(Instant::now() < until, "it does not come");
+            std::thread::sleep(TICK);
+        }
+    }
+
+    #[test]
+    fn what_a_program_leaves_running_stays_where_only_its_last_words_are_kept_until_the_deadline_ends_all() {
+        let mut service = sh("echo begun; sleep 100 & echo $!");
+        service.output = Output::End { most: 1000, end: 100 };
+        let said = String::from_utf8(run(&service).unwrap().stdout).unwrap();
+        let pid = said.strip_prefix("begun\n").unwrap().trim().to_owned();
+        let is_gone =
+            |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") Z"));
+        assert!(!is_gone(&pid), "it goes on");
+        nix::sys::signal::kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
+        // Twin: one that does not end in time is killed with all that it started, and its last words are kept.
+        service.args = vec!["-c".into(), "sleep 100 & echo $!; wait".into()];
+        service.deadline = Duration::from_millis(300);
+        let Err(RunError::TooSlow { said, gone: true, .. }) = run(&service) else { panic!("it is too slow") };
+        let pid = String::from_utf8(said).unwrap().trim().to_owned();
+        assert!(!pid.is_empty());
+        wait_until(|| is_gone(&pid));
+    }
+
+    #[test]
+    fn last_words_are_the_end_of_what_fits_and_no_pipe_breaks() {
+        let mut loud = sh("i=0; while [ $i -lt 500 ]; do echo 0123456789 2>/dev/null; i=$((i+1)); done; exit 7");
+        loud.output = Output::End { most: 1100, end: 22 };
+        let said = run(&loud).unwrap();
+        assert_eq!((said.status.code(), said.stdout.as_slice()), (Some(7), &b"0123456789\n0123456789\n"[..]));
     }
 
     #[test]
