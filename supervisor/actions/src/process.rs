@@ -21,11 +21,7 @@ pub struct ProcessRef {
 /// The start time of a process (`/proc/PID/stat`, field 22); `None` when there is none of that number.
 #[must_use]
 pub fn start_ticks(pid: u32) -> Option<u64> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name before it is in brackets and may hold anything, brackets too.
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
-    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+    wbd_agent_api::start_ticks(&fs::read(format!("/proc/{pid}/stat")).ok()?)
 }
 
 #[expect(

@@ -1,6 +1,8 @@
 //! Which systemd unit a process belongs to, by its control group; it asks no manager.
 use std::path::Path;
 
+use procfs::{FromRead, ProcessCGroup, ProcessCGroups};
+
 use crate::under;
 
 /// systemd puts itself into one of these, below the top of what it manages.
@@ -23,11 +25,33 @@ pub(crate) fn unit(proc: &Path, pid: u32) -> Result<Option<String>, String> {
 
 /// The control group in systemd's hierarchy.
 fn group(proc: &Path, pid: u32) -> Result<Option<String>, String> {
+    let groups = all(proc, pid)?;
+    let of_systemd = |group: &&ProcessCGroup| group.controllers.iter().any(|name| name == "name=systemd");
+    let found = groups.iter().find(of_systemd).or_else(|| groups.iter().find(|group| is_unified(group)));
+    Ok(found.map(|group| group.pathname.clone()))
+}
+
+/// All control groups of a process, one a hierarchy; none of one that has ended.
+pub(crate) fn all(proc: &Path, pid: u32) -> Result<Vec<ProcessCGroup>, String> {
     let path = proc.join(pid.to_string()).join("cgroup");
-    let Some(text) = under::text_if_there(&path)? else { return Ok(None) };
-    let named = |line: &str| line.split_once(":name=systemd:").map(|(_, group)| group.to_owned());
-    let unified = |line: &str| line.strip_prefix("0::").map(str::to_owned);
-    Ok(text.lines().find_map(named).or_else(|| text.lines().find_map(unified)))
+    let Some(text) = under::text_if_there(&path)? else { return Ok(Vec::new()) };
+    let groups = ProcessCGroups::from_read(text.as_bytes());
+    groups.map(|groups| groups.0).map_err(|error| format!("cannot understand {}: {error}", path.display()))
+}
+
+/// The path of the group in the unified hierarchy.
+pub(crate) fn unified(groups: &[ProcessCGroup]) -> Option<&str> {
+    groups.iter().find(|group| is_unified(group)).map(|group| group.pathname.as_str())
+}
+
+/// The number behind this key in one of the kernel's files of keys and numbers (`memory.events`, `cpu.stat`).
+pub(crate) fn count(text: &str, key: &str) -> Option<u64> {
+    let mut lines = text.lines().map(str::split_whitespace);
+    lines.find_map(|mut words| (words.next() == Some(key)).then(|| words.next()?.parse().ok())?)
+}
+
+fn is_unified(group: &ProcessCGroup) -> bool {
+    group.hierarchy == 0
 }
 
 #[cfg(test)]
@@ -68,5 +92,17 @@ mod tests {
         assert_eq!(unit_of(first, "1:name=systemd:/machine/a.service\n0::/\n"), None);
         assert_eq!(unit_of("0::/docker/1\n", "0::/docker/1/a.service\n").as_deref(), Some("a.service"));
         assert_eq!(unit_of("0::/docker/1\n", "0::/docker/12/a.service\n"), None);
+    }
+
+    #[test]
+    fn a_group_of_any_name_is_understood_and_one_that_is_no_line_of_the_kernels_is_not() {
+        let host = Host::new();
+        host.file("proc/5/cgroup", "2:cpu,cpuacct:/a:b\n0::/x.slice/y:z\n");
+        let groups = all(host.look().proc(), 5).unwrap();
+        assert_eq!((groups[0].controllers.join(" "), groups[0].pathname.as_str()), ("cpu cpuacct".into(), "/a:b"));
+        assert_eq!(unified(&groups), Some("/x.slice/y:z"));
+        assert!(all(host.look().proc(), 6).unwrap().is_empty(), "it has ended");
+        host.file("proc/5/cgroup", "nonsense\n");
+        assert!(all(host.look().proc(), 5).unwrap_err().contains("cannot understand"));
     }
 }

@@ -1,6 +1,7 @@
 //! Who ran out of memory: counts of the control groups that outlive the killed process. It reads no log and names no culprit.
 use std::path::{Path, PathBuf};
 
+use crate::cgroup;
 use crate::eyes::Eyes;
 use crate::under::{self, under};
 
@@ -28,8 +29,8 @@ impl OomCounts {
     /// groups, or a group at the very top) or they cannot be read.
     #[must_use]
     pub fn around(eyes: &Eyes, pid: u32) -> Option<Self> {
-        let groups = under::text(&eyes.proc.join(pid.to_string()).join("cgroup")).ok()?;
-        let path = Path::new(groups.lines().find_map(|line| line.strip_prefix("0::/"))?);
+        let groups = cgroup::all(&eyes.proc, pid).ok()?;
+        let path = Path::new(cgroup::unified(&groups)?.strip_prefix('/')?);
         // The group of its own goes with the process, and its counts with it.
         let mut parts = path.components();
         let (top, _) = (parts.next()?, parts.next()?);
@@ -39,9 +40,8 @@ impl OomCounts {
     /// The counts of the process's own group, which are gone soon after it; `None` as above.
     #[must_use]
     pub fn own(eyes: &Eyes, pid: u32) -> Option<Self> {
-        let groups = under::text(&eyes.proc.join(pid.to_string()).join("cgroup")).ok()?;
-        let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-        Self::of(under(&eyes.sys.join("fs/cgroup"), Path::new(path)))
+        let groups = cgroup::all(&eyes.proc, pid).ok()?;
+        Self::of(under(&eyes.sys.join("fs/cgroup"), Path::new(cgroup::unified(&groups)?)))
     }
 
     /// Whether anybody was killed for want of memory since `before`.
@@ -66,10 +66,7 @@ impl OomCounts {
 
     fn of(group: PathBuf) -> Option<Self> {
         let text = under::text(&group.join("memory.events")).ok()?;
-        let count = |key| {
-            let mut lines = text.lines().map(str::split_whitespace);
-            lines.find_map(|mut words| (words.next() == Some(key)).then(|| words.next()?.parse().ok())?)
-        };
+        let count = |key| cgroup::count(&text, key);
         Some(Self { limits: count("oom")?, kills: count("oom_kill")?, group })
     }
 }

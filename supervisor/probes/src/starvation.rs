@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use procfs::{CpuPressure, FromRead, IoPressure, MemoryPressure};
+use procfs::{CpuPressure, FromRead, IoPressure, MemoryPressure, ProcessCGroup};
 
+use crate::cgroup::{self, count};
 use crate::eyes::Look;
 use crate::under::{self, text_if_there, why};
 
@@ -52,29 +53,21 @@ struct Groups {
 }
 
 fn groups(look: &Look, pid: u32) -> Result<Groups, String> {
-    let path = look.proc().join(pid.to_string()).join("cgroup");
-    let Some(text) = text_if_there(&path)? else {
-        return Ok(Groups::default());
-    };
     let mount = look.eyes.sys.join("fs/cgroup");
     let one_tree = mount.join("cgroup.controllers").exists();
     let mut groups = Groups::default();
-    for line in text.lines() {
-        let mut parts = line.splitn(3, ':');
-        let (Some(_), Some(controllers), Some(group)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(format!("cannot understand {}", path.display()));
-        };
+    for ProcessCGroup { controllers, pathname: group, .. } in cgroup::all(look.proc(), pid)? {
         if group.split('/').any(|part| part == "..") {
             return Err("its control group lies outside this container; look from the host".into());
         }
         if controllers.is_empty() {
             let top = if one_tree { mount.clone() } else { mount.join("unified") };
-            groups.unified = upwards(&top, group);
+            groups.unified = upwards(&top, &group);
         }
-        for controller in controllers.split(',') {
-            match controller {
-                "freezer" => groups.freezer = upwards(&mount.join(controller), group),
-                "cpu" => groups.cpu = upwards(&mount.join(controller), group),
+        for controller in controllers {
+            match controller.as_str() {
+                "freezer" => groups.freezer = upwards(&mount.join(controller), &group),
+                "cpu" => groups.cpu = upwards(&mount.join(controller), &group),
                 _ => {}
             }
         }
@@ -92,7 +85,7 @@ fn frozen(groups: &Groups) -> Result<Option<String>, String> {
     if let Some(leaf) = groups.unified.first() {
         // Tells of a group above being frozen, too.
         let events = text_if_there(&leaf.join("cgroup.events"))?.unwrap_or_default();
-        if number(&events, "frozen") == Some(1) {
+        if count(&events, "frozen") == Some(1) {
             return Ok(Some(format!("its control group is frozen ({})", leaf.display())));
         }
     }
@@ -146,15 +139,10 @@ fn periods<'a>(folders: &[&'a PathBuf]) -> Result<BTreeMap<&'a Path, (u64, u64)>
     for folder in folders {
         let path = folder.join("cpu.stat");
         let text = under::text(&path).map_err(|error| why("read", &path, &error))?;
-        let of = |key| number(&text, key).unwrap_or(0);
+        let of = |key| count(&text, key).unwrap_or(0);
         read.insert(folder.as_path(), (of("nr_periods"), of("nr_throttled")));
     }
     Ok(read)
-}
-
-fn number(text: &str, key: &str) -> Option<u64> {
-    let mut lines = text.lines().map(str::split_whitespace);
-    lines.find_map(|mut words| (words.next() == Some(key)).then(|| words.next()?.parse().ok())?)
 }
 
 /// One of its threads is ready to run or waits for a disk.
