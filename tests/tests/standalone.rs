@@ -32,6 +32,8 @@ mod ledger;
 mod machine;
 #[path = "standalone/ninety_days.rs"]
 mod ninety_days;
+#[path = "standalone/older.rs"]
+mod older;
 #[path = "standalone/operator.rs"]
 mod operator;
 #[path = "standalone/screens.rs"]
