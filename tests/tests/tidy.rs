@@ -163,6 +163,55 @@ fn the_boots_name_is_read_for_the_supervisors_own_records_only() {
     none("names of boots where two views may meet", found);
 }
 
+/// Lines of a file of the product outside of its tests.
+fn product_lines(source: &Source) -> impl Iterator<Item = (usize, &str)> {
+    let is_product = source.name.contains("/src/") && !source.name.starts_with("tests/");
+    let only_tests = source.name.ends_with("tests.rs")
+        || source.name.ends_with("/testing.rs")
+        || source.name.contains("/src/tests/");
+    let lines = source.text.lines().take_while(|line| line.trim() != "#[cfg(test)]");
+    lines.enumerate().filter(move |_| is_product && !only_tests).map(|(number, line)| (number + 1, line))
+}
+
+/// Each of the six and three that there once were had forgotten something that another one knew: a file is written whole by
+/// `agent_api::Whole`, a program is run by `agent_api::program`. What stands here does something else.
+#[test]
+fn a_file_is_put_in_place_and_a_program_is_run_in_one_place_each() {
+    const RENAMES: [&str; 4] = [
+        "agent/api/src/whole.rs",
+        // The demo takes the agent's program away and puts it back.
+        "supervisor/ctl/src/demo/breaks.rs",
+        // Databases that SQLite wrote.
+        "supervisor/ledger/src/rotate.rs",
+        "supervisor/ledger/src/store.rs",
+    ];
+    const STARTS: [&str; 6] = [
+        "agent/api/src/program.rs",
+        // Ourselves again, or what lives on as our child: nothing is waited for.
+        "agent/src/alone.rs",
+        "supervisor/actions/src/agent.rs",
+        "supervisor/ctl/src/demo/scratch.rs",
+        "supervisor/ctl/src/demo/trial.rs",
+        "supervisor/ctl/src/doctor/apart.rs",
+    ];
+    let rules = [(concat!("fs::", "rename("), &RENAMES[..]), (concat!("Command::", "new("), &STARTS[..])];
+    let mut found = Vec::new();
+    for (call, places) in rules {
+        let mut seen = std::collections::BTreeSet::new();
+        for file in sources(".rs") {
+            for (number, line) in product_lines(&file).filter(|(_, line)| line.contains(call)) {
+                seen.insert(file.name.clone());
+                if !places.contains(&file.name.as_str()) {
+                    found.push(format!("{}:{number}: {}", file.name, line.trim()));
+                }
+            }
+        }
+        let gone = places.iter().filter(|name| !seen.contains(**name));
+        found.extend(gone.map(|name| format!("{name} stands here and does it no more")));
+    }
+    none("a second place for what has one", found);
+}
+
 #[test]
 fn no_manifest_names_a_banned_crate() {
     let mut found = Vec::new();
