@@ -13,8 +13,6 @@ use wbd_probes::clock::now;
 use crate::checks::{Looked, suspect_due_ms};
 use crate::supervisor::Supervisor;
 
-/// A turn comes to rest well before this many steps; more would be a bug, and the loop must go on.
-const STEPS_A_TURN: usize = 32;
 /// How soon an open incident's check that could not be seen is looked at again.
 const UNSEEN_MS: u64 = 2_000;
 
@@ -30,7 +28,7 @@ impl Supervisor {
         }
         let known = self.checks.keys();
         let causes = if fresh.is_empty() { Vec::new() } else { self.causes() };
-        for _ in 0..STEPS_A_TURN {
+        round::turn(|| {
             let now = now();
             let looks: Vec<Look> = fresh.iter().filter_map(|key| self.look(key, &causes)).collect();
             let steps = round::round(&self.memory.state, &mut self.turns, &looks, &known, &self.loaded.settings, &now);
@@ -44,10 +42,8 @@ impl Supervisor {
                     Step::Act(want) => self.begin(*want),
                 }
             }
-            if !written {
-                break;
-            }
-        }
+            written
+        });
         // What an operator asked for is over, or was not needed: it is no word for a later incident.
         if self.turns.asked.is_none() {
             self.asked_by = None;
