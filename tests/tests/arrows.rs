@@ -22,7 +22,8 @@ const ARROWS: &Drawing = &[
     ("wbd-engine", &["wbd-model"]),
     // The engine's Permit is what the ledger turns into Recorded.
     ("wbd-ledger", &["wbd-engine", "wbd-model"]),
-    ("wbd-actions", &["wbd-engine", "wbd-ledger", "wbd-model"]),
+    // An administrator's stop is noted in the form that the agent's own stop has.
+    ("wbd-actions", &["wbd-agent-api", "wbd-engine", "wbd-ledger", "wbd-model"]),
     ("wbd-probes", &["wbd-agent-api", "wbd-model"]),
     ("wbd-supervisord", &["wbd-actions", "wbd-agent-api", "wbd-engine", "wbd-ledger", "wbd-model", "wbd-probes"]),
     // Shows and asks; the hands are not for it.

@@ -102,6 +102,11 @@ pub(crate) fn open(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// The supervisor ends. Left behind, the socket would only look like one that listens.
+pub(crate) fn close(path: &Path) {
+    let _ = fs::remove_file(path);
+}
+
 /// The places for connections.
 #[derive(Debug, Clone)]
 struct Places {

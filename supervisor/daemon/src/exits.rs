@@ -2,11 +2,9 @@
 use std::path::Path;
 
 use tracing::{error, warn};
-use wbd_actions::ProcessRef;
-use wbd_agent_api::{HealthDocument, StopError, StopNote, ThisBoot, health, paths, stop};
+use wbd_actions::{ProcessRef, notes};
+use wbd_agent_api::{HealthDocument, ThisBoot, health, paths};
 use wbd_model::entry::{Body, Exit, ExitHow, Subject};
-use wbd_model::name::TargetName;
-use wbd_model::observation::{Fact, Observation, Value};
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
@@ -47,16 +45,6 @@ impl Supervisor {
     /// Whether that very process still runs.
     pub(crate) fn runs(&self, pid: u32, start_ticks: u64) -> bool {
         self.lookout.eyes().still_runs(pid, start_ticks).unwrap_or(false)
-    }
-
-    /// How the agent ended last, as the ledger has it.
-    pub(crate) fn last_exit(&self, target: &TargetName, now: &Now) -> Observation {
-        let mut seen = self.memory.state.exit_observation(target, now, self.lookout.eyes().agent_gone());
-        // The service manager was not heard: it may have been an administrator's stop.
-        if self.mode == Mode::Systemd && seen.fact("how") == Fact::Known(Value::from("unknown")) {
-            seen.miss("asked", "the service manager has not told how it ended");
-        }
-        seen
     }
 
     /// A process that was waited on is gone.
@@ -100,7 +88,7 @@ impl Supervisor {
         if ours {
             exit.asked = true;
             exit.by = "wbd".to_owned();
-        } else if let Ok(Some(note)) = stop_note(&self.root) {
+        } else if let Ok(Some(note)) = notes::stop_noted(&self.root) {
             exit.asked = true;
             exit.by = note.who;
         }
@@ -127,21 +115,14 @@ impl Supervisor {
     /// A stop job that was not ours is an administrator's word, and is respected; `ran`: there was something to stop.
     pub(crate) fn note_stop(&mut self, ran: bool) {
         let now = now();
-        let path = paths::stop_note(&self.root);
-        if let Ok(Some(note)) = stop_note(&self.root) {
+        if let Ok(Some(note)) = notes::stop_noted(&self.root) {
             // Whoever stops it by its own program leaves the note first.
             if ran {
                 self.manual(&now, "agent.stop", &note.who, "a stop job on the bus");
             }
             return;
         }
-        let note = stop::StopNote {
-            who: "systemctl".to_owned(),
-            uid: 0,
-            at_ms: now.boot_ms,
-            reason: "a stop job on the bus".to_owned(),
-        };
-        if let Err(error) = stop::write(&path, &note) {
+        if let Err(error) = notes::note_stop(&self.root, "systemctl", now.boot_ms, "a stop job on the bus") {
             error!(%error, "the administrator's stop could not be noted");
         }
         self.manual(&now, "agent.stop", "systemctl", "a stop job on the bus");
@@ -151,9 +132,8 @@ impl Supervisor {
     /// A start job that was not ours takes an earlier stop back. What it did is recorded, if it did anything.
     pub(crate) fn forget_stop(&mut self, what: Option<&'static str>) {
         let now = now();
-        let path = paths::stop_note(&self.root);
-        let noted = matches!(stop_note(&self.root), Ok(Some(_)));
-        if noted && let Err(error) = stop::remove(&path) {
+        let noted = matches!(notes::stop_noted(&self.root), Ok(Some(_)));
+        if noted && let Err(error) = notes::forget_stop(&self.root) {
             warn!(%error, "the note of an earlier stop could not be removed");
         }
         if let Some(what) = what.or(noted.then_some("agent.start")) {
@@ -161,11 +141,6 @@ impl Supervisor {
         }
         self.hasten_agent();
     }
-}
-
-/// The administrator's stop of this boot, if one stands.
-pub(crate) fn stop_note(root: &Path) -> Result<Option<StopNote>, StopError> {
-    stop::read(&paths::stop_note(root), &this_boot())
 }
 
 fn this_boot() -> ThisBoot {

@@ -1,15 +1,21 @@
 //! Ends of the agent as they are recorded, on a supervisor that does not run: told once, with who asked, and never an old one for a new one.
 use std::fs;
+use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use wbd_actions::{Alone, Hands, Reach, Report};
-use wbd_model::action::Action;
+use wbd_model::action::{Action, Undo};
+use wbd_model::control::{AgentVerb, Request, Response};
 use wbd_model::entry::Outcome;
-use wbd_model::incident::ActionId;
+use wbd_model::incident::{ActionId, IncidentId};
+use wbd_model::name::{Code, PlaybookName};
+use wbd_model::observation::{Fact, Observation, Observations, Value};
+use wbd_model::probe::Probe;
 
 use super::*;
 use crate::deed::Deed;
+use crate::event::Event;
 use crate::jobs::{Effect, EndedJob};
 use crate::load;
 use crate::memory::Memory;
@@ -19,6 +25,12 @@ use crate::supervisor::Parts;
 const GONE: u32 = 4_194_305;
 
 pub(crate) fn supervisor(mode: Mode) -> (TempDir, Supervisor) {
+    let (folder, supervisor, _) = listening(mode);
+    (folder, supervisor)
+}
+
+/// The same, with what happens to it.
+fn listening(mode: Mode) -> (TempDir, Supervisor, mpsc::Receiver<Event>) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().to_path_buf();
     for below in ["run/wbd", "var/lib/wbd"] {
@@ -27,8 +39,8 @@ pub(crate) fn supervisor(mode: Mode) -> (TempDir, Supervisor) {
     let reach = Reach::Alone(Alone { root: root.clone(), agent: root.join("agent"), args: Vec::new() });
     let (loaded, memory) = (load::load(&root).unwrap(), Memory::open(&root).unwrap());
     let hands = Hands::new(reach);
-    let (events, _) = mpsc::channel(8);
-    (folder, Supervisor::new(Parts { root, mode, loaded, memory, hands, samples: None }, events))
+    let (events, inbox) = mpsc::channel(8);
+    (folder, Supervisor::new(Parts { root, mode, loaded, memory, hands, samples: None }, events), inbox)
 }
 
 fn exit(pid: u32, how: ExitHow) -> Exit {
@@ -52,8 +64,12 @@ fn health(supervisor: &Supervisor, pid: u32) {
     assert!(health::read(&path).is_ok());
 }
 
+fn last_exit(supervisor: &Supervisor) -> Observation {
+    supervisor.own_answer(&Probe::ExitLast(agent_target().unwrap()), &now()).unwrap()
+}
+
 fn is_seen(supervisor: &Supervisor) -> (Fact, Fact) {
-    let seen = supervisor.last_exit(&agent_target().unwrap(), &now());
+    let seen = last_exit(supervisor);
     (seen.fact("seen"), seen.fact("how"))
 }
 
@@ -93,11 +109,10 @@ fn only_a_deed_that_ends_this_very_process_has_asked_for_its_end() {
 #[test]
 fn an_end_after_an_administrators_stop_was_asked_for_by_name() {
     let (_root, mut supervisor) = supervisor(Mode::Standalone);
-    let stop = |at_ms| stop::StopNote { who: "somebody".to_owned(), uid: 0, at_ms, reason: String::new() };
-    let path = paths::stop_note(&supervisor.root);
-    stop::write(&path, &stop(now().boot_ms + 60_000)).unwrap();
+    let stop = |root: &Path, at_ms| notes::note_stop(root, "somebody", at_ms, "").unwrap();
+    stop(&supervisor.root, now().boot_ms + 60_000);
     supervisor.record_exit(exit(5, ExitHow::Exit));
-    stop::write(&path, &stop(now().boot_ms)).unwrap();
+    stop(&supervisor.root, now().boot_ms);
     supervisor.record_exit(exit(6, ExitHow::Exit));
     assert_eq!(ends(&supervisor), [(5, ExitHow::Exit, false, ""), (6, ExitHow::Exit, true, "somebody")]);
 }
@@ -123,7 +138,8 @@ fn what_the_bus_does_not_tell_in_time_is_written_as_unknown() {
 fn of_an_end_that_the_service_manager_did_not_tell_of_nobody_knows_who_asked() {
     for (mode, is_known) in [(Mode::Systemd, false), (Mode::Standalone, true)] {
         let (_root, mut supervisor) = supervisor(mode);
-        let asked = |supervisor: &Supervisor| supervisor.last_exit(&agent_target().unwrap(), &now()).fact("asked");
+        supervisor.begin_life();
+        let asked = |supervisor: &Supervisor| last_exit(supervisor).fact("asked");
         supervisor.record_exit(unknown(5));
         assert_eq!(matches!(asked(&supervisor), Fact::Known(_)), is_known, "{mode:?}");
         supervisor.record_exit(exit(5, ExitHow::Exit));
@@ -203,5 +219,42 @@ fn a_stop_beside_a_deed_that_starts_the_agent_is_noted_before_that_deed_ends() {
         supervisor.deed = Some(Deed::Acting { action, agent: Some(5) });
         supervisor.job_ended(stopped);
         assert_eq!(is_noted(&supervisor), at_once, "{name}");
+    }
+}
+
+/// An incident has the agent in hand.
+fn in_hand(supervisor: &mut Supervisor) {
+    let id = IncidentId(1);
+    let (code, playbook) = (Code::new("WBD-6007").ok(), PlaybookName::new("agent-down").ok());
+    let about = Subject { incident: Some(id), code, target: agent_target(), playbook };
+    let (digest, case) = (String::new(), "dead".to_owned());
+    let opened = Body::Opened { digest, case, evidence: Vec::new(), before: Observations::new() };
+    supervisor.memory.write(&now(), about, opened);
+    let undo = Undo { action: Action::AgentStart {} };
+    supervisor.memory.state.incidents.get_mut(&id).unwrap().rollback.push((ActionId(1), undo));
+}
+
+#[tokio::test]
+async fn a_refused_start_leaves_the_administrators_stop_and_a_permitted_one_takes_it_back() {
+    const SOON: Duration = Duration::from_secs(20);
+    for is_refused in [true, false] {
+        let (root, mut supervisor, mut inbox) = listening(Mode::Standalone);
+        std::os::unix::fs::symlink("/bin/true", root.path().join("agent")).unwrap();
+        notes::note_stop(&supervisor.root, "somebody", now().boot_ms, "").unwrap();
+        if is_refused {
+            in_hand(&mut supervisor);
+        }
+        let (reply, mut answer) = oneshot::channel();
+        supervisor.request(Request::Agent { verb: AgentVerb::Start }, "root", reply);
+        let until = tokio::time::Instant::now() + SOON;
+        let response = loop {
+            if let Ok(response) = answer.try_recv() {
+                break response;
+            }
+            let event = tokio::time::timeout_at(until, inbox.recv()).await.unwrap().unwrap();
+            supervisor.take(event);
+        };
+        assert_eq!(matches!(response, Response::Refused { .. }), is_refused, "{response:?}");
+        assert_eq!(is_noted(&supervisor), is_refused, "{response:?}");
     }
 }

@@ -1,11 +1,11 @@
 //! Hold files as the supervisor sees them: looked for at fixed times and just before each deed, recorded when they
 //! come, change and go. Decides nothing.
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use tracing::info;
+use wbd_actions::notes;
 use wbd_engine::guard::hold;
 use wbd_engine::state::Hold;
 use wbd_model::entry::{Body, Subject};
@@ -102,23 +102,14 @@ fn write_pause(path: &Path, there: &BTreeMap<String, Hold>, mut pause: Hold) -> 
         pause.from_class = pause.from_class.min(old.from_class);
         pause.until_wall_ms = pause.until_wall_ms.zip(old.until_wall_ms).map(|(own, old)| own.max(old));
     }
-    put(path, &hold::text_of_pause(&pause), milder.is_some())?;
+    notes::put_hold(path, &hold::text_of_pause(&pause), milder.is_some())?;
     Ok(pause.until_wall_ms)
-}
-
-/// Whole or not at all: an empty file, as a full disk leaves it, would hold everything and for ever. Only with `over`
-/// in the place of one that is there.
-fn put(path: &Path, text: &str, over: bool) -> io::Result<()> {
-    let fresh = path.with_extension("new");
-    let placed = || if over { fs::rename(&fresh, path) } else { fs::hard_link(&fresh, path) };
-    let put = fs::write(&fresh, text).and_then(|()| placed());
-    // Best effort: it holds nothing, and is written over the next time.
-    let _ = fs::remove_file(&fresh);
-    put
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use wbd_model::action::Class;
 

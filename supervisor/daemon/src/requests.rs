@@ -1,7 +1,7 @@
 //! Answers requests of the control socket. Whether the peer may ask was checked at the socket.
 use tokio::sync::oneshot;
 use wbd_actions::Preview;
-use wbd_agent_api::{paths, stop};
+use wbd_agent_api::paths;
 use wbd_engine::guard::{self, hold, waiver};
 use wbd_engine::state::{Captured, Hold};
 use wbd_model::action::{Action, Class};
@@ -248,18 +248,8 @@ impl Supervisor {
 
     fn agent_by_hand(&mut self, verb: AgentVerb, who: &str, reply: Reply) {
         let action = match verb {
-            AgentVerb::Start if self.is_acting() => {
-                let _ = reply.send(refused(UNDER_WAY));
-                return;
-            }
-            AgentVerb::Start => {
-                let note = paths::stop_note(&self.root);
-                if let Err(error) = stop::remove(&note) {
-                    let _ = reply.send(refused(error.to_string()));
-                    return;
-                }
-                Action::AgentStart {}
-            }
+            // An earlier stop is taken back by the act itself: one that is refused leaves it standing.
+            AgentVerb::Start => Action::AgentStart {},
             AgentVerb::Reload => Action::AgentReload {},
             AgentVerb::Stop => Action::AgentStop { who: who.to_owned() },
         };

@@ -169,8 +169,7 @@ impl Supervisor {
     /// # Errors
     /// In words, why it cannot go on; another start may.
     pub(crate) async fn run(mut self, mut inbox: Receiver<Event>) -> Result<(), String> {
-        let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode_word().to_owned() };
-        self.memory.write(&now(), Subject::default(), body);
+        self.begin_life();
         // Before anybody is answered: an entry on its way to the journal looks like one that nobody was told of.
         self.remind();
         self.tell_people(&now());
@@ -200,6 +199,12 @@ impl Supervisor {
         self.end_seen(&now());
         self.memory.anchor_head();
         ended
+    }
+
+    /// The first record of this life.
+    pub(crate) fn begin_life(&mut self) {
+        let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode_word().to_owned() };
+        self.memory.write(&now(), Subject::default(), body);
     }
 
     pub(crate) fn mode_word(&self) -> &'static str {
@@ -249,7 +254,9 @@ impl Supervisor {
     /// Questions that the loop itself can answer: from the ledger, the samples, and what was followed.
     pub(crate) fn own_answer(&self, probe: &Probe, now: &Now) -> Option<Observation> {
         match probe {
-            Probe::ExitLast(target) => Some(self.last_exit(target, now)),
+            Probe::ExitLast(target) => {
+                Some(self.memory.state.exit_observation(target, now, self.lookout.eyes().agent_gone()))
+            }
             Probe::ServiceState { unit } if unit.as_deref() == Some(paths::UNIT) => {
                 let manager = match (self.mode, &self.unit) {
                     (Mode::Standalone, _) => Manager::None,
@@ -292,7 +299,7 @@ impl Supervisor {
         }
     }
 
-    fn take(&mut self, event: Event) {
+    pub(crate) fn take(&mut self, event: Event) {
         match event {
             Event::Seen { probe, observation, began_ms, took_ms } => {
                 self.lookout.answered(&probe);
