@@ -12,10 +12,10 @@ use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 
-use crate::jobs::EndedJob;
-use crate::load::{Found, Loaded};
-use crate::preview::Asked;
-use crate::unit::UnitView;
+use crate::act::preview::Asked;
+use crate::agent::jobs::EndedJob;
+use crate::agent::unit::UnitView;
+use crate::look::load::{Found, Loaded};
 
 /// Events that may wait for the loop; senders wait when it is full.
 pub(crate) const QUEUE: usize = 256;

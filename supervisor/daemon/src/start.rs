@@ -12,10 +12,12 @@ use wbd_ledger::{LedgerError, Samples};
 use wbd_model::control;
 use wbd_probes::clock::now;
 
+use crate::agent::bus;
 use crate::event::{Event, QUEUE};
-use crate::memory::Memory;
+use crate::look::load;
+use crate::record::memory::Memory;
 use crate::supervisor::{Mode, Parts, Supervisor};
-use crate::{follow, load, notify};
+use crate::tell::notify;
 
 /// Usage errors, as everywhere in this product.
 pub(crate) const USAGE: u8 = 64;
@@ -83,17 +85,18 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
     let hands = Hands::new(reach(root, mode));
     let (events, inbox) = mpsc::channel(QUEUE);
     let socket = root.join(control::SOCKET);
-    let listener = crate::control::open(&socket).map_err(|error| failed(format!("{}: {error}", socket.display())))?;
-    tokio::spawn(crate::socket::keep(socket.clone(), listener, events.clone()));
+    let listener =
+        crate::talk::control::open(&socket).map_err(|error| failed(format!("{}: {error}", socket.display())))?;
+    tokio::spawn(crate::talk::socket::keep(socket.clone(), listener, events.clone()));
     if mode == Mode::Systemd {
-        tokio::spawn(follow::follow(root.to_owned(), events.clone()));
+        tokio::spawn(bus::follow(root.to_owned(), events.clone()));
     }
     signals(&events).map_err(|error| failed(format!("signals cannot be received: {error}")))?;
     info!(version = env!("CARGO_PKG_VERSION"), playbooks = loaded.library.playbooks.len(), "started");
     let parts = Parts { root: root.to_owned(), mode, loaded, memory, hands, samples };
     notify::ready();
     let ended = Supervisor::new(parts, events).run(inbox).await;
-    crate::control::close(&socket);
+    crate::talk::control::close(&socket);
     ended.map_err(|message| Failure { code: TRY_AGAIN, message })
 }
 

@@ -21,24 +21,24 @@ use wbd_model::time::Now;
 use wbd_probes::clock::now;
 use wbd_probes::{Eyes, Manager};
 
-use crate::checks::{Checks, proving_ms};
-use crate::deed::Deed;
-use crate::disk::DiskWatch;
+use crate::act::deed::Deed;
+use crate::act::preview::Previews;
+use crate::agent::exits::BUS_TELLS_MS;
+use crate::agent::jobs::Jobs;
+use crate::agent::oom::OomWatch;
+use crate::agent::unit::UnitView;
+use crate::agent::watch::Watch;
 use crate::event::Event;
-use crate::exits::BUS_TELLS_MS;
-use crate::eyes::Lookout;
-use crate::jobs::Jobs;
-use crate::load::Loaded;
-use crate::memory::Memory;
-use crate::observed::Observer;
-use crate::oom::OomWatch;
-use crate::preview::Previews;
-use crate::reload::Finding;
-use crate::samples::Store;
-use crate::telling::Courier;
-use crate::unit::UnitView;
-use crate::watch::Watch;
-use crate::word::ShownPlans;
+use crate::look::checks::{Checks, proving_ms};
+use crate::look::eyes::Lookout;
+use crate::look::load::Loaded;
+use crate::look::observed::Observer;
+use crate::look::reload::Finding;
+use crate::look::samples::Store;
+use crate::record::disk::DiskWatch;
+use crate::record::memory::Memory;
+use crate::talk::word::ShownPlans;
+use crate::tell::telling::Courier;
 
 /// The loop wakes at least this often: the watchdog is fed here and nowhere else.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -179,7 +179,7 @@ impl Supervisor {
         }
         let ended = loop {
             self.look_where_due();
-            crate::notify::alive();
+            crate::tell::notify::alive();
             let event = tokio::time::timeout(self.sleep(), inbox.recv()).await;
             match event {
                 Ok(None | Some(Event::Stop)) => break Ok(()),

@@ -10,7 +10,7 @@ use wbd_model::incident::{Phase, Refusal};
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
-use crate::checks::{Looked, suspect_due_ms};
+use crate::look::checks::{Looked, suspect_due_ms};
 use crate::supervisor::Supervisor;
 
 /// How soon an open incident's check that could not be seen is looked at again.
@@ -156,7 +156,7 @@ mod tests {
     use wbd_model::name::PlaybookName;
 
     use super::*;
-    use crate::exits::tests::supervisor;
+    use crate::agent::exits::tests::supervisor;
     use crate::supervisor::Mode;
 
     #[test]

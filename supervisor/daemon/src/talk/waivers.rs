@@ -6,8 +6,8 @@ use wbd_model::name::{Code, TargetName};
 use wbd_model::time::utc;
 use wbd_probes::clock::now;
 
-use crate::requests::refused;
 use crate::supervisor::Supervisor;
+use crate::talk::requests::refused;
 
 /// Names in a message.
 const NAMED: usize = 12;

@@ -16,7 +16,7 @@ use wbd_model::observation::Observations;
 use wbd_model::plan::Plan;
 use wbd_probes::clock::now;
 
-use crate::deed::about;
+use crate::act::deed::about;
 use crate::event::Event;
 use crate::supervisor::Supervisor;
 
@@ -231,8 +231,8 @@ mod tests {
     use wbd_model::observation::Observation;
     use wbd_model::profile::{self, Command};
 
-    use crate::checks::{self, Looked};
-    use crate::exits;
+    use crate::agent::exits;
+    use crate::look::checks::{self, Looked};
     use crate::supervisor::Mode;
 
     /// A unit that failed, nobody asked for that, as the only check; its key.

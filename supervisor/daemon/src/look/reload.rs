@@ -9,7 +9,7 @@ use wbd_model::name::ProfileName;
 use wbd_probes::clock::now;
 
 use crate::event::Event;
-use crate::load::{self, Found, Loaded};
+use crate::look::load::{self, Found, Loaded};
 use crate::supervisor::Supervisor;
 
 /// Products may come and go.
@@ -164,9 +164,9 @@ mod tests {
 
     use super::*;
 
-    const DNS: &str = include_str!("../../../playbooks/dns.yaml");
-    const DOWN: &str = include_str!("../../../playbooks/agent-down.yaml");
-    const WBD: &str = include_str!("../../../playbooks/wbd/profile.yaml");
+    const DNS: &str = include_str!("../../../../playbooks/dns.yaml");
+    const DOWN: &str = include_str!("../../../../playbooks/agent-down.yaml");
+    const WBD: &str = include_str!("../../../../playbooks/wbd/profile.yaml");
     /// A product with a name to ask for: it makes the check of the host.
     const FAR: &str = "\
 apiVersion: wbd/v1

@@ -21,8 +21,8 @@ use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
 use wbd_probes::clock::now;
 
+use crate::act::preview::Asked;
 use crate::event::Event;
-use crate::preview::Asked;
 use crate::supervisor::Supervisor;
 
 /// More than all the waits of any deed but a program's together.

@@ -9,8 +9,8 @@ use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 use tracing::warn;
 
-use crate::control;
 use crate::event::Event;
+use crate::talk::control;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Under systemd the folder is the unit's own: once removed it comes back with the next start only.

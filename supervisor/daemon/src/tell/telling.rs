@@ -16,8 +16,8 @@ use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
 use crate::event::Event;
-use crate::journal::{self, Fields};
 use crate::supervisor::{Mode, Supervisor};
+use crate::tell::journal::{self, Fields};
 
 /// The program gets this long.
 const SITE_PROGRAM: Duration = Duration::from_secs(30);

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use wbd_probes::clock::now;
 
+use crate::agent::unit::UnitView;
 use crate::supervisor::Supervisor;
-use crate::unit::UnitView;
 
 /// Jobs whose owner is remembered or waited for; there is rarely more than one.
 const KEPT: usize = 16;

@@ -14,11 +14,11 @@ use wbd_model::observation::{Fact, Observation, Observations, Value};
 use wbd_model::probe::Probe;
 
 use super::*;
-use crate::deed::Deed;
+use crate::act::deed::Deed;
+use crate::agent::jobs::{Effect, EndedJob};
 use crate::event::Event;
-use crate::jobs::{Effect, EndedJob};
-use crate::load;
-use crate::memory::Memory;
+use crate::look::load;
+use crate::record::memory::Memory;
 use crate::supervisor::Parts;
 
 /// A process id that no process has.

@@ -12,10 +12,10 @@ use wbd_model::incident::ActionId;
 use wbd_model::name::{PlaybookName, TargetName};
 use wbd_probes::clock::now;
 
-use crate::deed::Deed;
-use crate::preview::Asked;
+use crate::act::deed::Deed;
+use crate::act::preview::Asked;
 use crate::supervisor::Supervisor;
-use crate::waivers::Wanted;
+use crate::talk::waivers::Wanted;
 
 type Reply = oneshot::Sender<Response>;
 
@@ -311,7 +311,7 @@ impl Supervisor {
         }
         let socket = paths::socket(&self.root);
         tokio::spawn(async move {
-            let response = match crate::agent_call::call(&socket, &command).await {
+            let response = match crate::talk::agent_call::call(&socket, &command).await {
                 Ok(answer) => Response::Agent { reply: answer },
                 Err(error) => {
                     refused(format!("the agent did not take the command ({error}); wbdctl doctor tells why [WBD-6023]"))

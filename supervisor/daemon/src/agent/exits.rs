@@ -8,8 +8,8 @@ use wbd_model::entry::{Body, Exit, ExitHow, Subject};
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
-use crate::deed::Deed;
-use crate::follow;
+use crate::act::deed::Deed;
+use crate::agent::bus;
 use crate::supervisor::{Mode, Supervisor, agent_target};
 
 /// The bus gets this long to tell how the agent ended before "unknown" is written.
@@ -70,7 +70,7 @@ impl Supervisor {
         while let Some((pid, _)) = self.untold.first().copied().filter(|(_, at_ms)| late(*at_ms)) {
             self.untold.remove(0);
             self.record_exit(unknown(pid));
-            follow::ask_again();
+            bus::ask_again();
         }
     }
 

@@ -14,9 +14,9 @@ use tracing::{debug, warn};
 use wbd_model::control::{ADMIN_GROUP, OBJECT, Request, Response};
 use zbus::{Guid, interface};
 
-use crate::bounded::Bounded;
 use crate::event::Event;
-use crate::seats::{Seat, Seats};
+use crate::talk::bounded::Bounded;
+use crate::talk::seats::{Seat, Seats};
 
 /// Connections at once of root and of our own user, and as many again of everybody else, who must not be able
 /// to keep an administrator out. A further one takes the place of one that asks nothing, or waits.

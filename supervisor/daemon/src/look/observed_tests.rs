@@ -9,8 +9,8 @@ use wbd_model::time::BootId;
 
 use super::*;
 
-const CONFIG: &str = include_str!("../../../playbooks/agent-config.yaml");
-const PROFILE: &str = include_str!("../../../playbooks/wbd/profile.yaml");
+const CONFIG: &str = include_str!("../../../../playbooks/agent-config.yaml");
+const PROFILE: &str = include_str!("../../../../playbooks/wbd/profile.yaml");
 
 /// One check, its observer, and the samples of a folder.
 struct Watched {

@@ -16,7 +16,7 @@ use wbd_ledger::enter_in_journal;
 /// Begins to log.
 pub(crate) fn begin() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    if crate::journal::is_ours() {
+    if crate::tell::journal::is_ours() {
         registry().with(filter).with(Journal::default()).init();
     } else {
         // One line an event, without colours: whatever steers a terminal would be the host's.

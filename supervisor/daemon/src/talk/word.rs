@@ -13,8 +13,8 @@ use wbd_model::plan::{Plan, Shown};
 use wbd_model::settings::Healing;
 use wbd_probes::clock::now;
 
-use crate::requests::{done, refused};
 use crate::supervisor::Supervisor;
+use crate::talk::requests::{done, refused};
 
 /// Plans that were shown and may still be approved; older ones have to be shown again.
 const SHOWN: usize = 32;

@@ -10,7 +10,7 @@ use wbd_model::probe::Probe;
 use wbd_probes::Eyes;
 
 use crate::event::Event;
-use crate::samples::Question;
+use crate::look::samples::Question;
 
 /// Probes at once: a slow name server must not hold up the look at the agent.
 const AT_ONCE: usize = 8;

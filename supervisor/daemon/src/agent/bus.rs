@@ -14,9 +14,9 @@ use zbus::fdo::{PropertiesChanged, PropertiesProxy};
 use zbus::names::InterfaceName;
 use zbus::zvariant::OwnedObjectPath;
 
+use crate::agent::jobs::{self, EndedJob};
+use crate::agent::unit::UnitView;
 use crate::event::Event;
-use crate::jobs::{self, EndedJob};
-use crate::unit::UnitView;
 
 const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE_INTERFACE: &str = "org.freedesktop.systemd1.Service";

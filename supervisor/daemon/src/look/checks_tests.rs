@@ -8,9 +8,9 @@ use wbd_model::settings::Settings;
 
 use super::*;
 
-pub(crate) const DOWN: &str = include_str!("../../../playbooks/agent-down.yaml");
-const CONFIG: &str = include_str!("../../../playbooks/agent-config.yaml");
-const PROFILE: &str = include_str!("../../../playbooks/wbd/profile.yaml");
+pub(crate) const DOWN: &str = include_str!("../../../../playbooks/agent-down.yaml");
+const CONFIG: &str = include_str!("../../../../playbooks/agent-config.yaml");
+const PROFILE: &str = include_str!("../../../../playbooks/wbd/profile.yaml");
 
 pub(crate) fn bound(texts: &[&str]) -> Vec<Bound> {
     let source = |text: &&str| Source { path: "x.yaml".to_owned(), text: (*text).to_owned() };

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::bounded::Flow;
+use crate::talk::bounded::Flow;
 
 /// A connection this young does not give way: it has hardly had the time to ask.
 const GRACE: Duration = Duration::from_millis(200);

@@ -15,8 +15,8 @@ use wbd_model::observation::{Fact, Observation, Value};
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 
-use crate::checks::{Check, Checks, Looked};
-use crate::samples::Store;
+use crate::look::checks::{Check, Checks, Looked};
+use crate::look::samples::Store;
 use crate::supervisor::Supervisor;
 
 /// Answers whose verdict stays the same are kept this often, where they differ.

@@ -12,7 +12,7 @@ use wbd_model::report::{DaemonView, Report, SCHEMA};
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
-use crate::checks::Check;
+use crate::look::checks::Check;
 use crate::supervisor::{Mode, Supervisor};
 
 /// Journal message id of every record of an incident that needs no person.
@@ -256,7 +256,7 @@ fn tell(entry: &Entry) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exits::tests::supervisor;
+    use crate::agent::exits::tests::supervisor;
     use crate::supervisor::Mode;
     use wbd_model::incident::IncidentId;
     use wbd_model::name::{Code, TargetName};

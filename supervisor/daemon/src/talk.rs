@@ -1,0 +1,10 @@
+//! The control socket and what is asked over it: requests, approvals, waivers, pauses.
+pub(crate) mod agent_call;
+pub(crate) mod bounded;
+pub(crate) mod control;
+pub(crate) mod holds;
+pub(crate) mod requests;
+pub(crate) mod seats;
+pub(crate) mod socket;
+pub(crate) mod waivers;
+pub(crate) mod word;
