@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
 use wbd_actions::{Preview, Report as ActReport};
-use wbd_model::action::Change;
+use wbd_model::action::{Action, Change};
 use wbd_model::control::{Request, Response};
-use wbd_model::entry::{Exit, Subject};
+use wbd_model::entry::{Exit, Outcome, Subject};
 use wbd_model::incident::IncidentId;
 use wbd_model::observation::Observation;
 use wbd_model::plan::Plan;
@@ -88,28 +88,8 @@ pub(crate) enum Event {
         /// What became of it, or why nobody was told.
         result: Result<(), String>,
     },
-    /// The agent's process is gone (its pidfd says so).
-    Gone {
-        /// Which process.
-        pid: u32,
-        /// How it ended, where its parent could tell.
-        exit: Option<Exit>,
-    },
-    /// The service manager tells of the agent's unit.
-    Unit(Box<UnitView>),
-    /// The service manager tells that the agent's process ended, and how.
-    UnitExit(Exit),
-    /// A job on the agent's unit ended; whose it was is not known yet.
-    JobEnded(EndedJob),
-    /// Somebody stopped the agent's unit while nobody could be asked.
-    StoppedByHand {
-        /// It was seen to run before.
-        ran: bool,
-    },
-    /// Somebody started it while nobody could be asked.
-    StartedByHand,
-    /// The bus or the service manager cannot be reached.
-    BusLost,
+    /// Something about the agent.
+    Agent(AgentEvent),
     /// A request on the control socket.
     Control {
         /// What is asked.
@@ -127,4 +107,49 @@ pub(crate) enum Event {
     Reload,
     /// SIGTERM or SIGINT.
     Stop,
+}
+
+/// Something happened to the agent, or to what is done about it.
+#[derive(Debug)]
+pub(crate) enum AgentEvent {
+    /// Its process is gone (its pidfd says so).
+    Gone {
+        /// Which process.
+        pid: u32,
+        /// How it ended, where its parent could tell.
+        exit: Option<Exit>,
+    },
+    /// The service manager tells that its process ended, and how.
+    Exit(Exit),
+    /// Nothing but time has passed.
+    TimePassed,
+    /// The service manager tells of its unit.
+    Unit(Box<UnitView>),
+    /// A job on its unit ended; whose it was is not known yet.
+    JobEnded(EndedJob),
+    /// Somebody stopped its unit while nobody could be asked.
+    StoppedByHand {
+        /// It was seen to run before.
+        ran: bool,
+    },
+    /// Somebody started it while nobody could be asked.
+    StartedByHand,
+    /// The bus or the service manager cannot be reached.
+    BusLost,
+    /// The intent of an action is on disk, and it is being done.
+    ActionBegins {
+        /// The action, about the agent or not.
+        action: Action,
+        /// The agent's process at this moment.
+        process: Option<u32>,
+    },
+    /// That action ended.
+    ActionEnded {
+        /// What became of it.
+        outcome: Outcome,
+        /// The number of its job.
+        job: Option<u32>,
+        /// The agent's process, if it is our child now.
+        spawned: Option<u32>,
+    },
 }

@@ -3,12 +3,16 @@
 mod act;
 mod agent;
 mod event;
+mod follow;
 mod look;
+mod mode;
 mod record;
 mod start;
 mod supervisor;
 mod talk;
 mod tell;
+#[cfg(test)]
+mod testing;
 mod turn;
 
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
-use wbd_actions::{Alone, Hands, Machine, Reach, notes};
+use wbd_actions::{Alone, Hands, Machine, Reach};
 use wbd_agent_api::paths;
 use wbd_engine::guard;
 use wbd_ledger::{LedgerError, Samples};
@@ -15,8 +15,9 @@ use wbd_probes::clock::now;
 use crate::agent::bus;
 use crate::event::{Event, QUEUE};
 use crate::look::load;
+use crate::mode::Mode;
 use crate::record::memory::Memory;
-use crate::supervisor::{Mode, Parts, Supervisor};
+use crate::supervisor::{Parts, Supervisor};
 use crate::tell::notify;
 
 /// Usage errors, as everywhere in this product.
@@ -146,13 +147,10 @@ impl Supervisor {
     /// stopped it, it is started. Recorded like any deed; the start of the supervisor asked for it, and pays for it
     /// unless it is the agent's first in this boot.
     pub(crate) fn begin_standalone(&mut self) {
-        let now = now();
-        let stopped = !matches!(notes::stop_noted(&self.root), Ok(None));
-        let runs = self.health_document().is_some_and(|document| self.runs(document.pid, document.start_ticks));
-        if stopped || runs {
+        if !self.agent.is_to_be_started() {
             return;
         }
-        match guard::permit_first_start(&self.memory.state, &self.loaded.settings, &now) {
+        match guard::permit_first_start(&self.memory.state, &self.loaded.settings, &now()) {
             Ok(permit) => self.act(permit, None),
             Err(refusal) => warn!(reason = refusal.reason, "the agent is not started"),
         }

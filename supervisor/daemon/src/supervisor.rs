@@ -12,29 +12,26 @@ use wbd_engine::playbook::Bound;
 use wbd_engine::round;
 use wbd_ledger::Samples;
 use wbd_model::check::CheckKey;
-use wbd_model::control::STANDALONE;
 use wbd_model::entry::{Body, Subject};
-use wbd_model::name::{ProfileName, TargetName};
+use wbd_model::name::ProfileName;
 use wbd_model::observation::Observation;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
+use wbd_probes::Eyes;
 use wbd_probes::clock::now;
-use wbd_probes::{Eyes, Manager};
 
 use crate::act::deed::Deed;
 use crate::act::preview::Previews;
-use crate::agent::exits::BUS_TELLS_MS;
-use crate::agent::jobs::Jobs;
-use crate::agent::oom::OomWatch;
-use crate::agent::unit::UnitView;
-use crate::agent::watch::Watch;
-use crate::event::Event;
+use crate::agent::Agent;
+use crate::event::{AgentEvent, Event};
+use crate::follow::Follow;
 use crate::look::checks::{Checks, proving_ms};
 use crate::look::eyes::Lookout;
 use crate::look::load::Loaded;
 use crate::look::observed::Observer;
 use crate::look::reload::Finding;
 use crate::look::samples::Store;
+use crate::mode::Mode;
 use crate::record::disk::DiskWatch;
 use crate::record::memory::Memory;
 use crate::talk::word::ShownPlans;
@@ -46,20 +43,13 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// TimeoutStopSec, and enough for a restart of the agent.
 const LAST_DEED: Duration = Duration::from_secs(8);
 
-/// How the supervisor was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Units over D-Bus.
-    Systemd,
-    /// Parent of the agent; no systemd, no bus, no root needed.
-    Standalone,
-}
-
 /// The supervisor: state by replay, and what need not survive a crash.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     pub(crate) root: PathBuf,
     pub(crate) mode: Mode,
+    /// What is known of the agent's process and unit.
+    pub(crate) agent: Agent,
     pub(crate) started: Now,
     pub(crate) loaded: Loaded,
     pub(crate) unseen: Vec<(ProfileName, String)>,
@@ -74,10 +64,6 @@ pub(crate) struct Supervisor {
     pub(crate) samples: Option<Store>,
     /// What of the looks is kept for rehearsals.
     pub(crate) observer: Observer,
-    pub(crate) watch: Watch,
-    pub(crate) oom: OomWatch,
-    /// The agent's process that the last deed ended.
-    pub(crate) asked_exit: Option<u32>,
     /// The check whose playbook an operator asked for, and who.
     pub(crate) asked_by: Option<(CheckKey, String)>,
     /// Last looks before a deed are numbered, so that one that was given up is not taken for a later one.
@@ -94,15 +80,10 @@ pub(crate) struct Supervisor {
     pub(crate) lookout: Lookout,
     /// Tells people of escalations.
     pub(crate) courier: Courier,
-    /// Which jobs on the agent's unit are ours.
-    pub(crate) jobs: Jobs,
     /// Plans that were shown and may be approved.
     pub(crate) shown: ShownPlans,
     /// When hold files are looked for next, at the latest.
     pub(crate) holds_ms: u64,
-    /// Processes that ended, and when, while the bus has not told how.
-    pub(crate) untold: Vec<(u32, u64)>,
-    unit: Option<UnitView>,
     ledger_retry_ms: u64,
     pub(crate) sample_ms: u64,
     pub(crate) disk: DiskWatch,
@@ -126,6 +107,7 @@ impl Supervisor {
         eyes.facts = parts.loaded.settings.facts.clone();
         let started = now();
         Self {
+            agent: Agent::new(&parts.root, parts.mode, eyes.clone(), events.clone()),
             lookout: Lookout::new(eyes, events.clone()),
             courier: Courier::new(&parts.root),
             root: parts.root,
@@ -141,9 +123,6 @@ impl Supervisor {
             events,
             samples: parts.samples.map(Store::new),
             observer: Observer::default(),
-            watch: Watch::default(),
-            oom: OomWatch::default(),
-            asked_exit: None,
             asked_by: None,
             relooks: 0,
             is_bound: false,
@@ -151,11 +130,8 @@ impl Supervisor {
             find_ms: started.boot_ms,
             reloading: false,
             reload_again: false,
-            untold: Vec::new(),
-            jobs: Jobs::default(),
             shown: ShownPlans::default(),
             holds_ms: started.boot_ms,
-            unit: None,
             ledger_retry_ms: started.boot_ms,
             sample_ms: started.boot_ms,
             disk: DiskWatch::default(),
@@ -174,9 +150,7 @@ impl Supervisor {
         self.remind();
         self.tell_people(&now());
         self.see_holds();
-        if self.mode == Mode::Standalone {
-            self.begin_standalone();
-        }
+        self.begin_standalone();
         let ended = loop {
             self.look_where_due();
             crate::tell::notify::alive();
@@ -189,7 +163,7 @@ impl Supervisor {
             }
             let now = now();
             self.look_after_ledger(&now);
-            self.tell_untold(&now);
+            self.on_agent(AgentEvent::TimePassed, &now);
             self.tell_people(&now);
             self.look_for_holds(&now);
             self.turn();
@@ -203,26 +177,18 @@ impl Supervisor {
 
     /// The first record of this life.
     pub(crate) fn begin_life(&mut self) {
-        let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode_word().to_owned() };
+        let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode.word().to_owned() };
         self.memory.write(&now(), Subject::default(), body);
-    }
-
-    pub(crate) fn mode_word(&self) -> &'static str {
-        match self.mode {
-            Mode::Systemd => "systemd",
-            Mode::Standalone => STANDALONE,
-        }
     }
 
     fn sleep(&self) -> Duration {
         let now = now();
         let now_ms = now.boot_ms;
-        let untold = self.untold.iter().map(|(_, at_ms)| at_ms + BUS_TELLS_MS);
         let next = self
             .checks
             .next_due_ms()
             .into_iter()
-            .chain(untold)
+            .chain(self.agent.next_ms())
             .chain(self.telling_due_ms(&now))
             .chain([self.sample_ms, self.holds_ms, self.disk.next_ms(now_ms)])
             .min();
@@ -237,7 +203,7 @@ impl Supervisor {
             self.sample_ms = now.boot_ms + self.loaded.settings.sample_every.as_ms();
             self.take_samples(&now);
         }
-        self.follow_agent();
+        self.agent.watch_over(now.boot_ms);
         let mut probes = self.checks.due(now.boot_ms);
         probes.extend(self.checks.stale());
         for probe in probes {
@@ -254,17 +220,8 @@ impl Supervisor {
     /// Questions that the loop itself can answer: from the ledger, the samples, and what was followed.
     pub(crate) fn own_answer(&self, probe: &Probe, now: &Now) -> Option<Observation> {
         match probe {
-            Probe::ExitLast(target) => {
-                Some(self.memory.state.exit_observation(target, now, self.lookout.eyes().agent_gone()))
-            }
-            Probe::ServiceState { unit } if unit.as_deref() == Some(paths::UNIT) => {
-                let manager = match (self.mode, &self.unit) {
-                    (Mode::Standalone, _) => Manager::None,
-                    (Mode::Systemd, Some(view)) => Manager::Says(&view.state),
-                    (Mode::Systemd, None) => Manager::Silent("systemd cannot be reached over the bus"),
-                };
-                Some(wbd_probes::agent_service(&self.root, manager))
-            }
+            Probe::ExitLast(target) => Some(self.agent.last_exit(target, &self.memory.state, now)),
+            Probe::ServiceState { unit } if unit.as_deref() == Some(paths::UNIT) => Some(self.agent.service()),
             Probe::FdTrend(selector) => self.no_trend(selector),
             Probe::ProcessState(_)
             | Probe::AgentHealth
@@ -314,16 +271,7 @@ impl Supervisor {
             Event::Loaded { result, reply } => self.loaded(result, reply),
             Event::Acted { subject, report, reply } => self.acted(subject, report, reply),
             Event::Told { about, of, tries, result } => self.told_people(about, of, tries, result),
-            Event::Gone { pid, exit } => self.gone(pid, exit),
-            Event::Unit(view) => {
-                self.unit = Some(*view);
-                self.hasten_agent();
-            }
-            Event::UnitExit(exit) => self.record_exit(exit),
-            Event::JobEnded(job) => self.job_ended(job),
-            Event::StoppedByHand { ran } => self.missed_stop(ran),
-            Event::StartedByHand => self.missed_start(),
-            Event::BusLost => self.unit = None,
+            Event::Agent(event) => self.on_agent(event, &now()),
             Event::Control { request, who, reply } => self.request(request, &who, reply),
             Event::Disk(trouble) => self.disk_answered(trouble),
             Event::Reload => {
@@ -342,8 +290,23 @@ impl Supervisor {
     }
 
     pub(crate) fn manual(&mut self, now: &Now, what: &str, who: &str, params: &str) {
-        let body = Body::Manual { what: what.to_owned(), who: who.to_owned(), params: params.to_owned() };
-        self.memory.write(now, Subject { target: agent_target(), ..Subject::default() }, body);
+        self.follow(now, vec![Follow::manual(what, who, params)]);
+    }
+
+    /// The agent's owner is told, and what follows from it is done.
+    pub(crate) fn on_agent(&mut self, event: AgentEvent, now: &Now) {
+        let follows = self.agent.on(event, &self.memory.state, now);
+        self.follow(now, follows);
+    }
+
+    /// Does what an owner wants from the others, in its order.
+    fn follow(&mut self, now: &Now, follows: Vec<Follow>) {
+        for follow in follows {
+            match follow {
+                Follow::Write(subject, body) => self.memory.write(now, subject, *body),
+                Follow::LookAtAgent => self.hasten_agent(),
+            }
+        }
     }
 
     /// Looks at everything that concerns the agent's process now.
@@ -364,9 +327,4 @@ impl Supervisor {
         let pause = self.checks.get(key).map_or(1_000, |check| proving_ms(&check.bound));
         self.hasten_check(key, now().boot_ms + pause);
     }
-}
-
-/// Our own agent as a target.
-pub(crate) fn agent_target() -> Option<TargetName> {
-    TargetName::new("wbd").ok()
 }

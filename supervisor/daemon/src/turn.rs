@@ -156,8 +156,8 @@ mod tests {
     use wbd_model::name::PlaybookName;
 
     use super::*;
-    use crate::agent::exits::tests::supervisor;
-    use crate::supervisor::Mode;
+    use crate::mode::Mode;
+    use crate::testing::supervisor;
 
     #[test]
     fn an_event_that_brings_nothing_new_leads_to_nothing() {

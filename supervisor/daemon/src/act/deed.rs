@@ -22,7 +22,7 @@ use wbd_model::probe::Probe;
 use wbd_probes::clock::now;
 
 use crate::act::preview::Asked;
-use crate::event::Event;
+use crate::event::{AgentEvent, Event};
 use crate::supervisor::Supervisor;
 
 /// More than all the waits of any deed but a program's together.
@@ -46,49 +46,13 @@ pub(crate) enum Deed {
         number: u64,
     },
     /// Its intent is on disk and it is being done.
-    Acting {
-        /// The deed.
-        action: Action,
-        /// The agent's process when it began.
-        agent: Option<u32>,
-    },
+    Acting,
 }
 
 impl Deed {
     /// Whether it is being done already.
     pub(crate) fn is_acting(&self) -> bool {
-        matches!(self, Self::Acting { .. })
-    }
-
-    /// Whether the agent's unit starts or stops because of it.
-    pub(crate) fn touches_agent(&self) -> bool {
-        matches!(self, Self::Acting { action, .. } if action.conflict_key() == "agent")
-    }
-
-    /// Whether it stops the agent's unit for good.
-    pub(crate) fn stops_agent(&self) -> bool {
-        matches!(self, Self::Acting { action: Action::AgentStop { .. }, .. })
-    }
-
-    /// Whether this process of the agent ends because of it. One that was not known when it began may be it.
-    pub(crate) fn ends_agent(&self, pid: i64) -> bool {
-        match self {
-            Self::Looking { .. } | Self::Previewing { .. } => false,
-            Self::Acting { action, agent } => ends(action) && agent.is_none_or(|agent| i64::from(agent) == pid),
-        }
-    }
-}
-
-/// Whether a deed ends a running agent.
-fn ends(action: &Action) -> bool {
-    match action {
-        Action::AgentRestart {} | Action::AgentStop { .. } => true,
-        Action::AgentStart {}
-        | Action::AgentReload {}
-        | Action::SysctlSet { .. }
-        | Action::SysctlRestore { .. }
-        | Action::UnitRestart { .. }
-        | Action::CommandRun { .. } => false,
+        matches!(self, Self::Acting)
     }
 }
 
@@ -290,8 +254,9 @@ impl Supervisor {
         };
         info!(id = %recorded.intent().action_id, action = action.name(), class = %action.class(), "acting");
         self.turns.in_flight = Some(recorded.intent().action_id);
-        let (id, agent) = (recorded.intent().action_id, self.agent_process());
-        self.deed = Some(Deed::Acting { action, agent: agent.map(|agent| agent.pid) });
+        let (id, agent) = (recorded.intent().action_id, self.agent.process());
+        self.deed = Some(Deed::Acting);
+        self.on_agent(AgentEvent::ActionBegins { action, process: agent.map(|agent| agent.pid) }, &now());
         let (hands, events) = (Arc::clone(&self.hands), self.events.clone());
         let (loop_of, longest) = (Handle::current(), longest(&recorded.intent().action));
         tokio::spawn(async move {
@@ -309,18 +274,10 @@ impl Supervisor {
 
     /// A deed ended.
     pub(crate) fn acted(&mut self, subject: Subject, report: ActReport, reply: Option<oneshot::Sender<Response>>) {
-        self.asked_exit = match &self.deed {
-            Some(Deed::Acting { action, agent }) if ends(action) => *agent,
-            Some(Deed::Acting { .. } | Deed::Looking { .. } | Deed::Previewing { .. }) | None => None,
-        };
-        let starts = self.deed.as_ref().is_some_and(|deed| deed.touches_agent() && !deed.stops_agent());
-        let nameless = starts && report.job.is_none() && report.outcome != Outcome::Aborted;
         self.turns.in_flight = None;
         self.free_hands();
-        self.own_job(report.job, nameless);
-        if let Some(pid) = report.spawned {
-            self.watch.follow(pid, &self.events);
-        }
+        let (outcome, job, spawned) = (report.outcome, report.job, report.spawned);
+        self.on_agent(AgentEvent::ActionEnded { outcome, job, spawned }, &now());
         if report.outcome != Outcome::Done {
             warn!(id = %report.action, outcome = report.outcome.as_str(), detail = report.detail, "the deed did not succeed");
         }

@@ -231,9 +231,9 @@ mod tests {
     use wbd_model::observation::Observation;
     use wbd_model::profile::{self, Command};
 
-    use crate::agent::exits;
     use crate::look::checks::{self, Looked};
-    use crate::supervisor::Mode;
+    use crate::mode::Mode;
+    use crate::testing;
 
     /// A unit that failed, nobody asked for that, as the only check; its key.
     fn dead_unit(supervisor: &mut Supervisor) -> CheckKey {
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn what_a_fix_would_do_is_what_its_incident_goes_on_with() {
-        let (_root, mut supervisor) = exits::tests::supervisor(Mode::Systemd);
+        let (_root, mut supervisor) = testing::supervisor(Mode::Systemd);
         let key = dead_unit(&mut supervisor);
         let steps = |supervisor: &Supervisor| supervisor.fix_plan(&key).map(|(plan, begun)| (plan.steps, begun));
         assert_eq!(steps(&supervisor), Ok((vec![Action::AgentStart {}], 0)), "nothing was tried");

@@ -14,9 +14,9 @@ use zbus::fdo::{PropertiesChanged, PropertiesProxy};
 use zbus::names::InterfaceName;
 use zbus::zvariant::OwnedObjectPath;
 
-use crate::agent::jobs::{self, EndedJob};
-use crate::agent::unit::UnitView;
-use crate::event::Event;
+use super::jobs::{self, EndedJob};
+use super::unit::UnitView;
+use crate::event::{AgentEvent, Event};
 
 const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE_INTERFACE: &str = "org.freedesktop.systemd1.Service";
@@ -50,7 +50,7 @@ pub(crate) async fn follow(root: PathBuf, events: Sender<Event>) {
         }
         let asked = match directly(&root).await {
             Ok(view) => tell_view(&events, &mut last, view).await,
-            Err(_) => send(&events, Event::BusLost).await,
+            Err(_) => send(&events, AgentEvent::BusLost).await,
         };
         if asked.is_err() {
             return;
@@ -168,7 +168,7 @@ impl Unit<'_> {
         let job = self.jobs.remove(&args.id);
         let (kind, before) = job.as_ref().map_or(("", None), |job| (job.kind.as_str(), Some(&job.before)));
         match jobs::effect(kind, args.result, before, &self.view) {
-            Some(effect) => send(self.events, Event::JobEnded(EndedJob { id: args.id, effect })).await,
+            Some(effect) => send(self.events, AgentEvent::JobEnded(EndedJob { id: args.id, effect })).await,
             None => Ok(()),
         }
     }
@@ -183,18 +183,18 @@ impl Unit<'_> {
     async fn tell(&mut self, before: &UnitView) -> zbus::Result<()> {
         let asked = self.view.was_stopped() || asked(&self.jobs, before);
         if let Some(exit) = self.view.ended_since(before, asked) {
-            send(self.events, Event::UnitExit(exit)).await?;
+            send(self.events, AgentEvent::Exit(exit)).await?;
         }
         if *before != self.view {
-            send(self.events, Event::Unit(Box::new(self.view.clone()))).await?;
+            send(self.events, AgentEvent::Unit(Box::new(self.view.clone()))).await?;
         }
         *self.last = Some(self.view.clone());
         Ok(())
     }
 }
 
-async fn send(events: &Sender<Event>, event: Event) -> zbus::Result<()> {
-    events.send(event).await.map_err(|_| zbus::Error::Failure("the supervisor is stopping".to_owned()))
+async fn send(events: &Sender<Event>, event: AgentEvent) -> zbus::Result<()> {
+    events.send(Event::Agent(event)).await.map_err(|_| zbus::Error::Failure("the supervisor is stopping".to_owned()))
 }
 
 /// Whether the process ends because somebody asked for it: a stop job is under way, or a restart job of a
@@ -227,26 +227,26 @@ async fn tell_view(events: &Sender<Event>, last: &mut Option<UnitView>, view: Un
         Some(before) => tell_missed(events, &before, &view).await?,
         // Found so at first: a failed unit is a failure, unless somebody stopped it and it had to be killed.
         None if view.state.active == "failed" && view.was_stopped() => {
-            send(events, Event::StoppedByHand { ran: false }).await?;
+            send(events, AgentEvent::StoppedByHand { ran: false }).await?;
         }
         None => {}
     }
-    send(events, Event::Unit(Box::new(view))).await
+    send(events, AgentEvent::Unit(Box::new(view))).await
 }
 
 /// What happened while nobody could be asked: the order of the unit's own times tells a stop from an end.
 async fn tell_missed(events: &Sender<Event>, before: &UnitView, view: &UnitView) -> zbus::Result<()> {
     // After an administrator's stop nobody but an administrator starts it.
     if view.was_started_since(before) {
-        send(events, Event::StartedByHand).await?;
+        send(events, AgentEvent::StartedByHand).await?;
     }
     let stopped = view.has_ended_since(before) && view.was_stopped();
     // As failed, if it had to be killed.
     if stopped && matches!(view.state.active.as_str(), "inactive" | "failed") {
-        send(events, Event::StoppedByHand { ran: true }).await?;
+        send(events, AgentEvent::StoppedByHand { ran: true }).await?;
     }
     if let Some(exit) = view.ended_since(before, stopped) {
-        send(events, Event::UnitExit(exit)).await?;
+        send(events, AgentEvent::Exit(exit)).await?;
     }
     Ok(())
 }
@@ -302,7 +302,7 @@ mod tests {
         drop(events);
         let mut told = None;
         while let Some(event) = inbox.recv().await {
-            if let Event::StoppedByHand { ran } = event {
+            if let Event::Agent(AgentEvent::StoppedByHand { ran }) = event {
                 told = Some(ran);
             }
         }

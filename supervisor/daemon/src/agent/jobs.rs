@@ -2,10 +2,7 @@
 //! Follows none itself.
 use std::collections::VecDeque;
 
-use wbd_probes::clock::now;
-
-use crate::agent::unit::UnitView;
-use crate::supervisor::Supervisor;
+use super::unit::UnitView;
 
 /// Jobs whose owner is remembered or waited for; there is rarely more than one.
 const KEPT: usize = 16;
@@ -33,7 +30,7 @@ pub(crate) enum Effect {
     Runs(Option<&'static str>),
 }
 
-/// Which jobs were ours: ours are known by number once their deed ends, so others wait until then.
+/// Which jobs were ours: ours are known by number once their action ends, so others wait until then.
 #[derive(Debug, Default)]
 pub(crate) struct Jobs {
     ours: VecDeque<u32>,
@@ -42,45 +39,45 @@ pub(crate) struct Jobs {
     waiting: VecDeque<EndedJob>,
 }
 
-impl Jobs {
-    /// Whether this job is the one without a number. Jobs on one unit end in order: once another one has ended, that is over.
-    fn is_nameless(&mut self, effect: Effect) -> bool {
-        let until_ms = self.nameless_ms.take();
-        matches!(effect, Effect::Runs(_)) && until_ms.is_some_and(|until_ms| now().boot_ms <= until_ms)
-    }
+/// Whose job it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// That is known when the action under way has ended.
+    Unknown,
+    /// An action's.
+    Ours,
+    /// An administrator's.
+    Others,
 }
 
-impl Supervisor {
-    /// A deed ended, and this was its job; `nameless`: it asked for one to start the agent, and not over the bus, which
-    /// alone tells the number. What ended meanwhile and is another one was somebody else's.
-    pub(crate) fn own_job(&mut self, id: Option<u32>, nameless: bool) {
-        self.jobs.nameless_ms = nameless.then(|| now().boot_ms + TOLD_MS);
-        self.jobs.ours.extend(id);
-        while self.jobs.ours.len() > KEPT {
-            self.jobs.ours.pop_front();
+impl Jobs {
+    /// An action ended, and this was its job; `is_nameless`: it asked for one to start the agent, and not over the bus,
+    /// which alone tells the number. Gives the jobs that ended meanwhile.
+    pub(super) fn own(&mut self, id: Option<u32>, is_nameless: bool, now_ms: u64) -> VecDeque<EndedJob> {
+        self.nameless_ms = is_nameless.then(|| now_ms + TOLD_MS);
+        self.ours.extend(id);
+        while self.ours.len() > KEPT {
+            self.ours.pop_front();
         }
-        for job in std::mem::take(&mut self.jobs.waiting) {
-            self.job_ended(job);
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Whose a job was that ended; `may_be_ours`: of the action under way.
+    pub(super) fn whose(&mut self, job: EndedJob, may_be_ours: bool, now_ms: u64) -> Whose {
+        if may_be_ours && self.waiting.len() < KEPT {
+            self.waiting.push_back(job);
+            Whose::Unknown
+        } else if self.ours.contains(&job.id) || self.is_nameless(job.effect, now_ms) {
+            Whose::Ours
+        } else {
+            Whose::Others
         }
     }
 
-    /// A job on the agent's unit ended. Ours are on record by their deed; the others are an administrator's.
-    pub(crate) fn job_ended(&mut self, job: EndedJob) {
-        // A stop beside a deed that stops nothing is known for somebody else's at once, and that deed gives way to it.
-        let may_be_ours = self.deed.as_ref().is_some_and(|deed| match job.effect {
-            Effect::Stopped { .. } => deed.stops_agent(),
-            Effect::Runs(_) => deed.touches_agent(),
-        });
-        if may_be_ours && self.jobs.waiting.len() < KEPT {
-            self.jobs.waiting.push_back(job);
-        } else if self.jobs.ours.contains(&job.id) || self.jobs.is_nameless(job.effect) {
-            self.hasten_agent();
-        } else {
-            match job.effect {
-                Effect::Stopped { ran } => self.note_stop(ran),
-                Effect::Runs(what) => self.forget_stop(what),
-            }
-        }
+    /// Whether this job is the one without a number. Jobs on one unit end in order: once another one has ended, that is over.
+    fn is_nameless(&mut self, effect: Effect, now_ms: u64) -> bool {
+        let until_ms = self.nameless_ms.take();
+        matches!(effect, Effect::Runs(_)) && until_ms.is_some_and(|until_ms| now_ms <= until_ms)
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Sender;
 use wbd_actions::ProcessRef;
 use wbd_model::entry::{Exit, ExitHow};
 
-use crate::event::Event;
+use crate::event::{AgentEvent, Event};
 
 /// The process that is watched now. One that was watched before is waited for until it ends, too: it may be
 /// our child, and a child that nobody waits for stays as a zombie.
@@ -48,7 +48,7 @@ impl Watch {
             if fd.readable().await.is_ok() {
                 let exit = reap(&fd, pid);
                 // The loop is stopping when nobody listens.
-                let _ = events.send(Event::Gone { pid, exit }).await;
+                let _ = events.send(Event::Agent(AgentEvent::Gone { pid, exit })).await;
             }
         });
     }

@@ -321,3 +321,7 @@ impl Supervisor {
         });
     }
 }
+
+#[cfg(test)]
+#[path = "requests_tests.rs"]
+mod tests;

@@ -59,7 +59,7 @@ impl Supervisor {
             | Action::CommandRun { .. } => false,
         };
         if on_agent {
-            let state = if self.agent_process().is_some() { "running" } else { "not running" };
+            let state = if self.agent.process().is_some() { "running" } else { "not running" };
             changes.iter_mut().for_each(|change| change.before = Some(state.to_owned()));
         }
         changes

@@ -13,7 +13,8 @@ use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
 use crate::look::checks::Check;
-use crate::supervisor::{Mode, Supervisor};
+use crate::mode::Mode;
+use crate::supervisor::Supervisor;
 
 /// Journal message id of every record of an incident that needs no person.
 const RECORDED: &str = "5f0a1f1dd2c14a4f9a1e5b6c7d8e9f02";
@@ -48,7 +49,7 @@ impl Supervisor {
         Status {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            mode: self.mode_word().to_owned(),
+            mode: self.mode.word().to_owned(),
             pid: std::process::id(),
             up_ms: now.since(&self.started.boot, self.started.boot_ms).unwrap_or(0),
             healing: format!("{:?}", self.loaded.settings.healing).to_lowercase(),
@@ -256,8 +257,8 @@ fn tell(entry: &Entry) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::exits::tests::supervisor;
-    use crate::supervisor::Mode;
+    use crate::mode::Mode;
+    use crate::testing::supervisor;
     use wbd_model::incident::IncidentId;
     use wbd_model::name::{Code, TargetName};
 

@@ -16,7 +16,8 @@ use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
 use crate::event::Event;
-use crate::supervisor::{Mode, Supervisor};
+use crate::mode::Mode;
+use crate::supervisor::Supervisor;
 use crate::tell::journal::{self, Fields};
 
 /// The program gets this long.
