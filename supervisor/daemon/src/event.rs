@@ -99,14 +99,23 @@ pub(crate) enum Event {
         /// Where the answer goes.
         reply: oneshot::Sender<Response>,
     },
-    /// What is wrong with the ledger's disk, if anything is.
-    Disk(Option<String>),
+    /// Something about the ledger.
+    Record(RecordEvent),
     /// The control socket is gone and cannot be made again; why.
     Homeless(String),
     /// SIGHUP.
     Reload,
     /// SIGTERM or SIGINT.
     Stop,
+}
+
+/// Something happened to the ledger.
+#[derive(Debug)]
+pub(crate) enum RecordEvent {
+    /// What is wrong with its disk, if anything is.
+    DiskAnswered(Option<String>),
+    /// Nothing but time has passed.
+    TimePassed,
 }
 
 /// Something happened to the agent, or to what is done about it.

@@ -23,7 +23,7 @@ use wbd_probes::clock::now;
 use crate::act::deed::Deed;
 use crate::act::preview::Previews;
 use crate::agent::Agent;
-use crate::event::{AgentEvent, Event};
+use crate::event::{AgentEvent, Event, RecordEvent};
 use crate::follow::Follow;
 use crate::look::checks::{Checks, proving_ms};
 use crate::look::eyes::Lookout;
@@ -32,7 +32,6 @@ use crate::look::observed::Observer;
 use crate::look::reload::Finding;
 use crate::look::samples::Store;
 use crate::mode::Mode;
-use crate::record::disk::DiskWatch;
 use crate::record::memory::Memory;
 use crate::talk::word::ShownPlans;
 use crate::tell::telling::Courier;
@@ -84,9 +83,7 @@ pub(crate) struct Supervisor {
     pub(crate) shown: ShownPlans,
     /// When hold files are looked for next, at the latest.
     pub(crate) holds_ms: u64,
-    ledger_retry_ms: u64,
     pub(crate) sample_ms: u64,
-    pub(crate) disk: DiskWatch,
     pub(crate) previews: Previews,
 }
 
@@ -102,7 +99,8 @@ pub(crate) struct Parts {
 }
 
 impl Supervisor {
-    pub(crate) fn new(parts: Parts, events: Sender<Event>) -> Self {
+    pub(crate) fn new(mut parts: Parts, events: Sender<Event>) -> Self {
+        parts.memory.watch_disk(events.clone());
         let mut eyes = Eyes::new(parts.root.clone());
         eyes.facts = parts.loaded.settings.facts.clone();
         let started = now();
@@ -132,9 +130,7 @@ impl Supervisor {
             reload_again: false,
             shown: ShownPlans::default(),
             holds_ms: started.boot_ms,
-            ledger_retry_ms: started.boot_ms,
             sample_ms: started.boot_ms,
-            disk: DiskWatch::default(),
             previews: Previews::default(),
             started,
         }
@@ -162,7 +158,7 @@ impl Supervisor {
                 Err(_) => {}
             }
             let now = now();
-            self.look_after_ledger(&now);
+            self.memory.on(RecordEvent::TimePassed, &now);
             self.on_agent(AgentEvent::TimePassed, &now);
             self.tell_people(&now);
             self.look_for_holds(&now);
@@ -190,14 +186,14 @@ impl Supervisor {
             .into_iter()
             .chain(self.agent.next_ms())
             .chain(self.telling_due_ms(&now))
-            .chain([self.sample_ms, self.holds_ms, self.disk.next_ms(now_ms)])
+            .chain(self.memory.next_ms(now_ms))
+            .chain([self.sample_ms, self.holds_ms])
             .min();
         next.map_or(LONGEST_SLEEP, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)).min(LONGEST_SLEEP))
     }
 
     fn look_where_due(&mut self) {
         let now = now();
-        self.ask_disk(now.boot_ms);
         self.find_products(now.boot_ms);
         if now.boot_ms >= self.sample_ms {
             self.sample_ms = now.boot_ms + self.loaded.settings.sample_every.as_ms();
@@ -273,19 +269,12 @@ impl Supervisor {
             Event::Told { about, of, tries, result } => self.told_people(about, of, tries, result),
             Event::Agent(event) => self.on_agent(event, &now()),
             Event::Control { request, who, reply } => self.request(request, &who, reply),
-            Event::Disk(trouble) => self.disk_answered(trouble),
+            Event::Record(event) => self.memory.on(event, &now()),
             Event::Reload => {
                 self.manual(&now(), "reload", "SIGHUP", "settings and playbooks");
                 self.reload(None);
             }
             Event::Stop | Event::Homeless(_) => {}
-        }
-    }
-
-    fn look_after_ledger(&mut self, now: &Now) {
-        if !self.memory.degraded.is_empty() && now.boot_ms >= self.ledger_retry_ms {
-            self.memory.retry();
-            self.ledger_retry_ms = now.boot_ms + self.memory.retry_pause_ms();
         }
     }
 

@@ -1,10 +1,11 @@
-//! The ledger as the loop uses it: every record is on disk before it counts. While the ledger cannot be
+//! The owner of the ledger, of the state that is replayed from it, and of the look at its disk: every record is on disk before it counts. While the ledger cannot be
 //! used, records wait in memory and nothing but a few restarts from the reserve can be done (I17).
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use tokio::sync::mpsc::Sender;
 use tracing::{error, info, warn};
 use wbd_engine::guard::Permit;
 use wbd_engine::replay::carry;
@@ -15,6 +16,9 @@ use wbd_model::entry::{Body, Entry, Subject};
 use wbd_model::incident::ActionId;
 use wbd_model::settings::HostBudget;
 use wbd_model::time::Now;
+
+use super::disk::DiskWatch;
+use crate::event::{Event, RecordEvent};
 
 /// Records between two anchors in the journal.
 const ANCHOR_EVERY: u64 = 16;
@@ -51,6 +55,10 @@ pub(crate) struct Memory {
     lost: u64,
     /// The disk was seen not to take writes; nothing is tried before it was seen to take them again.
     is_disk_bad: bool,
+    /// The look at that disk, once somebody listens.
+    disk: Option<DiskWatch>,
+    /// When a ledger that cannot be used is tried again.
+    retry_ms: u64,
 }
 
 impl Memory {
@@ -79,6 +87,8 @@ impl Memory {
             waiting: VecDeque::new(),
             lost: 0,
             is_disk_bad: false,
+            disk: None,
+            retry_ms: 0,
         };
         memory.ledger.mark_reserve_in(&root.join("run/wbd"));
         match memory.ledger.standing() {
@@ -92,6 +102,35 @@ impl Memory {
         }
         memory.take_standing();
         Ok(memory)
+    }
+
+    /// Its disk is looked at from now on; the answers come as events.
+    pub(crate) fn watch_disk(&mut self, events: Sender<Event>) {
+        self.disk = Some(DiskWatch::new(&self.root, events));
+    }
+
+    /// Something happened to its disk, or time has passed.
+    pub(crate) fn on(&mut self, event: RecordEvent, now: &Now) {
+        match event {
+            RecordEvent::DiskAnswered(trouble) => {
+                self.disk.iter_mut().for_each(DiskWatch::answered);
+                self.disk_says(trouble);
+            }
+            RecordEvent::TimePassed => {
+                if let Some(silence) = self.disk.as_mut().and_then(|disk| disk.ask(now.boot_ms)) {
+                    self.disk_says(Some(silence));
+                }
+                if !self.degraded.is_empty() && now.boot_ms >= self.retry_ms {
+                    self.retry();
+                    self.retry_ms = now.boot_ms + self.retry_pause_ms();
+                }
+            }
+        }
+    }
+
+    /// When there is something to do next.
+    pub(crate) fn next_ms(&self, now_ms: u64) -> Option<u64> {
+        self.disk.as_ref().map(|disk| disk.next_ms(now_ms))
     }
 
     fn note_written(&mut self) {
@@ -252,7 +291,7 @@ impl Memory {
     }
 
     /// How long to wait before the next [`Memory::retry`], milliseconds.
-    pub(crate) fn retry_pause_ms(&self) -> u64 {
+    fn retry_pause_ms(&self) -> u64 {
         match self.ledger.standing() {
             Standing::Sound | Standing::Unusable(_) => RETRY_MS,
             Standing::Foreign | Standing::Broken(_) => RETRY_BROKEN_MS,
