@@ -77,17 +77,8 @@ pub(crate) enum Event {
         /// Who waits for it, if it was asked for by hand.
         reply: Option<oneshot::Sender<Response>>,
     },
-    /// The site's program was run for an escalation.
-    Told {
-        /// What that is about.
-        about: Subject,
-        /// When it was written.
-        of: Now,
-        /// Which try this was.
-        tries: u32,
-        /// What became of it, or why nobody was told.
-        result: Result<(), String>,
-    },
+    /// Something about what people are told.
+    Tell(TellEvent),
     /// Something about the agent.
     Agent(AgentEvent),
     /// A request on the control socket.
@@ -107,6 +98,41 @@ pub(crate) enum Event {
     Reload,
     /// SIGTERM or SIGINT.
     Stop,
+}
+
+/// Something happened to what people are told.
+#[derive(Debug)]
+pub(crate) enum TellEvent {
+    /// The supervisor begins; the one before it may not have got as far as the journal.
+    Begun,
+    /// The settings name this program.
+    Program(Vec<String>),
+    /// An escalation is in the ledger.
+    Escalated {
+        /// What it is about.
+        about: Subject,
+        /// When it was written.
+        at: Now,
+        /// Why a person is needed.
+        reason: String,
+        /// What that person can do.
+        guide: Vec<String>,
+    },
+    /// Nothing but time has passed.
+    TimePassed,
+    /// Who tells stands in the ledger.
+    TellerRecorded,
+    /// The site's program was run for an escalation.
+    Ran {
+        /// What that is about.
+        about: Subject,
+        /// When it was written.
+        of: Now,
+        /// Which try this was.
+        tries: u32,
+        /// What became of it, or why nobody was told.
+        result: Result<(), String>,
+    },
 }
 
 /// Something happened to the ledger.

@@ -23,7 +23,7 @@ use wbd_probes::clock::now;
 use crate::act::deed::Deed;
 use crate::act::preview::Previews;
 use crate::agent::Agent;
-use crate::event::{AgentEvent, Event, RecordEvent};
+use crate::event::{AgentEvent, Event, RecordEvent, TellEvent};
 use crate::follow::Follow;
 use crate::look::checks::{Checks, proving_ms};
 use crate::look::eyes::Lookout;
@@ -107,7 +107,7 @@ impl Supervisor {
         Self {
             agent: Agent::new(&parts.root, parts.mode, eyes.clone(), events.clone()),
             lookout: Lookout::new(eyes, events.clone()),
-            courier: Courier::new(&parts.root),
+            courier: Courier::new(&parts.root, parts.mode, parts.loaded.settings.on_escalation.clone(), events.clone()),
             root: parts.root,
             mode: parts.mode,
             loaded: parts.loaded,
@@ -143,8 +143,8 @@ impl Supervisor {
     pub(crate) async fn run(mut self, mut inbox: Receiver<Event>) -> Result<(), String> {
         self.begin_life();
         // Before anybody is answered: an entry on its way to the journal looks like one that nobody was told of.
-        self.remind();
-        self.tell_people(&now());
+        self.on_tell(TellEvent::Begun, &now());
+        self.on_tell(TellEvent::TimePassed, &now());
         self.see_holds();
         self.begin_standalone();
         let ended = loop {
@@ -160,7 +160,7 @@ impl Supervisor {
             let now = now();
             self.memory.on(RecordEvent::TimePassed, &now);
             self.on_agent(AgentEvent::TimePassed, &now);
-            self.tell_people(&now);
+            self.on_tell(TellEvent::TimePassed, &now);
             self.look_for_holds(&now);
             self.turn();
         };
@@ -185,7 +185,7 @@ impl Supervisor {
             .next_due_ms()
             .into_iter()
             .chain(self.agent.next_ms())
-            .chain(self.telling_due_ms(&now))
+            .chain(self.courier.next_ms(&self.memory.state, &now))
             .chain(self.memory.next_ms(now_ms))
             .chain([self.sample_ms, self.holds_ms])
             .min();
@@ -266,7 +266,7 @@ impl Supervisor {
             }
             Event::Loaded { result, reply } => self.loaded(result, reply),
             Event::Acted { subject, report, reply } => self.acted(subject, report, reply),
-            Event::Told { about, of, tries, result } => self.told_people(about, of, tries, result),
+            Event::Tell(event) => self.on_tell(event, &now()),
             Event::Agent(event) => self.on_agent(event, &now()),
             Event::Control { request, who, reply } => self.request(request, &who, reply),
             Event::Record(event) => self.memory.on(event, &now()),
@@ -288,12 +288,19 @@ impl Supervisor {
         self.follow(now, follows);
     }
 
+    /// The owner of what people are told is told, and what follows from it is done.
+    pub(crate) fn on_tell(&mut self, event: TellEvent, now: &Now) {
+        let follows = self.courier.on(event, &self.memory.state, now);
+        self.follow(now, follows);
+    }
+
     /// Does what an owner wants from the others, in its order.
     fn follow(&mut self, now: &Now, follows: Vec<Follow>) {
         for follow in follows {
             match follow {
                 Follow::Write(subject, body) => self.memory.write(now, subject, *body),
                 Follow::LookAtAgent => self.hasten_agent(),
+                Follow::TellWhatIsDue => self.on_tell(TellEvent::TellerRecorded, now),
             }
         }
     }

@@ -10,8 +10,10 @@ use wbd_model::incident::{Phase, Refusal};
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
+use crate::event::TellEvent;
 use crate::look::checks::{Looked, suspect_due_ms};
 use crate::supervisor::Supervisor;
+use crate::tell::publish;
 
 /// How soon an open incident's check that could not be seen is looked at again.
 const UNSEEN_MS: u64 = 2_000;
@@ -50,6 +52,25 @@ impl Supervisor {
         }
         self.plan_next_looks(&fresh);
         self.publish_news();
+    }
+
+    /// Journal lines for the records that were written; a person is told of escalations.
+    fn publish_news(&mut self) {
+        let mut escalated = false;
+        for entry in self.memory.take_news() {
+            if let Body::Escalated { reason, guide } = &entry.body {
+                self.memory.anchor_head();
+                let (about, at) = (entry.subject.clone(), entry.at.clone());
+                let (reason, guide) = (reason.clone(), guide.clone());
+                self.on_tell(TellEvent::Escalated { about, at, reason, guide }, &now());
+                escalated = true;
+            } else {
+                publish::tell(&entry);
+            }
+        }
+        if escalated {
+            self.on_tell(TellEvent::TimePassed, &now());
+        }
     }
 
     fn write_step(&mut self, now: &Now, subject: Subject, body: Body) {

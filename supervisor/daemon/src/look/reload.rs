@@ -8,7 +8,7 @@ use wbd_model::control::Response;
 use wbd_model::name::ProfileName;
 use wbd_probes::clock::now;
 
-use crate::event::Event;
+use crate::event::{Event, TellEvent};
 use crate::look::load::{self, Found, Loaded};
 use crate::supervisor::Supervisor;
 
@@ -109,6 +109,7 @@ impl Supervisor {
                 let (loaded, found) = *read;
                 self.loaded = loaded;
                 self.lookout.state(self.loaded.settings.facts.clone());
+                self.on_tell(TellEvent::Program(self.loaded.settings.on_escalation.clone()), &now());
                 if self.finding == Finding::Running {
                     self.finding = Finding::Outdated;
                 }

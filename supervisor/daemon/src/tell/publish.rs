@@ -20,23 +20,6 @@ use crate::supervisor::Supervisor;
 const RECORDED: &str = "5f0a1f1dd2c14a4f9a1e5b6c7d8e9f02";
 
 impl Supervisor {
-    /// Journal lines for the records that were written; a person is told of escalations.
-    pub(crate) fn publish_news(&mut self) {
-        let mut escalated = false;
-        for entry in self.memory.take_news() {
-            if let Body::Escalated { reason, guide } = &entry.body {
-                self.memory.anchor_head();
-                self.enter_in_journal(&entry.subject, &entry.at, reason, guide);
-                escalated = true;
-            } else {
-                tell(&entry);
-            }
-        }
-        if escalated {
-            self.tell_people(&now());
-        }
-    }
-
     /// How the daemon is.
     pub(crate) fn status(&self) -> Status {
         let now = now();
@@ -67,8 +50,8 @@ impl Supervisor {
             budget_left_day: day,
             open: self.incident_rows(false),
             handed_over: self.handed_over(),
-            untold: self.untold_rows(&now),
-            untold_dropped: self.untold_dropped(),
+            untold: self.courier.untold_rows(&self.memory.state, &now),
+            untold_dropped: self.courier.untold_dropped(&self.memory.state),
             next: self.next(&now),
             checks: self.checked(&now),
         }
@@ -197,7 +180,7 @@ fn seconds(ms: u64) -> String {
 }
 
 /// One journal line for one record; nothing is decided by it.
-fn tell(entry: &Entry) {
+pub(crate) fn tell(entry: &Entry) {
     let subject = &entry.subject;
     let word = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let incident = word(subject.incident.map(|id| id.to_string()));

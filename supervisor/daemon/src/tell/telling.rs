@@ -1,4 +1,4 @@
-//! Tells people of escalations: the journal entry, and the site's program for what waits in the ledger, one run at a
+//! The owner of what people are told of escalations: the journal entry, and the site's program for what waits in the ledger, one run at a
 //! time. What waits and when is the engine's; nothing is decided here.
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -6,18 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Sender;
 use tracing::{error, info, warn};
+use wbd_engine::state::State;
 use wbd_engine::state::telling::Untold;
 use wbd_ledger::ESCALATED;
 use wbd_model::control::{TellBy, UntoldRow};
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{Closing, Phase};
 use wbd_model::time::Now;
-use wbd_probes::clock::now;
 
-use crate::event::Event;
+use crate::event::{Event, TellEvent};
+use crate::follow::Follow;
 use crate::mode::Mode;
-use crate::supervisor::Supervisor;
 use crate::tell::journal::{self, Fields};
 
 /// The program gets this long.
@@ -31,10 +32,14 @@ const ENTRIES: usize = 64;
 /// A journal that was away is tried again this often.
 const JOURNAL_RETRY_MS: u64 = 5_000;
 
-/// What is under way.
+/// What waits for the journal and the site's program, and what is under way.
 #[derive(Debug)]
 pub(crate) struct Courier {
     root: PathBuf,
+    mode: Mode,
+    /// The site's program and its arguments; empty: none.
+    program: Vec<String>,
+    events: Sender<Event>,
     /// One run at a time, also where an earlier one hangs for ever.
     place: Arc<Semaphore>,
     running: bool,
@@ -56,9 +61,12 @@ struct Entry {
 }
 
 impl Courier {
-    pub(crate) fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path, mode: Mode, program: Vec<String>, events: Sender<Event>) -> Self {
         Self {
             root: root.to_owned(),
+            mode,
+            program,
+            events,
             place: Arc::new(Semaphore::new(1)),
             running: false,
             uses_journal: journal::is_ours(),
@@ -97,10 +105,31 @@ impl Courier {
     }
 }
 
-impl Supervisor {
+impl Courier {
+    /// An escalation was written, a run of the program ended, or time has passed. Who tells stands in the ledger before any
+    /// escalation that it is for.
+    pub(crate) fn on(&mut self, event: TellEvent, state: &State, now: &Now) -> Vec<Follow> {
+        match event {
+            TellEvent::Begun => self.remind(state),
+            TellEvent::Program(program) => self.program = program,
+            TellEvent::Escalated { about, at, reason, guide } => self.enter(&about, &at, &reason, &guide),
+            TellEvent::TimePassed => {
+                self.send_entries(now);
+                if state.telling.program != self.program {
+                    let body = Body::Teller { program: self.program.clone() };
+                    return vec![Follow::Write(Subject::default(), Box::new(body)), Follow::TellWhatIsDue];
+                }
+                self.run_what_is_due(state, now);
+            }
+            TellEvent::TellerRecorded => self.run_what_is_due(state, now),
+            TellEvent::Ran { about, of, tries, result } => return vec![self.ran(about, of, tries, result)],
+        }
+        Vec::new()
+    }
+
     /// An escalation's entry for the journal; it waits here while the journal is away.
-    pub(crate) fn enter_in_journal(&mut self, about: &Subject, at: &Now, reason: &str, guide: &[String]) {
-        if !self.courier.uses_journal {
+    fn enter(&mut self, about: &Subject, at: &Now, reason: &str, guide: &[String]) {
+        if !self.uses_journal {
             let code = about.code.as_ref().map(ToString::to_string);
             let target = about.target.as_ref().map(ToString::to_string);
             error!(MESSAGE_ID = ESCALATED, WBD_CODE = code, WBD_TARGET = target, reason, "a person is needed");
@@ -108,15 +137,14 @@ impl Supervisor {
         }
         let fields = journal::fields(about, at, reason, guide);
         let (about, at, reason) = (about.clone(), at.clone(), reason.to_owned());
-        self.courier.add(Entry { about, at, reason, fields, tries: 0, detail: String::new() });
+        self.add(Entry { about, at, reason, fields, tries: 0, detail: String::new() });
     }
 
     /// At a start: whether the supervisor before us got as far as the journal is not known, so what still needs a
     /// person is entered once more. Told twice is better than never.
-    pub(crate) fn remind(&mut self) {
-        let latched = &self.memory.state.latched;
+    fn remind(&mut self, state: &State) {
         let needs = |phase: &Phase, key| match phase {
-            Phase::Closed { how: Closing::HandedOver } => latched.contains(key),
+            Phase::Closed { how: Closing::HandedOver } => state.latched.contains(key),
             Phase::Closed {
                 how: Closing::Healed | Closing::SelfHealed | Closing::Subsumed | Closing::Noise | Closing::Waived,
             } => false,
@@ -128,48 +156,39 @@ impl Supervisor {
             | Phase::RollingBack { .. }
             | Phase::Probation => true,
         };
-        let waiting = self.memory.state.incidents.values().filter(|incident| needs(&incident.phase, &incident.key));
-        let entries: Vec<_> = waiting
-            .filter_map(|incident| Some((incident.subject(), incident.changed.clone(), incident.escalated.clone()?)))
-            .collect();
-        for (about, at, guide) in entries {
-            self.enter_in_journal(&about, &at, "it still waits for a person; the supervisor was started again", &guide);
+        for incident in state.incidents.values().filter(|incident| needs(&incident.phase, &incident.key)) {
+            let Some(guide) = &incident.escalated else { continue };
+            let reason = "it still waits for a person; the supervisor was started again";
+            self.enter(&incident.subject(), &incident.changed, reason, guide);
         }
     }
 
-    /// Does what is due. Who tells stands in the ledger before any escalation that it is for.
-    pub(crate) fn tell_people(&mut self, now: &Now) {
-        self.courier.send_entries(now);
-        let program = &self.loaded.settings.on_escalation;
-        if self.memory.state.telling.program != *program {
-            let body = Body::Teller { program: program.clone() };
-            self.memory.write(now, Subject::default(), body);
-        }
-        if self.courier.running {
+    fn run_what_is_due(&mut self, state: &State, now: &Now) {
+        if self.running {
             return;
         }
-        let due = self.memory.state.telling.next(now).filter(|(due_ms, _)| *due_ms <= now.boot_ms);
+        let due = state.telling.next(now).filter(|(due_ms, _)| *due_ms <= now.boot_ms);
         if let Some(untold) = due.map(|(_, untold)| untold.clone()) {
             self.run_site_program(untold);
         }
     }
 
     /// When there is something to tell next.
-    pub(crate) fn telling_due_ms(&self, now: &Now) -> Option<u64> {
-        let due = self.memory.state.telling.next(now).filter(|_| !self.courier.running);
+    pub(crate) fn next_ms(&self, state: &State, now: &Now) -> Option<u64> {
+        let due = state.telling.next(now).filter(|_| !self.running);
         due.map(|(due_ms, _)| due_ms)
     }
 
     /// On a thread of its own: looking at the program and starting it may hang on a dead mount.
     fn run_site_program(&mut self, untold: Untold) {
-        self.courier.running = true;
-        let argv = self.memory.state.telling.program.clone();
+        self.running = true;
+        let argv = self.program.clone();
         let tries = untold.tries.saturating_add(1);
         let env = environment(&untold, tries);
         // Outside of our sandbox where the manager can be asked; every second try does without it, since the bus
         // may be what is broken.
         let by_manager = self.mode == Mode::Systemd && tries % 2 == 1;
-        let (place, events) = (Arc::clone(&self.courier.place), self.events.clone());
+        let (place, events) = (Arc::clone(&self.place), self.events.clone());
         tokio::spawn(async move {
             let result = match place.try_acquire_owned() {
                 Err(_) => Err("an earlier run of it still hangs; look for a dead mount".to_owned()),
@@ -188,13 +207,14 @@ impl Supervisor {
                 }
             };
             // Nobody listens only when the supervisor stops; the next one tells again.
-            let _ = events.send(Event::Told { about: untold.about, of: untold.at, tries, result }).await;
+            let _ =
+                events.send(Event::Tell(TellEvent::Ran { about: untold.about, of: untold.at, tries, result })).await;
         });
     }
 
     /// The site's program ended. A supervisor that dies before this record is written tells once more.
-    pub(crate) fn told_people(&mut self, about: Subject, of: Now, tries: u32, result: Result<(), String>) {
-        self.courier.running = false;
+    fn ran(&mut self, about: Subject, of: Now, tries: u32, result: Result<(), String>) -> Follow {
+        self.running = false;
         let (ok, detail) = match result {
             Ok(()) => (true, "it ended with 0".to_owned()),
             Err(why) => (false, why),
@@ -205,11 +225,11 @@ impl Supervisor {
         } else {
             warn!(incident, tries, detail, "on_escalation failed, nobody was told yet");
         }
-        self.memory.write(&now(), about, Body::Told { of, ok, detail, tries });
+        Follow::Write(about, Box::new(Body::Told { of, ok, detail, tries }))
     }
 
     /// What waits to be told, for status.
-    pub(crate) fn untold_rows(&self, now: &Now) -> Vec<UntoldRow> {
+    pub(crate) fn untold_rows(&self, state: &State, now: &Now) -> Vec<UntoldRow> {
         let row = |by, about: &Subject, since: &Now, reason: &str| UntoldRow {
             by,
             incident: about.incident,
@@ -221,13 +241,13 @@ impl Supervisor {
             detail: String::new(),
             given_up: false,
         };
-        let programs = self.memory.state.telling.untold.iter().map(|untold| UntoldRow {
+        let programs = state.telling.untold.iter().map(|untold| UntoldRow {
             tries: untold.tries,
             detail: untold.detail.clone(),
             given_up: untold.due_ms(now).is_none(),
             ..row(TellBy::Program, &untold.about, &untold.at, &untold.reason)
         });
-        let entries = self.courier.entries.iter().map(|entry| UntoldRow {
+        let entries = self.entries.iter().map(|entry| UntoldRow {
             tries: entry.tries,
             detail: entry.detail.clone(),
             ..row(TellBy::Journal, &entry.about, &entry.at, &entry.reason)
@@ -236,8 +256,8 @@ impl Supervisor {
     }
 
     /// Escalations that nobody was told of because too many waited.
-    pub(crate) fn untold_dropped(&self) -> u64 {
-        self.memory.state.telling.dropped.saturating_add(self.courier.entries_dropped)
+    pub(crate) fn untold_dropped(&self, state: &State) -> u64 {
+        state.telling.dropped.saturating_add(self.entries_dropped)
     }
 }
 
@@ -258,3 +278,7 @@ fn environment(untold: &Untold, tries: u32) -> Vec<(String, String)> {
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
 }
+
+#[cfg(test)]
+#[path = "telling_tests.rs"]
+mod tests;
