@@ -135,6 +135,15 @@ pub(crate) enum TellEvent {
     },
 }
 
+/// Why hold files are looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum HoldEvent {
+    /// Nothing but time has passed.
+    TimePassed,
+    /// What is there now decides something.
+    Wanted,
+}
+
 /// Something happened to the ledger.
 #[derive(Debug)]
 pub(crate) enum RecordEvent {

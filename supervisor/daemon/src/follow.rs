@@ -9,6 +9,8 @@ pub(crate) enum Follow {
     Write(Subject, Box<Body>),
     /// Everything that concerns the agent is looked at now.
     LookAtAgent,
+    /// Everything is looked at now.
+    LookAtAll,
     /// People are told of what is due, now that it is in the ledger who tells.
     TellWhatIsDue,
 }

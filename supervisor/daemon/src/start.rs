@@ -7,10 +7,8 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 use wbd_actions::{Alone, Hands, Machine, Reach};
 use wbd_agent_api::paths;
-use wbd_engine::guard;
 use wbd_ledger::{LedgerError, Samples};
 use wbd_model::control;
-use wbd_probes::clock::now;
 
 use crate::agent::bus;
 use crate::event::{Event, QUEUE};
@@ -140,19 +138,4 @@ fn signals(events: &mpsc::Sender<Event>) -> io::Result<()> {
         }
     });
     Ok(())
-}
-
-impl Supervisor {
-    /// Stand-alone the supervisor is the agent's parent: unless one runs already or an administrator
-    /// stopped it, it is started. Recorded like any deed; the start of the supervisor asked for it, and pays for it
-    /// unless it is the agent's first in this boot.
-    pub(crate) fn begin_standalone(&mut self) {
-        if !self.agent.is_to_be_started() {
-            return;
-        }
-        match guard::permit_first_start(&self.memory.state, &self.loaded.settings, &now()) {
-            Ok(permit) => self.act(permit, None),
-            Err(refusal) => warn!(reason = refusal.reason, "the agent is not started"),
-        }
-    }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender};
-use tracing::info;
+use tracing::{info, warn};
 use wbd_actions::Hands;
 use wbd_agent_api::paths;
+use wbd_engine::guard;
 use wbd_engine::playbook::Bound;
 use wbd_engine::round;
 use wbd_ledger::Samples;
@@ -23,7 +24,7 @@ use wbd_probes::clock::now;
 use crate::act::deed::Deed;
 use crate::act::preview::Previews;
 use crate::agent::Agent;
-use crate::event::{AgentEvent, Event, RecordEvent, TellEvent};
+use crate::event::{AgentEvent, Event, HoldEvent, RecordEvent, TellEvent};
 use crate::follow::Follow;
 use crate::look::checks::{Checks, proving_ms};
 use crate::look::eyes::Lookout;
@@ -33,6 +34,7 @@ use crate::look::reload::Finding;
 use crate::look::samples::Store;
 use crate::mode::Mode;
 use crate::record::memory::Memory;
+use crate::talk::holds::HoldFiles;
 use crate::talk::word::ShownPlans;
 use crate::tell::telling::Courier;
 
@@ -81,8 +83,7 @@ pub(crate) struct Supervisor {
     pub(crate) courier: Courier,
     /// Plans that were shown and may be approved.
     pub(crate) shown: ShownPlans,
-    /// When hold files are looked for next, at the latest.
-    pub(crate) holds_ms: u64,
+    pub(crate) hold_files: HoldFiles,
     pub(crate) sample_ms: u64,
     pub(crate) previews: Previews,
 }
@@ -104,8 +105,10 @@ impl Supervisor {
         let mut eyes = Eyes::new(parts.root.clone());
         eyes.facts = parts.loaded.settings.facts.clone();
         let started = now();
+        let samples = parts.samples.map(Store::new);
         Self {
             agent: Agent::new(&parts.root, parts.mode, eyes.clone(), events.clone()),
+            hold_files: HoldFiles::new(&parts.root),
             lookout: Lookout::new(eyes, events.clone()),
             courier: Courier::new(&parts.root, parts.mode, parts.loaded.settings.on_escalation.clone(), events.clone()),
             root: parts.root,
@@ -119,8 +122,8 @@ impl Supervisor {
             hands: Arc::new(parts.hands),
             deed: None,
             events,
-            samples: parts.samples.map(Store::new),
-            observer: Observer::default(),
+            observer: Observer::of(samples.clone()),
+            samples,
             asked_by: None,
             relooks: 0,
             is_bound: false,
@@ -129,7 +132,6 @@ impl Supervisor {
             reloading: false,
             reload_again: false,
             shown: ShownPlans::default(),
-            holds_ms: started.boot_ms,
             sample_ms: started.boot_ms,
             previews: Previews::default(),
             started,
@@ -145,7 +147,7 @@ impl Supervisor {
         // Before anybody is answered: an entry on its way to the journal looks like one that nobody was told of.
         self.on_tell(TellEvent::Begun, &now());
         self.on_tell(TellEvent::TimePassed, &now());
-        self.see_holds();
+        self.see_holds(HoldEvent::Wanted, &now());
         self.begin_standalone();
         let ended = loop {
             self.look_where_due();
@@ -161,12 +163,12 @@ impl Supervisor {
             self.memory.on(RecordEvent::TimePassed, &now);
             self.on_agent(AgentEvent::TimePassed, &now);
             self.on_tell(TellEvent::TimePassed, &now);
-            self.look_for_holds(&now);
+            self.see_holds(HoldEvent::TimePassed, &now);
             self.turn();
         };
         info!("stopping");
         self.finish_deed(&mut inbox).await;
-        self.end_seen(&now());
+        self.observer.ends(&now());
         self.memory.anchor_head();
         ended
     }
@@ -175,6 +177,19 @@ impl Supervisor {
     pub(crate) fn begin_life(&mut self) {
         let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode.word().to_owned() };
         self.memory.write(&now(), Subject::default(), body);
+    }
+
+    /// Stand-alone the supervisor is the agent's parent: unless one runs already or an administrator
+    /// stopped it, it is started. Recorded like any deed; the start of the supervisor asked for it, and pays for it
+    /// unless it is the agent's first in this boot.
+    fn begin_standalone(&mut self) {
+        if !self.agent.is_to_be_started() {
+            return;
+        }
+        match guard::permit_first_start(&self.memory.state, &self.loaded.settings, &now()) {
+            Ok(permit) => self.act(permit, None),
+            Err(refusal) => warn!(reason = refusal.reason, "the agent is not started"),
+        }
     }
 
     fn sleep(&self) -> Duration {
@@ -187,7 +202,7 @@ impl Supervisor {
             .chain(self.agent.next_ms())
             .chain(self.courier.next_ms(&self.memory.state, &now))
             .chain(self.memory.next_ms(now_ms))
-            .chain([self.sample_ms, self.holds_ms])
+            .chain([self.sample_ms, self.hold_files.next_ms()])
             .min();
         next.map_or(LONGEST_SLEEP, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)).min(LONGEST_SLEEP))
     }
@@ -294,12 +309,19 @@ impl Supervisor {
         self.follow(now, follows);
     }
 
+    /// Hold files are looked for, and what follows from it is done.
+    pub(crate) fn see_holds(&mut self, event: HoldEvent, now: &Now) {
+        let follows = self.hold_files.on(event, &self.memory.state, now);
+        self.follow(now, follows);
+    }
+
     /// Does what an owner wants from the others, in its order.
     fn follow(&mut self, now: &Now, follows: Vec<Follow>) {
         for follow in follows {
             match follow {
                 Follow::Write(subject, body) => self.memory.write(now, subject, *body),
                 Follow::LookAtAgent => self.hasten_agent(),
+                Follow::LookAtAll => self.checks.hasten(now.boot_ms, |_| true),
                 Follow::TellWhatIsDue => self.on_tell(TellEvent::TellerRecorded, now),
             }
         }

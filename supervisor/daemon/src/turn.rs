@@ -104,7 +104,7 @@ impl Supervisor {
                 fresh.push(key);
             }
         }
-        self.keep_seen(&looked, now);
+        self.observer.looked(&looked, &self.checks, &self.memory.state.open, now);
         fresh
     }
 

@@ -22,7 +22,7 @@ use wbd_model::probe::Probe;
 use wbd_probes::clock::now;
 
 use crate::act::preview::Asked;
-use crate::event::{AgentEvent, Event};
+use crate::event::{AgentEvent, Event, HoldEvent};
 use crate::supervisor::Supervisor;
 
 /// More than all the waits of any deed but a program's together.
@@ -166,7 +166,7 @@ impl Supervisor {
             }
         };
         // A hold file that came just now wins, between two steps of a rung too.
-        self.see_holds();
+        self.see_holds(HoldEvent::Wanted, &now());
         let changes = self.seen_before(&want.action, preview.changes);
         let captured = Captured { changes, undo: preview.undo, before: seen };
         match guard::permit(&self.memory.state, &self.loaded.settings, &now(), want, captured) {

@@ -44,7 +44,7 @@ impl Rig {
         for follow in &follows {
             match follow {
                 Follow::Write(subject, body) => self.write(at, subject.clone(), Body::clone(body)),
-                Follow::LookAtAgent | Follow::TellWhatIsDue => {}
+                Follow::LookAtAgent | Follow::LookAtAll | Follow::TellWhatIsDue => {}
             }
         }
         follows

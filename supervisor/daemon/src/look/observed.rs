@@ -1,4 +1,4 @@
-//! Keeps what checks saw, for rehearsals: at once when a verdict, its case or a fact that is no number changes, each
+//! The owner of what is kept of looks, for rehearsals: at once when a verdict, its case or a fact that is no number changes, each
 //! second while an incident is open, else now and then where it differs.
 //! What is lost makes a later rehearsal say "unknown"; nothing else depends on it, and nothing is judged here.
 use std::collections::BTreeMap;
@@ -17,7 +17,6 @@ use wbd_model::time::Now;
 
 use crate::look::checks::{Check, Checks, Looked};
 use crate::look::samples::Store;
-use crate::supervisor::Supervisor;
 
 /// Answers whose verdict stays the same are kept this often, where they differ.
 const SWEEP_MS: u64 = 300_000;
@@ -40,6 +39,7 @@ const LAST: Duration = Duration::from_secs(2);
 /// What was kept last.
 #[derive(Debug, Default)]
 pub(crate) struct Observer {
+    store: Option<Store>,
     writer: Option<Writer>,
     begun: Option<Now>,
     kept: BTreeMap<Probe, Kept>,
@@ -129,6 +129,40 @@ impl Writer {
 }
 
 impl Observer {
+    /// Keeps it there; `None`: nothing is kept.
+    pub(crate) fn of(store: Option<Store>) -> Self {
+        Self { store, ..Self::default() }
+    }
+
+    /// These checks (by index) have just seen something. `open`: which have an incident.
+    pub(crate) fn looked(
+        &mut self,
+        looked: &[usize],
+        checks: &Checks,
+        open: &BTreeMap<CheckKey, IncidentId>,
+        now: &Now,
+    ) {
+        let Some(store) = self.store.as_ref().filter(|_| !looked.is_empty()) else { return };
+        if self.writer.is_none() {
+            self.writer = Writer::begin(store.clone()).ok();
+        }
+        if self.writer.as_ref().is_none_or(|writer| writer.lost.swap(false, Ordering::SeqCst)) {
+            // What the file holds now is not known: everything is written whole next time.
+            self.kept.clear();
+        }
+        let batch = self.news(checks, looked, open, now);
+        if let (Some(writer), Some(batch)) = (&self.writer, batch) {
+            writer.add(batch);
+        }
+    }
+
+    /// The last moment of this run: until here it looked.
+    pub(crate) fn ends(&mut self, now: &Now) {
+        if let Some(writer) = self.writer.take() {
+            writer.end(now.clone());
+        }
+    }
+
     /// What is to be kept of what these checks (by index) have just seen; `None`: nothing.
     fn news(
         &mut self,
@@ -224,31 +258,6 @@ impl Observer {
         let Some(begun) = &self.begun else { return false };
         let ran = now.boot_ms.saturating_sub(begun.boot_ms);
         now.wall_ms.abs_diff(begun.wall_ms.saturating_add_unsigned(ran)) < SET_CLOCK_MS
-    }
-}
-
-impl Supervisor {
-    /// Keeps what these checks (by index) have just seen.
-    pub(crate) fn keep_seen(&mut self, looked: &[usize], now: &Now) {
-        let Some(store) = self.samples.as_ref().filter(|_| !looked.is_empty()) else { return };
-        if self.observer.writer.is_none() {
-            self.observer.writer = Writer::begin(store.clone()).ok();
-        }
-        if self.observer.writer.as_ref().is_none_or(|writer| writer.lost.swap(false, Ordering::SeqCst)) {
-            // What the file holds now is not known: everything is written whole next time.
-            self.observer.kept.clear();
-        }
-        let batch = self.observer.news(&self.checks, looked, &self.memory.state.open, now);
-        if let (Some(writer), Some(batch)) = (&self.observer.writer, batch) {
-            writer.add(batch);
-        }
-    }
-
-    /// The last moment of this run: until here it looked.
-    pub(crate) fn end_seen(&mut self, now: &Now) {
-        if let Some(writer) = self.observer.writer.take() {
-            writer.end(now.clone());
-        }
     }
 }
 

@@ -1,40 +1,87 @@
-//! Hold files as the supervisor sees them: looked for at fixed times and just before each deed, recorded when they
+//! The owner of hold files as the supervisor sees them: looked for at fixed times and just before each deed, recorded when they
 //! come, change and go. Decides nothing.
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tracing::info;
 use wbd_actions::notes;
 use wbd_engine::guard::hold;
-use wbd_engine::state::Hold;
+use wbd_engine::state::{Hold, State};
 use wbd_model::entry::{Body, Subject};
 use wbd_model::hold::HOLD_FILES;
 use wbd_model::time::{Now, utc};
 use wbd_probes::clock::now;
 use wbd_probes::holds;
 
-use crate::supervisor::Supervisor;
+use crate::event::HoldEvent;
+use crate::follow::Follow;
 
 /// They are seen within 5 s, the loop's own delays included.
-pub(crate) const EVERY_MS: u64 = 4_000;
+const EVERY_MS: u64 = 4_000;
 
-impl Supervisor {
-    /// Looks for them when it is time.
-    pub(crate) fn look_for_holds(&mut self, now: &Now) {
-        if now.boot_ms >= self.holds_ms {
-            self.see_holds();
+/// Hold files as they were looked for last.
+#[derive(Debug)]
+pub(crate) struct HoldFiles {
+    root: PathBuf,
+    /// When they are looked for next, at the latest.
+    next_ms: u64,
+}
+
+impl HoldFiles {
+    /// Of this root; they are looked for at once.
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), next_ms: 0 }
+    }
+
+    /// Looks for them, for `TimePassed` when it is time to: what is there holds from here on, what is gone is lifted.
+    pub(crate) fn on(&mut self, event: HoldEvent, state: &State, now: &Now) -> Vec<Follow> {
+        match event {
+            HoldEvent::TimePassed if now.boot_ms < self.next_ms => Vec::new(),
+            HoldEvent::TimePassed | HoldEvent::Wanted => {
+                self.next_ms = now.boot_ms + EVERY_MS;
+                changes(self.seen(), &state.file_holds)
+            }
         }
     }
 
+    /// When they are looked for next.
+    pub(crate) fn next_ms(&self) -> u64 {
+        self.next_ms
+    }
+
     /// A pause that cannot be written into the ledger outlives this process all the same: as a hold file, which ends
-    /// when the pause does. Gives what to tell the operator.
-    pub(crate) fn keep_pause(&mut self, pause: Hold) -> String {
+    /// when the pause does.
+    pub(crate) fn put(&self, pause: Hold) -> Placed {
         let path = self.root.join(HOLD_FILES[1]);
-        let written = write_pause(&path, &self.hold_files(), pause);
-        self.see_holds();
-        let (degraded, path) = (&self.memory.degraded, path.display());
-        match written {
+        Placed { until: write_pause(&path, &self.seen(), pause), path }
+    }
+
+    /// What is there now.
+    fn seen(&self) -> BTreeMap<String, Hold> {
+        let files = holds::look(&self.root).into_iter().map(|file| {
+            let hold = match &file.text {
+                Ok(text) => hold::of_text(&file.path, text),
+                Err(why) => hold::of_file(&file.path, why),
+            };
+            (file.path, hold)
+        });
+        files.collect()
+    }
+}
+
+/// What became of a pause that was to be a hold file.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    path: PathBuf,
+    until: io::Result<Option<i64>>,
+}
+
+impl Placed {
+    /// What to tell the operator; `degraded`: why the ledger does not take the pause.
+    pub(crate) fn words(&self, degraded: &str) -> String {
+        let path = self.path.display();
+        match &self.until {
             Ok(until) => {
                 let until = until.map_or_else(String::new, |until| format!("until {} or ", utc(until)));
                 format!(
@@ -51,45 +98,31 @@ impl Supervisor {
             ),
         }
     }
+}
 
-    /// What is there now.
-    fn hold_files(&self) -> BTreeMap<String, Hold> {
-        let files = holds::look(&self.root).into_iter().map(|file| {
-            let hold = match &file.text {
-                Ok(text) => hold::of_text(&file.path, text),
-                Err(why) => hold::of_file(&file.path, why),
-            };
-            (file.path, hold)
-        });
-        files.collect()
+/// From the files that were known to those that are seen.
+fn changes(seen: BTreeMap<String, Hold>, known: &BTreeMap<String, Hold>) -> Vec<Follow> {
+    if seen == *known {
+        return Vec::new();
     }
-
-    /// Looks for them now: what is there holds from here on, what is gone is lifted.
-    pub(crate) fn see_holds(&mut self) {
-        let now = now();
-        self.holds_ms = now.boot_ms + EVERY_MS;
-        let seen = self.hold_files();
-        if seen == self.memory.state.file_holds {
-            return;
+    let gone: Vec<String> = known.keys().filter(|path| !seen.contains_key(*path)).cloned().collect();
+    let mut follows = Vec::new();
+    for (path, hold) in seen {
+        if known.get(&path) != Some(&hold) {
+            info!(file = path, why = hold.why, "a hold file is there");
+            let Hold { who, why, until_wall_ms, from_class, .. } = hold;
+            let body = Body::Hold { who, why, until_wall_ms, from_class, file: Some(path) };
+            follows.push(Follow::Write(Subject::default(), Box::new(body)));
         }
-        let gone: Vec<String> =
-            self.memory.state.file_holds.keys().filter(|path| !seen.contains_key(*path)).cloned().collect();
-        for (path, hold) in seen {
-            if self.memory.state.file_holds.get(&path) != Some(&hold) {
-                info!(file = path, why = hold.why, "a hold file is there");
-                let Hold { who, why, until_wall_ms, from_class, .. } = hold;
-                let body = Body::Hold { who, why, until_wall_ms, from_class, file: Some(path) };
-                self.memory.write(&now, Subject::default(), body);
-            }
-        }
-        for path in gone {
-            info!(file = path, "a hold file is gone");
-            let body = Body::Lifted { who: format!("removal of {path}"), file: Some(path) };
-            self.memory.write(&now, Subject::default(), body);
-        }
-        // What one of them held may go on, or has to be told that it may not.
-        self.checks.hasten(now.boot_ms, |_| true);
     }
+    for path in gone {
+        info!(file = path, "a hold file is gone");
+        let body = Body::Lifted { who: format!("removal of {path}"), file: Some(path) };
+        follows.push(Follow::Write(Subject::default(), Box::new(body)));
+    }
+    // What one of them held may go on, or has to be told that it may not.
+    follows.push(Follow::LookAtAll);
+    follows
 }
 
 /// A file that holds for as long and as much is left as it is; one that holds less makes room for both. Gives the end
@@ -112,6 +145,7 @@ mod tests {
 
     use super::*;
     use wbd_model::action::Class;
+    use wbd_model::entry::Entry;
 
     fn pause(until_wall_ms: Option<i64>, from_class: Class) -> Hold {
         Hold { who: "root".to_owned(), why: "a change".to_owned(), until_wall_ms, from_class, until_boot: None }
@@ -128,6 +162,39 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(written.is_ok(), text != old);
         written.is_ok().then(|| hold::of_text(&name, &text))
+    }
+
+    #[test]
+    fn a_file_holds_from_when_it_is_seen_until_it_is_seen_gone() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join(HOLD_FILES[1]);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let (mut files, mut state) = (HoldFiles::new(root.path()), State::default());
+        let at = now();
+        let mut kinds = |files: &mut HoldFiles, event, at: &Now| -> Vec<&str> {
+            let follows = files.on(event, &state, at);
+            let kinds = follows.iter().map(|follow| match follow {
+                Follow::Write(_, body) => body.kind(),
+                Follow::LookAtAll => "look",
+                Follow::LookAtAgent | Follow::TellWhatIsDue => "another owner's",
+            });
+            let kinds = kinds.collect();
+            for follow in follows {
+                if let Follow::Write(subject, body) = follow {
+                    let (seq, prev, hash) = (state.seq + 1, String::new(), String::new());
+                    state.apply(&Entry { seq, at: at.clone(), subject, body: *body, prev, hash });
+                }
+            }
+            kinds
+        };
+        assert_eq!(kinds(&mut files, HoldEvent::TimePassed, &at), [""; 0], "none is there");
+        fs::write(&path, "why: a change").unwrap();
+        assert_eq!(kinds(&mut files, HoldEvent::TimePassed, &at), [""; 0], "it is not time yet");
+        assert_eq!(kinds(&mut files, HoldEvent::Wanted, &at), ["hold", "look"], "just before an action");
+        assert_eq!(kinds(&mut files, HoldEvent::Wanted, &at), [""; 0], "it is known");
+        fs::remove_file(&path).unwrap();
+        let later = Now { boot_ms: files.next_ms(), ..at };
+        assert_eq!(kinds(&mut files, HoldEvent::TimePassed, &later), ["lifted", "look"]);
     }
 
     #[test]

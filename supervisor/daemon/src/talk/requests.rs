@@ -14,6 +14,7 @@ use wbd_probes::clock::now;
 
 use crate::act::deed::Deed;
 use crate::act::preview::Asked;
+use crate::event::HoldEvent;
 use crate::supervisor::Supervisor;
 use crate::talk::waivers::Wanted;
 
@@ -36,7 +37,7 @@ impl Supervisor {
     pub(crate) fn request(&mut self, request: Request, who: &str, reply: Reply) {
         let response = match request {
             Request::Status {} => {
-                self.see_holds();
+                self.see_holds(HoldEvent::Wanted, &now());
                 Response::Status(Box::new(self.status()))
             }
             Request::Report {} => Response::Report(self.report().map(Box::new)),
@@ -107,13 +108,10 @@ impl Supervisor {
         let body = Body::Hold { who: who.to_owned(), why: why.clone(), until_wall_ms, from_class, file: None };
         self.memory.write(&now, Subject::default(), body);
         if !self.memory.degraded.is_empty() {
-            return done(self.keep_pause(Hold {
-                who: who.to_owned(),
-                why,
-                until_wall_ms,
-                from_class,
-                until_boot: None,
-            }));
+            let pause = Hold { who: who.to_owned(), why, until_wall_ms, from_class, until_boot: None };
+            let placed = self.hold_files.put(pause);
+            self.see_holds(HoldEvent::Wanted, &now);
+            return done(placed.words(&self.memory.degraded));
         }
         self.told("paused; wbdctl resume lifts it".to_owned())
     }
@@ -129,7 +127,7 @@ impl Supervisor {
             self.memory.write(&now, Subject::default(), Body::Resumed { who: who.to_owned() });
         }
         self.checks.hasten(now.boot_ms, |_| true);
-        self.see_holds();
+        self.see_holds(HoldEvent::Wanted, &now);
         let files: Vec<&str> = hold::standing(&self.memory.state, &now).filter_map(|(file, _)| file).collect();
         if !files.is_empty() {
             return refused(format!("deeds are still held by {}; remove that to lift it", files.join(" and ")));

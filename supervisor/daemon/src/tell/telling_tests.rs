@@ -31,7 +31,7 @@ fn follow(state: &mut State, follows: Vec<Follow>) {
     for follow in follows {
         match follow {
             Follow::Write(subject, body) => write(state, subject, *body),
-            Follow::LookAtAgent | Follow::TellWhatIsDue => {}
+            Follow::LookAtAgent | Follow::LookAtAll | Follow::TellWhatIsDue => {}
         }
     }
 }
