@@ -41,15 +41,8 @@ pub(crate) enum Event {
         /// Everything its check asks.
         answers: BTreeMap<Probe, Observation>,
     },
-    /// Which products are there; `None` where looking for them broke off.
-    Found(Option<Found>),
-    /// Settings and playbooks were read again.
-    Loaded {
-        /// They, and the products they are for; or every problem.
-        result: Result<Box<(Loaded, Found)>, Vec<String>>,
-        /// Who waits for it, if it was asked for by hand.
-        reply: Option<oneshot::Sender<Response>>,
-    },
+    /// Something about settings, playbooks and products.
+    Products(ProductEvent),
     /// What a deed would change was looked at.
     Previewed {
         /// Who waits for it.
@@ -132,6 +125,24 @@ pub(crate) enum TellEvent {
         tries: u32,
         /// What became of it, or why nobody was told.
         result: Result<(), String>,
+    },
+}
+
+/// Something happened to settings, playbooks and products.
+#[derive(Debug)]
+pub(crate) enum ProductEvent {
+    /// Nothing but time has passed.
+    TimePassed,
+    /// Which products are there; `None` where looking for them broke off.
+    Found(Option<Found>),
+    /// All is to be read again; who waits for it, if it was asked for by hand.
+    Reload(Option<oneshot::Sender<Response>>),
+    /// Settings and playbooks were read again.
+    Loaded {
+        /// They, and the products they are for; or every problem.
+        result: Result<Box<(Loaded, Found)>, Vec<String>>,
+        /// Who waits for it, if it was asked for by hand.
+        reply: Option<oneshot::Sender<Response>>,
     },
 }
 

@@ -1,9 +1,12 @@
 //! What an owner wants from the others. The loop in `supervisor` does it, in this order; no owner reaches for another one.
+use std::collections::BTreeMap;
+
+use wbd_engine::playbook::Bound;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::name::TargetName;
 
 /// Something that follows from an event.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum Follow {
     /// A record is written; what follows after it sees the state with it.
     Write(Subject, Box<Body>),
@@ -11,6 +14,19 @@ pub(crate) enum Follow {
     LookAtAgent,
     /// Everything is looked at now.
     LookAtAll,
+    /// From now on these checks are looked at; `is_first`: there were none before.
+    Bind {
+        /// All of them.
+        bounds: Vec<Bound>,
+        /// The products of this host were not known before.
+        is_first: bool,
+    },
+    /// Looks use these facts of the site from now on.
+    LookWith(BTreeMap<String, String>),
+    /// People are told by this program from now on.
+    TellBy(Vec<String>),
+    /// The ledger begins a new file, if it is time to.
+    RotateIfDue,
     /// People are told of what is due, now that it is in the ledger who tells.
     TellWhatIsDue,
 }
@@ -25,6 +41,14 @@ impl Follow {
     /// A record about our own agent.
     pub(crate) fn of_agent(body: Body) -> Self {
         Self::Write(Subject { target: agent_target(), ..Subject::default() }, Box::new(body))
+    }
+}
+
+#[cfg(test)]
+impl PartialEq for Follow {
+    /// What they are about reads the same; checks cannot be compared.
+    fn eq(&self, other: &Self) -> bool {
+        format!("{self:?}") == format!("{other:?}")
     }
 }
 

@@ -3,5 +3,5 @@ pub(crate) mod checks;
 pub(crate) mod eyes;
 pub(crate) mod load;
 pub(crate) mod observed;
-pub(crate) mod reload;
+pub(crate) mod products;
 pub(crate) mod samples;

@@ -14,7 +14,6 @@ use wbd_engine::round;
 use wbd_ledger::Samples;
 use wbd_model::check::CheckKey;
 use wbd_model::entry::{Body, Subject};
-use wbd_model::name::ProfileName;
 use wbd_model::observation::Observation;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
@@ -24,13 +23,13 @@ use wbd_probes::clock::now;
 use crate::act::deed::Deed;
 use crate::act::preview::Previews;
 use crate::agent::Agent;
-use crate::event::{AgentEvent, Event, HoldEvent, RecordEvent, TellEvent};
+use crate::event::{AgentEvent, Event, HoldEvent, ProductEvent, RecordEvent, TellEvent};
 use crate::follow::Follow;
 use crate::look::checks::{Checks, proving_ms};
 use crate::look::eyes::Lookout;
 use crate::look::load::Loaded;
 use crate::look::observed::Observer;
-use crate::look::reload::Finding;
+use crate::look::products::Products;
 use crate::look::samples::Store;
 use crate::mode::Mode;
 use crate::record::memory::Memory;
@@ -52,10 +51,9 @@ pub(crate) struct Supervisor {
     /// What is known of the agent's process and unit.
     pub(crate) agent: Agent,
     pub(crate) started: Now,
-    pub(crate) loaded: Loaded,
-    pub(crate) unseen: Vec<(ProfileName, String)>,
-    /// Products that are not here, though something has the name of one.
-    pub(crate) alike: Vec<(ProfileName, String)>,
+    /// Settings, playbooks and products.
+    pub(crate) products: Products,
+    /// The ledger, and the state that is replayed from it.
     pub(crate) memory: Memory,
     pub(crate) turns: round::Memory,
     pub(crate) checks: Checks,
@@ -69,20 +67,12 @@ pub(crate) struct Supervisor {
     pub(crate) asked_by: Option<(CheckKey, String)>,
     /// Last looks before a deed are numbered, so that one that was given up is not taken for a later one.
     pub(crate) relooks: u64,
-    /// The products of this host are known; before, there is nothing to report on.
-    pub(crate) is_bound: bool,
-    /// Looking for products right now, and when it is done next.
-    pub(crate) finding: Finding,
-    pub(crate) find_ms: u64,
-    /// Settings and playbooks are being read again.
-    pub(crate) reloading: bool,
-    /// SIGHUP came meanwhile.
-    pub(crate) reload_again: bool,
     pub(crate) lookout: Lookout,
     /// Tells people of escalations.
     pub(crate) courier: Courier,
     /// Plans that were shown and may be approved.
     pub(crate) shown: ShownPlans,
+    /// Hold files that are there.
     pub(crate) hold_files: HoldFiles,
     pub(crate) sample_ms: u64,
     pub(crate) previews: Previews,
@@ -109,13 +99,11 @@ impl Supervisor {
         Self {
             agent: Agent::new(&parts.root, parts.mode, eyes.clone(), events.clone()),
             hold_files: HoldFiles::new(&parts.root),
-            lookout: Lookout::new(eyes, events.clone()),
             courier: Courier::new(&parts.root, parts.mode, parts.loaded.settings.on_escalation.clone(), events.clone()),
-            root: parts.root,
             mode: parts.mode,
-            loaded: parts.loaded,
-            unseen: Vec::new(),
-            alike: Vec::new(),
+            products: Products::new(&parts.root, parts.loaded, eyes.clone(), events.clone()),
+            lookout: Lookout::new(eyes, events.clone()),
+            root: parts.root,
             memory: parts.memory,
             turns: round::Memory::default(),
             checks: Checks::default(),
@@ -126,11 +114,6 @@ impl Supervisor {
             samples,
             asked_by: None,
             relooks: 0,
-            is_bound: false,
-            finding: Finding::No,
-            find_ms: started.boot_ms,
-            reloading: false,
-            reload_again: false,
             shown: ShownPlans::default(),
             sample_ms: started.boot_ms,
             previews: Previews::default(),
@@ -186,7 +169,7 @@ impl Supervisor {
         if !self.agent.is_to_be_started() {
             return;
         }
-        match guard::permit_first_start(&self.memory.state, &self.loaded.settings, &now()) {
+        match guard::permit_first_start(&self.memory.state, &self.products.loaded.settings, &now()) {
             Ok(permit) => self.act(permit, None),
             Err(refusal) => warn!(reason = refusal.reason, "the agent is not started"),
         }
@@ -209,9 +192,9 @@ impl Supervisor {
 
     fn look_where_due(&mut self) {
         let now = now();
-        self.find_products(now.boot_ms);
+        self.on_products(ProductEvent::TimePassed, &now);
         if now.boot_ms >= self.sample_ms {
-            self.sample_ms = now.boot_ms + self.loaded.settings.sample_every.as_ms();
+            self.sample_ms = now.boot_ms + self.products.loaded.settings.sample_every.as_ms();
             self.take_samples(&now);
         }
         self.agent.watch_over(now.boot_ms);
@@ -274,12 +257,11 @@ impl Supervisor {
                 self.checks.answer(probe, observation, began_ms, took_ms);
             }
             Event::Relooked { number, answers } => self.go_on(number, answers),
-            Event::Found(found) => self.found(found),
             Event::Previewed { of, preview } => self.previewed(*of, preview),
             Event::PlanPreviewed { incident, plan, changes, reply } => {
                 let _ = reply.send(self.plan_previewed(incident, *plan, changes));
             }
-            Event::Loaded { result, reply } => self.loaded(result, reply),
+            Event::Products(event) => self.on_products(event, &now()),
             Event::Acted { subject, report, reply } => self.acted(subject, report, reply),
             Event::Tell(event) => self.on_tell(event, &now()),
             Event::Agent(event) => self.on_agent(event, &now()),
@@ -287,7 +269,7 @@ impl Supervisor {
             Event::Record(event) => self.memory.on(event, &now()),
             Event::Reload => {
                 self.manual(&now(), "reload", "SIGHUP", "settings and playbooks");
-                self.reload(None);
+                self.on_products(ProductEvent::Reload(None), &now());
             }
             Event::Stop | Event::Homeless(_) => {}
         }
@@ -309,6 +291,12 @@ impl Supervisor {
         self.follow(now, follows);
     }
 
+    /// The owner of the products is told, and what follows from it is done.
+    pub(crate) fn on_products(&mut self, event: ProductEvent, now: &Now) {
+        let follows = self.products.on(event, &self.memory.state, now);
+        self.follow(now, follows);
+    }
+
     /// Hold files are looked for, and what follows from it is done.
     pub(crate) fn see_holds(&mut self, event: HoldEvent, now: &Now) {
         let follows = self.hold_files.on(event, &self.memory.state, now);
@@ -322,6 +310,15 @@ impl Supervisor {
                 Follow::Write(subject, body) => self.memory.write(now, subject, *body),
                 Follow::LookAtAgent => self.hasten_agent(),
                 Follow::LookAtAll => self.checks.hasten(now.boot_ms, |_| true),
+                Follow::Bind { bounds, is_first } => {
+                    self.checks.replace(bounds, now.boot_ms);
+                    if is_first {
+                        self.sample_ms = now.boot_ms;
+                    }
+                }
+                Follow::LookWith(facts) => self.lookout.state(facts),
+                Follow::TellBy(program) => self.on_tell(TellEvent::Program(program), now),
+                Follow::RotateIfDue => self.memory.rotate_if_due(now),
                 Follow::TellWhatIsDue => self.on_tell(TellEvent::TellerRecorded, now),
             }
         }

@@ -33,7 +33,8 @@ impl Supervisor {
         round::turn(|| {
             let now = now();
             let looks: Vec<Look> = fresh.iter().filter_map(|key| self.look(key, &causes)).collect();
-            let steps = round::round(&self.memory.state, &mut self.turns, &looks, &known, &self.loaded.settings, &now);
+            let steps =
+                round::round(&self.memory.state, &mut self.turns, &looks, &known, &self.products.loaded.settings, &now);
             let mut written = false;
             for step in steps {
                 match step {

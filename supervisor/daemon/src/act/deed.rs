@@ -169,7 +169,7 @@ impl Supervisor {
         self.see_holds(HoldEvent::Wanted, &now());
         let changes = self.seen_before(&want.action, preview.changes);
         let captured = Captured { changes, undo: preview.undo, before: seen };
-        match guard::permit(&self.memory.state, &self.loaded.settings, &now(), want, captured) {
+        match guard::permit(&self.memory.state, &self.products.loaded.settings, &now(), want, captured) {
             Ok(permit) => self.act(permit, None),
             Err(refusal) => self.refuse(about, refusal),
         }

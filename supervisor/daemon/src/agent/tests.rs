@@ -42,9 +42,8 @@ impl Rig {
     fn on_at(&mut self, event: AgentEvent, at: &Now) -> Vec<Follow> {
         let follows = self.agent.on(event, &self.state, at);
         for follow in &follows {
-            match follow {
-                Follow::Write(subject, body) => self.write(at, subject.clone(), Body::clone(body)),
-                Follow::LookAtAgent | Follow::LookAtAll | Follow::TellWhatIsDue => {}
+            if let Follow::Write(subject, body) = follow {
+                self.write(at, subject.clone(), Body::clone(body));
             }
         }
         follows

@@ -132,7 +132,7 @@ impl Supervisor {
             .filter(|check| check.bound.probes.values().any(|probe| *probe == Probe::FdTrend(selector.clone())))
             .filter_map(|check| check.bound.profile.clone());
         let name = profiles.next()?;
-        let leak = self.loaded.library.profiles.get(&name)?.spec.leak.clone()?;
+        let leak = self.products.loaded.library.profiles.get(&name)?.spec.leak.clone()?;
         Some((name, leak))
     }
 

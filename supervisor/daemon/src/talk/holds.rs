@@ -173,10 +173,12 @@ mod tests {
         let at = now();
         let mut kinds = |files: &mut HoldFiles, event, at: &Now| -> Vec<&str> {
             let follows = files.on(event, &state, at);
-            let kinds = follows.iter().map(|follow| match follow {
-                Follow::Write(_, body) => body.kind(),
-                Follow::LookAtAll => "look",
-                Follow::LookAtAgent | Follow::TellWhatIsDue => "another owner's",
+            let kinds = follows.iter().map(|follow| {
+                if let Follow::Write(_, body) = follow {
+                    return body.kind();
+                }
+                assert_eq!(*follow, Follow::LookAtAll);
+                "look"
             });
             let kinds = kinds.collect();
             for follow in follows {

@@ -14,7 +14,7 @@ use wbd_probes::clock::now;
 
 use crate::act::deed::Deed;
 use crate::act::preview::Asked;
-use crate::event::HoldEvent;
+use crate::event::{HoldEvent, ProductEvent};
 use crate::supervisor::Supervisor;
 use crate::talk::waivers::Wanted;
 
@@ -59,7 +59,7 @@ impl Supervisor {
             }
             Request::Reload {} => {
                 self.manual(&now(), "reload", who, "settings and playbooks");
-                return self.reload(Some(reply));
+                return self.on_products(ProductEvent::Reload(Some(reply)), &now());
             }
             Request::RunPlaybook { playbook, target, without_word } => {
                 self.run_playbook(&playbook, target.as_ref(), without_word, who)
@@ -150,7 +150,7 @@ impl Supervisor {
         without_word: bool,
         who: &str,
     ) -> Response {
-        if !self.is_bound {
+        if !self.products.is_known() {
             return refused("the products of this host are still being looked for; try again");
         }
         let fits = |key: &CheckKey| target.is_none_or(|target| key.target == *target);
@@ -218,7 +218,7 @@ impl Supervisor {
         }
         self.give_up_looking();
         const BEGUN: &str = "a new ledger that names the old one's head is begun";
-        match self.memory.rotate(&now(), reason, who, self.loaded.settings.budget) {
+        match self.memory.rotate(&now(), reason, who, self.products.loaded.settings.budget) {
             Ok("") => done(BEGUN),
             Ok(spent) => done(format!("{BEGUN}; {spent}")),
             Err(error) => refused(error.to_string()),

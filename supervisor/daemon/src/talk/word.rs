@@ -154,7 +154,7 @@ impl Supervisor {
 
     /// Whether a yes could lead to a deed now: one that is kept for another mode would be done much later, unasked.
     pub(crate) fn acts(&self, playbook: &PlaybookName) -> Result<(), String> {
-        match self.loaded.settings.healing_for(playbook.as_str()) {
+        match self.products.loaded.settings.healing_for(playbook.as_str()) {
             Healing::Observe => Err(format!(
                 "healing is observe, so nothing is done by {playbook}; set approve or auto in wbd.yaml, then wbdctl reload --wait"
             )),

@@ -25,7 +25,7 @@ impl Supervisor {
         let now = now();
         // What stood in the part that cannot be read, nobody knows.
         let (hour, day) = match self.memory.is_trusted() {
-            true => guard::budget_left(&self.memory.state, &self.loaded.settings, &now),
+            true => guard::budget_left(&self.memory.state, &self.products.loaded.settings, &now),
             false => (0, 0),
         };
         let holds = self.holds(&now);
@@ -35,14 +35,14 @@ impl Supervisor {
             mode: self.mode.word().to_owned(),
             pid: std::process::id(),
             up_ms: now.since(&self.started.boot, self.started.boot_ms).unwrap_or(0),
-            healing: format!("{:?}", self.loaded.settings.healing).to_lowercase(),
+            healing: format!("{:?}", self.products.loaded.settings.healing).to_lowercase(),
             hold: words(&holds),
             holds,
             waivers: self.memory.state.waivers.clone(),
             degraded: self.memory.degraded.clone(),
             suspended: self.memory.state.suspended.keys().cloned().collect(),
             suspensions: self.suspensions(&now),
-            playbooks: self.loaded.library.playbooks.len(),
+            playbooks: self.products.loaded.library.playbooks.len(),
             profiles: self.profiles(),
             ledger_seq: self.memory.state.seq,
             journal_unread: self.memory.anchors_unread().unwrap_or_default().to_owned(),
@@ -106,7 +106,7 @@ impl Supervisor {
                 due.push((0, format!("{}: verification of {}", incident.id, incident.key)));
             }
         }
-        let maintenance = self.loaded.settings.maintenance.as_ref();
+        let maintenance = self.products.loaded.settings.maintenance.as_ref();
         due.extend(maintenance.and_then(|maintenance| window::outlook(maintenance, now.wall_ms)));
         if let Some(at_ms) = self.checks.next_due_ms() {
             due.push((at_ms.saturating_sub(now.boot_ms), "next look".to_owned()));
@@ -133,7 +133,7 @@ impl Supervisor {
                 })
             })
             .collect();
-        if !self.is_bound || rows.len() < self.checks.all.len() {
+        if !self.products.is_known() || rows.len() < self.checks.all.len() {
             return None;
         }
         let oldest = self.checks.all.iter().filter_map(|c| c.last.as_ref()).map(|last| last.began_ms).min();
@@ -143,9 +143,9 @@ impl Supervisor {
             started_ms: now.wall_ms,
             duration_ms: 0,
             rows: &rows,
-            unseen_profiles: &self.unseen,
-            alike: &self.alike,
-            problems: &self.loaded.problems,
+            unseen_profiles: &self.products.unseen,
+            alike: &self.products.alike,
+            problems: &self.products.loaded.problems,
             daemon: Some(DaemonView { age_ms, healing: self.healing_words() }),
             waivers: &self.memory.state.waivers,
             alone: self.mode == Mode::Standalone,
@@ -156,7 +156,7 @@ impl Supervisor {
     }
 
     fn healing_words(&self) -> String {
-        let mode = format!("{:?}", self.loaded.settings.healing).to_lowercase();
+        let mode = format!("{:?}", self.products.loaded.settings.healing).to_lowercase();
         match (self.holds(&now()).as_slice(), self.memory.degraded.as_str()) {
             (_, degraded) if !degraded.is_empty() => format!("nothing is done: {degraded}"),
             ([], _) => mode,

@@ -29,9 +29,8 @@ fn write(state: &mut State, subject: Subject, body: Body) {
 
 fn follow(state: &mut State, follows: Vec<Follow>) {
     for follow in follows {
-        match follow {
-            Follow::Write(subject, body) => write(state, subject, *body),
-            Follow::LookAtAgent | Follow::LookAtAll | Follow::TellWhatIsDue => {}
+        if let Follow::Write(subject, body) = follow {
+            write(state, subject, *body);
         }
     }
 }
