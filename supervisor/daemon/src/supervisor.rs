@@ -30,7 +30,7 @@ use crate::look::eyes::Lookout;
 use crate::look::load::Loaded;
 use crate::look::observed::Observer;
 use crate::look::products::Products;
-use crate::look::samples::Store;
+use crate::look::samples::{Sampler, Store};
 use crate::mode::Mode;
 use crate::record::memory::Memory;
 use crate::talk::holds::HoldFiles;
@@ -60,7 +60,8 @@ pub(crate) struct Supervisor {
     pub(crate) hands: Arc<Hands>,
     pub(crate) deed: Option<Deed>,
     pub(crate) events: Sender<Event>,
-    pub(crate) samples: Option<Store>,
+    /// Takes the samples that leaks are judged by.
+    pub(crate) sampler: Sampler,
     /// What of the looks is kept for rehearsals.
     pub(crate) observer: Observer,
     /// The check whose playbook an operator asked for, and who.
@@ -74,7 +75,6 @@ pub(crate) struct Supervisor {
     pub(crate) shown: ShownPlans,
     /// Hold files that are there.
     pub(crate) hold_files: HoldFiles,
-    pub(crate) sample_ms: u64,
     pub(crate) previews: Previews,
 }
 
@@ -111,11 +111,10 @@ impl Supervisor {
             deed: None,
             events,
             observer: Observer::of(samples.clone()),
-            samples,
+            sampler: Sampler::new(samples),
             asked_by: None,
             relooks: 0,
             shown: ShownPlans::default(),
-            sample_ms: started.boot_ms,
             previews: Previews::default(),
             started,
         }
@@ -185,7 +184,7 @@ impl Supervisor {
             .chain(self.agent.next_ms())
             .chain(self.courier.next_ms(&self.memory.state, &now))
             .chain(self.memory.next_ms(now_ms))
-            .chain([self.sample_ms, self.hold_files.next_ms()])
+            .chain([self.sampler.next_ms(), self.hold_files.next_ms()])
             .min();
         next.map_or(LONGEST_SLEEP, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)).min(LONGEST_SLEEP))
     }
@@ -193,10 +192,7 @@ impl Supervisor {
     fn look_where_due(&mut self) {
         let now = now();
         self.on_products(ProductEvent::TimePassed, &now);
-        if now.boot_ms >= self.sample_ms {
-            self.sample_ms = now.boot_ms + self.products.loaded.settings.sample_every.as_ms();
-            self.take_samples(&now);
-        }
+        self.sampler.on_time(&self.checks, &self.products.loaded, self.lookout.eyes(), &now);
         self.agent.watch_over(now.boot_ms);
         let mut probes = self.checks.due(now.boot_ms);
         probes.extend(self.checks.stale());
@@ -204,7 +200,7 @@ impl Supervisor {
             match self.own_answer(&probe, &now) {
                 Some(observation) => self.checks.answer(probe, observation, now.boot_ms, 0),
                 None => {
-                    let question = self.question(&probe, &now);
+                    let question = self.sampler.question(&probe, &self.checks, &self.products.loaded, &now);
                     self.lookout.ask(probe, question);
                 }
             }
@@ -216,7 +212,7 @@ impl Supervisor {
         match probe {
             Probe::ExitLast(target) => Some(self.agent.last_exit(target, &self.memory.state, now)),
             Probe::ServiceState { unit } if unit.as_deref() == Some(paths::UNIT) => Some(self.agent.service()),
-            Probe::FdTrend(selector) => self.no_trend(selector),
+            Probe::FdTrend(selector) => self.sampler.no_trend(selector, &self.checks, &self.products.loaded),
             Probe::ProcessState(_)
             | Probe::AgentHealth
             | Probe::ServiceState { .. }
@@ -233,7 +229,8 @@ impl Supervisor {
         let now = now();
         self.relooks += 1;
         let asked = bound.probes.values().filter(|probe| self.own_answer(probe, &now).is_none());
-        let asked = asked.map(|probe| (probe.clone(), self.question(probe, &now))).collect();
+        let question = |probe| self.sampler.question(probe, &self.checks, &self.products.loaded, &now);
+        let asked = asked.map(|probe| (probe.clone(), question(probe))).collect();
         self.lookout.relook(self.relooks, asked);
         self.relooks
     }
@@ -313,7 +310,7 @@ impl Supervisor {
                 Follow::Bind { bounds, is_first } => {
                     self.checks.replace(bounds, now.boot_ms);
                     if is_first {
-                        self.sample_ms = now.boot_ms;
+                        self.sampler.hasten(now.boot_ms);
                     }
                 }
                 Follow::LookWith(facts) => self.lookout.state(facts),

@@ -1,4 +1,4 @@
-//! Takes and reads the samples that leaks are judged by. Samples may be lost; nothing depends on one.
+//! The owner of the samples: takes and reads those that leaks are judged by. Samples may be lost; nothing depends on one.
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
@@ -14,7 +14,8 @@ use wbd_model::sample::{Sample, SegmentId};
 use wbd_model::time::Now;
 use wbd_probes::Eyes;
 
-use crate::supervisor::Supervisor;
+use super::checks::Checks;
+use super::load::Loaded;
 
 /// A disk that has not answered by then is not waited for.
 const DISK: Duration = Duration::from_secs(5);
@@ -124,53 +125,72 @@ fn process_name(profile: &ProfileName, selector: &ProcessSelector) -> String {
     format!("{profile}/{}", selector.comm.as_deref().unwrap_or("main"))
 }
 
-impl Supervisor {
-    /// The product whose leaking process this is, and when it may be restarted.
-    fn leak_of(&self, selector: &ProcessSelector) -> Option<(ProfileName, Leak)> {
-        let checks = self.checks.all.iter();
-        let mut profiles = checks
-            .filter(|check| check.bound.probes.values().any(|probe| *probe == Probe::FdTrend(selector.clone())))
-            .filter_map(|check| check.bound.profile.clone());
-        let name = profiles.next()?;
-        let leak = self.products.loaded.library.profiles.get(&name)?.spec.leak.clone()?;
-        Some((name, leak))
+/// Takes samples, and knows what can be asked of them.
+#[derive(Debug)]
+pub(crate) struct Sampler {
+    store: Option<Store>,
+    due_ms: u64,
+}
+
+impl Sampler {
+    /// `None`: samples are not kept.
+    pub(crate) fn new(store: Option<Store>) -> Self {
+        Self { store, due_ms: 0 }
+    }
+
+    /// When samples are taken next.
+    pub(crate) fn next_ms(&self) -> u64 {
+        self.due_ms
+    }
+
+    /// The checks of this host are known: samples are taken now.
+    pub(crate) fn hasten(&mut self, now_ms: u64) {
+        self.due_ms = now_ms;
+    }
+
+    /// Time has passed.
+    pub(crate) fn on_time(&mut self, checks: &Checks, loaded: &Loaded, eyes: &Eyes, now: &Now) {
+        if now.boot_ms >= self.due_ms {
+            self.due_ms = now.boot_ms + loaded.settings.sample_every.as_ms();
+            self.take(checks, loaded, eyes, now);
+        }
     }
 
     /// The question behind a probe of a trend.
-    pub(crate) fn question(&self, probe: &Probe, now: &Now) -> Option<Question> {
+    pub(crate) fn question(&self, probe: &Probe, checks: &Checks, loaded: &Loaded, now: &Now) -> Option<Question> {
         let Probe::FdTrend(selector) = probe else { return None };
-        let (profile, window) = self.leak_of(selector)?;
-        let store = self.samples.clone()?;
+        let (profile, window) = leak_of(selector, checks, loaded)?;
+        let store = self.store.clone()?;
         Some(Question { store, profile, selector: selector.clone(), window, now: now.clone() })
     }
 
     /// Why a trend cannot even be asked for.
-    pub(crate) fn no_trend(&self, selector: &ProcessSelector) -> Option<Observation> {
-        if self.leak_of(selector).is_none() {
+    pub(crate) fn no_trend(&self, selector: &ProcessSelector, checks: &Checks, loaded: &Loaded) -> Option<Observation> {
+        if leak_of(selector, checks, loaded).is_none() {
             return Some(unseen("no profile says when it may be restarted"));
         }
-        self.samples.is_none().then(|| unseen("samples are not kept"))
+        self.store.is_none().then(|| unseen("samples are not kept"))
     }
 
     /// One reading of every process that a trend is asked of, on a thread of its own. One that is late is not
     /// overtaken by the next.
-    pub(crate) fn take_samples(&mut self, now: &Now) {
+    fn take(&self, checks: &Checks, loaded: &Loaded, eyes: &Eyes, now: &Now) {
         let mut asked: Vec<ProcessSelector> = Vec::new();
-        for probe in self.checks.all.iter().flat_map(|check| check.bound.probes.values()) {
+        for probe in checks.all.iter().flat_map(|check| check.bound.probes.values()) {
             if let Probe::FdTrend(selector) = probe
                 && !asked.contains(selector)
             {
                 asked.push(selector.clone());
             }
         }
-        let all: Vec<_> =
-            asked.into_iter().filter_map(|selector| Some((self.leak_of(&selector)?.0, selector))).collect();
-        let Some(store) = self.samples.clone().filter(|_| !all.is_empty()) else { return };
+        let named = |selector: ProcessSelector| Some((leak_of(&selector, checks, loaded)?.0, selector));
+        let all: Vec<_> = asked.into_iter().filter_map(named).collect();
+        let Some(store) = self.store.clone().filter(|_| !all.is_empty()) else { return };
         if store.sampling.swap(true, Ordering::SeqCst) {
             debug!("the last samples are not written yet; these are left out");
             return;
         }
-        let (eyes, now) = (self.lookout.eyes().clone(), now.clone());
+        let (eyes, now) = (eyes.clone(), now.clone());
         tokio::task::spawn_blocking(move || {
             for (profile, selector) in &all {
                 if let Err(why) = sample(&store, &eyes, profile, selector, &now) {
@@ -180,6 +200,18 @@ impl Supervisor {
             store.sampling.store(false, Ordering::SeqCst);
         });
     }
+}
+
+/// The product whose leaking process this is, and when it may be restarted.
+fn leak_of(selector: &ProcessSelector, checks: &Checks, loaded: &Loaded) -> Option<(ProfileName, Leak)> {
+    let mut profiles = checks
+        .all
+        .iter()
+        .filter(|check| check.bound.probes.values().any(|probe| *probe == Probe::FdTrend(selector.clone())))
+        .filter_map(|check| check.bound.profile.clone());
+    let name = profiles.next()?;
+    let leak = loaded.library.profiles.get(&name)?.spec.leak.clone()?;
+    Some((name, leak))
 }
 
 fn sample(
