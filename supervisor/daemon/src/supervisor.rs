@@ -35,6 +35,7 @@ use crate::mode::Mode;
 use crate::record::memory::Memory;
 use crate::talk::holds::HoldFiles;
 use crate::talk::word::ShownPlans;
+use crate::tell::publish::View;
 use crate::tell::telling::Courier;
 
 /// The loop wakes at least this often: the watchdog is fed here and nowhere else.
@@ -292,6 +293,19 @@ impl Supervisor {
     pub(crate) fn on_products(&mut self, event: ProductEvent, now: &Now) {
         let follows = self.products.on(event, &self.memory.state, now);
         self.follow(now, follows);
+    }
+
+    /// What status and reports are made of.
+    pub(crate) fn view(&self) -> View<'_> {
+        View {
+            mode: self.mode,
+            started: &self.started,
+            products: &self.products,
+            memory: &self.memory,
+            turns: &self.turns,
+            checks: &self.checks,
+            courier: &self.courier,
+        }
     }
 
     /// Hold files are looked for, and what follows from it is done.

@@ -6,7 +6,7 @@ use wbd_engine::guard::{self, hold, waiver};
 use wbd_engine::state::{Captured, Hold};
 use wbd_model::action::{Action, Class};
 use wbd_model::check::{CheckKey, Verdict};
-use wbd_model::control::{AgentVerb, IncidentRow, Request, Response};
+use wbd_model::control::{AgentVerb, Request, Response};
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::ActionId;
 use wbd_model::name::{PlaybookName, TargetName};
@@ -38,10 +38,10 @@ impl Supervisor {
         let response = match request {
             Request::Status {} => {
                 self.see_holds(HoldEvent::Wanted, &now());
-                Response::Status(Box::new(self.status()))
+                Response::Status(Box::new(self.view().status()))
             }
-            Request::Report {} => Response::Report(self.report().map(Box::new)),
-            Request::Incidents {} => Response::Incidents(self.incident_rows(true)),
+            Request::Report {} => Response::Report(self.view().report().map(Box::new)),
+            Request::Incidents {} => Response::Incidents(self.view().incident_rows(true)),
             Request::Preview { incident } => match self.waiting_plan(incident) {
                 Ok((plan, begun)) => return self.look_at_plan(Some(incident), plan, begun, reply),
                 Err(reason) => refused(reason),
@@ -71,25 +71,6 @@ impl Supervisor {
         };
         // A peer that went away wants no answer.
         let _ = reply.send(response);
-    }
-
-    /// Open incidents, and the closed ones that are still in memory.
-    pub(crate) fn incident_rows(&self, closed: bool) -> Vec<IncidentRow> {
-        let rows = self.memory.state.incidents.values().filter(|incident| closed || !incident.is_closed());
-        rows.map(|incident| IncidentRow {
-            id: incident.id,
-            code: incident.key.code.clone(),
-            target: incident.key.target.clone(),
-            playbook: incident.playbook.clone(),
-            case: incident.case.clone(),
-            phase: incident.phase.clone(),
-            opened: incident.opened.wall_ms,
-            changed: incident.changed.wall_ms,
-            acts: incident.acts,
-            held: incident.held().cloned(),
-            guide: incident.escalated.clone().unwrap_or_default(),
-        })
-        .collect()
     }
 
     pub(crate) fn told(&self, message: String) -> Response {

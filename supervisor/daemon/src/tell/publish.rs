@@ -2,8 +2,9 @@
 use tracing::{info, warn};
 use wbd_engine::guard::{self, hold, window};
 use wbd_engine::judge::report::{self, Inputs, Row};
+use wbd_engine::round;
 use wbd_model::check::CheckKey;
-use wbd_model::control::{CheckedRow, Status};
+use wbd_model::control::{CheckedRow, IncidentRow, Status};
 use wbd_model::entry::{Body, Entry};
 use wbd_model::hold::HoldRow;
 use wbd_model::incident::Phase;
@@ -12,14 +13,47 @@ use wbd_model::report::{DaemonView, Report, SCHEMA};
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
-use crate::look::checks::Check;
+use crate::look::checks::{Check, Checks};
+use crate::look::products::Products;
 use crate::mode::Mode;
-use crate::supervisor::Supervisor;
+use crate::record::memory::Memory;
+use crate::tell::telling::Courier;
 
 /// Journal message id of every record of an incident that needs no person.
 const RECORDED: &str = "5f0a1f1dd2c14a4f9a1e5b6c7d8e9f02";
 
-impl Supervisor {
+/// What status and reports are made of.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) mode: Mode,
+    pub(crate) started: &'a Now,
+    pub(crate) products: &'a Products,
+    pub(crate) memory: &'a Memory,
+    pub(crate) turns: &'a round::Memory,
+    pub(crate) checks: &'a Checks,
+    pub(crate) courier: &'a Courier,
+}
+
+impl View<'_> {
+    /// Open incidents, and the closed ones that are still in memory.
+    pub(crate) fn incident_rows(&self, closed: bool) -> Vec<IncidentRow> {
+        let rows = self.memory.state.incidents.values().filter(|incident| closed || !incident.is_closed());
+        rows.map(|incident| IncidentRow {
+            id: incident.id,
+            code: incident.key.code.clone(),
+            target: incident.key.target.clone(),
+            playbook: incident.playbook.clone(),
+            case: incident.case.clone(),
+            phase: incident.phase.clone(),
+            opened: incident.opened.wall_ms,
+            changed: incident.changed.wall_ms,
+            acts: incident.acts,
+            held: incident.held().cloned(),
+            guide: incident.escalated.clone().unwrap_or_default(),
+        })
+        .collect()
+    }
+
     /// How the daemon is.
     pub(crate) fn status(&self) -> Status {
         let now = now();
@@ -241,6 +275,7 @@ pub(crate) fn tell(entry: &Entry) {
 mod tests {
     use super::*;
     use crate::mode::Mode;
+    use crate::supervisor::Supervisor;
     use crate::testing::supervisor;
     use wbd_model::incident::IncidentId;
     use wbd_model::name::{Code, TargetName};
@@ -249,7 +284,7 @@ mod tests {
     fn what_was_handed_over_and_is_tried_once_more_is_open_and_nothing_else() {
         let (_root, mut supervisor) = supervisor(Mode::Systemd);
         let key = CheckKey { code: Code::new("WBD-6007").unwrap(), target: TargetName::new("wbd").unwrap() };
-        let is_told = |supervisor: &Supervisor| supervisor.status().handed_over.contains(&key);
+        let is_told = |supervisor: &Supervisor| supervisor.view().status().handed_over.contains(&key);
         supervisor.memory.state.latched.insert(key.clone());
         assert!(is_told(&supervisor));
         supervisor.memory.state.open.insert(key.clone(), IncidentId(2));
