@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 
 use wbd_engine::playbook::Bound;
+use wbd_model::check::CheckKey;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::name::TargetName;
 
@@ -12,6 +13,10 @@ pub(crate) enum Follow {
     Write(Subject, Box<Body>),
     /// Everything that concerns the agent is looked at now.
     LookAtAgent,
+    /// This check is looked at now.
+    LookAt(CheckKey),
+    /// An action that was asked for and has not begun is given up; it is asked for again where it is still wanted.
+    GiveUpLooking,
     /// Everything is looked at now.
     LookAtAll,
     /// From now on these checks are looked at; `is_first`: there were none before.

@@ -33,8 +33,8 @@ use crate::look::products::Products;
 use crate::look::samples::{Sampler, Store};
 use crate::mode::Mode;
 use crate::record::memory::Memory;
+use crate::talk::approvals::{About, Approvals};
 use crate::talk::holds::HoldFiles;
-use crate::talk::word::ShownPlans;
 use crate::tell::publish::View;
 use crate::tell::telling::Courier;
 
@@ -73,7 +73,7 @@ pub(crate) struct Supervisor {
     /// Tells people of escalations.
     pub(crate) courier: Courier,
     /// Plans that were shown and may be approved.
-    pub(crate) shown: ShownPlans,
+    pub(crate) approvals: Approvals,
     /// Hold files that are there.
     pub(crate) hold_files: HoldFiles,
     pub(crate) previews: Previews,
@@ -115,7 +115,7 @@ impl Supervisor {
             sampler: Sampler::new(samples),
             asked_by: None,
             relooks: 0,
-            shown: ShownPlans::default(),
+            approvals: Approvals::default(),
             previews: Previews::default(),
             started,
         }
@@ -295,6 +295,12 @@ impl Supervisor {
         self.follow(now, follows);
     }
 
+    /// What an operator's words are about.
+    pub(crate) fn about<'a>(&'a self, now: &'a Now) -> About<'a> {
+        let (state, settings) = (&self.memory.state, &self.products.loaded.settings);
+        About { checks: &self.checks, state, settings, now }
+    }
+
     /// What status and reports are made of.
     pub(crate) fn view(&self) -> View<'_> {
         View {
@@ -315,11 +321,13 @@ impl Supervisor {
     }
 
     /// Does what an owner wants from the others, in its order.
-    fn follow(&mut self, now: &Now, follows: Vec<Follow>) {
+    pub(crate) fn follow(&mut self, now: &Now, follows: Vec<Follow>) {
         for follow in follows {
             match follow {
                 Follow::Write(subject, body) => self.memory.write(now, subject, *body),
                 Follow::LookAtAgent => self.hasten_agent(),
+                Follow::LookAt(key) => self.hasten_check(&key, now.boot_ms),
+                Follow::GiveUpLooking => self.give_up_looking(),
                 Follow::LookAtAll => self.checks.hasten(now.boot_ms, |_| true),
                 Follow::Bind { bounds, is_first } => {
                     self.checks.replace(bounds, now.boot_ms);

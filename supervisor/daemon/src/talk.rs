@@ -1,5 +1,6 @@
 //! The control socket and what is asked over it: requests, approvals, waivers, pauses.
 pub(crate) mod agent_call;
+pub(crate) mod approvals;
 pub(crate) mod bounded;
 pub(crate) mod control;
 pub(crate) mod holds;
@@ -7,4 +8,3 @@ pub(crate) mod requests;
 pub(crate) mod seats;
 pub(crate) mod socket;
 pub(crate) mod waivers;
-pub(crate) mod word;

@@ -1,8 +1,7 @@
 //! One turn of the ring: complete looks are judged and handed to the engine; what it answers is written or
 //! begun. Decides nothing itself.
-use wbd_engine::guard::waiver;
-use wbd_engine::judge::look::{self, Look, Seen};
-use wbd_engine::judge::{self, diagnose};
+use wbd_engine::judge;
+use wbd_engine::judge::look::{self, Look};
 use wbd_engine::round::{self, Step};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::entry::{Body, Subject};
@@ -29,10 +28,11 @@ impl Supervisor {
             return;
         }
         let known = self.checks.keys();
-        let causes = if fresh.is_empty() { Vec::new() } else { self.causes() };
+        let causes = if fresh.is_empty() { Vec::new() } else { self.checks.causes(&self.memory.state, now().wall_ms) };
         round::turn(|| {
             let now = now();
-            let looks: Vec<Look> = fresh.iter().filter_map(|key| self.look(key, &causes)).collect();
+            let looks: Vec<Look> =
+                fresh.iter().filter_map(|key| self.checks.look(key, &self.memory.state, &causes)).collect();
             let steps =
                 round::round(&self.memory.state, &mut self.turns, &looks, &known, &self.products.loaded.settings, &now);
             let mut written = false;
@@ -107,23 +107,6 @@ impl Supervisor {
         }
         self.observer.looked(&looked, &self.checks, &self.memory.state.open, now);
         fresh
-    }
-
-    pub(crate) fn causes(&self) -> Vec<(CheckKey, CheckKey)> {
-        let wall_ms = now().wall_ms;
-        // What is waived is nobody's cause: what it would explain stands by itself.
-        let counts = |key: &CheckKey| waiver::covering(&self.memory.state.waivers, key, wall_ms).is_none();
-        let looked = self.checks.all.iter().filter(|check| counts(&check.bound.key));
-        let judged: Vec<_> = looked.filter_map(|c| c.last.as_ref().map(|last| (&c.bound, &last.judgement))).collect();
-        diagnose::diagnose(&judged)
-    }
-
-    pub(crate) fn look(&self, key: &CheckKey, causes: &[(CheckKey, CheckKey)]) -> Option<Look> {
-        let check = self.checks.get(key)?;
-        let last = check.last.as_ref()?;
-        let cause = causes.iter().find(|(consequence, _)| consequence == key).map(|(_, cause)| cause.clone());
-        let seen = Seen { bound: &check.bound, judgement: &last.judgement, seen: &last.seen };
-        Some(look::look(&seen, self.memory.state.open_for(key), cause))
     }
 
     /// Checks that wait for a moment (hold time, backoff, proof) are looked at when it comes.

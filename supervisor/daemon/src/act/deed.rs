@@ -24,6 +24,7 @@ use wbd_probes::clock::now;
 use crate::act::preview::Asked;
 use crate::event::{AgentEvent, Event, HoldEvent};
 use crate::supervisor::Supervisor;
+use crate::talk::approvals::seen_before;
 
 /// More than all the waits of any deed but a program's together.
 const KERNEL_HOLDS: Duration = Duration::from_secs(90);
@@ -167,7 +168,7 @@ impl Supervisor {
         };
         // A hold file that came just now wins, between two steps of a rung too.
         self.see_holds(HoldEvent::Wanted, &now());
-        let changes = self.seen_before(&want.action, preview.changes);
+        let changes = seen_before(|| self.agent.process().is_some(), &want.action, preview.changes);
         let captured = Captured { changes, undo: preview.undo, before: seen };
         match guard::permit(&self.memory.state, &self.products.loaded.settings, &now(), want, captured) {
             Ok(permit) => self.act(permit, None),

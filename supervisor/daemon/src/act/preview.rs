@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, oneshot};
 use wbd_actions::{Hands, Preview};
-use wbd_engine::judge::plan;
 use wbd_engine::state::{ActionRequest, Incident};
 use wbd_model::action::{Action, Change};
-use wbd_model::check::CheckKey;
 use wbd_model::control::Response;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{ActionId, Guard, IncidentId, Refusal};
@@ -19,6 +17,7 @@ use wbd_probes::clock::now;
 use crate::act::deed::about;
 use crate::event::Event;
 use crate::supervisor::Supervisor;
+use crate::talk::approvals::seen_before;
 
 /// A few small files are read within milliseconds.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -146,29 +145,13 @@ impl Supervisor {
         });
     }
 
-    /// What would be done next for a check, for `doctor --dry-run`, and how many of its steps are done: what its open
-    /// incident goes on with, else the first rung that fits what was seen last.
-    ///
-    /// # Errors
-    /// Why there is none.
-    pub(crate) fn fix_plan(&self, key: &CheckKey) -> Result<(Plan, usize), String> {
-        if let Some(incident) = self.memory.state.open_for(key) {
-            return self.waiting_plan(incident.id);
-        }
-        let check = self.checks.get(key).ok_or_else(|| format!("nothing here checks {key}"))?;
-        let last = check.last.as_ref().ok_or_else(|| format!("{key} was not looked at yet; try again"))?;
-        let plan = plan::plan(&check.bound, &last.judgement, &last.seen, 0);
-        plan.map_err(|reason| format!("the plan cannot be made: {reason}"))?
-            .map(|plan| (plan, 0))
-            .ok_or_else(|| format!("{key} has nothing that wbd could do as it was seen last"))
-    }
-
     /// A whole plan was looked at: told, and kept for a yes where it is of an incident.
     pub(crate) fn plan_previewed(&mut self, of: Option<IncidentId>, plan: Plan, changes: Vec<Vec<Change>>) -> Response {
-        let seen = |(action, changes)| self.seen_before(action, changes);
+        let runs = || self.agent.process().is_some();
+        let seen = |(action, changes)| seen_before(runs, action, changes);
         let changes: Vec<Vec<Change>> = plan.steps.iter().zip(changes).map(seen).collect();
         match of {
-            Some(incident) => self.show(incident, plan, changes),
+            Some(incident) => self.approvals.show(incident, plan, changes),
             None => Response::Preview { plan, changes: changes.concat(), digest: String::new() },
         }
     }
@@ -199,7 +182,7 @@ impl Supervisor {
     /// failure was seen gone.
     pub(crate) fn hand_over(&mut self, want: &ActionRequest, reason: String) {
         let now = now();
-        let guide = self.look(&want.key, &[]).map(|look| look.guide).unwrap_or_default();
+        let guide = self.checks.look(&want.key, &self.memory.state, &[]).map(|look| look.guide).unwrap_or_default();
         self.memory.write(&now, about(want), Body::Escalated { reason, guide });
         // The engine goes on from what was written.
         self.hasten_check(&want.key, now.boot_ms);
@@ -227,6 +210,7 @@ mod tests {
     use wbd_actions::{Alone, Reach};
     use wbd_engine::judge;
     use wbd_model::action::{Class, Undo};
+    use wbd_model::check::CheckKey;
     use wbd_model::name::PlaybookName;
     use wbd_model::observation::Observation;
     use wbd_model::profile::{self, Command};
@@ -257,7 +241,8 @@ mod tests {
     fn what_a_fix_would_do_is_what_its_incident_goes_on_with() {
         let (_root, mut supervisor) = testing::supervisor(Mode::Systemd);
         let key = dead_unit(&mut supervisor);
-        let steps = |supervisor: &Supervisor| supervisor.fix_plan(&key).map(|(plan, begun)| (plan.steps, begun));
+        let steps =
+            |supervisor: &Supervisor| supervisor.about(&now()).fix_plan(&key).map(|(plan, begun)| (plan.steps, begun));
         assert_eq!(steps(&supervisor), Ok((vec![Action::AgentStart {}], 0)), "nothing was tried");
         let id = IncidentId(1);
         let (code, target) = (Some(key.code.clone()), Some(key.target.clone()));

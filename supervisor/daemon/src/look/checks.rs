@@ -1,8 +1,11 @@
 //! Which check is due when, and the answers its probes gave last. Judges nothing.
 use std::collections::{BTreeMap, BTreeSet};
 
-use wbd_engine::judge::Judgement;
+use wbd_engine::guard::waiver;
+use wbd_engine::judge::look::{self, Look, Seen};
+use wbd_engine::judge::{Judgement, diagnose};
 use wbd_engine::playbook::Bound;
+use wbd_engine::state::State;
 use wbd_model::check::CheckKey;
 use wbd_model::observation::{Observation, Observations};
 use wbd_model::probe::Probe;
@@ -147,6 +150,24 @@ impl Checks {
             ready.push((index, seen, began.min(u64::MAX - 1), took));
         }
         ready
+    }
+
+    /// Which failing check is a consequence of which other one, as they were seen last.
+    pub(crate) fn causes(&self, state: &State, wall_ms: i64) -> Vec<(CheckKey, CheckKey)> {
+        // What is waived is nobody's cause: what it would explain stands by itself.
+        let counts = |key: &CheckKey| waiver::covering(&state.waivers, key, wall_ms).is_none();
+        let looked = self.all.iter().filter(|check| counts(&check.bound.key));
+        let judged: Vec<_> = looked.filter_map(|c| c.last.as_ref().map(|last| (&c.bound, &last.judgement))).collect();
+        diagnose::diagnose(&judged)
+    }
+
+    /// What a check said last, for the engine.
+    pub(crate) fn look(&self, key: &CheckKey, state: &State, causes: &[(CheckKey, CheckKey)]) -> Option<Look> {
+        let check = self.get(key)?;
+        let last = check.last.as_ref()?;
+        let cause = causes.iter().find(|(consequence, _)| consequence == key).map(|(_, cause)| cause.clone());
+        let seen = Seen { bound: &check.bound, judgement: &last.judgement, seen: &last.seen };
+        Some(look::look(&seen, state.open_for(key), cause))
     }
 
     /// Stores a complete look; the next one is due after the check's own interval, or when it was asked for.

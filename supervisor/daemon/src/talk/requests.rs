@@ -10,13 +10,15 @@ use wbd_model::control::{AgentVerb, Request, Response};
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::ActionId;
 use wbd_model::name::{PlaybookName, TargetName};
+use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
 use crate::act::deed::Deed;
 use crate::act::preview::Asked;
 use crate::event::{HoldEvent, ProductEvent};
 use crate::supervisor::Supervisor;
-use crate::talk::waivers::Wanted;
+use crate::talk::approvals::{Spoken, Word, seen_before};
+use crate::talk::waivers::{self, Wanted};
 
 type Reply = oneshot::Sender<Response>;
 
@@ -42,20 +44,23 @@ impl Supervisor {
             }
             Request::Report {} => Response::Report(self.view().report().map(Box::new)),
             Request::Incidents {} => Response::Incidents(self.view().incident_rows(true)),
-            Request::Preview { incident } => match self.waiting_plan(incident) {
+            Request::Preview { incident } => match self.about(&now()).waiting_plan(incident) {
                 Ok((plan, begun)) => return self.look_at_plan(Some(incident), plan, begun, reply),
                 Err(reason) => refused(reason),
             },
-            Request::PreviewFix { key } => match self.fix_plan(&key) {
+            Request::PreviewFix { key } => match self.about(&now()).fix_plan(&key) {
                 Ok((plan, begun)) => return self.look_at_plan(None, plan, begun, reply),
                 Err(reason) => refused(reason),
             },
-            Request::Approve { incident, shown } => self.approve(incident, shown.as_deref(), who),
-            Request::Deny { incident } => self.deny(incident, who),
+            Request::Approve { incident, shown } => {
+                self.spoken(Spoken::Yes { incident, digest: shown.as_deref() }, who)
+            }
+            Request::Deny { incident } => self.spoken(Spoken::No { incident }, who),
             Request::Pause { why, for_ms, from_class } => self.pause(who, why, for_ms, from_class),
             Request::Resume {} => self.resume(who),
             Request::Waive { code, target, why, until_wall_ms } => {
-                self.waive(Wanted { code, target, why, until_wall_ms }, who)
+                let products_known = self.products.is_known();
+                self.waive(Wanted { code, target, why, until_wall_ms, products_known }, who)
             }
             Request::Reload {} => {
                 self.manual(&now(), "reload", who, "settings and playbooks");
@@ -78,6 +83,30 @@ impl Supervisor {
             return done(message);
         }
         done(format!("{message}; it is not on disk yet: {}", self.memory.degraded))
+    }
+
+    fn spoken(&mut self, word: Spoken<'_>, who: &str) -> Response {
+        let now = now();
+        let word = self.approvals.on(word, &self.about(&now), who);
+        self.answer(word, &now)
+    }
+
+    fn waive(&mut self, wanted: Wanted, who: &str) -> Response {
+        let now = now();
+        let waived = waivers::waive(wanted, who, &self.checks, &self.memory.state, &now);
+        self.answer(waived, &now)
+    }
+
+    /// What follows from a request is done, and then said.
+    fn answer(&mut self, answer: Word, now: &Now) -> Response {
+        match answer {
+            Ok((follows, message)) if follows.is_empty() => done(message),
+            Ok((follows, message)) => {
+                self.follow(now, follows);
+                self.told(message)
+            }
+            Err(why) => refused(why),
+        }
     }
 
     fn pause(&mut self, who: &str, why: String, for_ms: Option<u64>, from_class: Class) -> Response {
@@ -167,7 +196,7 @@ impl Supervisor {
         if let Some(waiver) = waiver::covering(&self.memory.state.waivers, &key, now().wall_ms) {
             return refused(format!("{key} is waived by {}: {}; wbdctl waiver list", waiver.who, waiver.why));
         }
-        if let Err(why) = self.acts(name) {
+        if let Err(why) = self.about(&now()).acts(name) {
             return refused(why);
         }
         if without_word && self.memory.state.latched.contains(&key) {
@@ -177,7 +206,11 @@ impl Supervisor {
         let open = self.memory.state.open_for(&key).map(|incident| incident.id);
         self.manual(&now(), "playbook.run", who, &format!("{name} on {}", key.target));
         match open {
-            Some(id) if !without_word => return self.approve_unseen(id, who),
+            Some(id) if !without_word => {
+                let now = now();
+                let word = self.about(&now).approve_unseen(id, who);
+                return self.answer(word, &now);
+            }
             Some(_) => {}
             None => {
                 self.turns.asked = Some(key.clone());
@@ -270,7 +303,7 @@ impl Supervisor {
         };
         let what = if undoes.is_some() { "undo" } else { action.name() };
         let text = action.describe();
-        let changes = self.seen_before(&action, preview.changes);
+        let changes = seen_before(|| self.agent.process().is_some(), &action, preview.changes);
         let captured = Captured { changes, undo: preview.undo, ..Captured::default() };
         match guard::permit_by_hand(&self.memory.state, &now(), who, action, undoes, captured) {
             Ok(permit) => {
