@@ -2,17 +2,18 @@
 use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
-use wbd_actions::{Preview, Report as ActReport};
+use wbd_actions::{Preview, Report};
+use wbd_engine::state::ActionRequest;
+use wbd_ledger::Recorded;
 use wbd_model::action::{Action, Change};
 use wbd_model::control::{Request, Response};
 use wbd_model::entry::{Exit, Outcome, Subject};
-use wbd_model::incident::IncidentId;
-use wbd_model::observation::Observation;
+use wbd_model::incident::{ActionId, IncidentId};
+use wbd_model::observation::{Observation, Observations};
 use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 
-use crate::act::preview::Asked;
 use crate::agent::jobs::EndedJob;
 use crate::agent::unit::UnitView;
 use crate::look::load::{Found, Loaded};
@@ -34,22 +35,10 @@ pub(crate) enum Event {
         /// How long it took.
         took_ms: u64,
     },
-    /// The observations just before a deed.
-    Relooked {
-        /// Which last look this is.
-        number: u64,
-        /// Everything its check asks.
-        answers: BTreeMap<Probe, Observation>,
-    },
+    /// Something about what is done.
+    Act(ActEvent),
     /// Something about settings, playbooks and products.
     Products(ProductEvent),
-    /// What a deed would change was looked at.
-    Previewed {
-        /// Who waits for it.
-        of: Box<Asked>,
-        /// What it would change, or in words why that cannot be told.
-        preview: Result<Preview, String>,
-    },
     /// What a whole plan would change was looked at, step by step, for somebody who may say yes to it.
     PlanPreviewed {
         /// The incident that waits to do it; `None`: nobody is asked for a yes.
@@ -60,15 +49,6 @@ pub(crate) enum Event {
         changes: Vec<Vec<Change>>,
         /// Who waits for it.
         reply: oneshot::Sender<Response>,
-    },
-    /// A deed ended.
-    Acted {
-        /// What it was for.
-        subject: Subject,
-        /// What became of it.
-        report: ActReport,
-        /// Who waits for it, if it was asked for by hand.
-        reply: Option<oneshot::Sender<Response>>,
     },
     /// Something about what people are told.
     Tell(TellEvent),
@@ -126,6 +106,107 @@ pub(crate) enum TellEvent {
         /// What became of it, or why nobody was told.
         result: Result<(), String>,
     },
+}
+
+/// Something happened to what is done.
+#[derive(Debug)]
+pub(crate) enum ActEvent {
+    /// A turn asks for an action.
+    Wanted(Box<ActionRequest>),
+    /// The observations just before an action.
+    Relooked {
+        /// Which last look this is.
+        number: u64,
+        /// Everything its check asks.
+        answers: BTreeMap<Probe, Observation>,
+    },
+    /// What an action would change was looked at.
+    Previewed {
+        /// Who waits for it.
+        of: Box<Asked>,
+        /// What it would change, or in words why that cannot be told.
+        preview: Result<Preview, String>,
+    },
+    /// Hold files were looked for just before the guards are asked.
+    HoldsSeen {
+        /// The action.
+        want: Box<ActionRequest>,
+        /// The last look before it.
+        seen: Observations,
+        /// What it would change.
+        preview: Preview,
+    },
+    /// Its intent is on disk.
+    Recorded {
+        /// What it is for.
+        subject: Subject,
+        /// The intent.
+        recorded: Box<Recorded>,
+        /// Who waits for its end, if it was asked for by hand.
+        reply: Option<oneshot::Sender<Response>>,
+    },
+    /// Its intent could not be written.
+    NotRecorded {
+        /// In words, why not.
+        reason: String,
+        /// Who waits for it, if it was asked for by hand.
+        reply: Option<oneshot::Sender<Response>>,
+    },
+    /// An action ended.
+    Ended {
+        /// What it was for.
+        subject: Subject,
+        /// What became of it.
+        report: Report,
+        /// Who waits for it, if it was asked for by hand.
+        reply: Option<oneshot::Sender<Response>>,
+    },
+    /// An operator asks for an action.
+    ByHand(ByHand),
+    /// Somebody asks what a plan would change.
+    PlanAsked {
+        /// The incident that waits to do it; `None`: nobody is asked for a yes.
+        incident: Option<IncidentId>,
+        /// The plan.
+        plan: Box<Plan>,
+        /// How many of its steps are done.
+        begun: usize,
+        /// Who waits for it.
+        reply: oneshot::Sender<Response>,
+    },
+    /// An action that has not begun is not wanted any more, or has to wait for another one.
+    GiveUp,
+    /// Nothing came of an action that was wanted.
+    Idle,
+}
+
+/// An action that an operator asks for.
+#[derive(Debug)]
+pub(crate) struct ByHand {
+    /// The action.
+    pub(crate) action: Action,
+    /// What it takes back.
+    pub(crate) undoes: Option<ActionId>,
+    /// Who asked.
+    pub(crate) who: String,
+    /// Who waits for its end.
+    pub(crate) reply: oneshot::Sender<Response>,
+}
+
+/// Who waits for a preview.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// An action of the engine's.
+    ActionRequest {
+        /// The action.
+        want: Box<ActionRequest>,
+        /// The last look before it.
+        seen: Observations,
+        /// Which preview this is.
+        number: u64,
+    },
+    /// An action by hand.
+    ByHand(ByHand),
 }
 
 /// Something happened to settings, playbooks and products.

@@ -1,10 +1,16 @@
 //! What an owner wants from the others. The loop in `supervisor` does it, in this order; no owner reaches for another one.
 use std::collections::BTreeMap;
 
+use tokio::sync::oneshot;
+use wbd_engine::guard::Permit;
 use wbd_engine::playbook::Bound;
 use wbd_model::check::CheckKey;
+use wbd_model::control::Response;
 use wbd_model::entry::{Body, Subject};
+use wbd_model::incident::ActionId;
 use wbd_model::name::TargetName;
+
+use crate::event::{ActEvent, AgentEvent};
 
 /// Something that follows from an event.
 #[derive(Debug)]
@@ -15,8 +21,30 @@ pub(crate) enum Follow {
     LookAtAgent,
     /// This check is looked at now.
     LookAt(CheckKey),
-    /// An action that was asked for and has not begun is given up; it is asked for again where it is still wanted.
-    GiveUpLooking,
+    /// This check is looked at at this moment at the latest (milliseconds of this boot).
+    LookBy(CheckKey, u64),
+    /// All that this check asks is asked once more, just before an action, as the look of this number.
+    Relook {
+        /// Which last look this is.
+        number: u64,
+        /// The check.
+        bound: Box<Bound>,
+    },
+    /// Hold files are looked for.
+    SeeHolds,
+    /// This goes to what is done, with the state as it is then.
+    Act(ActEvent),
+    /// This goes to what is known of the agent.
+    Agent(AgentEvent),
+    /// The intent of an action is written; only what comes back can act.
+    Record {
+        /// What the guards permit.
+        permit: Box<Permit>,
+        /// Who waits for its end, if it was asked for by hand.
+        reply: Option<oneshot::Sender<Response>>,
+    },
+    /// The engine knows which action is being done.
+    InFlight(Option<ActionId>),
     /// Everything is looked at now.
     LookAtAll,
     /// From now on these checks are looked at; `is_first`: there were none before.

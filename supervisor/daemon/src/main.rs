@@ -14,6 +14,7 @@ mod tell;
 #[cfg(test)]
 mod testing;
 mod turn;
+mod view;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,29 +1,27 @@
 //! The loop: takes one event after the other, feeds the watchdog, keeps the schedule. Decisions are the
 //! engine's, deeds are `deed`'s, answers are `requests`'s.
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 use wbd_actions::Hands;
-use wbd_agent_api::paths;
-use wbd_engine::guard;
+use wbd_engine::guard::{self, Permit};
 use wbd_engine::playbook::Bound;
 use wbd_engine::round;
 use wbd_ledger::Samples;
 use wbd_model::check::CheckKey;
+use wbd_model::control::Response;
 use wbd_model::entry::{Body, Subject};
-use wbd_model::observation::Observation;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 use wbd_probes::Eyes;
 use wbd_probes::clock::now;
 
-use crate::act::deed::Deed;
-use crate::act::preview::Previews;
+use crate::act::deed::Doer;
 use crate::agent::Agent;
-use crate::event::{AgentEvent, Event, HoldEvent, ProductEvent, RecordEvent, TellEvent};
+use crate::event::{ActEvent, AgentEvent, Event, HoldEvent, ProductEvent, RecordEvent, TellEvent};
 use crate::follow::Follow;
 use crate::look::checks::{Checks, proving_ms};
 use crate::look::eyes::Lookout;
@@ -35,8 +33,8 @@ use crate::mode::Mode;
 use crate::record::memory::Memory;
 use crate::talk::approvals::{About, Approvals};
 use crate::talk::holds::HoldFiles;
-use crate::tell::publish::View;
 use crate::tell::telling::Courier;
+use crate::view::View;
 
 /// The loop wakes at least this often: the watchdog is fed here and nowhere else.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -58,17 +56,14 @@ pub(crate) struct Supervisor {
     pub(crate) memory: Memory,
     pub(crate) turns: round::Memory,
     pub(crate) checks: Checks,
-    pub(crate) hands: Arc<Hands>,
-    pub(crate) deed: Option<Deed>,
-    pub(crate) events: Sender<Event>,
+    /// What is done, one action at a time.
+    pub(crate) doer: Doer,
     /// Takes the samples that leaks are judged by.
     pub(crate) sampler: Sampler,
     /// What of the looks is kept for rehearsals.
     pub(crate) observer: Observer,
     /// The check whose playbook an operator asked for, and who.
     pub(crate) asked_by: Option<(CheckKey, String)>,
-    /// Last looks before a deed are numbered, so that one that was given up is not taken for a later one.
-    pub(crate) relooks: u64,
     pub(crate) lookout: Lookout,
     /// Tells people of escalations.
     pub(crate) courier: Courier,
@@ -76,7 +71,23 @@ pub(crate) struct Supervisor {
     pub(crate) approvals: Approvals,
     /// Hold files that are there.
     pub(crate) hold_files: HoldFiles,
-    pub(crate) previews: Previews,
+}
+
+/// What the other owners know, while one of them is told something.
+macro_rules! view {
+    ($supervisor:expr) => {
+        View {
+            mode: $supervisor.mode,
+            started: &$supervisor.started,
+            agent: &$supervisor.agent,
+            products: &$supervisor.products,
+            memory: &$supervisor.memory,
+            turns: &$supervisor.turns,
+            checks: &$supervisor.checks,
+            sampler: &$supervisor.sampler,
+            courier: &$supervisor.courier,
+        }
+    };
 }
 
 /// What the supervisor is made of.
@@ -108,15 +119,11 @@ impl Supervisor {
             memory: parts.memory,
             turns: round::Memory::default(),
             checks: Checks::default(),
-            hands: Arc::new(parts.hands),
-            deed: None,
-            events,
+            doer: Doer::new(parts.hands, events),
             observer: Observer::of(samples.clone()),
             sampler: Sampler::new(samples),
             asked_by: None,
-            relooks: 0,
             approvals: Approvals::default(),
-            previews: Previews::default(),
             started,
         }
     }
@@ -170,7 +177,7 @@ impl Supervisor {
             return;
         }
         match guard::permit_first_start(&self.memory.state, &self.products.loaded.settings, &now()) {
-            Ok(permit) => self.act(permit, None),
+            Ok(permit) => self.record(permit, None),
             Err(refusal) => warn!(reason = refusal.reason, "the agent is not started"),
         }
     }
@@ -198,7 +205,7 @@ impl Supervisor {
         let mut probes = self.checks.due(now.boot_ms);
         probes.extend(self.checks.stale());
         for probe in probes {
-            match self.own_answer(&probe, &now) {
+            match self.view().own_answer(&probe, &now) {
                 Some(observation) => self.checks.answer(probe, observation, now.boot_ms, 0),
                 None => {
                     let question = self.sampler.question(&probe, &self.checks, &self.products.loaded, &now);
@@ -208,40 +215,22 @@ impl Supervisor {
         }
     }
 
-    /// Questions that the loop itself can answer: from the ledger, the samples, and what was followed.
-    pub(crate) fn own_answer(&self, probe: &Probe, now: &Now) -> Option<Observation> {
-        match probe {
-            Probe::ExitLast(target) => Some(self.agent.last_exit(target, &self.memory.state, now)),
-            Probe::ServiceState { unit } if unit.as_deref() == Some(paths::UNIT) => Some(self.agent.service()),
-            Probe::FdTrend(selector) => self.sampler.no_trend(selector, &self.checks, &self.products.loaded),
-            Probe::ProcessState(_)
-            | Probe::AgentHealth
-            | Probe::ServiceState { .. }
-            | Probe::InotifyUsage(_)
-            | Probe::DnsServers { .. }
-            | Probe::NetEndpoint(_)
-            | Probe::FdUsage(_)
-            | Probe::VersionPair { .. } => None,
-        }
-    }
-
-    /// Asks everything of one check once more, just before a deed. Gives the look's number.
-    pub(crate) fn relook(&mut self, bound: &Bound) -> u64 {
+    /// Asks everything of one check once more, just before an action.
+    fn relook(&mut self, number: u64, bound: &Bound) {
         let now = now();
-        self.relooks += 1;
-        let asked = bound.probes.values().filter(|probe| self.own_answer(probe, &now).is_none());
+        let view = self.view();
+        let asked = bound.probes.values().filter(|probe| view.own_answer(probe, &now).is_none());
         let question = |probe| self.sampler.question(probe, &self.checks, &self.products.loaded, &now);
         let asked = asked.map(|probe| (probe.clone(), question(probe))).collect();
-        self.lookout.relook(self.relooks, asked);
-        self.relooks
+        self.lookout.relook(number, asked);
     }
 
     /// The deed under way is ended in order, as far as that is quick: half a restart is no agent.
     async fn finish_deed(&mut self, inbox: &mut Receiver<Event>) {
         let until = tokio::time::Instant::now() + LAST_DEED;
-        while self.deed.as_ref().is_some_and(Deed::is_acting) {
+        while self.doer.is_acting() {
             match tokio::time::timeout_at(until, inbox.recv()).await {
-                Ok(Some(Event::Acted { subject, report, reply })) => self.acted(subject, report, reply),
+                Ok(Some(Event::Act(event @ ActEvent::Ended { .. }))) => self.on_action(event, &now()),
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => return,
             }
@@ -254,13 +243,12 @@ impl Supervisor {
                 self.lookout.answered(&probe);
                 self.checks.answer(probe, observation, began_ms, took_ms);
             }
-            Event::Relooked { number, answers } => self.go_on(number, answers),
-            Event::Previewed { of, preview } => self.previewed(*of, preview),
+            Event::Act(event) => self.on_action(event, &now()),
             Event::PlanPreviewed { incident, plan, changes, reply } => {
-                let _ = reply.send(self.plan_previewed(incident, *plan, changes));
+                let runs = || self.agent.process().is_some();
+                let _ = reply.send(self.approvals.previewed(incident, *plan, changes, runs));
             }
             Event::Products(event) => self.on_products(event, &now()),
-            Event::Acted { subject, report, reply } => self.acted(subject, report, reply),
             Event::Tell(event) => self.on_tell(event, &now()),
             Event::Agent(event) => self.on_agent(event, &now()),
             Event::Control { request, who, reply } => self.request(request, &who, reply),
@@ -283,6 +271,23 @@ impl Supervisor {
         self.follow(now, follows);
     }
 
+    /// The owner of what is done is told, and what follows from it is done.
+    pub(crate) fn on_action(&mut self, event: ActEvent, now: &Now) {
+        let view = view!(self);
+        let follows = self.doer.on(event, &view, now);
+        self.follow(now, follows);
+    }
+
+    /// Writes an intent; a supervisor that dies before its outcome finds it.
+    fn record(&mut self, permit: Permit, reply: Option<oneshot::Sender<Response>>) {
+        let (subject, now) = (permit.subject().clone(), now());
+        let event = match self.memory.record(&now, permit) {
+            Ok(recorded) => ActEvent::Recorded { subject, recorded: Box::new(recorded), reply },
+            Err(reason) => ActEvent::NotRecorded { reason, reply },
+        };
+        self.on_action(event, &now);
+    }
+
     /// The owner of what people are told is told, and what follows from it is done.
     pub(crate) fn on_tell(&mut self, event: TellEvent, now: &Now) {
         let follows = self.courier.on(event, &self.memory.state, now);
@@ -301,17 +306,9 @@ impl Supervisor {
         About { checks: &self.checks, state, settings, now }
     }
 
-    /// What status and reports are made of.
+    /// What the owners know, to read.
     pub(crate) fn view(&self) -> View<'_> {
-        View {
-            mode: self.mode,
-            started: &self.started,
-            products: &self.products,
-            memory: &self.memory,
-            turns: &self.turns,
-            checks: &self.checks,
-            courier: &self.courier,
-        }
+        view!(self)
     }
 
     /// Hold files are looked for, and what follows from it is done.
@@ -327,7 +324,13 @@ impl Supervisor {
                 Follow::Write(subject, body) => self.memory.write(now, subject, *body),
                 Follow::LookAtAgent => self.hasten_agent(),
                 Follow::LookAt(key) => self.hasten_check(&key, now.boot_ms),
-                Follow::GiveUpLooking => self.give_up_looking(),
+                Follow::LookBy(key, at_ms) => self.hasten_check(&key, at_ms),
+                Follow::Relook { number, bound } => self.relook(number, &bound),
+                Follow::SeeHolds => self.see_holds(HoldEvent::Wanted, now),
+                Follow::Act(event) => self.on_action(event, now),
+                Follow::Agent(event) => self.on_agent(event, now),
+                Follow::Record { permit, reply } => self.record(*permit, reply),
+                Follow::InFlight(action) => self.turns.in_flight = action,
                 Follow::LookAtAll => self.checks.hasten(now.boot_ms, |_| true),
                 Follow::Bind { bounds, is_first } => {
                     self.checks.replace(bounds, now.boot_ms);

@@ -1,5 +1,6 @@
 //! The control socket and what is asked over it: requests, approvals, waivers, pauses.
 pub(crate) mod agent_call;
+pub(crate) mod answer;
 pub(crate) mod approvals;
 pub(crate) mod bounded;
 pub(crate) mod control;

@@ -9,7 +9,7 @@ use wbd_model::incident::{Phase, Refusal};
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
-use crate::event::TellEvent;
+use crate::event::{ActEvent, TellEvent};
 use crate::look::checks::{Looked, suspect_due_ms};
 use crate::supervisor::Supervisor;
 use crate::tell::publish;
@@ -42,7 +42,7 @@ impl Supervisor {
                         self.write_step(&now, subject, *body);
                         written = true;
                     }
-                    Step::Act(want) => self.begin(*want),
+                    Step::Act(want) => self.on_action(ActEvent::Wanted(want), &now),
                 }
             }
             written
@@ -125,7 +125,7 @@ impl Supervisor {
                     self.hasten_check(key, until);
                 }
                 // Looked at again when the hands are free (`free_hands`).
-                Some((Phase::Gated { .. }, None)) if self.deed.is_some() => {}
+                Some((Phase::Gated { .. }, None)) if self.doer.is_busy() => {}
                 Some((Phase::Gated { .. }, None)) => self.hasten_check(key, now_ms + 200),
                 Some((Phase::Gated { .. } | Phase::Suppressed { .. }, _)) => {}
                 Some((Phase::Acting { .. } | Phase::RollingBack { .. } | Phase::Closed { .. }, _)) => {}

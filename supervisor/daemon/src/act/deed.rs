@@ -1,39 +1,45 @@
-//! One deed at a time: look once more, capture, permit, record, act, write the outcome. Chooses nothing.
+//! The owner of what is done, one action at a time: look once more, capture, permit, record, act, write the outcome. Chooses nothing.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, spawn_blocking};
 use tracing::{info, warn};
-use wbd_actions::{Preview, Report as ActReport};
-use wbd_engine::guard::{self, Permit, approval};
-use wbd_engine::judge;
+use wbd_actions::{Hands, Preview, Report};
+use wbd_engine::guard;
 use wbd_engine::state::{ActionRequest, Captured, State};
+use wbd_ledger::Recorded;
 use wbd_model::action::Action;
-use wbd_model::check::{CheckKey, Verdict};
+use wbd_model::check::CheckKey;
 use wbd_model::control::Response;
 use wbd_model::entry::{Body, Outcome, Subject};
 use wbd_model::incident::{ActionId, Guard, Phase, Refusal};
 use wbd_model::observation::{Observation, Observations};
-use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
-use wbd_probes::clock::now;
+use wbd_model::time::Now;
+use wbd_probes::clock;
 
-use crate::act::preview::Asked;
-use crate::event::{AgentEvent, Event, HoldEvent};
-use crate::supervisor::Supervisor;
+use super::before::{about, cannot_be_told, failed_just_now, hand_over, ledger_forbids, refuse, still_wanted};
+use super::preview::Previews;
+use crate::event::{ActEvent, AgentEvent, Asked, ByHand, Event};
+use crate::follow::Follow;
+use crate::talk::answer::{UNDER_WAY, refused};
 use crate::talk::approvals::seen_before;
+use crate::view::View;
 
 /// More than all the waits of any deed but a program's together.
 const KERNEL_HOLDS: Duration = Duration::from_secs(90);
 /// What changed just before a deed may change again at once: no faster than this.
 const HANDS_FREE_MS: u64 = 100;
 
-/// The deed under way.
+type Reply = Option<oneshot::Sender<Response>>;
+
+/// The action under way.
 #[derive(Debug)]
-pub(crate) enum Deed {
+enum Deed {
     /// It is looked at once more, by the look of this number.
     Looking {
         /// What it is for.
@@ -52,36 +58,94 @@ pub(crate) enum Deed {
 
 impl Deed {
     /// Whether it is being done already.
-    pub(crate) fn is_acting(&self) -> bool {
+    fn is_acting(&self) -> bool {
         matches!(self, Self::Acting)
     }
 }
 
-impl Supervisor {
-    /// Begins with the deed that a turn asked for, unless one is under way.
-    pub(crate) fn begin(&mut self, want: ActionRequest) {
-        if self.deed.is_some() || self.failed_just_now(want.incident) {
-            return;
+/// One action at a time, from the last look before it to its outcome.
+#[derive(Debug)]
+pub(crate) struct Doer {
+    hands: Arc<Hands>,
+    previews: Previews,
+    events: Sender<Event>,
+    run: Option<Deed>,
+    /// Last looks before an action are numbered, so that one that was given up is not taken for a later one.
+    looks: u64,
+}
+
+impl Doer {
+    pub(crate) fn new(hands: Hands, events: Sender<Event>) -> Self {
+        Self { hands: Arc::new(hands), previews: Previews::default(), events, run: None, looks: 0 }
+    }
+
+    /// An action is wanted, was looked at once more, is on record, or ended.
+    pub(crate) fn on(&mut self, event: ActEvent, view: &View<'_>, now: &Now) -> Vec<Follow> {
+        match event {
+            ActEvent::Wanted(want) => self.begin(*want, view, now),
+            ActEvent::Relooked { number, answers } => self.go_on(number, &answers, view, now),
+            ActEvent::Previewed { of, preview } => match *of {
+                Asked::ActionRequest { want, seen, number } => self.prepared(*want, seen, number, preview, view, now),
+                Asked::ByHand(asked) => self.by_hand_previewed(asked, preview, view, now),
+            },
+            ActEvent::HoldsSeen { want, seen, preview } => ask_guards(*want, seen, preview, view, now),
+            ActEvent::Recorded { subject, recorded, reply } => self.act(subject, *recorded, reply, view),
+            ActEvent::NotRecorded { reason, reply } => {
+                warn!(reason, "nothing was done");
+                if let Some(reply) = reply {
+                    let _ = reply.send(refused(format!("nothing was done: {reason}")));
+                }
+                vec![Follow::Act(ActEvent::Idle)]
+            }
+            ActEvent::Ended { subject, report, reply } => self.ended(subject, report, reply, view, now),
+            ActEvent::ByHand(asked) => {
+                self.by_hand(asked);
+                Vec::new()
+            }
+            ActEvent::PlanAsked { incident, plan, begun, reply } => {
+                self.previews.look_at_plan(Arc::clone(&self.hands), self.events.clone(), incident, *plan, begun, reply);
+                Vec::new()
+            }
+            ActEvent::GiveUp if self.run.is_some() && !self.is_acting() => self.free_hands(view, now),
+            ActEvent::Idle if self.run.is_none() => self.free_hands(view, now),
+            ActEvent::GiveUp | ActEvent::Idle => Vec::new(),
         }
-        if let Some(reason) = self.ledger_forbids(&want.action) {
-            let about = about(&want);
-            self.refuse(about, Refusal { guard: Guard::Ledger, reason, until_ms: None });
-            return;
+    }
+
+    /// Whether one is being done, or looked at before it.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.run.is_some()
+    }
+
+    /// Whether one is being done.
+    pub(crate) fn is_acting(&self) -> bool {
+        self.run.as_ref().is_some_and(Deed::is_acting)
+    }
+
+    /// Begins with the action that a turn asked for, unless one is under way.
+    fn begin(&mut self, want: ActionRequest, view: &View<'_>, now: &Now) -> Vec<Follow> {
+        if self.run.is_some() || failed_just_now(view.state(), want.incident, now) {
+            return Vec::new();
+        }
+        if let Some(reason) = ledger_forbids(view, &want.action) {
+            let refusal = Refusal { guard: Guard::Ledger, reason, until_ms: None };
+            return refuse(view.state(), about(&want), refusal).into_iter().collect();
         }
         if let Some(reason) = self.beyond_reach(&want) {
             // A no of its own first, so that the hand-over waits for no word.
-            self.refuse(about(&want), Refusal { guard: Guard::Reach, reason: reason.clone(), until_ms: None });
-            self.hand_over(&want, reason);
-            return;
+            let refusal = Refusal { guard: Guard::Reach, reason: reason.clone(), until_ms: None };
+            let refusal = refuse(view.state(), about(&want), refusal);
+            return refusal.into_iter().chain(hand_over(&want, reason, view)).collect();
         }
         // What was captured is put back whatever is seen now.
         if want.undoes.is_some() {
             self.prepare(want, Observations::new());
-            return;
+            return Vec::new();
         }
-        let Some(bound) = self.checks.get(&want.key).map(|check| check.bound.clone()) else { return };
-        let number = self.relook(&bound);
-        self.deed = Some(Deed::Looking { want: Box::new(want), number });
+        let Some(bound) = view.checks.get(&want.key).map(|check| check.bound.clone()) else { return Vec::new() };
+        self.looks += 1;
+        self.run = Some(Deed::Looking { want: Box::new(want), number: self.looks });
+        vec![Follow::Relook { number: self.looks, bound: Box::new(bound) }]
     }
 
     /// A step of its rung that is not for our hands. A rung of which a later step cannot be done is not begun.
@@ -91,218 +155,184 @@ impl Supervisor {
     }
 
     /// The hands are free: whoever waits for them is looked at again.
-    fn free_hands(&mut self) {
-        self.deed = None;
-        let state = &self.memory.state;
-        let waiting: Vec<CheckKey> = state.open.keys().filter(|key| waits_for_hands(state, key)).cloned().collect();
-        let soon_ms = now().boot_ms + HANDS_FREE_MS;
-        for key in waiting {
-            self.hasten_check(&key, soon_ms);
-        }
+    fn free_hands(&mut self, view: &View<'_>, now: &Now) -> Vec<Follow> {
+        self.run = None;
+        let state = view.state();
+        let waiting = state.open.keys().filter(|key| waits_for_hands(state, key));
+        let soon_ms = now.boot_ms + HANDS_FREE_MS;
+        waiting.map(|key| Follow::LookBy(key.clone(), soon_ms)).collect()
     }
 
-    /// An operator's own deed comes before one that has not begun: that one is given up and asked for again.
-    pub(crate) fn give_up_looking(&mut self) {
-        if self.deed.as_ref().is_some_and(|deed| !deed.is_acting()) {
-            self.free_hands();
-        }
-    }
-
-    /// The last look before the deed came back.
-    pub(crate) fn go_on(&mut self, looked: u64, answers: BTreeMap<Probe, Observation>) {
-        let mut want = match self.deed.take() {
+    /// The last look before the action came back.
+    fn go_on(
+        &mut self,
+        looked: u64,
+        answers: &BTreeMap<Probe, Observation>,
+        view: &View<'_>,
+        now: &Now,
+    ) -> Vec<Follow> {
+        let mut want = match self.run.take() {
             Some(Deed::Looking { want, number }) if number == looked => *want,
             // Given up meanwhile.
             other => {
-                self.deed = other;
-                return;
+                self.run = other;
+                return Vec::new();
             }
         };
-        match self.still_wanted(&mut want, &answers) {
-            Ok(seen) => self.prepare(want, seen),
+        match still_wanted(&mut want, answers, view, now) {
+            Ok(seen) => {
+                self.prepare(want, seen);
+                Vec::new()
+            }
             Err(reason) => {
                 info!(incident = %want.incident, action = want.action.name(), reason, "not done: things changed just before");
+                self.free_hands(view, now)
             }
-        }
-        if self.deed.is_none() {
-            self.free_hands();
         }
     }
 
-    /// Captures what the deed will change.
+    /// Captures what the action will change.
     fn prepare(&mut self, want: ActionRequest, seen: Observations) {
-        self.relooks += 1;
-        let number = self.relooks;
-        self.deed = Some(Deed::Previewing { number });
+        self.looks += 1;
+        let number = self.looks;
+        self.run = Some(Deed::Previewing { number });
         self.ask_preview(want.action.clone(), Asked::ActionRequest { want: Box::new(want), seen, number });
     }
 
+    fn ask_preview(&self, action: Action, of: Asked) {
+        self.previews.ask(Arc::clone(&self.hands), self.events.clone(), action, of);
+    }
+
     /// It is captured.
-    pub(crate) fn prepared(
+    fn prepared(
         &mut self,
         want: ActionRequest,
         seen: Observations,
         number: u64,
         preview: Result<Preview, String>,
-    ) {
+        view: &View<'_>,
+        now: &Now,
+    ) -> Vec<Follow> {
         // Given up meanwhile.
-        if !matches!(self.deed, Some(Deed::Previewing { number: asked }) if asked == number) {
-            return;
+        if !matches!(self.run, Some(Deed::Previewing { number: asked }) if asked == number) {
+            return Vec::new();
         }
-        self.deed = None;
-        self.ask_guards(want, seen, preview);
-        if self.deed.is_none() {
-            self.free_hands();
-        }
-    }
-
-    /// Asks the guards again, and begins.
-    fn ask_guards(&mut self, want: ActionRequest, seen: Observations, preview: Result<Preview, String>) {
-        let about = about(&want);
-        let preview = match preview {
-            Ok(preview) => preview,
+        self.run = None;
+        match preview {
+            // A hold file that came just now wins, between two steps of a rung too.
+            Ok(preview) => {
+                let seen = ActEvent::HoldsSeen { want: Box::new(want), seen, preview };
+                vec![Follow::SeeHolds, Follow::Act(seen)]
+            }
             Err(error) => {
-                self.cannot_be_told(&want, about, &error);
-                return;
+                let follows = cannot_be_told(&want, &error, view, now);
+                follows.into_iter().chain([Follow::Act(ActEvent::Idle)]).collect()
             }
-        };
-        // A hold file that came just now wins, between two steps of a rung too.
-        self.see_holds(HoldEvent::Wanted, &now());
-        let changes = seen_before(|| self.agent.process().is_some(), &want.action, preview.changes);
-        let captured = Captured { changes, undo: preview.undo, before: seen };
-        match guard::permit(&self.memory.state, &self.products.loaded.settings, &now(), want, captured) {
-            Ok(permit) => self.act(permit, None),
-            Err(refusal) => self.refuse(about, refusal),
         }
     }
 
-    /// I17: without a ledger that can be written only restarts of the agent, and only from the reserve.
-    fn ledger_forbids(&self, action: &Action) -> Option<String> {
-        if self.memory.degraded.is_empty() {
-            return None;
-        }
-        let restarts = matches!(action, Action::AgentStart {} | Action::AgentRestart {});
-        (!restarts || self.memory.reserve_left() == 0).then(|| self.memory.degraded.clone())
-    }
-
-    /// I6: the trigger must still be true, and lead to the same deed. Its values are those of this last look:
-    /// on a busy host they differ at every look, and waiting for two that agree would never end.
-    fn still_wanted(
-        &self,
-        want: &mut ActionRequest,
-        answers: &BTreeMap<Probe, Observation>,
-    ) -> Result<Observations, String> {
-        let (seen, plan) = self.last_look(want, answers)?;
-        let Some(plan) = plan else { return Ok(seen) };
-        // A yes is to values too.
-        let plan = approval::as_shown(self.memory.state.incidents.get(&want.incident), plan);
-        match plan.steps.get(want.step).cloned() {
-            Some(action) if same_deeds(&plan, &want.plan) => {
-                want.action = action;
-                want.plan = plan;
-                Ok(seen)
-            }
-            Some(_) | None => Err("the plan has changed".to_owned()),
-        }
-    }
-
-    /// What was seen, and for the first step of a rung the plan that it leads to.
-    fn last_look(
-        &self,
-        want: &ActionRequest,
-        answers: &BTreeMap<Probe, Observation>,
-    ) -> Result<(Observations, Option<Plan>), String> {
-        let check = self.checks.get(&want.key).ok_or("its check is gone")?;
-        let now = now();
-        let mut seen = Observations::new();
-        for (name, probe) in &check.bound.probes {
-            let answer = self.own_answer(probe, &now).or_else(|| answers.get(probe).cloned());
-            seen.insert(name.clone(), answer.ok_or("a probe did not answer")?);
-        }
-        let judgement = judge::judge(&check.bound, &seen);
-        if judgement.verdict == Verdict::Unknown {
-            return Err(format!("could not be seen: {}", judgement.reason));
-        }
-        if want.step > 0 {
-            return Ok((seen, None));
-        }
-        if judgement.verdict != Verdict::Fail {
-            return Err(format!("the check says {} now", judgement.verdict.as_str()));
-        }
-        let mut from = 0;
-        while let Some(plan) = wbd_engine::judge::plan::plan(&check.bound, &judgement, &seen, from)? {
-            if plan.rung == want.plan.rung {
-                return Ok((seen, Some(plan)));
-            }
-            from = plan.rung + 1;
-        }
-        Err("its rung does not apply any more".to_owned())
-    }
-
-    /// Writes the intent and does the deed; a supervisor that dies in between finds the intent.
-    pub(crate) fn act(&mut self, permit: Permit, reply: Option<oneshot::Sender<Response>>) {
-        let action = permit.intent().action.clone();
-        let subject = permit.subject().clone();
-        let recorded = match self.memory.record(&now(), permit) {
-            Ok(recorded) => recorded,
-            Err(reason) => {
-                warn!(reason, action = action.name(), "nothing was done");
-                if let Some(reply) = reply {
-                    let _ = reply.send(Response::Refused { message: format!("nothing was done: {reason}") });
-                }
-                return;
-            }
-        };
-        info!(id = %recorded.intent().action_id, action = action.name(), class = %action.class(), "acting");
-        self.turns.in_flight = Some(recorded.intent().action_id);
-        let (id, agent) = (recorded.intent().action_id, self.agent.process());
-        self.deed = Some(Deed::Acting);
-        self.on_agent(AgentEvent::ActionBegins { action, process: agent.map(|agent| agent.pid) }, &now());
+    /// Its intent is on disk; a supervisor that dies before its outcome finds it.
+    fn act(&mut self, subject: Subject, recorded: Recorded, reply: Reply, view: &View<'_>) -> Vec<Follow> {
+        let (id, action) = (recorded.intent().action_id, recorded.intent().action.clone());
+        info!(%id, action = action.name(), class = %action.class(), "acting");
+        let agent = view.agent.process();
+        self.run = Some(Deed::Acting);
         let (hands, events) = (Arc::clone(&self.hands), self.events.clone());
-        let (loop_of, longest) = (Handle::current(), longest(&recorded.intent().action));
+        let (loop_of, longest) = (Handle::current(), longest(&action));
         tokio::spawn(async move {
-            // On a thread of its own: disks that are slow, and programs that lie on dead mounts, hold up only this deed.
-            let acting = spawn_blocking(move || loop_of.block_on(hands.act(recorded, &now(), agent)));
-            // Without an answer the deed would stand in the way of every other one for ever.
+            // On a thread of its own: disks that are slow, and programs that lie on dead mounts, hold up only this action.
+            let acting = spawn_blocking(move || loop_of.block_on(hands.act(recorded, &clock::now(), agent)));
+            // Without an answer the action would stand in the way of every other one for ever.
             let report = match tokio::time::timeout(longest, acting).await {
                 Ok(ended) => ended.unwrap_or_else(|error| broken_off(id, &error)),
                 Err(_) => silent(id, longest),
             };
             // Nobody listens only when the supervisor stops; the intent without outcome is found at its start.
-            let _ = events.send(Event::Acted { subject, report, reply }).await;
+            let _ = events.send(Event::Act(ActEvent::Ended { subject, report, reply })).await;
         });
+        let process = agent.map(|agent| agent.pid);
+        vec![Follow::InFlight(Some(id)), Follow::Agent(AgentEvent::ActionBegins { action, process })]
     }
 
-    /// A deed ended.
-    pub(crate) fn acted(&mut self, subject: Subject, report: ActReport, reply: Option<oneshot::Sender<Response>>) {
-        self.turns.in_flight = None;
-        self.free_hands();
+    /// An action ended.
+    fn ended(&mut self, subject: Subject, report: Report, reply: Reply, view: &View<'_>, now: &Now) -> Vec<Follow> {
+        let mut follows = vec![Follow::InFlight(None)];
+        follows.extend(self.free_hands(view, now));
         let (outcome, job, spawned) = (report.outcome, report.job, report.spawned);
-        self.on_agent(AgentEvent::ActionEnded { outcome, job, spawned }, &now());
-        if report.outcome != Outcome::Done {
-            warn!(id = %report.action, outcome = report.outcome.as_str(), detail = report.detail, "the deed did not succeed");
+        follows.push(Follow::Agent(AgentEvent::ActionEnded { outcome, job, spawned }));
+        if outcome != Outcome::Done {
+            warn!(id = %report.action, outcome = outcome.as_str(), detail = report.detail, "the action did not succeed");
         }
-        let body = Body::Outcome {
-            action: report.action,
-            result: report.outcome,
-            detail: report.detail.clone(),
-            took_ms: report.took_ms,
-        };
-        let key = self.memory.state.incidents.values().find(|i| Some(i.id) == subject.incident).map(|i| i.key.clone());
-        self.memory.write(&now(), subject, body);
-        if let Some(key) = key {
-            self.hasten_check(&key, now().boot_ms);
-        }
-        self.hasten_agent();
+        let (detail, took_ms) = (report.detail.clone(), report.took_ms);
+        let body = Body::Outcome { action: report.action, result: outcome, detail, took_ms };
+        let key = subject.incident.and_then(|id| view.state().incidents.get(&id)).map(|incident| incident.key.clone());
+        follows.push(Follow::Write(subject, Box::new(body)));
+        follows.extend(key.map(Follow::LookAt));
+        follows.push(Follow::LookAtAgent);
         if let Some(reply) = reply {
-            let _ = reply.send(told(report.action, report.outcome, &report.detail));
+            let _ = reply.send(told(report.action, outcome, &report.detail));
         }
+        follows
     }
 
-    fn refuse(&mut self, about: Subject, refusal: Refusal) {
-        let held = about.incident.and_then(|id| self.memory.state.incidents.get(&id)).and_then(|i| i.held().cloned());
-        if held.is_none_or(|held| held.guard != refusal.guard) {
-            self.memory.write(&now(), about, Body::Refused(refusal));
+    fn by_hand(&self, asked: ByHand) {
+        if self.is_acting() {
+            let _ = asked.reply.send(refused(UNDER_WAY));
+            return;
+        }
+        self.ask_preview(asked.action.clone(), Asked::ByHand(asked));
+    }
+
+    /// What it would change is known. An operator's own action comes before one that has not begun: that one is given up
+    /// and asked for again.
+    fn by_hand_previewed(
+        &mut self,
+        asked: ByHand,
+        preview: Result<Preview, String>,
+        view: &View<'_>,
+        now: &Now,
+    ) -> Vec<Follow> {
+        let ByHand { action, undoes, who, reply } = asked;
+        if self.is_acting() {
+            let _ = reply.send(refused(UNDER_WAY));
+            return Vec::new();
+        }
+        let mut follows = if self.run.is_some() { self.free_hands(view, now) } else { Vec::new() };
+        let preview = match preview {
+            Ok(preview) => preview,
+            Err(message) => {
+                let _ = reply.send(refused(message));
+                return follows;
+            }
+        };
+        let what = if undoes.is_some() { "undo" } else { action.name() };
+        let text = action.describe();
+        let changes = seen_before(|| view.agent.process().is_some(), &action, preview.changes);
+        let captured = Captured { changes, undo: preview.undo, ..Captured::default() };
+        match guard::permit_by_hand(view.state(), now, &who, action, undoes, captured) {
+            Ok(permit) => {
+                follows.push(Follow::manual(what, &who, &text));
+                follows.push(Follow::Record { permit: Box::new(permit), reply: Some(reply) });
+            }
+            // What was not done does not stand in the ledger as done.
+            Err(refusal) => {
+                let _ = reply.send(refused(refusal.reason));
+            }
+        }
+        follows
+    }
+}
+
+/// Asks the guards again, now that hold files were looked for.
+fn ask_guards(want: ActionRequest, seen: Observations, preview: Preview, view: &View<'_>, now: &Now) -> Vec<Follow> {
+    let about = about(&want);
+    let changes = seen_before(|| view.agent.process().is_some(), &want.action, preview.changes);
+    let captured = Captured { changes, undo: preview.undo, before: seen };
+    match guard::permit(view.state(), view.settings(), now, want, captured) {
+        Ok(permit) => vec![Follow::Record { permit: Box::new(permit), reply: None }],
+        Err(refusal) => {
+            let refusal = refuse(view.state(), about, refusal);
+            refusal.into_iter().chain([Follow::Act(ActEvent::Idle)]).collect()
         }
     }
 }
@@ -312,15 +342,9 @@ fn waits_for_hands(state: &State, key: &CheckKey) -> bool {
     state.open_for(key).is_some_and(|incident| matches!(incident.phase, Phase::Gated { held: None }))
 }
 
-/// The same deeds of the same rung, whatever their values.
-fn same_deeds(one: &Plan, other: &Plan) -> bool {
-    let names = |plan: &Plan| plan.steps.iter().map(Action::name).collect::<Vec<_>>();
-    one.digest == other.digest && one.rung == other.rung && one.approval == other.approval && names(one) == names(other)
-}
-
-fn broken_off(action: ActionId, error: &JoinError) -> ActReport {
+fn broken_off(action: ActionId, error: &JoinError) -> Report {
     let detail = format!("bug: the deed broke off: {error}; please report it");
-    ActReport { action, outcome: Outcome::Unknown, detail, spawned: None, job: None, took_ms: 0 }
+    Report { action, outcome: Outcome::Unknown, detail, spawned: None, job: None, took_ms: 0 }
 }
 
 /// Every deed ends by itself before this, unless the kernel holds it.
@@ -337,20 +361,11 @@ fn longest(action: &Action) -> Duration {
     }
 }
 
-fn silent(action: ActionId, longest: Duration) -> ActReport {
+fn silent(action: ActionId, longest: Duration) -> Report {
     let seconds = longest.as_secs();
     let detail =
         format!("it did not end within {seconds} s, the kernel holds it; look for a dead mount or a stuck disk");
-    ActReport { action, outcome: Outcome::Unknown, detail, spawned: None, job: None, took_ms: seconds * 1000 }
-}
-
-pub(crate) fn about(want: &ActionRequest) -> Subject {
-    Subject {
-        incident: Some(want.incident),
-        code: Some(want.key.code.clone()),
-        target: Some(want.key.target.clone()),
-        playbook: Some(want.playbook.clone()),
-    }
+    Report { action, outcome: Outcome::Unknown, detail, spawned: None, job: None, took_ms: seconds * 1000 }
 }
 
 fn told(id: ActionId, outcome: Outcome, detail: &str) -> Response {

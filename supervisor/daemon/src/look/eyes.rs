@@ -9,7 +9,7 @@ use wbd_model::observation::Observation;
 use wbd_model::probe::Probe;
 use wbd_probes::Eyes;
 
-use crate::event::Event;
+use crate::event::{ActEvent, Event};
 use crate::look::samples::Question;
 
 /// Probes at once: a slow name server must not hold up the look at the agent.
@@ -76,7 +76,7 @@ impl Lookout {
                 let observation = look(Arc::clone(&eyes), probe.clone(), question).await;
                 answers.insert(probe, observation);
             }
-            let _ = events.send(Event::Relooked { number, answers }).await;
+            let _ = events.send(Event::Act(ActEvent::Relooked { number, answers })).await;
         });
     }
 }

@@ -163,12 +163,28 @@ impl About<'_> {
 
 impl Approvals {
     /// The answer to a preview, which an approval may name from now on.
-    pub(crate) fn show(&mut self, id: IncidentId, plan: Plan, changes: Vec<Vec<Change>>) -> Response {
+    fn show(&mut self, id: IncidentId, plan: Plan, changes: Vec<Vec<Change>>) -> Response {
         let shown = Shown { plan, changes };
         let digest = approval::digest(id, &shown);
         let (plan, changes) = (shown.plan.clone(), shown.changes.concat());
         self.keep(&digest, shown);
         Response::Preview { plan, changes, digest }
+    }
+
+    /// A whole plan was looked at: the answer, kept for a yes where it is of an incident.
+    pub(crate) fn previewed(
+        &mut self,
+        of: Option<IncidentId>,
+        plan: Plan,
+        changes: Vec<Vec<Change>>,
+        runs: impl Fn() -> bool,
+    ) -> Response {
+        let seen = |(action, changes)| seen_before(&runs, action, changes);
+        let changes: Vec<Vec<Change>> = plan.steps.iter().zip(changes).map(seen).collect();
+        match of {
+            Some(incident) => self.show(incident, plan, changes),
+            None => Response::Preview { plan, changes: changes.concat(), digest: String::new() },
+        }
     }
 
     /// A yes to what was shown under this digest, or a no.
@@ -226,3 +242,7 @@ pub(crate) fn seen_before(runs: impl Fn() -> bool, action: &Action, mut changes:
 }
 
 const LIST: &str = "wbdctl incidents list shows what waits";
+
+#[cfg(test)]
+#[path = "approvals_tests.rs"]
+mod tests;

@@ -1,38 +1,25 @@
 //! Answers requests of the control socket. Whether the peer may ask was checked at the socket.
 use tokio::sync::oneshot;
-use wbd_actions::Preview;
 use wbd_agent_api::paths;
-use wbd_engine::guard::{self, hold, waiver};
-use wbd_engine::state::{Captured, Hold};
+use wbd_engine::guard::{hold, waiver};
+use wbd_engine::state::Hold;
 use wbd_model::action::{Action, Class};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{AgentVerb, Request, Response};
 use wbd_model::entry::{Body, Subject};
-use wbd_model::incident::ActionId;
+use wbd_model::incident::{ActionId, IncidentId};
 use wbd_model::name::{PlaybookName, TargetName};
+use wbd_model::plan::Plan;
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
-use crate::act::deed::Deed;
-use crate::act::preview::Asked;
-use crate::event::{HoldEvent, ProductEvent};
+use crate::event::{ActEvent, ByHand, HoldEvent, ProductEvent};
 use crate::supervisor::Supervisor;
-use crate::talk::approvals::{Spoken, Word, seen_before};
+use crate::talk::answer::{UNDER_WAY, done, refused};
+use crate::talk::approvals::{Spoken, Word};
 use crate::talk::waivers::{self, Wanted};
 
 type Reply = oneshot::Sender<Response>;
-
-const UNDER_WAY: &str = "a deed is under way; try again when it is done";
-
-/// No, and why.
-pub(crate) fn refused(message: impl Into<String>) -> Response {
-    Response::Refused { message: message.into() }
-}
-
-/// Yes, it is done.
-pub(crate) fn done(message: impl Into<String>) -> Response {
-    Response::Done { message: message.into() }
-}
 
 impl Supervisor {
     /// Answers at once, or hands the reply on to what answers later.
@@ -45,11 +32,11 @@ impl Supervisor {
             Request::Report {} => Response::Report(self.view().report().map(Box::new)),
             Request::Incidents {} => Response::Incidents(self.view().incident_rows(true)),
             Request::Preview { incident } => match self.about(&now()).waiting_plan(incident) {
-                Ok((plan, begun)) => return self.look_at_plan(Some(incident), plan, begun, reply),
+                Ok(plan) => return self.ask_plan(Some(incident), plan, reply),
                 Err(reason) => refused(reason),
             },
             Request::PreviewFix { key } => match self.about(&now()).fix_plan(&key) {
-                Ok((plan, begun)) => return self.look_at_plan(None, plan, begun, reply),
+                Ok(plan) => return self.ask_plan(None, plan, reply),
                 Err(reason) => refused(reason),
             },
             Request::Approve { incident, shown } => {
@@ -227,10 +214,10 @@ impl Supervisor {
     }
 
     fn rotate(&mut self, reason: &str, who: &str) -> Response {
-        if self.is_acting() {
+        if self.doer.is_acting() {
             return refused(UNDER_WAY);
         }
-        self.give_up_looking();
+        self.on_action(ActEvent::GiveUp, &now());
         const BEGUN: &str = "a new ledger that names the old one's head is begun";
         match self.memory.rotate(&now(), reason, who, self.products.loaded.settings.budget) {
             Ok("") => done(BEGUN),
@@ -268,53 +255,12 @@ impl Supervisor {
         self.by_hand(action, None, who, reply);
     }
 
-    fn is_acting(&self) -> bool {
-        self.deed.as_ref().is_some_and(Deed::is_acting)
-    }
-
     fn by_hand(&mut self, action: Action, undoes: Option<ActionId>, who: &str, reply: Reply) {
-        if self.is_acting() {
-            let _ = reply.send(refused(UNDER_WAY));
-            return;
-        }
-        self.ask_preview(action.clone(), Asked::ByHand { action, undoes, who: who.to_owned(), reply });
+        self.on_action(ActEvent::ByHand(ByHand { action, undoes, who: who.to_owned(), reply }), &now());
     }
 
-    /// What it would change is known.
-    pub(crate) fn by_hand_previewed(
-        &mut self,
-        action: Action,
-        undoes: Option<ActionId>,
-        who: &str,
-        reply: Reply,
-        preview: Result<Preview, String>,
-    ) {
-        if self.is_acting() {
-            let _ = reply.send(refused(UNDER_WAY));
-            return;
-        }
-        self.give_up_looking();
-        let preview = match preview {
-            Ok(preview) => preview,
-            Err(message) => {
-                let _ = reply.send(refused(message));
-                return;
-            }
-        };
-        let what = if undoes.is_some() { "undo" } else { action.name() };
-        let text = action.describe();
-        let changes = seen_before(|| self.agent.process().is_some(), &action, preview.changes);
-        let captured = Captured { changes, undo: preview.undo, ..Captured::default() };
-        match guard::permit_by_hand(&self.memory.state, &now(), who, action, undoes, captured) {
-            Ok(permit) => {
-                self.manual(&now(), what, who, &text);
-                self.act(permit, Some(reply));
-            }
-            // What was not done does not stand in the ledger as done.
-            Err(refusal) => {
-                let _ = reply.send(refused(refusal.reason));
-            }
-        }
+    fn ask_plan(&mut self, incident: Option<IncidentId>, (plan, begun): (Plan, usize), reply: Reply) {
+        self.on_action(ActEvent::PlanAsked { incident, plan: Box::new(plan), begun, reply }, &now());
     }
 
     fn agent_call(&mut self, command: String, change: bool, who: &str, reply: Reply) {

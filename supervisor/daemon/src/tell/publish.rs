@@ -2,7 +2,6 @@
 use tracing::{info, warn};
 use wbd_engine::guard::{self, hold, window};
 use wbd_engine::judge::report::{self, Inputs, Row};
-use wbd_engine::round;
 use wbd_model::check::CheckKey;
 use wbd_model::control::{CheckedRow, IncidentRow, Status};
 use wbd_model::entry::{Body, Entry};
@@ -13,26 +12,12 @@ use wbd_model::report::{DaemonView, Report, SCHEMA};
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
-use crate::look::checks::{Check, Checks};
-use crate::look::products::Products;
+use crate::look::checks::Check;
 use crate::mode::Mode;
-use crate::record::memory::Memory;
-use crate::tell::telling::Courier;
+use crate::view::View;
 
 /// Journal message id of every record of an incident that needs no person.
 const RECORDED: &str = "5f0a1f1dd2c14a4f9a1e5b6c7d8e9f02";
-
-/// What status and reports are made of.
-#[derive(Debug)]
-pub(crate) struct View<'a> {
-    pub(crate) mode: Mode,
-    pub(crate) started: &'a Now,
-    pub(crate) products: &'a Products,
-    pub(crate) memory: &'a Memory,
-    pub(crate) turns: &'a round::Memory,
-    pub(crate) checks: &'a Checks,
-    pub(crate) courier: &'a Courier,
-}
 
 impl View<'_> {
     /// Open incidents, and the closed ones that are still in memory.
