@@ -23,11 +23,13 @@ use wbd_probes::{Eyes, Manager};
 use crate::event::{AgentEvent, Event};
 use crate::follow::Follow;
 use crate::mode::Mode;
-use exits::BUS_TELLS_MS;
 use jobs::{Effect, EndedJob, Jobs, Whose};
 use oom::OomWatch;
 use unit::UnitView;
 use watch::Watch;
+
+/// The bus gets this long to tell how the agent ended before "unknown" is written.
+const BUS_TELLS_MS: u64 = 1_500;
 
 /// The agent as it is followed.
 #[derive(Debug)]

@@ -39,6 +39,34 @@ pub(crate) enum Event {
     Act(ActEvent),
     /// Something about settings, playbooks and products.
     Products(ProductEvent),
+    /// Something about what people are told.
+    Tell(TellEvent),
+    /// Something about the agent.
+    Agent(AgentEvent),
+    /// Something about what is asked on the control socket.
+    Talk(TalkEvent),
+    /// Something about the ledger.
+    Record(RecordEvent),
+    /// The control socket is gone and cannot be made again; why.
+    Homeless(String),
+    /// SIGHUP.
+    Reload,
+    /// SIGTERM or SIGINT.
+    Stop,
+}
+
+/// Something happened to what is asked on the control socket.
+#[derive(Debug)]
+pub(crate) enum TalkEvent {
+    /// Somebody asks.
+    Asked {
+        /// What is asked.
+        request: Request,
+        /// Who asks, for the ledger.
+        who: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Response>,
+    },
     /// What a whole plan would change was looked at, step by step, for somebody who may say yes to it.
     PlanPreviewed {
         /// The incident that waits to do it; `None`: nobody is asked for a yes.
@@ -50,27 +78,11 @@ pub(crate) enum Event {
         /// Who waits for it.
         reply: oneshot::Sender<Response>,
     },
-    /// Something about what people are told.
-    Tell(TellEvent),
-    /// Something about the agent.
-    Agent(AgentEvent),
-    /// A request on the control socket.
-    Control {
-        /// What is asked.
-        request: Request,
-        /// Who asks, for the ledger.
-        who: String,
-        /// Where the answer goes.
+    /// A pause was lifted, as far as it could be.
+    Resumed {
+        /// Who waits for it.
         reply: oneshot::Sender<Response>,
     },
-    /// Something about the ledger.
-    Record(RecordEvent),
-    /// The control socket is gone and cannot be made again; why.
-    Homeless(String),
-    /// SIGHUP.
-    Reload,
-    /// SIGTERM or SIGINT.
-    Stop,
 }
 
 /// Something happened to what people are told.
@@ -147,6 +159,8 @@ pub(crate) enum ActEvent {
     },
     /// Its intent could not be written.
     NotRecorded {
+        /// The action.
+        action: &'static str,
         /// In words, why not.
         reason: String,
         /// Who waits for it, if it was asked for by hand.

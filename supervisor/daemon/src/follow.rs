@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use tokio::sync::oneshot;
 use wbd_engine::guard::Permit;
 use wbd_engine::playbook::Bound;
+use wbd_engine::state::Hold;
 use wbd_model::check::CheckKey;
 use wbd_model::control::Response;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::ActionId;
 use wbd_model::name::TargetName;
 
-use crate::event::{ActEvent, AgentEvent};
+use crate::event::{ActEvent, AgentEvent, ProductEvent, TalkEvent};
 
 /// Something that follows from an event.
 #[derive(Debug)]
@@ -42,6 +43,37 @@ pub(crate) enum Follow {
         permit: Box<Permit>,
         /// Who waits for its end, if it was asked for by hand.
         reply: Option<oneshot::Sender<Response>>,
+    },
+    /// The engine is told that an operator asked for this check's playbook.
+    AskedFor(CheckKey),
+    /// This goes to what is asked on the control socket, with the state as it is then.
+    Talk(TalkEvent),
+    /// This goes to the products.
+    Products(ProductEvent),
+    /// Somebody is told that it is done, and whether that is on disk.
+    Say {
+        /// Who waits for it.
+        reply: oneshot::Sender<Response>,
+        /// What is done.
+        message: String,
+    },
+    /// Somebody is told how the supervisor is.
+    Status(oneshot::Sender<Response>),
+    /// A pause that the ledger could not take is kept as a hold file, and somebody is told.
+    KeepPause {
+        /// The pause.
+        pause: Box<Hold>,
+        /// Who waits for it.
+        reply: oneshot::Sender<Response>,
+    },
+    /// The ledger is set aside, and a new one begun.
+    Rotate {
+        /// Why.
+        reason: String,
+        /// By whose word.
+        who: String,
+        /// Who waits for it.
+        reply: oneshot::Sender<Response>,
     },
     /// The engine knows which action is being done.
     InFlight(Option<ActionId>),

@@ -10,6 +10,7 @@ use wbd_actions::Hands;
 use wbd_engine::guard::{self, Permit};
 use wbd_engine::playbook::Bound;
 use wbd_engine::round;
+use wbd_engine::state::Hold;
 use wbd_ledger::Samples;
 use wbd_model::check::CheckKey;
 use wbd_model::control::Response;
@@ -21,7 +22,7 @@ use wbd_probes::clock::now;
 
 use crate::act::deed::Doer;
 use crate::agent::Agent;
-use crate::event::{ActEvent, AgentEvent, Event, HoldEvent, ProductEvent, RecordEvent, TellEvent};
+use crate::event::{ActEvent, AgentEvent, Event, HoldEvent, ProductEvent, RecordEvent, TalkEvent, TellEvent};
 use crate::follow::Follow;
 use crate::look::checks::{Checks, proving_ms};
 use crate::look::eyes::Lookout;
@@ -31,8 +32,9 @@ use crate::look::products::Products;
 use crate::look::samples::{Sampler, Store};
 use crate::mode::Mode;
 use crate::record::memory::Memory;
-use crate::talk::approvals::{About, Approvals};
+use crate::talk::answer::{done, recorded};
 use crate::talk::holds::HoldFiles;
+use crate::talk::requests::{Desk, rotated};
 use crate::tell::telling::Courier;
 use crate::view::View;
 
@@ -45,7 +47,6 @@ const LAST_DEED: Duration = Duration::from_secs(8);
 /// The supervisor: state by replay, and what need not survive a crash.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
-    pub(crate) root: PathBuf,
     pub(crate) mode: Mode,
     /// What is known of the agent's process and unit.
     pub(crate) agent: Agent,
@@ -62,13 +63,11 @@ pub(crate) struct Supervisor {
     pub(crate) sampler: Sampler,
     /// What of the looks is kept for rehearsals.
     pub(crate) observer: Observer,
-    /// The check whose playbook an operator asked for, and who.
-    pub(crate) asked_by: Option<(CheckKey, String)>,
     pub(crate) lookout: Lookout,
     /// Tells people of escalations.
     pub(crate) courier: Courier,
-    /// Plans that were shown and may be approved.
-    pub(crate) approvals: Approvals,
+    /// What is asked on the control socket.
+    pub(crate) desk: Desk,
     /// Hold files that are there.
     pub(crate) hold_files: HoldFiles,
 }
@@ -86,6 +85,7 @@ macro_rules! view {
             checks: &$supervisor.checks,
             sampler: &$supervisor.sampler,
             courier: &$supervisor.courier,
+            is_acting: $supervisor.doer.is_acting(),
         }
     };
 }
@@ -111,19 +111,17 @@ impl Supervisor {
         Self {
             agent: Agent::new(&parts.root, parts.mode, eyes.clone(), events.clone()),
             hold_files: HoldFiles::new(&parts.root),
+            desk: Desk::new(&parts.root),
             courier: Courier::new(&parts.root, parts.mode, parts.loaded.settings.on_escalation.clone(), events.clone()),
             mode: parts.mode,
             products: Products::new(&parts.root, parts.loaded, eyes.clone(), events.clone()),
             lookout: Lookout::new(eyes, events.clone()),
-            root: parts.root,
             memory: parts.memory,
             turns: round::Memory::default(),
             checks: Checks::default(),
             doer: Doer::new(parts.hands, events),
             observer: Observer::of(samples.clone()),
             sampler: Sampler::new(samples),
-            asked_by: None,
-            approvals: Approvals::default(),
             started,
         }
     }
@@ -244,14 +242,10 @@ impl Supervisor {
                 self.checks.answer(probe, observation, began_ms, took_ms);
             }
             Event::Act(event) => self.on_action(event, &now()),
-            Event::PlanPreviewed { incident, plan, changes, reply } => {
-                let runs = || self.agent.process().is_some();
-                let _ = reply.send(self.approvals.previewed(incident, *plan, changes, runs));
-            }
             Event::Products(event) => self.on_products(event, &now()),
             Event::Tell(event) => self.on_tell(event, &now()),
             Event::Agent(event) => self.on_agent(event, &now()),
-            Event::Control { request, who, reply } => self.request(request, &who, reply),
+            Event::Talk(event) => self.on_talk(event, &now()),
             Event::Record(event) => self.memory.on(event, &now()),
             Event::Reload => {
                 self.manual(&now(), "reload", "SIGHUP", "settings and playbooks");
@@ -278,12 +272,29 @@ impl Supervisor {
         self.follow(now, follows);
     }
 
+    /// The owner of what is asked is told, and what follows from it is done.
+    pub(crate) fn on_talk(&mut self, event: TalkEvent, now: &Now) {
+        let view = view!(self);
+        let follows = self.desk.on(event, &view, now);
+        self.follow(now, follows);
+    }
+
+    /// A pause that the ledger does not take outlives this process all the same.
+    fn keep_pause(&mut self, pause: Hold, now: &Now) -> Response {
+        if self.memory.degraded.is_empty() {
+            return done("paused; wbdctl resume lifts it");
+        }
+        let placed = self.hold_files.put(pause);
+        self.see_holds(HoldEvent::Wanted, now);
+        done(placed.words(&self.memory.degraded))
+    }
+
     /// Writes an intent; a supervisor that dies before its outcome finds it.
     fn record(&mut self, permit: Permit, reply: Option<oneshot::Sender<Response>>) {
-        let (subject, now) = (permit.subject().clone(), now());
+        let (subject, action, now) = (permit.subject().clone(), permit.intent().action.name(), now());
         let event = match self.memory.record(&now, permit) {
             Ok(recorded) => ActEvent::Recorded { subject, recorded: Box::new(recorded), reply },
-            Err(reason) => ActEvent::NotRecorded { reason, reply },
+            Err(reason) => ActEvent::NotRecorded { action, reason, reply },
         };
         self.on_action(event, &now);
     }
@@ -298,12 +309,6 @@ impl Supervisor {
     pub(crate) fn on_products(&mut self, event: ProductEvent, now: &Now) {
         let follows = self.products.on(event, &self.memory.state, now);
         self.follow(now, follows);
-    }
-
-    /// What an operator's words are about.
-    pub(crate) fn about<'a>(&'a self, now: &'a Now) -> About<'a> {
-        let (state, settings) = (&self.memory.state, &self.products.loaded.settings);
-        About { checks: &self.checks, state, settings, now }
     }
 
     /// What the owners know, to read.
@@ -330,6 +335,17 @@ impl Supervisor {
                 Follow::Act(event) => self.on_action(event, now),
                 Follow::Agent(event) => self.on_agent(event, now),
                 Follow::Record { permit, reply } => self.record(*permit, reply),
+                Follow::AskedFor(key) => self.turns.asked = Some(key),
+                Follow::Talk(event) => self.on_talk(event, now),
+                Follow::Products(event) => self.on_products(event, now),
+                // A peer that went away wants no answer.
+                Follow::Say { reply, message } => drop(reply.send(recorded(message, &self.memory.degraded))),
+                Follow::Status(reply) => drop(reply.send(Response::Status(Box::new(self.view().status())))),
+                Follow::KeepPause { pause, reply } => drop(reply.send(self.keep_pause(*pause, now))),
+                Follow::Rotate { reason, who, reply } => {
+                    let budget = self.products.loaded.settings.budget;
+                    drop(reply.send(rotated(self.memory.rotate(now, &reason, &who, budget))));
+                }
                 Follow::InFlight(action) => self.turns.in_flight = action,
                 Follow::LookAtAll => self.checks.hasten(now.boot_ms, |_| true),
                 Follow::Bind { bounds, is_first } => {

@@ -49,7 +49,7 @@ impl Supervisor {
         });
         // What an operator asked for is over, or was not needed: it is no word for a later incident.
         if self.turns.asked.is_none() {
-            self.asked_by = None;
+            self.desk.forget_word();
         }
         self.plan_next_looks(&fresh);
         self.publish_news();
@@ -78,7 +78,7 @@ impl Supervisor {
         let opened = matches!(body, Body::Opened { .. });
         self.memory.write(now, subject.clone(), body);
         // An operator who ran the playbook by hand has said yes to what it does.
-        if opened && let Some((_, who)) = self.asked_by.take_if(|(key, _)| is_about(&subject, key)) {
+        if opened && let Some(who) = self.desk.takes_word(&subject) {
             self.memory.write(now, subject, Body::Approved { who, shown: None });
         }
     }
@@ -150,10 +150,6 @@ impl Supervisor {
             self.hasten_check(key, at_ms);
         }
     }
-}
-
-fn is_about(subject: &Subject, key: &CheckKey) -> bool {
-    subject.code.as_ref() == Some(&key.code) && subject.target.as_ref() == Some(&key.target)
 }
 
 #[cfg(test)]

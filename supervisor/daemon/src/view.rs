@@ -27,6 +27,8 @@ pub(crate) struct View<'a> {
     pub(crate) checks: &'a Checks,
     pub(crate) sampler: &'a Sampler,
     pub(crate) courier: &'a Courier,
+    /// An action is being done.
+    pub(crate) is_acting: bool,
 }
 
 impl<'a> View<'a> {

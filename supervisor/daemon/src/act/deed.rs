@@ -90,8 +90,8 @@ impl Doer {
             },
             ActEvent::HoldsSeen { want, seen, preview } => ask_guards(*want, seen, preview, view, now),
             ActEvent::Recorded { subject, recorded, reply } => self.act(subject, *recorded, reply, view),
-            ActEvent::NotRecorded { reason, reply } => {
-                warn!(reason, "nothing was done");
+            ActEvent::NotRecorded { action, reason, reply } => {
+                warn!(reason, action, "nothing was done");
                 if let Some(reply) = reply {
                     let _ = reply.send(refused(format!("nothing was done: {reason}")));
                 }
@@ -376,3 +376,7 @@ fn told(id: ActionId, outcome: Outcome, detail: &str) -> Response {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "deed_tests.rs"]
+mod tests;

@@ -11,7 +11,7 @@ use wbd_model::control::Response;
 use wbd_model::incident::IncidentId;
 use wbd_model::plan::Plan;
 
-use crate::event::{ActEvent, Asked, Event};
+use crate::event::{ActEvent, Asked, Event, TalkEvent};
 
 /// A few small files are read within milliseconds.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -56,7 +56,9 @@ impl Previews {
                     }
                 }
             }
-            let _ = events.send(Event::PlanPreviewed { incident, plan: Box::new(plan), changes, reply }).await;
+            let _ = events
+                .send(Event::Talk(TalkEvent::PlanPreviewed { incident, plan: Box::new(plan), changes, reply }))
+                .await;
         });
     }
 

@@ -5,12 +5,10 @@ use wbd_engine::state::State;
 use wbd_model::entry::{Body, Exit, ExitHow};
 use wbd_model::time::Now;
 
-use super::{Agent, bus};
+use super::{Agent, BUS_TELLS_MS, bus};
 use crate::follow::Follow;
 use crate::mode::Mode;
 
-/// The bus gets this long to tell how the agent ended before "unknown" is written.
-pub(super) const BUS_TELLS_MS: u64 = 1_500;
 /// Ends that wait for the bus; with more of them the oldest is written as unknown at once.
 pub(super) const UNTOLD: usize = 16;
 

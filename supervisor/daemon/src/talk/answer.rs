@@ -13,3 +13,11 @@ pub(crate) fn refused(message: impl Into<String>) -> Response {
 pub(crate) fn done(message: impl Into<String>) -> Response {
     Response::Done { message: message.into() }
 }
+
+/// It is done, and whether that is on disk; `degraded`: why not.
+pub(crate) fn recorded(message: String, degraded: &str) -> Response {
+    if degraded.is_empty() {
+        return done(message);
+    }
+    done(format!("{message}; it is not on disk yet: {degraded}"))
+}

@@ -10,6 +10,7 @@ use super::*;
 use crate::look::checks::{self, Looked};
 use crate::mode::Mode;
 use crate::supervisor::Supervisor;
+use crate::talk::requests::about;
 use crate::testing;
 
 /// A unit that failed, nobody asked for that, as the only check; its key.
@@ -34,8 +35,9 @@ fn dead_unit(supervisor: &mut Supervisor) -> CheckKey {
 fn what_a_fix_would_do_is_what_its_incident_goes_on_with() {
     let (_root, mut supervisor) = testing::supervisor(Mode::Systemd);
     let key = dead_unit(&mut supervisor);
-    let steps =
-        |supervisor: &Supervisor| supervisor.about(&now()).fix_plan(&key).map(|(plan, begun)| (plan.steps, begun));
+    let steps = |supervisor: &Supervisor| {
+        about(&supervisor.view(), &now()).fix_plan(&key).map(|(plan, begun)| (plan.steps, begun))
+    };
     assert_eq!(steps(&supervisor), Ok((vec![Action::AgentStart {}], 0)), "nothing was tried");
     let id = IncidentId(1);
     let (code, target) = (Some(key.code.clone()), Some(key.target.clone()));

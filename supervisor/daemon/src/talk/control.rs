@@ -14,7 +14,7 @@ use tracing::{debug, warn};
 use wbd_model::control::{ADMIN_GROUP, OBJECT, Request, Response};
 use zbus::{Guid, interface};
 
-use crate::event::Event;
+use crate::event::{Event, TalkEvent};
 use crate::talk::bounded::Bounded;
 use crate::talk::seats::{Seat, Seats};
 
@@ -71,7 +71,7 @@ impl Face {
             return Response::NotPermitted { message };
         }
         let (reply, answer) = oneshot::channel();
-        let event = Event::Control { request, who: self.peer.name.clone(), reply };
+        let event = Event::Talk(TalkEvent::Asked { request, who: self.peer.name.clone(), reply });
         if self.events.send(event).await.is_err() {
             return Response::Refused { message: "the supervisor is stopping".to_owned() };
         }

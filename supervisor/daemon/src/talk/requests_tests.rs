@@ -2,15 +2,15 @@
 use std::time::Duration;
 
 use wbd_actions::notes;
-use wbd_agent_api::paths;
 use wbd_model::action::Undo;
-use wbd_model::incident::IncidentId;
 use wbd_model::name::Code;
 use wbd_model::observation::Observations;
+use wbd_probes::clock::now;
 
 use super::*;
 use crate::follow::agent_target;
 use crate::mode::Mode;
+use crate::supervisor::Supervisor;
 use crate::testing::listening;
 
 /// An incident has the agent in hand.
@@ -36,7 +36,8 @@ async fn a_refused_start_leaves_the_administrators_stop_and_a_permitted_one_take
             in_hand(&mut supervisor);
         }
         let (reply, mut answer) = oneshot::channel();
-        supervisor.request(Request::Agent { verb: AgentVerb::Start }, "root", reply);
+        let (request, who) = (Request::Agent { verb: AgentVerb::Start }, "root".to_owned());
+        supervisor.on_talk(TalkEvent::Asked { request, who, reply }, &now());
         let until = tokio::time::Instant::now() + SOON;
         let response = loop {
             if let Ok(response) = answer.try_recv() {
