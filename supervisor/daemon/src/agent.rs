@@ -2,9 +2,8 @@
 //! jobs are ours. Starts and stops nothing.
 pub(crate) mod bus;
 mod exits;
-pub(crate) mod jobs;
+mod jobs;
 mod oom;
-pub(crate) mod unit;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -20,12 +19,12 @@ use wbd_model::observation::Observation;
 use wbd_model::time::Now;
 use wbd_probes::{Eyes, Manager};
 
-use crate::event::{AgentEvent, Event};
+use crate::event::unit::UnitView;
+use crate::event::{AgentEvent, Effect, EndedJob, Event};
 use crate::follow::Follow;
 use crate::mode::Mode;
-use jobs::{Effect, EndedJob, Jobs, Whose};
+use jobs::{Jobs, Whose};
 use oom::OomWatch;
-use unit::UnitView;
 use watch::Watch;
 
 /// The bus gets this long to tell how the agent ended before "unknown" is written.

@@ -1,4 +1,7 @@
 //! Everything that can happen to the supervisor: one closed list, one bounded queue, one loop.
+pub(crate) mod loaded;
+pub(crate) mod unit;
+
 use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
@@ -14,9 +17,8 @@ use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 
-use crate::agent::jobs::EndedJob;
-use crate::agent::unit::UnitView;
-use crate::look::load::{Found, Loaded};
+use loaded::{Found, Loaded};
+use unit::UnitView;
 
 /// Events that may wait for the loop; senders wait when it is full.
 pub(crate) const QUEUE: usize = 256;
@@ -302,4 +304,25 @@ pub(crate) enum AgentEvent {
         /// The agent's process, if it is our child now.
         spawned: Option<u32>,
     },
+}
+
+/// A job that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EndedJob {
+    /// Its number.
+    pub(crate) id: u32,
+    /// What it did.
+    pub(crate) effect: Effect,
+}
+
+/// What a job did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It stopped the unit; `ran`: there was something to stop.
+    Stopped {
+        /// The unit was not at rest.
+        ran: bool,
+    },
+    /// The unit runs after it; what it did to it, if anything.
+    Runs(Option<&'static str>),
 }

@@ -22,11 +22,11 @@ use wbd_probes::clock::now;
 
 use crate::act::deed::Doer;
 use crate::agent::Agent;
+use crate::event::loaded::Loaded;
 use crate::event::{ActEvent, AgentEvent, Event, HoldEvent, ProductEvent, RecordEvent, TalkEvent, TellEvent};
 use crate::follow::Follow;
 use crate::look::checks::{Checks, proving_ms};
 use crate::look::eyes::Lookout;
-use crate::look::load::Loaded;
 use crate::look::observed::Observer;
 use crate::look::products::Products;
 use crate::look::samples::{Sampler, Store};

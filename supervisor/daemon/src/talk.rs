@@ -8,4 +8,5 @@ pub(crate) mod holds;
 pub(crate) mod requests;
 pub(crate) mod seats;
 pub(crate) mod socket;
+mod status;
 pub(crate) mod waivers;

@@ -14,9 +14,9 @@ use zbus::fdo::{PropertiesChanged, PropertiesProxy};
 use zbus::names::InterfaceName;
 use zbus::zvariant::OwnedObjectPath;
 
-use super::jobs::{self, EndedJob};
-use super::unit::UnitView;
-use crate::event::{AgentEvent, Event};
+use super::jobs;
+use crate::event::unit::UnitView;
+use crate::event::{AgentEvent, EndedJob, Event};
 
 const UNIT_INTERFACE: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE_INTERFACE: &str = "org.freedesktop.systemd1.Service";

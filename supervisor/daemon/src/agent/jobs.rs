@@ -2,33 +2,13 @@
 //! Follows none itself.
 use std::collections::VecDeque;
 
-use super::unit::UnitView;
+use crate::event::unit::UnitView;
+use crate::event::{Effect, EndedJob};
 
 /// Jobs whose owner is remembered or waited for; there is rarely more than one.
 const KEPT: usize = 16;
 /// The end of a job is told within this, on a bus that was too slow to be asked for it.
 const TOLD_MS: u64 = 10_000;
-
-/// A job that ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct EndedJob {
-    /// Its number.
-    pub(crate) id: u32,
-    /// What it did.
-    pub(crate) effect: Effect,
-}
-
-/// What a job did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// It stopped the unit; `ran`: there was something to stop.
-    Stopped {
-        /// The unit was not at rest.
-        ran: bool,
-    },
-    /// The unit runs after it; what it did to it, if anything.
-    Runs(Option<&'static str>),
-}
 
 /// Which jobs were ours: ours are known by number once their action ends, so others wait until then.
 #[derive(Debug, Default)]

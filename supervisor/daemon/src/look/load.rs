@@ -1,5 +1,5 @@
 //! Reads settings and playbooks of a root, and looks for the products they are about. Judges nothing.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,32 +11,10 @@ use wbd_model::settings::Settings;
 use wbd_probes::programs::{self, Named};
 use wbd_probes::{Eyes, Presence, files};
 
+use crate::event::loaded::{Found, Loaded};
+
 /// Looking where programs lie takes milliseconds, unless a mount is dead.
 const PROGRAMS: Duration = Duration::from_secs(1);
-
-/// What the supervisor works with until the next reload.
-#[derive(Debug)]
-pub(crate) struct Loaded {
-    /// The administrator's settings.
-    pub(crate) settings: Settings,
-    /// Playbooks and profiles.
-    pub(crate) library: Library,
-    /// What is wrong with playbook files, a line or more each; the others are loaded all the same.
-    pub(crate) problems: Vec<String>,
-    /// Programs that somebody else could exchange: their profiles are in use, and whoever would run them does not.
-    pub(crate) misplaced: Vec<String>,
-}
-
-/// Which products are on this host.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Found {
-    /// These are.
-    pub(crate) present: BTreeSet<ProfileName>,
-    /// Of these it could not be told, and why.
-    pub(crate) unseen: Vec<(ProfileName, String)>,
-    /// These are not, and something has the name of one; what, and why it does not count.
-    pub(crate) alike: Vec<(ProfileName, String)>,
-}
 
 /// All profiles by name.
 pub(crate) type Profiles = BTreeMap<ProfileName, Arc<Profile>>;

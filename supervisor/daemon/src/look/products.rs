@@ -11,7 +11,8 @@ use wbd_model::name::ProfileName;
 use wbd_model::time::Now;
 use wbd_probes::Eyes;
 
-use super::load::{self, Found, Loaded};
+use super::load;
+use crate::event::loaded::{Found, Loaded};
 use crate::event::{Event, ProductEvent};
 use crate::follow::Follow;
 

@@ -15,7 +15,7 @@ use wbd_model::time::Now;
 use wbd_probes::Eyes;
 
 use super::checks::Checks;
-use super::load::Loaded;
+use crate::event::loaded::Loaded;
 
 /// A disk that has not answered by then is not waited for.
 const DISK: Duration = Duration::from_secs(5);
