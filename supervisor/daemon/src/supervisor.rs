@@ -248,35 +248,35 @@ impl Supervisor {
             Event::Talk(event) => self.on_talk(event, &now()),
             Event::Record(event) => self.memory.on(event, &now()),
             Event::Reload => {
-                self.manual(&now(), "reload", "SIGHUP", "settings and playbooks");
+                self.manual("reload", "SIGHUP", "settings and playbooks");
                 self.on_products(ProductEvent::Reload(None), &now());
             }
             Event::Stop | Event::Homeless(_) => {}
         }
     }
 
-    pub(crate) fn manual(&mut self, now: &Now, what: &str, who: &str, params: &str) {
-        self.follow(now, vec![Follow::manual(what, who, params)]);
+    pub(crate) fn manual(&mut self, what: &str, who: &str, params: &str) {
+        self.follow(vec![Follow::manual(what, who, params)]);
     }
 
     /// The agent's owner is told, and what follows from it is done.
     pub(crate) fn on_agent(&mut self, event: AgentEvent, now: &Now) {
         let follows = self.agent.on(event, &self.memory.state, now);
-        self.follow(now, follows);
+        self.follow(follows);
     }
 
     /// The owner of what is done is told, and what follows from it is done.
     pub(crate) fn on_action(&mut self, event: ActEvent, now: &Now) {
         let view = view!(self);
         let follows = self.doer.on(event, &view, now);
-        self.follow(now, follows);
+        self.follow(follows);
     }
 
     /// The owner of what is asked is told, and what follows from it is done.
     pub(crate) fn on_talk(&mut self, event: TalkEvent, now: &Now) {
         let view = view!(self);
         let follows = self.desk.on(event, &view, now);
-        self.follow(now, follows);
+        self.follow(follows);
     }
 
     /// A pause that the ledger does not take outlives this process all the same.
@@ -302,13 +302,13 @@ impl Supervisor {
     /// The owner of what people are told is told, and what follows from it is done.
     pub(crate) fn on_tell(&mut self, event: TellEvent, now: &Now) {
         let follows = self.courier.on(event, &self.memory.state, now);
-        self.follow(now, follows);
+        self.follow(follows);
     }
 
     /// The owner of the products is told, and what follows from it is done.
     pub(crate) fn on_products(&mut self, event: ProductEvent, now: &Now) {
         let follows = self.products.on(event, &self.memory.state, now);
-        self.follow(now, follows);
+        self.follow(follows);
     }
 
     /// What the owners know, to read.
@@ -319,12 +319,13 @@ impl Supervisor {
     /// Hold files are looked for, and what follows from it is done.
     pub(crate) fn see_holds(&mut self, event: HoldEvent, now: &Now) {
         let follows = self.hold_files.on(event, &self.memory.state, now);
-        self.follow(now, follows);
+        self.follow(follows);
     }
 
-    /// Does what an owner wants from the others, in its order.
-    pub(crate) fn follow(&mut self, now: &Now, follows: Vec<Follow>) {
+    /// Does what an owner wants from the others, in its order. The disk may be slow: each thing has a moment of its own.
+    fn follow(&mut self, follows: Vec<Follow>) {
         for follow in follows {
+            let now = &now();
             match follow {
                 Follow::Write(subject, body) => self.memory.write(now, subject, *body),
                 Follow::LookAtAgent => self.hasten_agent(),

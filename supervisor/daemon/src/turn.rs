@@ -171,7 +171,7 @@ mod tests {
         supervisor.turn();
         assert!(supervisor.memory.state.seq == seq && !is_suspended(&supervisor));
         // Twin: a record was written since the last turn.
-        supervisor.manual(&now(), "reload", "somebody", "settings and playbooks");
+        supervisor.manual("reload", "somebody", "settings and playbooks");
         supervisor.turn();
         assert!(is_suspended(&supervisor));
     }
