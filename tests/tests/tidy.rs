@@ -132,6 +132,42 @@ fn no_test_is_ignored() {
     none("ignored tests", ignored.map(|file| file.name).collect());
 }
 
+/// "Actions are the only hands": what the daemon writes by itself is its own folders and its own socket.
+#[test]
+fn the_daemon_writes_nothing_of_the_host() {
+    let calls = [
+        "fs::write",
+        "fs::rename",
+        "fs::remove_",
+        "fs::hard_link",
+        "fs::copy",
+        "fs::create_dir",
+        "fs::set_permissions",
+        "File::create",
+        "OpenOptions",
+        "symlink(",
+        "stop::write",
+        "stop::remove",
+    ];
+    let may = |name: &str, call: &str| match name.rsplit('/').next() {
+        Some("control.rs" | "socket.rs") => true,
+        Some("start.rs") => call == "fs::create_dir",
+        Some("testing.rs") => true,
+        Some(file) => file.ends_with("tests.rs"),
+        None => false,
+    };
+    let mut found = Vec::new();
+    for file in sources(".rs").into_iter().filter(|file| file.name.starts_with("supervisor/daemon/src/")) {
+        let code = file.text.lines().take_while(|line| line.trim() != "#[cfg(test)]");
+        for (number, line) in code.enumerate() {
+            if calls.iter().any(|call| line.contains(call) && !may(&file.name, call)) {
+                found.push(format!("{}:{}: {}", file.name, number + 1, line.trim()));
+            }
+        }
+    }
+    none("it belongs into supervisor/actions", found);
+}
+
 #[test]
 fn no_test_sleeps_for_luck() {
     let mut found = Vec::new();

@@ -1,6 +1,4 @@
 //! One deed from its recorded intent to its outcome. Which deed, and whether, was decided before.
-use std::io;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use wbd_ledger::Recorded;
@@ -17,18 +15,7 @@ use crate::program::Parent;
 use crate::reach::{Alone, Reach};
 use crate::sysctl::Sysctl;
 use crate::units::Job;
-use crate::{agent, program, units};
-
-/// The note of an administrator's stop. Its format is the agent's, which this crate does not know.
-#[derive(Debug, Clone, Copy)]
-pub struct StopNote {
-    /// Writes it: the root, who asked, and when.
-    pub write: fn(root: &Path, who: &str, at: &Now) -> io::Result<()>,
-    /// Who asked in this boot, if there is one.
-    pub read: fn(root: &Path) -> io::Result<Option<String>>,
-    /// Removes it; none being there is fine.
-    pub remove: fn(root: &Path) -> io::Result<()>,
-}
+use crate::{agent, notes, program, units};
 
 /// What became of a deed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +38,8 @@ pub struct Report {
 /// A deed that is not late yet.
 struct Deed<'a> {
     intent: &'a Intent,
+    /// When its intent was recorded.
+    recorded_ms: u64,
     now: &'a Now,
     /// The start deadline, for what has to wait before it can begin.
     start_by: Instant,
@@ -64,21 +53,13 @@ fn left(intent: &Intent, now: &Now) -> Duration {
 #[derive(Debug)]
 pub struct Hands {
     reach: Reach,
-    stop_note: Option<StopNote>,
 }
 
 impl Hands {
     /// Hands that reach so far.
     #[must_use]
     pub fn new(reach: Reach) -> Self {
-        Self { reach, stop_note: None }
-    }
-
-    /// How an administrator's stop is noted; without it `agent.stop` is refused, and none keeps the agent from being started.
-    #[must_use]
-    pub fn with_stop_note(mut self, note: StopNote) -> Self {
-        self.stop_note = Some(note);
-        self
+        Self { reach }
     }
 
     /// Why these hands can never do this, with the line that a person types instead; `None`: it is theirs to do.
@@ -115,7 +96,7 @@ impl Hands {
     /// the agent's process, if one is known to run. Ends by itself: every deed has its deadline.
     pub async fn act(&self, recorded: Recorded, now: &Now, current: Option<ProcessRef>) -> Report {
         let begun = Instant::now();
-        let boot = recorded.entry().at.boot.clone();
+        let Now { boot, boot_ms: recorded_ms, .. } = recorded.entry().at.clone();
         let (_, intent) = recorded.into_intent();
         // I3: a budget counts an intent from its own moment on; a late deed would escape it.
         let done = if now.boot != boot {
@@ -124,7 +105,8 @@ impl Hands {
             let late = now.boot_ms - intent.start_by_ms;
             Done::new(Outcome::Aborted, format!("not begun: {late} ms after its start deadline"))
         } else {
-            self.perform(&Deed { intent: &intent, now, start_by: begun + left(&intent, now) }, current).await
+            let start_by = begun + left(&intent, now);
+            self.perform(&Deed { intent: &intent, recorded_ms, now, start_by }, current).await
         };
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let Done { outcome, detail, spawned, job } = done;
@@ -146,7 +128,7 @@ impl Hands {
                 self.sysctl(action)?.restore(key, *value, dropin.as_deref())
             }
             Action::AgentReload {} => Ok(self.agent(Job::Reload, deed, current).await),
-            Action::AgentStart {} => Ok(self.agent(Job::Start, deed, current).await),
+            Action::AgentStart {} => Ok(self.start_agent(deed, current).await),
             Action::AgentRestart {} => Ok(self.restart_agent(deed, current).await),
             Action::AgentStop { who } => Ok(self.stop_agent(who, deed, current).await),
             Action::UnitRestart { unit } => {
@@ -157,6 +139,15 @@ impl Hands {
                 program::run(self.reach.root(), command, self.parent(), start_by).await
             }
         }
+    }
+
+    async fn start_agent(&self, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {
+        if deed.intent.takes_back_stop
+            && let Err(error) = notes::take_stop_back(self.reach.root(), deed.recorded_ms)
+        {
+            return Done::new(Outcome::Failed, format!("not begun: the stop cannot be taken back: {}", chain(&error)));
+        }
+        self.agent(Job::Start, deed, current).await
     }
 
     async fn restart_agent(&self, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {
@@ -175,10 +166,7 @@ impl Hands {
 
     async fn stop_agent(&self, who: &str, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {
         // Noted first: an agent that is found gone without a note is started again.
-        let Some(note) = self.stop_note else {
-            return Done::new(Outcome::Failed, "not begun: nobody said how a stop is noted; this is a bug in wbd");
-        };
-        if let Err(error) = (note.write)(self.reach.root(), who, deed.now) {
+        if let Err(error) = notes::note_stop(self.reach.root(), who, deed.now.boot_ms, "asked for by hand") {
             return Done::new(Outcome::Failed, format!("not begun: the stop cannot be noted: {error}"));
         }
         let done = self.agent(Job::Stop, deed, current).await;
@@ -187,7 +175,7 @@ impl Hands {
         // It runs on, so its next failure is a failure again.
         if failed
             && runs()
-            && let Err(error) = (note.remove)(self.reach.root())
+            && let Err(error) = notes::forget_stop(self.reach.root())
         {
             return done.after(&format!("it runs on, and the note of its stop cannot be removed: {error}"));
         }
@@ -196,9 +184,9 @@ impl Hands {
 
     /// Why it must not be started: an administrator stopped it meanwhile, or that cannot be told.
     fn unwanted(&self) -> Option<Done> {
-        let said = match (self.stop_note?.read)(self.reach.root()) {
+        let said = match notes::stop_noted(self.reach.root()) {
             Ok(None) => return None,
-            Ok(Some(who)) => format!("not started: it was stopped meanwhile by {who}"),
+            Ok(Some(note)) => format!("not started: it was stopped meanwhile by {}", note.who),
             Err(error) => format!("not started: whether it was stopped meanwhile cannot be told: {error}"),
         };
         Some(Done::new(Outcome::Aborted, said))

@@ -5,6 +5,7 @@ mod dropin;
 mod error;
 mod hands;
 mod kernel;
+pub mod notes;
 mod place;
 mod process;
 mod program;
@@ -15,7 +16,7 @@ mod units;
 
 pub use done::Preview;
 pub use error::ActionError;
-pub use hands::{Hands, Report, StopNote};
+pub use hands::{Hands, Report};
 pub use kernel::Kernel;
 pub use process::{ProcessRef, start_ticks};
 pub use reach::{Alone, Machine, Reach};

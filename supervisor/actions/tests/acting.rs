@@ -4,18 +4,23 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use wbd_actions::{Alone, Hands, Kernel, Machine, Preview, ProcessRef, Reach, Report, StopNote, start_ticks};
-use wbd_engine::guard::permit_by_hand;
+use wbd_actions::{Alone, Hands, Kernel, Machine, Preview, ProcessRef, Reach, Report, notes, start_ticks};
+use wbd_agent_api::{boottime_ms, paths};
+use wbd_engine::guard::{permit_by_hand, permit_first_start};
 use wbd_engine::state::{Captured, State};
 use wbd_ledger::{Anchors, Ledger};
 use wbd_model::action::{Action, Class, Undo};
 use wbd_model::entry::Outcome;
 use wbd_model::profile;
+use wbd_model::settings::Settings;
 use wbd_model::time::{BootId, Now};
+
+#[path = "acting/agent.rs"]
+mod agent;
 
 const WATCHES: &str = "fs.inotify.max_user_watches";
 
@@ -112,6 +117,20 @@ impl Host {
             Err(_) => Captured::default(),
         };
         self.act_at(action, captured, &now("b1", 10), &now("b1", 20), current).await
+    }
+
+    /// A start that no operator asked for.
+    async fn starts_by_itself(&mut self) -> Report {
+        let at = now("b1", boottime_ms());
+        let permit = permit_first_start(&State::default(), &Settings::default(), &at).unwrap();
+        let recorded = self.ledger.record(permit, &at).unwrap();
+        self.hands.act(recorded, &at, None).await
+    }
+
+    /// Where a stop is noted; the folder is there.
+    fn stop_note(&self) -> PathBuf {
+        fs::create_dir_all(self.path("run/wbd")).unwrap();
+        paths::stop_note(self.dir.path())
     }
 
     fn watches(&self) -> String {
@@ -425,87 +444,6 @@ async fn shells_strangers_files_and_the_supervisor_are_not_run() {
 }
 
 #[tokio::test]
-async fn an_agent_is_started_once_as_our_child() {
-    let mut host = Host::standalone("exec sleep 300");
-    let report = host.act(Action::AgentStart {}, None).await;
-    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
-    let pid = report.spawned.unwrap();
-    wait_for("it was called", || host.called().contains('\n'));
-    assert_eq!(host.called(), format!("--foreground --root {}\n", host.dir.path().display()));
-    let again = host.act(Action::AgentStart {}, Some(reference(pid))).await;
-    assert_eq!((again.outcome, again.spawned), (Outcome::Aborted, None));
-
-    let report = host.act(Action::AgentRestart {}, Some(reference(pid))).await;
-    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
-    assert_eq!(reap(pid).terminating_signal(), Some(15));
-    let second = report.spawned.unwrap();
-    assert_ne!(pid, second);
-    fn noted(root: &Path, who: &str, at: &Now) -> std::io::Result<()> {
-        fs::write(root.join("noted"), format!("{who} {}", at.boot_ms))
-    }
-    let stop = || Action::AgentStop { who: "root".to_owned() };
-    assert_eq!(host.act(stop(), Some(reference(second))).await.outcome, Outcome::Failed);
-    assert!(start_ticks(second).is_some());
-    host.hands = host.hands.with_stop_note(StopNote { write: noted, ..NOTE });
-    let report = host.act(stop(), Some(reference(second))).await;
-    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
-    assert_eq!(fs::read_to_string(host.path("noted")).unwrap(), "root 20");
-    reap(second);
-}
-
-#[tokio::test]
-async fn a_stopped_agent_that_ignores_the_request_is_killed() {
-    let mut host = Host::standalone("trap '' TERM; echo deaf >> $0.ready; while :; do sleep 1; done");
-    let pid = host.act(Action::AgentStart {}, None).await.spawned.unwrap();
-    wait_for("it ignores SIGTERM", || host.path("opt/nbp/wbd/wbd_agent.ready").exists());
-    let raw = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::kill_process(raw, rustix::process::Signal::STOP).unwrap();
-    let report = host.act(Action::AgentRestart {}, Some(reference(pid))).await;
-    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
-    assert!(report.detail.contains("killed"), "{}", report.detail);
-    assert_eq!(reap(pid).terminating_signal(), Some(9));
-    let second = report.spawned.unwrap();
-    rustix::process::kill_process(
-        rustix::process::Pid::from_raw(i32::try_from(second).unwrap()).unwrap(),
-        rustix::process::Signal::KILL,
-    )
-    .unwrap();
-    reap(second);
-}
-
-#[tokio::test]
-async fn a_process_that_only_has_the_agents_number_is_not_touched() {
-    let mut host = Host::standalone("exit 0");
-    let mut bystander = Reaped(Command::new("/bin/sleep").arg("300").spawn().unwrap());
-    let pid = bystander.0.id();
-    let stale = ProcessRef { pid, start_ticks: start_ticks(pid).unwrap() - 1 };
-    let report = host.act(Action::AgentReload {}, Some(stale)).await;
-    assert_eq!(report.outcome, Outcome::Failed, "{}", report.detail);
-    let report = host.act(Action::AgentRestart {}, Some(stale)).await;
-    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
-    reap(report.spawned.unwrap());
-    assert_eq!(bystander.0.try_wait().unwrap(), None);
-}
-
-#[tokio::test]
-async fn a_reload_is_a_hangup_signal() {
-    let mut host = Host::standalone("exit 0");
-    let mut agent = Reaped(Command::new("/bin/sleep").arg("300").spawn().unwrap());
-    let report = host.act(Action::AgentReload {}, Some(reference(agent.0.id()))).await;
-    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
-    assert_eq!(agent.0.wait().unwrap().signal(), Some(1));
-    assert_eq!(host.act(Action::AgentReload {}, None).await.outcome, Outcome::Failed);
-}
-
-#[tokio::test]
-async fn an_agent_that_cannot_be_started_is_a_failure() {
-    let mut host = Host::standalone("exit 0");
-    fs::remove_file(host.path("opt/nbp/wbd/wbd_agent")).unwrap();
-    let report = host.act(Action::AgentStart {}, None).await;
-    assert_eq!((report.outcome, report.spawned), (Outcome::Failed, None));
-}
-
-#[tokio::test]
 async fn a_unit_off_the_list_is_refused_before_any_bus() {
     let mut host = Host::new();
     let report = host.act(Action::UnitRestart { unit: "wbd-supervisord.service".to_owned() }, None).await;
@@ -515,66 +453,16 @@ async fn a_unit_off_the_list_is_refused_before_any_bus() {
     assert!(report.detail.contains("system bus"), "{}", report.detail);
 }
 
-/// A note of the tests' own: who asked.
-const NOTE: StopNote = StopNote {
-    write: |root, who, _| fs::write(root.join("noted"), who),
-    read: |root| match fs::read_to_string(root.join("noted")) {
-        Ok(text) if text == "garbage" => Err(std::io::Error::other("not readable as one")),
-        Ok(who) => Ok(Some(who)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    },
-    remove: |root| fs::remove_file(root.join("noted")),
-};
-
-#[tokio::test]
-async fn an_agent_that_is_stopped_while_it_is_restarted_stays_stopped() {
-    let script = "trap 'echo somebody > $0.out; mv $0.out $3/noted; exit' TERM; echo > $0.ready; while [ -d $3 ]; do sleep 0.1; done";
-    let mut host = Host::standalone(script);
-    host.hands = host.hands.with_stop_note(NOTE);
-    let pid = host.act(Action::AgentStart {}, None).await.spawned.unwrap();
-    wait_for("it listens to SIGTERM", || host.path("opt/nbp/wbd/wbd_agent.ready").exists());
-    // The stop comes while it ends for us.
-    let report = host.act(Action::AgentRestart {}, Some(reference(pid))).await;
-    assert_eq!((report.outcome, report.spawned), (Outcome::Aborted, None), "{}", report.detail);
-    assert!(report.detail.contains("somebody"), "{}", report.detail);
-    reap(pid);
-}
-
-#[tokio::test]
-async fn a_stop_that_stands_or_cannot_be_told_leaves_the_agent_as_it_is() {
-    let mut host = Host::standalone("while [ -d $3 ]; do sleep 0.1; done");
-    host.hands = host.hands.with_stop_note(NOTE);
-    let pid = host.act(Action::AgentStart {}, None).await.spawned.unwrap();
-    for text in ["somebody", "garbage"] {
-        fs::write(host.path("noted"), text).unwrap();
-        let report = host.act(Action::AgentRestart {}, Some(reference(pid))).await;
-        assert_eq!((report.outcome, report.spawned), (Outcome::Aborted, None), "{}", report.detail);
-        assert!(start_ticks(pid).is_some(), "it was not touched");
-        let report = host.act(Action::AgentStart {}, None).await;
-        assert_eq!((report.outcome, report.spawned), (Outcome::Aborted, None), "{}", report.detail);
-    }
-    fs::remove_file(host.path("noted")).unwrap();
-    let report = host.act(Action::AgentRestart {}, Some(reference(pid))).await;
-    assert_eq!(report.outcome, Outcome::Done, "nobody stopped it: {}", report.detail);
-    reap(pid);
-    let second = report.spawned.unwrap();
-    let raw = rustix::process::Pid::from_raw(i32::try_from(second).unwrap()).unwrap();
-    rustix::process::kill_process(raw, rustix::process::Signal::KILL).unwrap();
-    reap(second);
-}
-
-#[tokio::test]
-async fn a_stop_that_failed_leaves_no_note_of_itself_on_an_agent_that_runs() {
-    // No bus and no systemctl below this root.
-    let mut host = Host::new();
-    host.hands = host.hands.with_stop_note(NOTE);
-    let agent = Reaped(Command::new("sleep").arg("300").spawn().unwrap());
-    let stop = || Action::AgentStop { who: "root".to_owned() };
-    let report = host.act(stop(), Some(reference(agent.0.id()))).await;
-    assert_eq!(report.outcome, Outcome::Failed, "{}", report.detail);
-    assert!(!host.path("noted").exists(), "its next end would count as asked for");
-    // Twin: what does not run is wanted stopped, whatever became of the job.
-    assert_eq!(host.act(stop(), None).await.outcome, Outcome::Failed);
-    assert!(host.path("noted").exists());
+#[test]
+fn a_hold_file_is_put_there_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("hold");
+    notes::put_hold(&path, "one", false).unwrap();
+    let refused = notes::put_hold(&path, "two", false).unwrap_err();
+    assert_eq!(
+        (refused.kind(), fs::read_to_string(&path).unwrap().as_str()),
+        (std::io::ErrorKind::AlreadyExists, "one")
+    );
+    notes::put_hold(&path, "two", true).unwrap();
+    assert_eq!((fs::read_to_string(&path).unwrap().as_str(), fs::read_dir(dir.path()).unwrap().count()), ("two", 1));
 }

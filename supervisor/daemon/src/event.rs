@@ -1,21 +1,24 @@
 //! Everything that can happen to the supervisor: one closed list, one bounded queue, one loop.
+pub(crate) mod loaded;
+pub(crate) mod unit;
+
 use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
-use wbd_actions::{Preview, Report as ActReport};
-use wbd_model::action::Change;
+use wbd_actions::{Preview, Report};
+use wbd_engine::state::ActionRequest;
+use wbd_ledger::Recorded;
+use wbd_model::action::{Action, Change};
 use wbd_model::control::{Request, Response};
-use wbd_model::entry::{Exit, Subject};
-use wbd_model::incident::IncidentId;
-use wbd_model::observation::Observation;
+use wbd_model::entry::{Exit, Outcome, Subject};
+use wbd_model::incident::{ActionId, IncidentId};
+use wbd_model::observation::{Observation, Observations};
 use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 
-use crate::jobs::EndedJob;
-use crate::load::{Found, Loaded};
-use crate::preview::Asked;
-use crate::unit::UnitView;
+use loaded::{Found, Loaded};
+use unit::UnitView;
 
 /// Events that may wait for the loop; senders wait when it is full.
 pub(crate) const QUEUE: usize = 256;
@@ -34,28 +37,37 @@ pub(crate) enum Event {
         /// How long it took.
         took_ms: u64,
     },
-    /// The observations just before a deed.
-    Relooked {
-        /// Which last look this is.
-        number: u64,
-        /// Everything its check asks.
-        answers: BTreeMap<Probe, Observation>,
-    },
-    /// Which products are there; `None` where looking for them broke off.
-    Found(Option<Found>),
-    /// Settings and playbooks were read again.
-    Loaded {
-        /// They, and the products they are for; or every problem.
-        result: Result<Box<(Loaded, Found)>, Vec<String>>,
-        /// Who waits for it, if it was asked for by hand.
-        reply: Option<oneshot::Sender<Response>>,
-    },
-    /// What a deed would change was looked at.
-    Previewed {
-        /// Who waits for it.
-        of: Box<Asked>,
-        /// What it would change, or in words why that cannot be told.
-        preview: Result<Preview, String>,
+    /// Something about what is done.
+    Act(ActEvent),
+    /// Something about settings, playbooks and products.
+    Products(ProductEvent),
+    /// Something about what people are told.
+    Tell(TellEvent),
+    /// Something about the agent.
+    Agent(AgentEvent),
+    /// Something about what is asked on the control socket.
+    Talk(TalkEvent),
+    /// Something about the ledger.
+    Record(RecordEvent),
+    /// The control socket is gone and cannot be made again; why.
+    Homeless(String),
+    /// SIGHUP.
+    Reload,
+    /// SIGTERM or SIGINT.
+    Stop,
+}
+
+/// Something happened to what is asked on the control socket.
+#[derive(Debug)]
+pub(crate) enum TalkEvent {
+    /// Somebody asks.
+    Asked {
+        /// What is asked.
+        request: Request,
+        /// Who asks, for the ledger.
+        who: String,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Response>,
     },
     /// What a whole plan would change was looked at, step by step, for somebody who may say yes to it.
     PlanPreviewed {
@@ -68,17 +80,37 @@ pub(crate) enum Event {
         /// Who waits for it.
         reply: oneshot::Sender<Response>,
     },
-    /// A deed ended.
-    Acted {
-        /// What it was for.
-        subject: Subject,
-        /// What became of it.
-        report: ActReport,
-        /// Who waits for it, if it was asked for by hand.
-        reply: Option<oneshot::Sender<Response>>,
+    /// A pause was lifted, as far as it could be.
+    Resumed {
+        /// Who waits for it.
+        reply: oneshot::Sender<Response>,
     },
+}
+
+/// Something happened to what people are told.
+#[derive(Debug)]
+pub(crate) enum TellEvent {
+    /// The supervisor begins; the one before it may not have got as far as the journal.
+    Begun,
+    /// The settings name this program.
+    Program(Vec<String>),
+    /// An escalation is in the ledger.
+    Escalated {
+        /// What it is about.
+        about: Subject,
+        /// When it was written.
+        at: Now,
+        /// Why a person is needed.
+        reason: String,
+        /// What that person can do.
+        guide: Vec<String>,
+    },
+    /// Nothing but time has passed.
+    TimePassed,
+    /// Who tells stands in the ledger.
+    TellerRecorded,
     /// The site's program was run for an escalation.
-    Told {
+    Ran {
         /// What that is about.
         about: Subject,
         /// When it was written.
@@ -88,20 +120,166 @@ pub(crate) enum Event {
         /// What became of it, or why nobody was told.
         result: Result<(), String>,
     },
-    /// The agent's process is gone (its pidfd says so).
+}
+
+/// Something happened to what is done.
+#[derive(Debug)]
+pub(crate) enum ActEvent {
+    /// A turn asks for an action.
+    Wanted(Box<ActionRequest>),
+    /// The observations just before an action.
+    Relooked {
+        /// Which last look this is.
+        number: u64,
+        /// Everything its check asks.
+        answers: BTreeMap<Probe, Observation>,
+    },
+    /// What an action would change was looked at.
+    Previewed {
+        /// Who waits for it.
+        of: Box<Asked>,
+        /// What it would change, or in words why that cannot be told.
+        preview: Result<Preview, String>,
+    },
+    /// Hold files were looked for just before the guards are asked.
+    HoldsSeen {
+        /// The action.
+        want: Box<ActionRequest>,
+        /// The last look before it.
+        seen: Observations,
+        /// What it would change.
+        preview: Preview,
+    },
+    /// Its intent is on disk.
+    Recorded {
+        /// What it is for.
+        subject: Subject,
+        /// The intent.
+        recorded: Box<Recorded>,
+        /// Who waits for its end, if it was asked for by hand.
+        reply: Option<oneshot::Sender<Response>>,
+    },
+    /// Its intent could not be written.
+    NotRecorded {
+        /// The action.
+        action: &'static str,
+        /// In words, why not.
+        reason: String,
+        /// Who waits for it, if it was asked for by hand.
+        reply: Option<oneshot::Sender<Response>>,
+    },
+    /// An action ended.
+    Ended {
+        /// What it was for.
+        subject: Subject,
+        /// What became of it.
+        report: Report,
+        /// Who waits for it, if it was asked for by hand.
+        reply: Option<oneshot::Sender<Response>>,
+    },
+    /// An operator asks for an action.
+    ByHand(ByHand),
+    /// Somebody asks what a plan would change.
+    PlanAsked {
+        /// The incident that waits to do it; `None`: nobody is asked for a yes.
+        incident: Option<IncidentId>,
+        /// The plan.
+        plan: Box<Plan>,
+        /// How many of its steps are done.
+        begun: usize,
+        /// Who waits for it.
+        reply: oneshot::Sender<Response>,
+    },
+    /// An action that has not begun is not wanted any more, or has to wait for another one.
+    GiveUp,
+    /// Nothing came of an action that was wanted.
+    Idle,
+}
+
+/// An action that an operator asks for.
+#[derive(Debug)]
+pub(crate) struct ByHand {
+    /// The action.
+    pub(crate) action: Action,
+    /// What it takes back.
+    pub(crate) undoes: Option<ActionId>,
+    /// Who asked.
+    pub(crate) who: String,
+    /// Who waits for its end.
+    pub(crate) reply: oneshot::Sender<Response>,
+}
+
+/// Who waits for a preview.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    /// An action of the engine's.
+    ActionRequest {
+        /// The action.
+        want: Box<ActionRequest>,
+        /// The last look before it.
+        seen: Observations,
+        /// Which preview this is.
+        number: u64,
+    },
+    /// An action by hand.
+    ByHand(ByHand),
+}
+
+/// Something happened to settings, playbooks and products.
+#[derive(Debug)]
+pub(crate) enum ProductEvent {
+    /// Nothing but time has passed.
+    TimePassed,
+    /// Which products are there; `None` where looking for them broke off.
+    Found(Option<Found>),
+    /// All is to be read again; who waits for it, if it was asked for by hand.
+    Reload(Option<oneshot::Sender<Response>>),
+    /// Settings and playbooks were read again.
+    Loaded {
+        /// They, and the products they are for; or every problem.
+        result: Result<Box<(Loaded, Found)>, Vec<String>>,
+        /// Who waits for it, if it was asked for by hand.
+        reply: Option<oneshot::Sender<Response>>,
+    },
+}
+
+/// Why hold files are looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum HoldEvent {
+    /// Nothing but time has passed.
+    TimePassed,
+    /// What is there now decides something.
+    Wanted,
+}
+
+/// Something happened to the ledger.
+#[derive(Debug)]
+pub(crate) enum RecordEvent {
+    /// What is wrong with its disk, if anything is.
+    DiskAnswered(Option<String>),
+    /// Nothing but time has passed.
+    TimePassed,
+}
+
+/// Something happened to the agent, or to what is done about it.
+#[derive(Debug)]
+pub(crate) enum AgentEvent {
+    /// Its process is gone (its pidfd says so).
     Gone {
         /// Which process.
         pid: u32,
         /// How it ended, where its parent could tell.
         exit: Option<Exit>,
     },
-    /// The service manager tells of the agent's unit.
+    /// The service manager tells that its process ended, and how.
+    Exit(Exit),
+    /// Nothing but time has passed.
+    TimePassed,
+    /// The service manager tells of its unit.
     Unit(Box<UnitView>),
-    /// The service manager tells that the agent's process ended, and how.
-    UnitExit(Exit),
-    /// A job on the agent's unit ended; whose it was is not known yet.
+    /// A job on its unit ended; whose it was is not known yet.
     JobEnded(EndedJob),
-    /// Somebody stopped the agent's unit while nobody could be asked.
+    /// Somebody stopped its unit while nobody could be asked.
     StoppedByHand {
         /// It was seen to run before.
         ran: bool,
@@ -110,21 +288,41 @@ pub(crate) enum Event {
     StartedByHand,
     /// The bus or the service manager cannot be reached.
     BusLost,
-    /// A request on the control socket.
-    Control {
-        /// What is asked.
-        request: Request,
-        /// Who asks, for the ledger.
-        who: String,
-        /// Where the answer goes.
-        reply: oneshot::Sender<Response>,
+    /// The intent of an action is on disk, and it is being done.
+    ActionBegins {
+        /// The action, about the agent or not.
+        action: Action,
+        /// The agent's process at this moment.
+        process: Option<u32>,
     },
-    /// What is wrong with the ledger's disk, if anything is.
-    Disk(Option<String>),
-    /// The control socket is gone and cannot be made again; why.
-    Homeless(String),
-    /// SIGHUP.
-    Reload,
-    /// SIGTERM or SIGINT.
-    Stop,
+    /// That action ended.
+    ActionEnded {
+        /// What became of it.
+        outcome: Outcome,
+        /// The number of its job.
+        job: Option<u32>,
+        /// The agent's process, if it is our child now.
+        spawned: Option<u32>,
+    },
+}
+
+/// A job that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EndedJob {
+    /// Its number.
+    pub(crate) id: u32,
+    /// What it did.
+    pub(crate) effect: Effect,
+}
+
+/// What a job did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// It stopped the unit; `ran`: there was something to stop.
+    Stopped {
+        /// The unit was not at rest.
+        ran: bool,
+    },
+    /// The unit runs after it; what it did to it, if anything.
+    Runs(Option<&'static str>),
 }

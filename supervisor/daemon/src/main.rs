@@ -1,39 +1,20 @@
 //! `wbd-supervisord`: sees the failures of host agents, heals what may be healed, proves and records it.
 //! This file wires; it decides nothing.
-mod agent_call;
-mod bounded;
-mod checks;
-mod control;
-mod deed;
-mod disk;
+mod act;
+mod agent;
 mod event;
-mod exits;
-mod eyes;
 mod follow;
-mod holds;
-mod jobs;
-mod journal;
-mod load;
-mod log;
-mod memory;
-mod notify;
-mod observed;
-mod oom;
-mod preview;
-mod publish;
-mod reload;
-mod requests;
-mod samples;
-mod seats;
-mod socket;
+mod look;
+mod mode;
+mod record;
 mod start;
 mod supervisor;
-mod telling;
+mod talk;
+mod tell;
+#[cfg(test)]
+mod testing;
 mod turn;
-mod unit;
-mod waivers;
-mod watch;
-mod word;
+mod view;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,7 +42,7 @@ fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(start::USAGE) } else { ExitCode::SUCCESS };
         }
     };
-    log::begin();
+    tell::log::begin();
     match start::run(&options.root, options.standalone) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -5,18 +5,18 @@ use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
-use wbd_actions::{Alone, Hands, Machine, Reach, StopNote};
-use wbd_agent_api::{paths, stop};
-use wbd_engine::guard;
+use wbd_actions::{Alone, Hands, Machine, Reach};
+use wbd_agent_api::paths;
 use wbd_ledger::{LedgerError, Samples};
 use wbd_model::control;
-use wbd_model::time::Now;
-use wbd_probes::clock::now;
 
+use crate::agent::bus;
 use crate::event::{Event, QUEUE};
-use crate::memory::Memory;
-use crate::supervisor::{Mode, Parts, Supervisor};
-use crate::{exits, follow, load, notify};
+use crate::look::load;
+use crate::mode::Mode;
+use crate::record::memory::Memory;
+use crate::supervisor::{Parts, Supervisor};
+use crate::tell::notify;
 
 /// Usage errors, as everywhere in this product.
 pub(crate) const USAGE: u8 = 64;
@@ -81,21 +81,21 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
     let samples = Samples::open(&wbd_ledger::state_dir(root), BUCKET_S)
         .inspect_err(|error| warn!(%error, "samples are not kept, leaks will not be seen"))
         .ok();
-    let hands = Hands::new(reach(root, mode)).with_stop_note(STOP_NOTE);
+    let hands = Hands::new(reach(root, mode));
     let (events, inbox) = mpsc::channel(QUEUE);
     let socket = root.join(control::SOCKET);
-    let listener = crate::control::open(&socket).map_err(|error| failed(format!("{}: {error}", socket.display())))?;
-    tokio::spawn(crate::socket::keep(socket.clone(), listener, events.clone()));
+    let listener =
+        crate::talk::control::open(&socket).map_err(|error| failed(format!("{}: {error}", socket.display())))?;
+    tokio::spawn(crate::talk::socket::keep(socket.clone(), listener, events.clone()));
     if mode == Mode::Systemd {
-        tokio::spawn(follow::follow(root.to_owned(), events.clone()));
+        tokio::spawn(bus::follow(root.to_owned(), events.clone()));
     }
     signals(&events).map_err(|error| failed(format!("signals cannot be received: {error}")))?;
     info!(version = env!("CARGO_PKG_VERSION"), playbooks = loaded.library.playbooks.len(), "started");
     let parts = Parts { root: root.to_owned(), mode, loaded, memory, hands, samples };
     notify::ready();
     let ended = Supervisor::new(parts, events).run(inbox).await;
-    // Left behind, it would only look like a listening supervisor.
-    let _ = std::fs::remove_file(&socket);
+    crate::talk::control::close(&socket);
     ended.map_err(|message| Failure { code: TRY_AGAIN, message })
 }
 
@@ -120,24 +120,6 @@ fn reach(root: &Path, mode: Mode) -> Reach {
     }
 }
 
-/// The note of an administrator's stop, in the agent's own format.
-const STOP_NOTE: StopNote = StopNote { write: note_stop, read: stopped_by, remove: forget_stop };
-
-fn stopped_by(root: &Path) -> io::Result<Option<String>> {
-    let note = exits::stop_note(root).map_err(io::Error::other)?;
-    Ok(note.map(|note| note.who))
-}
-
-fn forget_stop(root: &Path) -> io::Result<()> {
-    stop::remove(&paths::stop_note(root)).map_err(io::Error::other)
-}
-
-fn note_stop(root: &Path, who: &str, at: &Now) -> io::Result<()> {
-    let note =
-        stop::StopNote { who: who.to_owned(), uid: 0, at_ms: at.boot_ms, reason: "asked for by hand".to_owned() };
-    stop::write(&paths::stop_note(root), &note).map_err(io::Error::other)
-}
-
 fn signals(events: &mpsc::Sender<Event>) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -156,22 +138,4 @@ fn signals(events: &mpsc::Sender<Event>) -> io::Result<()> {
         }
     });
     Ok(())
-}
-
-impl Supervisor {
-    /// Stand-alone the supervisor is the agent's parent: unless one runs already or an administrator
-    /// stopped it, it is started. Recorded like any deed; the start of the supervisor asked for it, and pays for it
-    /// unless it is the agent's first in this boot.
-    pub(crate) fn begin_standalone(&mut self) {
-        let now = now();
-        let stopped = !matches!(exits::stop_note(&self.root), Ok(None));
-        let runs = self.health_document().is_some_and(|document| self.runs(document.pid, document.start_ticks));
-        if stopped || runs {
-            return;
-        }
-        match guard::permit_first_start(&self.memory.state, &self.loaded.settings, &now) {
-            Ok(permit) => self.act(permit, None),
-            Err(refusal) => warn!(reason = refusal.reason, "the agent is not started"),
-        }
-    }
 }

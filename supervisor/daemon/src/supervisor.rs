@@ -1,44 +1,42 @@
 //! The loop: takes one event after the other, feeds the watchdog, keeps the schedule. Decisions are the
 //! engine's, deeds are `deed`'s, answers are `requests`'s.
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender};
-use tracing::info;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
 use wbd_actions::Hands;
-use wbd_agent_api::paths;
+use wbd_engine::guard::{self, Permit};
 use wbd_engine::playbook::Bound;
 use wbd_engine::round;
+use wbd_engine::state::Hold;
 use wbd_ledger::Samples;
 use wbd_model::check::CheckKey;
-use wbd_model::control::STANDALONE;
+use wbd_model::control::Response;
 use wbd_model::entry::{Body, Subject};
-use wbd_model::name::{ProfileName, TargetName};
-use wbd_model::observation::Observation;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
+use wbd_probes::Eyes;
 use wbd_probes::clock::now;
-use wbd_probes::{Eyes, Manager};
 
-use crate::checks::{Checks, proving_ms};
-use crate::deed::Deed;
-use crate::disk::DiskWatch;
-use crate::event::Event;
-use crate::exits::BUS_TELLS_MS;
-use crate::eyes::Lookout;
-use crate::jobs::Jobs;
-use crate::load::Loaded;
-use crate::memory::Memory;
-use crate::observed::Observer;
-use crate::oom::OomWatch;
-use crate::preview::Previews;
-use crate::reload::Finding;
-use crate::samples::Store;
-use crate::telling::Courier;
-use crate::unit::UnitView;
-use crate::watch::Watch;
-use crate::word::ShownPlans;
+use crate::act::deed::Doer;
+use crate::agent::Agent;
+use crate::event::loaded::Loaded;
+use crate::event::{ActEvent, AgentEvent, Event, HoldEvent, ProductEvent, RecordEvent, TalkEvent, TellEvent};
+use crate::follow::Follow;
+use crate::look::checks::{Checks, proving_ms};
+use crate::look::eyes::Lookout;
+use crate::look::observed::Observer;
+use crate::look::products::Products;
+use crate::look::samples::{Sampler, Store};
+use crate::mode::Mode;
+use crate::record::memory::Memory;
+use crate::talk::answer::{done, recorded};
+use crate::talk::holds::HoldFiles;
+use crate::talk::requests::{Desk, rotated};
+use crate::tell::telling::Courier;
+use crate::view::View;
 
 /// The loop wakes at least this often: the watchdog is fed here and nowhere else.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -46,67 +44,50 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// TimeoutStopSec, and enough for a restart of the agent.
 const LAST_DEED: Duration = Duration::from_secs(8);
 
-/// How the supervisor was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    /// Units over D-Bus.
-    Systemd,
-    /// Parent of the agent; no systemd, no bus, no root needed.
-    Standalone,
-}
-
 /// The supervisor: state by replay, and what need not survive a crash.
 #[derive(Debug)]
 pub(crate) struct Supervisor {
-    pub(crate) root: PathBuf,
     pub(crate) mode: Mode,
+    /// What is known of the agent's process and unit.
+    pub(crate) agent: Agent,
     pub(crate) started: Now,
-    pub(crate) loaded: Loaded,
-    pub(crate) unseen: Vec<(ProfileName, String)>,
-    /// Products that are not here, though something has the name of one.
-    pub(crate) alike: Vec<(ProfileName, String)>,
+    /// Settings, playbooks and products.
+    pub(crate) products: Products,
+    /// The ledger, and the state that is replayed from it.
     pub(crate) memory: Memory,
     pub(crate) turns: round::Memory,
     pub(crate) checks: Checks,
-    pub(crate) hands: Arc<Hands>,
-    pub(crate) deed: Option<Deed>,
-    pub(crate) events: Sender<Event>,
-    pub(crate) samples: Option<Store>,
+    /// What is done, one action at a time.
+    pub(crate) doer: Doer,
+    /// Takes the samples that leaks are judged by.
+    pub(crate) sampler: Sampler,
     /// What of the looks is kept for rehearsals.
     pub(crate) observer: Observer,
-    pub(crate) watch: Watch,
-    pub(crate) oom: OomWatch,
-    /// The agent's process that the last deed ended.
-    pub(crate) asked_exit: Option<u32>,
-    /// The check whose playbook an operator asked for, and who.
-    pub(crate) asked_by: Option<(CheckKey, String)>,
-    /// Last looks before a deed are numbered, so that one that was given up is not taken for a later one.
-    pub(crate) relooks: u64,
-    /// The products of this host are known; before, there is nothing to report on.
-    pub(crate) is_bound: bool,
-    /// Looking for products right now, and when it is done next.
-    pub(crate) finding: Finding,
-    pub(crate) find_ms: u64,
-    /// Settings and playbooks are being read again.
-    pub(crate) reloading: bool,
-    /// SIGHUP came meanwhile.
-    pub(crate) reload_again: bool,
     pub(crate) lookout: Lookout,
     /// Tells people of escalations.
     pub(crate) courier: Courier,
-    /// Which jobs on the agent's unit are ours.
-    pub(crate) jobs: Jobs,
-    /// Plans that were shown and may be approved.
-    pub(crate) shown: ShownPlans,
-    /// When hold files are looked for next, at the latest.
-    pub(crate) holds_ms: u64,
-    /// Processes that ended, and when, while the bus has not told how.
-    pub(crate) untold: Vec<(u32, u64)>,
-    unit: Option<UnitView>,
-    ledger_retry_ms: u64,
-    pub(crate) sample_ms: u64,
-    pub(crate) disk: DiskWatch,
-    pub(crate) previews: Previews,
+    /// What is asked on the control socket.
+    pub(crate) desk: Desk,
+    /// Hold files that are there.
+    pub(crate) hold_files: HoldFiles,
+}
+
+/// What the other owners know, while one of them is told something.
+macro_rules! view {
+    ($supervisor:expr) => {
+        View {
+            mode: $supervisor.mode,
+            started: &$supervisor.started,
+            agent: &$supervisor.agent,
+            products: &$supervisor.products,
+            memory: &$supervisor.memory,
+            turns: &$supervisor.turns,
+            checks: &$supervisor.checks,
+            sampler: &$supervisor.sampler,
+            courier: &$supervisor.courier,
+            is_acting: $supervisor.doer.is_acting(),
+        }
+    };
 }
 
 /// What the supervisor is made of.
@@ -121,45 +102,26 @@ pub(crate) struct Parts {
 }
 
 impl Supervisor {
-    pub(crate) fn new(parts: Parts, events: Sender<Event>) -> Self {
+    pub(crate) fn new(mut parts: Parts, events: Sender<Event>) -> Self {
+        parts.memory.watch_disk(events.clone());
         let mut eyes = Eyes::new(parts.root.clone());
         eyes.facts = parts.loaded.settings.facts.clone();
         let started = now();
+        let samples = parts.samples.map(Store::new);
         Self {
-            lookout: Lookout::new(eyes, events.clone()),
-            courier: Courier::new(&parts.root),
-            root: parts.root,
+            agent: Agent::new(&parts.root, parts.mode, eyes.clone(), events.clone()),
+            hold_files: HoldFiles::new(&parts.root),
+            desk: Desk::new(&parts.root),
+            courier: Courier::new(&parts.root, parts.mode, parts.loaded.settings.on_escalation.clone(), events.clone()),
             mode: parts.mode,
-            loaded: parts.loaded,
-            unseen: Vec::new(),
-            alike: Vec::new(),
+            products: Products::new(&parts.root, parts.loaded, eyes.clone(), events.clone()),
+            lookout: Lookout::new(eyes, events.clone()),
             memory: parts.memory,
             turns: round::Memory::default(),
             checks: Checks::default(),
-            hands: Arc::new(parts.hands),
-            deed: None,
-            events,
-            samples: parts.samples.map(Store::new),
-            observer: Observer::default(),
-            watch: Watch::default(),
-            oom: OomWatch::default(),
-            asked_exit: None,
-            asked_by: None,
-            relooks: 0,
-            is_bound: false,
-            finding: Finding::No,
-            find_ms: started.boot_ms,
-            reloading: false,
-            reload_again: false,
-            untold: Vec::new(),
-            jobs: Jobs::default(),
-            shown: ShownPlans::default(),
-            holds_ms: started.boot_ms,
-            unit: None,
-            ledger_retry_ms: started.boot_ms,
-            sample_ms: started.boot_ms,
-            disk: DiskWatch::default(),
-            previews: Previews::default(),
+            doer: Doer::new(parts.hands, events),
+            observer: Observer::of(samples.clone()),
+            sampler: Sampler::new(samples),
             started,
         }
     }
@@ -169,18 +131,15 @@ impl Supervisor {
     /// # Errors
     /// In words, why it cannot go on; another start may.
     pub(crate) async fn run(mut self, mut inbox: Receiver<Event>) -> Result<(), String> {
-        let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode_word().to_owned() };
-        self.memory.write(&now(), Subject::default(), body);
+        self.begin_life();
         // Before anybody is answered: an entry on its way to the journal looks like one that nobody was told of.
-        self.remind();
-        self.tell_people(&now());
-        self.see_holds();
-        if self.mode == Mode::Standalone {
-            self.begin_standalone();
-        }
+        self.on_tell(TellEvent::Begun, &now());
+        self.on_tell(TellEvent::TimePassed, &now());
+        self.see_holds(HoldEvent::Wanted, &now());
+        self.begin_standalone();
         let ended = loop {
             self.look_where_due();
-            crate::notify::alive();
+            crate::tell::notify::alive();
             let event = tokio::time::timeout(self.sleep(), inbox.recv()).await;
             match event {
                 Ok(None | Some(Event::Stop)) => break Ok(()),
@@ -189,154 +148,219 @@ impl Supervisor {
                 Err(_) => {}
             }
             let now = now();
-            self.look_after_ledger(&now);
-            self.tell_untold(&now);
-            self.tell_people(&now);
-            self.look_for_holds(&now);
+            self.memory.on(RecordEvent::TimePassed, &now);
+            self.on_agent(AgentEvent::TimePassed, &now);
+            self.on_tell(TellEvent::TimePassed, &now);
+            self.see_holds(HoldEvent::TimePassed, &now);
             self.turn();
         };
         info!("stopping");
         self.finish_deed(&mut inbox).await;
-        self.end_seen(&now());
+        self.observer.ends(&now());
         self.memory.anchor_head();
         ended
     }
 
-    pub(crate) fn mode_word(&self) -> &'static str {
-        match self.mode {
-            Mode::Systemd => "systemd",
-            Mode::Standalone => STANDALONE,
+    /// The first record of this life.
+    pub(crate) fn begin_life(&mut self) {
+        let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode.word().to_owned() };
+        self.memory.write(&now(), Subject::default(), body);
+    }
+
+    /// Stand-alone the supervisor is the agent's parent: unless one runs already or an administrator
+    /// stopped it, it is started. Recorded like any deed; the start of the supervisor asked for it, and pays for it
+    /// unless it is the agent's first in this boot.
+    fn begin_standalone(&mut self) {
+        if !self.agent.is_to_be_started() {
+            return;
+        }
+        match guard::permit_first_start(&self.memory.state, &self.products.loaded.settings, &now()) {
+            Ok(permit) => self.record(permit, None),
+            Err(refusal) => warn!(reason = refusal.reason, "the agent is not started"),
         }
     }
 
     fn sleep(&self) -> Duration {
         let now = now();
         let now_ms = now.boot_ms;
-        let untold = self.untold.iter().map(|(_, at_ms)| at_ms + BUS_TELLS_MS);
         let next = self
             .checks
             .next_due_ms()
             .into_iter()
-            .chain(untold)
-            .chain(self.telling_due_ms(&now))
-            .chain([self.sample_ms, self.holds_ms, self.disk.next_ms(now_ms)])
+            .chain(self.agent.next_ms())
+            .chain(self.courier.next_ms(&self.memory.state, &now))
+            .chain(self.memory.next_ms(now_ms))
+            .chain([self.sampler.next_ms(), self.hold_files.next_ms()])
             .min();
         next.map_or(LONGEST_SLEEP, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)).min(LONGEST_SLEEP))
     }
 
     fn look_where_due(&mut self) {
         let now = now();
-        self.ask_disk(now.boot_ms);
-        self.find_products(now.boot_ms);
-        if now.boot_ms >= self.sample_ms {
-            self.sample_ms = now.boot_ms + self.loaded.settings.sample_every.as_ms();
-            self.take_samples(&now);
-        }
-        self.follow_agent();
+        self.on_products(ProductEvent::TimePassed, &now);
+        self.sampler.on_time(&self.checks, &self.products.loaded, self.lookout.eyes(), &now);
+        self.agent.watch_over(now.boot_ms);
         let mut probes = self.checks.due(now.boot_ms);
         probes.extend(self.checks.stale());
         for probe in probes {
-            match self.own_answer(&probe, &now) {
+            match self.view().own_answer(&probe, &now) {
                 Some(observation) => self.checks.answer(probe, observation, now.boot_ms, 0),
                 None => {
-                    let question = self.question(&probe, &now);
+                    let question = self.sampler.question(&probe, &self.checks, &self.products.loaded, &now);
                     self.lookout.ask(probe, question);
                 }
             }
         }
     }
 
-    /// Questions that the loop itself can answer: from the ledger, the samples, and what was followed.
-    pub(crate) fn own_answer(&self, probe: &Probe, now: &Now) -> Option<Observation> {
-        match probe {
-            Probe::ExitLast(target) => Some(self.last_exit(target, now)),
-            Probe::ServiceState { unit } if unit.as_deref() == Some(paths::UNIT) => {
-                let manager = match (self.mode, &self.unit) {
-                    (Mode::Standalone, _) => Manager::None,
-                    (Mode::Systemd, Some(view)) => Manager::Says(&view.state),
-                    (Mode::Systemd, None) => Manager::Silent("systemd cannot be reached over the bus"),
-                };
-                Some(wbd_probes::agent_service(&self.root, manager))
-            }
-            Probe::FdTrend(selector) => self.no_trend(selector),
-            Probe::ProcessState(_)
-            | Probe::AgentHealth
-            | Probe::ServiceState { .. }
-            | Probe::InotifyUsage(_)
-            | Probe::DnsServers { .. }
-            | Probe::NetEndpoint(_)
-            | Probe::FdUsage(_)
-            | Probe::VersionPair { .. } => None,
-        }
-    }
-
-    /// Asks everything of one check once more, just before a deed. Gives the look's number.
-    pub(crate) fn relook(&mut self, bound: &Bound) -> u64 {
+    /// Asks everything of one check once more, just before an action.
+    fn relook(&mut self, number: u64, bound: &Bound) {
         let now = now();
-        self.relooks += 1;
-        let asked = bound.probes.values().filter(|probe| self.own_answer(probe, &now).is_none());
-        let asked = asked.map(|probe| (probe.clone(), self.question(probe, &now))).collect();
-        self.lookout.relook(self.relooks, asked);
-        self.relooks
+        let view = self.view();
+        let asked = bound.probes.values().filter(|probe| view.own_answer(probe, &now).is_none());
+        let question = |probe| self.sampler.question(probe, &self.checks, &self.products.loaded, &now);
+        let asked = asked.map(|probe| (probe.clone(), question(probe))).collect();
+        self.lookout.relook(number, asked);
     }
 
     /// The deed under way is ended in order, as far as that is quick: half a restart is no agent.
     async fn finish_deed(&mut self, inbox: &mut Receiver<Event>) {
         let until = tokio::time::Instant::now() + LAST_DEED;
-        while self.deed.as_ref().is_some_and(Deed::is_acting) {
+        while self.doer.is_acting() {
             match tokio::time::timeout_at(until, inbox.recv()).await {
-                Ok(Some(Event::Acted { subject, report, reply })) => self.acted(subject, report, reply),
+                Ok(Some(Event::Act(event @ ActEvent::Ended { .. }))) => self.on_action(event, &now()),
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => return,
             }
         }
     }
 
-    fn take(&mut self, event: Event) {
+    pub(crate) fn take(&mut self, event: Event) {
         match event {
             Event::Seen { probe, observation, began_ms, took_ms } => {
                 self.lookout.answered(&probe);
                 self.checks.answer(probe, observation, began_ms, took_ms);
             }
-            Event::Relooked { number, answers } => self.go_on(number, answers),
-            Event::Found(found) => self.found(found),
-            Event::Previewed { of, preview } => self.previewed(*of, preview),
-            Event::PlanPreviewed { incident, plan, changes, reply } => {
-                let _ = reply.send(self.plan_previewed(incident, *plan, changes));
-            }
-            Event::Loaded { result, reply } => self.loaded(result, reply),
-            Event::Acted { subject, report, reply } => self.acted(subject, report, reply),
-            Event::Told { about, of, tries, result } => self.told_people(about, of, tries, result),
-            Event::Gone { pid, exit } => self.gone(pid, exit),
-            Event::Unit(view) => {
-                self.unit = Some(*view);
-                self.hasten_agent();
-            }
-            Event::UnitExit(exit) => self.record_exit(exit),
-            Event::JobEnded(job) => self.job_ended(job),
-            Event::StoppedByHand { ran } => self.missed_stop(ran),
-            Event::StartedByHand => self.missed_start(),
-            Event::BusLost => self.unit = None,
-            Event::Control { request, who, reply } => self.request(request, &who, reply),
-            Event::Disk(trouble) => self.disk_answered(trouble),
+            Event::Act(event) => self.on_action(event, &now()),
+            Event::Products(event) => self.on_products(event, &now()),
+            Event::Tell(event) => self.on_tell(event, &now()),
+            Event::Agent(event) => self.on_agent(event, &now()),
+            Event::Talk(event) => self.on_talk(event, &now()),
+            Event::Record(event) => self.memory.on(event, &now()),
             Event::Reload => {
-                self.manual(&now(), "reload", "SIGHUP", "settings and playbooks");
-                self.reload(None);
+                self.manual("reload", "SIGHUP", "settings and playbooks");
+                self.on_products(ProductEvent::Reload(None), &now());
             }
             Event::Stop | Event::Homeless(_) => {}
         }
     }
 
-    fn look_after_ledger(&mut self, now: &Now) {
-        if !self.memory.degraded.is_empty() && now.boot_ms >= self.ledger_retry_ms {
-            self.memory.retry();
-            self.ledger_retry_ms = now.boot_ms + self.memory.retry_pause_ms();
-        }
+    pub(crate) fn manual(&mut self, what: &str, who: &str, params: &str) {
+        self.follow(vec![Follow::manual(what, who, params)]);
     }
 
-    pub(crate) fn manual(&mut self, now: &Now, what: &str, who: &str, params: &str) {
-        let body = Body::Manual { what: what.to_owned(), who: who.to_owned(), params: params.to_owned() };
-        self.memory.write(now, Subject { target: agent_target(), ..Subject::default() }, body);
+    /// The agent's owner is told, and what follows from it is done.
+    pub(crate) fn on_agent(&mut self, event: AgentEvent, now: &Now) {
+        let follows = self.agent.on(event, &self.memory.state, now);
+        self.follow(follows);
+    }
+
+    /// The owner of what is done is told, and what follows from it is done.
+    pub(crate) fn on_action(&mut self, event: ActEvent, now: &Now) {
+        let view = view!(self);
+        let follows = self.doer.on(event, &view, now);
+        self.follow(follows);
+    }
+
+    /// The owner of what is asked is told, and what follows from it is done.
+    pub(crate) fn on_talk(&mut self, event: TalkEvent, now: &Now) {
+        let view = view!(self);
+        let follows = self.desk.on(event, &view, now);
+        self.follow(follows);
+    }
+
+    /// A pause that the ledger does not take outlives this process all the same.
+    fn keep_pause(&mut self, pause: Hold, now: &Now) -> Response {
+        if self.memory.degraded.is_empty() {
+            return done("paused; wbdctl resume lifts it");
+        }
+        let placed = self.hold_files.put(pause);
+        self.see_holds(HoldEvent::Wanted, now);
+        done(placed.words(&self.memory.degraded))
+    }
+
+    /// Writes an intent; a supervisor that dies before its outcome finds it.
+    fn record(&mut self, permit: Permit, reply: Option<oneshot::Sender<Response>>) {
+        let (subject, action, now) = (permit.subject().clone(), permit.intent().action.name(), now());
+        let event = match self.memory.record(&now, permit) {
+            Ok(recorded) => ActEvent::Recorded { subject, recorded: Box::new(recorded), reply },
+            Err(reason) => ActEvent::NotRecorded { action, reason, reply },
+        };
+        self.on_action(event, &now);
+    }
+
+    /// The owner of what people are told is told, and what follows from it is done.
+    pub(crate) fn on_tell(&mut self, event: TellEvent, now: &Now) {
+        let follows = self.courier.on(event, &self.memory.state, now);
+        self.follow(follows);
+    }
+
+    /// The owner of the products is told, and what follows from it is done.
+    pub(crate) fn on_products(&mut self, event: ProductEvent, now: &Now) {
+        let follows = self.products.on(event, &self.memory.state, now);
+        self.follow(follows);
+    }
+
+    /// What the owners know, to read.
+    pub(crate) fn view(&self) -> View<'_> {
+        view!(self)
+    }
+
+    /// Hold files are looked for, and what follows from it is done.
+    pub(crate) fn see_holds(&mut self, event: HoldEvent, now: &Now) {
+        let follows = self.hold_files.on(event, &self.memory.state, now);
+        self.follow(follows);
+    }
+
+    /// Does what an owner wants from the others, in its order. The disk may be slow: each thing has a moment of its own.
+    fn follow(&mut self, follows: Vec<Follow>) {
+        for follow in follows {
+            let now = &now();
+            match follow {
+                Follow::Write(subject, body) => self.memory.write(now, subject, *body),
+                Follow::LookAtAgent => self.hasten_agent(),
+                Follow::LookAt(key) => self.hasten_check(&key, now.boot_ms),
+                Follow::LookBy(key, at_ms) => self.hasten_check(&key, at_ms),
+                Follow::Relook { number, bound } => self.relook(number, &bound),
+                Follow::SeeHolds => self.see_holds(HoldEvent::Wanted, now),
+                Follow::Act(event) => self.on_action(event, now),
+                Follow::Agent(event) => self.on_agent(event, now),
+                Follow::Record { permit, reply } => self.record(*permit, reply),
+                Follow::AskedFor(key) => self.turns.asked = Some(key),
+                Follow::Talk(event) => self.on_talk(event, now),
+                Follow::Products(event) => self.on_products(event, now),
+                // A peer that went away wants no answer.
+                Follow::Say { reply, message } => drop(reply.send(recorded(message, &self.memory.degraded))),
+                Follow::Status(reply) => drop(reply.send(Response::Status(Box::new(self.view().status())))),
+                Follow::KeepPause { pause, reply } => drop(reply.send(self.keep_pause(*pause, now))),
+                Follow::Rotate { reason, who, reply } => {
+                    let budget = self.products.loaded.settings.budget;
+                    drop(reply.send(rotated(self.memory.rotate(now, &reason, &who, budget))));
+                }
+                Follow::InFlight(action) => self.turns.in_flight = action,
+                Follow::LookAtAll => self.checks.hasten(now.boot_ms, |_| true),
+                Follow::Bind { bounds, is_first } => {
+                    self.checks.replace(bounds, now.boot_ms);
+                    if is_first {
+                        self.sampler.hasten(now.boot_ms);
+                    }
+                }
+                Follow::LookWith(facts) => self.lookout.state(facts),
+                Follow::TellBy(program) => self.on_tell(TellEvent::Program(program), now),
+                Follow::RotateIfDue => self.memory.rotate_if_due(now),
+                Follow::TellWhatIsDue => self.on_tell(TellEvent::TellerRecorded, now),
+            }
+        }
     }
 
     /// Looks at everything that concerns the agent's process now.
@@ -357,9 +381,4 @@ impl Supervisor {
         let pause = self.checks.get(key).map_or(1_000, |check| proving_ms(&check.bound));
         self.hasten_check(key, now().boot_ms + pause);
     }
-}
-
-/// Our own agent as a target.
-pub(crate) fn agent_target() -> Option<TargetName> {
-    TargetName::new("wbd").ok()
 }

@@ -1,8 +1,7 @@
 //! One turn of the ring: complete looks are judged and handed to the engine; what it answers is written or
 //! begun. Decides nothing itself.
-use wbd_engine::guard::waiver;
-use wbd_engine::judge::look::{self, Look, Seen};
-use wbd_engine::judge::{self, diagnose};
+use wbd_engine::judge;
+use wbd_engine::judge::look::{self, Look};
 use wbd_engine::round::{self, Step};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::entry::{Body, Subject};
@@ -10,11 +9,11 @@ use wbd_model::incident::{Phase, Refusal};
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
-use crate::checks::{Looked, suspect_due_ms};
+use crate::event::{ActEvent, TellEvent};
+use crate::look::checks::{Looked, suspect_due_ms};
 use crate::supervisor::Supervisor;
+use crate::tell::publish;
 
-/// A turn comes to rest well before this many steps; more would be a bug, and the loop must go on.
-const STEPS_A_TURN: usize = 32;
 /// How soon an open incident's check that could not be seen is looked at again.
 const UNSEEN_MS: u64 = 2_000;
 
@@ -29,11 +28,13 @@ impl Supervisor {
             return;
         }
         let known = self.checks.keys();
-        let causes = if fresh.is_empty() { Vec::new() } else { self.causes() };
-        for _ in 0..STEPS_A_TURN {
+        let causes = if fresh.is_empty() { Vec::new() } else { self.checks.causes(&self.memory.state, now().wall_ms) };
+        round::turn(|| {
             let now = now();
-            let looks: Vec<Look> = fresh.iter().filter_map(|key| self.look(key, &causes)).collect();
-            let steps = round::round(&self.memory.state, &mut self.turns, &looks, &known, &self.loaded.settings, &now);
+            let looks: Vec<Look> =
+                fresh.iter().filter_map(|key| self.checks.look(key, &self.memory.state, &causes)).collect();
+            let steps =
+                round::round(&self.memory.state, &mut self.turns, &looks, &known, &self.products.loaded.settings, &now);
             let mut written = false;
             for step in steps {
                 match step {
@@ -41,26 +42,43 @@ impl Supervisor {
                         self.write_step(&now, subject, *body);
                         written = true;
                     }
-                    Step::Act(want) => self.begin(*want),
+                    Step::Act(want) => self.on_action(ActEvent::Wanted(want), &now),
                 }
             }
-            if !written {
-                break;
-            }
-        }
+            written
+        });
         // What an operator asked for is over, or was not needed: it is no word for a later incident.
         if self.turns.asked.is_none() {
-            self.asked_by = None;
+            self.desk.forget_word();
         }
         self.plan_next_looks(&fresh);
         self.publish_news();
+    }
+
+    /// Journal lines for the records that were written; a person is told of escalations.
+    fn publish_news(&mut self) {
+        let mut escalated = false;
+        for entry in self.memory.take_news() {
+            if let Body::Escalated { reason, guide } = &entry.body {
+                self.memory.anchor_head();
+                let (about, at) = (entry.subject.clone(), entry.at.clone());
+                let (reason, guide) = (reason.clone(), guide.clone());
+                self.on_tell(TellEvent::Escalated { about, at, reason, guide }, &now());
+                escalated = true;
+            } else {
+                publish::tell(&entry);
+            }
+        }
+        if escalated {
+            self.on_tell(TellEvent::TimePassed, &now());
+        }
     }
 
     fn write_step(&mut self, now: &Now, subject: Subject, body: Body) {
         let opened = matches!(body, Body::Opened { .. });
         self.memory.write(now, subject.clone(), body);
         // An operator who ran the playbook by hand has said yes to what it does.
-        if opened && let Some((_, who)) = self.asked_by.take_if(|(key, _)| is_about(&subject, key)) {
+        if opened && let Some(who) = self.desk.takes_word(&subject) {
             self.memory.write(now, subject, Body::Approved { who, shown: None });
         }
     }
@@ -87,25 +105,8 @@ impl Supervisor {
                 fresh.push(key);
             }
         }
-        self.keep_seen(&looked, now);
+        self.observer.looked(&looked, &self.checks, &self.memory.state.open, now);
         fresh
-    }
-
-    pub(crate) fn causes(&self) -> Vec<(CheckKey, CheckKey)> {
-        let wall_ms = now().wall_ms;
-        // What is waived is nobody's cause: what it would explain stands by itself.
-        let counts = |key: &CheckKey| waiver::covering(&self.memory.state.waivers, key, wall_ms).is_none();
-        let looked = self.checks.all.iter().filter(|check| counts(&check.bound.key));
-        let judged: Vec<_> = looked.filter_map(|c| c.last.as_ref().map(|last| (&c.bound, &last.judgement))).collect();
-        diagnose::diagnose(&judged)
-    }
-
-    pub(crate) fn look(&self, key: &CheckKey, causes: &[(CheckKey, CheckKey)]) -> Option<Look> {
-        let check = self.checks.get(key)?;
-        let last = check.last.as_ref()?;
-        let cause = causes.iter().find(|(consequence, _)| consequence == key).map(|(_, cause)| cause.clone());
-        let seen = Seen { bound: &check.bound, judgement: &last.judgement, seen: &last.seen };
-        Some(look::look(&seen, self.memory.state.open_for(key), cause))
     }
 
     /// Checks that wait for a moment (hold time, backoff, proof) are looked at when it comes.
@@ -124,7 +125,7 @@ impl Supervisor {
                     self.hasten_check(key, until);
                 }
                 // Looked at again when the hands are free (`free_hands`).
-                Some((Phase::Gated { .. }, None)) if self.deed.is_some() => {}
+                Some((Phase::Gated { .. }, None)) if self.doer.is_busy() => {}
                 Some((Phase::Gated { .. }, None)) => self.hasten_check(key, now_ms + 200),
                 Some((Phase::Gated { .. } | Phase::Suppressed { .. }, _)) => {}
                 Some((Phase::Acting { .. } | Phase::RollingBack { .. } | Phase::Closed { .. }, _)) => {}
@@ -151,17 +152,13 @@ impl Supervisor {
     }
 }
 
-fn is_about(subject: &Subject, key: &CheckKey) -> bool {
-    subject.code.as_ref() == Some(&key.code) && subject.target.as_ref() == Some(&key.target)
-}
-
 #[cfg(test)]
 mod tests {
     use wbd_model::name::PlaybookName;
 
     use super::*;
-    use crate::exits::tests::supervisor;
-    use crate::supervisor::Mode;
+    use crate::mode::Mode;
+    use crate::testing::supervisor;
 
     #[test]
     fn an_event_that_brings_nothing_new_leads_to_nothing() {
@@ -174,7 +171,7 @@ mod tests {
         supervisor.turn();
         assert!(supervisor.memory.state.seq == seq && !is_suspended(&supervisor));
         // Twin: a record was written since the last turn.
-        supervisor.manual(&now(), "reload", "somebody", "settings and playbooks");
+        supervisor.manual("reload", "somebody", "settings and playbooks");
         supervisor.turn();
         assert!(is_suspended(&supervisor));
     }

@@ -250,6 +250,9 @@ pub struct Intent {
     /// It costs budget although no incident asked for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paid: bool,
+    /// An operator said "start": the administrator's stop that stood at that moment is taken back by it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub takes_back_stop: bool,
     /// The observations before the first step (`before.` in verifications).
     pub before: Observations,
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use wbd_tests::deadline::wait_until;
 
+use crate::stops::agent;
 use crate::toy::{self, CODE};
 use crate::trial::{self, SOON, Trial};
 
@@ -166,4 +167,34 @@ fn a_ledger_that_nobody_touched_goes_on() {
     trial.start_again();
     trial.healed(CODE, 1, &["command.run"]);
     assert_eq!((toy::acts(trial.root()), &trial.status()["degraded"]), (2, &"".into()));
+}
+
+#[test]
+fn a_start_that_is_refused_leaves_an_administrators_stop_and_one_that_is_done_takes_it_back() {
+    let mut trial = Trial::begin("auto");
+    trial.agent();
+    trial.supervisor.terminate();
+    folded(trial.root()).execute_batch("DELETE FROM entry WHERE seq = 2").expect("written");
+    trial.start_again();
+    wait_until("a word about it", SOON, || {
+        let status = trial.status();
+        (status["degraded"] != "").then_some(()).ok_or_else(|| status.to_string())
+    });
+    let note = trial.root().join("run/wbd/agent.stop.json");
+    let mut done = 0;
+    // The reserve holds a few, and then no intent can be written.
+    let refused = loop {
+        agent(&trial, "stop").ok();
+        assert!(note.exists());
+        let started = trial.ctl(&["agent", "start"]);
+        if started.code != Some(0) {
+            break started;
+        }
+        assert!(!note.exists(), "{}", started.report());
+        trial.agent();
+        done += 1;
+        assert!(done < 10, "the reserve has a bound");
+    };
+    assert!(refused.report().contains("nothing was done"), "{}", refused.report());
+    assert!(done > 0 && note.exists() && trial.supervisor.agents().is_empty(), "{}", refused.report());
 }

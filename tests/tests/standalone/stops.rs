@@ -9,7 +9,7 @@ use wbd_tests::exec::{self, Ran};
 use crate::trial::{self, DOWN, QUIET, SOON, Trial};
 
 /// `wbd_agent -s VERB`, as the vendor documents it.
-fn agent(trial: &Trial, verb: &str) -> Ran {
+pub(crate) fn agent(trial: &Trial, verb: &str) -> Ran {
     let mut program = Command::new(trial.root().join("opt/nbp/wbd/wbd_agent"));
     exec::run(program.args(["-s", verb, "--root"]).arg(trial.root()), b"", SOON)
 }

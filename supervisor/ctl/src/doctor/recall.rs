@@ -81,7 +81,7 @@ fn exits(state_dir: &Path) -> Result<(State, Now), String> {
     let read = || {
         let reader = Reader::open(state_dir)?;
         let mut state = State::default();
-        let filter = Filter { kinds: vec!["exit".to_owned()], ..Filter::default() };
+        let filter = Filter { kinds: vec!["exit".to_owned(), "started".to_owned()], ..Filter::default() };
         reader.each(&filter, |entry| {
             state.apply(&entry);
             ControlFlow::Continue(())

@@ -108,6 +108,7 @@ pub fn permit(
         undoes: want.undoes,
         by_hand: None,
         paid: false,
+        takes_back_stop: false,
         before: captured.before,
     };
     Ok(Permit { subject, intent })
@@ -130,6 +131,7 @@ pub fn permit_by_hand(
         return Err(no(Guard::Conflict, &format!("{} is acting on it; try again when it is done", other.id)));
     }
     let class = action.class();
+    let takes_back_stop = matches!(action, Action::AgentStart {});
     let intent = Intent {
         action_id: ActionId(state.next_action.max(1)),
         action,
@@ -145,6 +147,7 @@ pub fn permit_by_hand(
         undoes,
         by_hand: Some(who.to_owned()),
         paid: false,
+        takes_back_stop,
         before: captured.before,
     };
     Ok(Permit { subject: Subject::default(), intent })
@@ -165,7 +168,8 @@ pub fn permit_first_start(state: &State, settings: &Settings, now: &Now) -> Resu
     }
     let who = "the start of the stand-alone supervisor";
     let Permit { subject, intent } = permit_by_hand(state, now, who, action, None, Captured::default())?;
-    Ok(Permit { subject, intent: Intent { paid, ..intent } })
+    // No administrator has said it.
+    Ok(Permit { subject, intent: Intent { paid, takes_back_stop: false, ..intent } })
 }
 
 /// Disruptive deeds that the host's budget still allows: in an hour, in a day.

@@ -19,8 +19,6 @@ use crate::{guard, judge};
 const STEP_MS: u64 = 100;
 /// Looks at most: a rehearsal over days looks less often instead of longer.
 const LOOKS: u64 = 20_000;
-/// Steps of one turn at most, as in the daemon.
-const STEPS_A_TURN: usize = 32;
 
 /// Plays a check's moments (milliseconds from the start, and what is seen from then on) and gives the kinds of
 /// the records in order. It goes on after the last moment for as long as a proof and its hold may take.
@@ -75,31 +73,29 @@ impl<'a> Play<'a> {
     /// One turn, until nothing more follows or a deed was done. Gives whether anything was written.
     pub(crate) fn turn(&mut self, now: &Now, looked: &Looked<'_>, tell: Tell<'_>) -> Result<bool, String> {
         let mut written = false;
-        for _ in 0..STEPS_A_TURN {
+        let rests = round::turn(|| {
             let look = |(one, cause): &(Seen<'_>, Option<CheckKey>)| {
                 look::look(one, self.state.open_for(&one.bound.key), cause.clone())
             };
             let looks: Vec<_> = looked.iter().map(look).collect();
             let mut steps = round::round(&self.state, &mut self.memory, &looks, &self.known, self.settings, now);
             steps.retain(|step| self.is_played(step));
-            if steps.is_empty() {
-                return Ok(written);
-            }
-            written = true;
-            let mut acted = false;
+            written |= !steps.is_empty();
+            // What was seen is of the time before a deed.
+            let mut goes_on = !steps.is_empty();
             for step in steps {
                 match step {
                     Step::Write(subject, body) => self.write(now, subject, *body, tell),
                     Step::Act(want) => {
                         self.act(now, *want, looked, tell);
-                        acted = true;
+                        goes_on = false;
                     }
                 }
             }
-            if acted {
-                // What was seen is of the time before the deed.
-                return Ok(true);
-            }
+            goes_on
+        });
+        if rests {
+            return Ok(written);
         }
         Err(format!("the turn at {} ms does not come to rest", now.boot_ms))
     }

@@ -1,6 +1,7 @@
 //! From the ledger to the supervisor's state, record by record. Decides nothing.
 use wbd_model::action::{Action, Class};
 use wbd_model::check::CheckKey;
+use wbd_model::control::STANDALONE;
 use wbd_model::entry::{Body, Entry, Exit};
 use wbd_model::incident::{Closing, IncidentId, Phase};
 
@@ -153,8 +154,8 @@ impl State {
                 self.next_incident = self.next_incident.max(*next_incident).max(1);
                 self.next_action = self.next_action.max(*next_action).max(1);
             }
-            Body::Started { .. }
-            | Body::Opened { .. }
+            Body::Started { mode, .. } => self.alone = mode == STANDALONE,
+            Body::Opened { .. }
             | Body::Suppressed { .. }
             | Body::Unsuppressed {}
             | Body::Closed { .. }

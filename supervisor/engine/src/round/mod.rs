@@ -10,4 +10,4 @@ mod turn;
 pub use ladder::next_plan;
 pub use memory::Memory;
 pub use step::Step;
-pub use turn::round;
+pub use turn::{round, turn};

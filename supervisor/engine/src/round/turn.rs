@@ -20,6 +20,14 @@ const GATE_TIMEOUT_MS: u64 = 86_400_000;
 /// One that waits for a maintenance window: each opens once a week at least, and a day for what holds it then.
 const WINDOW_TIMEOUT_MS: u64 = 8 * GATE_TIMEOUT_MS;
 
+/// A turn comes to rest well before this many rounds; more would be a bug, and the loop must go on.
+const ROUNDS_A_TURN: usize = 32;
+
+/// One turn: rounds, until one says that nothing more follows (`false`). Gives whether the turn came to rest.
+pub fn turn(mut another: impl FnMut() -> bool) -> bool {
+    (0..ROUNDS_A_TURN).any(|_| !another())
+}
+
 /// One turn over the checks that were just looked at; `known` are all checks there are. At most one step
 /// for each incident, so that each is judged on the state that its last record made.
 pub fn round(

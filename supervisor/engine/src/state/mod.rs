@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 use wbd_model::action::{Class, Undo};
 use wbd_model::check::CheckKey;
-use wbd_model::entry::Exit;
+use wbd_model::entry::{Exit, ExitHow};
 use wbd_model::incident::{ActionId, IncidentId};
 use wbd_model::name::{PlaybookName, TargetName};
 use wbd_model::observation::Observation;
@@ -92,6 +92,8 @@ pub struct State {
     pub suspended: BTreeMap<PlaybookName, Suspension>,
     /// Failed verifications in a row, by playbook.
     pub failures: BTreeMap<PlaybookName, u32>,
+    /// The supervisor that wrote last is stand-alone: no service manager tells it of ends.
+    pub alone: bool,
     /// Exits of watched processes in this boot, oldest first.
     pub exits: VecDeque<(TargetName, u64, Exit)>,
     /// A life of the agent is on record in this boot: it was to be started, or seen to end.
@@ -159,7 +161,7 @@ impl State {
 
     /// Answer to `exit.last` for a target: exits of this boot, seen by the supervisor. `gone` is the process that wrote the
     /// last health document, where it does not run any more: if its own end is not on record (nobody looked, the ledger
-    /// could not be written), an older end says nothing about it.
+    /// could not be written), an older end says nothing about it. Daemon, doctor and rehearsal have it from here alone.
     #[must_use]
     pub fn exit_observation(&self, target: &TargetName, now: &Now, gone: Option<u32>) -> Observation {
         const RECENT_MS: u64 = 600_000;
@@ -175,6 +177,10 @@ impl State {
                     .know("how", exit.how.as_str())
                     .know("code", exit.code)
                     .know("asked", exit.asked);
+                if exit.how == ExitHow::Unknown && !self.alone {
+                    // It may have been an administrator's stop.
+                    seen.miss("asked", "the service manager has not told how it ended");
+                }
             }
             None => {
                 seen.know("seen", false).know("how", "none").know("code", -1).know("asked", false);

@@ -309,6 +309,20 @@ fn an_older_end_says_nothing_of_a_process_whose_own_end_is_not_on_record() {
 }
 
 #[test]
+fn of_an_end_that_the_service_manager_did_not_tell_of_nobody_knows_who_asked() {
+    let mut world = World::new(vec![]);
+    let subject = || Subject { target: Some(TargetName::new("wbd").unwrap()), ..Subject::default() };
+    let unknown = || Exit { pid: 1, how: ExitHow::Unknown, code: -1, asked: false, by: String::new() };
+    // Alone, there is nobody else who could have asked.
+    for (mode, is_known) in [("systemd", false), ("standalone", true)] {
+        world.append(Subject::default(), Body::Started { version: String::new(), mode: mode.to_owned() });
+        world.append(subject(), Body::Exit(unknown()));
+        assert_eq!(matches!(exit_fact(&world, "asked"), Fact::Known(_)), is_known, "{mode}");
+        assert_eq!(exit_fact(&world, "how"), Fact::Known("unknown".into()), "{mode}");
+    }
+}
+
+#[test]
 fn exits_of_another_target_or_an_earlier_boot_are_not_told() {
     let mut world = World::new(vec![]);
     exited(&mut world, 1, false);

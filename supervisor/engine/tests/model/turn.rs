@@ -2,7 +2,7 @@
 //! here is the engine's: `round`, `check`, `permit`, and the fold of the ledger.
 use wbd_engine::guard;
 use wbd_engine::judge::look::Look;
-use wbd_engine::round::{Step, round};
+use wbd_engine::round::{Step, round, turn};
 use wbd_engine::state::{ActionRequest, Captured, State};
 use wbd_model::action::{Action, Undo};
 use wbd_model::entry::{Body, Outcome, Subject};
@@ -16,9 +16,6 @@ use crate::mutant::{Mutant, settings, view};
 use crate::trial::Trial;
 use crate::world::{Deed, World};
 
-/// As in the daemon.
-const STEPS_A_TURN: usize = 32;
-
 /// Looks at everything and does what follows, until nothing more follows.
 pub(crate) fn look(trial: &Trial, world: &mut World) {
     let now = world.clock.told(trial.mutant);
@@ -29,7 +26,7 @@ pub(crate) fn look(trial: &Trial, world: &mut World) {
     if trial.mutant == Some(Mutant::StaleTrigger) {
         world.stale.clone_from(&world.sights);
     }
-    for _ in 0..STEPS_A_TURN {
+    let rests = turn(|| {
         let steps = steps(trial, world, &now);
         let mut written = false;
         for step in steps {
@@ -41,11 +38,11 @@ pub(crate) fn look(trial: &Trial, world: &mut World) {
                 Step::Act(want) => written |= begin(trial, world, *want),
             }
         }
-        if !written {
-            return;
-        }
+        written
+    });
+    if !rests {
+        world.ghost.law(Law::Settles, false);
     }
-    world.ghost.law(Law::Settles, false);
 }
 
 fn steps(trial: &Trial, world: &mut World, now: &Now) -> Vec<Step> {

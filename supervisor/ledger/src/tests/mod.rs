@@ -50,6 +50,7 @@ pub(crate) fn intent(id: u64, action: Action) -> Intent {
         undoes: None,
         by_hand: None,
         paid: false,
+        takes_back_stop: false,
         before: Default::default(),
     }
 }

@@ -125,6 +125,7 @@ impl Told {
             undoes: None,
             by_hand: None,
             paid: false,
+            takes_back_stop: false,
             before: quoted(None),
         };
         let done = Body::Outcome { action: ActionId(id), result: Outcome::Done, detail: String::new(), took_ms: 5 };

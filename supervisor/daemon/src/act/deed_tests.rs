@@ -1,0 +1,108 @@
+//! In which order things are asked for around an action, and what is not begun.
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::mpsc::{Receiver, channel};
+use wbd_actions::{Alone, Reach};
+use wbd_model::incident::IncidentId;
+use wbd_model::name::{Code, PlaybookName, TargetName};
+use wbd_model::plan::{Approval, Attempts, Plan};
+use wbd_probes::clock::now;
+
+use super::*;
+use crate::mode::Mode;
+use crate::supervisor::Supervisor;
+use crate::testing;
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A doer beside a supervisor that knows of nothing.
+fn doer() -> (TempDir, Supervisor, Doer, Receiver<Event>) {
+    let (root, supervisor) = testing::supervisor(Mode::Standalone);
+    let reach = Alone { root: root.path().to_owned(), agent: root.path().join("agent"), args: Vec::new() };
+    let (events, inbox) = channel(8);
+    (root, supervisor, Doer::new(Hands::new(Reach::Alone(reach)), events), inbox)
+}
+
+/// A start of the agent that takes something back, so that it needs no look.
+fn wanted() -> ActEvent {
+    let (code, target) = (Code::new("WBD-6007").unwrap(), TargetName::new("wbd").unwrap());
+    let playbook = PlaybookName::new("agent-down").unwrap();
+    let action = Action::AgentStart {};
+    let plan = Plan {
+        code: code.clone(),
+        target: target.clone(),
+        playbook: playbook.clone(),
+        digest: "d".to_owned(),
+        rung: 0,
+        rung_id: "again".to_owned(),
+        approval: Approval::Auto,
+        steps: vec![action.clone()],
+    };
+    let (incident, undoes, key) = (IncidentId(1), Some(ActionId(1)), CheckKey { code, target });
+    let attempts = Attempts { max: 1, per_ms: 1, backoff_from_ms: 0, backoff_to_ms: 0 };
+    ActEvent::Wanted(Box::new(ActionRequest { incident, key, playbook, plan, step: 0, undoes, action, attempts }))
+}
+
+async fn next(inbox: &mut Receiver<Event>) -> ActEvent {
+    let event = tokio::time::timeout(SOON, inbox.recv()).await.unwrap();
+    let Some(Event::Act(event)) = event else { panic!("{event:?}") };
+    event
+}
+
+#[tokio::test]
+async fn hold_files_are_looked_for_after_everything_else_and_before_the_guards_are_asked() {
+    let (_root, supervisor, mut doer, mut inbox) = doer();
+    let view = supervisor.view();
+    assert_eq!(doer.on(wanted(), &view, &now()), []);
+    assert!(doer.is_busy() && !doer.is_acting());
+    let follows = doer.on(next(&mut inbox).await, &view, &now());
+    assert!(matches!(follows.as_slice(), [Follow::SeeHolds, Follow::Act(ActEvent::HoldsSeen { .. })]), "{follows:?}");
+    assert!(!doer.is_busy());
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_not_gone_on_with() {
+    let (_root, supervisor, mut doer, mut inbox) = doer();
+    let view = supervisor.view();
+    doer.on(wanted(), &view, &now());
+    assert_eq!(doer.on(ActEvent::GiveUp, &view, &now()), []);
+    // The same is asked for again before the first answer comes.
+    doer.on(wanted(), &view, &now());
+    assert_eq!(doer.on(next(&mut inbox).await, &view, &now()), [], "an old answer");
+    assert_eq!(doer.on(next(&mut inbox).await, &view, &now()).len(), 2);
+}
+
+#[tokio::test]
+async fn beside_an_action_nothing_is_begun_and_it_is_not_given_up() {
+    let (_root, supervisor, mut doer, _inbox) = doer();
+    let view = supervisor.view();
+    doer.run = Some(Deed::Acting);
+    assert_eq!(doer.on(wanted(), &view, &now()), []);
+    assert_eq!(doer.on(ActEvent::GiveUp, &view, &now()), []);
+    let (reply, mut answer) = oneshot::channel();
+    let asked = ByHand { action: Action::AgentReload {}, undoes: None, who: "root".to_owned(), reply };
+    assert_eq!(doer.on(ActEvent::ByHand(asked), &view, &now()), []);
+    assert!(matches!(answer.try_recv(), Ok(Response::Refused { .. })));
+    assert!(doer.is_acting());
+}
+
+#[tokio::test]
+async fn the_agents_owner_is_told_of_an_end_before_its_outcome_is_written() {
+    let (_root, supervisor, mut doer, _inbox) = doer();
+    doer.run = Some(Deed::Acting);
+    let detail = "started as process 5".to_owned();
+    let (action, outcome) = (ActionId(1), Outcome::Done);
+    let report = Report { action, outcome, detail: detail.clone(), spawned: Some(5), job: None, took_ms: 1 };
+    let ended = ActEvent::Ended { subject: Subject::default(), report, reply: None };
+    let follows = doer.on(ended, &supervisor.view(), &now());
+    let body = Body::Outcome { action, result: outcome, detail, took_ms: 1 };
+    let wanted = [
+        Follow::InFlight(None),
+        Follow::Agent(AgentEvent::ActionEnded { outcome, job: None, spawned: Some(5) }),
+        Follow::Write(Subject::default(), Box::new(body)),
+        Follow::LookAtAgent,
+    ];
+    assert_eq!(follows, wanted);
+    assert!(!doer.is_busy());
+}

@@ -1,0 +1,159 @@
+//! Looks beside the loop at what a deed would change: a vendor's program may lie on a mount that is dead. Decides nothing.
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc::Sender;
+use tokio::sync::{Semaphore, oneshot};
+use wbd_actions::{Hands, Preview};
+use wbd_model::action::Action;
+use wbd_model::control::Response;
+use wbd_model::incident::IncidentId;
+use wbd_model::plan::Plan;
+
+use crate::event::{ActEvent, Asked, Event, TalkEvent};
+
+/// A few small files are read within milliseconds.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// A look that hangs keeps its thread; with so many of them none is begun at anything else.
+const AT_ONCE: usize = 16;
+
+/// Looks under way and looks that hang: one at a time at each thing, so that what lies on a dead mount stands in the
+/// way of itself alone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Previews(Arc<Mutex<BTreeMap<String, Arc<Semaphore>>>>);
+
+impl Previews {
+    /// Looks at what this action would change; the answer comes as an event.
+    pub(super) fn ask(&self, hands: Arc<Hands>, events: Sender<Event>, action: Action, of: Asked) {
+        let previews = self.clone();
+        tokio::spawn(async move {
+            let preview = previews.of(hands, action).await;
+            let _ = events.send(Event::Act(ActEvent::Previewed { of: Box::new(of), preview })).await;
+        });
+    }
+
+    /// Looks at what a whole plan would change; the answer comes as an event. What is done already (the first
+    /// `begun` steps) changes nothing any more.
+    pub(super) fn look_at_plan(
+        &self,
+        hands: Arc<Hands>,
+        events: Sender<Event>,
+        incident: Option<IncidentId>,
+        plan: Plan,
+        begun: usize,
+        reply: oneshot::Sender<Response>,
+    ) {
+        let previews = self.clone();
+        tokio::spawn(async move {
+            let mut changes = vec![Vec::new(); begun.min(plan.steps.len())];
+            for action in plan.steps.iter().skip(begun) {
+                match previews.clone().of(Arc::clone(&hands), action.clone()).await {
+                    Ok(preview) => changes.push(preview.changes),
+                    Err(message) => {
+                        let _ = reply.send(Response::Refused { message });
+                        return;
+                    }
+                }
+            }
+            let _ = events
+                .send(Event::Talk(TalkEvent::PlanPreviewed { incident, plan: Box::new(plan), changes, reply }))
+                .await;
+        });
+    }
+
+    async fn of(self, hands: Arc<Hands>, action: Action) -> Result<Preview, String> {
+        let Some(thing) = looked_at(&action).map(str::to_owned) else {
+            return hands.preview(&action).map_err(|error| error.to_string());
+        };
+        let place = self.place(&thing)?;
+        let looking = async {
+            // Never closed: it fails for nobody.
+            let place = place.acquire_owned().await.ok();
+            let looking = tokio::task::spawn_blocking(move || {
+                let preview = hands.preview(&action).map_err(|error| error.to_string());
+                drop(place);
+                preview
+            });
+            looking.await.unwrap_or_else(|error| Err(format!("bug: the look broke off: {error}; please report it")))
+        };
+        tokio::time::timeout(DEADLINE, looking).await.unwrap_or_else(|_| {
+            let seconds = DEADLINE.as_secs();
+            Err(format!("no answer about {thing} within {seconds} s; look for a dead mount"))
+        })
+    }
+
+    /// The place of looks at this thing.
+    fn place(&self, thing: &str) -> Result<Arc<Semaphore>, String> {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who looks at a thing, or waits to, has its place too.
+        places.retain(|_, place| Arc::strong_count(place) > 1);
+        if let Some(place) = places.get(thing) {
+            return Ok(Arc::clone(place));
+        }
+        if places.len() >= AT_ONCE {
+            return Err(
+                "too many earlier looks at what a deed would change still hang; look for a dead mount".to_owned()
+            );
+        }
+        let place = Arc::new(Semaphore::new(1));
+        places.insert(thing.to_owned(), Arc::clone(&place));
+        Ok(place)
+    }
+}
+
+/// What a look at this deed reads; `None`: nothing that could hang.
+fn looked_at(action: &Action) -> Option<&str> {
+    match action {
+        Action::CommandRun { command, .. } => command.argv.first().map(String::as_str),
+        Action::SysctlSet { key, .. } | Action::SysctlRestore { key, .. } => Some(key),
+        Action::AgentRestart {}
+        | Action::AgentStop { .. }
+        | Action::AgentStart {}
+        | Action::AgentReload {}
+        | Action::UnitRestart { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+    use wbd_actions::{Alone, Reach};
+    use wbd_model::action::Class;
+    use wbd_model::profile::{self, Command};
+
+    fn run(program: &str) -> Action {
+        let command =
+            Command { argv: vec![program.to_owned()], timeout: profile::Duration::from_ms(1), class: Class::A2 };
+        Action::CommandRun { name: "restart".to_owned(), command }
+    }
+
+    #[tokio::test]
+    async fn a_look_that_hangs_stands_in_the_way_of_itself_alone() {
+        let root = tempfile::tempdir().unwrap();
+        for program in ["dead", "well"] {
+            let path = root.path().join(program);
+            std::fs::write(&path, "").unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let alone = Alone { root: root.path().to_owned(), agent: root.path().join("agent"), args: Vec::new() };
+        let hands = Arc::new(Hands::new(Reach::Alone(alone)));
+        let previews = Previews::default();
+        let of = |action: Action| previews.clone().of(Arc::clone(&hands), action);
+        let hangs = previews.place("/dead").unwrap().acquire_owned().await.unwrap();
+        let (one, other) = tokio::join!(of(run("/dead")), of(run("/dead")));
+        for said in [one.unwrap_err(), other.unwrap_err()] {
+            assert!(said.contains("/dead") && said.contains("dead mount"), "{said}");
+        }
+        for _ in 0..AT_ONCE {
+            of(run("/well")).await.unwrap();
+        }
+        let many: Vec<_> = (1..AT_ONCE).map(|n| previews.place(&n.to_string()).unwrap()).collect();
+        assert!(of(run("/well")).await.unwrap_err().contains("too many"), "their number has a bound");
+        of(Action::AgentRestart {}).await.unwrap();
+        drop((hangs, many));
+        of(run("/dead")).await.unwrap();
+        of(run("/well")).await.unwrap();
+    }
+}

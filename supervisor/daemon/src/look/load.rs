@@ -1,0 +1,70 @@
+//! Reads settings and playbooks of a root, and looks for the products they are about. Judges nothing.
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use wbd_engine::playbook::{self, Library, settings};
+use wbd_model::name::ProfileName;
+use wbd_model::profile::Profile;
+use wbd_model::settings::Settings;
+use wbd_probes::programs::{self, Named};
+use wbd_probes::{Eyes, Presence, files};
+
+use crate::event::loaded::{Found, Loaded};
+
+/// Looking where programs lie takes milliseconds, unless a mount is dead.
+const PROGRAMS: Duration = Duration::from_secs(1);
+
+/// All profiles by name.
+pub(crate) type Profiles = BTreeMap<ProfileName, Arc<Profile>>;
+
+/// Settings and playbooks.
+///
+/// # Errors
+/// Every problem of the settings: with those broken nothing may be decided.
+pub(crate) fn load(root: &Path) -> Result<Loaded, Vec<String>> {
+    let settings = match files::settings(root) {
+        Ok(Some(source)) => settings::parse(&source).map_err(|problems| words(&problems))?,
+        Ok(None) => Settings::default(),
+        Err(problem) => return Err(vec![problem.to_string()]),
+    };
+    let (sources, mut problems) = files::playbooks(root);
+    let (library, broken) = playbook::load(&sources);
+    problems.extend(broken);
+    let misplaced = misplaced(root, &library, &settings);
+    Ok(Loaded { settings, library, problems: words(&problems), misplaced })
+}
+
+/// Programs in a place that is open to others; a dead mount holds nobody up.
+fn misplaced(root: &Path, library: &Library, settings: &Settings) -> Vec<String> {
+    let of_profiles =
+        library.profiles.values().flat_map(|profile| programs::of_profile(profile.name.as_str(), &profile.spec));
+    // The site's own program is the machine's.
+    let site =
+        settings.on_escalation.first().map(|program| Named { by: "on_escalation".to_owned(), program: program.into() });
+    let mut found = programs::findings(root, of_profiles.collect(), PROGRAMS);
+    found.extend(programs::findings(Path::new("/"), site.into_iter().collect(), PROGRAMS));
+    found.iter().map(ToString::to_string).collect()
+}
+
+fn words(problems: &[wbd_model::problem::Problem]) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}
+
+/// Looks for every product. Blocks, on a dead mount for the eyes' deadline.
+pub(crate) fn find(profiles: &Profiles, eyes: &Eyes) -> Found {
+    let mut found = Found::default();
+    let specs: Vec<_> = profiles.values().map(|profile| &profile.spec).collect();
+    for (name, presence) in profiles.keys().zip(eyes.present_each(&specs)) {
+        match presence {
+            Presence::Yes => {
+                found.present.insert(name.clone());
+            }
+            Presence::No(others) if others.is_empty() => {}
+            Presence::No(others) => found.alike.push((name.clone(), others.join("; "))),
+            Presence::Unknown(reason) => found.unseen.push((name.clone(), reason)),
+        }
+    }
+    found
+}

@@ -1,0 +1,328 @@
+//! The owner of settings, playbooks and products: read again, beside the loop: files and mounts may hang. Judges none of them.
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use tokio::sync::mpsc::Sender;
+use tokio::sync::oneshot;
+use tracing::{error, info};
+use wbd_engine::state::State;
+use wbd_model::control::Response;
+use wbd_model::name::ProfileName;
+use wbd_model::time::Now;
+use wbd_probes::Eyes;
+
+use super::load;
+use crate::event::loaded::{Found, Loaded};
+use crate::event::{Event, ProductEvent};
+use crate::follow::Follow;
+
+/// Products may come and go.
+const FIND_MS: u64 = 60_000;
+
+/// Whether products are being looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Finding {
+    /// Not now.
+    #[default]
+    No,
+    /// Right now.
+    Running,
+    /// Right now, but by profiles that are not in force any more: the answer says nothing.
+    Outdated,
+}
+
+type Reply = Option<oneshot::Sender<Response>>;
+
+/// What the supervisor works with, and for which products.
+#[derive(Debug)]
+pub(crate) struct Products {
+    root: PathBuf,
+    eyes: Eyes,
+    events: Sender<Event>,
+    /// Settings and playbooks in force.
+    pub(crate) loaded: Loaded,
+    /// Products of which it cannot be told whether they are here, and why.
+    pub(crate) unseen: Vec<(ProfileName, String)>,
+    /// Products that are not here, though something has the name of one.
+    pub(crate) alike: Vec<(ProfileName, String)>,
+    /// Those that checks were made for; `None`: nobody has looked yet, and there is nothing to report on.
+    bound: Option<BTreeSet<ProfileName>>,
+    /// Looking for them right now, and when it is done next.
+    finding: Finding,
+    find_ms: u64,
+    /// Settings and playbooks are being read again.
+    reloading: bool,
+    /// SIGHUP came meanwhile.
+    reload_again: bool,
+}
+
+impl Products {
+    pub(crate) fn new(root: &Path, loaded: Loaded, eyes: Eyes, events: Sender<Event>) -> Self {
+        Self {
+            root: root.to_owned(),
+            eyes,
+            events,
+            loaded,
+            unseen: Vec::new(),
+            alike: Vec::new(),
+            bound: None,
+            finding: Finding::No,
+            find_ms: 0,
+            reloading: false,
+            reload_again: false,
+        }
+    }
+
+    /// Time has passed, a look for products or a reading came back, or somebody wants all to be read again.
+    pub(crate) fn on(&mut self, event: ProductEvent, state: &State, now: &Now) -> Vec<Follow> {
+        match event {
+            ProductEvent::TimePassed => self.find(now.boot_ms),
+            ProductEvent::Found(found) => {
+                let finding = std::mem::take(&mut self.finding);
+                let found = found.filter(|_| finding == Finding::Running);
+                found.map(|found| self.bind(found, state)).into_iter().collect()
+            }
+            ProductEvent::Reload(reply) => {
+                self.reload(reply);
+                Vec::new()
+            }
+            ProductEvent::Loaded { result, reply } => self.loaded(result, reply, state),
+        }
+    }
+
+    /// Whether the products of this host are known.
+    pub(crate) fn is_known(&self) -> bool {
+        self.bound.is_some()
+    }
+
+    /// Looks for the products of this host, now and then.
+    fn find(&mut self, now_ms: u64) -> Vec<Follow> {
+        if self.finding != Finding::No || now_ms < self.find_ms {
+            return Vec::new();
+        }
+        self.finding = Finding::Running;
+        self.find_ms = now_ms + FIND_MS;
+        let (profiles, eyes) = (self.loaded.library.profiles.clone(), self.eyes.clone());
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let found = tokio::task::spawn_blocking(move || load::find(&profiles, &eyes)).await;
+            // A broken look finds nothing new; the next one is a minute away.
+            let _ = events.send(Event::Products(ProductEvent::Found(found.ok()))).await;
+        });
+        vec![Follow::RotateIfDue]
+    }
+
+    /// The checks of this host.
+    fn bind(&mut self, found: Found, state: &State) -> Follow {
+        let is_first = self.bound.is_none();
+        let bound = self.bound.take().unwrap_or_default();
+        let present = there(&self.loaded, &found, &bound.iter().collect(), state);
+        let bounds = self.loaded.library.bind(&present, &self.loaded.settings);
+        self.unseen = found.unseen;
+        self.alike = found.alike;
+        self.bound = Some(bounds.iter().filter_map(|bound| bound.profile.clone()).collect());
+        Follow::Bind { bounds, is_first }
+    }
+
+    /// Reads settings and playbooks again; the old set stays if anything is broken.
+    fn reload(&mut self, reply: Reply) {
+        if self.reloading {
+            match reply {
+                Some(reply) => {
+                    let message = "settings and playbooks are being read just now; try again".to_owned();
+                    let _ = reply.send(Response::Refused { message });
+                }
+                None => self.reload_again = true,
+            }
+            return;
+        }
+        self.reloading = true;
+        let (root, events) = (self.root.clone(), self.events.clone());
+        let eyes = self.eyes.clone();
+        tokio::spawn(async move {
+            let read = move || {
+                let loaded = load::load(&root)?;
+                if !loaded.problems.is_empty() {
+                    return Err(loaded.problems);
+                }
+                let found = load::find(&loaded.library.profiles, &eyes);
+                Ok(Box::new((loaded, found)))
+            };
+            let result = tokio::task::spawn_blocking(read).await;
+            let result = result.unwrap_or_else(|error| Err(vec![format!("bug: reading broke off: {error}")]));
+            let _ = events.send(Event::Products(ProductEvent::Loaded { result, reply })).await;
+        });
+    }
+
+    /// They were read.
+    fn loaded(
+        &mut self,
+        result: Result<Box<(Loaded, Found)>, Vec<String>>,
+        reply: Reply,
+        state: &State,
+    ) -> Vec<Follow> {
+        self.reloading = false;
+        let (response, follows) = match result {
+            Ok(read) => self.take_over(*read, state),
+            Err(problems) => {
+                let first = problems.first().and_then(|problem| problem.lines().next()).unwrap_or_default();
+                error!(problems = problems.len(), %first, "reload refused, the old set stays");
+                (Response::Broken { problems }, Vec::new())
+            }
+        };
+        if let Some(reply) = reply {
+            let _ = reply.send(response);
+        }
+        if std::mem::take(&mut self.reload_again) {
+            self.reload(None);
+        }
+        follows
+    }
+
+    /// The new set is in force.
+    fn take_over(&mut self, (loaded, found): (Loaded, Found), state: &State) -> (Response, Vec<Follow>) {
+        self.loaded = loaded;
+        let settings = &self.loaded.settings;
+        self.eyes.facts.clone_from(&settings.facts);
+        let facts = Follow::LookWith(settings.facts.clone());
+        let program = Follow::TellBy(settings.on_escalation.clone());
+        if self.finding == Finding::Running {
+            self.finding = Finding::Outdated;
+        }
+        let bind = self.bind(found, state);
+        let count = self.loaded.library.playbooks.len();
+        info!(playbooks = count, "reloaded");
+        let warnings = self.loaded.misplaced.iter().map(|finding| format!("; warning: {finding}"));
+        let message = format!("{count} playbooks loaded{}", warnings.collect::<String>());
+        // Settings may let something be done now that was held before.
+        (Response::Done { message }, vec![facts, program, bind, Follow::LookAtAll])
+    }
+}
+
+/// The products of this host. One that cannot be looked for now is there if it was `bound` before, or if the ledger
+/// has an open incident of it, as after a restart: its incidents must not end as if it had been removed.
+fn there(loaded: &Loaded, found: &Found, bound: &BTreeSet<&ProfileName>, state: &State) -> BTreeSet<ProfileName> {
+    let open_with = |present: &BTreeSet<ProfileName>| {
+        let bounds = loaded.library.bind(present, &loaded.settings);
+        bounds.iter().filter(|bound| state.open.contains_key(&bound.key)).count()
+    };
+    let mut present = found.present.clone();
+    for (name, _) in &found.unseen {
+        let mut with = present.clone();
+        with.insert(name.clone());
+        if bound.contains(name) || open_with(&with) > open_with(&present) {
+            present = with;
+        }
+    }
+    present
+}
+
+#[cfg(test)]
+mod tests {
+    use wbd_engine::playbook;
+    use wbd_model::check::CheckKey;
+    use wbd_model::incident::IncidentId;
+    use wbd_model::name::{Code, TargetName};
+    use wbd_model::problem::Source;
+    use wbd_model::settings::Settings;
+
+    use super::*;
+    use wbd_probes::clock::now;
+
+    const DNS: &str = include_str!("../../../../playbooks/dns.yaml");
+    const DOWN: &str = include_str!("../../../../playbooks/agent-down.yaml");
+    const WBD: &str = include_str!("../../../../playbooks/wbd/profile.yaml");
+    /// A product with a name to ask for: it makes the check of the host.
+    const FAR: &str = "\
+apiVersion: wbd/v1
+kind: Profile
+metadata: {name: far, source: \"a test\"}
+spec:
+  present: {any: [{file: /mnt/far}]}
+  endpoints: [{host: far.example, ports: [443]}]
+";
+
+    fn name(name: &str) -> ProfileName {
+        ProfileName::new(name).unwrap()
+    }
+
+    /// Which products count as there after a restart that can look for none, with this incident open.
+    fn kept(open: Option<(&str, &str)>, bound: &[&str]) -> Vec<String> {
+        let source = |text: &&str| Source { path: "x.yaml".to_owned(), text: (*text).to_owned() };
+        let sources: Vec<Source> = [DNS, DOWN, WBD, FAR].iter().map(source).collect();
+        let (library, problems) = playbook::load(&sources);
+        assert!(problems.is_empty(), "{problems:#?}");
+        let loaded = Loaded { settings: Settings::default(), library, problems: Vec::new(), misplaced: Vec::new() };
+        let unseen = ["far", "wbd"].map(|profile| (name(profile), "a dead mount".to_owned())).into();
+        let found = Found { unseen, ..Found::default() };
+        let mut state = State::default();
+        if let Some((code, target)) = open {
+            let key = CheckKey { code: Code::new(code).unwrap(), target: TargetName::new(target).unwrap() };
+            state.open.insert(key, IncidentId(1));
+        }
+        let bound: Vec<ProfileName> = bound.iter().map(|bound| name(bound)).collect();
+        there(&loaded, &found, &bound.iter().collect(), &state).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_product_that_cannot_be_looked_for_is_there_while_an_incident_of_it_is_open() {
+        assert_eq!(kept(Some(("WBD-6007", "wbd")), &[]), ["wbd"]);
+        assert_eq!(kept(Some(("AEGIS-DNS", "host")), &[]), ["far"], "a check of the host that it alone makes");
+    }
+
+    #[test]
+    fn a_product_that_cannot_be_looked_for_and_has_nothing_open_is_there_if_it_was_before() {
+        assert!(kept(None, &[]).is_empty());
+        assert!(kept(Some(("WBD-6007", "another")), &[]).is_empty());
+        assert_eq!(kept(None, &["far"]), ["far"]);
+    }
+
+    /// A root without settings and playbooks.
+    fn products() -> (tempfile::TempDir, Products) {
+        let root = tempfile::tempdir().unwrap();
+        let (events, _) = tokio::sync::mpsc::channel(8);
+        let loaded = load::load(root.path()).unwrap();
+        let products = Products::new(root.path(), loaded, Eyes::new(root.path().to_path_buf()), events);
+        (root, products)
+    }
+
+    fn on(products: &mut Products, event: ProductEvent) -> Vec<Follow> {
+        products.on(event, &State::default(), &now())
+    }
+
+    #[test]
+    fn a_look_by_profiles_that_are_not_in_force_any_more_says_nothing() {
+        let (root, mut products) = products();
+        let found = || ProductEvent::Found(Some(Found::default()));
+        products.finding = Finding::Running;
+        let read = Box::new((load::load(root.path()).unwrap(), Found::default()));
+        let follows = on(&mut products, ProductEvent::Loaded { result: Ok(read), reply: None });
+        let [Follow::LookWith(_), Follow::TellBy(_), Follow::Bind { is_first: true, .. }, Follow::LookAtAll] =
+            follows.as_slice()
+        else {
+            panic!("{follows:?}")
+        };
+        assert_eq!(on(&mut products, found()), []);
+        // Twin: by those in force.
+        products.finding = Finding::Running;
+        let follows = on(&mut products, found());
+        assert!(matches!(follows.as_slice(), [Follow::Bind { is_first: false, .. }]), "{follows:?}");
+    }
+
+    #[tokio::test]
+    async fn one_reading_at_a_time_and_a_hangup_that_comes_meanwhile_is_not_lost() {
+        let (_root, mut products) = products();
+        on(&mut products, ProductEvent::Reload(None));
+        let (reply, mut answer) = oneshot::channel();
+        on(&mut products, ProductEvent::Reload(Some(reply)));
+        assert!(matches!(answer.try_recv(), Ok(Response::Refused { .. })));
+        on(&mut products, ProductEvent::Reload(None));
+        let (reply, mut answer) = oneshot::channel();
+        let broken = |reply| ProductEvent::Loaded { result: Err(vec!["x.yaml:1:1: broken".to_owned()]), reply };
+        assert_eq!(on(&mut products, broken(Some(reply))), [], "the old set stays");
+        assert!(matches!(answer.try_recv(), Ok(Response::Broken { .. })) && !products.is_known());
+        assert!(products.reloading, "it is read once more");
+        on(&mut products, broken(None));
+        assert!(!products.reloading);
+    }
+}

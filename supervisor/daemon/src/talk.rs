@@ -1,0 +1,12 @@
+//! The control socket and what is asked over it: requests, approvals, waivers, pauses.
+pub(crate) mod agent_call;
+pub(crate) mod answer;
+pub(crate) mod approvals;
+pub(crate) mod bounded;
+pub(crate) mod control;
+pub(crate) mod holds;
+pub(crate) mod requests;
+pub(crate) mod seats;
+pub(crate) mod socket;
+mod status;
+pub(crate) mod waivers;

@@ -1,0 +1,248 @@
+//! The owner of an operator's yes and no to what waits: each is to exactly what was shown, and to nothing that is over. Judges no plan.
+use std::collections::VecDeque;
+
+use wbd_engine::guard::approval;
+use wbd_engine::judge::plan;
+use wbd_engine::round;
+use wbd_engine::state::{Incident, State};
+use wbd_model::action::{Action, Change};
+use wbd_model::check::CheckKey;
+use wbd_model::control::Response;
+use wbd_model::entry::Body;
+use wbd_model::incident::{IncidentId, Phase};
+use wbd_model::name::PlaybookName;
+use wbd_model::plan::{Plan, Shown};
+use wbd_model::settings::{Healing, Settings};
+use wbd_model::time::Now;
+
+use crate::follow::Follow;
+use crate::look::checks::Checks;
+
+/// Plans that were shown and may still be approved; older ones have to be shown again.
+const SHOWN: usize = 32;
+
+/// The plans that were shown last, each under its digest.
+#[derive(Debug, Default)]
+pub(crate) struct Approvals(VecDeque<(String, Shown)>);
+
+impl Approvals {
+    fn keep(&mut self, digest: &str, shown: Shown) {
+        self.0.retain(|(old, _)| old != digest);
+        self.0.push_back((digest.to_owned(), shown));
+        if self.0.len() > SHOWN {
+            self.0.pop_front();
+        }
+    }
+
+    fn of(&self, digest: &str) -> Option<&Shown> {
+        self.0.iter().find(|(old, _)| old == digest).map(|(_, shown)| shown)
+    }
+}
+
+/// What an operator says to an incident that waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Spoken<'a> {
+    /// Do what was shown under this digest.
+    Yes {
+        /// The incident.
+        incident: IncidentId,
+        /// Of what was shown; `None`: nothing is named.
+        digest: Option<&'a str>,
+    },
+    /// Do nothing.
+    No {
+        /// The incident.
+        incident: IncidentId,
+    },
+}
+
+/// What follows from a word, and what to say; or why it is none.
+pub(crate) type Word = Result<(Vec<Follow>, String), String>;
+
+/// What words are about.
+#[derive(Debug)]
+pub(crate) struct About<'a> {
+    pub(crate) checks: &'a Checks,
+    pub(crate) state: &'a State,
+    pub(crate) settings: &'a Settings,
+    pub(crate) now: &'a Now,
+}
+
+impl About<'_> {
+    /// The plan that an incident waits to do.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn waiting_plan(&self, id: IncidentId) -> Result<(Plan, usize), String> {
+        let incident = self.open_incident(id)?;
+        let causes = self.checks.causes(self.state, self.now.wall_ms);
+        let look = self.checks.look(&incident.key, self.state, &causes);
+        let look = look.ok_or_else(|| format!("the check of {id} is gone or was not looked at yet; try again"))?;
+        Ok((round::next_plan(&look, incident)?, incident.step))
+    }
+
+    /// What would be done next for a check, for `doctor --dry-run`, and how many of its steps are done: what its open
+    /// incident goes on with, else the first rung that fits what was seen last.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn fix_plan(&self, key: &CheckKey) -> Result<(Plan, usize), String> {
+        if let Some(incident) = self.state.open_for(key) {
+            return self.waiting_plan(incident.id);
+        }
+        let check = self.checks.get(key).ok_or_else(|| format!("nothing here checks {key}"))?;
+        let last = check.last.as_ref().ok_or_else(|| format!("{key} was not looked at yet; try again"))?;
+        let plan = plan::plan(&check.bound, &last.judgement, &last.seen, 0);
+        plan.map_err(|reason| format!("the plan cannot be made: {reason}"))?
+            .map(|plan| (plan, 0))
+            .ok_or_else(|| format!("{key} has nothing that wbd could do as it was seen last"))
+    }
+
+    /// Yes, to whatever the playbook leads to: it was asked for by hand.
+    pub(crate) fn approve_unseen(&self, id: IncidentId, who: &str) -> Word {
+        self.waits(id)?;
+        self.may_act(id)?;
+        self.say_yes(id, None, who)
+    }
+
+    fn say_yes(&self, id: IncidentId, shown: Option<Box<Shown>>, who: &str) -> Word {
+        let incident = self.open_incident(id)?;
+        let mut follows = Vec::new();
+        // Said twice it is still one yes.
+        if !(incident.approved && incident.denied.is_none() && incident.shown == shown) {
+            let body = Body::Approved { who: who.to_owned(), shown };
+            follows.push(Follow::Write(incident.subject(), Box::new(body)));
+        }
+        follows.push(Follow::LookAt(incident.key.clone()));
+        Ok((follows, format!("{id} approved; wbdctl incidents show {id} tells what becomes of it")))
+    }
+
+    fn open_incident(&self, id: IncidentId) -> Result<&Incident, String> {
+        let incident = self.state.incidents.get(&id);
+        let incident = incident.ok_or_else(|| format!("there is no incident {id}, or it is long over; {LIST}"))?;
+        match &incident.phase {
+            Phase::Closed { how } => Err(format!("{id} is over ({}); {LIST}", how.as_str())),
+            Phase::Suppressed { .. }
+            | Phase::Gated { .. }
+            | Phase::Acting { .. }
+            | Phase::Indeterminate { .. }
+            | Phase::Verifying
+            | Phase::RollingBack { .. }
+            | Phase::Probation => Ok(incident),
+        }
+    }
+
+    fn may_act(&self, id: IncidentId) -> Result<(), String> {
+        self.acts(&self.open_incident(id)?.playbook)
+    }
+
+    /// Whether a yes could lead to an action now: one that is kept for another mode would be done much later, unasked.
+    pub(crate) fn acts(&self, playbook: &PlaybookName) -> Result<(), String> {
+        match self.settings.healing_for(playbook.as_str()) {
+            Healing::Observe => Err(format!(
+                "healing is observe, so nothing is done by {playbook}; set approve or auto in wbd.yaml, then wbdctl reload --wait"
+            )),
+            Healing::Approve | Healing::Auto => Ok(()),
+        }
+    }
+
+    /// Whether a word on an incident has anything to be for.
+    fn waits(&self, id: IncidentId) -> Result<(), String> {
+        let does = match &self.open_incident(id)?.phase {
+            Phase::Gated { .. } => return Ok(()),
+            Phase::Suppressed { by } => format!("is a consequence of {by}"),
+            Phase::Acting { .. } => "is being done".to_owned(),
+            Phase::Indeterminate { .. } => "is looked at, since what became of its deed is not known".to_owned(),
+            Phase::Verifying | Phase::Probation => "was done and is being verified".to_owned(),
+            Phase::RollingBack { .. } => "is being taken back".to_owned(),
+            Phase::Closed { how } => format!("is over ({})", how.as_str()),
+        };
+        Err(format!("{id} does not wait for a word: it {does}; {LIST}"))
+    }
+}
+
+impl Approvals {
+    /// The answer to a preview, which an approval may name from now on.
+    fn show(&mut self, id: IncidentId, plan: Plan, changes: Vec<Vec<Change>>) -> Response {
+        let shown = Shown { plan, changes };
+        let digest = approval::digest(id, &shown);
+        let (plan, changes) = (shown.plan.clone(), shown.changes.concat());
+        self.keep(&digest, shown);
+        Response::Preview { plan, changes, digest }
+    }
+
+    /// A whole plan was looked at: the answer, kept for a yes where it is of an incident.
+    pub(crate) fn previewed(
+        &mut self,
+        of: Option<IncidentId>,
+        plan: Plan,
+        changes: Vec<Vec<Change>>,
+        runs: impl Fn() -> bool,
+    ) -> Response {
+        let seen = |(action, changes)| seen_before(&runs, action, changes);
+        let changes: Vec<Vec<Change>> = plan.steps.iter().zip(changes).map(seen).collect();
+        match of {
+            Some(incident) => self.show(incident, plan, changes),
+            None => Response::Preview { plan, changes: changes.concat(), digest: String::new() },
+        }
+    }
+
+    /// A yes to what was shown under this digest, or a no.
+    pub(crate) fn on(&self, word: Spoken<'_>, about: &About<'_>, who: &str) -> Word {
+        match word {
+            Spoken::Yes { incident, digest } => {
+                about.waits(incident)?;
+                about.may_act(incident)?;
+                let shown = self.shown_now(incident, digest, about)?;
+                about.say_yes(incident, Some(Box::new(shown)), who)
+            }
+            Spoken::No { incident } => {
+                about.waits(incident)?;
+                let open = about.open_incident(incident)?;
+                if let Some(who) = &open.denied {
+                    return Ok((Vec::new(), format!("{incident} was denied by {who} already")));
+                }
+                let body = Body::Denied { who: who.to_owned() };
+                let follows = [Follow::Write(open.subject(), Box::new(body)), Follow::LookAt(open.key.clone())];
+                Ok((follows.into(), format!("{incident} denied")))
+            }
+        }
+    }
+
+    /// What was shown under a digest, if it is still what would be done.
+    fn shown_now(&self, id: IncidentId, digest: Option<&str>, about: &About<'_>) -> Result<Shown, String> {
+        let again = format!("look at it again: wbdctl approve {id}");
+        let digest = digest.ok_or_else(|| format!("the yes does not name what was shown; {again}"))?;
+        let known = self.of(digest).ok_or_else(|| format!("what was shown for {id} is too long ago; {again}"))?;
+        if approval::digest(id, known) != digest {
+            return Err(format!("the yes is to another incident's plan; {again}"));
+        }
+        let (plan, _) = about.waiting_plan(id)?;
+        match approval::other_plan(&known.plan, &plan) {
+            Some(other) => Err(format!("what {id} would change is no longer what was shown: {other}; {again}")),
+            None => Ok(known.clone()),
+        }
+    }
+}
+
+/// What an action changes, with what the hands cannot tell: whether the agent runs.
+pub(crate) fn seen_before(runs: impl Fn() -> bool, action: &Action, mut changes: Vec<Change>) -> Vec<Change> {
+    let on_agent = match action {
+        Action::AgentReload {} | Action::AgentStart {} | Action::AgentRestart {} | Action::AgentStop { .. } => true,
+        Action::SysctlSet { .. }
+        | Action::SysctlRestore { .. }
+        | Action::UnitRestart { .. }
+        | Action::CommandRun { .. } => false,
+    };
+    if on_agent {
+        let state = if runs() { "running" } else { "not running" };
+        changes.iter_mut().for_each(|change| change.before = Some(state.to_owned()));
+    }
+    changes
+}
+
+const LIST: &str = "wbdctl incidents list shows what waits";
+
+#[cfg(test)]
+#[path = "approvals_tests.rs"]
+mod tests;

@@ -1,0 +1,316 @@
+//! The owner of what is asked on the control socket. Whether the peer may ask was checked at the socket.
+use std::path::{Path, PathBuf};
+
+use tokio::sync::oneshot;
+use wbd_agent_api::paths;
+use wbd_engine::guard::{hold, waiver};
+use wbd_engine::state::{Hold, State};
+use wbd_ledger::LedgerError;
+use wbd_model::action::{Action, Class};
+use wbd_model::check::{CheckKey, Verdict};
+use wbd_model::control::{AgentVerb, Request, Response};
+use wbd_model::entry::{Body, Subject};
+use wbd_model::incident::{ActionId, IncidentId};
+use wbd_model::name::{PlaybookName, TargetName};
+use wbd_model::plan::Plan;
+use wbd_model::time::Now;
+
+use crate::event::{ActEvent, ByHand, ProductEvent, TalkEvent};
+use crate::follow::Follow;
+use crate::talk::agent_call;
+use crate::talk::answer::{UNDER_WAY, done, refused};
+use crate::talk::approvals::{About, Approvals, Spoken, Word};
+use crate::talk::waivers::{self, Wanted};
+use crate::view::View;
+
+type Reply = oneshot::Sender<Response>;
+
+/// What is asked on the control socket, and what of it is remembered.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    root: PathBuf,
+    /// Plans that were shown and may be approved.
+    approvals: Approvals,
+    /// The check whose playbook an operator asked for, and who.
+    asked_by: Option<(CheckKey, String)>,
+}
+
+impl Desk {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), approvals: Approvals::default(), asked_by: None }
+    }
+
+    /// Somebody asks something, or what was asked can be answered now.
+    pub(crate) fn on(&mut self, event: TalkEvent, view: &View<'_>, now: &Now) -> Vec<Follow> {
+        match event {
+            TalkEvent::Asked { request, who, reply } => self.asked(request, &who, reply, view, now),
+            TalkEvent::PlanPreviewed { incident, plan, changes, reply } => {
+                let runs = || view.agent.process().is_some();
+                say(reply, self.approvals.previewed(incident, *plan, changes, runs))
+            }
+            TalkEvent::Resumed { reply } => resumed(reply, view.state(), now),
+        }
+    }
+
+    fn asked(&mut self, request: Request, who: &str, reply: Reply, view: &View<'_>, now: &Now) -> Vec<Follow> {
+        let about = about(view, now);
+        match request {
+            Request::Status {} => vec![Follow::SeeHolds, Follow::Status(reply)],
+            Request::Report {} => say(reply, Response::Report(view.report().map(Box::new))),
+            Request::Incidents {} => say(reply, Response::Incidents(view.incident_rows(true))),
+            Request::Preview { incident } => ask_plan(Some(incident), about.waiting_plan(incident), reply),
+            Request::PreviewFix { key } => ask_plan(None, about.fix_plan(&key), reply),
+            Request::Approve { incident, shown } => {
+                let word = Spoken::Yes { incident, digest: shown.as_deref() };
+                answer(self.approvals.on(word, &about, who), reply)
+            }
+            Request::Deny { incident } => answer(self.approvals.on(Spoken::No { incident }, &about, who), reply),
+            Request::Pause { why, for_ms, from_class } => pause(who, why, for_ms, from_class, reply, now),
+            Request::Resume {} => resume(who, reply, view.state(), now),
+            Request::Waive { code, target, why, until_wall_ms } => {
+                let products_known = view.products.is_known();
+                let wanted = Wanted { code, target, why, until_wall_ms, products_known };
+                answer(waivers::waive(wanted, who, view.checks, view.state(), now), reply)
+            }
+            Request::Reload {} => vec![
+                Follow::manual("reload", who, "settings and playbooks"),
+                Follow::Products(ProductEvent::Reload(Some(reply))),
+            ],
+            Request::RunPlaybook { playbook, target, without_word } => {
+                match to_run(&playbook, target.as_ref(), without_word, &about, view.products.is_known()) {
+                    Ok(key) => self.run_playbook(&playbook, key, without_word, who, &about, reply),
+                    Err(why) => say(reply, refused(why)),
+                }
+            }
+            Request::RotateLedger { .. } if view.is_acting => say(reply, refused(UNDER_WAY)),
+            Request::RotateLedger { reason } => {
+                vec![Follow::Act(ActEvent::GiveUp), Follow::Rotate { reason, who: who.to_owned(), reply }]
+            }
+            Request::Undo { action } => undo(action, who, reply, view),
+            Request::Agent { verb } => by_hand(agent_action(verb, who), None, who, reply),
+            Request::AgentCall { command, change } => self.agent_call(command, change, who, reply),
+        }
+    }
+
+    fn run_playbook(
+        &mut self,
+        name: &PlaybookName,
+        key: CheckKey,
+        without_word: bool,
+        who: &str,
+        about: &About<'_>,
+        reply: Reply,
+    ) -> Vec<Follow> {
+        let mut follows = vec![Follow::manual("playbook.run", who, &format!("{name} on {}", key.target))];
+        match about.state.open_for(&key).map(|incident| incident.id) {
+            Some(id) if !without_word => {
+                follows.extend(answer(about.approve_unseen(id, who), reply));
+                return follows;
+            }
+            Some(_) => {}
+            None => {
+                follows.push(Follow::AskedFor(key.clone()));
+                if without_word {
+                    // A yes to this very failure that was said just before stands.
+                    self.asked_by.take_if(|(asked, _)| *asked != key);
+                } else {
+                    self.asked_by = Some((key.clone(), who.to_owned()));
+                }
+            }
+        }
+        let message = format!("{name} runs on {}; wbdctl incidents list shows how it goes", key.target);
+        follows.push(Follow::LookAt(key));
+        follows.extend(say(reply, done(message)));
+        follows
+    }
+
+    /// Who said yes beforehand to what is done about this: by running its playbook by hand. A word is good for once.
+    pub(crate) fn takes_word(&mut self, about: &Subject) -> Option<String> {
+        let is_about =
+            |key: &CheckKey| about.code.as_ref() == Some(&key.code) && about.target.as_ref() == Some(&key.target);
+        self.asked_by.take_if(|(key, _)| is_about(key)).map(|(_, who)| who)
+    }
+
+    /// What an operator asked for is over, or was not needed: it is no word for a later incident.
+    pub(crate) fn forget_word(&mut self) {
+        self.asked_by = None;
+    }
+
+    fn agent_call(&self, command: String, change: bool, who: &str, reply: Reply) -> Vec<Follow> {
+        let record = change.then(|| Follow::manual("agent.command", who, &command));
+        let socket = paths::socket(&self.root);
+        tokio::spawn(async move {
+            let response = match agent_call::call(&socket, &command).await {
+                Ok(answer) => Response::Agent { reply: answer },
+                Err(error) => {
+                    refused(format!("the agent did not take the command ({error}); wbdctl doctor tells why [WBD-6023]"))
+                }
+            };
+            let _ = reply.send(response);
+        });
+        record.into_iter().collect()
+    }
+}
+
+/// What an operator's words are about.
+pub(crate) fn about<'a>(view: &View<'a>, now: &'a Now) -> About<'a> {
+    About { checks: view.checks, state: view.state(), settings: view.settings(), now }
+}
+
+/// A peer that went away wants no answer.
+fn say(reply: Reply, response: Response) -> Vec<Follow> {
+    let _ = reply.send(response);
+    Vec::new()
+}
+
+/// What follows from a word is done, and then said.
+fn answer(word: Word, reply: Reply) -> Vec<Follow> {
+    match word {
+        Ok((follows, message)) if follows.is_empty() => say(reply, done(message)),
+        Ok((mut follows, message)) => {
+            follows.push(Follow::Say { reply, message });
+            follows
+        }
+        Err(why) => say(reply, refused(why)),
+    }
+}
+
+fn ask_plan(incident: Option<IncidentId>, plan: Result<(Plan, usize), String>, reply: Reply) -> Vec<Follow> {
+    match plan {
+        Ok((plan, begun)) => vec![Follow::Act(ActEvent::PlanAsked { incident, plan: Box::new(plan), begun, reply })],
+        Err(why) => say(reply, refused(why)),
+    }
+}
+
+fn by_hand(action: Action, undoes: Option<ActionId>, who: &str, reply: Reply) -> Vec<Follow> {
+    vec![Follow::Act(ActEvent::ByHand(ByHand { action, undoes, who: who.to_owned(), reply }))]
+}
+
+fn agent_action(verb: AgentVerb, who: &str) -> Action {
+    match verb {
+        // An earlier stop is taken back by the act itself: one that is refused leaves it standing.
+        AgentVerb::Start => Action::AgentStart {},
+        AgentVerb::Reload => Action::AgentReload {},
+        AgentVerb::Stop => Action::AgentStop { who: who.to_owned() },
+    }
+}
+
+fn pause(who: &str, why: String, for_ms: Option<u64>, from_class: Class, reply: Reply, now: &Now) -> Vec<Follow> {
+    if why.trim().is_empty() {
+        return say(reply, refused("say why: the next person on this host will ask"));
+    }
+    let until_wall_ms = for_ms.map(|ms| now.wall_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
+    let body = Body::Hold { who: who.to_owned(), why: why.clone(), until_wall_ms, from_class, file: None };
+    let pause = Hold { who: who.to_owned(), why, until_wall_ms, from_class, until_boot: None };
+    vec![Follow::Write(Subject::default(), Box::new(body)), Follow::KeepPause { pause: Box::new(pause), reply }]
+}
+
+fn resume(who: &str, reply: Reply, state: &State, now: &Now) -> Vec<Follow> {
+    let mut follows = Vec::new();
+    let mut write = |body| follows.push(Follow::Write(Subject::default(), Box::new(body)));
+    let lifts = state.hold.as_ref().is_some_and(|pause| !hold::is_over(pause, now));
+    if state.hold.is_some() {
+        write(Body::Lifted { who: who.to_owned(), file: None });
+    }
+    // The end of a pause is no word on what was given up before it.
+    if !state.suspended.is_empty() || (!lifts && state.has_given_up()) {
+        write(Body::Resumed { who: who.to_owned() });
+    }
+    follows.extend([Follow::LookAtAll, Follow::SeeHolds, Follow::Talk(TalkEvent::Resumed { reply })]);
+    follows
+}
+
+/// A pause was lifted, as far as it could be.
+fn resumed(reply: Reply, state: &State, now: &Now) -> Vec<Follow> {
+    let files: Vec<&str> = hold::standing(state, now).filter_map(|(file, _)| file).collect();
+    if !files.is_empty() {
+        let files = files.join(" and ");
+        return say(reply, refused(format!("deeds are still held by {files}; remove that to lift it")));
+    }
+    let message = if state.has_given_up() {
+        "resumed; what wbd had given up stays so: wbdctl resume once more has it tried again".to_owned()
+    } else if state.denied.is_empty() {
+        "resumed".to_owned()
+    } else {
+        let denied = state.denied.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        format!("resumed; what was denied stays so, until it is seen gone or its playbook is run by hand: {denied}")
+    };
+    vec![Follow::Say { reply, message }]
+}
+
+/// The failing check whose playbook may be run by hand.
+fn to_run(
+    name: &PlaybookName,
+    target: Option<&TargetName>,
+    without_word: bool,
+    about: &About<'_>,
+    products_known: bool,
+) -> Result<CheckKey, String> {
+    if !products_known {
+        return Err("the products of this host are still being looked for; try again".to_owned());
+    }
+    let fits = |key: &CheckKey| target.is_none_or(|target| key.target == *target);
+    let found: Vec<_> = about.checks.all.iter().filter(|c| c.bound.playbook == *name && fits(&c.bound.key)).collect();
+    let failing: Vec<_> = found
+        .iter()
+        .filter(|check| check.last.as_ref().is_some_and(|last| last.judgement.verdict == Verdict::Fail))
+        .collect();
+    let key = match (found.as_slice(), failing.as_slice()) {
+        ([], _) => {
+            return Err(format!("{name} applies to nothing on this host; wbdctl playbook list shows what does"));
+        }
+        (_, []) => {
+            let words: Vec<String> = found
+                .iter()
+                .map(|check| {
+                    let says =
+                        check.last.as_ref().map_or("was not looked at yet", |last| last.judgement.verdict.as_str());
+                    format!("{} says {says}", check.bound.key)
+                })
+                .collect();
+            return Err(format!("nothing to heal: {}", words.join(", ")));
+        }
+        (_, [one]) => one.bound.key.clone(),
+        (_, several) => {
+            let targets: Vec<String> = several.iter().map(|check| check.bound.key.target.to_string()).collect();
+            return Err(format!("say which with --target: {}", targets.join(", ")));
+        }
+    };
+    if let Some(waiver) = waiver::covering(&about.state.waivers, &key, about.now.wall_ms) {
+        return Err(format!("{key} is waived by {}: {}; wbdctl waiver list", waiver.who, waiver.why));
+    }
+    about.acts(name)?;
+    if without_word && about.state.latched.contains(&key) {
+        let again = format!("wbdctl playbook run {name} --target {}", key.target);
+        return Err(format!("{key} was handed over; one more try: {again}"));
+    }
+    Ok(key)
+}
+
+/// The ledger was set aside, or could not be.
+pub(crate) fn rotated(rotated: Result<&str, LedgerError>) -> Response {
+    const BEGUN: &str = "a new ledger that names the old one's head is begun";
+    match rotated {
+        Ok("") => done(BEGUN),
+        Ok(spent) => done(format!("{BEGUN}; {spent}")),
+        Err(error) => refused(error.to_string()),
+    }
+}
+
+fn undo(id: ActionId, who: &str, reply: Reply, view: &View<'_>) -> Vec<Follow> {
+    let why = match view.memory.undo_of(id) {
+        Ok(Some(undo)) => return by_hand(undo.action, Some(id), who, reply),
+        Err(error) => format!("{id} is not among the last deeds, and {error}"),
+        Ok(None) if id.0 == 0 || id.0 >= view.state().next_action => {
+            format!("there is no deed {id}; list them: wbdctl ledger list --kind intent")
+        }
+        Ok(None) => {
+            format!("{id} cannot be taken back: it changed nothing that was captured, or it was taken back already")
+        }
+    };
+    say(reply, refused(why))
+}
+
+#[cfg(test)]
+#[path = "requests_tests.rs"]
+mod tests;

@@ -1,0 +1,52 @@
+//! What a request that is refused leaves as it was, and what a permitted one does.
+use std::time::Duration;
+
+use wbd_actions::notes;
+use wbd_model::action::Undo;
+use wbd_model::name::Code;
+use wbd_model::observation::Observations;
+use wbd_probes::clock::now;
+
+use super::*;
+use crate::follow::agent_target;
+use crate::mode::Mode;
+use crate::supervisor::Supervisor;
+use crate::testing::listening;
+
+/// An incident has the agent in hand.
+fn in_hand(supervisor: &mut Supervisor) {
+    let id = IncidentId(1);
+    let (code, playbook) = (Code::new("WBD-6007").ok(), PlaybookName::new("agent-down").ok());
+    let about = Subject { incident: Some(id), code, target: agent_target(), playbook };
+    let (digest, case) = (String::new(), "dead".to_owned());
+    let opened = Body::Opened { digest, case, evidence: Vec::new(), before: Observations::new() };
+    supervisor.memory.write(&now(), about, opened);
+    let undo = Undo { action: Action::AgentStart {} };
+    supervisor.memory.state.incidents.get_mut(&id).unwrap().rollback.push((ActionId(1), undo));
+}
+
+#[tokio::test]
+async fn a_refused_start_leaves_the_administrators_stop_and_a_permitted_one_takes_it_back() {
+    const SOON: Duration = Duration::from_secs(20);
+    for is_refused in [true, false] {
+        let (root, mut supervisor, mut inbox) = listening(Mode::Standalone);
+        std::os::unix::fs::symlink("/bin/true", root.path().join("agent")).unwrap();
+        notes::note_stop(root.path(), "somebody", now().boot_ms, "").unwrap();
+        if is_refused {
+            in_hand(&mut supervisor);
+        }
+        let (reply, mut answer) = oneshot::channel();
+        let (request, who) = (Request::Agent { verb: AgentVerb::Start }, "root".to_owned());
+        supervisor.on_talk(TalkEvent::Asked { request, who, reply }, &now());
+        let until = tokio::time::Instant::now() + SOON;
+        let response = loop {
+            if let Ok(response) = answer.try_recv() {
+                break response;
+            }
+            let event = tokio::time::timeout_at(until, inbox.recv()).await.unwrap().unwrap();
+            supervisor.take(event);
+        };
+        assert_eq!(matches!(response, Response::Refused { .. }), is_refused, "{response:?}");
+        assert_eq!(paths::stop_note(root.path()).exists(), is_refused, "{response:?}");
+    }
+}

@@ -1,0 +1,64 @@
+//! The journal's line of each record. Nothing is decided by it.
+use tracing::{info, warn};
+use wbd_model::entry::{Body, Entry};
+
+/// Journal message id of every record of an incident that needs no person.
+const RECORDED: &str = "5f0a1f1dd2c14a4f9a1e5b6c7d8e9f02";
+
+/// One journal line for one record; nothing is decided by it.
+pub(crate) fn tell(entry: &Entry) {
+    let subject = &entry.subject;
+    let word = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let incident = word(subject.incident.map(|id| id.to_string()));
+    let code = word(subject.code.as_ref().map(ToString::to_string));
+    let target = word(subject.target.as_ref().map(ToString::to_string));
+    let kind = entry.body.kind();
+    let result = entry.body.result().unwrap_or("-");
+    let evidence = entry.body.evidence().join("; ");
+    match &entry.body {
+        Body::Opened { .. } | Body::Refused(_) | Body::Suspended { .. } | Body::Told { ok: false, .. } => {
+            warn!(
+                MESSAGE_ID = RECORDED,
+                WBD_CODE = code,
+                WBD_INCIDENT = incident,
+                WBD_TARGET = target,
+                kind,
+                result,
+                evidence,
+                "recorded"
+            );
+        }
+        Body::Started { .. }
+        | Body::Suppressed { .. }
+        | Body::Unsuppressed {}
+        | Body::Intent(_)
+        | Body::Outcome { .. }
+        | Body::Verdict { .. }
+        | Body::Closed { .. }
+        | Body::Escalated { .. }
+        | Body::Told { ok: true, .. }
+        | Body::Teller { .. }
+        | Body::Approved { .. }
+        | Body::Denied { .. }
+        | Body::Cleared {}
+        | Body::Manual { .. }
+        | Body::Hold { .. }
+        | Body::Lifted { .. }
+        | Body::Waived { .. }
+        | Body::Resumed { .. }
+        | Body::Rearmed {}
+        | Body::Exit(_)
+        | Body::Rotated { .. } => {
+            info!(
+                MESSAGE_ID = RECORDED,
+                WBD_CODE = code,
+                WBD_INCIDENT = incident,
+                WBD_TARGET = target,
+                kind,
+                result,
+                evidence,
+                "recorded"
+            );
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The owner of what people are told of escalations: the journal entry, and the site's program for what waits in the ledger, one run at a
+//! time. What waits and when is the engine's; nothing is decided here.
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::Sender;
+use tracing::{error, info, warn};
+use wbd_engine::state::State;
+use wbd_engine::state::telling::Untold;
+use wbd_ledger::ESCALATED;
+use wbd_model::control::{TellBy, UntoldRow};
+use wbd_model::entry::{Body, Subject};
+use wbd_model::incident::{Closing, Phase};
+use wbd_model::time::Now;
+
+use crate::event::{Event, TellEvent};
+use crate::follow::Follow;
+use crate::mode::Mode;
+use crate::tell::journal::{self, Fields};
+
+/// The program gets this long.
+const SITE_PROGRAM: Duration = Duration::from_secs(30);
+/// So much longer is waited for a run that cannot even be ended, or begun (a dead mount).
+const GRACE: Duration = Duration::from_secs(15);
+/// A text in the program's environment, bytes; the kernel takes 128 KiB.
+const LONGEST_TEXT: usize = 32 << 10;
+/// Entries that wait for the journal; with more of them the oldest is dropped and counted.
+const ENTRIES: usize = 64;
+/// A journal that was away is tried again this often.
+const JOURNAL_RETRY_MS: u64 = 5_000;
+
+/// What waits for the journal and the site's program, and what is under way.
+#[derive(Debug)]
+pub(crate) struct Courier {
+    root: PathBuf,
+    mode: Mode,
+    /// The site's program and its arguments; empty: none.
+    program: Vec<String>,
+    events: Sender<Event>,
+    /// One run at a time, also where an earlier one hangs for ever.
+    place: Arc<Semaphore>,
+    running: bool,
+    uses_journal: bool,
+    entries: VecDeque<Entry>,
+    entries_dropped: u64,
+    journal_ms: u64,
+}
+
+/// An entry that the journal did not take yet.
+#[derive(Debug)]
+struct Entry {
+    about: Subject,
+    at: Now,
+    reason: String,
+    fields: Fields,
+    tries: u32,
+    detail: String,
+}
+
+impl Courier {
+    pub(crate) fn new(root: &Path, mode: Mode, program: Vec<String>, events: Sender<Event>) -> Self {
+        Self {
+            root: root.to_owned(),
+            mode,
+            program,
+            events,
+            place: Arc::new(Semaphore::new(1)),
+            running: false,
+            uses_journal: journal::is_ours(),
+            entries: VecDeque::new(),
+            entries_dropped: 0,
+            journal_ms: 0,
+        }
+    }
+
+    fn add(&mut self, entry: Entry) {
+        if self.entries.len() >= ENTRIES {
+            self.entries.pop_front();
+            self.entries_dropped = self.entries_dropped.saturating_add(1);
+        }
+        self.entries.push_back(entry);
+    }
+
+    /// Sends what waits for the journal, in order, until it takes no more.
+    fn send_entries(&mut self, now: &Now) {
+        if self.entries.is_empty() || now.boot_ms < self.journal_ms {
+            return;
+        }
+        while let Some(entry) = self.entries.front_mut() {
+            match wbd_ledger::enter_in_journal(&self.root, &entry.fields) {
+                Ok(()) => {
+                    self.entries.pop_front();
+                }
+                Err(error) => {
+                    entry.tries = entry.tries.saturating_add(1);
+                    entry.detail = format!("the journal does not take it: {error}");
+                    self.journal_ms = now.boot_ms + JOURNAL_RETRY_MS;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Courier {
+    /// An escalation was written, a run of the program ended, or time has passed. Who tells stands in the ledger before any
+    /// escalation that it is for.
+    pub(crate) fn on(&mut self, event: TellEvent, state: &State, now: &Now) -> Vec<Follow> {
+        match event {
+            TellEvent::Begun => self.remind(state),
+            TellEvent::Program(program) => self.program = program,
+            TellEvent::Escalated { about, at, reason, guide } => self.enter(&about, &at, &reason, &guide),
+            TellEvent::TimePassed => {
+                self.send_entries(now);
+                if state.telling.program != self.program {
+                    let body = Body::Teller { program: self.program.clone() };
+                    return vec![Follow::Write(Subject::default(), Box::new(body)), Follow::TellWhatIsDue];
+                }
+                self.run_what_is_due(state, now);
+            }
+            TellEvent::TellerRecorded => self.run_what_is_due(state, now),
+            TellEvent::Ran { about, of, tries, result } => return vec![self.ran(about, of, tries, result)],
+        }
+        Vec::new()
+    }
+
+    /// An escalation's entry for the journal; it waits here while the journal is away.
+    fn enter(&mut self, about: &Subject, at: &Now, reason: &str, guide: &[String]) {
+        if !self.uses_journal {
+            let code = about.code.as_ref().map(ToString::to_string);
+            let target = about.target.as_ref().map(ToString::to_string);
+            error!(MESSAGE_ID = ESCALATED, WBD_CODE = code, WBD_TARGET = target, reason, "a person is needed");
+            return;
+        }
+        let fields = journal::fields(about, at, reason, guide);
+        let (about, at, reason) = (about.clone(), at.clone(), reason.to_owned());
+        self.add(Entry { about, at, reason, fields, tries: 0, detail: String::new() });
+    }
+
+    /// At a start: whether the supervisor before us got as far as the journal is not known, so what still needs a
+    /// person is entered once more. Told twice is better than never.
+    fn remind(&mut self, state: &State) {
+        let needs = |phase: &Phase, key| match phase {
+            Phase::Closed { how: Closing::HandedOver } => state.latched.contains(key),
+            Phase::Closed {
+                how: Closing::Healed | Closing::SelfHealed | Closing::Subsumed | Closing::Noise | Closing::Waived,
+            } => false,
+            Phase::Suppressed { .. }
+            | Phase::Gated { .. }
+            | Phase::Acting { .. }
+            | Phase::Indeterminate { .. }
+            | Phase::Verifying
+            | Phase::RollingBack { .. }
+            | Phase::Probation => true,
+        };
+        for incident in state.incidents.values().filter(|incident| needs(&incident.phase, &incident.key)) {
+            let Some(guide) = &incident.escalated else { continue };
+            let reason = "it still waits for a person; the supervisor was started again";
+            self.enter(&incident.subject(), &incident.changed, reason, guide);
+        }
+    }
+
+    fn run_what_is_due(&mut self, state: &State, now: &Now) {
+        if self.running {
+            return;
+        }
+        let due = state.telling.next(now).filter(|(due_ms, _)| *due_ms <= now.boot_ms);
+        if let Some(untold) = due.map(|(_, untold)| untold.clone()) {
+            self.run_site_program(untold);
+        }
+    }
+
+    /// When there is something to tell next.
+    pub(crate) fn next_ms(&self, state: &State, now: &Now) -> Option<u64> {
+        let due = state.telling.next(now).filter(|_| !self.running);
+        due.map(|(due_ms, _)| due_ms)
+    }
+
+    /// On a thread of its own: looking at the program and starting it may hang on a dead mount.
+    fn run_site_program(&mut self, untold: Untold) {
+        self.running = true;
+        let argv = self.program.clone();
+        let tries = untold.tries.saturating_add(1);
+        let env = environment(&untold, tries);
+        // Outside of our sandbox where the manager can be asked; every second try does without it, since the bus
+        // may be what is broken.
+        let by_manager = self.mode == Mode::Systemd && tries % 2 == 1;
+        let (place, events) = (Arc::clone(&self.place), self.events.clone());
+        tokio::spawn(async move {
+            let result = match place.try_acquire_owned() {
+                Err(_) => Err("an earlier run of it still hangs; look for a dead mount".to_owned()),
+                Ok(place) => {
+                    let runtime = tokio::runtime::Handle::current();
+                    let run = tokio::task::spawn_blocking(move || {
+                        let ran =
+                            runtime.block_on(wbd_actions::run_site_program(&argv, &env, SITE_PROGRAM, by_manager));
+                        drop(place);
+                        ran
+                    });
+                    match tokio::time::timeout(SITE_PROGRAM + GRACE, run).await {
+                        Ok(ran) => ran.unwrap_or_else(|error| Err(format!("bug: the run broke off: {error}"))),
+                        Err(_) => Err("it could be neither started nor ended; look for a dead mount".to_owned()),
+                    }
+                }
+            };
+            // Nobody listens only when the supervisor stops; the next one tells again.
+            let _ =
+                events.send(Event::Tell(TellEvent::Ran { about: untold.about, of: untold.at, tries, result })).await;
+        });
+    }
+
+    /// The site's program ended. A supervisor that dies before this record is written tells once more.
+    fn ran(&mut self, about: Subject, of: Now, tries: u32, result: Result<(), String>) -> Follow {
+        self.running = false;
+        let (ok, detail) = match result {
+            Ok(()) => (true, "it ended with 0".to_owned()),
+            Err(why) => (false, why),
+        };
+        let incident = about.incident.map(|id| id.to_string());
+        if ok {
+            info!(incident, tries, "a person was told");
+        } else {
+            warn!(incident, tries, detail, "on_escalation failed, nobody was told yet");
+        }
+        Follow::Write(about, Box::new(Body::Told { of, ok, detail, tries }))
+    }
+
+    /// What waits to be told, for status.
+    pub(crate) fn untold_rows(&self, state: &State, now: &Now) -> Vec<UntoldRow> {
+        let row = |by, about: &Subject, since: &Now, reason: &str| UntoldRow {
+            by,
+            incident: about.incident,
+            code: about.code.clone(),
+            target: about.target.clone(),
+            since: since.wall_ms,
+            reason: reason.to_owned(),
+            tries: 0,
+            detail: String::new(),
+            given_up: false,
+        };
+        let programs = state.telling.untold.iter().map(|untold| UntoldRow {
+            tries: untold.tries,
+            detail: untold.detail.clone(),
+            given_up: untold.due_ms(now).is_none(),
+            ..row(TellBy::Program, &untold.about, &untold.at, &untold.reason)
+        });
+        let entries = self.entries.iter().map(|entry| UntoldRow {
+            tries: entry.tries,
+            detail: entry.detail.clone(),
+            ..row(TellBy::Journal, &entry.about, &entry.at, &entry.reason)
+        });
+        programs.chain(entries).collect()
+    }
+
+    /// Escalations that nobody was told of because too many waited.
+    pub(crate) fn untold_dropped(&self, state: &State) -> u64 {
+        state.telling.dropped.saturating_add(self.entries_dropped)
+    }
+}
+
+fn environment(untold: &Untold, tries: u32) -> Vec<(String, String)> {
+    let word = |value: Option<String>| value.unwrap_or_default();
+    let lines: Vec<&str> = std::iter::once(&untold.reason).chain(&untold.guide).map(String::as_str).collect();
+    let mut reason = lines.join("\n");
+    journal::shorten(&mut reason, LONGEST_TEXT);
+    [
+        ("WBD_CODE", word(untold.about.code.as_ref().map(ToString::to_string))),
+        ("WBD_TARGET", word(untold.about.target.as_ref().map(ToString::to_string))),
+        ("WBD_INCIDENT", word(untold.about.incident.map(|id| id.to_string()))),
+        ("WBD_REASON", reason),
+        ("WBD_TIME", (untold.at.wall_ms / 1000).to_string()),
+        ("WBD_TRY", tries.to_string()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.to_owned(), value))
+    .collect()
+}
+
+#[cfg(test)]
+#[path = "telling_tests.rs"]
+mod tests;

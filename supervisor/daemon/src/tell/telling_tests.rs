@@ -1,0 +1,97 @@
+//! Who is told of an escalation, in which order, and what is written of it.
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::mpsc::{Receiver, channel};
+use wbd_model::entry;
+use wbd_model::incident::IncidentId;
+use wbd_model::name::{Code, PlaybookName, TargetName};
+use wbd_model::observation::Observations;
+use wbd_probes::clock::now;
+
+use super::*;
+
+/// Far more than a program that is not there needs.
+const SOON: Duration = Duration::from_secs(20);
+
+fn courier(program: &[&str]) -> (TempDir, Courier, Receiver<Event>) {
+    let root = tempfile::tempdir().unwrap();
+    let (events, inbox) = channel(8);
+    let program = program.iter().map(|&word| word.to_owned()).collect();
+    let courier = Courier::new(root.path(), Mode::Standalone, program, events);
+    (root, courier, inbox)
+}
+
+fn write(state: &mut State, subject: Subject, body: Body) {
+    let (prev, hash) = (String::new(), String::new());
+    state.apply(&entry::Entry { seq: state.seq + 1, at: now(), subject, body, prev, hash });
+}
+
+fn follow(state: &mut State, follows: Vec<Follow>) {
+    for follow in follows {
+        if let Follow::Write(subject, body) = follow {
+            write(state, subject, *body);
+        }
+    }
+}
+
+fn about() -> Subject {
+    let (code, target) = (Code::new("WBD-6007").ok(), TargetName::new("wbd").ok());
+    Subject { incident: Some(IncidentId(1)), code, target, playbook: PlaybookName::new("agent-down").ok() }
+}
+
+fn escalated(state: &mut State) {
+    let (digest, case) = (String::new(), "dead".to_owned());
+    write(state, about(), Body::Opened { digest, case, evidence: Vec::new(), before: Observations::new() });
+    write(state, about(), Body::Escalated { reason: "why".to_owned(), guide: vec!["look".to_owned()] });
+}
+
+#[test]
+fn who_tells_is_written_before_anybody_is_told() {
+    let (_root, mut courier, _inbox) = courier(&["/bin/page"]);
+    let mut state = State::default();
+    let follows = courier.on(TellEvent::TimePassed, &state, &now());
+    let teller = Body::Teller { program: vec!["/bin/page".to_owned()] };
+    assert_eq!(follows, [Follow::Write(Subject::default(), Box::new(teller)), Follow::TellWhatIsDue]);
+    follow(&mut state, follows);
+    // Twin: it stands there.
+    assert_eq!(courier.on(TellEvent::TimePassed, &state, &now()), []);
+    courier.on(TellEvent::Program(Vec::new()), &state, &now());
+    assert_eq!(courier.on(TellEvent::TimePassed, &state, &now()).len(), 2, "other settings name another one");
+}
+
+#[tokio::test]
+async fn the_program_runs_once_at_a_time_and_what_became_of_it_is_written() {
+    let (_root, mut courier, mut inbox) = courier(&["/nowhere/page"]);
+    let mut state = State::default();
+    follow(&mut state, courier.on(TellEvent::TimePassed, &State::default(), &now()));
+    assert_eq!(courier.next_ms(&state, &now()), None, "nothing to tell");
+    escalated(&mut state);
+    assert!(courier.next_ms(&state, &now()).is_some());
+    assert_eq!(courier.on(TellEvent::TimePassed, &state, &now()), []);
+    assert_eq!(courier.next_ms(&state, &now()), None, "it runs");
+    let event = tokio::time::timeout(SOON, inbox.recv()).await.unwrap();
+    let Some(Event::Tell(ran @ TellEvent::Ran { .. })) = event else { panic!("{event:?}") };
+    let follows = courier.on(ran, &state, &now());
+    let [Follow::Write(subject, body)] = follows.as_slice() else { panic!("{follows:?}") };
+    assert_eq!(*subject, about());
+    assert!(matches!(body.as_ref(), Body::Told { ok: false, tries: 1, .. }), "{body:?}");
+    follow(&mut state, follows);
+    assert!(courier.next_ms(&state, &now()).is_some(), "it is tried again");
+}
+
+#[test]
+fn after_a_start_what_still_needs_a_person_is_entered_once_more() {
+    for (how, is_entered) in [(None, true), (Some(Closing::HandedOver), true), (Some(Closing::Healed), false)] {
+        let (_root, mut courier, _inbox) = courier(&[]);
+        courier.uses_journal = true;
+        let mut state = State::default();
+        escalated(&mut state);
+        if let Some(how) = how {
+            write(&mut state, about(), Body::Closed { how });
+        }
+        courier.on(TellEvent::Begun, &state, &now());
+        let rows = courier.untold_rows(&state, &now());
+        assert_eq!(rows.iter().any(|row| row.by == TellBy::Journal), is_entered, "{how:?}");
+    }
+}

@@ -1,0 +1,31 @@
+//! A supervisor that does not run, for tests.
+use std::fs;
+
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use wbd_actions::{Alone, Hands, Reach};
+
+use crate::event::Event;
+use crate::look::load;
+use crate::mode::Mode;
+use crate::record::memory::Memory;
+use crate::supervisor::{Parts, Supervisor};
+
+pub(crate) fn supervisor(mode: Mode) -> (TempDir, Supervisor) {
+    let (folder, supervisor, _) = listening(mode);
+    (folder, supervisor)
+}
+
+/// The same, with what happens to it.
+pub(crate) fn listening(mode: Mode) -> (TempDir, Supervisor, mpsc::Receiver<Event>) {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().to_path_buf();
+    for below in ["run/wbd", "var/lib/wbd"] {
+        fs::create_dir_all(root.join(below)).unwrap();
+    }
+    let reach = Reach::Alone(Alone { root: root.clone(), agent: root.join("agent"), args: Vec::new() });
+    let (loaded, memory) = (load::load(&root).unwrap(), Memory::open(&root).unwrap());
+    let hands = Hands::new(reach);
+    let (events, inbox) = mpsc::channel(8);
+    (folder, Supervisor::new(Parts { root, mode, loaded, memory, hands, samples: None }, events), inbox)
+}

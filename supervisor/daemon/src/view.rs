@@ -1,0 +1,61 @@
+//! What the owners know, for each of them to read. Changes nothing.
+use wbd_agent_api::paths;
+use wbd_engine::round;
+use wbd_engine::state::State;
+use wbd_model::observation::Observation;
+use wbd_model::probe::Probe;
+use wbd_model::settings::Settings;
+use wbd_model::time::Now;
+
+use crate::agent::Agent;
+use crate::look::checks::Checks;
+use crate::look::products::Products;
+use crate::look::samples::Sampler;
+use crate::mode::Mode;
+use crate::record::memory::Memory;
+use crate::tell::telling::Courier;
+
+/// What is known at one moment.
+#[derive(Debug)]
+pub(crate) struct View<'a> {
+    pub(crate) mode: Mode,
+    pub(crate) started: &'a Now,
+    pub(crate) agent: &'a Agent,
+    pub(crate) products: &'a Products,
+    pub(crate) memory: &'a Memory,
+    pub(crate) turns: &'a round::Memory,
+    pub(crate) checks: &'a Checks,
+    pub(crate) sampler: &'a Sampler,
+    pub(crate) courier: &'a Courier,
+    /// An action is being done.
+    pub(crate) is_acting: bool,
+}
+
+impl<'a> View<'a> {
+    /// The state that is replayed from the ledger.
+    pub(crate) fn state(&self) -> &'a State {
+        &self.memory.state
+    }
+
+    /// The settings in force.
+    pub(crate) fn settings(&self) -> &'a Settings {
+        &self.products.loaded.settings
+    }
+
+    /// Questions that need no look: they are answered from the ledger, the samples, and what was followed.
+    pub(crate) fn own_answer(&self, probe: &Probe, now: &Now) -> Option<Observation> {
+        match probe {
+            Probe::ExitLast(target) => Some(self.agent.last_exit(target, self.state(), now)),
+            Probe::ServiceState { unit } if unit.as_deref() == Some(paths::UNIT) => Some(self.agent.service()),
+            Probe::FdTrend(selector) => self.sampler.no_trend(selector, self.checks, &self.products.loaded),
+            Probe::ProcessState(_)
+            | Probe::AgentHealth
+            | Probe::ServiceState { .. }
+            | Probe::InotifyUsage(_)
+            | Probe::DnsServers { .. }
+            | Probe::NetEndpoint(_)
+            | Probe::FdUsage(_)
+            | Probe::VersionPair { .. } => None,
+        }
+    }
+}
