@@ -248,26 +248,23 @@ impl Supervisor {
 
     /// Questions that the loop itself can answer: from the ledger, the samples, and what was followed.
     pub(crate) fn own_answer(&self, probe: &Probe, now: &Now) -> Option<Observation> {
-        match probe {
-            Probe::ExitLast(target) => Some(self.last_exit(target, now)),
-            Probe::ServiceState { unit } if unit.as_deref() == Some(paths::UNIT) => {
-                let manager = match (self.mode, &self.unit) {
-                    (Mode::Standalone, _) => Manager::None,
-                    (Mode::Systemd, Some(view)) => Manager::Says(&view.state),
-                    (Mode::Systemd, None) => Manager::Silent("systemd cannot be reached over the bus"),
-                };
-                Some(wbd_probes::agent_service(&self.root, manager))
-            }
-            Probe::FdTrend(selector) => self.no_trend(selector),
-            Probe::ProcessState(_)
-            | Probe::AgentHealth
-            | Probe::ServiceState { .. }
-            | Probe::InotifyUsage(_)
-            | Probe::DnsServers { .. }
-            | Probe::NetEndpoint(_)
-            | Probe::FdUsage(_)
-            | Probe::VersionPair { .. } => None,
+        if let Probe::ExitLast(target) = probe {
+            return Some(self.last_exit(target, now));
         }
+        if let Probe::FdTrend(selector) = probe {
+            return self.no_trend(selector);
+        }
+        if let Probe::ServiceState(service) = probe
+            && service.unit.as_deref() == Some(paths::UNIT)
+        {
+            let manager = match (self.mode, &self.unit) {
+                (Mode::Standalone, _) => Manager::None,
+                (Mode::Systemd, Some(view)) => Manager::Says(&view.state),
+                (Mode::Systemd, None) => Manager::Silent("systemd cannot be reached over the bus"),
+            };
+            return Some(wbd_probes::agent_service(&self.root, manager));
+        }
+        None
     }
 
     /// Asks everything of one check once more, just before a deed. Gives the look's number.
@@ -343,7 +340,7 @@ impl Supervisor {
     pub(crate) fn hasten_agent(&mut self) {
         let now_ms = now().boot_ms;
         self.checks.hasten(now_ms, |bound| {
-            bound.probes.values().any(|probe| matches!(probe, Probe::AgentHealth | Probe::ServiceState { .. }))
+            bound.probes.values().any(|probe| matches!(probe, Probe::AgentHealth | Probe::ServiceState(_)))
         });
     }
 

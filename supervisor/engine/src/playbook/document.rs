@@ -5,9 +5,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use wbd_model::name::{Code, PlaybookName, ProfileName};
 use wbd_model::plan::Approval;
+use wbd_model::probe::ProbeName;
 use wbd_model::profile::{Duration, ProfileSpec};
 
 use super::given::{Cel, Given};
+use super::named::Named;
 use crate::yaml::{At, Ordered};
 
 /// The version of these keys.
@@ -75,7 +77,7 @@ pub(crate) struct PlaybookSpec {
     #[serde(default)]
     pub(crate) every: Option<Duration>,
     /// What is looked at: a name for expressions and texts, and the question.
-    pub(crate) observe: Ordered<At<Look>>,
+    pub(crate) observe: Ordered<At<Named<ProbeName>>>,
     /// Values with a name. Each may use those above it.
     #[serde(default, rename = "let")]
     pub(crate) lets: Ordered<Cel>,
@@ -125,63 +127,9 @@ pub(crate) enum EndpointList {
     Endpoints,
 }
 
-/// A question by its name, with its parameters.
-#[derive(Debug, Deserialize, JsonSchema)]
-pub(crate) enum Look {
-    #[serde(rename = "process.state")]
-    ProcessState(OfProcess),
-    #[serde(rename = "agent.health")]
-    AgentHealth(Nothing),
-    #[serde(rename = "service.state")]
-    ServiceState(Nothing),
-    #[serde(rename = "exit.last")]
-    ExitLast(Nothing),
-    #[serde(rename = "inotify.usage")]
-    InotifyUsage(OfProcess),
-    #[serde(rename = "dns.servers")]
-    DnsServers(Nothing),
-    #[serde(rename = "net.endpoint")]
-    NetEndpoint(OfEndpoint),
-    #[serde(rename = "fd.usage")]
-    FdUsage(OfProcess),
-    #[serde(rename = "fd.trend")]
-    FdTrend(OfProcess),
-    #[serde(rename = "version.pair")]
-    VersionPair(OfVersions),
-}
-
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Nothing {}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct OfProcess {
-    /// The process by its role in the profile: `main`.
-    pub(crate) process: At<String>,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct OfEndpoint {
-    /// `endpoint`: the item of `each`.
-    pub(crate) endpoint: At<EndpointItem>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-pub(crate) enum EndpointItem {
-    #[serde(rename = "endpoint")]
-    Endpoint,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct OfVersions {
-    /// The version that should follow, by its name in the profile.
-    pub(crate) left: At<String>,
-    /// The version that leads, by its name in the profile.
-    pub(crate) right: At<String>,
-}
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -387,8 +387,8 @@ fn the_host_is_judged_once_for_all_products() {
     let checks = bind(&library, PublicAddress::Auto);
     assert_eq!(checks.len(), 1);
     assert_eq!(checks[0].key.to_string(), "AEGIS-DNS on host");
-    let Probe::DnsServers { names } = &checks[0].probes["dns"] else { panic!() };
-    assert_eq!(names, &["a.example", "b.example", "c.example"]);
+    let Probe::DnsServers(dns) = &checks[0].probes["dns"] else { panic!() };
+    assert_eq!(dns.names, ["a.example", "b.example", "c.example"]);
 }
 
 fn seen(missing: Option<i64>, used: i64) -> Observations {

@@ -2,15 +2,17 @@
 //! else does; the examples load and their test passes. How the pages read is not checked here.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
+mod tables;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 use wbd_engine::play::testing;
 use wbd_engine::playbook::{self, settings};
 use wbd_model::action::Action;
-use wbd_model::probe::ProbeName;
 use wbd_model::problem::Source;
 use wbd_model::profile::{Command, Duration};
 use wbd_model::settings::Settings;
@@ -38,31 +40,29 @@ fn words(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-#[test]
-fn each_probe_stands_in_the_manual_with_the_fields_of_its_answer() {
-    let page = page("wbd-playbook.5");
-    let block = block(&page, "PROBES");
-    let listed = subsections(&block);
-    let names: Vec<&str> = listed.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ProbeName::ALL.map(ProbeName::as_str));
-    for (probe, (name, text)) in ProbeName::ALL.into_iter().zip(listed) {
-        assert!(text.starts_with(&format!(".Ql {name}: {{")), "{name} has no form");
-        let written: Vec<(String, String)> = text
-            .split(".It Va ")
-            .skip(1)
-            .map(|item| {
-                let (head, words) = item.split_once('\n').expect("words below a field");
-                let words: Vec<&str> = words.lines().take_while(|line| !line.starts_with('.')).collect();
-                (head.to_owned(), words.join(" "))
-            })
-            .collect();
-        let fields: Vec<(String, String)> = probe
-            .fields()
-            .iter()
-            .map(|field| (format!("{} Pq {}", field.name, field.kind), field.doc.to_owned()))
-            .collect();
-        assert_eq!(written, fields, "{name}");
+/// The block of a page must be what the declarations make of it; with `RENEW_MANUAL` set it is written there.
+fn is_made(name: &str, made: &str) {
+    // The tests run side by side, and each writes its block into the same page.
+    static PAGE: Mutex<()> = Mutex::new(());
+    let _page = PAGE.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = page("wbd-playbook.5");
+    let written = block(&text, name);
+    if written == made {
+        return;
     }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../man/wbd-playbook.5");
+    if std::env::var_os("RENEW_MANUAL").is_some() {
+        fs::write(&path, text.replacen(&written, made, 1)).expect("the page");
+    }
+    panic!(
+        "the block {name} of man/wbd-playbook.5 is not what the declarations say; write it anew: \
+         RENEW_MANUAL=1 cargo test --workspace --test manual"
+    );
+}
+
+#[test]
+fn the_manual_has_each_probe_with_its_parameters_its_fields_and_what_makes_it_unknown() {
+    is_made("PROBES", &tables::probes());
 }
 
 fn actions() -> Vec<Action> {
