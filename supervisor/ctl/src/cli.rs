@@ -307,6 +307,11 @@ pub(crate) enum Playbook {
     },
     /// Tell what a playbook would have done on what was recorded, and do nothing
     Simulate(Simulate),
+    /// What a playbook can ask: every probe, or one with its parameters and fields
+    Reference {
+        /// Its name: `fd.usage`
+        name: Option<String>,
+    },
     /// The JSON Schema of playbook files
     Schema,
 }

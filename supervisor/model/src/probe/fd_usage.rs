@@ -1,6 +1,6 @@
 //! `fd.usage`: open file descriptors against the process's own limit.
-use super::process_state::OTHERS;
 use super::declared::{Answered, Binding, Declaration};
+use super::process_state::OTHERS;
 use crate::declared::Parameter;
 use crate::observation::{Field, Unit};
 use crate::profile::ProcessSelector;
