@@ -14,6 +14,7 @@ pub mod fd_trend;
 pub mod fd_usage;
 pub mod inotify_usage;
 pub mod net_endpoint;
+pub mod package_lock;
 pub mod process_state;
 pub mod service_state;
 pub mod version_pair;
@@ -84,6 +85,7 @@ probes! {
     FdUsage(Parameters) in fd_usage,
     FdTrend(Parameters) in fd_trend,
     VersionPair(Parameters) in version_pair,
+    PackageLock(Parameters) in package_lock,
 }
 
 impl ProbeName {

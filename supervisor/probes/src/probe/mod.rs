@@ -11,6 +11,7 @@ mod dns_servers;
 pub(crate) mod fd_usage;
 mod inotify_usage;
 mod net_endpoint;
+mod package_lock;
 mod process_state;
 mod service_state;
 mod version_pair;
@@ -43,6 +44,7 @@ fn answer(look: &Look, probe: &Probe) -> Observation {
         Probe::NetEndpoint(endpoint) => net_endpoint::look(look, endpoint),
         Probe::FdUsage(selector) => fd_usage::look(look, selector),
         Probe::VersionPair(pair) => version_pair::look(look, &pair.left, &pair.right),
+        Probe::PackageLock(lock) => package_lock::look(look, lock.manager.as_deref()),
     }
 }
 
@@ -66,7 +68,7 @@ mod tests {
     use super::*;
     use crate::testing::Host;
     use wbd_model::name::TargetName;
-    use wbd_model::probe::{Answered, ProbeName, dns_servers, service_state, version_pair};
+    use wbd_model::probe::{Answered, ProbeName, dns_servers, package_lock, service_state, version_pair};
     use wbd_model::profile::{Endpoint, ProcessSelector, VersionSource};
 
     #[test]
@@ -88,6 +90,7 @@ mod tests {
             Probe::FdUsage(selector.clone()),
             Probe::FdTrend(selector),
             Probe::VersionPair(version_pair::Parameters { left: setting(), right: setting() }),
+            Probe::PackageLock(package_lock::Parameters { manager: None }),
         ];
         let asked: Vec<_> = all.iter().map(Probe::name).collect();
         assert_eq!(asked, ProbeName::ALL);
