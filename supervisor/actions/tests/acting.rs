@@ -12,7 +12,7 @@ use wbd_actions::{Alone, Hands, Kernel, Machine, Preview, ProcessRef, Reach, Rep
 use wbd_engine::guard::permit_by_hand;
 use wbd_engine::state::{Captured, State};
 use wbd_ledger::{Anchors, Ledger};
-use wbd_model::action::{Action, Class, Undo};
+use wbd_model::action::{Action, AgentStop, Class, CommandRun, SysctlRestore, SysctlSet, Undo, UnitRestart};
 use wbd_model::entry::Outcome;
 use wbd_model::profile;
 use wbd_model::time::{BootId, Now};
@@ -128,13 +128,13 @@ fn now(boot: &str, boot_ms: u64) -> Now {
 }
 
 fn raise(value: i64) -> Action {
-    Action::SysctlSet { key: WATCHES.to_owned(), value, persist: true }
+    Action::SysctlSet(SysctlSet { key: WATCHES.to_owned(), value, persist: true })
 }
 
 fn run(argv: &[&str], timeout_ms: u64) -> Action {
     let argv = argv.iter().map(|&argument| argument.to_owned()).collect();
     let command = profile::Command { argv, timeout: profile::Duration::from_ms(timeout_ms), class: Class::A3 };
-    Action::CommandRun { name: "restart".to_owned(), command }
+    Action::CommandRun(CommandRun { name: "restart".to_owned(), command })
 }
 
 fn reference(pid: u32) -> ProcessRef {
@@ -200,10 +200,10 @@ async fn a_limit_is_never_lowered_and_never_touched_beyond_the_list() {
     assert_eq!(report.outcome, Outcome::Aborted);
     assert!(report.detail.contains("already so"), "{}", report.detail);
     for (key, value) in [("kernel.panic", 1), ("fs.inotify/../../kernel.panic", 1), (WATCHES, 0), (WATCHES, i64::MAX)] {
-        let action = Action::SysctlSet { key: key.to_owned(), value, persist: true };
+        let action = Action::SysctlSet(SysctlSet { key: key.to_owned(), value, persist: true });
         assert!(host.hands.preview(&action).is_err(), "{key}");
         assert_eq!(host.act(action, None).await.outcome, Outcome::Failed, "{key}");
-        let action = Action::SysctlRestore { key: format!("{key}x"), value, dropin: None };
+        let action = Action::SysctlRestore(SysctlRestore { key: format!("{key}x"), value, dropin: None });
         assert_eq!(host.act(action, None).await.outcome, Outcome::Failed, "{key}");
     }
     assert_eq!((host.watches().as_str(), host.dropin()), ("8192\n", None));
@@ -214,8 +214,8 @@ async fn hands_with_a_root_of_their_own_say_what_they_want_of_the_machine_and_le
     let mut host = Host::standalone("exit 0");
     let machine = "/proc/sys/fs/inotify/max_user_watches";
     let limit: i64 = fs::read_to_string(machine).unwrap().trim().parse().unwrap();
-    let restart = Action::UnitRestart { unit: "named.service".to_owned() };
-    let back = Action::SysctlRestore { key: WATCHES.to_owned(), value: limit, dropin: None };
+    let restart = Action::UnitRestart(UnitRestart { unit: "named.service".to_owned() });
+    let back = Action::SysctlRestore(SysctlRestore { key: WATCHES.to_owned(), value: limit, dropin: None });
     let wishes = [
         (raise(limit + 1), format!("sysctl -w {WATCHES}={}", limit + 1)),
         (back, format!("sysctl -w {WATCHES}={limit}")),
@@ -273,7 +273,7 @@ async fn a_limit_raised_without_its_drop_in_is_said_to_be_half_done() {
     let mut host = Host::new();
     fs::create_dir_all(host.path("etc")).unwrap();
     fs::write(host.path("etc/sysctl.d"), "a file in the folder's place").unwrap();
-    let action = Action::SysctlSet { key: WATCHES.to_owned(), value: 20_000, persist: true };
+    let action = Action::SysctlSet(SysctlSet { key: WATCHES.to_owned(), value: 20_000, persist: true });
     let report = host.act(action, None).await;
     assert_eq!(report.outcome, Outcome::Failed, "{}", report.detail);
 }
@@ -443,7 +443,7 @@ async fn an_agent_is_started_once_as_our_child() {
     fn noted(root: &Path, who: &str, at: &Now) -> std::io::Result<()> {
         fs::write(root.join("noted"), format!("{who} {}", at.boot_ms))
     }
-    let stop = || Action::AgentStop { who: "root".to_owned() };
+    let stop = || Action::AgentStop(AgentStop { who: "root".to_owned() });
     assert_eq!(host.act(stop(), Some(reference(second))).await.outcome, Outcome::Failed);
     assert!(start_ticks(second).is_some());
     host.hands = host.hands.with_stop_note(StopNote { write: noted, ..NOTE });
@@ -508,10 +508,10 @@ async fn an_agent_that_cannot_be_started_is_a_failure() {
 #[tokio::test]
 async fn a_unit_off_the_list_is_refused_before_any_bus() {
     let mut host = Host::new();
-    let report = host.act(Action::UnitRestart { unit: "wbd-supervisord.service".to_owned() }, None).await;
+    let report = host.act(Action::UnitRestart(UnitRestart { unit: "wbd-supervisord.service".to_owned() }), None).await;
     assert_eq!(report.outcome, Outcome::Failed);
     assert!(report.detail.contains("resolvers"), "{}", report.detail);
-    let report = host.act(Action::UnitRestart { unit: "named.service".to_owned() }, None).await;
+    let report = host.act(Action::UnitRestart(UnitRestart { unit: "named.service".to_owned() }), None).await;
     assert!(report.detail.contains("system bus"), "{}", report.detail);
 }
 
@@ -570,7 +570,7 @@ async fn a_stop_that_failed_leaves_no_note_of_itself_on_an_agent_that_runs() {
     let mut host = Host::new();
     host.hands = host.hands.with_stop_note(NOTE);
     let agent = Reaped(Command::new("sleep").arg("300").spawn().unwrap());
-    let stop = || Action::AgentStop { who: "root".to_owned() };
+    let stop = || Action::AgentStop(AgentStop { who: "root".to_owned() });
     let report = host.act(stop(), Some(reference(agent.0.id()))).await;
     assert_eq!(report.outcome, Outcome::Failed, "{}", report.detail);
     assert!(!host.path("noted").exists(), "its next end would count as asked for");

@@ -307,7 +307,7 @@ pub(crate) enum Playbook {
     },
     /// Tell what a playbook would have done on what was recorded, and do nothing
     Simulate(Simulate),
-    /// What a playbook can ask: every probe, or one with its parameters and fields
+    /// What a playbook can ask and do: every probe and action, or one with all that is to be known of it
     Reference {
         /// Its name: `fd.usage`
         name: Option<String>,

@@ -1,5 +1,6 @@
-//! `playbook reference`: every probe that a playbook can ask, from the declarations. Looks at no host.
+//! `playbook reference`: every probe and every action, from the declarations. Looks at no host.
 use serde_json::{Value, json};
+use wbd_model::action::{self, ActionName, Class, Grade, NamedBy};
 use wbd_model::declared::Parameter;
 use wbd_model::probe::{self, Answered, ProbeName};
 use wbd_model::report::SCHEMA;
@@ -10,10 +11,11 @@ use crate::exit::{Ended, Exit, Failure};
 use crate::explain;
 use crate::out::{Out, Tone, cut};
 
-/// One thing that a playbook can name.
+/// One thing that is declared.
 #[derive(Debug, Clone, Copy)]
 enum Entry {
     Probe(&'static probe::Declaration),
+    Action(&'static action::Declaration),
 }
 
 /// All of them, or the one of this name.
@@ -42,19 +44,56 @@ pub(crate) fn run(context: &mut Context, name: Option<&str>) -> Ended {
 }
 
 fn entries() -> Vec<Entry> {
-    ProbeName::ALL.iter().map(|name| Entry::Probe(name.declaration())).collect()
+    let probes = ProbeName::ALL.iter().map(|name| Entry::Probe(name.declaration()));
+    probes.chain(ActionName::all().map(|name| Entry::Action(name.declaration()))).collect()
 }
 
 fn missing(name: &str, all: &[Entry]) -> String {
     match explain::nearest(name, all.iter().map(|entry| entry.key())) {
-        Some(near) => format!("there is no probe {name:?}; did you mean {near}?"),
-        None => format!("there is no probe {name:?}; list them: wbdctl playbook reference"),
+        Some(near) => format!("there is no probe and no action {name:?}; did you mean {near}?"),
+        None => format!("there is no probe and no action {name:?}; list them: wbdctl playbook reference"),
     }
 }
 
 fn document(entries: &[Entry]) -> Value {
-    let probes: Vec<Value> = entries.iter().map(|Entry::Probe(it)| probe(it)).collect();
-    json!({"schema": SCHEMA, "probes": probes})
+    let (mut probes, mut actions) = (Vec::new(), Vec::new());
+    for entry in entries {
+        match entry {
+            Entry::Probe(it) => probes.push(probe(it)),
+            Entry::Action(it) => actions.push(action(it)),
+        }
+    }
+    json!({"schema": SCHEMA, "probes": probes, "actions": actions})
+}
+
+fn action(it: &action::Declaration) -> Value {
+    let (class, at_least) = match it.class {
+        Grade::Fixed(class) => (class, false),
+        Grade::OfProgram(class) => (class, true),
+    };
+    json!({
+        "name": it.key,
+        "does": it.does,
+        "form": Parameter::form(it.key, it.parameters),
+        "parameters": it.parameters.iter().map(parameter).collect::<Vec<Value>>(),
+        "class": class,
+        "class_at_least": at_least,
+        "named_by": named_by(it.named_by),
+        "not_beside": it.conflicts,
+        "ends_agent": it.agent.ends(),
+        "starts_agent": it.agent.starts(),
+        "provable": it.provable,
+        "undo": it.undo,
+        "stand_alone": it.alone.map(spoken),
+    })
+}
+
+const fn named_by(who: NamedBy) -> &'static str {
+    match who {
+        NamedBy::Playbook => "playbook",
+        NamedBy::Person => "person",
+        NamedBy::Undo => "undo",
+    }
 }
 
 fn probe(it: &probe::Declaration) -> Value {
@@ -88,40 +127,83 @@ const fn answered(by: Answered) -> &'static str {
 
 fn list(out: &mut Out, all: &[Entry]) {
     out.spans(&[(Tone::Strong, "Probes")]);
-    for Entry::Probe(it) in all {
-        out.line(format!("  {:<16} {}", it.key, cut(it.asks, 60)));
+    for entry in all {
+        if let Entry::Probe(it) = entry {
+            out.line(format!("  {:<16} {}", it.key, cut(&spoken(it.asks), 60)));
+        }
+    }
+    out.heading("Actions");
+    for entry in all {
+        if let Entry::Action(it) = entry {
+            out.line(format!("  {:<16} {} {}", it.key, least(it.class), cut(&spoken(it.does), 57)));
+        }
     }
     out.line("");
-    out.line("Parameters, fields and what makes them unknown: wbdctl playbook reference NAME");
+    out.line("One with its parameters: wbdctl playbook reference NAME");
+}
+
+const fn least(class: Grade) -> Class {
+    match class {
+        Grade::Fixed(class) | Grade::OfProgram(class) => class,
+    }
 }
 
 impl Entry {
     const fn key(&self) -> &'static str {
         match self {
             Self::Probe(it) => it.key,
+            Self::Action(it) => it.key,
         }
     }
 
     fn show(&self, out: &mut Out) {
-        let Self::Probe(it) = self;
-        out.spans(&[(Tone::Strong, it.key), (Tone::Plain, ": a probe")]);
-        out.paragraph("", &spoken(it.asks));
-        if let Some(note) = it.answered.note() {
-            out.paragraph("", note);
+        match self {
+            Self::Probe(it) => show_probe(out, it),
+            Self::Action(it) => show_action(out, it),
         }
-        out.line(format!("  {}", Parameter::form(it.key, it.parameters)));
-        if it.of_host {
-            out.line("  A playbook with scope: host may ask it.");
-        }
-        parameters(out, it.parameters);
-        out.heading("Fields");
-        for field in it.fields {
-            let unit = field.unit.word().map(|word| format!(", {word}")).unwrap_or_default();
-            out.line(format!("  {} ({}{unit}): {}", field.name, field.kind, field.label));
-            out.paragraph("      ", field.doc);
-        }
-        out.heading("Unknown");
-        out.paragraph("  ", it.unknown);
+    }
+}
+
+fn show_probe(out: &mut Out, it: &probe::Declaration) {
+    out.spans(&[(Tone::Strong, it.key), (Tone::Plain, ": a probe")]);
+    out.paragraph("", &spoken(it.asks));
+    if let Some(note) = it.answered.note() {
+        out.paragraph("", note);
+    }
+    out.line(format!("  {}", Parameter::form(it.key, it.parameters)));
+    if it.of_host {
+        out.line("  A playbook with scope: host may ask it.");
+    }
+    parameters(out, it.parameters);
+    out.heading("Fields");
+    for field in it.fields {
+        let unit = field.unit.word().map(|word| format!(", {word}")).unwrap_or_default();
+        out.line(format!("  {} ({}{unit}): {}", field.name, field.kind, field.label));
+        out.paragraph("      ", field.doc);
+    }
+    out.heading("Unknown");
+    out.paragraph("  ", it.unknown);
+}
+
+fn show_action(out: &mut Out, it: &action::Declaration) {
+    out.spans(&[(Tone::Strong, it.key), (Tone::Plain, ": an action")]);
+    out.paragraph("", &spoken(it.does));
+    match it.named_by {
+        NamedBy::Playbook => out.line(format!("  {}", Parameter::form(it.key, it.parameters))),
+        NamedBy::Person => out.line("  A person asks for it; no playbook can name it."),
+        NamedBy::Undo => out.line("  It is made by undo and by a rollback; no playbook can name it."),
+    }
+    parameters(out, it.parameters);
+    out.heading("What it means");
+    out.paragraph("  ", &it.class.to_string());
+    out.paragraph("  ", &format!("Not at the same time as {}.", it.conflicts));
+    match it.undo {
+        Some(undo) => out.paragraph("  ", &format!("Undo: {undo}.")),
+        None => out.line("  No undo."),
+    }
+    out.paragraph("  ", it.again());
+    if let Some(instead) = it.alone {
+        out.paragraph("  ", &format!("Stand-alone this is not done: a person is told {}.", spoken(instead)));
     }
 }
 
@@ -148,9 +230,9 @@ mod tests {
     use crate::out::testing::text_of;
 
     #[test]
-    fn the_list_has_every_probe_on_a_line_of_its_own_in_80_columns() {
+    fn the_list_has_every_probe_and_action_on_a_line_of_its_own_in_80_columns() {
         let text = text_of(|out| list(out, &entries()));
-        for key in ProbeName::KEYS {
+        for key in entries().iter().map(Entry::key) {
             assert_eq!(
                 text.lines().filter(|line| line.trim_start().starts_with(&format!("{key} "))).count(),
                 1,
@@ -176,10 +258,35 @@ mod tests {
     }
 
     #[test]
+    fn one_action_is_shown_with_its_class_its_conflict_its_undo_and_what_happens_stand_alone() {
+        let shown = |key: &str| {
+            let all = entries();
+            let entry = all.iter().find(|entry| entry.key() == key).copied();
+            text_of(|out| entry.into_iter().for_each(|entry| entry.show(out)))
+        };
+        let text = shown("sysctl.set");
+        for words in [
+            "Class A1.",
+            "value: a number or {cel: EXPRESSION}",
+            "another action on the same kernel setting",
+            "Undo: the value and the file as they were.",
+            "sysctl -w",
+        ] {
+            assert!(text.contains(words), "{words:?} is not in {text}");
+        }
+        assert!(shown("command.run").contains("A2 at least"));
+        assert!(shown("unit.restart").contains("not repeated in the same incident"));
+        assert!(shown("agent.stop").contains("no playbook can name it"));
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
     fn programs_get_the_same_keys_for_all_and_for_one() {
         let all = document(&entries());
         assert_eq!(all["probes"].as_array().map(Vec::len), Some(ProbeName::ALL.len()));
+        assert_eq!(all["actions"].as_array().map(Vec::len), Some(ActionName::all().count()));
         let one = document(&[Entry::Probe(ProbeName::FdTrend.declaration())]);
+        assert_eq!(one["actions"], json!([]));
         assert_eq!(one["probes"][0]["answered_from"], "samples");
         assert_eq!(one["probes"][0]["parameters"][0]["name"], "process");
         assert_eq!(one["probes"][0]["fields"][3]["unit"], "a day");

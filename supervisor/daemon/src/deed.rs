@@ -11,7 +11,7 @@ use wbd_actions::{Preview, Report as ActReport};
 use wbd_engine::guard::{self, Permit, approval};
 use wbd_engine::judge;
 use wbd_engine::state::{ActionRequest, Captured, State};
-use wbd_model::action::Action;
+use wbd_model::action::{Action, OnAgent};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::Response;
 use wbd_model::entry::{Body, Outcome, Subject};
@@ -62,33 +62,22 @@ impl Deed {
 
     /// Whether the agent's unit starts or stops because of it.
     pub(crate) fn touches_agent(&self) -> bool {
-        matches!(self, Self::Acting { action, .. } if action.conflict_key() == "agent")
+        matches!(self, Self::Acting { action, .. } if action.on_agent().concerns())
     }
 
     /// Whether it stops the agent's unit for good.
     pub(crate) fn stops_agent(&self) -> bool {
-        matches!(self, Self::Acting { action: Action::AgentStop { .. }, .. })
+        matches!(self, Self::Acting { action, .. } if action.on_agent() == OnAgent::Stops)
     }
 
     /// Whether this process of the agent ends because of it. One that was not known when it began may be it.
     pub(crate) fn ends_agent(&self, pid: i64) -> bool {
         match self {
             Self::Looking { .. } | Self::Previewing { .. } => false,
-            Self::Acting { action, agent } => ends(action) && agent.is_none_or(|agent| i64::from(agent) == pid),
+            Self::Acting { action, agent } => {
+                action.on_agent().ends() && agent.is_none_or(|agent| i64::from(agent) == pid)
+            }
         }
-    }
-}
-
-/// Whether a deed ends a running agent.
-fn ends(action: &Action) -> bool {
-    match action {
-        Action::AgentRestart {} | Action::AgentStop { .. } => true,
-        Action::AgentStart {}
-        | Action::AgentReload {}
-        | Action::SysctlSet { .. }
-        | Action::SysctlRestore { .. }
-        | Action::UnitRestart { .. }
-        | Action::CommandRun { .. } => false,
     }
 }
 
@@ -216,7 +205,7 @@ impl Supervisor {
         if self.memory.degraded.is_empty() {
             return None;
         }
-        let restarts = matches!(action, Action::AgentStart {} | Action::AgentRestart {});
+        let restarts = action.on_agent().starts();
         (!restarts || self.memory.reserve_left() == 0).then(|| self.memory.degraded.clone())
     }
 
@@ -310,7 +299,7 @@ impl Supervisor {
     /// A deed ended.
     pub(crate) fn acted(&mut self, subject: Subject, report: ActReport, reply: Option<oneshot::Sender<Response>>) {
         self.asked_exit = match &self.deed {
-            Some(Deed::Acting { action, agent }) if ends(action) => *agent,
+            Some(Deed::Acting { action, agent }) if action.on_agent().ends() => *agent,
             Some(Deed::Acting { .. } | Deed::Looking { .. } | Deed::Previewing { .. }) | None => None,
         };
         let starts = self.deed.as_ref().is_some_and(|deed| deed.touches_agent() && !deed.stops_agent());
@@ -367,16 +356,7 @@ fn broken_off(action: ActionId, error: &JoinError) -> ActReport {
 
 /// Every deed ends by itself before this, unless the kernel holds it.
 fn longest(action: &Action) -> Duration {
-    match action {
-        Action::CommandRun { command, .. } => Duration::from_millis(command.timeout.as_ms()) + KERNEL_HOLDS,
-        Action::AgentRestart {}
-        | Action::AgentStop { .. }
-        | Action::AgentStart {}
-        | Action::AgentReload {}
-        | Action::SysctlSet { .. }
-        | Action::SysctlRestore { .. }
-        | Action::UnitRestart { .. } => KERNEL_HOLDS,
-    }
+    Duration::from_millis(action.takes_ms()) + KERNEL_HOLDS
 }
 
 fn silent(action: ActionId, longest: Duration) -> ActReport {

@@ -4,7 +4,7 @@ use std::fs;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use wbd_actions::{Alone, Hands, Reach, Report};
-use wbd_model::action::Action;
+use wbd_model::action::{Action, AgentStop};
 use wbd_model::entry::Outcome;
 use wbd_model::incident::ActionId;
 
@@ -78,7 +78,7 @@ fn only_a_deed_that_ends_this_very_process_has_asked_for_its_end() {
         (restart(), None, true),
         // Started by the restart, and dead at once: that is a failure.
         (restart(), Some(4), false),
-        (Action::AgentStop { who: "root".to_owned() }, Some(5), true),
+        (Action::AgentStop(AgentStop { who: "root".to_owned() }), Some(5), true),
         (Action::AgentStart {}, Some(5), false),
         (Action::AgentReload {}, Some(5), false),
     ] {
@@ -196,7 +196,7 @@ fn a_stop_beside_a_deed_that_starts_the_agent_is_noted_before_that_deed_ends() {
         (Action::AgentStart {}, true),
         (Action::AgentRestart {}, true),
         // It may be this very stop.
-        (Action::AgentStop { who: "root".to_owned() }, false),
+        (Action::AgentStop(AgentStop { who: "root".to_owned() }), false),
     ] {
         let (_root, mut supervisor) = supervisor(Mode::Systemd);
         let name = action.name();

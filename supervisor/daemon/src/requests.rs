@@ -4,7 +4,7 @@ use wbd_actions::Preview;
 use wbd_agent_api::{paths, stop};
 use wbd_engine::guard::{self, hold, waiver};
 use wbd_engine::state::{Captured, Hold};
-use wbd_model::action::{Action, Class};
+use wbd_model::action::{Action, AgentStop, Class};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{AgentVerb, IncidentRow, Request, Response};
 use wbd_model::entry::{Body, Subject};
@@ -261,7 +261,7 @@ impl Supervisor {
                 Action::AgentStart {}
             }
             AgentVerb::Reload => Action::AgentReload {},
-            AgentVerb::Stop => Action::AgentStop { who: who.to_owned() },
+            AgentVerb::Stop => Action::AgentStop(AgentStop { who: who.to_owned() }),
         };
         self.by_hand(action, None, who, reply);
     }

@@ -1,5 +1,7 @@
 //! What a declaration says of a parameter that a playbook gives, for probes and actions alike. Reads nothing.
 
+use crate::observation::Kind;
+
 /// One parameter of a probe or an action, as a playbook writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameter {
@@ -11,6 +13,15 @@ pub struct Parameter {
     pub required: bool,
     /// What it means.
     pub doc: &'static str,
+}
+
+/// What a profile must have for something that does not name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A health document.
+    Health,
+    /// Endpoints.
+    Endpoints,
 }
 
 /// What may stand in the place of a parameter.
@@ -30,11 +41,21 @@ pub enum Takes {
     Truth,
     /// A whole number, or an expression that gives one.
     Number,
-    /// A text, or an expression that gives one.
-    Text,
+    /// A service's unit by its name, or an expression that gives it.
+    Unit,
 }
 
 impl Takes {
+    /// The type of its value.
+    #[must_use]
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Process | Self::Version | Self::Command | Self::Endpoint | Self::Word(_) | Self::Unit => Kind::Text,
+            Self::Truth => Kind::Bool,
+            Self::Number => Kind::Int,
+        }
+    }
+
     /// The word for it in the forms of the manual: `ROLE`; `None`: its key's own.
     #[must_use]
     const fn form(self) -> Option<&'static str> {
@@ -43,7 +64,7 @@ impl Takes {
             Self::Version | Self::Command => Some("NAME"),
             Self::Endpoint => Some("endpoint"),
             Self::Truth => Some("BOOL"),
-            Self::Word(_) | Self::Number | Self::Text => None,
+            Self::Word(_) | Self::Number | Self::Unit => None,
         }
     }
 
@@ -58,7 +79,7 @@ impl Takes {
             Self::Word(known) => format!("one of {}", known.join(", ")),
             Self::Truth => "true or false".to_owned(),
             Self::Number => "a number or {cel: EXPRESSION}".to_owned(),
-            Self::Text => "a text or {cel: EXPRESSION}".to_owned(),
+            Self::Unit => "a unit's name or {cel: EXPRESSION}".to_owned(),
         }
     }
 }

@@ -2,16 +2,17 @@
 //! one go; reads nothing but the document.
 use std::collections::BTreeMap;
 
-use wbd_model::declared::{Parameter, Takes};
+use wbd_model::action::ActionName;
+use wbd_model::declared::{Need, Parameter, Takes};
 use wbd_model::name::PlaybookName;
 use wbd_model::observation::{Kind, Value};
 use wbd_model::plan::Attempts;
-use wbd_model::probe::{Need, ProbeName};
+use wbd_model::probe::ProbeName;
 use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::Duration;
 
 use super::compiled::{Case, Deed, Explains, Playbook, Question, Requirement, Rung, Verify};
-use super::document::{CaseSpec, LevelWord, PlaybookDocument, PlaybookSpec, RungSpec, ScopeWord, StepSpec, SysctlKey};
+use super::document::{CaseSpec, LevelWord, PlaybookDocument, PlaybookSpec, RungSpec, ScopeWord};
 use super::faults::Faults;
 use super::given::Given;
 use super::named::Named;
@@ -146,18 +147,22 @@ impl Compiler<'_> {
             self.faults.add(look.place, format!("a playbook for the host can ask {} only", known.join(", ")));
             return None;
         }
-        for need in name.declaration().needs {
-            let requirement = match need {
-                Need::Health => Requirement::Health,
-                Need::Endpoints => Requirement::Endpoints,
-            };
-            self.needs(look.place, &requirement);
-        }
+        self.needs_all(look.place, name.declaration().needs);
         let mut given = BTreeMap::new();
         for (parameter, written) in look.value.parameters() {
             given.insert(parameter.name, self.named(parameter, written, items)?);
         }
         Some(Question { name, given })
+    }
+
+    fn needs_all(&mut self, place: Place, needs: &[Need]) {
+        for need in needs {
+            let requirement = match need {
+                Need::Health => Requirement::Health,
+                Need::Endpoints => Requirement::Endpoints,
+            };
+            self.needs(place, &requirement);
+        }
     }
 
     /// The value of a parameter that says what is asked: it is known before anything is seen, and what it names of the
@@ -178,7 +183,7 @@ impl Compiler<'_> {
                 self.faults.add(written.place, "there is no item: add each: {endpoint: profile.endpoints}");
                 return None;
             }
-            Takes::Endpoint | Takes::Word(_) | Takes::Truth | Takes::Number | Takes::Text => return Some(value),
+            Takes::Endpoint | Takes::Word(_) | Takes::Truth | Takes::Number | Takes::Unit => return Some(value),
         };
         self.needs(written.place, &requirement);
         Some(value)
@@ -293,40 +298,17 @@ impl Compiler<'_> {
         Some(Rung { id, condition: condition.flatten(), approval: rung.approval, steps: deeds })
     }
 
-    fn deed(&mut self, step: &StepSpec, place: Place, names: &Names<'_>) -> Option<Deed> {
-        match step {
-            StepSpec::SysctlSet(spec) => {
-                let key = match spec.key.value {
-                    SysctlKey::Watches => "fs.inotify.max_user_watches",
-                    SysctlKey::Instances => "fs.inotify.max_user_instances",
-                    SysctlKey::Queued => "fs.inotify.max_queued_events",
-                };
-                let value = match &spec.value {
-                    Given::Plain(value) => Expr::constant(Value::Int(*value)),
-                    Given::Cel(text) => self.faults.compile(text, Some(Kind::Int), names)?,
-                };
-                Some(Deed::SysctlSet { key, value, persist: spec.persist })
-            }
-            StepSpec::AgentReload(_) => self.of_agent(place, Deed::AgentReload),
-            StepSpec::AgentStart(_) => self.of_agent(place, Deed::AgentStart),
-            StepSpec::AgentRestart(_) => self.of_agent(place, Deed::AgentRestart),
-            StepSpec::UnitRestart(spec) => {
-                let unit = match &spec.unit {
-                    Given::Plain(unit) => Expr::constant(Value::Text(unit.clone())),
-                    Given::Cel(text) => self.faults.compile(text, Some(Kind::Text), names)?,
-                };
-                Some(Deed::UnitRestart { unit })
-            }
-            StepSpec::CommandRun(spec) => {
-                self.needs(spec.command.place, &Requirement::Command(spec.command.value.clone()));
-                Some(Deed::CommandRun { command: spec.command.value.clone() })
-            }
+    fn deed(&mut self, step: &Named<ActionName>, place: Place, names: &Names<'_>) -> Option<Deed> {
+        self.needs_all(place, step.name.declaration().needs);
+        let mut given = BTreeMap::new();
+        for (parameter, written) in step.parameters() {
+            let value = match &written.value {
+                Given::Cel(text) => self.faults.compile(text, Some(parameter.takes.kind()), names)?,
+                Given::Plain(_) => Expr::constant(self.named(parameter, written, None)?),
+            };
+            given.insert(parameter.name, value);
         }
-    }
-
-    fn of_agent(&mut self, place: Place, deed: Deed) -> Option<Deed> {
-        self.needs(place, &Requirement::Health);
-        Some(deed)
+        Some(Deed { name: step.name, given })
     }
 
     fn verify(&mut self, spec: &PlaybookSpec, names: &Names<'_>) -> Option<Verify> {

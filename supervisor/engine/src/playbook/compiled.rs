@@ -1,6 +1,7 @@
 //! A playbook whose names, types and texts are known to fit together. Made by `compile` only; judges nothing.
 use std::collections::BTreeMap;
 
+use wbd_model::action::ActionName;
 use wbd_model::lang::Lang;
 use wbd_model::name::{Code, PlaybookName};
 use wbd_model::observation::Value;
@@ -78,15 +79,11 @@ pub(crate) struct Rung {
     pub(crate) steps: Vec<Deed>,
 }
 
-/// A deed whose values are still expressions.
+/// An action whose values are still expressions.
 #[derive(Debug)]
-pub(crate) enum Deed {
-    SysctlSet { key: &'static str, value: Expr, persist: bool },
-    AgentReload,
-    AgentStart,
-    AgentRestart,
-    UnitRestart { unit: Expr },
-    CommandRun { command: String },
+pub(crate) struct Deed {
+    pub(crate) name: ActionName,
+    pub(crate) given: BTreeMap<&'static str, Expr>,
 }
 
 #[derive(Debug)]

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use schemars::{JsonSchema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, Visitor};
 use serde_json::{Map, Value as Json, json};
+use wbd_model::action::{ActionName, NamedBy};
 use wbd_model::declared::{Parameter, Takes};
 use wbd_model::observation::Value;
 use wbd_model::probe::ProbeName;
@@ -47,6 +48,32 @@ impl Declared for ProbeName {
     }
     fn doc(self) -> &'static str {
         self.declaration().asks
+    }
+}
+
+/// Those that a step can name.
+static STEPS: LazyLock<Vec<ActionName>> =
+    LazyLock::new(|| ActionName::all().filter(|name| name.declaration().named_by == NamedBy::Playbook).collect());
+static STEP_KEYS: LazyLock<Vec<&'static str>> =
+    LazyLock::new(|| STEPS.iter().map(|name| name.declaration().key).collect());
+
+impl Declared for ActionName {
+    const SCHEMA: (&'static str, &'static str) = ("StepSpec", "An action by its name, with its parameters.");
+
+    fn keys() -> &'static [&'static str] {
+        &STEP_KEYS
+    }
+    fn of_key(key: &str) -> Option<Self> {
+        Self::of_step(key)
+    }
+    fn key(self) -> &'static str {
+        self.declaration().key
+    }
+    fn parameters(self) -> &'static [Parameter] {
+        self.declaration().parameters
+    }
+    fn doc(self) -> &'static str {
+        self.declaration().does
     }
 }
 
@@ -146,7 +173,8 @@ fn names(parameters: &'static [Parameter]) -> &'static [&'static str] {
     type Lists = Vec<(&'static [Parameter], Vec<&'static str>)>;
     static LISTS: LazyLock<Lists> = LazyLock::new(|| {
         let of = |all: &'static [Parameter]| (all, all.iter().map(|parameter| parameter.name).collect());
-        ProbeName::ALL.iter().map(|name| of(name.parameters())).collect()
+        let steps = STEPS.iter().map(|name| of(name.parameters()));
+        ProbeName::ALL.iter().map(|name| of(name.parameters())).chain(steps).collect()
     });
     LISTS.iter().find(|(all, _)| *all == parameters).map_or(&[], |(_, names)| names)
 }
@@ -178,7 +206,7 @@ impl<'de> DeserializeSeed<'de> for ParameterValue {
             Takes::Word(known) => word(deserializer, known),
             Takes::Truth => At::<bool>::deserialize(deserializer).map(plain),
             Takes::Number => At::<Given<i64>>::deserialize(deserializer).map(given),
-            Takes::Text => At::<Given<String>>::deserialize(deserializer).map(given),
+            Takes::Unit => At::<Given<String>>::deserialize(deserializer).map(given),
         }
     }
 }
@@ -213,7 +241,7 @@ fn of_parameters(parameters: &[Parameter], generator: &mut SchemaGenerator) -> J
             Takes::Word(known) => json!({"type": "string", "enum": known}),
             Takes::Truth => json!({"type": "boolean", "default": false}),
             Takes::Number => generator.subschema_for::<Given<i64>>().to_value(),
-            Takes::Text => generator.subschema_for::<Given<String>>().to_value(),
+            Takes::Unit => generator.subschema_for::<Given<String>>().to_value(),
         };
         if let Some(schema) = schema.as_object_mut() {
             schema.insert("description".to_owned(), parameter.doc.into());

@@ -1,6 +1,7 @@
-//! The tables of wbd-playbook(5), as the declarations of probes make them. Compares nothing.
+//! The tables of wbd-playbook(5), as the declarations of probes and actions make them. Compares nothing.
 use std::fmt::Write as _;
 
+use wbd_model::action::{self, ActionName, NamedBy};
 use wbd_model::declared::{Parameter, Takes};
 use wbd_model::probe::{Declaration, ProbeName};
 
@@ -25,6 +26,27 @@ fn probe(it: &Declaration) -> String {
     }
     page.push_str(".El\n.Pp\nUnknown:\n");
     page.push_str(&prose(it.unknown));
+    page
+}
+
+/// The block of actions: those that a step can name.
+pub(crate) fn actions() -> String {
+    let of_steps = |it: &action::Declaration| it.named_by == NamedBy::Playbook;
+    ActionName::all().map(ActionName::declaration).filter(|it| of_steps(it)).map(action).collect()
+}
+
+fn action(it: &action::Declaration) -> String {
+    let mut page = head(it.key, it.parameters);
+    page.push_str(&prose(&format!("{} {}", it.class, it.does)));
+    page.push_str(".Pp\n");
+    page.push_str(&parameters(it.parameters));
+    page.push_str(&prose(&format!("Not at the same time as {}.", it.conflicts)));
+    let undo = it.undo.map_or_else(|| "No undo.".to_owned(), |undo| format!("Undo: {undo}."));
+    page.push_str(&prose(&undo));
+    page.push_str(&prose(it.again()));
+    if let Some(instead) = it.alone {
+        page.push_str(&prose(&format!("Stand-alone this is not done: a person is told {instead}.")));
+    }
     page
 }
 

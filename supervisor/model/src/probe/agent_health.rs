@@ -1,5 +1,6 @@
 //! `agent.health`: what wbd's agent says of itself.
-use super::declared::{Answered, Declaration, Need};
+use super::declared::{Answered, Declaration};
+use crate::declared::Need;
 use crate::observation::{Field, Unit};
 
 /// All that is said of it.

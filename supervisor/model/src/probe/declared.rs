@@ -1,7 +1,7 @@
 //! What a declaration says of a probe, and what binding may fill its parameters from. Declares none itself.
 use std::collections::BTreeMap;
 
-use crate::declared::Parameter;
+use crate::declared::{Need, Parameter};
 use crate::name::TargetName;
 use crate::observation::{Field, Value};
 use crate::profile::{Endpoint, ProcessSelector, ProfileSpec, VersionSource};
@@ -39,15 +39,6 @@ pub enum Answered {
     Ledger,
     /// The samples.
     Samples,
-}
-
-/// What a profile must have for a question that does not name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// A health document.
-    Health,
-    /// Endpoints.
-    Endpoints,
 }
 
 impl Answered {

@@ -1,7 +1,8 @@
 //! `dns.servers`: whether each configured name server answers for the names of the endpoints.
 use serde::{Deserialize, Serialize};
 
-use super::declared::{Answered, Binding, Declaration, Need};
+use super::declared::{Answered, Binding, Declaration};
+use crate::declared::Need;
 use crate::observation::{Field, Unit};
 
 /// What is asked for.

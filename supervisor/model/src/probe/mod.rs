@@ -19,7 +19,7 @@ pub mod process_state;
 pub mod service_state;
 pub mod version_pair;
 
-pub use declared::{Answered, Binding, Declaration, Need};
+pub use declared::{Answered, Binding, Declaration};
 
 macro_rules! probes {
     ($($name:ident $(($parameters:ident))? in $file:ident,)+) => {
