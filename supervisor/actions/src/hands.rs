@@ -2,7 +2,7 @@
 use std::time::{Duration, Instant};
 
 use wbd_ledger::Recorded;
-use wbd_model::action::{Action, Change};
+use wbd_model::action::{Action, AgentStop, Change, CommandRun, SysctlRestore, SysctlSet, UnitRestart};
 use wbd_model::entry::{Intent, Outcome};
 use wbd_model::incident::ActionId;
 use wbd_model::text::chain;
@@ -75,20 +75,22 @@ impl Hands {
     pub fn preview(&self, action: &Action) -> Result<Preview, ActionError> {
         let only = |change| Ok(Preview { changes: vec![change], undo: None });
         match action {
-            Action::SysctlSet { key, value, persist } => self.sysctl(action)?.preview_set(key, *value, *persist),
-            Action::SysctlRestore { key, value, dropin } => {
+            Action::SysctlSet(SysctlSet { key, value, persist }) => {
+                self.sysctl(action)?.preview_set(key, *value, *persist)
+            }
+            Action::SysctlRestore(SysctlRestore { key, value, dropin }) => {
                 self.sysctl(action)?.preview_restore(key, *value, dropin.as_deref())
             }
             Action::AgentReload {} => only(self.agent_change(Job::Reload)),
             Action::AgentStart {} => only(self.agent_change(Job::Start)),
             Action::AgentRestart {} => only(self.agent_change(Job::Restart)),
-            Action::AgentStop { .. } => only(self.agent_change(Job::Stop)),
-            Action::UnitRestart { unit } => {
+            Action::AgentStop(_) => only(self.agent_change(Job::Stop)),
+            Action::UnitRestart(UnitRestart { unit }) => {
                 units::allowed(unit)?;
                 self.reach.machine(action)?;
                 only(change(unit, Job::Restart))
             }
-            Action::CommandRun { command, .. } => only(program::preview(self.reach.root(), command)?),
+            Action::CommandRun(CommandRun { command, .. }) => only(program::preview(self.reach.root(), command)?),
         }
     }
 
@@ -121,21 +123,21 @@ impl Hands {
         let (intent, start_by) = (deed.intent, deed.start_by);
         let action = &intent.action;
         match action {
-            Action::SysctlSet { key, value, persist } => {
+            Action::SysctlSet(SysctlSet { key, value, persist }) => {
                 self.sysctl(action)?.set(key, *value, *persist, intent.undo.as_ref())
             }
-            Action::SysctlRestore { key, value, dropin } => {
+            Action::SysctlRestore(SysctlRestore { key, value, dropin }) => {
                 self.sysctl(action)?.restore(key, *value, dropin.as_deref())
             }
             Action::AgentReload {} => Ok(self.agent(Job::Reload, deed, current).await),
             Action::AgentStart {} => Ok(self.start_agent(deed, current).await),
             Action::AgentRestart {} => Ok(self.restart_agent(deed, current).await),
-            Action::AgentStop { who } => Ok(self.stop_agent(who, deed, current).await),
-            Action::UnitRestart { unit } => {
+            Action::AgentStop(AgentStop { who }) => Ok(self.stop_agent(who, deed, current).await),
+            Action::UnitRestart(UnitRestart { unit }) => {
                 units::allowed(unit)?;
                 Ok(units::run(self.reach.machine(action)?, unit, Job::Restart, start_by).await)
             }
-            Action::CommandRun { command, .. } => {
+            Action::CommandRun(CommandRun { command, .. }) => {
                 program::run(self.reach.root(), command, self.parent(), start_by).await
             }
         }

@@ -1,7 +1,7 @@
 //! Raises and restores the few kernel settings wbd may touch. Never lowers one, except back to what it was.
 use std::path::Path;
 
-use wbd_model::action::{Action, Change, Undo};
+use wbd_model::action::{Action, Change, SysctlRestore, Undo};
 use wbd_model::entry::Outcome;
 use wbd_model::text::chain;
 
@@ -44,7 +44,11 @@ impl<'a> Sysctl<'a> {
             return Ok(Preview { changes: Vec::new(), undo: None });
         }
         let undo = Undo {
-            action: Action::SysctlRestore { key: key.to_owned(), value: raise.present, dropin: raise.dropin.clone() },
+            action: Action::SysctlRestore(SysctlRestore {
+                key: key.to_owned(),
+                value: raise.present,
+                dropin: raise.dropin.clone(),
+            }),
         };
         let mut changes = vec![value_change(key, raise.present, value)];
         changes.extend(raise.fresh.as_deref().map(|fresh| self.file_change(key, raise.dropin.as_deref(), Some(fresh))));

@@ -13,7 +13,7 @@ use wbd_agent_api::{boottime_ms, paths};
 use wbd_engine::guard::{permit_by_hand, permit_first_start};
 use wbd_engine::state::{Captured, State};
 use wbd_ledger::{Anchors, Ledger};
-use wbd_model::action::{Action, Class, Undo};
+use wbd_model::action::{Action, AgentStop, Class, CommandRun, SysctlRestore, SysctlSet, Undo, UnitRestart};
 use wbd_model::entry::Outcome;
 use wbd_model::profile;
 use wbd_model::settings::Settings;
@@ -147,13 +147,13 @@ fn now(boot: &str, boot_ms: u64) -> Now {
 }
 
 fn raise(value: i64) -> Action {
-    Action::SysctlSet { key: WATCHES.to_owned(), value, persist: true }
+    Action::SysctlSet(SysctlSet { key: WATCHES.to_owned(), value, persist: true })
 }
 
 fn run(argv: &[&str], timeout_ms: u64) -> Action {
     let argv = argv.iter().map(|&argument| argument.to_owned()).collect();
     let command = profile::Command { argv, timeout: profile::Duration::from_ms(timeout_ms), class: Class::A3 };
-    Action::CommandRun { name: "restart".to_owned(), command }
+    Action::CommandRun(CommandRun { name: "restart".to_owned(), command })
 }
 
 fn reference(pid: u32) -> ProcessRef {
@@ -219,10 +219,10 @@ async fn a_limit_is_never_lowered_and_never_touched_beyond_the_list() {
     assert_eq!(report.outcome, Outcome::Aborted);
     assert!(report.detail.contains("already so"), "{}", report.detail);
     for (key, value) in [("kernel.panic", 1), ("fs.inotify/../../kernel.panic", 1), (WATCHES, 0), (WATCHES, i64::MAX)] {
-        let action = Action::SysctlSet { key: key.to_owned(), value, persist: true };
+        let action = Action::SysctlSet(SysctlSet { key: key.to_owned(), value, persist: true });
         assert!(host.hands.preview(&action).is_err(), "{key}");
         assert_eq!(host.act(action, None).await.outcome, Outcome::Failed, "{key}");
-        let action = Action::SysctlRestore { key: format!("{key}x"), value, dropin: None };
+        let action = Action::SysctlRestore(SysctlRestore { key: format!("{key}x"), value, dropin: None });
         assert_eq!(host.act(action, None).await.outcome, Outcome::Failed, "{key}");
     }
     assert_eq!((host.watches().as_str(), host.dropin()), ("8192\n", None));
@@ -233,8 +233,8 @@ async fn hands_with_a_root_of_their_own_say_what_they_want_of_the_machine_and_le
     let mut host = Host::standalone("exit 0");
     let machine = "/proc/sys/fs/inotify/max_user_watches";
     let limit: i64 = fs::read_to_string(machine).unwrap().trim().parse().unwrap();
-    let restart = Action::UnitRestart { unit: "named.service".to_owned() };
-    let back = Action::SysctlRestore { key: WATCHES.to_owned(), value: limit, dropin: None };
+    let restart = Action::UnitRestart(UnitRestart { unit: "named.service".to_owned() });
+    let back = Action::SysctlRestore(SysctlRestore { key: WATCHES.to_owned(), value: limit, dropin: None });
     let wishes = [
         (raise(limit + 1), format!("sysctl -w {WATCHES}={}", limit + 1)),
         (back, format!("sysctl -w {WATCHES}={limit}")),
@@ -292,7 +292,7 @@ async fn a_limit_raised_without_its_drop_in_is_said_to_be_half_done() {
     let mut host = Host::new();
     fs::create_dir_all(host.path("etc")).unwrap();
     fs::write(host.path("etc/sysctl.d"), "a file in the folder's place").unwrap();
-    let action = Action::SysctlSet { key: WATCHES.to_owned(), value: 20_000, persist: true };
+    let action = Action::SysctlSet(SysctlSet { key: WATCHES.to_owned(), value: 20_000, persist: true });
     let report = host.act(action, None).await;
     assert_eq!(report.outcome, Outcome::Failed, "{}", report.detail);
 }
@@ -446,10 +446,10 @@ async fn shells_strangers_files_and_the_supervisor_are_not_run() {
 #[tokio::test]
 async fn a_unit_off_the_list_is_refused_before_any_bus() {
     let mut host = Host::new();
-    let report = host.act(Action::UnitRestart { unit: "wbd-supervisord.service".to_owned() }, None).await;
+    let report = host.act(Action::UnitRestart(UnitRestart { unit: "wbd-supervisord.service".to_owned() }), None).await;
     assert_eq!(report.outcome, Outcome::Failed);
     assert!(report.detail.contains("resolvers"), "{}", report.detail);
-    let report = host.act(Action::UnitRestart { unit: "named.service".to_owned() }, None).await;
+    let report = host.act(Action::UnitRestart(UnitRestart { unit: "named.service".to_owned() }), None).await;
     assert!(report.detail.contains("system bus"), "{}", report.detail);
 }
 

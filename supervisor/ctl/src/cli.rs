@@ -307,6 +307,11 @@ pub(crate) enum Playbook {
     },
     /// Tell what a playbook would have done on what was recorded, and do nothing
     Simulate(Simulate),
+    /// What a playbook can ask and do: every probe and action, or one with all that is to be known of it
+    Reference {
+        /// Its name: `fd.usage`
+        name: Option<String>,
+    },
     /// The JSON Schema of playbook files
     Schema,
 }

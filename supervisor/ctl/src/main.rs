@@ -24,6 +24,7 @@ mod out;
 mod plan;
 mod playbook;
 mod record;
+mod reference;
 mod simulate;
 mod status;
 mod waiver;

@@ -21,7 +21,7 @@ use crate::cli::{Format, Playbook};
 use crate::config::broken;
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::Tone;
-use crate::{host, simulate};
+use crate::{host, reference, simulate};
 
 pub(crate) use named::loaded;
 
@@ -37,6 +37,7 @@ pub(crate) fn run(context: &mut Context, verb: Playbook) -> Ended {
         Playbook::Test { files } => test(context, &files),
         Playbook::Run { name, target } => ask_for(context, name, target),
         Playbook::Simulate(order) => simulate::run(context, &order),
+        Playbook::Reference { name } => reference::run(context, name.as_deref()),
         Playbook::Schema => {
             let format = if context.format == Format::Yaml { Format::Yaml } else { Format::Json };
             context.out.document(format, &playbook::schema())?;

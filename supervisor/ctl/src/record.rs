@@ -1,5 +1,5 @@
 //! One record of the ledger in one line. Reads no ledger.
-use wbd_model::entry::{Body, Entry, Intent};
+use wbd_model::entry::{Body, Entry, Intent, Weight};
 
 use crate::out::{Out, Tone};
 use crate::when;
@@ -99,28 +99,10 @@ fn joined(first: &str, rest: &[String]) -> String {
 }
 
 const fn tone(body: &Body) -> Tone {
-    match body {
-        Body::Verdict { passed: true, .. } => Tone::Good,
-        Body::Opened { .. } | Body::Escalated { .. } | Body::Verdict { passed: false, .. } | Body::Suspended { .. } => {
-            Tone::Bad
-        }
-        Body::Refused(_) | Body::Hold { .. } | Body::Denied { .. } | Body::Told { ok: false, .. } => Tone::Warn,
-        Body::Started { .. }
-        | Body::Suppressed { .. }
-        | Body::Unsuppressed {}
-        | Body::Intent(_)
-        | Body::Outcome { .. }
-        | Body::Closed { .. }
-        | Body::Told { ok: true, .. }
-        | Body::Teller { .. }
-        | Body::Approved { .. }
-        | Body::Cleared {}
-        | Body::Manual { .. }
-        | Body::Lifted { .. }
-        | Body::Waived { .. }
-        | Body::Resumed { .. }
-        | Body::Rearmed {}
-        | Body::Exit(_)
-        | Body::Rotated { .. } => Tone::Plain,
+    match body.weight() {
+        Weight::Good => Tone::Good,
+        Weight::Plain => Tone::Plain,
+        Weight::Warning => Tone::Warn,
+        Weight::Bad => Tone::Bad,
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::Sender;
 use wbd_actions::{ProcessRef, notes};
 use wbd_agent_api::{HealthDocument, ThisBoot, health, paths};
 use wbd_engine::state::State;
-use wbd_model::action::Action;
+use wbd_model::action::{Action, OnAgent};
 use wbd_model::entry::Outcome;
 use wbd_model::name::TargetName;
 use wbd_model::observation::Observation;
@@ -62,25 +62,17 @@ struct UnderWay {
 impl UnderWay {
     /// Whether the agent's unit starts or stops because of it.
     fn touches_agent(&self) -> bool {
-        self.action.conflict_key() == "agent"
+        self.action.on_agent().concerns()
     }
 
     /// Whether it stops the agent's unit for good.
     fn stops_agent(&self) -> bool {
-        matches!(self.action, Action::AgentStop { .. })
+        self.action.on_agent() == OnAgent::Stops
     }
 
     /// Whether it ends a running agent.
     fn ends_agent(&self) -> bool {
-        match self.action {
-            Action::AgentRestart {} | Action::AgentStop { .. } => true,
-            Action::AgentStart {}
-            | Action::AgentReload {}
-            | Action::SysctlSet { .. }
-            | Action::SysctlRestore { .. }
-            | Action::UnitRestart { .. }
-            | Action::CommandRun { .. } => false,
-        }
+        self.action.on_agent().ends()
     }
 
     /// Whether this process of the agent ends because of it. One that was not known when it began may be it.

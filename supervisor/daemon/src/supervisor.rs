@@ -367,7 +367,7 @@ impl Supervisor {
     pub(crate) fn hasten_agent(&mut self) {
         let now_ms = now().boot_ms;
         self.checks.hasten(now_ms, |bound| {
-            bound.probes.values().any(|probe| matches!(probe, Probe::AgentHealth | Probe::ServiceState { .. }))
+            bound.probes.values().any(|probe| matches!(probe, Probe::AgentHealth | Probe::ServiceState(_)))
         });
     }
 

@@ -44,18 +44,17 @@ impl<'a> View<'a> {
 
     /// Questions that need no look: they are answered from the ledger, the samples, and what was followed.
     pub(crate) fn own_answer(&self, probe: &Probe, now: &Now) -> Option<Observation> {
-        match probe {
-            Probe::ExitLast(target) => Some(self.agent.last_exit(target, self.state(), now)),
-            Probe::ServiceState { unit } if unit.as_deref() == Some(paths::UNIT) => Some(self.agent.service()),
-            Probe::FdTrend(selector) => self.sampler.no_trend(selector, self.checks, &self.products.loaded),
-            Probe::ProcessState(_)
-            | Probe::AgentHealth
-            | Probe::ServiceState { .. }
-            | Probe::InotifyUsage(_)
-            | Probe::DnsServers { .. }
-            | Probe::NetEndpoint(_)
-            | Probe::FdUsage(_)
-            | Probe::VersionPair { .. } => None,
+        if let Probe::ExitLast(target) = probe {
+            return Some(self.agent.last_exit(target, self.state(), now));
         }
+        if let Probe::FdTrend(selector) = probe {
+            return self.sampler.no_trend(selector, self.checks, &self.products.loaded);
+        }
+        if let Probe::ServiceState(service) = probe
+            && service.unit.as_deref() == Some(paths::UNIT)
+        {
+            return Some(self.agent.service());
+        }
+        None
     }
 }

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use wbd_agent_api::Whole;
-use wbd_model::action::Action;
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
 use wbd_model::incident::IncidentId;
 use wbd_model::time::{BootId, Now};
@@ -155,16 +154,8 @@ impl Reserve {
     }
 
     pub(crate) fn take(&mut self, at: &Now, subject: Subject, intent: Intent) -> Result<Recorded, LedgerError> {
-        match intent.action {
-            Action::AgentStart {} | Action::AgentRestart {} => {}
-            Action::SysctlSet { .. }
-            | Action::SysctlRestore { .. }
-            | Action::AgentReload {}
-            | Action::AgentStop { .. }
-            | Action::UnitRestart { .. }
-            | Action::CommandRun { .. } => {
-                return Err(LedgerError::Reserve { why: "it is for restarts of the agent only" });
-            }
+        if !intent.action.on_agent().starts() {
+            return Err(LedgerError::Reserve { why: "it is for restarts of the agent only" });
         }
         let mut reserved = ReservedIntent { at: at.clone(), subject, intent };
         let bytes = encode(&reserved).or_else(|_| {

@@ -342,6 +342,19 @@ impl ExitHow {
     }
 }
 
+/// How a person takes a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// A cure was proved.
+    Good,
+    /// It is no news.
+    Plain,
+    /// Something was not done.
+    Warning,
+    /// Something is wrong.
+    Bad,
+}
+
 impl Body {
     /// Every kind.
     pub const KINDS: [&str; 24] = [
@@ -402,6 +415,38 @@ impl Body {
         }
     }
 
+    /// How a person takes it.
+    #[must_use]
+    pub const fn weight(&self) -> Weight {
+        match self {
+            Self::Verdict { passed: true, .. } => Weight::Good,
+            Self::Opened { .. }
+            | Self::Escalated { .. }
+            | Self::Verdict { passed: false, .. }
+            | Self::Suspended { .. } => Weight::Bad,
+            Self::Refused(_) | Self::Hold { .. } | Self::Denied { .. } | Self::Told { ok: false, .. } => {
+                Weight::Warning
+            }
+            Self::Started { .. }
+            | Self::Suppressed { .. }
+            | Self::Unsuppressed {}
+            | Self::Intent(_)
+            | Self::Outcome { .. }
+            | Self::Closed { .. }
+            | Self::Told { ok: true, .. }
+            | Self::Teller { .. }
+            | Self::Approved { .. }
+            | Self::Cleared {}
+            | Self::Manual { .. }
+            | Self::Lifted { .. }
+            | Self::Waived { .. }
+            | Self::Resumed { .. }
+            | Self::Rearmed {}
+            | Self::Exit(_)
+            | Self::Rotated { .. } => Weight::Plain,
+        }
+    }
+
     /// Whether the bytes must be on disk before the supervisor goes on.
     #[must_use]
     pub const fn is_intent(&self) -> bool {
@@ -443,31 +488,20 @@ impl Body {
     /// The result in one word, if this kind of record has one.
     #[must_use]
     pub fn result(&self) -> Option<&'static str> {
-        match self {
-            Self::Outcome { result, .. } => Some(result.as_str()),
-            Self::Verdict { passed, .. } => Some(if *passed { "pass" } else { "fail" }),
-            Self::Closed { how } => Some(how.as_str()),
-            Self::Refused(Refusal { guard, .. }) => Some(Guard::as_str(*guard)),
-            Self::Exit(exit) => Some(exit.how.as_str()),
-            Self::Told { ok, .. } => Some(if *ok { "done" } else { "failed" }),
-            Self::Started { .. }
-            | Self::Opened { .. }
-            | Self::Suppressed { .. }
-            | Self::Unsuppressed {}
-            | Self::Intent(_)
-            | Self::Escalated { .. }
-            | Self::Teller { .. }
-            | Self::Approved { .. }
-            | Self::Denied { .. }
-            | Self::Cleared {}
-            | Self::Manual { .. }
-            | Self::Hold { .. }
-            | Self::Lifted { .. }
-            | Self::Waived { .. }
-            | Self::Suspended { .. }
-            | Self::Resumed { .. }
-            | Self::Rearmed {}
-            | Self::Rotated { .. } => None,
+        if let Self::Outcome { result, .. } = self {
+            Some(result.as_str())
+        } else if let Self::Verdict { passed, .. } = self {
+            Some(if *passed { "pass" } else { "fail" })
+        } else if let Self::Closed { how } = self {
+            Some(how.as_str())
+        } else if let Self::Refused(Refusal { guard, .. }) = self {
+            Some(Guard::as_str(*guard))
+        } else if let Self::Exit(exit) = self {
+            Some(exit.how.as_str())
+        } else if let Self::Told { ok, .. } = self {
+            Some(if *ok { "done" } else { "failed" })
+        } else {
+            None
         }
     }
 
@@ -536,7 +570,7 @@ mod tests {
     #[test]
     fn every_kind_of_record_can_be_asked_for() {
         let (_, rest) = include_str!("entry.rs").split_once("pub const fn kind(").unwrap();
-        let (arms, _) = rest.split_once("/// Whether the bytes").unwrap();
+        let (arms, _) = rest.split_once("/// How a person takes it.").unwrap();
         let told: Vec<&str> = arms.split('"').skip(1).step_by(2).collect();
         assert_eq!(told, Body::KINDS);
     }

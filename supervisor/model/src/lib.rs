@@ -4,6 +4,7 @@ pub mod catalogue;
 pub mod check;
 mod class;
 pub mod control;
+pub mod declared;
 pub mod entry;
 pub mod hold;
 pub mod incident;

@@ -136,6 +136,66 @@ pub struct Field {
     pub name: &'static str,
     /// Its type.
     pub kind: Kind,
-    /// What it means, with its unit.
+    /// What its number counts.
+    pub unit: Unit,
+    /// Its name for people.
+    pub label: &'static str,
+    /// What it means.
     pub doc: &'static str,
+}
+
+/// What the number of a field counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// It is no number.
+    None,
+    /// Things.
+    Count,
+    /// Nothing: a number that names something (a process, a port, an exit code).
+    Id,
+    /// Thousandths of a second.
+    Milliseconds,
+    /// Seconds.
+    Seconds,
+    /// Hours.
+    Hours,
+    /// Hundredths of a whole.
+    Percent,
+    /// Things a day.
+    PerDay,
+}
+
+impl Unit {
+    /// The word beside the type, where there is one to be said.
+    #[must_use]
+    pub const fn word(self) -> Option<&'static str> {
+        match self {
+            Self::None | Self::Count | Self::Id => None,
+            Self::Milliseconds => Some("milliseconds"),
+            Self::Seconds => Some("seconds"),
+            Self::Hours => Some("hours"),
+            Self::Percent => Some("percent"),
+            Self::PerDay => Some("a day"),
+        }
+    }
+}
+
+impl Field {
+    /// A field that is true or false.
+    #[must_use]
+    pub const fn truth(name: &'static str, label: &'static str, doc: &'static str) -> Self {
+        Self { name, kind: Kind::Bool, unit: Unit::None, label, doc }
+    }
+
+    /// A whole number of a unit.
+    #[must_use]
+    pub const fn number(name: &'static str, unit: Unit, label: &'static str, doc: &'static str) -> Self {
+        Self { name, kind: Kind::Int, unit, label, doc }
+    }
+
+    /// A text.
+    #[must_use]
+    pub const fn text(name: &'static str, label: &'static str, doc: &'static str) -> Self {
+        Self { name, kind: Kind::Text, unit: Unit::None, label, doc }
+    }
 }

@@ -1,6 +1,5 @@
-//! Looks once and answers in time, whatever the host does; what each probe reads stands in its own file.
+//! Where to look and for how long: a look ends in time, whatever the host does. It asks no question itself.
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -8,19 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use wbd_model::observation::{Fact, Field, Observation};
-use wbd_model::probe::Probe;
-use wbd_model::profile::{ProfileSpec, Sign};
-
 use crate::memo::Memo;
-use crate::under::{absent, under, why};
-use crate::{dns, endpoint, fds, health, inotify, process, procs, service, version};
 
 /// A look that hangs (a dead network mount) keeps its thread, one for each question; with so many of them no further
 /// one is begun.
 const MAX_STUCK: usize = 32;
-/// Whether a product is there is asked before anything else, so one dead mount must not hold up the rest for long.
-const PRESENCE: Duration = Duration::from_secs(3);
 /// As shipped; a name, an address and its alternate fit into it.
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -41,17 +32,6 @@ pub struct Eyes {
     stuck: Arc<Mutex<BTreeSet<String>>>,
     pub(crate) memo: Memo,
     afresh: Option<Instant>,
-}
-
-/// Whether a product is on this host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Presence {
-    /// One of its signs is there.
-    Yes,
-    /// None of its signs is there; what has the name of one and does not count, in words.
-    No(Vec<String>),
-    /// No sign was seen, and not every one could be looked for; the reason, for people.
-    Unknown(String),
 }
 
 /// One look under way: the eyes and when to be done.
@@ -102,39 +82,6 @@ impl Eyes {
         self.afresh
     }
 
-    /// Asks one question. The answer carries every field of the probe's schema, known or unknown,
-    /// and comes within the deadline.
-    #[must_use]
-    pub fn look(&self, probe: &Probe) -> Observation {
-        let fields = probe.name().fields();
-        let asked = probe.clone();
-        match self.aside(&format!("{probe:?}"), move |look| answer(look, &asked)) {
-            Ok(seen) => fit(fields, &seen),
-            Err(reason) => Observation::unseen(fields, &reason),
-        }
-    }
-
-    /// Whether the product of this profile is on the host.
-    #[must_use]
-    pub fn present(&self, profile: &ProfileSpec) -> Presence {
-        self.present_each(&[profile]).pop().unwrap_or_else(|| Presence::Unknown("it was not looked for".to_owned()))
-    }
-
-    /// The same for several profiles side by side, in their order: one that is on a dead mount costs the others no
-    /// time. Answers within three seconds.
-    #[must_use]
-    pub fn present_each(&self, profiles: &[&ProfileSpec]) -> Vec<Presence> {
-        let deadline = self.deadline.min(PRESENCE);
-        let begin = |profile: &&ProfileSpec| {
-            let signs = profile.present.any.clone();
-            self.begin(&format!("{signs:?}"), deadline, move |look| any_sign(look, &signs))
-        };
-        // All are begun before the first is waited for.
-        let begun: Vec<_> = profiles.iter().map(begin).collect();
-        let answer = |begun: Result<Pending<Presence>, String>| begun.and_then(Pending::answer);
-        begun.into_iter().map(|begun| answer(begun).unwrap_or_else(Presence::Unknown)).collect()
-    }
-
     /// Does the work on a thread that can be given up, since a read on a dead mount cannot be ended. A question
     /// whose earlier look still hangs is not asked again.
     pub(crate) fn aside<T: Send + 'static>(
@@ -145,7 +92,7 @@ impl Eyes {
         self.begin(question, self.deadline, work)?.answer()
     }
 
-    fn begin<T: Send + 'static>(
+    pub(crate) fn begin<T: Send + 'static>(
         &self,
         question: &str,
         deadline: Duration,
@@ -180,7 +127,7 @@ impl Eyes {
 }
 
 /// A look under way on its thread.
-struct Pending<T> {
+pub(crate) struct Pending<T> {
     receiver: Receiver<T>,
     state: Arc<AtomicU8>,
     stuck: Arc<Mutex<BTreeSet<String>>>,
@@ -191,7 +138,7 @@ struct Pending<T> {
 
 impl<T> Pending<T> {
     /// What was seen, or why nothing was.
-    fn answer(self) -> Result<T, String> {
+    pub(crate) fn answer(self) -> Result<T, String> {
         match self.receiver.recv_timeout(self.until.saturating_duration_since(Instant::now())) {
             Ok(seen) => Ok(seen),
             Err(RecvTimeoutError::Disconnected) => {
@@ -234,116 +181,10 @@ impl Drop for Ending {
     }
 }
 
-fn answer(look: &Look, probe: &Probe) -> Observation {
-    let by_caller = || Observation::unseen(probe.name().fields(), "answered by the caller");
-    match probe {
-        Probe::ProcessState(selector) => process::look(look, selector),
-        Probe::AgentHealth => health::look(look),
-        Probe::ServiceState { unit } => service::look(look, unit.as_deref()),
-        Probe::ExitLast(_) | Probe::FdTrend(_) => by_caller(),
-        Probe::InotifyUsage(selector) => inotify::look(look, selector),
-        Probe::DnsServers { names } => dns::look(look, names, dns::PORT),
-        Probe::NetEndpoint(endpoint) => endpoint::look(look, endpoint),
-        Probe::FdUsage(selector) => fds::look(look, selector),
-        Probe::VersionPair { left, right } => version::look(look, left, right),
-    }
-}
-
-/// Holds an answer to its schema: every field, of its type, and no other.
-fn fit(fields: &[Field], seen: &Observation) -> Observation {
-    let mut fitted = Observation::default();
-    for field in fields {
-        match seen.fact(field.name) {
-            Fact::Known(value) if value.kind() != field.kind => {
-                fitted.miss(field.name, "seen as another type, which is a bug in wbd; please report it")
-            }
-            Fact::Known(value) => fitted.know(field.name, value),
-            Fact::Unknown(reason) => fitted.miss(field.name, reason),
-        };
-    }
-    fitted
-}
-
-fn any_sign(look: &Look, signs: &[Sign]) -> Presence {
-    let (mut unseen, mut others) = (None, Vec::new());
-    for sign in signs {
-        match one_sign(look, sign, &mut others) {
-            Ok(true) => return Presence::Yes,
-            Ok(false) => {}
-            Err(reason) => unseen = Some(reason),
-        }
-    }
-    unseen.map_or(Presence::No(others), Presence::Unknown)
-}
-
-fn one_sign(look: &Look, sign: &Sign, others: &mut Vec<String>) -> Result<bool, String> {
-    match sign {
-        Sign::File(path) => {
-            let path = under(look.root(), path);
-            match fs::metadata(&path) {
-                Ok(_) => Ok(true),
-                Err(error) if absent(&error) => Ok(false),
-                Err(error) => Err(why("look for", &path, &error)),
-            }
-        }
-        Sign::Process(selector) => {
-            let chosen = procs::choose_lately(look, selector)?;
-            others.extend(Some(chosen.others.words()).filter(|words| !words.is_empty()));
-            Ok(!chosen.live.is_empty())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Host, deadline_passes};
-    use wbd_model::name::TargetName;
-    use wbd_model::probe::ProbeName;
-    use wbd_model::profile::{Endpoint, ProcessSelector, VersionSource};
-
-    #[test]
-    fn every_probe_answers_every_field_even_on_an_empty_host() {
-        let host = Host::new();
-        let mut eyes = host.eyes();
-        eyes.proc = host.root().join("no-proc");
-        let selector = ProcessSelector { comm: Some("x".into()), ..ProcessSelector::default() };
-        let endpoint = Endpoint { host: "127.0.0.1".into(), ports: vec![], ping: false, when: None, alternate: None };
-        let setting = || VersionSource::Setting("none".into());
-        for probe in [
-            Probe::ProcessState(selector.clone()),
-            Probe::AgentHealth,
-            Probe::ServiceState { unit: None },
-            Probe::ExitLast(TargetName::new("x").unwrap()),
-            Probe::InotifyUsage(selector.clone()),
-            Probe::DnsServers { names: vec![] },
-            Probe::NetEndpoint(endpoint),
-            Probe::FdUsage(selector.clone()),
-            Probe::FdTrend(selector),
-            Probe::VersionPair { left: setting(), right: setting() },
-        ] {
-            let seen = eyes.look(&probe);
-            let names: Vec<_> = seen.facts.keys().map(String::as_str).collect();
-            let mut wanted: Vec<_> = probe.name().fields().iter().map(|f| f.name).collect();
-            wanted.sort_unstable();
-            assert_eq!(names, wanted, "{probe:?}");
-            for (name, fact) in &seen.facts {
-                if let Fact::Unknown(reason) = fact {
-                    assert!(!reason.contains("bug"), "{probe:?} {name}: {reason}");
-                    assert_ne!(reason, "not looked at", "{probe:?} {name}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn an_answer_of_the_wrong_type_is_not_passed_on() {
-        let mut seen = Observation::default();
-        seen.know("alive", 1).know("extra", true);
-        let fitted = fit(ProbeName::ProcessState.fields(), &seen);
-        assert!(matches!(fitted.fact("alive"), Fact::Unknown(_)));
-        assert!(!fitted.facts.contains_key("extra"));
-    }
+    use crate::testing::deadline_passes;
 
     /// Eyes with a short deadline, and what every look of `hang` waits for.
     fn impatient() -> (Eyes, std::sync::mpsc::SyncSender<()>, Arc<Mutex<Receiver<()>>>) {
@@ -394,27 +235,5 @@ mod tests {
         let eyes = Eyes::new("/");
         let seen: Result<(), String> = eyes.aside("panic", |_| panic!("on purpose"));
         assert!(seen.unwrap_err().contains("bug"));
-    }
-
-    #[test]
-    fn a_product_is_present_by_any_sign_and_unknown_is_not_absent() {
-        let host = Host::new();
-        host.file("etc/iscan/S99ISftp", "");
-        host.process(1, "init").write();
-        host.process(7, "isftpd").write();
-        let mut theirs = host.process(8, "theirs");
-        theirs.pid_namespace = "pid:[2]";
-        theirs.write();
-        let eyes = host.eyes();
-        let by = |text: &str| -> Presence {
-            eyes.present(&serde_json::from_str(&format!("{{\"present\":{text}}}")).unwrap())
-        };
-        assert_eq!(by(r#"{"any":[{"file":"/nope"},{"file":"/etc/iscan/S99ISftp"}]}"#), Presence::Yes);
-        assert_eq!(by(r#"{"any":[{"process":{"comm":"isftpd"}}]}"#), Presence::Yes);
-        assert_eq!(by(r#"{"any":[{"file":"/nope"},{"process":{"comm":"none"}}]}"#), Presence::No(vec![]));
-        assert_eq!(by(r#"{"any":[]}"#), Presence::No(vec![]));
-        assert!(matches!(by(r#"{"any":[{"process":{}}]}"#), Presence::Unknown(_)));
-        let Presence::No(others) = by(r#"{"any":[{"process":{"comm":"theirs"}}]}"#) else { panic!("it is another's") };
-        assert!(others.len() == 1 && others[0].contains("theirs (pid 8) runs in another pid namespace"), "{others:?}");
     }
 }

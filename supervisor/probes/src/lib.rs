@@ -4,26 +4,20 @@
 
 mod bus;
 mod cgroup;
-mod dns;
-mod endpoint;
 mod eyes;
-mod fds;
 mod filter;
-mod health;
 mod held;
-mod inotify;
 mod memo;
 mod oom;
 mod ours;
-mod process;
+mod presence;
+mod probe;
 mod procs;
 mod sampling;
 mod scan;
-mod service;
 mod starvation;
 mod stat;
 mod under;
-mod version;
 
 pub mod clock;
 pub mod files;
@@ -32,10 +26,11 @@ pub mod host;
 pub mod programs;
 
 pub use bus::{UnitState, shown as shown_unit};
-pub use eyes::{Eyes, Presence};
+pub use eyes::Eyes;
 pub use oom::{OomCounts, OomScope};
+pub use presence::Presence;
+pub use probe::{Manager, agent_service};
 pub use sampling::Reading;
-pub use service::{Manager, agent_service};
 
 #[cfg(test)]
 mod testing;

@@ -6,7 +6,8 @@ use wbd_agent_api::{ThisBoot, paths};
 use wbd_model::profile::ProcessSelector;
 
 use crate::eyes::{Eyes, Look};
-use crate::{fds, procs};
+use crate::probe::fd_usage;
+use crate::procs;
 
 /// Open files of one process at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,8 +54,8 @@ fn reading(look: &Look, selector: &ProcessSelector) -> Result<Option<Reading>, S
     let chosen = procs::choose(look, selector)?;
     let Ok(process) = chosen.oldest() else { return Ok(None) };
     let folder = look.proc().join(process.pid.to_string());
-    let open = fds::open(look.proc(), &folder.join("fd"))?;
-    let (soft, _) = fds::limits(look.proc(), &folder.join("limits"))?;
+    let open = fd_usage::open(look.proc(), &folder.join("fd"))?;
+    let (soft, _) = fd_usage::limits(look.proc(), &folder.join("limits"))?;
     // Of the running program itself, also when its file was replaced meanwhile.
     let program = fs::metadata(folder.join("exe")).map_err(|error| format!("cannot look at its program: {error}"))?;
     Ok(Some(Reading {

@@ -17,7 +17,7 @@ async fn an_agent_is_started_once_as_our_child() {
     assert_eq!(reap(pid).terminating_signal(), Some(15));
     let second = report.spawned.unwrap();
     assert_ne!(pid, second);
-    let stop = || Action::AgentStop { who: "root".to_owned() };
+    let stop = || Action::AgentStop(AgentStop { who: "root".to_owned() });
     let unnoted = host.act(stop(), Some(reference(second))).await;
     assert_eq!(unnoted.outcome, Outcome::Failed, "there is no folder for the note: {}", unnoted.detail);
     assert!(start_ticks(second).is_some());
@@ -129,7 +129,7 @@ async fn a_stop_that_failed_leaves_no_note_of_itself_on_an_agent_that_runs() {
     let mut host = Host::new();
     let note = host.stop_note();
     let agent = Reaped(Command::new("sleep").arg("300").spawn().unwrap());
-    let stop = || Action::AgentStop { who: "root".to_owned() };
+    let stop = || Action::AgentStop(AgentStop { who: "root".to_owned() });
     let report = host.act(stop(), Some(reference(agent.0.id()))).await;
     assert_eq!(report.outcome, Outcome::Failed, "{}", report.detail);
     assert!(!note.exists(), "its next end would count as asked for");

@@ -49,39 +49,19 @@ impl Seen {
         if !is_break && !self.ends.contains_key(&id) {
             return;
         }
-        match &entry.body {
-            Body::Opened { .. } => {
-                self.ends.insert(id, None);
+        if opens {
+            self.ends.insert(id, None);
+        } else if let Body::Closed { how } = &entry.body {
+            // An incident of an earlier break does not end this one.
+            if let Some(end) = self.ends.get_mut(&id) {
+                *end = Some(*how);
             }
-            Body::Closed { how } => {
-                // An incident of an earlier break does not end this one.
-                if let Some(end) = self.ends.get_mut(&id) {
-                    *end = Some(*how);
-                }
-            }
-            Body::Verdict { passed: true, .. } => self.proved_ms = Some(after_ms),
-            Body::Intent(_) => self.deeds = self.deeds.saturating_add(1),
-            Body::Escalated { guide, .. } => self.guide.clone_from(guide),
-            Body::Started { .. }
-            | Body::Suppressed { .. }
-            | Body::Unsuppressed {}
-            | Body::Outcome { .. }
-            | Body::Verdict { passed: false, .. }
-            | Body::Refused(_)
-            | Body::Told { .. }
-            | Body::Teller { .. }
-            | Body::Approved { .. }
-            | Body::Denied { .. }
-            | Body::Cleared {}
-            | Body::Manual { .. }
-            | Body::Hold { .. }
-            | Body::Lifted { .. }
-            | Body::Waived { .. }
-            | Body::Suspended { .. }
-            | Body::Resumed { .. }
-            | Body::Rearmed {}
-            | Body::Exit(_)
-            | Body::Rotated { .. } => {}
+        } else if let Body::Verdict { passed: true, .. } = &entry.body {
+            self.proved_ms = Some(after_ms);
+        } else if let Body::Intent(_) = &entry.body {
+            self.deeds = self.deeds.saturating_add(1);
+        } else if let Body::Escalated { guide, .. } = &entry.body {
+            self.guide.clone_from(guide);
         }
     }
 }
@@ -129,32 +109,18 @@ pub(crate) fn follow(
 }
 
 const fn told(body: &Body) -> (&'static str, Tone) {
-    match body {
-        Body::Opened { .. } => ("finding", Tone::Bad),
-        Body::Intent(_) => ("act", Tone::Strong),
-        Body::Verdict { passed: true, .. } => ("proof", Tone::Good),
-        Body::Verdict { passed: false, .. } => ("no proof", Tone::Bad),
-        Body::Escalated { .. } => ("hand-over", Tone::Warn),
-        Body::Refused(_) => ("guard", Tone::Warn),
-        Body::Started { .. }
-        | Body::Suppressed { .. }
-        | Body::Unsuppressed {}
-        | Body::Outcome { .. }
-        | Body::Closed { .. }
-        | Body::Told { .. }
-        | Body::Teller { .. }
-        | Body::Approved { .. }
-        | Body::Denied { .. }
-        | Body::Cleared {}
-        | Body::Manual { .. }
-        | Body::Hold { .. }
-        | Body::Lifted { .. }
-        | Body::Waived { .. }
-        | Body::Suspended { .. }
-        | Body::Resumed { .. }
-        | Body::Rearmed {}
-        | Body::Exit(_)
-        | Body::Rotated { .. } => (body.kind(), Tone::Plain),
+    if let Body::Opened { .. } = body {
+        ("finding", Tone::Bad)
+    } else if let Body::Intent(_) = body {
+        ("act", Tone::Strong)
+    } else if let Body::Verdict { passed, .. } = body {
+        if *passed { ("proof", Tone::Good) } else { ("no proof", Tone::Bad) }
+    } else if let Body::Escalated { .. } = body {
+        ("hand-over", Tone::Warn)
+    } else if let Body::Refused(_) = body {
+        ("guard", Tone::Warn)
+    } else {
+        (body.kind(), Tone::Plain)
     }
 }
 

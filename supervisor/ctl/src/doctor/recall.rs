@@ -9,7 +9,7 @@ use wbd_engine::state::State;
 use wbd_engine::trend::leak;
 use wbd_ledger::{Filter, Reader, Samples};
 use wbd_model::observation::Observation;
-use wbd_model::probe::{Probe, ProbeName};
+use wbd_model::probe::Probe;
 use wbd_model::profile::{Leak, ProcessSelector};
 use wbd_model::time::Now;
 use wbd_probes::Eyes;
@@ -35,25 +35,17 @@ impl Recall {
 
     /// The answer; `None` for a question that eyes must answer. Blocks for as long as the disk does.
     pub(crate) fn answer(&self, probe: &Probe) -> Option<Observation> {
-        let unseen = |name: ProbeName, why: &str| Observation::unseen(name.fields(), why);
-        match probe {
-            Probe::ExitLast(target) => Some(match self.exits() {
+        let unseen = |why: &str| Observation::unseen(probe.name().fields(), why);
+        if let Probe::ExitLast(target) = probe {
+            return Some(match self.exits() {
                 Ok((state, now)) => state.exit_observation(target, now, self.eyes.agent_gone()),
-                Err(why) => unseen(ProbeName::ExitLast, why),
-            }),
-            Probe::FdTrend(selector) => Some(match self.trend(selector) {
-                Ok(seen) => seen,
-                Err(why) => unseen(ProbeName::FdTrend, &why),
-            }),
-            Probe::ProcessState(_)
-            | Probe::AgentHealth
-            | Probe::ServiceState { .. }
-            | Probe::InotifyUsage(_)
-            | Probe::DnsServers { .. }
-            | Probe::NetEndpoint(_)
-            | Probe::FdUsage(_)
-            | Probe::VersionPair { .. } => None,
+                Err(why) => unseen(why),
+            });
         }
+        if let Probe::FdTrend(selector) = probe {
+            return Some(self.trend(selector).unwrap_or_else(|why| unseen(&why)));
+        }
+        None
     }
 
     fn exits(&self) -> &Result<(State, Now), String> {

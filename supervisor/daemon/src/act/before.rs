@@ -24,7 +24,7 @@ pub(super) fn ledger_forbids(view: &View<'_>, action: &Action) -> Option<String>
     if view.memory.degraded.is_empty() {
         return None;
     }
-    let restarts = matches!(action, Action::AgentStart {} | Action::AgentRestart {});
+    let restarts = action.on_agent().starts();
     (!restarts || view.memory.reserve_left() == 0).then(|| view.memory.degraded.clone())
 }
 

@@ -349,16 +349,7 @@ fn broken_off(action: ActionId, error: &JoinError) -> Report {
 
 /// Every deed ends by itself before this, unless the kernel holds it.
 fn longest(action: &Action) -> Duration {
-    match action {
-        Action::CommandRun { command, .. } => Duration::from_millis(command.timeout.as_ms()) + KERNEL_HOLDS,
-        Action::AgentRestart {}
-        | Action::AgentStop { .. }
-        | Action::AgentStart {}
-        | Action::AgentReload {}
-        | Action::SysctlSet { .. }
-        | Action::SysctlRestore { .. }
-        | Action::UnitRestart { .. } => KERNEL_HOLDS,
-    }
+    Duration::from_millis(action.takes_ms()) + KERNEL_HOLDS
 }
 
 fn silent(action: ActionId, longest: Duration) -> Report {

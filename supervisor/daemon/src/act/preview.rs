@@ -63,7 +63,7 @@ impl Previews {
     }
 
     async fn of(self, hands: Arc<Hands>, action: Action) -> Result<Preview, String> {
-        let Some(thing) = looked_at(&action).map(str::to_owned) else {
+        let Some(thing) = action.reads().map(str::to_owned) else {
             return hands.preview(&action).map_err(|error| error.to_string());
         };
         let place = self.place(&thing)?;
@@ -102,31 +102,18 @@ impl Previews {
     }
 }
 
-/// What a look at this deed reads; `None`: nothing that could hang.
-fn looked_at(action: &Action) -> Option<&str> {
-    match action {
-        Action::CommandRun { command, .. } => command.argv.first().map(String::as_str),
-        Action::SysctlSet { key, .. } | Action::SysctlRestore { key, .. } => Some(key),
-        Action::AgentRestart {}
-        | Action::AgentStop { .. }
-        | Action::AgentStart {}
-        | Action::AgentReload {}
-        | Action::UnitRestart { .. } => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
     use wbd_actions::{Alone, Reach};
-    use wbd_model::action::Class;
+    use wbd_model::action::{Class, CommandRun};
     use wbd_model::profile::{self, Command};
 
     fn run(program: &str) -> Action {
         let command =
             Command { argv: vec![program.to_owned()], timeout: profile::Duration::from_ms(1), class: Class::A2 };
-        Action::CommandRun { name: "restart".to_owned(), command }
+        Action::CommandRun(CommandRun { name: "restart".to_owned(), command })
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ use wbd_probes::clock::now;
 use super::exits::{UNTOLD, unknown};
 use super::*;
 use crate::follow::agent_target;
+use wbd_model::action::AgentStop;
 
 /// A process id that no process has.
 const GONE: u32 = 4_194_305;
@@ -124,7 +125,7 @@ fn only_an_action_that_ends_this_very_process_has_asked_for_its_end() {
         (restart(), None, true),
         // Started by the restart, and dead at once: that is a failure.
         (restart(), Some(4), false),
-        (Action::AgentStop { who: "root".to_owned() }, Some(5), true),
+        (Action::AgentStop(AgentStop { who: "root".to_owned() }), Some(5), true),
         (Action::AgentStart {}, Some(5), false),
         (Action::AgentReload {}, Some(5), false),
     ] {
@@ -267,7 +268,7 @@ fn a_stop_beside_an_action_that_starts_the_agent_is_noted_before_that_action_end
         (Action::AgentStart {}, true),
         (Action::AgentRestart {}, true),
         // It may be this very stop.
-        (Action::AgentStop { who: "root".to_owned() }, false),
+        (Action::AgentStop(AgentStop { who: "root".to_owned() }), false),
     ] {
         let mut rig = Rig::new(Mode::Systemd);
         let name = action.name();
@@ -280,7 +281,7 @@ fn a_stop_beside_an_action_that_starts_the_agent_is_noted_before_that_action_end
 #[test]
 fn what_nobody_told_of_is_an_administrators_unless_an_action_may_have_been_it() {
     let mut rig = Rig::new(Mode::Systemd);
-    rig.begins(Action::AgentStop { who: "root".to_owned() }, Some(5));
+    rig.begins(Action::AgentStop(AgentStop { who: "root".to_owned() }), Some(5));
     assert_eq!(rig.on(AgentEvent::StoppedByHand { ran: true }), []);
     assert!(!rig.is_noted());
     rig.ends(Outcome::Done, Some(1));

@@ -190,15 +190,7 @@ pub(crate) fn suspect_due_ms(since_ms: u64, held_for_ms: u64, now_ms: u64) -> Op
 
 /// How soon a check that waits for a proof is looked at again.
 pub(crate) fn proving_ms(bound: &Bound) -> u64 {
-    let costly = bound.probes.values().any(|probe| match probe {
-        Probe::DnsServers { .. } | Probe::NetEndpoint(_) | Probe::VersionPair { .. } | Probe::InotifyUsage(_) => true,
-        Probe::ProcessState(_)
-        | Probe::AgentHealth
-        | Probe::ServiceState { .. }
-        | Probe::ExitLast(_)
-        | Probe::FdUsage(_)
-        | Probe::FdTrend(_) => false,
-    });
+    let costly = bound.probes.values().any(|probe| probe.name().declaration().costly);
     if costly { PROVING_COSTLY_MS } else { PROVING_MS }
 }
 

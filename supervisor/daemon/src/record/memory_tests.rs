@@ -8,7 +8,7 @@ use wbd_engine::guard;
 use wbd_engine::replay::replay;
 use wbd_engine::state::Captured;
 use wbd_ledger::Reader;
-use wbd_model::action::{Action, Class};
+use wbd_model::action::{Action, AgentStop, Class, SysctlRestore, SysctlSet};
 use wbd_model::incident::IncidentId;
 use wbd_model::name::{Code, PlaybookName, TargetName};
 use wbd_model::settings::Settings;
@@ -138,7 +138,7 @@ fn without_a_ledger_two_restarts_remain_and_nothing_else() {
     note(&mut memory, manual("before"));
     hide(&root, "ledger.db", "away.db");
     note(&mut memory, manual("finds it away"));
-    let stop = || Action::AgentStop { who: "root".to_owned() };
+    let stop = || Action::AgentStop(AgentStop { who: "root".to_owned() });
     assert!(memory.record(&now(), permit(&memory, stop())).is_err());
     let mut ids = Vec::new();
     for left in [1, 0] {
@@ -168,7 +168,7 @@ fn a_disk_that_takes_no_writes_is_said_before_a_record_is_lost_to_it_and_all_fol
     note(&mut memory, manual("waits"));
     memory.retry();
     assert_ne!(memory.degraded, "", "nothing is tried while the disk is known to be full");
-    let stop = Action::AgentStop { who: "root".to_owned() };
+    let stop = Action::AgentStop(AgentStop { who: "root".to_owned() });
     assert!(memory.record(&now(), permit(&memory, stop)).is_err());
     for left in [1, 0] {
         let _ = memory.record(&now(), permit(&memory, Action::AgentRestart {})).unwrap();
@@ -365,9 +365,10 @@ fn a_second_memory_of_the_same_folder_is_refused() {
 /// Raises a limit by hand; the deed's number.
 fn raise(memory: &mut Memory, value: i64) -> ActionId {
     let key = "fs.inotify.max_user_watches".to_owned();
-    let undo = Undo { action: Action::SysctlRestore { key: key.clone(), value: value - 1, dropin: None } };
+    let undo =
+        Undo { action: Action::SysctlRestore(SysctlRestore { key: key.clone(), value: value - 1, dropin: None }) };
     let captured = Captured { undo: Some(undo), ..Captured::default() };
-    let action = Action::SysctlSet { key, value, persist: false };
+    let action = Action::SysctlSet(SysctlSet { key, value, persist: false });
     let permit = guard::permit_by_hand(&memory.state, &now(), "root", action, None, captured).unwrap();
     let id = permit.intent().action_id;
     drop(memory.record(&now(), permit).unwrap());
@@ -384,7 +385,7 @@ fn a_deed_can_be_taken_back_however_many_came_after_it_and_once_only() {
     }
     assert!(!memory.state.undoable.iter().any(|(id, _)| *id == first), "long out of the state");
     let undo = memory.undo_of(first).unwrap().expect("the ledger knows it");
-    assert!(matches!(undo.action, Action::SysctlRestore { value: 999, .. }), "{undo:?}");
+    assert!(matches!(undo.action, Action::SysctlRestore(SysctlRestore { value: 999, .. })), "{undo:?}");
     let permit =
         guard::permit_by_hand(&memory.state, &now(), "root", undo.action, Some(first), Captured::default()).unwrap();
     drop(memory.record(&now(), permit).unwrap());

@@ -227,14 +227,7 @@ impl Approvals {
 
 /// What an action changes, with what the hands cannot tell: whether the agent runs.
 pub(crate) fn seen_before(runs: impl Fn() -> bool, action: &Action, mut changes: Vec<Change>) -> Vec<Change> {
-    let on_agent = match action {
-        Action::AgentReload {} | Action::AgentStart {} | Action::AgentRestart {} | Action::AgentStop { .. } => true,
-        Action::SysctlSet { .. }
-        | Action::SysctlRestore { .. }
-        | Action::UnitRestart { .. }
-        | Action::CommandRun { .. } => false,
-    };
-    if on_agent {
+    if action.on_agent().concerns() {
         let state = if runs() { "running" } else { "not running" };
         changes.iter_mut().for_each(|change| change.before = Some(state.to_owned()));
     }

@@ -6,7 +6,7 @@ use wbd_agent_api::paths;
 use wbd_engine::guard::{hold, waiver};
 use wbd_engine::state::{Hold, State};
 use wbd_ledger::LedgerError;
-use wbd_model::action::{Action, Class};
+use wbd_model::action::{Action, AgentStop, Class};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{AgentVerb, Request, Response};
 use wbd_model::entry::{Body, Subject};
@@ -191,7 +191,7 @@ fn agent_action(verb: AgentVerb, who: &str) -> Action {
         // An earlier stop is taken back by the act itself: one that is refused leaves it standing.
         AgentVerb::Start => Action::AgentStart {},
         AgentVerb::Reload => Action::AgentReload {},
-        AgentVerb::Stop => Action::AgentStop { who: who.to_owned() },
+        AgentVerb::Stop => Action::AgentStop(AgentStop { who: who.to_owned() }),
     }
 }
 

@@ -15,50 +15,30 @@ pub(crate) fn tell(entry: &Entry) {
     let kind = entry.body.kind();
     let result = entry.body.result().unwrap_or("-");
     let evidence = entry.body.evidence().join("; ");
-    match &entry.body {
-        Body::Opened { .. } | Body::Refused(_) | Body::Suspended { .. } | Body::Told { ok: false, .. } => {
-            warn!(
-                MESSAGE_ID = RECORDED,
-                WBD_CODE = code,
-                WBD_INCIDENT = incident,
-                WBD_TARGET = target,
-                kind,
-                result,
-                evidence,
-                "recorded"
-            );
-        }
-        Body::Started { .. }
-        | Body::Suppressed { .. }
-        | Body::Unsuppressed {}
-        | Body::Intent(_)
-        | Body::Outcome { .. }
-        | Body::Verdict { .. }
-        | Body::Closed { .. }
-        | Body::Escalated { .. }
-        | Body::Told { ok: true, .. }
-        | Body::Teller { .. }
-        | Body::Approved { .. }
-        | Body::Denied { .. }
-        | Body::Cleared {}
-        | Body::Manual { .. }
-        | Body::Hold { .. }
-        | Body::Lifted { .. }
-        | Body::Waived { .. }
-        | Body::Resumed { .. }
-        | Body::Rearmed {}
-        | Body::Exit(_)
-        | Body::Rotated { .. } => {
-            info!(
-                MESSAGE_ID = RECORDED,
-                WBD_CODE = code,
-                WBD_INCIDENT = incident,
-                WBD_TARGET = target,
-                kind,
-                result,
-                evidence,
-                "recorded"
-            );
-        }
+    let body = &entry.body;
+    let warns =
+        matches!(body, Body::Opened { .. } | Body::Refused(_) | Body::Suspended { .. } | Body::Told { ok: false, .. });
+    if warns {
+        warn!(
+            MESSAGE_ID = RECORDED,
+            WBD_CODE = code,
+            WBD_INCIDENT = incident,
+            WBD_TARGET = target,
+            kind,
+            result,
+            evidence,
+            "recorded"
+        );
+    } else {
+        info!(
+            MESSAGE_ID = RECORDED,
+            WBD_CODE = code,
+            WBD_INCIDENT = incident,
+            WBD_TARGET = target,
+            kind,
+            result,
+            evidence,
+            "recorded"
+        );
     }
 }

@@ -6,9 +6,6 @@ use wbd_model::plan::{Plan, Shown};
 
 use crate::state::{ActionRequest, Incident, State};
 
-/// The conflict key of all deeds on the agent.
-const AGENT: &str = "agent";
-
 /// What names a shown plan in an approval, lower-case hex.
 #[must_use]
 pub fn digest(incident: IncidentId, shown: &Shown) -> String {
@@ -34,17 +31,7 @@ pub fn other_plan(shown: &Plan, plan: &Plan) -> Option<String> {
 }
 
 fn same_but_value(shown: &Action, fresh: &Action) -> bool {
-    let unvalued = |action: &Action| match action {
-        Action::SysctlSet { key, persist, .. } => Action::SysctlSet { key: key.clone(), value: 0, persist: *persist },
-        Action::SysctlRestore { .. }
-        | Action::AgentReload {}
-        | Action::AgentStart {}
-        | Action::AgentRestart {}
-        | Action::AgentStop { .. }
-        | Action::UnitRestart { .. }
-        | Action::CommandRun { .. } => action.clone(),
-    };
-    unvalued(shown) == unvalued(fresh)
+    shown.without_value() == fresh.without_value()
 }
 
 /// The plan with the values that an operator said yes to, where it is that plan.
@@ -86,7 +73,7 @@ fn differs(shown: &Shown, want: &ActionRequest, changes: &[Change]) -> Option<St
     let earlier: Vec<&str> =
         shown.changes.iter().take(want.step).flatten().map(|change| change.what.as_str()).collect();
     // Whether the agent runs at this very moment changes by itself in a crash loop; the check has just been judged anew.
-    let flaps = want.action.conflict_key() == AGENT;
+    let flaps = want.action.on_agent().concerns();
     let own = |change: &Change| flaps || earlier.contains(&change.what.as_str());
     let same = |told: &Change, now: &Change| {
         told.what == now.what && told.after == now.after && (told.before == now.before || own(now))

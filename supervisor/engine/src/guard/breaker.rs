@@ -61,36 +61,17 @@ impl Suspension {
 
 /// Whether a record of the incident that has the one try ends it, and how. Without a proof it has failed.
 fn end_of_trial(body: &Body) -> Option<bool> {
-    match body {
-        Body::Verdict { passed, .. } => Some(*passed),
-        Body::Outcome { result, .. } => match result {
+    if let Body::Verdict { passed, .. } = body {
+        return Some(*passed);
+    }
+    if let Body::Outcome { result, .. } = body {
+        return match result {
             Outcome::Failed | Outcome::Aborted => Some(false),
             // The next step or the verification tells.
             Outcome::Done | Outcome::Unknown => None,
-        },
-        Body::Closed { .. } => Some(false),
-        Body::Started { .. }
-        | Body::Opened { .. }
-        | Body::Suppressed { .. }
-        | Body::Unsuppressed {}
-        | Body::Intent(_)
-        | Body::Refused(_)
-        | Body::Escalated { .. }
-        | Body::Told { .. }
-        | Body::Teller { .. }
-        | Body::Waived { .. }
-        | Body::Approved { .. }
-        | Body::Denied { .. }
-        | Body::Cleared {}
-        | Body::Manual { .. }
-        | Body::Hold { .. }
-        | Body::Lifted { .. }
-        | Body::Suspended { .. }
-        | Body::Resumed { .. }
-        | Body::Rearmed {}
-        | Body::Exit(_)
-        | Body::Rotated { .. } => None,
+        };
     }
+    matches!(body, Body::Closed { .. }).then_some(false)
 }
 
 /// Adds a record to the suspensions of a state.

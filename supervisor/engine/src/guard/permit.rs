@@ -1,5 +1,5 @@
 //! The only place that can permit a deed. A permit cannot be made, cloned or changed elsewhere.
-use wbd_model::action::{Action, Class};
+use wbd_model::action::{Action, Class, Conflict};
 use wbd_model::entry::{Intent, Subject};
 use wbd_model::incident::{ActionId, Guard, Phase, Refusal};
 use wbd_model::plan::{Approval, Attempts};
@@ -126,8 +126,8 @@ pub fn permit_by_hand(
     undoes: Option<ActionId>,
     captured: Captured,
 ) -> Result<Permit, Refusal> {
-    let key = action.conflict_key();
-    if let Some(other) = state.open.values().filter_map(|id| state.incidents.get(id)).find(|i| acts_on(i, &key)) {
+    let thing = action.conflict();
+    if let Some(other) = state.open.values().filter_map(|id| state.incidents.get(id)).find(|i| acts_on(i, &thing)) {
         return Err(no(Guard::Conflict, &format!("{} is acting on it; try again when it is done", other.id)));
     }
     let class = action.class();
@@ -263,20 +263,20 @@ fn host_budget(state: &State, settings: &Settings, now: &Now, class: Class) -> R
 
 fn conflict(state: &State, want: &ActionRequest) -> Result<(), Refusal> {
     // A rung is begun when all that it acts on is free: two that hold a part each would wait for each other.
-    let keys: Vec<String> = want.plan.steps.iter().chain([&want.action]).map(Action::conflict_key).collect();
+    let things: Vec<Conflict> = want.plan.steps.iter().chain([&want.action]).map(Action::conflict).collect();
     let other = state
         .open
         .values()
         .filter(|id| **id != want.incident)
         .filter_map(|id| state.incidents.get(id))
-        .find(|incident| keys.iter().any(|key| acts_on(incident, key)));
+        .find(|incident| things.iter().any(|thing| acts_on(incident, thing)));
     other.map_or(Ok(()), |other| Err(no(Guard::Conflict, &format!("{} is acting on the same thing", other.id))))
 }
 
 /// From its first intent to its verdict an incident keeps others off all that its rung acts on, and off what it
 /// may have to take back until that is done.
-fn acts_on(incident: &Incident, key: &str) -> bool {
-    if incident.undo.iter().chain(&incident.rollback).any(|(_, undo)| undo.action.conflict_key() == key) {
+fn acts_on(incident: &Incident, thing: &Conflict) -> bool {
+    if incident.undo.iter().chain(&incident.rollback).any(|(_, undo)| undo.action.conflict() == *thing) {
         return true;
     }
     let busy = match incident.phase {
@@ -284,6 +284,6 @@ fn acts_on(incident: &Incident, key: &str) -> bool {
         Phase::Gated { .. } => incident.step > 0,
         Phase::Suppressed { .. } | Phase::Probation | Phase::Closed { .. } => false,
     };
-    let acts = |intent: &Intent| intent.plan.iter().chain([&intent.action]).any(|action| action.conflict_key() == key);
+    let acts = |intent: &Intent| intent.plan.iter().chain([&intent.action]).any(|action| action.conflict() == *thing);
     busy && incident.intent.as_ref().is_some_and(|intent| acts(intent))
 }

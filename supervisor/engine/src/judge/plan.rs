@@ -1,11 +1,14 @@
 //! From a failing check to deeds with nothing left to choose. Permits nothing and does nothing.
-use wbd_model::action::Action;
+use std::collections::BTreeMap;
+
+use wbd_model::action::{Action, Given};
 use wbd_model::check::Verdict;
+use wbd_model::declared::Takes;
 use wbd_model::observation::{Fact, Observations, Value};
 use wbd_model::plan::Plan;
 
 use super::verdict::Judgement;
-use crate::expr::{Expr, Scope};
+use crate::expr::Scope;
 use crate::playbook::{Bound, Deed, unit_fault};
 
 /// The first rung from `from_rung` on that fits; `None` where none does, or where the check does not fail.
@@ -79,40 +82,20 @@ fn rung(bound: &Bound, judgement: &Judgement, seen: &Observations, index: usize)
 }
 
 fn action(bound: &Bound, deed: &Deed, scope: &Scope<'_>) -> Result<Action, String> {
-    Ok(match deed {
-        Deed::SysctlSet { key, value, persist } => {
-            let value = number(value, scope).map_err(|why| format!("value of {key}: {why}"))?;
-            if value <= 0 {
-                return Err(format!("{key} would be set to {value}: only values above 0 make sense"));
-            }
-            Action::SysctlSet { key: (*key).to_owned(), value, persist: *persist }
+    let declaration = deed.name.declaration();
+    let mut values = BTreeMap::new();
+    for parameter in declaration.parameters {
+        let Some(expression) = deed.given.get(parameter.name) else { continue };
+        let value = match expression.evaluate(scope) {
+            Fact::Known(value) => value,
+            Fact::Unknown(why) => return Err(format!("{} of {}: {why}", parameter.name, declaration.key)),
+        };
+        if let (Takes::Unit, Value::Text(unit)) = (parameter.takes, &value)
+            && let Some(fault) = unit_fault(unit)
+        {
+            return Err(format!("unit {unit:?} {fault}"));
         }
-        Deed::AgentReload => Action::AgentReload {},
-        Deed::AgentStart => Action::AgentStart {},
-        Deed::AgentRestart => Action::AgentRestart {},
-        Deed::UnitRestart { unit } => {
-            let unit = match unit.evaluate(scope) {
-                Fact::Known(Value::Text(unit)) => unit,
-                Fact::Known(value @ (Value::Bool(_) | Value::Int(_))) => return Err(format!("{value} is no unit")),
-                Fact::Unknown(why) => return Err(format!("unit: {why}")),
-            };
-            if let Some(fault) = unit_fault(&unit) {
-                return Err(format!("unit {unit:?} {fault}"));
-            }
-            Action::UnitRestart { unit }
-        }
-        Deed::CommandRun { command: name } => {
-            let command =
-                bound.facts.commands.get(name).ok_or_else(|| format!("the profile has no program {name:?}"))?;
-            Action::CommandRun { name: name.clone(), command: command.clone() }
-        }
-    })
-}
-
-fn number(value: &Expr, scope: &Scope<'_>) -> Result<i64, String> {
-    match value.evaluate(scope) {
-        Fact::Known(Value::Int(value)) => Ok(value),
-        Fact::Known(value @ (Value::Bool(_) | Value::Text(_))) => Err(format!("{value} is no whole number")),
-        Fact::Unknown(why) => Err(why),
+        values.insert(parameter.name, value);
     }
+    deed.name.action(&Given { values: &values, commands: &bound.facts.commands })
 }

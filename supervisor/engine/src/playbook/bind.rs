@@ -6,14 +6,14 @@ use std::sync::Arc;
 use wbd_model::check::CheckKey;
 use wbd_model::name::{PlaybookName, ProfileName, TargetName};
 use wbd_model::observation::Value;
-use wbd_model::probe::Probe;
+use wbd_model::probe::{Binding, Probe};
 use wbd_model::profile::{
     Command, Duration, Endpoint, Leak, ProcessSelector, Profile, ProfileSpec, PublicAddress, PublicSide, VersionSource,
 };
 use wbd_model::sample::process_key;
 use wbd_model::settings::Settings;
 
-use super::compiled::{Explains, Playbook, Question};
+use super::compiled::{Explains, Playbook};
 use super::library::Library;
 use wbd_model::plan::Attempts;
 
@@ -119,23 +119,29 @@ fn bind(playbook: &Arc<Playbook>, profiles: &[&Arc<Profile>], settings: &Setting
 }
 
 fn for_host(playbook: &Arc<Playbook>, profiles: &[&Profile], settings: &Settings) -> Option<Bound> {
-    let endpoints: Vec<Endpoint> = profiles.iter().flat_map(|profile| endpoints(&profile.spec, settings)).collect();
-    let target = TargetName::new("host").ok()?;
-    let names = host_names(&endpoints);
-    // Without a name to ask for there is nothing to be seen, and nothing is not "healthy".
-    if names.is_empty() {
+    if profiles.is_empty() {
         return None;
     }
-    let probes = playbook.observe.iter().map(|(name, _)| (name.clone(), Probe::DnsServers { names: names.clone() }));
-    let key = CheckKey { code: playbook.code.clone(), target };
-    Some(bound(playbook, key, None, probes.collect(), settings))
+    let endpoints: Vec<Endpoint> = profiles.iter().flat_map(|profile| endpoints(&profile.spec, settings)).collect();
+    let key = CheckKey { code: playbook.code.clone(), target: TargetName::new("host").ok()? };
+    let names = host_names(&endpoints);
+    let questions = playbook.observe.iter().map(|(name, question)| {
+        let given = &question.given;
+        let binding = Binding { given, profile: None, target: &key.target, item: None, host_names: &names };
+        Some((name.clone(), Probe::bind(question.name, &binding)?))
+    });
+    // One that cannot be asked leaves nothing to be judged by.
+    let probes = questions.collect::<Option<BTreeMap<String, Probe>>>()?;
+    Some(bound(playbook, key, None, probes, settings))
 }
 
 fn for_profile(playbook: &Arc<Playbook>, profile: &Profile, settings: &Settings) -> Vec<Bound> {
     let facts = Arc::new(profile_facts(profile));
     let code = profile.spec.codes.get(playbook.name.as_str()).unwrap_or(&playbook.code);
+    let endpoints = endpoints(&profile.spec, settings);
+    let names = host_names(&endpoints);
     let items: Vec<Option<Endpoint>> = match playbook.items {
-        Some(crate::expr::Items::Endpoints) => endpoints(&profile.spec, settings).into_iter().map(Some).collect(),
+        Some(crate::expr::Items::Endpoints) => endpoints.into_iter().map(Some).collect(),
         None => vec![None],
     };
     let mut all = Vec::new();
@@ -150,7 +156,10 @@ fn for_profile(playbook: &Arc<Playbook>, profile: &Profile, settings: &Settings)
             .observe
             .iter()
             .filter_map(|(name, question)| {
-                Some((name.clone(), ask(question, &profile.spec, &key.target, item.as_ref(), settings)?))
+                let (given, target, item) = (&question.given, &key.target, item.as_ref());
+                let binding = Binding { given, profile: Some(&profile.spec), target, item, host_names: &names };
+                // `None` cannot be: loading refuses a question about what `applies.has` does not require.
+                Some((name.clone(), Probe::bind(question.name, &binding)?))
             })
             .collect();
         let mut check = bound(playbook, key, Some(profile.name.clone()), probes, settings);
@@ -185,30 +194,6 @@ fn bound(
         facts: Arc::default(),
         item: Arc::default(),
     }
-}
-
-/// `None` cannot be: loading refuses a question about what `applies.has` does not require.
-fn ask(
-    question: &Question,
-    spec: &ProfileSpec,
-    target: &TargetName,
-    item: Option<&Endpoint>,
-    settings: &Settings,
-) -> Option<Probe> {
-    Some(match question {
-        Question::ProcessState(role) => Probe::ProcessState(spec.process.get(role)?.clone()),
-        Question::InotifyUsage(role) => Probe::InotifyUsage(spec.process.get(role)?.clone()),
-        Question::FdUsage(role) => Probe::FdUsage(spec.process.get(role)?.clone()),
-        Question::FdTrend(role) => Probe::FdTrend(spec.process.get(role)?.clone()),
-        Question::AgentHealth => Probe::AgentHealth,
-        Question::ServiceState => Probe::ServiceState { unit: spec.unit.clone() },
-        Question::ExitLast => Probe::ExitLast(target.clone()),
-        Question::DnsServers => Probe::DnsServers { names: host_names(&endpoints(spec, settings)) },
-        Question::NetEndpoint => Probe::NetEndpoint(item?.clone()),
-        Question::VersionPair { left, right } => {
-            Probe::VersionPair { left: spec.version.get(left)?.clone(), right: spec.version.get(right)?.clone() }
-        }
-    })
 }
 
 /// The endpoints for this host's side. Where the side is not known, a public one and a private one with the

@@ -1,18 +1,22 @@
 //! From the written keys to a playbook whose parts fit together. Every problem of the document is found in
 //! one go; reads nothing but the document.
+use std::collections::BTreeMap;
+
+use wbd_model::action::ActionName;
+use wbd_model::declared::{Need, Parameter, Takes};
 use wbd_model::name::PlaybookName;
 use wbd_model::observation::{Kind, Value};
 use wbd_model::plan::Attempts;
+use wbd_model::probe::ProbeName;
 use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::Duration;
 use wbd_model::suggest;
 
 use super::compiled::{Case, Deed, Explains, Playbook, Question, Requirement, Rung, Verify};
-use super::document::{
-    CaseSpec, LevelWord, Look, PlaybookDocument, PlaybookSpec, RungSpec, ScopeWord, StepSpec, SysctlKey,
-};
+use super::document::{CaseSpec, LevelWord, PlaybookDocument, PlaybookSpec, RungSpec, ScopeWord};
 use super::faults::Faults;
 use super::given::Given;
+use super::named::Named;
 use super::texts;
 use crate::expr::{Expr, Items, Names, RESERVED, Reference};
 use crate::yaml::{At, Node, Place};
@@ -46,7 +50,7 @@ impl Compiler<'_> {
         let items = self.items(&spec);
         let observe = self.questions(&spec, items);
         let mut names = Names { profile: !self.for_host, items, ..Names::default() };
-        names.observations = observe.iter().map(|(name, question)| (name.value.as_str(), question.name())).collect();
+        names.observations = observe.iter().map(|(name, question)| (name.value.as_str(), question.name)).collect();
         let lets = self.lets(&spec, &mut names);
         let cases = self.cases(&spec, &names);
         self.see_something(&spec, lets.as_deref(), cases.as_deref());
@@ -136,45 +140,54 @@ impl Compiler<'_> {
         questions
     }
 
-    fn question(&mut self, look: &At<Look>, items: Option<Items>) -> Option<Question> {
-        let place = look.place;
-        if self.for_host && !matches!(look.value, Look::DnsServers(_)) {
-            self.faults.add(place, "a playbook for the host can ask dns.servers only");
+    fn question(&mut self, look: &At<Named<ProbeName>>, items: Option<Items>) -> Option<Question> {
+        let name = look.value.name;
+        if self.for_host && !name.declaration().of_host {
+            let known: Vec<&str> =
+                ProbeName::ALL.iter().filter(|it| it.declaration().of_host).map(|it| it.as_str()).collect();
+            self.faults.add(look.place, format!("a playbook for the host can ask {} only", known.join(", ")));
             return None;
         }
-        let question = match &look.value {
-            Look::ProcessState(of) => Question::ProcessState(self.process(&of.process)),
-            Look::InotifyUsage(of) => Question::InotifyUsage(self.process(&of.process)),
-            Look::FdUsage(of) => Question::FdUsage(self.process(&of.process)),
-            Look::FdTrend(of) => Question::FdTrend(self.process(&of.process)),
-            Look::AgentHealth(_) => {
-                self.needs(place, &Requirement::Health);
-                Question::AgentHealth
-            }
-            Look::ServiceState(_) => Question::ServiceState,
-            Look::ExitLast(_) => Question::ExitLast,
-            Look::DnsServers(_) => {
-                self.needs(place, &Requirement::Endpoints);
-                Question::DnsServers
-            }
-            Look::NetEndpoint(of) if items.is_none() => {
-                self.faults.add(of.endpoint.place, "there is no item: add each: {endpoint: profile.endpoints}");
-                return None;
-            }
-            Look::NetEndpoint(_) => Question::NetEndpoint,
-            Look::VersionPair(of) => {
-                for side in [&of.left, &of.right] {
-                    self.needs(side.place, &Requirement::Version(side.value.clone()));
-                }
-                Question::VersionPair { left: of.left.value.clone(), right: of.right.value.clone() }
-            }
-        };
-        Some(question)
+        self.needs_all(look.place, name.declaration().needs);
+        let mut given = BTreeMap::new();
+        for (parameter, written) in look.value.parameters() {
+            given.insert(parameter.name, self.named(parameter, written, items)?);
+        }
+        Some(Question { name, given })
     }
 
-    fn process(&mut self, role: &At<String>) -> String {
-        self.needs(role.place, &Requirement::Process(role.value.clone()));
-        role.value.clone()
+    fn needs_all(&mut self, place: Place, needs: &[Need]) {
+        for need in needs {
+            let requirement = match need {
+                Need::Health => Requirement::Health,
+                Need::Endpoints => Requirement::Endpoints,
+            };
+            self.needs(place, &requirement);
+        }
+    }
+
+    /// The value of a parameter that says what is asked: it is known before anything is seen, and what it names of the
+    /// profile is required.
+    fn named(&mut self, parameter: &Parameter, written: &At<Given<Value>>, items: Option<Items>) -> Option<Value> {
+        let value = match &written.value {
+            Given::Plain(value) => value.clone(),
+            Given::Cel(text) => {
+                self.faults.add(text.place, format!("{} cannot follow what is seen: write a value", parameter.name));
+                return None;
+            }
+        };
+        let requirement = match parameter.takes {
+            Takes::Process => Requirement::Process(value.to_string()),
+            Takes::Version => Requirement::Version(value.to_string()),
+            Takes::Command => Requirement::Command(value.to_string()),
+            Takes::Endpoint if items.is_none() => {
+                self.faults.add(written.place, "there is no item: add each: {endpoint: profile.endpoints}");
+                return None;
+            }
+            Takes::Endpoint | Takes::Word(_) | Takes::Truth | Takes::Number | Takes::Unit => return Some(value),
+        };
+        self.needs(written.place, &requirement);
+        Some(value)
     }
 
     fn is_name(&mut self, name: &At<String>) {
@@ -286,40 +299,17 @@ impl Compiler<'_> {
         Some(Rung { id, condition: condition.flatten(), approval: rung.approval, steps: deeds })
     }
 
-    fn deed(&mut self, step: &StepSpec, place: Place, names: &Names<'_>) -> Option<Deed> {
-        match step {
-            StepSpec::SysctlSet(spec) => {
-                let key = match spec.key.value {
-                    SysctlKey::Watches => "fs.inotify.max_user_watches",
-                    SysctlKey::Instances => "fs.inotify.max_user_instances",
-                    SysctlKey::Queued => "fs.inotify.max_queued_events",
-                };
-                let value = match &spec.value {
-                    Given::Plain(value) => Expr::constant(Value::Int(*value)),
-                    Given::Cel(text) => self.faults.compile(text, Some(Kind::Int), names)?,
-                };
-                Some(Deed::SysctlSet { key, value, persist: spec.persist })
-            }
-            StepSpec::AgentReload(_) => self.of_agent(place, Deed::AgentReload),
-            StepSpec::AgentStart(_) => self.of_agent(place, Deed::AgentStart),
-            StepSpec::AgentRestart(_) => self.of_agent(place, Deed::AgentRestart),
-            StepSpec::UnitRestart(spec) => {
-                let unit = match &spec.unit {
-                    Given::Plain(unit) => Expr::constant(Value::Text(unit.clone())),
-                    Given::Cel(text) => self.faults.compile(text, Some(Kind::Text), names)?,
-                };
-                Some(Deed::UnitRestart { unit })
-            }
-            StepSpec::CommandRun(spec) => {
-                self.needs(spec.command.place, &Requirement::Command(spec.command.value.clone()));
-                Some(Deed::CommandRun { command: spec.command.value.clone() })
-            }
+    fn deed(&mut self, step: &Named<ActionName>, place: Place, names: &Names<'_>) -> Option<Deed> {
+        self.needs_all(place, step.name.declaration().needs);
+        let mut given = BTreeMap::new();
+        for (parameter, written) in step.parameters() {
+            let value = match &written.value {
+                Given::Cel(text) => self.faults.compile(text, Some(parameter.takes.kind()), names)?,
+                Given::Plain(_) => Expr::constant(self.named(parameter, written, None)?),
+            };
+            given.insert(parameter.name, value);
         }
-    }
-
-    fn of_agent(&mut self, place: Place, deed: Deed) -> Option<Deed> {
-        self.needs(place, &Requirement::Health);
-        Some(deed)
+        Some(Deed { name: step.name, given })
     }
 
     fn verify(&mut self, spec: &PlaybookSpec, names: &Names<'_>) -> Option<Verify> {

@@ -1,8 +1,10 @@
 //! A playbook whose names, types and texts are known to fit together. Made by `compile` only; judges nothing.
 use std::collections::BTreeMap;
 
+use wbd_model::action::ActionName;
 use wbd_model::lang::Lang;
 use wbd_model::name::{Code, PlaybookName};
+use wbd_model::observation::Value;
 use wbd_model::plan::Approval;
 use wbd_model::plan::Attempts;
 use wbd_model::probe::ProbeName;
@@ -64,34 +66,9 @@ pub struct Explains {
 
 /// A question whose parameters are still names of the profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Question {
-    ProcessState(String),
-    AgentHealth,
-    ServiceState,
-    ExitLast,
-    InotifyUsage(String),
-    DnsServers,
-    NetEndpoint,
-    FdUsage(String),
-    FdTrend(String),
-    VersionPair { left: String, right: String },
-}
-
-impl Question {
-    pub(crate) const fn name(&self) -> ProbeName {
-        match self {
-            Self::ProcessState(_) => ProbeName::ProcessState,
-            Self::AgentHealth => ProbeName::AgentHealth,
-            Self::ServiceState => ProbeName::ServiceState,
-            Self::ExitLast => ProbeName::ExitLast,
-            Self::InotifyUsage(_) => ProbeName::InotifyUsage,
-            Self::DnsServers => ProbeName::DnsServers,
-            Self::NetEndpoint => ProbeName::NetEndpoint,
-            Self::FdUsage(_) => ProbeName::FdUsage,
-            Self::FdTrend(_) => ProbeName::FdTrend,
-            Self::VersionPair { .. } => ProbeName::VersionPair,
-        }
-    }
+pub(crate) struct Question {
+    pub(crate) name: ProbeName,
+    pub(crate) given: BTreeMap<&'static str, Value>,
 }
 
 #[derive(Debug)]
@@ -102,15 +79,11 @@ pub(crate) struct Rung {
     pub(crate) steps: Vec<Deed>,
 }
 
-/// A deed whose values are still expressions.
+/// An action whose values are still expressions.
 #[derive(Debug)]
-pub(crate) enum Deed {
-    SysctlSet { key: &'static str, value: Expr, persist: bool },
-    AgentReload,
-    AgentStart,
-    AgentRestart,
-    UnitRestart { unit: Expr },
-    CommandRun { command: String },
+pub(crate) struct Deed {
+    pub(crate) name: ActionName,
+    pub(crate) given: BTreeMap<&'static str, Expr>,
 }
 
 #[derive(Debug)]

@@ -3,11 +3,14 @@
 #![expect(dead_code, reason = "some keys exist to be checked and documented, and are not read again")]
 use schemars::JsonSchema;
 use serde::Deserialize;
+use wbd_model::action::ActionName;
 use wbd_model::name::{Code, PlaybookName, ProfileName};
 use wbd_model::plan::Approval;
+use wbd_model::probe::ProbeName;
 use wbd_model::profile::{Duration, ProfileSpec};
 
-use super::given::{Cel, Given};
+use super::given::Cel;
+use super::named::Named;
 use crate::yaml::{At, Ordered};
 
 /// The version of these keys.
@@ -75,7 +78,7 @@ pub(crate) struct PlaybookSpec {
     #[serde(default)]
     pub(crate) every: Option<Duration>,
     /// What is looked at: a name for expressions and texts, and the question.
-    pub(crate) observe: Ordered<At<Look>>,
+    pub(crate) observe: Ordered<At<Named<ProbeName>>>,
     /// Values with a name. Each may use those above it.
     #[serde(default, rename = "let")]
     pub(crate) lets: Ordered<Cel>,
@@ -125,64 +128,6 @@ pub(crate) enum EndpointList {
     Endpoints,
 }
 
-/// A question by its name, with its parameters.
-#[derive(Debug, Deserialize, JsonSchema)]
-pub(crate) enum Look {
-    #[serde(rename = "process.state")]
-    ProcessState(OfProcess),
-    #[serde(rename = "agent.health")]
-    AgentHealth(Nothing),
-    #[serde(rename = "service.state")]
-    ServiceState(Nothing),
-    #[serde(rename = "exit.last")]
-    ExitLast(Nothing),
-    #[serde(rename = "inotify.usage")]
-    InotifyUsage(OfProcess),
-    #[serde(rename = "dns.servers")]
-    DnsServers(Nothing),
-    #[serde(rename = "net.endpoint")]
-    NetEndpoint(OfEndpoint),
-    #[serde(rename = "fd.usage")]
-    FdUsage(OfProcess),
-    #[serde(rename = "fd.trend")]
-    FdTrend(OfProcess),
-    #[serde(rename = "version.pair")]
-    VersionPair(OfVersions),
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Nothing {}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct OfProcess {
-    /// The process by its role in the profile: `main`.
-    pub(crate) process: At<String>,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct OfEndpoint {
-    /// `endpoint`: the item of `each`.
-    pub(crate) endpoint: At<EndpointItem>,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-pub(crate) enum EndpointItem {
-    #[serde(rename = "endpoint")]
-    Endpoint,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct OfVersions {
-    /// The version that should follow, by its name in the profile.
-    pub(crate) left: At<String>,
-    /// The version that leads, by its name in the profile.
-    pub(crate) right: At<String>,
-}
-
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Detect {
@@ -226,60 +171,7 @@ pub(crate) struct RungSpec {
     #[serde(default)]
     pub(crate) approval: Approval,
     /// The deeds, in order.
-    pub(crate) steps: At<Vec<StepSpec>>,
-}
-
-/// A deed by its name, with its parameters.
-#[derive(Debug, Deserialize, JsonSchema)]
-pub(crate) enum StepSpec {
-    #[serde(rename = "sysctl.set")]
-    SysctlSet(SysctlSpec),
-    #[serde(rename = "agent.reload")]
-    AgentReload(Nothing),
-    #[serde(rename = "agent.start")]
-    AgentStart(Nothing),
-    #[serde(rename = "agent.restart")]
-    AgentRestart(Nothing),
-    #[serde(rename = "unit.restart")]
-    UnitRestart(UnitSpec),
-    #[serde(rename = "command.run")]
-    CommandRun(CommandSpec),
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct SysctlSpec {
-    /// fs.inotify.max_user_watches, fs.inotify.max_user_instances or fs.inotify.max_queued_events.
-    pub(crate) key: At<SysctlKey>,
-    /// The new value: a number, or `{cel: ...}`.
-    pub(crate) value: Given<i64>,
-    /// Also write wbd's own drop-in in sysctl.d, so that it survives a reboot.
-    #[serde(default)]
-    pub(crate) persist: bool,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-pub(crate) enum SysctlKey {
-    #[serde(rename = "fs.inotify.max_user_watches")]
-    Watches,
-    #[serde(rename = "fs.inotify.max_user_instances")]
-    Instances,
-    #[serde(rename = "fs.inotify.max_queued_events")]
-    Queued,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct UnitSpec {
-    /// The unit: its name, or `{cel: ...}`.
-    pub(crate) unit: Given<String>,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct CommandSpec {
-    /// A program of the profile by its name: `restart`.
-    pub(crate) command: At<String>,
+    pub(crate) steps: At<Vec<Named<ActionName>>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

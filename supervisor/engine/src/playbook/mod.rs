@@ -8,6 +8,7 @@ mod faults;
 mod given;
 mod library;
 mod load;
+mod named;
 mod profile;
 mod schema;
 pub mod settings;

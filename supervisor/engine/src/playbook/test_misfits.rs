@@ -48,10 +48,10 @@ fn unknown_facts(source: &Source, see: &Node, playbook: &Playbook) -> Vec<Proble
             found.push(name.place.problem(source, message, suggest::hint(&name.text, known)));
             continue;
         };
-        let fields = question.name().fields();
+        let fields = question.name.fields();
         for (field, value) in facts.entries() {
             let Some(known) = fields.iter().find(|known| known.name == field.text) else {
-                let message = format!("{} has no field {:?}", question.name().as_str(), field.text);
+                let message = format!("{} has no field {:?}", question.name.as_str(), field.text);
                 let hint = suggest::hint(&field.text, fields.iter().map(|known| known.name));
                 found.push(field.place.problem(source, message, hint));
                 continue;

@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use wbd_model::action::Action;
+use wbd_model::action::{Action, SysctlSet};
 use wbd_model::check::Verdict;
 use wbd_model::lang::Lang;
 use wbd_model::name::{PlaybookName, ProfileName};
@@ -387,8 +387,8 @@ fn the_host_is_judged_once_for_all_products() {
     let checks = bind(&library, PublicAddress::Auto);
     assert_eq!(checks.len(), 1);
     assert_eq!(checks[0].key.to_string(), "AEGIS-DNS on host");
-    let Probe::DnsServers { names } = &checks[0].probes["dns"] else { panic!() };
-    assert_eq!(names, &["a.example", "b.example", "c.example"]);
+    let Probe::DnsServers(dns) = &checks[0].probes["dns"] else { panic!() };
+    assert_eq!(dns.names, ["a.example", "b.example", "c.example"]);
 }
 
 fn seen(missing: Option<i64>, used: i64) -> Observations {
@@ -429,7 +429,7 @@ fn a_plan_has_nothing_left_to_choose() {
     let plan = plan(&check, &says, &seen, 0).unwrap().unwrap();
     assert_eq!((plan.rung, plan.rung_id.as_str(), plan.code.as_str()), (0, "raise", "VENDOR-1"));
     let key = "fs.inotify.max_user_watches".to_owned();
-    assert_eq!(plan.steps, [Action::SysctlSet { key, value: 190, persist: false }, Action::AgentReload {}]);
+    assert_eq!(plan.steps, [Action::SysctlSet(SysctlSet { key, value: 190, persist: false }), Action::AgentReload {}]);
     assert_eq!(ladder(&check, &says, &seen).unwrap(), [plan]);
     assert_eq!(crate::judge::plan::plan(&check, &says, &seen, 1).unwrap(), None);
 }

@@ -1,5 +1,5 @@
 //! From the ledger to the supervisor's state, record by record. Decides nothing.
-use wbd_model::action::{Action, Class};
+use wbd_model::action::Class;
 use wbd_model::check::CheckKey;
 use wbd_model::control::STANDALONE;
 use wbd_model::entry::{Body, Entry, Exit};
@@ -112,7 +112,7 @@ impl State {
                         self.undoable.pop_front();
                     }
                 }
-                if matches!(intent.action, Action::AgentStart {} | Action::AgentRestart {}) {
+                if intent.action.on_agent().starts() {
                     self.note_life(entry);
                 }
                 let by_hand = intent.by_hand.is_some();

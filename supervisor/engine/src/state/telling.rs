@@ -75,43 +75,24 @@ pub struct Telling {
 impl Telling {
     /// Adds one record.
     pub fn apply(&mut self, entry: &Entry) {
-        match &entry.body {
-            Body::Escalated { reason, guide } if !self.program.is_empty() => self.add(entry, reason, guide),
-            Body::Told { of, ok: true, .. } => self.untold.retain(|untold| !untold.is(of, &entry.subject)),
-            Body::Told { of, ok: false, detail, tries } => {
-                for untold in self.untold.iter_mut().filter(|untold| untold.is(of, &entry.subject)) {
-                    untold.tries = *tries;
-                    untold.last = Some(entry.at.clone());
-                    untold.detail.clone_from(detail);
-                }
+        if let Body::Escalated { reason, guide } = &entry.body {
+            if !self.program.is_empty() {
+                self.add(entry, reason, guide);
             }
-            Body::Teller { program } => self.change(program),
+        } else if let Body::Told { of, ok: true, .. } = &entry.body {
+            self.untold.retain(|untold| !untold.is(of, &entry.subject));
+        } else if let Body::Told { of, ok: false, detail, tries } = &entry.body {
+            for untold in self.untold.iter_mut().filter(|untold| untold.is(of, &entry.subject)) {
+                untold.tries = *tries;
+                untold.last = Some(entry.at.clone());
+                untold.detail.clone_from(detail);
+            }
+        } else if let Body::Teller { program } = &entry.body {
+            self.change(program);
+        } else if let Body::Resumed { .. } = &entry.body {
             // A person is here: what could not be told need not be told any more.
-            Body::Resumed { .. } => {
-                self.untold.retain(|untold| !untold.is_given_up());
-                self.dropped = 0;
-            }
-            Body::Escalated { .. }
-            | Body::Started { .. }
-            | Body::Opened { .. }
-            | Body::Suppressed { .. }
-            | Body::Unsuppressed {}
-            | Body::Intent(_)
-            | Body::Outcome { .. }
-            | Body::Verdict { .. }
-            | Body::Closed { .. }
-            | Body::Refused(_)
-            | Body::Approved { .. }
-            | Body::Denied { .. }
-            | Body::Cleared {}
-            | Body::Manual { .. }
-            | Body::Hold { .. }
-            | Body::Lifted { .. }
-            | Body::Waived { .. }
-            | Body::Rearmed {}
-            | Body::Suspended { .. }
-            | Body::Exit(_)
-            | Body::Rotated { .. } => {}
+            self.untold.retain(|untold| !untold.is_given_up());
+            self.dropped = 0;
         }
     }
 

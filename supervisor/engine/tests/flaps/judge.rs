@@ -101,7 +101,7 @@ fn no_overlap(entries: &[Entry]) -> Judgement {
         let Some(id) = entry.subject.incident else { continue };
         match &entry.body {
             Body::Intent(intent) => {
-                let key = intent.action.conflict_key();
+                let key = intent.action.conflict().to_string();
                 let rival = |keys: &BTreeSet<String>| keys.contains(&key);
                 let rung = rungs.iter().find(|(other, keys)| **other != id && rival(keys));
                 let undo = undoable.iter().find(|(other, undo)| **other != id && undo.values().any(|own| *own == key));

@@ -1,5 +1,5 @@
 //! A playbook that keeps failing is stopped, tried once more after a pause, and let go on by a proof alone.
-use wbd_model::action::Action;
+use wbd_model::action::{Action, SysctlSet};
 use wbd_model::check::Verdict;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{Closing, Guard, IncidentId};
@@ -17,7 +17,7 @@ fn limits(target: &str) -> Check {
 
 /// Two targets of one playbook whose proofs failed nine times in a row; nothing is open.
 fn suspended() -> World {
-    let other = Action::SysctlSet { key: "k.b".to_owned(), value: 1, persist: false };
+    let other = Action::SysctlSet(SysctlSet { key: "k.b".to_owned(), value: 1, persist: false });
     let mut world = World::new(vec![limits("a"), limits("b").rung(&[other])]);
     let playbook = world.checks[0].look.playbook.clone();
     for _ in 0..9 {

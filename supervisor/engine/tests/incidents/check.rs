@@ -1,7 +1,7 @@
 //! A check of the toy world: what may be broken, what cures it, and what its playbook says.
 use wbd_engine::judge::Truth;
 use wbd_engine::judge::look::Look;
-use wbd_model::action::{Action, Class};
+use wbd_model::action::{Action, Class, CommandRun, SysctlSet, UnitRestart};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::name::{Code, PlaybookName, TargetName};
 use wbd_model::observation::Observation;
@@ -42,16 +42,19 @@ pub(crate) fn reload() -> Action {
 }
 
 pub(crate) fn raise(value: i64) -> Action {
-    Action::SysctlSet { key: "fs.inotify.max_user_watches".to_owned(), value, persist: true }
+    Action::SysctlSet(SysctlSet { key: "fs.inotify.max_user_watches".to_owned(), value, persist: true })
 }
 
 pub(crate) fn unit(name: &str) -> Action {
-    Action::UnitRestart { unit: name.to_owned() }
+    Action::UnitRestart(UnitRestart { unit: name.to_owned() })
 }
 
 pub(crate) fn command(class: Class) -> Action {
     let argv = vec!["/opt/vendor/fix".to_owned()];
-    Action::CommandRun { name: "fix".to_owned(), command: Command { argv, timeout: Duration::from_ms(1_000), class } }
+    Action::CommandRun(CommandRun {
+        name: "fix".to_owned(),
+        command: Command { argv, timeout: Duration::from_ms(1_000), class },
+    })
 }
 
 /// A check of a playbook without rungs: held 2 s, verified within 10 s for 2 s, three attempts an hour.

@@ -165,7 +165,7 @@ fn yes_is_to_what_was_shown(sequence: &[Yes], any_plan_is_accepted: bool) -> boo
             shown.clone_from(said);
         }
         let Body::Intent(intent) = &entry.body else { return true };
-        let raises = matches!(intent.action, Action::SysctlSet { .. });
+        let raises = matches!(intent.action, Action::SysctlSet(_));
         let as_shown = |shown: &Shown| shown.changes[0] == intent.changes && shown.plan.steps == intent.plan;
         !raises || shown.as_deref().is_some_and(as_shown)
     })

@@ -1,5 +1,5 @@
 //! Rungs, steps, proofs and what is taken back.
-use wbd_model::action::{Action, Class};
+use wbd_model::action::{Action, Class, SysctlSet};
 use wbd_model::check::Verdict;
 use wbd_model::entry::{Body, Intent};
 use wbd_model::incident::{Closing, Phase};
@@ -333,7 +333,8 @@ fn a_playbook_whose_proofs_keep_failing_is_suspended_visibly_and_for_every_targe
     let one = |target: &str, unit_name: &str| {
         let mut check = check("WBD-5404", target, "inotify-limit").rung(&[reload()]);
         check.look.attempts.max = 5;
-        check.rungs[0].1.steps = vec![Action::SysctlSet { key: unit_name.to_owned(), value: 1, persist: false }];
+        check.rungs[0].1.steps =
+            vec![Action::SysctlSet(SysctlSet { key: unit_name.to_owned(), value: 1, persist: false })];
         check
     };
     let mut world = World::new(vec![one("a", "k.a"), one("b", "k.b"), agent_down()]);

@@ -7,7 +7,7 @@ use wbd_engine::judge::look::Look;
 use wbd_engine::replay::replay;
 use wbd_engine::round::{Memory, Step, round};
 use wbd_engine::state::{ActionRequest, Captured, State};
-use wbd_model::action::{Action, Change, Class, Undo};
+use wbd_model::action::{Action, Change, Class, SysctlRestore, SysctlSet, Undo};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
 use wbd_model::incident::{ActionId, Closing, Guard, IncidentId, Phase, Refusal};
@@ -288,7 +288,9 @@ impl World {
     }
 
     fn is_felt(&mut self, action: &Action) {
-        if let Action::SysctlSet { key, value, .. } | Action::SysctlRestore { key, value, .. } = action {
+        if let Action::SysctlSet(SysctlSet { key, value, .. })
+        | Action::SysctlRestore(SysctlRestore { key, value, .. }) = action
+        {
             self.sysctl.insert(key.clone(), *value);
         }
         for check in &mut self.checks {
@@ -298,27 +300,27 @@ impl World {
 
     fn captured(&self, want: &ActionRequest) -> Captured {
         let undo = match &want.action {
-            Action::SysctlSet { key, .. } | Action::SysctlRestore { key, .. } => {
+            Action::SysctlSet(SysctlSet { key, .. }) | Action::SysctlRestore(SysctlRestore { key, .. }) => {
                 let value = self.sysctl.get(key).copied().unwrap_or(8_192);
-                Some(Undo { action: Action::SysctlRestore { key: key.clone(), value, dropin: None } })
+                Some(Undo { action: Action::SysctlRestore(SysctlRestore { key: key.clone(), value, dropin: None }) })
             }
             Action::AgentReload {}
             | Action::AgentStart {}
             | Action::AgentRestart {}
-            | Action::AgentStop { .. }
-            | Action::UnitRestart { .. }
-            | Action::CommandRun { .. } => None,
+            | Action::AgentStop(_)
+            | Action::UnitRestart(_)
+            | Action::CommandRun(_) => None,
         };
         let seen = self.checks.iter().find(|check| check.look.key == want.key).map(|check| check.look.seen.clone());
         let changes = match &want.action {
-            Action::SysctlSet { key, value, .. } => vec![self.raised(key, *value)],
-            Action::SysctlRestore { .. }
+            Action::SysctlSet(SysctlSet { key, value, .. }) => vec![self.raised(key, *value)],
+            Action::SysctlRestore(_)
             | Action::AgentReload {}
             | Action::AgentStart {}
             | Action::AgentRestart {}
-            | Action::AgentStop { .. }
-            | Action::UnitRestart { .. }
-            | Action::CommandRun { .. } => Vec::new(),
+            | Action::AgentStop(_)
+            | Action::UnitRestart(_)
+            | Action::CommandRun(_) => Vec::new(),
         };
         Captured { changes, undo, before: seen.unwrap_or_default() }
     }

@@ -43,7 +43,7 @@ impl Book {
 
     /// I17: without a ledger only restarts, and only from the reserve.
     pub(crate) fn forbids(&self, action: &Action) -> bool {
-        let restarts = matches!(action, Action::AgentStart {} | Action::AgentRestart {});
+        let restarts = action.on_agent().starts();
         self.degraded() && (!restarts || self.reserve.len() >= RESERVE)
     }
 

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 
 use wbd_engine::judge::Truth;
 use wbd_engine::judge::look::Look;
-use wbd_model::action::{Action, Class};
+use wbd_model::action::{Action, Class, CommandRun, SysctlSet, UnitRestart};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::name::{Code, PlaybookName, TargetName};
 use wbd_model::observation::Observation;
@@ -137,14 +137,17 @@ pub(crate) fn reload() -> Action {
 }
 
 pub(crate) fn raise() -> Action {
-    Action::SysctlSet { key: "fs.inotify.max_user_watches".to_owned(), value: 20_000, persist: false }
+    Action::SysctlSet(SysctlSet { key: "fs.inotify.max_user_watches".to_owned(), value: 20_000, persist: false })
 }
 
 pub(crate) fn unit() -> Action {
-    Action::UnitRestart { unit: "named.service".to_owned() }
+    Action::UnitRestart(UnitRestart { unit: "named.service".to_owned() })
 }
 
 pub(crate) fn vendor(class: Class) -> Action {
     let argv = vec!["/opt/vendor/fix".to_owned()];
-    Action::CommandRun { name: "fix".to_owned(), command: Command { argv, timeout: Duration::from_ms(1_000), class } }
+    Action::CommandRun(CommandRun {
+        name: "fix".to_owned(),
+        command: Command { argv, timeout: Duration::from_ms(1_000), class },
+    })
 }

@@ -144,7 +144,7 @@ impl Ghost {
         }
         self.law(Law::I6, moment.fresh);
         self.law(Law::I9, self.hold.is_none_or(|hold| intent.class < hold.from));
-        let key = intent.action.conflict_key();
+        let key = intent.action.conflict().to_string();
         self.law(Law::I5, !self.busy.iter().any(|(other, whose)| *other == key && whose != incident));
         self.busy.push((key, *incident));
         let allowed = self.tripped.is_none_or(|trip| trip.allows(*incident, intent.step, moment.now_s));
@@ -168,7 +168,7 @@ impl Ghost {
         }
         match &intent.undo {
             Some(undo) => self.undo.push((intent.action_id, undo.action.clone())),
-            None => self.law(Law::I8, !matches!(intent.action, Action::SysctlSet { .. })),
+            None => self.law(Law::I8, !matches!(intent.action, Action::SysctlSet(_))),
         }
         let position = self.climbs.iter().position(|climb| climb.incident == incident).unwrap_or_else(|| {
             let fresh = Climb { incident, rung: 0, attempts: 0, acts: 0, doubtful: Vec::new(), acting: None };
@@ -223,8 +223,8 @@ impl Ghost {
         self.law(Law::I3, now_s - deed.intended_s <= START_DEADLINE_S);
         self.law(Law::I4, !self.begun.contains(&id));
         self.begun.push(id);
-        let key = deed.intent.action.conflict_key();
-        let alone = !others.iter().any(|other| other.begun && other.intent.action.conflict_key() == key);
+        let key = deed.intent.action.conflict().to_string();
+        let alone = !others.iter().any(|other| other.begun && other.intent.action.conflict().to_string() == key);
         self.law(Law::I5, alone);
         if deed.intent.class < Class::A2 {
             return;

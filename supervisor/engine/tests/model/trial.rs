@@ -2,7 +2,7 @@
 //! words; what the supervisor makes of them is in `turn`.
 use stateright::{Model, Property};
 use wbd_engine::state::State;
-use wbd_model::action::{Action, Class};
+use wbd_model::action::{Action, Class, SysctlRestore, SysctlSet};
 use wbd_model::entry::{Body, Outcome, Subject};
 use wbd_model::settings::Settings;
 use wbd_model::time::Now;
@@ -148,7 +148,9 @@ impl Trial {
     fn begin(&self, world: &mut World, position: usize, cures: bool) {
         let deed = world.hands.remove(position);
         world.ghost.begins(&world.clock, &deed, &world.hands, &self.windows());
-        if let Action::SysctlSet { value, .. } | Action::SysctlRestore { value, .. } = &deed.intent.action {
+        if let Action::SysctlSet(SysctlSet { value, .. }) | Action::SysctlRestore(SysctlRestore { value, .. }) =
+            &deed.intent.action
+        {
             world.limit = *value;
         }
         let key = world.book.state.incidents.get(&deed.incident).map(|incident| &incident.key);

@@ -4,7 +4,7 @@ use wbd_engine::guard;
 use wbd_engine::judge::look::Look;
 use wbd_engine::round::{Step, round, turn};
 use wbd_engine::state::{ActionRequest, Captured, State};
-use wbd_model::action::{Action, Undo};
+use wbd_model::action::{Action, SysctlRestore, SysctlSet, Undo};
 use wbd_model::entry::{Body, Outcome, Subject};
 use wbd_model::incident::{Guard, IncidentId, Refusal};
 use wbd_model::time::Now;
@@ -166,9 +166,9 @@ pub(crate) fn go(trial: &Trial, world: &mut World) {
 
 fn captured(trial: &Trial, world: &World, want: &ActionRequest, look: &Look) -> Captured {
     let undo = match &want.action {
-        Action::SysctlSet { key, .. } | Action::SysctlRestore { key, .. } => {
-            Some(Undo { action: Action::SysctlRestore { key: key.clone(), value: world.limit, dropin: None } })
-        }
+        Action::SysctlSet(SysctlSet { key, .. }) | Action::SysctlRestore(SysctlRestore { key, .. }) => Some(Undo {
+            action: Action::SysctlRestore(SysctlRestore { key: key.clone(), value: world.limit, dropin: None }),
+        }),
         _ => None,
     };
     let undo = undo.filter(|_| trial.mutant != Some(Mutant::NoCapture));

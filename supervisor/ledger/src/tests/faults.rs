@@ -1,7 +1,7 @@
 //! Hosts that go wrong: full disks, foreign and vanished files; and the reserve for that time.
 use std::os::unix::fs::MetadataExt as _;
 
-use wbd_model::action::Action;
+use wbd_model::action::{Action, UnitRestart};
 use wbd_model::entry::{Body, Outcome};
 use wbd_model::incident::ActionId;
 
@@ -40,7 +40,7 @@ fn without_a_ledger_two_restarts_of_the_agent_remain_and_are_counted_later() {
     let refused = ledger.reserve_intent(subject(1), restart(), &now(1)).unwrap_err();
     assert!(refused.to_string().contains("the ledger works"), "{refused}");
     fill_disk(&mut ledger);
-    let other = intent(2, Action::UnitRestart { unit: "named.service".into() });
+    let other = intent(2, Action::UnitRestart(UnitRestart { unit: "named.service".into() }));
     assert!(matches!(ledger.reserve_intent(subject(1), other, &now(1)), Err(LedgerError::Reserve { .. })));
     for number in 0..u64::try_from(RESERVE_SLOTS).unwrap() {
         let recorded =

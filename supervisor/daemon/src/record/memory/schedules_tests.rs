@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use wbd_engine::guard;
 use wbd_engine::state::{ActionRequest, Captured};
 use wbd_ledger::Reader;
-use wbd_model::action::Action;
+use wbd_model::action::{Action, UnitRestart};
 use wbd_model::check::CheckKey;
 use wbd_model::entry::{Body, Entry, Outcome, Subject};
 use wbd_model::incident::{ActionId, Closing, IncidentId, Phase};
@@ -90,7 +90,11 @@ impl World {
 
     fn acts(&mut self, id: IncidentId, chance: &mut Chance) {
         let reserve = chance.below(3) > 0;
-        let action = if reserve { Action::AgentRestart {} } else { Action::UnitRestart { unit: "a.service".into() } };
+        let action = if reserve {
+            Action::AgentRestart {}
+        } else {
+            Action::UnitRestart(UnitRestart { unit: "a.service".into() })
+        };
         let (code, target) = (Code::new("WBD-6007").unwrap(), TargetName::new("wbd").unwrap());
         let playbook = PlaybookName::new("agent-down").unwrap();
         let plan = Plan {

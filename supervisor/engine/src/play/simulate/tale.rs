@@ -286,7 +286,7 @@ impl<'a> Teller<'a> {
         event.word.clone_from(&intent.rung_id);
         event.action = Some(intent.action.clone());
         event.class = Some(intent.class);
-        let thing = intent.action.conflict_key();
+        let thing = intent.action.conflict().to_string();
         let course = subject.incident.and_then(|id| self.courses.get_mut(&id));
         let since_ms = course.as_ref().map_or(now.boot_ms, |course| course.opened_ms).saturating_sub(JUST_BEFORE_MS);
         if let Some(course) = course {
@@ -357,7 +357,7 @@ fn real(entry: &Entry) -> Option<Real> {
         at_ms: entry.at.boot_ms,
         id: intent.action_id,
         name: intent.action.name(),
-        thing: intent.action.conflict_key(),
+        thing: intent.action.conflict().to_string(),
         target: entry.subject.target.clone(),
     })
 }

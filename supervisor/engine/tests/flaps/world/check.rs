@@ -1,7 +1,7 @@
 //! The checks of a simulated host: their playbooks, what cures them, how they stand. Decides nothing.
 use wbd_engine::judge::Truth;
 use wbd_engine::judge::look::Look;
-use wbd_model::action::{Action, Class};
+use wbd_model::action::{Action, Class, CommandRun, SysctlSet, UnitRestart};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::name::{Code, PlaybookName, TargetName};
 use wbd_model::observation::Observation;
@@ -57,16 +57,19 @@ fn restart() -> Action {
 }
 
 fn unit(name: &str) -> Action {
-    Action::UnitRestart { unit: name.to_owned() }
+    Action::UnitRestart(UnitRestart { unit: name.to_owned() })
 }
 
 fn raise(value: i64) -> Action {
-    Action::SysctlSet { key: "fs.inotify.max_user_watches".to_owned(), value, persist: true }
+    Action::SysctlSet(SysctlSet { key: "fs.inotify.max_user_watches".to_owned(), value, persist: true })
 }
 
 fn command(class: Class) -> Action {
     let argv = vec!["/opt/vendor/fix".to_owned()];
-    Action::CommandRun { name: "fix".to_owned(), command: Command { argv, timeout: Duration::from_ms(1_000), class } }
+    Action::CommandRun(CommandRun {
+        name: "fix".to_owned(),
+        command: Command { argv, timeout: Duration::from_ms(1_000), class },
+    })
 }
 
 /// Causes and consequences, two targets of one playbook, rivals for the agent and for a unit, and a twin.

@@ -2,7 +2,7 @@
 //! die over it. They judge nothing.
 use wbd_engine::guard;
 use wbd_engine::state::{ActionRequest, Captured};
-use wbd_model::action::{Action, Undo};
+use wbd_model::action::{Action, SysctlRestore, SysctlSet, Undo};
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
 use wbd_model::incident::{ActionId, Phase};
 
@@ -41,15 +41,18 @@ impl Host {
     }
 
     fn prepares(&mut self, want: ActionRequest, looked_ms: u64, sight: Sight) {
-        let sysctl = |key: &String| Action::SysctlRestore { key: key.clone(), value: self.sysctl, dropin: None };
+        let sysctl =
+            |key: &String| Action::SysctlRestore(SysctlRestore { key: key.clone(), value: self.sysctl, dropin: None });
         let undo = match &want.action {
-            Action::SysctlSet { key, .. } | Action::SysctlRestore { key, .. } => Some(Undo { action: sysctl(key) }),
+            Action::SysctlSet(SysctlSet { key, .. }) | Action::SysctlRestore(SysctlRestore { key, .. }) => {
+                Some(Undo { action: sysctl(key) })
+            }
             Action::AgentReload {}
             | Action::AgentStart {}
             | Action::AgentRestart {}
-            | Action::AgentStop { .. }
-            | Action::UnitRestart { .. }
-            | Action::CommandRun { .. } => None,
+            | Action::AgentStop(_)
+            | Action::UnitRestart(_)
+            | Action::CommandRun(_) => None,
         };
         let about = self.about(want.incident);
         let before = self.checks[0].look.seen.clone();
@@ -152,7 +155,9 @@ impl Host {
             sight,
             well_since_ms: well.then_some(self.checks[check].well_since_ms),
         });
-        if let Action::SysctlSet { value, .. } | Action::SysctlRestore { value, .. } = &intent.action {
+        if let Action::SysctlSet(SysctlSet { value, .. }) | Action::SysctlRestore(SysctlRestore { value, .. }) =
+            &intent.action
+        {
             self.sysctl = *value;
         }
         for index in 0..self.checks.len() {

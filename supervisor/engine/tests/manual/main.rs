@@ -2,17 +2,17 @@
 //! else does; the examples load and their test passes. How the pages read is not checked here.
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
+mod tables;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 use wbd_engine::play::testing;
 use wbd_engine::playbook::{self, settings};
-use wbd_model::action::Action;
-use wbd_model::probe::ProbeName;
 use wbd_model::problem::Source;
-use wbd_model::profile::{Command, Duration};
 use wbd_model::settings::Settings;
 
 fn page(name: &str) -> String {
@@ -27,85 +27,40 @@ fn block(page: &str, name: &str) -> String {
     block.split_once('\n').map(|(_, lines)| lines.to_owned()).unwrap_or_default()
 }
 
-/// The subsections of a block: title and text.
-fn subsections(block: &str) -> Vec<(&str, &str)> {
-    block.split(".Ss ").skip(1).map(|part| part.split_once('\n').expect("a title's line")).collect()
-}
-
 fn words(text: &str) -> BTreeSet<&str> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.')
         .map(|word| word.trim_matches('.'))
         .collect()
 }
 
-#[test]
-fn each_probe_stands_in_the_manual_with_the_fields_of_its_answer() {
-    let page = page("wbd-playbook.5");
-    let block = block(&page, "PROBES");
-    let listed = subsections(&block);
-    let names: Vec<&str> = listed.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ProbeName::ALL.map(ProbeName::as_str));
-    for (probe, (name, text)) in ProbeName::ALL.into_iter().zip(listed) {
-        assert!(text.starts_with(&format!(".Ql {name}: {{")), "{name} has no form");
-        let written: Vec<(String, String)> = text
-            .split(".It Va ")
-            .skip(1)
-            .map(|item| {
-                let (head, words) = item.split_once('\n').expect("words below a field");
-                let words: Vec<&str> = words.lines().take_while(|line| !line.starts_with('.')).collect();
-                (head.to_owned(), words.join(" "))
-            })
-            .collect();
-        let fields: Vec<(String, String)> = probe
-            .fields()
-            .iter()
-            .map(|field| (format!("{} Pq {}", field.name, field.kind), field.doc.to_owned()))
-            .collect();
-        assert_eq!(written, fields, "{name}");
+/// The block of a page must be what the declarations make of it; with `RENEW_MANUAL` set it is written there.
+fn is_made(name: &str, made: &str) {
+    // The tests run side by side, and each writes its block into the same page.
+    static PAGE: Mutex<()> = Mutex::new(());
+    let _page = PAGE.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = page("wbd-playbook.5");
+    let written = block(&text, name);
+    if written == made {
+        return;
     }
-}
-
-fn actions() -> Vec<Action> {
-    let command = Command {
-        argv: vec!["/bin/x".to_owned()],
-        timeout: Duration::from_ms(1000),
-        class: wbd_model::action::Class::A2,
-    };
-    vec![
-        Action::SysctlSet { key: String::new(), value: 1, persist: true },
-        Action::AgentReload {},
-        Action::AgentStart {},
-        Action::AgentRestart {},
-        Action::UnitRestart { unit: String::new() },
-        Action::CommandRun { name: String::new(), command },
-    ]
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../man/wbd-playbook.5");
+    if std::env::var_os("RENEW_MANUAL").is_some() {
+        fs::write(&path, text.replacen(&written, made, 1)).expect("the page");
+    }
+    panic!(
+        "the block {name} of man/wbd-playbook.5 is not what the declarations say; write it anew: \
+         RENEW_MANUAL=1 cargo test --workspace --test manual"
+    );
 }
 
 #[test]
-fn each_action_of_a_step_stands_in_the_manual_with_its_class_and_keys() {
-    let page = page("wbd-playbook.5");
-    let block = block(&page, "ACTIONS");
-    let listed = subsections(&block);
-    let schema = playbook::schema();
-    let steps = schema["$defs"]["StepSpec"]["oneOf"].as_array().expect("a list of steps");
-    let names: Vec<&str> = steps.iter().filter_map(|step| step["required"][0].as_str()).collect();
-    assert_eq!(listed.iter().map(|(name, _)| *name).collect::<Vec<_>>(), names);
-    for (step, (name, text)) in steps.iter().zip(&listed) {
-        let mut keys = BTreeSet::new();
-        collect(&schema, &step["properties"][*name], &mut keys, &mut BTreeSet::new());
-        for key in keys {
-            assert!(words(text).contains(key.as_str()), "{name}: {key} is not in the manual");
-        }
-    }
-    for (action, (name, text)) in actions().iter().zip(&listed) {
-        assert_eq!(action.name(), *name);
-        let class = if matches!(action, Action::CommandRun { .. }) {
-            "The class that the profile gives it, A2 at least.".to_owned()
-        } else {
-            format!("Class {}.", action.class())
-        };
-        assert!(text.contains(&class), "{name}: {class:?} is not in the manual");
-    }
+fn the_manual_has_each_probe_with_its_parameters_its_fields_and_what_makes_it_unknown() {
+    is_made("PROBES", &tables::probes());
+}
+
+#[test]
+fn the_manual_has_each_action_of_a_step_with_its_class_parameters_conflict_and_undo() {
+    is_made("ACTIONS", &tables::actions());
 }
 
 /// All keys below a schema, wherever it leads; probes and steps have sections of their own.

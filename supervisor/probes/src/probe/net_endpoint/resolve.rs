@@ -10,8 +10,8 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::Name;
 use hickory_resolver::system_conf::parse_resolv_conf;
 
-use crate::dns::configured::{self, NameServer};
 use crate::eyes::Look;
+use crate::probe::dns_servers::configured::{self, NameServer};
 use crate::under::text_if_there;
 
 /// For one server.
@@ -137,7 +137,7 @@ fn word(error: &NetError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::toy::{Habit, Toy};
+    use crate::probe::dns_servers::toy::{Habit, Toy};
     use crate::testing::Host;
 
     fn by(habit: Habit) -> Resolved {

@@ -1,0 +1,40 @@
+//! `agent.health`: what wbd's agent says of itself.
+use super::declared::{Answered, Declaration};
+use crate::declared::Need;
+use crate::observation::{Field, Unit};
+
+/// All that is said of it.
+pub const DECLARATION: Declaration = Declaration {
+    key: "agent.health",
+    asks: "What does wbd's agent say of itself?",
+    parameters: &[],
+    needs: &[Need::Health],
+    answered: Answered::Host,
+    of_host: false,
+    costly: false,
+    fields: &[
+        Field::truth("present", "health document", "the health document is there and readable"),
+        Field::truth("live", "its writer runs", "the process that wrote it still runs"),
+        Field::text("state", "state", "starting, active, inactive or stopping; none without a document"),
+        Field::number(
+            "heartbeat_age_ms",
+            Unit::Milliseconds,
+            "heartbeat",
+            "milliseconds since the event loop last wrote it (monotonic clock)",
+        ),
+        Field::text("version", "version", "version of the running agent"),
+        Field::number("generation", Unit::Id, "generation", "generation of its settings"),
+        Field::text("settings", "settings", "current, good (the last good ones are used) or empty"),
+        Field::text(
+            "settings_problem",
+            "broken settings",
+            "file:line:column and message of what is broken, empty if nothing is",
+        ),
+        Field::text("codes", "codes", "documented codes that the agent raises, separated by spaces"),
+        Field::text("detail", "first error", "the first error's own words, empty if none"),
+        Field::number("targets", Unit::Count, "watched targets", "watched targets"),
+    ],
+    unknown: "All but present where there is no health document; all of it where one is there and cannot be read or \
+              understood. live where /proc cannot be read; state or settings where a newer agent uses a word that this \
+              wbd does not know.",
+};

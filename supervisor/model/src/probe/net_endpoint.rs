@@ -1,0 +1,57 @@
+//! `net.endpoint`: name, address, TCP ports and ping of one endpoint.
+use super::declared::{Answered, Binding, Declaration};
+use crate::declared::{Parameter, Takes};
+use crate::observation::{Field, Unit};
+use crate::profile::Endpoint;
+
+/// Which endpoint.
+pub type Parameters = Endpoint;
+
+/// All that is said of it.
+pub const DECLARATION: Declaration = Declaration {
+    key: "net.endpoint",
+    asks: "Name, address, TCP ports and ping of the item of `each`.",
+    parameters: &[Parameter {
+        name: "endpoint",
+        takes: Takes::Endpoint,
+        required: true,
+        doc: "`endpoint`: the item of `each`.",
+    }],
+    needs: &[],
+    answered: Answered::Host,
+    of_host: false,
+    costly: true,
+    fields: &[
+        Field::text(
+            "host",
+            "host name",
+            "the host name that was used (where the side is not known: the one that answered)",
+        ),
+        Field::text(
+            "name",
+            "name resolution",
+            "how the name resolved: ok, literal, nxdomain, servfail, silent, empty or failed",
+        ),
+        Field::text("address", "address", "the address tried first, empty if there is none"),
+        Field::number("addresses", Unit::Count, "addresses", "how many addresses the name has"),
+        Field::text(
+            "tcp",
+            "TCP",
+            "worst result of the ports: open, refused, dropped, reset, no-route, denied or not-tried",
+        ),
+        Field::number("open_ports", Unit::Count, "open ports", "ports that accept"),
+        Field::number("bad_ports", Unit::Count, "bad ports", "ports that do not"),
+        Field::number("bad_port", Unit::Id, "first bad port", "the first of them; 0 if none"),
+        Field::text("ping", "ping", "answered, silent, no-route, denied, or not-tried"),
+        Field::truth("local_drop", "dropped on this host", "a packet filter rule on this host drops it"),
+        Field::text("rule", "packet filter rule", "that rule, empty if none"),
+        Field::text("detail", "each port", "a word for each address and port"),
+    ],
+    unknown: "The name and what follows from it where no server could be asked; the ports where no time was left to \
+              try them; ping where it may not be sent; local_drop and rule where there is no address, or where the \
+              packet filter cannot be listed or has something in it that wbd cannot follow.",
+};
+
+pub(super) fn bind(binding: &Binding<'_>) -> Option<Parameters> {
+    binding.item.cloned()
+}

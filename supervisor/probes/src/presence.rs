@@ -1,0 +1,104 @@
+//! Whether a product is on this host, by the signs that its profile names. It says nothing of how the product is.
+use std::fs;
+use std::time::Duration;
+
+use wbd_model::profile::{ProfileSpec, Sign};
+
+use crate::eyes::{Eyes, Look, Pending};
+use crate::procs;
+use crate::under::{absent, under, why};
+
+/// Whether a product is there is asked before anything else, so one dead mount must not hold up the rest for long.
+const PRESENCE: Duration = Duration::from_secs(3);
+
+/// Whether a product is on this host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// One of its signs is there.
+    Yes,
+    /// None of its signs is there; what has the name of one and does not count, in words.
+    No(Vec<String>),
+    /// No sign was seen, and not every one could be looked for; the reason, for people.
+    Unknown(String),
+}
+
+impl Eyes {
+    /// Whether the product of this profile is on the host.
+    #[must_use]
+    pub fn present(&self, profile: &ProfileSpec) -> Presence {
+        self.present_each(&[profile]).pop().unwrap_or_else(|| Presence::Unknown("it was not looked for".to_owned()))
+    }
+
+    /// The same for several profiles side by side, in their order: one that is on a dead mount costs the others no
+    /// time. Answers within three seconds.
+    #[must_use]
+    pub fn present_each(&self, profiles: &[&ProfileSpec]) -> Vec<Presence> {
+        let deadline = self.deadline.min(PRESENCE);
+        let begin = |profile: &&ProfileSpec| {
+            let signs = profile.present.any.clone();
+            self.begin(&format!("{signs:?}"), deadline, move |look| any_sign(look, &signs))
+        };
+        // All are begun before the first is waited for.
+        let begun: Vec<_> = profiles.iter().map(begin).collect();
+        let answer = |begun: Result<Pending<Presence>, String>| begun.and_then(Pending::answer);
+        begun.into_iter().map(|begun| answer(begun).unwrap_or_else(Presence::Unknown)).collect()
+    }
+}
+
+fn any_sign(look: &Look, signs: &[Sign]) -> Presence {
+    let (mut unseen, mut others) = (None, Vec::new());
+    for sign in signs {
+        match one_sign(look, sign, &mut others) {
+            Ok(true) => return Presence::Yes,
+            Ok(false) => {}
+            Err(reason) => unseen = Some(reason),
+        }
+    }
+    unseen.map_or(Presence::No(others), Presence::Unknown)
+}
+
+fn one_sign(look: &Look, sign: &Sign, others: &mut Vec<String>) -> Result<bool, String> {
+    match sign {
+        Sign::File(path) => {
+            let path = under(look.root(), path);
+            match fs::metadata(&path) {
+                Ok(_) => Ok(true),
+                Err(error) if absent(&error) => Ok(false),
+                Err(error) => Err(why("look for", &path, &error)),
+            }
+        }
+        Sign::Process(selector) => {
+            let chosen = procs::choose_lately(look, selector)?;
+            others.extend(Some(chosen.others.words()).filter(|words| !words.is_empty()));
+            Ok(!chosen.live.is_empty())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Host;
+
+    #[test]
+    fn a_product_is_present_by_any_sign_and_unknown_is_not_absent() {
+        let host = Host::new();
+        host.file("etc/iscan/S99ISftp", "");
+        host.process(1, "init").write();
+        host.process(7, "isftpd").write();
+        let mut theirs = host.process(8, "theirs");
+        theirs.pid_namespace = "pid:[2]";
+        theirs.write();
+        let eyes = host.eyes();
+        let by = |text: &str| -> Presence {
+            eyes.present(&serde_json::from_str(&format!("{{\"present\":{text}}}")).unwrap())
+        };
+        assert_eq!(by(r#"{"any":[{"file":"/nope"},{"file":"/etc/iscan/S99ISftp"}]}"#), Presence::Yes);
+        assert_eq!(by(r#"{"any":[{"process":{"comm":"isftpd"}}]}"#), Presence::Yes);
+        assert_eq!(by(r#"{"any":[{"file":"/nope"},{"process":{"comm":"none"}}]}"#), Presence::No(vec![]));
+        assert_eq!(by(r#"{"any":[]}"#), Presence::No(vec![]));
+        assert!(matches!(by(r#"{"any":[{"process":{}}]}"#), Presence::Unknown(_)));
+        let Presence::No(others) = by(r#"{"any":[{"process":{"comm":"theirs"}}]}"#) else { panic!("it is another's") };
+        assert!(others.len() == 1 && others[0].contains("theirs (pid 8) runs in another pid namespace"), "{others:?}");
+    }
+}
