@@ -3,9 +3,16 @@ use std::fs::{self, File, TryLockError};
 use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::LedgerError;
 use crate::files;
+
+/// A supervisor that is killed while it starts a program leaves a child that holds its lock until it executes that program.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Held until dropped, or until the process ends in whatever way.
 #[derive(Debug)]
@@ -42,12 +49,16 @@ impl Lock {
             );
         let mut file = open.map_err(|source| LedgerError::io("open lock of", &path, source))?;
         let folder = File::open(state_dir).map_err(|source| LedgerError::io("open folder of", state_dir, source))?;
-        match file.try_lock().and_then(|()| folder.try_lock()) {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(LedgerError::LockHeld { path: state_dir.to_path_buf(), holder: holder(&mut file) });
+        let until = Instant::now() + LEFT_BEHIND;
+        loop {
+            match file.try_lock().and_then(|()| folder.try_lock()) {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(LedgerError::LockHeld { path: state_dir.to_path_buf(), holder: holder(&mut file) });
+                }
+                Err(TryLockError::Error(source)) => return Err(LedgerError::io("lock", &path, source)),
             }
-            Err(TryLockError::Error(source)) => return Err(LedgerError::io("lock", &path, source)),
         }
         // The name is a courtesy to the next one; the lock holds without it (a full disk must not stop us).
         let _ = file
@@ -70,6 +81,20 @@ fn holder(file: &mut File) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_dying_writer_leaves_behind_for_a_moment_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Lock::take(dir.path()).unwrap());
+        let file = File::open(files::lock(dir.path())).unwrap();
+        file.try_lock().unwrap();
+        // Its child has the lock in its hands as standard input, and lives for less than the wait.
+        let mut child = std::process::Command::new("sleep").arg("0.3").stdin(file).spawn().unwrap();
+        assert!(File::open(files::lock(dir.path())).unwrap().try_lock().is_err(), "it does not hold it");
+        let next = Lock::take(dir.path());
+        assert!(next.is_ok(), "{next:?}");
+        child.wait().unwrap();
+    }
 
     #[test]
     fn a_dropped_lock_is_free_though_a_forked_child_still_has_its_files() {
