@@ -11,6 +11,10 @@ const CODE: &str = "WBD-6007";
 const YEAR_S: i64 = 365 * 86_400;
 /// Several looks of everything.
 const QUIET: Duration = Duration::from_secs(10);
+/// What doctor needs where it is slow.
+const SOON: Duration = Duration::from_secs(120);
+/// Doctor's exit code where something could be seen by nobody.
+const UNKNOWN: i32 = 3;
 
 #[test]
 fn years_forward_and_back_change_no_budget_and_no_verdict() {
@@ -29,7 +33,11 @@ fn years_forward_and_back_change_no_budget_and_no_verdict() {
         quiet.stays_without(&format!("quiet after {years} years"), QUIET, |record| {
             ["opened", "intent", "escalated", "exit"].iter().any(|kind| record["kind"] == *kind)
         });
-        let answer = product::wbdctl(&vm, ["doctor"]);
+        // An emulated machine beside others may be too slow for one of its looks, and doctor says so: that is no verdict.
+        let answer = vm.wait_for(&format!("a doctor that sees all after {years} years"), SOON, || {
+            let answer = product::wbdctl(&vm, ["doctor"]);
+            if answer.code == UNKNOWN { Err(answer.json.to_string()) } else { Ok(answer) }
+        });
         assert_eq!((answer.code, answer.list("causes").len()), (0, 0), "after {years} years: {}", answer.json);
     }
     // It heals as before, and what was paid stays paid.
