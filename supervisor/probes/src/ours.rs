@@ -73,11 +73,13 @@ pub(crate) fn standing(look: &Look, selector: &ProcessSelector, process: &Proces
     }
 }
 
-/// Whether a process of this name that has ended and was not reaped may have been the one meant: nothing but its users is
-/// left of it.
+/// Whether a process of this name that has ended and was not reaped may have been the one meant: nothing but its users and
+/// its control group is left of it.
 pub(crate) fn may_have_been(look: &Look, selector: &ProcessSelector, process: &Process) -> bool {
     let users = standing::users(&look.proc().join(process.pid.to_string()));
+    let unit_fits = |unit: &String| cgroup::unit(look.proc(), process.pid).is_ok_and(|own| own.as_ref() == Some(unit));
     users.is_ok_and(|users| users.are_all(&wanted_users(look, selector)))
+        && selector.unit.as_ref().is_none_or(unit_fits)
 }
 
 struct Candidate<'a> {

@@ -9,7 +9,7 @@ use wbd_model::probe::Probe;
 use super::*;
 use crate::Eyes;
 use crate::procs;
-use crate::testing::{Host, MadeUp, by_comm, by_exe, copy_program, deadline_passes, known};
+use crate::testing::{Host, MadeUp, by_comm, by_exe, by_health, copy_program, deadline_passes, document, known};
 
 const USER: u32 = 12_345;
 
@@ -183,6 +183,75 @@ fn many_others_are_counted_and_a_few_named_and_those_that_ended_are_nobody() {
     let seen = host.eyes().look(&Probe::FdUsage(by_comm("x")));
     assert!(matches!(seen.fact("open"), Fact::Unknown(why) if why.starts_with("none runs (not counted: x (pid 1")));
     assert!(matches!(seen.fact("others"), Fact::Known(Value::Text(why)) if why.contains("is uid 12345's")));
+}
+
+#[test]
+fn a_profile_may_name_a_link_to_the_program_also_before_a_star() {
+    let host = Host::new();
+    host.process(1, "init").write();
+    let mut process = host.process(5, "x");
+    process.exe = Some(host.file("opt/v_1/bin/x", ""));
+    process.write();
+    host.link("opt/current", "v_1");
+    for (exe, pids) in [
+        ("/opt/current/bin/x", &[5][..]),
+        ("/opt/current/*/x", &[5]),
+        ("/opt/v_*/bin/x", &[5]),
+        ("/opt/current/bin", &[]),
+        ("/opt/current/*/y", &[]),
+        ("/opt/gone/bin/x", &[]),
+    ] {
+        assert_eq!(chosen(&host, &by_exe(Path::new(exe))).0, pids, "{exe}");
+    }
+}
+
+#[test]
+fn the_unit_and_the_health_document_vouch_for_a_program_that_gives_its_owners_rights_and_the_document_not_for_a_user() {
+    let host = Host::new();
+    host.process(1, "init").write();
+    let program = host.file("usr/bin/borrows", "");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
+    let mut process = host.process(5, "x");
+    process.exe = Some(program);
+    process.write();
+    host.health(&document(5, 10_000));
+    let unit = ProcessSelector { unit: Some("some.service".into()), ..ProcessSelector::default() };
+    assert_eq!(chosen(&host, &unit), (vec![5], String::new()));
+    assert_eq!(chosen(&host, &by_health()), (vec![5], String::new()));
+    assert!(chosen(&host, &by_comm("x")).0.is_empty());
+    process.uid = USER;
+    process.write();
+    assert_eq!(chosen(&host, &by_health()), (vec![], format!("not counted: x (pid 5) is uid {USER}'s")));
+}
+
+#[test]
+fn up_to_three_others_are_named_and_what_they_chose_themselves_is_cut() {
+    let process = |pid| procs::read(twins(|_| {}).look().proc(), 5).unwrap().map(|it| Process { pid, ..it }).unwrap();
+    let mut others = Others::default();
+    assert_eq!(others.words(), "");
+    others.add(&process(7), &"é".repeat(MOST_CHARS + 1));
+    assert_eq!(others.words(), format!("not counted: x (pid 7) {}", "é".repeat(MOST_CHARS)));
+    let mut others = Others::default();
+    for pid in [7, 8, 9] {
+        others.add(&process(pid), "is odd");
+    }
+    let three = "not counted: x (pid 7) is odd; x (pid 8) is odd; x (pid 9) is odd";
+    assert_eq!(others.words(), three);
+    others.add(&process(10), "is odd");
+    assert_eq!((others.words(), others.count), (format!("{three}; and 1 more"), 4));
+}
+
+#[test]
+fn a_users_number_is_looked_up_under_the_root() {
+    let host = Host::new();
+    let look = host.look();
+    assert_eq!((user(&look, "root"), user(&look, "daemon")), (Some(0), None), "the real host's list says nothing here");
+    host.file("etc/passwd", "rooted:x:8:8::/:\nshort:x\nscan:x:77:9::/:\nscan:x:78:9::/:\nworded:x:many:9::/:\n");
+    for (name, number) in [("scan", Some(77)), ("sca", None), ("short", None), ("worded", None), ("root", Some(0))] {
+        assert_eq!(user(&look, name), number, "{name}");
+    }
+    let real = Look { eyes: Eyes::new("/"), until: look.until };
+    assert_eq!((user(&real, "root"), user(&real, "wbd-no-such-user")), (Some(0), None));
 }
 
 /// A real process that waits for the end of its input, by the name `wbd-toy`.

@@ -133,7 +133,7 @@ fn scan(look: &Look, selector: &ProcessSelector, age: Duration) -> Result<Chosen
             found.push(pid);
         }
     }
-    chosen.unreadable += news.unreadable;
+    chosen.unreadable += news.unreadable.iter().filter(|pid| !before.contains(pid)).count();
     shared.judged(look.proc(), look.until, selector, &news, found)?;
     chosen.live.sort_by_key(|it| (it.start_ticks, it.pid));
     Ok(chosen)
@@ -228,6 +228,93 @@ mod tests {
         assert!(choose(&host.look(), &by_health()).unwrap().live.is_empty());
         std::fs::write(paths::health(host.root()), "{").unwrap();
         assert!(choose(&host.look(), &by_health()).unwrap_err().contains("malformed"));
+    }
+
+    #[test]
+    fn a_document_of_an_earlier_boot_names_nobody_and_the_program_is_looked_for() {
+        let host = Host::new();
+        let mut first = host.process(1, "init");
+        first.start_ticks = 15_000;
+        first.write();
+        host.process(5, "other").write();
+        let mut agent = host.process(6, "wbd_agent");
+        agent.start_ticks = 20_000;
+        agent.exe = Some(host.file("opt/nbp/wbd/wbd_agent", ""));
+        agent.write();
+        host.health(&document(5, 10_000));
+        assert_eq!(pids(&choose(&host.look(), &by_health()).unwrap()), [6]);
+        // Twin: one of this boot is believed.
+        first.start_ticks = 0;
+        first.write();
+        assert_eq!(pids(&choose(&host.look(), &by_health()).unwrap()), [5]);
+        host.health(&document(5, 9_999));
+        assert!(choose(&host.look(), &by_health()).unwrap().live.is_empty(), "it names another start, and nobody else");
+    }
+
+    #[test]
+    fn that_none_runs_is_said_with_what_might_be_taken_for_one() {
+        let host = Host::new();
+        host.process(1, "init").write();
+        let none = || choose(&host.look(), &by_comm("x")).unwrap().oldest().unwrap_err();
+        assert_eq!(none(), "none runs");
+        let mut process = host.process(5, "x");
+        process.pid_namespace = "pid:[2]";
+        process.write();
+        assert!(none().starts_with("none runs (not counted: x (pid 5) runs in another pid namespace"), "{}", none());
+    }
+
+    #[test]
+    fn a_process_of_which_nothing_can_be_understood_may_be_the_one_meant() {
+        let host = Host::new();
+        host.process(1, "init").write();
+        host.process(5, "x").write();
+        host.file("proc/6/stat", "?");
+        let eyes = host.eyes();
+        let ask = |name: &str| choose(&Look { eyes: eyes.clone(), ..host.look() }, &by_comm(name));
+        assert!(ask("y").unwrap_err().contains("1 processes could not be looked at"));
+        // Beside one that surely runs it does not matter.
+        let seen = ask("x").unwrap();
+        assert_eq!((pids(&seen), seen.unreadable), (vec![5], 1));
+        // Nor is the one that was found before told to be dead; and it is one process, on the list or not.
+        host.file("proc/5/stat", "?");
+        std::fs::remove_dir_all(host.root().join("proc/6")).unwrap();
+        for _ in 0..2 {
+            assert!(ask("x").unwrap_err().contains("1 processes could not be looked at"));
+        }
+        host.process(5, "x").write();
+        assert_eq!(pids(&ask("x").unwrap()), [5]);
+    }
+
+    #[test]
+    fn a_process_that_ended_and_was_not_reaped_counts_by_its_name_or_its_unit_and_only_as_roots() {
+        let host = Host::new();
+        host.process(1, "init").write();
+        for (pid, comm, uid, cgroup) in [
+            (5, "x", 0, "0::/system.slice/some.service\n"),
+            (6, "y", 0, "0::/system.slice/other.service\n"),
+            (7, "x", 12_345, "0::/system.slice/some.service\n"),
+        ] {
+            let mut process = host.process(pid, comm);
+            (process.state, process.uid, process.cgroup) = ('Z', uid, cgroup);
+            process.write();
+        }
+        let zombies = |selector: &ProcessSelector| {
+            let seen = choose(&host.look(), selector).unwrap();
+            assert_eq!((pids(&seen), seen.others.count), (vec![], 0));
+            seen.zombies
+        };
+        let program = by_exe(Path::new("/opt/x"));
+        assert_eq!(zombies(&by_comm("x")), 1);
+        assert_eq!(zombies(&by_comm("z")), 0);
+        assert_eq!(zombies(&program), 0, "it has no program any more");
+        assert_eq!(
+            zombies(&ProcessSelector { comm: Some("y".into()), ..program }),
+            1,
+            "with a name it is worth a word"
+        );
+        let unit = |name: &str| ProcessSelector { unit: Some(name.into()), ..ProcessSelector::default() };
+        assert_eq!(zombies(&unit("some.service")), 1);
+        assert_eq!(zombies(&unit("third.service")), 0, "other units' ended processes are not this one's");
     }
 
     #[test]

@@ -37,7 +37,7 @@ struct Table {
     began: Option<Instant>,
     whole: Option<Instant>,
     known: BTreeMap<u32, Known>,
-    unreadable: usize,
+    unreadable: Vec<u32>,
     judged: BTreeMap<ProcessSelector, Judged>,
     /// So much later it is for tests; nothing elsewhere.
     ahead: Duration,
@@ -69,7 +69,7 @@ pub(crate) struct News {
     lists: u64,
     pub(crate) processes: Vec<Process>,
     /// Those on the list that could not be read.
-    pub(crate) unreadable: usize,
+    pub(crate) unreadable: Vec<u32>,
 }
 
 /// How old the list may be that a look makes do with.
@@ -107,7 +107,7 @@ impl Scan {
         let before = table.judged.get(selector).map_or(0, |judged| judged.lists);
         let new = table.known.values().filter(|known| known.read > before);
         let processes = new.map(|known| known.process.clone()).collect();
-        Ok(News { lists: table.lists, processes, unreadable: table.unreadable })
+        Ok(News { lists: table.lists, processes, unreadable: table.unreadable.clone() })
     }
 
     /// The selector was held against them; these are to be looked at again the next time.
@@ -159,7 +159,7 @@ impl Table {
         let mut old = std::mem::take(&mut self.known);
         // Whatever breaks off below, the next list reads everybody again.
         self.whole = self.whole.take().filter(|_| !whole);
-        self.unreadable = 0;
+        self.unreadable.clear();
         for (pid, inode) in entries {
             let known = old.remove(&pid).filter(|known| known.inode == inode);
             match known {
@@ -174,7 +174,7 @@ impl Table {
                             self.known.insert(pid, Known { inode, first, settled, read: lists, process });
                         }
                         Ok(None) => {}
-                        Err(_) => self.unreadable += 1,
+                        Err(_) => self.unreadable.push(pid),
                     }
                 }
             }

@@ -164,3 +164,71 @@ fn a_list_that_hangs_holds_up_no_other_look_for_long() {
     drop(hangs);
     assert_eq!(pids(&eyes, "x"), [5]);
 }
+
+#[test]
+fn what_does_not_run_as_it_should_is_told_each_time_though_nobody_is_read_again() {
+    let (host, eyes) = host();
+    let mut ended = host.process(7, "y");
+    ended.state = 'Z';
+    ended.write();
+    let mut elsewhere = host.process(8, "z");
+    elsewhere.pid_namespace = "pid:[2]";
+    elsewhere.write();
+    host.process(9, "hidden").write();
+    fs::remove_file(host.root().join("proc/9/status")).unwrap();
+    fs::create_dir(host.root().join("proc/9/status")).unwrap();
+    settle(&eyes);
+    for _ in 0..2 {
+        let (zombie, other) = (ask(&eyes, "y").unwrap(), ask(&eyes, "z").unwrap());
+        assert_eq!((zombie.live.len(), zombie.zombies, zombie.others.count), (0, 1, 0));
+        assert_eq!((other.live.len(), other.zombies, other.others.count), (0, 0, 1));
+        assert!(ask(&eyes, "hidden").unwrap_err().contains("1 processes could not be looked at"));
+    }
+}
+
+#[test]
+fn who_was_held_against_a_selector_and_has_settled_is_not_held_against_it_again() {
+    let (host, eyes) = host();
+    settle(&eyes);
+    assert_eq!(pids(&eyes, "x"), [5]);
+    eyes.memo.scan.pass(Duration::from_secs(61));
+    assert_eq!(pids(&eyes, "x"), [5]);
+    // It becomes the program that is meant, long after its start.
+    host.process(6, "x").write();
+    eyes.memo.scan.pass(Duration::from_secs(61));
+    assert_eq!(pids(&eyes, "x"), [5], "5,000 processes are not read for each look");
+    let (scan, proc, until) = (&eyes.memo.scan, look(&eyes), look(&eyes).until);
+    let since = Since { list: Instant::now() - Duration::from_secs(60), whole: None };
+    assert!(scan.news(proc.proc(), until, &by_comm("x"), since).unwrap().processes.is_empty());
+    assert_eq!(scan.news(proc.proc(), until, &by_comm("new"), since).unwrap().processes.len(), 3);
+    eyes.memo.scan.pass(READ_AGAIN);
+    assert_eq!(pids(&eyes, "x"), [5, 6]);
+}
+
+#[test]
+fn so_many_selectors_are_remembered_and_no_more() {
+    let (_host, eyes) = host();
+    let remembered = || eyes.memo.scan.0.lock().unwrap().judged.len();
+    for n in 0..MOST_SELECTORS {
+        assert!(pids(&eyes, &format!("no-{n}")).is_empty());
+        assert_eq!(remembered(), n + 1);
+    }
+    // One that is known takes no place.
+    assert!(pids(&eyes, "no-7").is_empty());
+    assert_eq!(remembered(), MOST_SELECTORS);
+    assert_eq!(pids(&eyes, "x"), [5]);
+    assert_eq!(remembered(), 1);
+}
+
+#[test]
+fn a_list_of_another_host_is_nobodys() {
+    let (_host, eyes) = host();
+    let (second, _) = host();
+    assert_eq!(pids(&eyes, "x"), [5]);
+    let mut elsewhere = eyes.clone();
+    (elsewhere.root, elsewhere.proc) = (second.root().to_owned(), second.root().join("proc"));
+    fs::remove_dir_all(second.root().join("proc/5")).unwrap();
+    second.process(8, "x").write();
+    assert_eq!(pids(&elsewhere, "x"), [8]);
+    assert_eq!(pids(&eyes, "x"), [5]);
+}

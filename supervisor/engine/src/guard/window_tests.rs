@@ -145,6 +145,11 @@ fn the_outlook_names_offsets_and_changes() {
     );
     let (_, text) = says("2026-03-28T12:00:00Z");
     assert!(text.ends_with("; the clocks go forward from 02:00 to 03:00: it is 3 h long"), "{text}");
+    // A change at the very end is none of this window, one at the very beginning is.
+    let says = |from, to| outlook(&daily("Europe/Berlin", from, to), at("2026-03-28T12:00:00Z")).unwrap().1;
+    let (until, since) = (says("01:30", "02:00"), says("03:00", "04:00"));
+    assert!(until.ends_with("Sun 2026-03-29 03:00 +02:00, Europe/Berlin"), "{until}");
+    assert!(since.ends_with("; the clocks go forward from 02:00 to 03:00: it is 1 h long"), "{since}");
     let tokyo = daily("Asia/Tokyo", "01:00", "05:00");
     for day in ["2026-03-28T12:00:00Z", "2026-10-24T12:00:00Z", "2026-11-01T00:00:00Z"] {
         assert!(!outlook(&tokyo, at(day)).unwrap().1.contains("clocks"), "Tokyo has no change");

@@ -5,7 +5,7 @@ mod values;
 mod words;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use nix::ifaddrs::getifaddrs;
@@ -27,6 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// # Errors
 /// Why it cannot be told.
 pub(crate) fn drops(look: &Look, places: &[SocketAddr]) -> Result<Option<String>, String> {
+    drops_by(Path::new(NFT), look, places)
+}
+
+fn drops_by(nft: &Path, look: &Look, places: &[SocketAddr]) -> Result<Option<String>, String> {
     let Some(first) = places.first() else {
         return Ok(None);
     };
@@ -34,7 +38,7 @@ pub(crate) fn drops(look: &Look, places: &[SocketAddr]) -> Result<Option<String>
         return Err("the packet filter's rules can be read by root only; run as root".to_owned());
     }
     older_tables(look.proc(), first.ip())?;
-    let ruleset = Ruleset::parse(&listing(look)?)?;
+    let ruleset = Ruleset::parse(&listing(nft, look)?)?;
     let mut unclear = None;
     for place in places {
         match judge(&ruleset, *place, &here(*place)) {
@@ -75,9 +79,9 @@ fn older_tables(proc: &Path, address: IpAddr) -> Result<(), String> {
     ))
 }
 
-fn listing(look: &Look) -> Result<Vec<u8>, String> {
+fn listing(nft: &Path, look: &Look) -> Result<Vec<u8>, String> {
     let program = Program {
-        path: PathBuf::from(NFT),
+        path: nft.to_owned(),
         args: ["-j", "list", "ruleset"].map(Into::into).to_vec(),
         env: vec![("LC_ALL".to_owned(), "C".to_owned())],
         deadline: look.left(PATIENCE),
@@ -127,24 +131,5 @@ fn interface_of(address: IpAddr) -> Option<String> {
 mod corpus;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::Host;
-
-    #[test]
-    fn rules_that_nft_does_not_show_are_unknown() {
-        let host = Host::new();
-        let v4: IpAddr = "192.0.2.1".parse().unwrap();
-        assert!(older_tables(host.look().proc(), v4).is_ok());
-        host.file("proc/net/ip_tables_names", "filter\nnat\n");
-        assert!(older_tables(host.look().proc(), v4).unwrap_err().contains("filter, nat"));
-        assert!(older_tables(host.look().proc(), "::1".parse().unwrap()).is_ok());
-    }
-
-    #[test]
-    fn loopback_is_reached_over_lo() {
-        let here = here("127.0.0.1:80".parse().unwrap());
-        assert_eq!(here.interface.as_deref(), Some("lo"));
-        assert_eq!(here.address, Some(Ipv4Addr::LOCALHOST.into()));
-    }
-}
+#[path = "mod_tests.rs"]
+mod tests;
