@@ -85,6 +85,20 @@ fn where_nft_fails_it_is_unknown() {
 }
 
 #[test]
+fn the_rules_of_a_large_host_are_read_whole_and_endless_ones_are_unknown() {
+    if not_root() {
+        return;
+    }
+    let (begin, end) = (r#"{"nftables":[{"metainfo":{"version":""#, r#""}}]}"#);
+    let says = |bytes: usize| {
+        let fill = format!("/usr/bin/head -c {bytes} /dev/zero | /usr/bin/tr '\\0' 1");
+        found(&nft_that(&format!("printf '{begin}'; {fill}; printf '{end}'")), &["127.0.0.1:80"])
+    };
+    assert_eq!(says(3 << 20), Ok(None));
+    assert!(says(5 << 20).unwrap_err().contains("said more than 4194304 bytes"));
+}
+
+#[test]
 fn rules_that_nft_does_not_show_are_unknown() {
     let host = host_with(&rules(&[]));
     let v4: IpAddr = "192.0.2.1".parse().unwrap();
@@ -103,6 +117,8 @@ fn rules_that_nft_does_not_show_are_unknown() {
     }
     assert!(found(&host, &["127.0.0.1:80"]).unwrap_err().contains("filter, nat"));
     assert!(found(&host, &["[::1]:80"]).unwrap_err().contains("mangle"));
+    let place = "127.0.0.1:80".parse().unwrap();
+    assert!(drops(&host.look(), &[place]).unwrap_err().contains("filter, nat"), "whatever the machine's own nft says");
 }
 
 #[test]
