@@ -85,6 +85,13 @@ pub(crate) enum TalkEvent {
         /// Who waits for it.
         reply: oneshot::Sender<Response>,
     },
+    /// This command is for the agent; where it changes something, that is on record.
+    CallAgent {
+        /// The command, as the agent's socket takes it.
+        command: String,
+        /// Who waits for the agent's answer.
+        reply: oneshot::Sender<Response>,
+    },
 }
 
 /// Something happened to what people are told.

@@ -57,6 +57,14 @@ pub(crate) enum Follow {
         /// What is done.
         message: String,
     },
+    /// Somebody is answered, once all that stands before this is done and on record. An owner answers by itself only
+    /// where nothing else follows.
+    Answer {
+        /// Who waits for it.
+        reply: oneshot::Sender<Response>,
+        /// The answer.
+        response: Box<Response>,
+    },
     /// Somebody is told how the supervisor is.
     Status(oneshot::Sender<Response>),
     /// A pause that the ledger could not take is kept as a hold file, and somebody is told.

@@ -341,6 +341,7 @@ impl Supervisor {
                 Follow::Products(event) => self.on_products(event, now),
                 // A peer that went away wants no answer.
                 Follow::Say { reply, message } => drop(reply.send(recorded(message, &self.memory.degraded))),
+                Follow::Answer { reply, response } => drop(reply.send(*response)),
                 Follow::Status(reply) => drop(reply.send(Response::Status(Box::new(self.view().status())))),
                 Follow::KeepPause { pause, reply } => drop(reply.send(self.keep_pause(*pause, now))),
                 Follow::Rotate { reason, who, reply } => {

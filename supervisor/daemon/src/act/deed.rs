@@ -270,7 +270,8 @@ impl Doer {
         follows.extend(key.map(Follow::LookAt));
         follows.push(Follow::LookAtAgent);
         if let Some(reply) = reply {
-            let _ = reply.send(told(report.action, outcome, &report.detail));
+            let response = Box::new(told(report.action, outcome, &report.detail));
+            follows.push(Follow::Answer { reply, response });
         }
         follows
     }

@@ -94,8 +94,11 @@ async fn the_agents_owner_is_told_of_an_end_before_its_outcome_is_written() {
     let detail = "started as process 5".to_owned();
     let (action, outcome) = (ActionId(1), Outcome::Done);
     let report = Report { action, outcome, detail: detail.clone(), spawned: Some(5), job: None, took_ms: 1 };
-    let ended = ActEvent::Ended { subject: Subject::default(), report, reply: None };
-    let follows = doer.on(ended, &supervisor.view(), &now());
+    let (reply, mut answer) = oneshot::channel();
+    let ended = ActEvent::Ended { subject: Subject::default(), report, reply: Some(reply) };
+    let mut follows = doer.on(ended, &supervisor.view(), &now());
+    assert!(answer.try_recv().is_err(), "whoever waits hears of it when it is on record");
+    assert!(matches!(follows.pop(), Some(Follow::Answer { .. })));
     let body = Body::Outcome { action, result: outcome, detail, took_ms: 1 };
     let wanted = [
         Follow::InFlight(None),

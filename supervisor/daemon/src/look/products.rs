@@ -162,7 +162,7 @@ impl Products {
         state: &State,
     ) -> Vec<Follow> {
         self.reloading = false;
-        let (response, follows) = match result {
+        let (response, mut follows) = match result {
             Ok(read) => self.take_over(*read, state),
             Err(problems) => {
                 let first = problems.first().and_then(|problem| problem.lines().next()).unwrap_or_default();
@@ -171,7 +171,7 @@ impl Products {
             }
         };
         if let Some(reply) = reply {
-            let _ = reply.send(response);
+            follows.push(Follow::Answer { reply, response: Box::new(response) });
         }
         if std::mem::take(&mut self.reload_again) {
             self.reload(None);
@@ -317,10 +317,11 @@ spec:
         on(&mut products, ProductEvent::Reload(Some(reply)));
         assert!(matches!(answer.try_recv(), Ok(Response::Refused { .. })));
         on(&mut products, ProductEvent::Reload(None));
-        let (reply, mut answer) = oneshot::channel();
+        let (reply, _answer) = oneshot::channel();
         let broken = |reply| ProductEvent::Loaded { result: Err(vec!["x.yaml:1:1: broken".to_owned()]), reply };
-        assert_eq!(on(&mut products, broken(Some(reply))), [], "the old set stays");
-        assert!(matches!(answer.try_recv(), Ok(Response::Broken { .. })) && !products.is_known());
+        let follows = on(&mut products, broken(Some(reply)));
+        let [Follow::Answer { response, .. }] = follows.as_slice() else { panic!("the old set stays: {follows:?}") };
+        assert!(matches!(**response, Response::Broken { .. }) && !products.is_known());
         assert!(products.reloading, "it is read once more");
         on(&mut products, broken(None));
         assert!(!products.reloading);

@@ -49,6 +49,10 @@ impl Desk {
                 say(reply, self.approvals.previewed(incident, *plan, changes, runs))
             }
             TalkEvent::Resumed { reply } => resumed(reply, view.state(), now),
+            TalkEvent::CallAgent { command, reply } => {
+                self.call_agent(command, reply);
+                Vec::new()
+            }
         }
     }
 
@@ -88,7 +92,11 @@ impl Desk {
             }
             Request::Undo { action } => undo(action, who, reply, view),
             Request::Agent { verb } => by_hand(agent_action(verb, who), None, who, reply),
-            Request::AgentCall { command, change } => self.agent_call(command, change, who, reply),
+            Request::AgentCall { command, change } => {
+                // What changes something is on record before the agent hears of it.
+                let record = change.then(|| Follow::manual("agent.command", who, &command));
+                record.into_iter().chain([Follow::Talk(TalkEvent::CallAgent { command, reply })]).collect()
+            }
         }
     }
 
@@ -120,7 +128,7 @@ impl Desk {
         }
         let message = format!("{name} runs on {}; wbdctl incidents list shows how it goes", key.target);
         follows.push(Follow::LookAt(key));
-        follows.extend(say(reply, done(message)));
+        follows.push(Follow::Answer { reply, response: Box::new(done(message)) });
         follows
     }
 
@@ -136,8 +144,8 @@ impl Desk {
         self.asked_by = None;
     }
 
-    fn agent_call(&self, command: String, change: bool, who: &str, reply: Reply) -> Vec<Follow> {
-        let record = change.then(|| Follow::manual("agent.command", who, &command));
+    /// The agent is asked.
+    fn call_agent(&self, command: String, reply: Reply) {
         let socket = paths::socket(&self.root);
         tokio::spawn(async move {
             let response = match agent_call::call(&socket, &command).await {
@@ -148,7 +156,6 @@ impl Desk {
             };
             let _ = reply.send(response);
         });
-        record.into_iter().collect()
     }
 }
 

@@ -44,8 +44,8 @@ pub const DECLARATION: Declaration = Declaration {
         ),
         Field::text("detail", "each lock", "a word for each lock that is held: file=process id, empty for none"),
     ],
-    unknown: "All of it where a lock file cannot be looked at (wbd does not run as root) and no other lock is seen to be \
-              held. pid, program and running_s where the holder cannot be seen from here: it runs in another pid \
+    unknown: "All of it where a lock file cannot be looked at (wbd does not run as root) or names no process, and no other \
+              lock is seen to be held. pid, program and running_s where the holder cannot be seen from here: it runs in another pid \
               namespace, or has ended since.",
 };
 

@@ -121,7 +121,10 @@ fn of_kernel(look: &Look, path: &Path) -> Result<Option<Result<Process, String>>
 /// A number counts only while a process of it lives whose name fits: the file stays when its writer is killed.
 fn of_number(look: &Look, path: &Path) -> Result<Option<Result<Process, String>>, String> {
     let Some(text) = under::text_if_there(path)? else { return Ok(None) };
-    let Ok(pid) = text.trim().parse::<u32>() else { return Ok(None) };
+    let Ok(pid) = text.trim().parse::<u32>() else {
+        // Just made and not yet written, or damaged: dnf itself refuses to work beside such a file.
+        return Err(format!("{} names no process", path.display()));
+    };
     let Some(process) = procs::read(look.proc(), pid)? else { return Ok(None) };
     let lives = procs::still_runs(look.proc(), pid, process.start_ticks)?;
     Ok((lives && fits(look, &process)?).then_some(Ok(process)))
@@ -244,8 +247,10 @@ mod tests {
         assert_eq!(known(&dnf(), "held"), true.into(), "Python runs it");
         host.file("proc/77/cmdline", "/usr/bin/python3\0/srv/dns.py\0dnf\0");
         assert_eq!(known(&dnf(), "held"), false.into(), "an argument is no program");
-        host.file("var/lib/dnf/rpmdb_lock.pid", "no number\n");
-        assert_eq!(known(&dnf(), "held"), false.into());
+        for text in ["", "no number\n"] {
+            host.file("var/lib/dnf/rpmdb_lock.pid", text);
+            assert!(unknown(&dnf(), "held").contains("rpmdb_lock.pid names no process"), "{text:?} says neither");
+        }
     }
 
     #[test]
