@@ -1,6 +1,6 @@
 //! Holds what was recorded on a host against what the ledger says was meant; it reads neither by itself.
 
-mod deed;
+mod action;
 #[cfg(test)]
 mod tests;
 mod what;
@@ -10,10 +10,10 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub use deed::{Deed, deeds};
+pub use action::{Action, actions};
 pub use what::What;
 
-/// I3, as the design states it: no deed begins later than this after its intent.
+/// I3, as the design states it: no action begins later than this after its intent.
 pub const START_WITHIN_MS: u64 = 5_000;
 
 /// One effect of a supervisor on its host, with its true time.
@@ -25,7 +25,7 @@ pub struct Effect {
     pub what: What,
 }
 
-/// At most so many disruptive deeds in any window of this length.
+/// At most so many disruptive actions in any window of this length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// The window, milliseconds.
@@ -43,7 +43,7 @@ pub struct Rules {
     pub early_us: u64,
     /// Times of effects may be so much too late (a message took its time to us), microseconds.
     pub late_us: u64,
-    /// A deed that is told as done must have been seen: every kind of effect was recorded.
+    /// An action that is told as done must have been seen: every kind of effect was recorded.
     pub sees_all: bool,
 }
 
@@ -54,17 +54,17 @@ pub enum Wrong {
     Unintended(Effect),
     /// I1: what was meant at that time has no such effect.
     OtherThanIntended(Effect, String),
-    /// I4: one deed, the same effect twice.
+    /// I4: one action, the same effect twice.
     Twice(Effect, String),
     /// I3: begun after the start deadline.
     Late(Effect, String),
-    /// I2: more disruptive deeds than the budget in one window that ends with this effect.
+    /// I2: more disruptive actions than the budget in one window that ends with this effect.
     OverBudget(Effect, Budget),
     /// Two intents, or two outcomes, of one number.
     SameNumber(String),
     /// The ledger says done, and nothing happened.
     Untrue(String),
-    /// A deed whose end nobody wrote.
+    /// An action whose end nobody wrote.
     WithoutOutcome(String),
     /// An incident that did not end and is not held either.
     Unended(String),
@@ -78,7 +78,7 @@ impl fmt::Display for Wrong {
             Self::Twice(effect, id) => write!(f, "{id} did it twice: {effect:?}"),
             Self::Late(effect, id) => write!(f, "{id} began after its start deadline: {effect:?}"),
             Self::OverBudget(effect, budget) => write!(f, "{effect:?} is more than {budget:?} allows"),
-            Self::SameNumber(id) => write!(f, "two deeds are called {id}"),
+            Self::SameNumber(id) => write!(f, "two actions are called {id}"),
             Self::Untrue(id) => write!(f, "{id} is told as done, and nothing happened"),
             Self::WithoutOutcome(id) => write!(f, "{id} has no outcome"),
             Self::Unended(incident) => write!(f, "{incident} has no end"),
@@ -91,64 +91,65 @@ impl fmt::Display for Wrong {
 pub struct Judgement {
     /// Everything that is wrong.
     pub wrongs: Vec<Wrong>,
-    /// First and last effect of each deed that had any, microseconds.
+    /// First and last effect of each action that had any, microseconds.
     pub spans: BTreeMap<String, (u64, u64)>,
 }
 
 /// Judges effects (in the order of their times) by the ledger's records (in their order).
 #[must_use]
 pub fn judge(records: &[Value], effects: &[Effect], rules: &Rules) -> Judgement {
-    let (deeds, same) = deeds(records);
+    let (actions, same) = actions(records);
     let mut judgement = Judgement { wrongs: same.into_iter().map(Wrong::SameNumber).collect(), ..Judgement::default() };
     let mut done: BTreeSet<(&str, String)> = BTreeSet::new();
     for effect in effects {
-        match owner(&deeds, effect, rules) {
-            Ok(deed) => {
-                let span = judgement.spans.entry(deed.id.clone()).or_insert((effect.at_us, effect.at_us));
+        match owner(&actions, effect, rules) {
+            Ok(action) => {
+                let span = judgement.spans.entry(action.id.clone()).or_insert((effect.at_us, effect.at_us));
                 span.1 = effect.at_us;
-                if !done.insert((&deed.id, effect.what.sort())) {
-                    judgement.wrongs.push(Wrong::Twice(effect.clone(), deed.id.clone()));
+                if !done.insert((&action.id, effect.what.sort())) {
+                    judgement.wrongs.push(Wrong::Twice(effect.clone(), action.id.clone()));
                 }
-                if span.0 == effect.at_us && effect.at_us > (deed.at_ms + START_WITHIN_MS + 1) * 1_000 + rules.late_us {
-                    judgement.wrongs.push(Wrong::Late(effect.clone(), deed.id.clone()));
+                if span.0 == effect.at_us && effect.at_us > (action.at_ms + START_WITHIN_MS + 1) * 1_000 + rules.late_us
+                {
+                    judgement.wrongs.push(Wrong::Late(effect.clone(), action.id.clone()));
                 }
             }
             Err(wrong) => judgement.wrongs.push(wrong),
         }
     }
-    for deed in &deeds {
-        if deed.ended_ms.is_none() {
-            judgement.wrongs.push(Wrong::WithoutOutcome(deed.id.clone()));
+    for action in &actions {
+        if action.ended_ms.is_none() {
+            judgement.wrongs.push(Wrong::WithoutOutcome(action.id.clone()));
         }
-        if rules.sees_all && deed.result == "done" && !judgement.spans.contains_key(&deed.id) {
-            judgement.wrongs.push(Wrong::Untrue(deed.id.clone()));
+        if rules.sees_all && action.result == "done" && !judgement.spans.contains_key(&action.id) {
+            judgement.wrongs.push(Wrong::Untrue(action.id.clone()));
         }
     }
-    let over = rules.budgets.iter().flat_map(|budget| over_budget(&deeds, effects, &judgement, *budget));
+    let over = rules.budgets.iter().flat_map(|budget| over_budget(&actions, effects, &judgement, *budget));
     let over: Vec<Wrong> = over.collect();
     judgement.wrongs.extend(over);
     judgement.wrongs.extend(unended(records));
     judgement
 }
 
-/// The deed that an effect belongs to: the last one that was meant before it, had not ended, and has such effects.
-fn owner<'a>(deeds: &'a [Deed], effect: &Effect, rules: &Rules) -> Result<&'a Deed, Wrong> {
+/// The action that an effect belongs to: the last one that was meant before it, had not ended, and has such effects.
+fn owner<'a>(actions: &'a [Action], effect: &Effect, rules: &Rules) -> Result<&'a Action, Wrong> {
     let at_us = effect.at_us + rules.early_us;
     // The ledger gives whole milliseconds, cut off.
-    let under_way = |deed: &&Deed| {
-        let ended = deed.ended_ms.is_some_and(|ended| effect.at_us > (ended + 1) * 1_000 + rules.late_us);
-        deed.at_ms * 1_000 <= at_us && !ended
+    let under_way = |action: &&Action| {
+        let ended = action.ended_ms.is_some_and(|ended| effect.at_us > (ended + 1) * 1_000 + rules.late_us);
+        action.at_ms * 1_000 <= at_us && !ended
     };
-    let meant: Vec<&Deed> = deeds.iter().filter(under_way).collect();
+    let meant: Vec<&Action> = actions.iter().filter(under_way).collect();
     let last = meant.last().ok_or_else(|| Wrong::Unintended(effect.clone()))?;
-    let fitting = meant.iter().rev().find(|deed| deed.may(&effect.what));
+    let fitting = meant.iter().rev().find(|action| action.may(&effect.what));
     fitting.copied().ok_or_else(|| Wrong::OtherThanIntended(effect.clone(), last.id.clone()))
 }
 
-/// True time: by the first effect of each disruptive deed that nobody asked for by hand.
-fn over_budget(deeds: &[Deed], effects: &[Effect], judgement: &Judgement, budget: Budget) -> Vec<Wrong> {
-    let costly = deeds.iter().filter(|deed| deed.is_disruptive() && !deed.by_hand);
-    let mut begins: Vec<u64> = costly.filter_map(|deed| Some(judgement.spans.get(&deed.id)?.0)).collect();
+/// True time: by the first effect of each disruptive action that nobody asked for by hand.
+fn over_budget(actions: &[Action], effects: &[Effect], judgement: &Judgement, budget: Budget) -> Vec<Wrong> {
+    let costly = actions.iter().filter(|action| action.is_disruptive() && !action.by_hand);
+    let mut begins: Vec<u64> = costly.filter_map(|action| Some(judgement.spans.get(&action.id)?.0)).collect();
     begins.sort_unstable();
     let too_many = begins.iter().enumerate().filter(|(index, at_us)| {
         let first = index.checked_sub(budget.most).and_then(|before| begins.get(before));

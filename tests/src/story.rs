@@ -149,7 +149,8 @@ impl<'a> Story<'a> {
         told
     }
 
-    /// For the whole of `span`, and until the supervisor has looked at the failure once, nothing is opened, intended or done.
+    /// For the whole of `span`, and until the supervisor has looked at the failure once, nothing is opened, intended or
+    /// done.
     ///
     /// # Panics
     /// At once when something is.
@@ -158,8 +159,8 @@ impl<'a> Story<'a> {
         self.stays_without(what, span, &["opened", "intent", "outcome", "escalated"]);
     }
 
-    /// For the whole of `span`, as [`Story::stays_quiet`], nothing is done for anything but this incident, and nothing else
-    /// is opened.
+    /// For the whole of `span`, as [`Story::stays_quiet`], nothing is done for anything but this incident, and nothing
+    /// else is opened.
     ///
     /// # Panics
     /// At once when something is.
@@ -248,9 +249,10 @@ impl Told {
         self.of(kind).last().copied().unwrap_or_else(|| panic!("no {kind} in {self}"))
     }
 
-    /// The deeds it intended, by name, without those that were not begun (their outcome is `aborted`: it was too late).
+    /// The actions it intended, by name, without those that were not begun (their outcome is `aborted`: it was too
+    /// late).
     #[must_use]
-    pub fn deeds(&self) -> Vec<&str> {
+    pub fn actions(&self) -> Vec<&str> {
         let aborted: Vec<_> = self.of("outcome").into_iter().filter(|outcome| outcome["result"] == "aborted").collect();
         let intents = self.of("intent").into_iter();
         let begun = intents.filter(|intent| aborted.iter().all(|outcome| outcome["action_id"] != intent["action_id"]));

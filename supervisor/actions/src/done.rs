@@ -2,7 +2,7 @@
 use wbd_model::action::{Change, Undo};
 use wbd_model::entry::Outcome;
 
-/// What a deed would change, and how it could be taken back.
+/// What an action would change, and how it could be taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
     /// What it changes; empty: nothing, it is already so.

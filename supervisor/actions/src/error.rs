@@ -1,15 +1,15 @@
-//! Why a deed cannot be begun. What became of a begun one is an outcome, not an error.
+//! Why an action cannot be begun. What became of a begun one is an outcome, not an error.
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A deed could not be begun.
+/// An action could not be begun.
 #[derive(Debug, thiserror::Error)]
 pub enum ActionError {
     /// It is not on the list of what wbd may do, whatever a playbook says.
-    #[error("refused to {deed} {what}: {rule}")]
+    #[error("refused to {verb} {what}: {rule}")]
     NotAllowed {
         /// What was to be done.
-        deed: &'static str,
+        verb: &'static str,
         /// To what.
         what: String,
         /// The rule that forbids it.

@@ -1,4 +1,4 @@
-//! One deed from its recorded intent to its outcome. Which deed, and whether, was decided before.
+//! One action from its recorded intent to its outcome. Which action, and whether, was decided before.
 use std::time::{Duration, Instant};
 
 use wbd_ledger::Recorded;
@@ -17,11 +17,11 @@ use crate::sysctl::Sysctl;
 use crate::units::Job;
 use crate::{agent, notes, program, units};
 
-/// What became of a deed.
+/// What became of a execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "an outcome belongs into the ledger"]
 pub struct Report {
-    /// The deed.
+    /// The execution.
     pub action: ActionId,
     /// What became of it. A deadline that passed and a reply that got lost are `Unknown`.
     pub outcome: Outcome,
@@ -35,8 +35,8 @@ pub struct Report {
     pub took_ms: u64,
 }
 
-/// A deed that is not late yet.
-struct Deed<'a> {
+/// An action that is not late yet.
+struct Execution<'a> {
     intent: &'a Intent,
     /// When its intent was recorded.
     recorded_ms: u64,
@@ -94,13 +94,13 @@ impl Hands {
         }
     }
 
-    /// Does the deed of an intent that is on disk, at most once, and says what became of it. `current` is
-    /// the agent's process, if one is known to run. Ends by itself: every deed has its deadline.
+    /// Does the action of an intent that is on disk, at most once, and says what became of it. `current` is
+    /// the agent's process, if one is known to run. Ends by itself: every action has its deadline.
     pub async fn act(&self, recorded: Recorded, now: &Now, current: Option<ProcessRef>) -> Report {
         let begun = Instant::now();
         let Now { boot, boot_ms: recorded_ms, .. } = recorded.entry().at.clone();
         let (_, intent) = recorded.into_intent();
-        // I3: a budget counts an intent from its own moment on; a late deed would escape it.
+        // I3: a budget counts an intent from its own moment on; a late action would escape it.
         let done = if now.boot != boot {
             Done::new(Outcome::Aborted, "not begun: its intent is of another boot")
         } else if now.boot_ms > intent.start_by_ms {
@@ -108,19 +108,19 @@ impl Hands {
             Done::new(Outcome::Aborted, format!("not begun: {late} ms after its start deadline"))
         } else {
             let start_by = begun + left(&intent, now);
-            self.perform(&Deed { intent: &intent, recorded_ms, now, start_by }, current).await
+            self.perform(&Execution { intent: &intent, recorded_ms, now, start_by }, current).await
         };
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let Done { outcome, detail, spawned, job } = done;
         Report { action: intent.action_id, outcome, detail, spawned, job, took_ms }
     }
 
-    async fn perform(&self, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {
-        self.tried(deed, current).await.unwrap_or_else(|error| Done::new(Outcome::Failed, chain(&error)))
+    async fn perform(&self, execution: &Execution<'_>, current: Option<ProcessRef>) -> Done {
+        self.tried(execution, current).await.unwrap_or_else(|error| Done::new(Outcome::Failed, chain(&error)))
     }
 
-    async fn tried(&self, deed: &Deed<'_>, current: Option<ProcessRef>) -> Result<Done, ActionError> {
-        let (intent, start_by) = (deed.intent, deed.start_by);
+    async fn tried(&self, execution: &Execution<'_>, current: Option<ProcessRef>) -> Result<Done, ActionError> {
+        let (intent, start_by) = (execution.intent, execution.start_by);
         let action = &intent.action;
         match action {
             Action::SysctlSet(SysctlSet { key, value, persist }) => {
@@ -129,10 +129,10 @@ impl Hands {
             Action::SysctlRestore(SysctlRestore { key, value, dropin }) => {
                 self.sysctl(action)?.restore(key, *value, dropin.as_deref())
             }
-            Action::AgentReload {} => Ok(self.agent(Job::Reload, deed, current).await),
-            Action::AgentStart {} => Ok(self.start_agent(deed, current).await),
-            Action::AgentRestart {} => Ok(self.restart_agent(deed, current).await),
-            Action::AgentStop(AgentStop { who }) => Ok(self.stop_agent(who, deed, current).await),
+            Action::AgentReload {} => Ok(self.agent(Job::Reload, execution, current).await),
+            Action::AgentStart {} => Ok(self.start_agent(execution, current).await),
+            Action::AgentRestart {} => Ok(self.restart_agent(execution, current).await),
+            Action::AgentStop(AgentStop { who }) => Ok(self.stop_agent(who, execution, current).await),
             Action::UnitRestart(UnitRestart { unit }) => {
                 units::allowed(unit)?;
                 Ok(units::run(self.reach.machine(action)?, unit, Job::Restart, start_by).await)
@@ -143,16 +143,16 @@ impl Hands {
         }
     }
 
-    async fn start_agent(&self, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {
-        if deed.intent.takes_back_stop
-            && let Err(error) = notes::take_stop_back(self.reach.root(), deed.recorded_ms)
+    async fn start_agent(&self, execution: &Execution<'_>, current: Option<ProcessRef>) -> Done {
+        if execution.intent.takes_back_stop
+            && let Err(error) = notes::take_stop_back(self.reach.root(), execution.recorded_ms)
         {
             return Done::new(Outcome::Failed, format!("not begun: the stop cannot be taken back: {}", chain(&error)));
         }
-        self.agent(Job::Start, deed, current).await
+        self.agent(Job::Start, execution, current).await
     }
 
-    async fn restart_agent(&self, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {
+    async fn restart_agent(&self, execution: &Execution<'_>, current: Option<ProcessRef>) -> Done {
         // The guard looked for a debugger before; here is the last moment to spare its work.
         let tracer = current
             .and_then(|current| Process::open(current).ok().flatten())
@@ -162,16 +162,16 @@ impl Hands {
                 Outcome::Aborted,
                 format!("not begun: a debugger (process {tracer}) holds the agent; detach it first"),
             ),
-            None => self.agent(Job::Restart, deed, current).await,
+            None => self.agent(Job::Restart, execution, current).await,
         }
     }
 
-    async fn stop_agent(&self, who: &str, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {
+    async fn stop_agent(&self, who: &str, execution: &Execution<'_>, current: Option<ProcessRef>) -> Done {
         // Noted first: an agent that is found gone without a note is started again.
-        if let Err(error) = notes::note_stop(self.reach.root(), who, deed.now.boot_ms, "asked for by hand") {
+        if let Err(error) = notes::note_stop(self.reach.root(), who, execution.now.boot_ms, "asked for by hand") {
             return Done::new(Outcome::Failed, format!("not begun: the stop cannot be noted: {error}"));
         }
-        let done = self.agent(Job::Stop, deed, current).await;
+        let done = self.agent(Job::Stop, execution, current).await;
         let failed = matches!(done.outcome, Outcome::Failed | Outcome::Aborted);
         let runs = || current.is_some_and(|current| matches!(Process::open(current), Ok(Some(_))));
         // It runs on, so its next failure is a failure again.
@@ -194,7 +194,7 @@ impl Hands {
         Some(Done::new(Outcome::Aborted, said))
     }
 
-    async fn agent(&self, job: Job, deed: &Deed<'_>, current: Option<ProcessRef>) -> Done {
+    async fn agent(&self, job: Job, execution: &Execution<'_>, current: Option<ProcessRef>) -> Done {
         let starts = match job {
             Job::Start | Job::Restart => true,
             Job::Stop | Job::Reload => false,
@@ -203,7 +203,7 @@ impl Hands {
             return done;
         }
         match &self.reach {
-            Reach::Machine(machine) => units::run(machine, machine.agent_unit(), job, deed.start_by).await,
+            Reach::Machine(machine) => units::run(machine, machine.agent_unit(), job, execution.start_by).await,
             Reach::Alone(Alone { agent: program, args, .. }) => match job {
                 Job::Start => agent::start(current, program, args),
                 Job::Restart => agent::restart(current, program, args, || self.unwanted()).await,

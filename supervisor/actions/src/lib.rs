@@ -1,4 +1,5 @@
-//! The only hands: a closed list of deeds, each with its bounds, its deadline and its undo. Decides nothing; acts on recorded intents only.
+//! The only hands: a closed list of actions, each with its bounds, its deadline and its undo. Decides nothing; acts on
+//! recorded intents only.
 mod agent;
 mod done;
 mod dropin;

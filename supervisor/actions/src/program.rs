@@ -1,4 +1,5 @@
-//! Runs a program that a vendor documents: by absolute path, without a shell, to a deadline. Reads no meaning into its output.
+//! Runs a program that a vendor documents: by absolute path, without a shell, to a deadline. Reads no meaning into its
+//! output.
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -48,7 +49,7 @@ pub(crate) async fn run(
     start_by: Instant,
 ) -> Result<Done, ActionError> {
     let program = checked(root, command)?;
-    // I3: on a dead mount that look hangs until the mount is back; the window, the pause and the deeds since then are
+    // I3: on a dead mount that look hangs until the mount is back; the window, the pause and the actions since then are
     // not those that the guards saw.
     if Instant::now() > start_by {
         let late = "not begun: looking at its program outlasted its start deadline; look for a dead mount";
@@ -98,11 +99,11 @@ async fn start(
     })
 }
 
-/// Runs it on a thread of its own, never on one of those that looks may hold for as long as a mount hangs. `None` if the
-/// thread is lost.
+/// Runs it on a thread of its own, never on one of those that looks may hold for as long as a mount hangs. `None` if
+/// the thread is lost.
 async fn beside(program: Program) -> io::Result<Option<Result<Said, RunError>>> {
     let (tell, told) = oneshot::channel();
-    // Nobody listens any more where the deed was given up.
+    // Nobody listens any more where the action was given up.
     std::thread::Builder::new().name("wbd-program".to_owned()).spawn(move || drop(tell.send(run_program(&program))))?;
     Ok(told.await.ok())
 }
@@ -136,7 +137,7 @@ fn arguments(program: &Path, command: &Command, parent: Parent, env: &[(String, 
 /// The program under the root, if it may be run at all.
 fn checked(root: &Path, command: &Command) -> Result<PathBuf, ActionError> {
     let what = command.argv.join(" ");
-    let refuse = |rule| ActionError::NotAllowed { deed: "run", what: what.clone(), rule };
+    let refuse = |rule| ActionError::NotAllowed { verb: "run", what: what.clone(), rule };
     let Some(name) = command.argv.first() else { return Err(refuse("a command needs a program")) };
     let Some(inside) = name.strip_prefix('/') else { return Err(refuse("a program is named by its absolute path")) };
     if names_ourselves(&command.argv) {

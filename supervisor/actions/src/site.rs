@@ -1,4 +1,4 @@
-//! Runs the site's own program for an incident that needs a person. No deed: it changes nothing of wbd's.
+//! Runs the site's own program for an incident that needs a person. No action: it changes nothing of wbd's.
 use std::path::Path;
 use std::time::Duration;
 

@@ -68,7 +68,10 @@ impl<'a> Sysctl<'a> {
         };
         if captured != Some(&undo) {
             // What was captured is the way back; with another state underneath it would lead elsewhere.
-            return Ok(Done::new(Outcome::Aborted, format!("{key} or its drop-in changed since the deed was planned")));
+            return Ok(Done::new(
+                Outcome::Aborted,
+                format!("{key} or its drop-in changed since the action was planned"),
+            ));
         }
         let raise = self.raise(key, value, persist)?;
         self.write_value(key, value)?;
@@ -121,7 +124,7 @@ impl<'a> Sysctl<'a> {
         let ceiling = ceiling(key)?;
         if !(1..=ceiling).contains(&value) {
             return Err(ActionError::NotAllowed {
-                deed: "set",
+                verb: "set",
                 what: format!("{key} to {value}"),
                 rule: "the value is outside wbd's own bounds for this key",
             });
@@ -177,7 +180,7 @@ fn value_change(key: &str, before: i64, after: i64) -> Change {
 fn ceiling(key: &str) -> Result<i64, ActionError> {
     let known = KEYS.iter().find(|(known, _)| *known == key);
     known.map(|(_, ceiling)| *ceiling).ok_or_else(|| ActionError::NotAllowed {
-        deed: "set",
+        verb: "set",
         what: key.to_owned(),
         rule: "wbd sets fs.inotify.max_user_watches, max_user_instances and max_queued_events only",
     })

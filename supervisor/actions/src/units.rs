@@ -71,7 +71,7 @@ pub(crate) fn allowed(unit: &str) -> Result<(), ActionError> {
         return Ok(());
     }
     let rule = "wbd restarts resolvers of names only (systemd-resolved, dnsmasq, unbound, named, bind9)";
-    Err(ActionError::NotAllowed { deed: "restart", what: unit.to_owned(), rule })
+    Err(ActionError::NotAllowed { verb: "restart", what: unit.to_owned(), rule })
 }
 
 /// Does a job on a machine's system bus.

@@ -1,4 +1,5 @@
-//! What must not compile, as documentation tests: a deed that was not permitted, not recorded, or is done twice. Never part of the program.
+//! What must not compile, as documentation tests: an action that was not permitted, not recorded, or is done twice.
+//! Never part of the program.
 //!
 //! Each wall stands beside a door: the same lines with one difference, which must compile. So a wall cannot
 //! stand for a wrong reason (a renamed type, a missing import). They need no second build of everything,
@@ -10,7 +11,7 @@
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn deed(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
+/// async fn action(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
 ///     let recorded = ledger.record(permit, now)?;
 ///     Ok(hands.act(recorded, now, None).await)
 /// }
@@ -21,7 +22,7 @@
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn deed(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
+/// async fn action(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
 ///     let recorded = permit;
 ///     Ok(hands.act(recorded, now, None).await)
 /// }
@@ -32,7 +33,7 @@
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn deed(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
+/// async fn action(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
 ///     let recorded = ledger.record(permit, now)?.into_intent().1;
 ///     Ok(hands.act(recorded, now, None).await)
 /// }
@@ -43,7 +44,7 @@
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn deed(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
+/// async fn action(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
 ///     let recorded = ledger.record(permit, now)?;
 ///     let _ = hands.act(recorded, now, None).await;
 ///     Ok(hands.act(recorded, now, None).await)
@@ -55,7 +56,7 @@
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn deed(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
+/// async fn action(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
 ///     let _ = ledger.record(permit, now)?;
 ///     let recorded = ledger.record(permit, now)?;
 ///     Ok(hands.act(recorded, now, None).await)
@@ -67,7 +68,7 @@
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn deed(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
+/// async fn action(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
 ///     let recorded = ledger.record(permit, now)?;
 ///     Ok(hands.act(recorded.clone(), now, None).await)
 /// }
@@ -78,13 +79,13 @@
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn deed(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
+/// async fn action(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
 ///     let recorded = ledger.record(permit.clone(), now)?;
 ///     Ok(hands.act(recorded, now, None).await)
 /// }
 /// ```
 #[derive(Debug)]
-pub struct OnlyRecordedDeedsAct;
+pub struct OnlyRecordedActionsAct;
 
 /// The door: anybody can write down an intent and its subject; they are nouns.
 /// ```

@@ -1,4 +1,4 @@
-//! Deeds through the whole wall: permitted, recorded, done; what is done, what is refused, and how it is taken back.
+//! Actions through the whole wall: permitted, recorded, done; what is done, what is refused, and how it is taken back.
 #![expect(clippy::unwrap_used, reason = "helpers of tests may stop a test as tests do")]
 
 use std::fs;
@@ -84,8 +84,8 @@ impl Host {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let called = self.path("called").display().to_string();
         let text = format!("#!/bin/sh\necho \"$@\" >> {called}\nenv > {called}.env\n{script}\n");
-        // By a process of its own: a file that is open for writing cannot be run, and a child that a neighbouring test is
-        // just forking has all our files open.
+        // By a process of its own: a file that is open for writing cannot be run, and a child that a neighbouring test
+        // is just forking has all our files open.
         let mut write = Command::new("/bin/sh");
         write.args(["-c", "cat >\"$0\" && chmod 0755 \"$0\""]).arg(&path).stdin(Stdio::piped());
         let mut writer = write.spawn().unwrap();
@@ -298,7 +298,7 @@ async fn a_limit_raised_without_its_drop_in_is_said_to_be_half_done() {
 }
 
 #[tokio::test]
-async fn a_late_deed_is_aborted_and_nothing_is_done() {
+async fn a_late_action_is_aborted_and_nothing_is_done() {
     let mut host = Host::new();
     for then in [now("b1", 10 + 5_001), now("b2", 20)] {
         let Preview { changes, undo } = host.hands.preview(&raise(20_000)).unwrap();

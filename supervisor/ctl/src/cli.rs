@@ -117,7 +117,7 @@ pub(crate) enum Verb {
         /// For how long; without it until `resume`
         #[arg(long = "for", value_name = "TIME", value_parser = time)]
         length: Option<Duration>,
-        /// Only deeds of this class and above
+        /// Only actions of this class and above
         #[arg(long, value_name = "CLASS", default_value = "A1", value_parser = class)]
         class: Class,
         /// Why
@@ -129,9 +129,9 @@ pub(crate) enum Verb {
     /// Failures that do not count for a time, and why
     #[command(subcommand)]
     Waiver(Waiver),
-    /// Take a deed back
+    /// Take an action back
     Undo {
-        /// The deed, such as A17
+        /// The action, such as A17
         #[arg(value_parser = action)]
         action: ActionId,
     },

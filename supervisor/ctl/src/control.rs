@@ -26,11 +26,11 @@ pub(crate) fn pause(context: &mut Context, length: Option<Duration>, from_class:
     ask::say(context, &message)
 }
 
-/// What holds deeds back without a supervisor, and from its first moment on.
+/// What holds actions back without a supervisor, and from its first moment on.
 fn by_file(context: &Context) -> String {
     let [durable, passing] = HOLD_FILES.map(|name| context.root.join(name));
     format!(
-        "or hold every deed without it: touch {} (until it is removed) or {} (until a reboot)",
+        "or hold every action without it: touch {} (until it is removed) or {} (until a reboot)",
         durable.display(),
         passing.display()
     )
@@ -47,7 +47,7 @@ pub(crate) fn resume(context: &mut Context) -> Ended {
 /// `undo`.
 ///
 /// # Errors
-/// No answer, no leave, or a deed that cannot be taken back.
+/// No answer, no leave, or an action that cannot be taken back.
 pub(crate) fn undo(context: &mut Context, action: ActionId) -> Ended {
     ask::change(context, &Request::Undo { action })
 }

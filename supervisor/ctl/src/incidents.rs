@@ -98,7 +98,7 @@ pub(crate) fn line(out: &mut Out, row: &IncidentRow) {
     let head = format!("  {:<5} {} {:<13} {target} ", row.id.to_string(), when::short(row.opened), row.code,);
     let open = !matches!(row.phase, Phase::Closed { .. });
     let tone = if open { Tone::Bad } else { Tone::Plain };
-    let text = format!("{} ({}, {})", phase(row), row.case, deeds(row.acts));
+    let text = format!("{} ({}, {})", phase(row), row.case, actions(row.acts));
     let text = out.cut(&text, out.width().saturating_sub(out.columns(&head)));
     out.spans(&[(Tone::Plain, &head), (tone, &text)]);
 }
@@ -120,8 +120,8 @@ pub(crate) fn phase(row: &IncidentRow) -> String {
     }
 }
 
-fn deeds(acts: u32) -> String {
-    if acts == 1 { "1 deed".to_owned() } else { format!("{acts} deeds") }
+fn actions(acts: u32) -> String {
+    if acts == 1 { "1 action".to_owned() } else { format!("{acts} actions") }
 }
 
 fn list(context: &mut Context, rows: &[IncidentRow]) -> Ended {
@@ -157,7 +157,7 @@ fn show(context: &mut Context, rows: &[IncidentRow], id: IncidentId) -> Ended {
     let out = &mut context.out;
     if let Some(row) = row {
         out.spans(&[(Tone::Strong, &format!("{id}: {} on {}", row.code, row.target))]);
-        out.paragraph("  ", &format!("{} ({}, case {}, {})", phase(row), row.playbook, row.case, deeds(row.acts)));
+        out.paragraph("  ", &format!("{} ({}, case {}, {})", phase(row), row.playbook, row.case, actions(row.acts)));
         let (opened, changed) = (when::moment(row.opened), when::moment(row.changed));
         out.paragraph("  ", &format!("opened {opened}, last record {changed}"));
     }

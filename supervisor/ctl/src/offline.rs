@@ -1,4 +1,5 @@
-//! Rotates the ledger while no supervisor runs; the ledger's own lock makes sure of that. Rotates no good ledger by itself.
+//! Rotates the ledger while no supervisor runs; the ledger's own lock makes sure of that. Rotates no good ledger by
+//! itself.
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -59,7 +60,7 @@ pub(crate) fn rotate(root: &Path, reason: &str) -> Result<String, Failure> {
 }
 
 /// An unreadable ledger counts as an empty budget, and no number may be used twice: there are never
-/// more incidents or deeds than records.
+/// more incidents or actions than records.
 fn carry(state: State, good: bool, last: u64, now: &Now, budget: HostBudget) -> Result<Carry, LedgerError> {
     let state = if good { state } else { state.of_a_bad_ledger(now, budget, last) };
     let packed = carry::pack(&state, carry::MOST_BYTES);

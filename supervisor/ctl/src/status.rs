@@ -52,7 +52,7 @@ fn show(out: &mut Out, status: &Status) {
         out.paragraph("           ", &format!("suspended: {suspension}; let it go on: wbdctl resume"));
     }
     let (hour, day) = (status.budget_left_hour, status.budget_left_day);
-    out.paragraph("budget     ", &format!("{hour} disruptive deeds left in this hour, {day} in this day"));
+    out.paragraph("budget     ", &format!("{hour} disruptive actions left in this hour, {day} in this day"));
     let profiles = if status.profiles.is_empty() { "none".to_owned() } else { status.profiles.join(", ") };
     out.paragraph("playbooks  ", &format!("{} loaded; products on this host: {profiles}", status.playbooks));
     out.line(format!("ledger     {} records", status.ledger_seq));
@@ -193,7 +193,7 @@ healing    auto, paused by root: kernel update, only observing: the ledger does
            not verify
            suspended: playbook dns: 9 verifications in a row failed; tries once
            more in 58 min; let it go on: wbdctl resume
-budget     2 disruptive deeds left in this hour, 5 in this day
+budget     2 disruptive actions left in this hour, 5 in this day
 playbooks  7 loaded; products on this host: wbd
 ledger     12 records
 

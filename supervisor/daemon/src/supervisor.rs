@@ -1,5 +1,5 @@
 //! The loop: takes one event after the other, feeds the watchdog, keeps the schedule. Decisions are the
-//! engine's, deeds are `deed`'s, answers are `requests`'s.
+//! engine's, actions are `act`'s, answers are `requests`'s.
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use wbd_model::time::Now;
 use wbd_probes::Eyes;
 use wbd_probes::clock::now;
 
-use crate::act::deed::Doer;
+use crate::act::action_run::Doer;
 use crate::agent::Agent;
 use crate::event::loaded::Loaded;
 use crate::event::{ActEvent, AgentEvent, Event, HoldEvent, ProductEvent, RecordEvent, TalkEvent, TellEvent};
@@ -40,9 +40,9 @@ use crate::view::View;
 
 /// The loop wakes at least this often: the watchdog is fed here and nowhere else.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-/// A deed that is under way when the supervisor is told to stop gets this long: less than its unit's
+/// An action that is under way when the supervisor is told to stop gets this long: less than its unit's
 /// TimeoutStopSec, and enough for a restart of the agent.
-const LAST_DEED: Duration = Duration::from_secs(8);
+const LAST_ACTION: Duration = Duration::from_secs(8);
 
 /// The supervisor: state by replay, and what need not survive a crash.
 #[derive(Debug)]
@@ -155,7 +155,7 @@ impl Supervisor {
             self.turn();
         };
         info!("stopping");
-        self.finish_deed(&mut inbox).await;
+        self.finish_action(&mut inbox).await;
         self.observer.ends(&now());
         self.memory.anchor_head();
         ended
@@ -168,7 +168,7 @@ impl Supervisor {
     }
 
     /// Stand-alone the supervisor is the agent's parent: unless one runs already or an administrator
-    /// stopped it, it is started. Recorded like any deed; the start of the supervisor asked for it, and pays for it
+    /// stopped it, it is started. Recorded like any action; the start of the supervisor asked for it, and pays for it
     /// unless it is the agent's first in this boot.
     fn begin_standalone(&mut self) {
         if !self.agent.is_to_be_started() {
@@ -223,9 +223,9 @@ impl Supervisor {
         self.lookout.relook(number, asked);
     }
 
-    /// The deed under way is ended in order, as far as that is quick: half a restart is no agent.
-    async fn finish_deed(&mut self, inbox: &mut Receiver<Event>) {
-        let until = tokio::time::Instant::now() + LAST_DEED;
+    /// The action under way is ended in order, as far as that is quick: half a restart is no agent.
+    async fn finish_action(&mut self, inbox: &mut Receiver<Event>) {
+        let until = tokio::time::Instant::now() + LAST_ACTION;
         while self.doer.is_acting() {
             match tokio::time::timeout_at(until, inbox.recv()).await {
                 Ok(Some(Event::Act(event @ ActEvent::Ended { .. }))) => self.on_action(event, &now()),
@@ -322,7 +322,8 @@ impl Supervisor {
         self.follow(follows);
     }
 
-    /// Does what an owner wants from the others, in its order. The disk may be slow: each thing has a moment of its own.
+    /// Does what an owner wants from the others, in its order. The disk may be slow: each thing has a moment of its
+    /// own.
     fn follow(&mut self, follows: Vec<Follow>) {
         for follow in follows {
             let now = &now();

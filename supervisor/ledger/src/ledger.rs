@@ -1,4 +1,4 @@
-//! The one writer of a ledger: appends, and turns a permit into a recorded intent. Judges no deed.
+//! The one writer of a ledger: appends, and turns a permit into a recorded intent. Judges no action.
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,8 @@ pub enum Standing {
     Foreign,
     /// It does not verify.
     Broken(BadRecord),
-    /// It could not be opened, was removed, or the fate of its last record is not known. [`Ledger::reopen`] tries again.
+    /// It could not be opened, was removed, or the fate of its last record is not known. [`Ledger::reopen`] tries
+    /// again.
     Unusable(String),
 }
 
@@ -169,8 +170,8 @@ impl Ledger {
     /// Appends one record; it is on disk when this returns.
     ///
     /// # Errors
-    /// [`LedgerError::IntentWithoutPermit`] for an intent; the standing, if it is not sound; disk full, read-only, busy.
-    /// After an error the record is not part of the state.
+    /// [`LedgerError::IntentWithoutPermit`] for an intent; the standing, if it is not sound; disk full, read-only,
+    /// busy. After an error the record is not part of the state.
     pub fn append(&mut self, at: &Now, subject: Subject, body: Body) -> Result<Entry, LedgerError> {
         if body.is_intent() {
             return Err(LedgerError::IntentWithoutPermit);
@@ -189,7 +190,7 @@ impl Ledger {
         self.write_all(at, records)
     }
 
-    /// Puts the intent of a permitted deed on disk; only what this returns can act.
+    /// Puts the intent of a permitted action on disk; only what this returns can act.
     ///
     /// # Errors
     /// As [`Ledger::append`]; the permit is spent, nothing may be done.
@@ -208,7 +209,7 @@ impl Ledger {
     /// or does not verify. Two of them, on disk beforehand, so that a full disk does not matter.
     ///
     /// # Errors
-    /// [`LedgerError::Reserve`]: another deed, used up, or the ledger works. The permit is spent.
+    /// [`LedgerError::Reserve`]: another action, used up, or the ledger works. The permit is spent.
     pub fn record_in_reserve(&mut self, permit: Permit, at: &Now) -> Result<Recorded, LedgerError> {
         let (subject, intent) = permit.into_parts();
         self.reserve_intent(subject, intent, at)
@@ -233,8 +234,9 @@ impl Ledger {
     }
 
     /// Appends what an earlier process did from the reserve, with the outcome unknown; returns it, to be applied to the
-    /// state. What `waiting` holds is this process's own and follows by [`Ledger::append_reserved`], among the records that
-    /// it was made between. `is_open`: the chain knows the incident; one that was opened in the lost memory only is nobody's.
+    /// state. What `waiting` holds is this process's own and follows by [`Ledger::append_reserved`], among the records
+    /// that it was made between. `is_open`: the chain knows the incident; one that was opened in the lost memory only
+    /// is nobody's.
     ///
     /// # Errors
     /// As [`Ledger::append`]; the reserve then stays as it is.
@@ -254,7 +256,8 @@ impl Ledger {
         self.write_all(at, reserve::adoption(used, &known, is_open))
     }
 
-    /// Appends a restart that this process took from the reserve, at its own moment. `None`: the chain holds it already.
+    /// Appends a restart that this process took from the reserve, at its own moment. `None`: the chain holds it
+    /// already.
     ///
     /// # Errors
     /// As [`Ledger::append`]; [`LedgerError::IntentWithoutPermit`] for what does not stand in the reserve.

@@ -1,4 +1,5 @@
-//! The memory: a hash-chained ledger that is on disk before any deed, and the samples that trends need. Decides nothing.
+//! The memory: a hash-chained ledger that is on disk before any action, and the samples that trends need. Decides
+//! nothing.
 //!
 //! The ledger is an SQLite file in write-ahead mode with `synchronous=EXTRA`. Why not a rollback journal:
 //! there a reader that stops in the middle (`sqlite3 ledger.db ... | less`) would block every append, and

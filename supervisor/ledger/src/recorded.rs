@@ -1,9 +1,9 @@
-//! A permitted deed whose intent is on disk: the only thing that can act. Made by the ledger alone.
+//! A permitted action whose intent is on disk: the only thing that can act. Made by the ledger alone.
 use wbd_model::entry::{Entry, Intent, Subject};
 
-/// Cannot be cloned or made outside this crate: one intent on disk, at most one deed.
+/// Cannot be cloned or made outside this crate: one intent on disk, at most one action.
 #[derive(Debug)]
-#[must_use = "an intent without a deed or an outcome leaves its incident open"]
+#[must_use = "an intent without an action or an outcome leaves its incident open"]
 pub struct Recorded {
     entry: Entry,
     intent: Intent,
@@ -14,13 +14,13 @@ impl Recorded {
         Self { entry, intent }
     }
 
-    /// What the deed is for.
+    /// What the action is for.
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.entry.subject
     }
 
-    /// The deed.
+    /// The action.
     #[must_use]
     pub fn intent(&self) -> &Intent {
         &self.intent
@@ -32,7 +32,7 @@ impl Recorded {
         &self.entry
     }
 
-    /// Gives the deed away; used by the hands as they do it.
+    /// Gives the action away; used by the hands as they do it.
     #[must_use]
     pub fn into_intent(self) -> (Subject, Intent) {
         (self.entry.subject, self.intent)

@@ -1,4 +1,5 @@
-//! Restarts set aside beforehand for a host whose ledger cannot be used: fixed slots, already on disk. Nothing else may come from it.
+//! Restarts set aside beforehand for a host whose ledger cannot be used: fixed slots, already on disk. Nothing else may
+//! come from it.
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -45,8 +46,8 @@ pub fn reserved(state_dir: &Path) -> Vec<ReservedIntent> {
 }
 
 /// What the chain takes in: each restart with its outcome unknown, without those it holds (`known`) already.
-/// They count from the moment they are taken in: later than they were done, so never too few in a window. An incident whose
-/// opening was lost with the memory of the process is told of in words only.
+/// They count from the moment they are taken in: later than they were done, so never too few in a window. An incident
+/// whose opening was lost with the memory of the process is told of in words only.
 pub(crate) fn adoption(
     used: Vec<ReservedIntent>,
     known: &[Intent],
@@ -135,13 +136,14 @@ impl Reserve {
         }
     }
 
-    /// Empties all slots, for this boot. A reserve that cannot be made is no reserve: nothing to report but `left() == 0`.
+    /// Empties all slots, for this boot. A reserve that cannot be made is no reserve: nothing to report but `left() ==
+    /// 0`.
     pub(crate) fn refill(&mut self, state_dir: &Path, boot: &BootId) {
         let path = files::reserve(state_dir);
         let bytes = [&[0; FILE_BYTES][..], boot.0.as_bytes()].concat();
         let made = Whole::at(&path, 0o640).durable().replace(&bytes);
         if let (Ok(()), Some(marks)) = (made, &self.marks) {
-            // Whoever dies here finds marks of deeds that the ledger holds already: those are not adopted again.
+            // Whoever dies here finds marks of actions that the ledger holds already: those are not adopted again.
             drop(fs::remove_file(marks));
         }
         *self = Self::open_with(state_dir, self.marks.take());

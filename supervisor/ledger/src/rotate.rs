@@ -22,7 +22,7 @@ pub struct Carry {
     pub debits_ms: Vec<u64>,
     /// The next incident number.
     pub next_incident: u64,
-    /// The next deed's number.
+    /// The next action's number.
     pub next_action: u64,
     /// Everything else, as the engine packs it ([`wbd_engine::replay::carry::pack`]).
     pub state: Option<Box<serde_json::Value>>,

@@ -60,7 +60,7 @@ pub enum Request {
         why: String,
         /// For how long; `None`: until `resume`.
         for_ms: Option<u64>,
-        /// Only deeds of this class and above.
+        /// Only actions of this class and above.
         from_class: Class,
     },
     /// Lift a pause, and every suspension. A hold file stays until it is removed.
@@ -76,7 +76,7 @@ pub enum Request {
         /// Unix time in milliseconds until which; `None`: end it now.
         until_wall_ms: Option<i64>,
     },
-    /// Take a deed back.
+    /// Take an action back.
     Undo {
         /// Which.
         action: ActionId,
@@ -234,9 +234,9 @@ pub struct Status {
     /// one; empty if it was read.
     #[serde(default)]
     pub journal_unread: String,
-    /// Disruptive deeds left in this hour.
+    /// Disruptive actions left in this hour.
     pub budget_left_hour: u32,
-    /// Disruptive deeds left in this day.
+    /// Disruptive actions left in this day.
     pub budget_left_day: u32,
     /// Open incidents.
     pub open: Vec<IncidentRow>,
@@ -333,7 +333,7 @@ pub struct IncidentRow {
     pub opened: i64,
     /// Unix time in milliseconds of its last record.
     pub changed: i64,
-    /// Deeds done for it.
+    /// Actions done for it.
     pub acts: u32,
     /// Which guard holds it.
     pub held: Option<Refusal>,

@@ -71,11 +71,11 @@ pub enum Body {
     },
     /// Its cause is closed and it persists.
     Unsuppressed {},
-    /// A deed is about to be done. Nothing is ever done without this record on disk.
+    /// An action is about to be done. Nothing is ever done without this record on disk.
     Intent(Box<Intent>),
-    /// What became of a deed.
+    /// What became of an action.
     Outcome {
-        /// The deed.
+        /// The action.
         action: ActionId,
         /// Done, failed, aborted or unknown.
         result: Outcome,
@@ -156,7 +156,7 @@ pub enum Body {
         why: String,
         /// Unix time in milliseconds until which it holds; `None`: until `resume`.
         until_wall_ms: Option<i64>,
-        /// Only deeds of this class and above are held.
+        /// Only actions of this class and above are held.
         from_class: Class,
         /// The file whose existence holds; `None`: a pause. Each is lifted by itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -209,7 +209,7 @@ pub enum Body {
         debits_ms: Vec<u64>,
         /// The next incident number.
         next_incident: u64,
-        /// The next deed's number.
+        /// The next action's number.
         next_action: u64,
         /// Everything else that was known, as the engine wrote it; absent in records of older versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -217,12 +217,12 @@ pub enum Body {
     },
 }
 
-/// A deed about to be done.
+/// An action about to be done.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Intent {
     /// Its number.
     pub action_id: ActionId,
-    /// The deed.
+    /// The action.
     pub action: Action,
     /// Its class.
     pub class: Class,
@@ -234,7 +234,7 @@ pub struct Intent {
     pub step: usize,
     /// How many steps the rung has.
     pub steps: usize,
-    /// All deeds of the rung in order, as they were resolved when it began: its later steps are these.
+    /// All actions of the rung in order, as they were resolved when it began: its later steps are these.
     #[serde(default)]
     pub plan: Vec<Action>,
     /// It may not begin later than this moment of this boot (`CLOCK_BOOTTIME`, milliseconds).
@@ -243,7 +243,7 @@ pub struct Intent {
     pub changes: Vec<Change>,
     /// How it can be taken back, captured before it.
     pub undo: Option<Undo>,
-    /// It takes another deed back.
+    /// It takes another action back.
     pub undoes: Option<ActionId>,
     /// Asked for by hand, and not by an incident: costs no budget, unless it is [`Intent::paid`] for.
     pub by_hand: Option<String>,
@@ -265,7 +265,7 @@ impl Intent {
     }
 }
 
-/// What became of a deed.
+/// What became of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {

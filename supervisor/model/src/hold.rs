@@ -1,9 +1,9 @@
-//! What keeps deeds back because a person said so: a pause, or a file. Whether it does is the engine's.
+//! What keeps actions back because a person said so: a pause, or a file. Whether it does is the engine's.
 use serde::{Deserialize, Serialize};
 
 use crate::action::Class;
 
-/// Files under the root whose existence holds every deed: the administrator's own, and one that a reboot takes away.
+/// Files under the root whose existence holds every action: the administrator's own, and one that a reboot takes away.
 pub const HOLD_FILES: [&str; 2] = ["etc/wbd/hold", "run/wbd/hold"];
 
 /// A hold as status and doctor show it.
@@ -13,7 +13,7 @@ pub struct HoldRow {
     pub who: String,
     /// Why; may be empty where a file says nothing.
     pub why: String,
-    /// Only deeds of this class and above are held.
+    /// Only actions of this class and above are held.
     pub from_class: Class,
     /// Unix time in milliseconds at which it ends by itself; `None`: when somebody lifts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

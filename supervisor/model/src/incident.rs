@@ -12,7 +12,7 @@ impl std::fmt::Display for IncidentId {
     }
 }
 
-/// Number of a deed on this host, from 1. One id has at most one effect.
+/// Number of an action on this host, from 1. One id has at most one effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ActionId(pub u64);
@@ -37,21 +37,21 @@ pub enum Phase {
         /// Which guard holds it, if one was asked already.
         held: Option<Refusal>,
     },
-    /// An intent is on disk; the deed is being done.
+    /// An intent is on disk; the action is being done.
     Acting {
-        /// The deed.
+        /// The action.
         action: ActionId,
     },
-    /// Whether the deed was done is not known (crash, lost reply): look first, never repeat blindly.
+    /// Whether the action was done is not known (crash, lost reply): look first, never repeat blindly.
     Indeterminate {
-        /// The deed.
+        /// The action.
         action: ActionId,
     },
     /// The last step is done; the verification looks until its deadline.
     Verifying,
     /// The captured state is being put back.
     RollingBack {
-        /// The restoring deed.
+        /// The restoring action.
         action: ActionId,
     },
     /// Verified; watched a little longer before it is closed.
@@ -67,7 +67,7 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Closing {
-    /// A deed of ours cured it, and that was verified.
+    /// An action of ours cured it, and that was verified.
     Healed,
     /// It went away before anything was done.
     SelfHealed,
@@ -104,17 +104,17 @@ pub enum Guard {
     Hold,
     /// `healing: observe`.
     Mode,
-    /// The deed needs an operator's word.
+    /// The action needs an operator's word.
     Approval,
     /// An operator said no.
     Denied,
-    /// The host's budget for disruptive deeds is spent.
+    /// The host's budget for disruptive actions is spent.
     HostBudget,
     /// The playbook's own attempts are spent.
     Attempts,
     /// Too soon after the last attempt.
     Backoff,
-    /// Another deed on the same thing is under way.
+    /// Another action on the same thing is under way.
     Conflict,
     /// The playbook is suspended.
     Suspended,
@@ -122,7 +122,7 @@ pub enum Guard {
     Window,
     /// The ledger cannot be written or does not verify.
     Ledger,
-    /// What the deed would change cannot be told now; looked at once more.
+    /// What the action would change cannot be told now; looked at once more.
     Unseen,
     /// It changes the machine, and a stand-alone supervisor only what lies below its root.
     Reach,

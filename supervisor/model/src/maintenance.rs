@@ -1,16 +1,17 @@
-//! When disruptive deeds may be done: the administrator's maintenance windows. Nouns only: zone rules are the engine's.
+//! When disruptive actions may be done: the administrator's maintenance windows. Nouns only: zone rules are the
+//! engine's.
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Class;
 
-/// Windows outside which deeds of a class and above wait.
+/// Windows outside which actions of a class and above wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Maintenance {
     /// The time zone of all windows by its name in the IANA database, `Europe/Berlin`.
     pub zone: String,
-    /// Deeds of this class and above wait for a window; gentler ones do not.
+    /// Actions of this class and above wait for a window; gentler ones do not.
     #[serde(default = "default_class")]
     pub from_class: Class,
     /// The windows, 1 to 16.

@@ -32,7 +32,7 @@ pub struct Plan {
     pub rung_id: String,
     /// Who has to say yes.
     pub approval: Approval,
-    /// The deeds in order.
+    /// The actions in order.
     pub steps: Vec<Action>,
 }
 

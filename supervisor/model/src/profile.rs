@@ -132,7 +132,7 @@ pub struct Command {
     pub argv: Vec<String>,
     /// Deadline, e.g. `120s`.
     pub timeout: Duration,
-    /// What kind of deed it is; never below A2.
+    /// What kind of action it is; never below A2.
     pub class: Class,
 }
 

@@ -34,7 +34,7 @@ pub struct Report {
     /// Why waivers could not be read; then everything counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waivers_unread: Option<String>,
-    /// What holds deeds back because a person said so.
+    /// What holds actions back because a person said so.
     #[serde(default)]
     pub holds: Vec<HoldRow>,
     /// What was learned from the daemon and how old that is; `None`: not reached.

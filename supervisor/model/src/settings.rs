@@ -12,15 +12,15 @@ use crate::profile::{Duration, PublicAddress};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// What heals: `observe` never acts, `approve` asks before each deed, `auto` acts.
+    /// What heals: `observe` never acts, `approve` asks before each action, `auto` acts.
     pub healing: Healing,
-    /// Deeds above this class always wait for an operator. A4 waits whatever stands here.
+    /// Actions above this class always wait for an operator. A4 waits whatever stands here.
     pub ceiling: Class,
     /// By playbook: its own `healing` and `ceiling`; the stricter of the two holds.
     pub playbooks: BTreeMap<String, PlaybookPolicy>,
-    /// Deeds of class A2 and above on this host.
+    /// Actions of class A2 and above on this host.
     pub budget: HostBudget,
-    /// When deeds that disturb may be done; at any time if it is left out.
+    /// When actions that disturb may be done; at any time if it is left out.
     pub maintenance: Option<Maintenance>,
     /// How often checks look (events make them look at once).
     pub every: Duration,
@@ -57,7 +57,7 @@ impl Default for Settings {
 pub enum Healing {
     /// Look and tell, never act.
     Observe,
-    /// Prepare each deed and wait for an operator's word.
+    /// Prepare each action and wait for an operator's word.
     Approve,
     /// Act within guards and budgets.
     #[default]
@@ -76,7 +76,7 @@ pub struct PlaybookPolicy {
     pub ceiling: Option<Class>,
 }
 
-/// The host's budget for deeds of class A2 and above.
+/// The host's budget for actions of class A2 and above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HostBudget {

@@ -71,7 +71,7 @@ impl Eyes {
         }
     }
 
-    /// The same eyes for the last look before a deed: from now on they make do with nothing that was seen earlier.
+    /// The same eyes for the last look before an action: from now on they make do with nothing that was seen earlier.
     #[must_use]
     pub fn afresh(&self) -> Self {
         Self { afresh: Some(Instant::now()), ..self.clone() }
@@ -199,7 +199,8 @@ mod tests {
         eyes.aside(question, move |_| drop(wait.lock().map(|w| w.recv()))).unwrap_err()
     }
 
-    /// The same eyes for looks that do answer: on a busy machine a thread may take longer to begin than `impatient` waits.
+    /// The same eyes for looks that do answer: on a busy machine a thread may take longer to begin than `impatient`
+    /// waits.
     fn patient(eyes: &Eyes) -> Eyes {
         Eyes { deadline: Duration::from_secs(20), ..eyes.clone() }
     }

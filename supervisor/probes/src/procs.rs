@@ -106,7 +106,7 @@ fn by_health(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> 
 }
 
 /// Those found before are asked for directly, so that an end is seen at once. That there is none is said by a list that
-/// was begun for this look (or is of the given age), and just before a deed by one of which everybody was read.
+/// was begun for this look (or is of the given age), and just before an action by one of which everybody was read.
 fn scan(look: &Look, selector: &ProcessSelector, age: Duration) -> Result<Chosen, String> {
     let asked = Instant::now();
     let ago = |age| asked.checked_sub(age).unwrap_or(asked);

@@ -1,9 +1,9 @@
 //! The host's process list, shared by all looks: who is new is read once, who was read before only now and then. It
 //! chooses nobody.
 //!
-//! A list of 5,000 processes takes 5 ms and their names ten times as long. So a list is taken when a look needs one, and
-//! of those on it only the new ones are read. A process keeps its inode in /proc for as long as it lives, so an id that
-//! was given out again is a new one. What a list cannot show is a program that becomes another one (exec).
+//! A list of 5,000 processes takes 5 ms and their names ten times as long. So a list is taken when a look needs one,
+//! and of those on it only the new ones are read. A process keeps its inode in /proc for as long as it lives, so an id
+//! that was given out again is a new one. What a list cannot show is a program that becomes another one (exec).
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -17,7 +17,7 @@ use crate::stat::{self, Process, entries};
 /// A new process becomes another program soon or never: until it was read at this age it is read with each list.
 const YOUNG: Duration = Duration::from_secs(10);
 /// One that becomes another program later (a shell that ends with `exec`) is found within this time; the last look
-/// before a deed does not wait for it. Reading 5,000 processes takes 60 ms, so this is 0.02 % of a core.
+/// before an action does not wait for it. Reading 5,000 processes takes 60 ms, so this is 0.02 % of a core.
 const READ_AGAIN: Duration = Duration::from_secs(300);
 /// Selectors that are remembered; a host has a dozen.
 const MOST_SELECTORS: usize = 64;

@@ -95,7 +95,7 @@ fn another_start_under_the_same_id_is_another_process() {
 }
 
 #[test]
-fn who_has_settled_is_read_again_every_five_minutes_and_just_before_a_deed() {
+fn who_has_settled_is_read_again_every_five_minutes_and_just_before_an_action() {
     let (host, eyes) = host();
     settle(&eyes);
     // It becomes another program long after its start.

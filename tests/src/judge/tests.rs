@@ -164,14 +164,14 @@ fn rejects_numbers_used_twice() {
 }
 
 #[test]
-fn rejects_a_deed_that_is_told_and_did_not_happen() {
+fn rejects_an_action_that_is_told_and_did_not_happen() {
     assert_eq!(wrongs(&healed(), &[]), [Wrong::Untrue("a1".to_owned())]);
     let unseen = Rules { sees_all: false, ..rules() };
     assert_eq!(judge(&healed(), &[], &unseen).wrongs, []);
 }
 
 #[test]
-fn rejects_deeds_and_incidents_without_an_end() {
+fn rejects_actions_and_incidents_without_an_end() {
     let open = [record("opened", 900), intent(1, "agent.start", 1_000)];
     let found = wrongs(&open, &[start(1_010)]);
     assert_eq!(found, [Wrong::WithoutOutcome("a1".to_owned()), Wrong::Unended("i1".to_owned())]);

@@ -32,7 +32,7 @@ pub enum What {
 }
 
 impl What {
-    /// Effects of one sort: a deed has at most one of each.
+    /// Effects of one sort: an action has at most one of each.
     pub(super) fn sort(&self) -> String {
         match self {
             Self::Start { .. } => "start".to_owned(),

@@ -47,7 +47,7 @@ fn a_terminated_agent_is_started_again() {
     let pid = product::agent_works(&host);
     host.signal(pid, "TERM");
     let told = story.healed(CODE, SOON);
-    assert_eq!(told.deeds(), ["agent.start"], "{told}");
+    assert_eq!(told.actions(), ["agent.start"], "{told}");
     assert_eq!(the_exit(&story)["evidence"][0], format!("process {pid} exit 0"));
     product::another_agent_works(&host, pid);
     product::healthy(&host);
@@ -112,7 +112,7 @@ fn a_stop_of_a_hung_agent_is_respected_though_it_takes_long_and_ends_badly() {
     let story = Story::begin(&host);
     host.signal(product::agent_works(&host), "STOP");
     let told = story.healed(CODE, Duration::from_secs(60));
-    assert_eq!(told.deeds(), ["agent.restart"], "{told}");
+    assert_eq!(told.actions(), ["agent.restart"], "{told}");
     product::patient_agent_down(&host);
 }
 
@@ -169,7 +169,7 @@ fn a_crash_loop_ends_in_one_hand_over_and_is_cleared_when_the_cause_is_gone() {
         "escalated",
         "closed",
     ]);
-    assert_eq!(told.deeds(), ["agent.start", "agent.restart", "agent.restart"], "{told}");
+    assert_eq!(told.actions(), ["agent.start", "agent.restart", "agent.restart"], "{told}");
     let guide = told.last("escalated")["evidence"].as_array().map_or(0, Vec::len);
     assert!(guide > 2, "{told}");
     let handed_over = Story::begin(&host);

@@ -16,7 +16,7 @@ fn a_hung_agent_is_restarted_and_proved() {
     let pid = product::agent_works(&host);
     host.signal(pid, "STOP");
     let told = story.healed(CODE, HUNG);
-    assert_eq!(told.deeds(), ["agent.restart"], "{told}");
+    assert_eq!(told.actions(), ["agent.restart"], "{told}");
     assert!(told.last("opened")["evidence"][0] == "case hung", "{told}");
     product::another_agent_works(&host, pid);
     // It was ended by us, which is no failure of its own.

@@ -1,4 +1,5 @@
-//! An operator's yes to a value on a booted host that outgrows it: not taken for another value, and what is done is what was shown.
+//! An operator's yes to a value on a booted host that outgrows it: not taken for another value, and what is done is
+//! what was shown.
 
 use std::time::Duration;
 
@@ -66,8 +67,8 @@ fn a_yes_is_not_taken_for_another_value_than_was_shown_and_what_is_done_is_what_
     let done: Vec<&str> = done.filter_map(Value::as_str).collect();
     assert_eq!(done, changes(&shown["changes"]), "{told}");
     assert!(done[0].starts_with(&format!("{KEY}: {} -> {}", TOO_LOW[1], limit(&host))), "{done:?}");
-    for deed in told.of("intent") {
-        drop(ctl(&host, &["undo", deed["action_id"].as_str().unwrap_or_default()]));
+    for action in told.of("intent") {
+        drop(ctl(&host, &["undo", action["action_id"].as_str().unwrap_or_default()]));
     }
     site::forget(&host);
     product::configure(&host, ROOMY);

@@ -1,5 +1,5 @@
-//! The bus is dead or hangs, and systemd re-executes itself, in the middle of incidents: healed all the same, once, and an
-//! administrator is heard.
+//! The bus is dead or hangs, and systemd re-executes itself, in the middle of incidents: healed all the same, once, and
+//! an administrator is heard.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn with_a_dead_bus_incidents_go_on_and_an_administrators_stop_is_heard() {
     host.signal(product::agent_works(&host), "STOP");
     bus(&host, "stop");
     let told = story.healed(CODE, HUNG);
-    assert_eq!(told.deeds(), ["agent.restart"], "{told}");
+    assert_eq!(told.actions(), ["agent.restart"], "{told}");
     product::healthy(&host);
 
     let story = Story::begin(&host);
@@ -128,7 +128,7 @@ fn a_bus_that_hangs_and_a_manager_that_re_executes_itself_hold_nobody_up() {
     // Asked in the very moment, systemd may not answer (then nothing was begun), or not tell the end of what it did.
     let told = story.closed(CODE, HUNG);
     assert_eq!(told.ending(), Some("healed"), "{told}");
-    assert!(told.deeds().iter().all(|deed| *deed == "agent.restart"), "{told}");
+    assert!(told.actions().iter().all(|action| *action == "agent.restart"), "{told}");
     let outcomes = told.of("outcome");
     let done = outcomes.iter().filter(|outcome| matches!(outcome["result"].as_str(), Some("done" | "unknown")));
     assert_eq!(done.count(), 1, "{told}");

@@ -1,4 +1,5 @@
-//! The ledger's disk is full, read-only or fails: said at once, two restarts and no third, and all is written when it is well again.
+//! The ledger's disk is full, read-only or fails: said at once, two restarts and no third, and all is written when it
+//! is well again.
 
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ fn on_a_full_disk_two_restarts_are_left_and_everything_is_written_in_order_when_
     assert_eq!(intents.len(), 3, "{}", story.summary());
     let mut ids: Vec<_> = intents.iter().map(|intent| intent["action_id"].to_string()).collect();
     ids.dedup();
-    assert_eq!(ids.len(), 3, "three deeds, three numbers: {}", story.summary());
+    assert_eq!(ids.len(), 3, "three actions, three numbers: {}", story.summary());
     assert_eq!(story.incidents(CODE).len(), 3, "{}", story.summary());
     assert!(story.incidents(CODE).iter().all(|told| told.ending() == Some("healed")), "{}", story.summary());
     let times: Vec<_> = story.of("opened").iter().map(|record| record["boot_ms"].as_u64()).collect();

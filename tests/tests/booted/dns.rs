@@ -1,4 +1,5 @@
-//! The resolver on this host itself: failed it is started again, running and useless it waits for a person's word (AEGIS-DNS).
+//! The resolver on this host itself: failed it is started again, running and useless it waits for a person's word
+//! (AEGIS-DNS).
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -64,7 +65,7 @@ fn a_resolver_of_this_host_that_failed_is_started_again() {
     let pid = host.main_pid(UNIT).expect("a resolver");
     host.signal(pid, "KILL");
     let told = story.healed(CODE, HEALING);
-    assert_eq!(told.deeds(), ["unit.restart"], "{told}");
+    assert_eq!(told.actions(), ["unit.restart"], "{told}");
     assert!(told.last("intent").to_string().contains(UNIT), "{told}");
     assert!(host.main_pid(UNIT).is_some_and(|now| now != pid), "{told}");
     for consequence in ["AEGIS-NET", "AEGIS-TCP"] {
@@ -87,7 +88,7 @@ fn a_resolver_of_this_host_that_runs_and_is_silent_waits_for_a_persons_word() {
     let incident = opened["incident"].as_str().expect("an incident's name");
     host.run(["/usr/bin/wbdctl", "approve", "--yes", incident]).ok();
     let told = story.healed(CODE, HEALING);
-    assert_eq!(told.deeds(), ["unit.restart"], "{told}");
+    assert_eq!(told.actions(), ["unit.restart"], "{told}");
     assert!(host.main_pid(UNIT).is_some_and(|now| now != pid), "{told}");
     scene.end();
 }
@@ -105,6 +106,6 @@ fn a_resolver_of_this_host_that_was_stopped_is_not_started_unasked() {
     assert_eq!(answer.cause(CODE).map(|cause| &cause["severity"]), Some(&"fail".into()), "{}", answer.json);
     host.run(["/usr/bin/systemctl", "start", UNIT]).ok();
     let told = story.closed(CODE, HEALING);
-    assert!(told.deeds().is_empty(), "{told}");
+    assert!(told.actions().is_empty(), "{told}");
     scene.end();
 }

@@ -1,4 +1,5 @@
-//! A process that leaks file descriptors is restarted by its vendor's command before they run out (IWSS-FTPLEAK); one that merely has many open is not.
+//! A process that leaks file descriptors is restarted by its vendor's command before they run out (IWSS-FTPLEAK); one
+//! that merely has many open is not.
 
 use std::time::Duration;
 
@@ -7,11 +8,12 @@ use wbd_tests::product::{self, ROOMY};
 use wbd_tests::story::Story;
 
 const CODE: &str = "IWSS-FTPLEAK";
-/// The leak takes 20 s to four fifths of its limit, where it must be called after 30 s at the latest; beside a compiler.
+/// The leak takes 20 s to four fifths of its limit, where it must be called after 30 s at the latest; beside a
+/// compiler.
 pub(crate) const HEALING: Duration = Duration::from_secs(150);
 
-/// Opens one descriptor more every `$2` seconds under a limit of 64 until it has opened `$3`, and then stays. What whoever
-/// runs the tests left open counts for nothing.
+/// Opens one descriptor more every `$2` seconds under a limit of 64 until it has opened `$3`, and then stays. What
+/// whoever runs the tests left open counts for nothing.
 pub(crate) const PROGRAM: &str = r#"#!/bin/bash
 for fd in $(ls /proc/$$/fd); do
     [ "$fd" -gt 2 ] && [ "$fd" -lt 200 ] && eval "exec $fd>&-"
@@ -25,8 +27,8 @@ while :; do
 done
 "#;
 
-/// As the vendor's: it ends exactly its own process and starts it again. A restarted one leaks slowly, so that it is not
-/// full again by the time somebody looks.
+/// As the vendor's: it ends exactly its own process and starts it again. A restarted one leaks slowly, so that it is
+/// not full again by the time somebody looks.
 const SERVICE: &str = r#"#!/bin/sh
 [ "$1" = restart ] || exit 2
 pid=$(cat /run/@.pid 2>/dev/null) && kill "$pid" && tail --pid="$pid" -f /dev/null
@@ -92,7 +94,7 @@ fn a_leaking_service_is_restarted_and_a_full_but_steady_one_is_left_alone() {
     product::configure(&host, &format!("{ROOMY}sample_every: 2s\n"));
 
     let told = story.healed(CODE, HEALING);
-    assert_eq!(told.deeds(), ["command.run"], "{told}");
+    assert_eq!(told.actions(), ["command.run"], "{told}");
     let intent = told.last("intent");
     assert_eq!((&intent["class"], &intent["target"]), (&"A3".into(), &"iwss-ftp".into()), "{intent}");
     assert_eq!(leaking.starts(), 2, "one start by the test, one by the supervisor: {told}");

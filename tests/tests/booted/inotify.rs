@@ -31,7 +31,7 @@ fn too_few_watches_are_raised_proved_and_taken_back() {
     assert_eq!(health["watches"]["failed_at"], "watches", "{health}");
 
     let told = story.healed(CODE, HEALING);
-    assert_eq!(told.deeds(), ["sysctl.set", "agent.reload"], "{told}");
+    assert_eq!(told.actions(), ["sysctl.set", "agent.reload"], "{told}");
     assert_eq!(told.of("intent")[0]["class"], "A1");
     let raised = limit(&host);
     assert!(raised >= FOLDERS, "need plus headroom, not {raised}");
@@ -43,8 +43,8 @@ fn too_few_watches_are_raised_proved_and_taken_back() {
     assert_eq!(lines[0].replace(' ', ""), format!("{KEY}={raised}"), "{dropin}");
 
     // Taken back: the value and the file. The watches that are held stay, so this is the warning before a failure.
-    let deed = told.of("intent")[0]["action_id"].as_str().expect("a deed's name").to_owned();
-    ctl(&host, &["undo", &deed]).ok();
+    let action = told.of("intent")[0]["action_id"].as_str().expect("an action's name").to_owned();
+    ctl(&host, &["undo", &action]).ok();
     assert_eq!(limit(&host), TOO_LOW);
     assert!(!host.exists(DROPIN), "the drop-in was not there before");
     let undone = Story::begin(&host).about(CODE);
@@ -52,7 +52,7 @@ fn too_few_watches_are_raised_proved_and_taken_back() {
     let cause = answer.cause(CODE).unwrap_or_else(|| panic!("{}", answer.json));
     assert_eq!((answer.code, cause["severity"].as_str()), (1, Some("warn")), "{cause}");
     undone.stays_quiet("a warning", Duration::from_secs(13));
-    assert!(ctl(&host, &["undo", &deed]).code == Some(1), "what was taken back cannot be taken back again");
+    assert!(ctl(&host, &["undo", &action]).code == Some(1), "what was taken back cannot be taken back again");
     site::forget(&host);
 }
 

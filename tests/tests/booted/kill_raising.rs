@@ -1,4 +1,5 @@
-//! The supervisor is killed at every place of raising a kernel limit: the host is as before or as meant, the drop-in is whole or absent, and every change of the value was meant.
+//! The supervisor is killed at every place of raising a kernel limit: the host is as before or as meant, the drop-in is
+//! whole or absent, and every change of the value was meant.
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,13 +33,13 @@ const TOO_LOW: u64 = 1_500;
 /// Where the drop-in is written before it is put in its place.
 const FRESH: &str = "/etc/sysctl.d/60-wbd.conf.new";
 const FOLDER: &str = "/etc/sysctl.d";
-/// How long after its intent at most, in the rounds at random moments: the whole deed takes from 2 ms to 20 ms, so where
-/// these fall depends on the machine.
+/// How long after its intent at most, in the rounds at random moments: the whole action takes from 2 ms to 20 ms, so
+/// where these fall depends on the machine.
 const LONGEST_US: [u64; 2] = [1_000, 8_000];
 /// A supervisor's restart, the time for the proof that does not come, and the next rung's.
 const HEALING: Duration = Duration::from_secs(90);
 
-/// One certain place of the deed, between its intent and its outcome, and how far it has come there.
+/// One certain place of the action, between its intent and its outcome, and how far it has come there.
 struct Mark {
     name: &'static str,
     call: Call,
@@ -46,7 +47,7 @@ struct Mark {
     left: Left,
 }
 
-/// What the deed has done so far.
+/// What the action has done so far.
 #[derive(Debug, PartialEq, Eq)]
 struct Left {
     is_raised: bool,
@@ -99,9 +100,9 @@ const MARKS: [Mark; 6] = [
 
 /// When the supervisor is killed.
 enum Kill {
-    /// In the middle of the deed, for certain.
+    /// In the middle of the action, for certain.
     At(&'static Mark),
-    /// So long after its intent is seen: before, in or after the deed.
+    /// So long after its intent is seen: before, in or after the action.
     After(Duration),
 }
 
@@ -184,7 +185,7 @@ fn killed_while_it_raises_a_limit_it_leaves_nothing_half_done() {
     };
     let wrongs = judge::judge(&whole.records(), &effects, &rules).wrongs;
     say(&format!(
-        "kills while a limit is raised: {} each at another place of the deed, and {} at random moments, {lost} of these \
+        "kills while a limit is raised: {} each at another place of the action, and {} at random moments, {lost} of these \
          before the outcome; {} effects, {} wrong",
         MARKS.len(),
         LONGEST_US.len(),
@@ -212,7 +213,7 @@ fn at_random(host: &Host) -> usize {
     lost
 }
 
-/// One fault and one kill: what the ledger says became of the deed, and the limit right after the kill.
+/// One fault and one kill: what the ledger says became of the action, and the limit right after the kill.
 fn one(host: &Host, when: &Kill) -> (String, u64) {
     host.run(["/usr/bin/rm", "-f", DROPIN, FRESH]).ok();
     host.run(["/usr/sbin/sysctl", "-q", "-w", &format!("{KEY}={TOO_LOW}")]).ok();
@@ -266,8 +267,8 @@ fn one(host: &Host, when: &Kill) -> (String, u64) {
     (result.to_owned(), limit)
 }
 
-/// Whether the write-ahead file holds an intent to raise a limit that is newer than this record: asking a program of the
-/// host takes longer than the deed.
+/// Whether the write-ahead file holds an intent to raise a limit that is newer than this record: asking a program of
+/// the host takes longer than the action.
 fn is_meant(bytes: &[u8], last: u64) -> bool {
     let text = String::from_utf8_lossy(bytes);
     text.split("{\"seq\":").skip(1).any(|record| {

@@ -1,4 +1,5 @@
-//! The supervisor is killed again and again while it heals, and the jobs it asked systemd for are held against its ledger: none without an intent, none twice, every incident ends.
+//! The supervisor is killed again and again while it heals, and the jobs it asked systemd for are held against its
+//! ledger: none without an intent, none twice, every incident ends.
 
 use std::time::{Duration, SystemTime};
 
@@ -69,8 +70,8 @@ fn killed_between_intent_and_outcome_it_acts_once_and_ends_every_incident() {
         let context = format!("round {round}, seed {seed}, killed {when}\n{told}");
         assert_eq!(told.ending(), Some("healed"), "{context}");
         product::healthy(&host);
-        let (deeds, made) = (told.of("intent").len(), self::starts(&host) - starts);
-        assert!(made <= deeds, "{made} starts of the agent with {deeds} intents: {context}");
+        let (actions, made) = (told.of("intent").len(), self::starts(&host) - starts);
+        assert!(made <= actions, "{made} starts of the agent with {actions} intents: {context}");
         assert!(made >= 1, "healed without a start: {context}");
         product::another_agent_works(&host, agent);
         let ids: Vec<_> = told.of("intent").iter().map(|intent| intent["action_id"].clone()).collect();
@@ -105,17 +106,17 @@ fn judge(whole: &Story<'_>, jobs: &Jobs, what: &str) {
     // A monitor hears what the bus has passed on, so never too early.
     let rules = Rules { budgets, early_us: 0, late_us: jobs::LATE_US, sees_all: true };
     let wrongs = judge::judge(&records, &effects, &rules).wrongs;
-    let deeds = whole.of("intent").len();
+    let actions = whole.of("intent").len();
     say(&format!(
-        "crash trials on a booted host: {what}; {} jobs by {deeds} deeds, {} wrong",
+        "crash trials on a booted host: {what}; {} jobs by {actions} actions, {} wrong",
         effects.len(),
         wrongs.len()
     ));
     assert!(wrongs.is_empty(), "{wrongs:#?}\n{effects:#?}\n{}", whole.summary());
 }
 
-/// So that the rounds take a minute and can be told: a missed heartbeat counts sooner, a start takes its time and leaves
-/// its line, and no start limit ends the supervisor's own restarts.
+/// So that the rounds take a minute and can be told: a missed heartbeat counts sooner, a start takes its time and
+/// leaves its line, and no start limit ends the supervisor's own restarts.
 fn prepare(host: &Host) {
     product::patched_playbook(host, "agent-down", &[("attempts: 3", "attempts: 100"), ("_ms > 10000", "_ms > 3000")]);
     product::reload(host).ok();

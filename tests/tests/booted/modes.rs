@@ -85,7 +85,7 @@ fn a_pause_holds_until_it_is_lifted() {
     assert!(status.json["hold"].as_str().is_some_and(|hold| hold.contains("a change is under way")), "{}", status.json);
     ctl(&host, &["resume"]).ok();
     let told = story.healed(CODE, SOON);
-    assert_eq!(told.deeds(), ["agent.start"], "{told}");
+    assert_eq!(told.actions(), ["agent.start"], "{told}");
     product::healthy(&host);
 
     // A pause that ends by itself needs no one; it takes the place of one without an end, which holds until then.

@@ -47,7 +47,7 @@ fn what_systemctl_does_by_hand_is_on_record_once_and_costs_no_budget() {
     told("start", "agent.start");
     product::healthy(&host);
 
-    // Twins: wbd's own deeds and systemd's own restarts are nobody's hand.
+    // Twins: wbd's own actions and systemd's own restarts are nobody's hand.
     let story = Story::begin(&host);
     host.signal(product::agent_works(&host), "KILL");
     story.wait_for("the exit", SOON, |record| record["kind"] == "exit");
@@ -97,7 +97,7 @@ fn a_hold_file_holds_before_the_supervisor_is_there_and_without_it() {
     story.stays_undone("the other hold file", QUIET);
     host.run(["/usr/bin/rm", "/etc/wbd/hold"]).ok();
     let told = story.healed(DOWN, SOON);
-    assert_eq!(told.deeds(), ["agent.start"], "{told}");
+    assert_eq!(told.actions(), ["agent.start"], "{told}");
     assert_eq!((story.of("hold").len(), story.of("lifted").len()), (2, 2), "{}", story.summary());
     product::healthy(&host);
 }

@@ -1,4 +1,5 @@
-//! Only the host's own processes count: a container's, a user's and a copied program have a vendor's name, and nothing is done about them.
+//! Only the host's own processes count: a container's, a user's and a copied program have a vendor's name, and nothing
+//! is done about them.
 
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ fn a_containers_and_a_users_process_of_a_services_name_are_left_alone_and_the_se
     let leaking = Scan::begin(&host, "/etc/iscan/S99ISftp", "isftpd", "0.5", 1_000);
     let leaked = leaking.pid();
     let told = story.healed(CODE, HEALING);
-    assert_eq!(told.deeds(), ["command.run"], "{told}");
+    assert_eq!(told.actions(), ["command.run"], "{told}");
     assert_ne!(leaking.pid(), leaked);
     assert!(inmate.runs() && user.runs(), "what is not ours goes on");
     assert!(told.words().contains("runs in another pid namespace"), "{told}");

@@ -1,4 +1,5 @@
-//! The package is upgraded, and taken back to the older version, while an incident waits and while a deed is being done: everything goes on where it was, and nothing is done twice.
+//! The package is upgraded, and taken back to the older version, while an incident waits and while an action is being
+//! done: everything goes on where it was, and nothing is done twice.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -75,7 +76,8 @@ fn remembered(host: &Host, incident: &str) -> Value {
     })
 }
 
-/// Installs over what is there, while an incident waits: the supervisor is another process and knows what the old one knew.
+/// Installs over what is there, while an incident waits: the supervisor is another process and knows what the old one
+/// knew.
 #[track_caller]
 fn goes_on(host: &Host, story: &Story<'_>, incident: &str, package: &Path, version: &str) {
     let (before, supervisor) = (remembered(host, incident), host.main_pid(SUPERVISOR));
@@ -116,7 +118,7 @@ fn an_upgrade_in_the_middle_of_an_incident_changes_nothing_of_it() {
     goes_on(&host, &story, &incident, &places::deb(), &old);
     ctl(&host, &["resume"]).ok();
     let told = story.healed(CODE, SOON);
-    assert_eq!((told.id.as_str(), told.deeds().len()), (incident.as_str(), 1), "{told}");
+    assert_eq!((told.id.as_str(), told.actions().len()), (incident.as_str(), 1), "{told}");
     product::healthy(&host);
 
     while_acting(&host, &next);
@@ -169,7 +171,7 @@ fn while_acting(host: &Host, next: &Path) {
     let told = story.closed(CODE, Duration::from_secs(60));
     assert_ne!(host.main_pid(SUPERVISOR), supervisor, "restarted by its package");
     assert_eq!(told.ending(), Some("healed"), "{told}");
-    assert_eq!((told.of("intent").len(), told.of("outcome").len()), (1, 1), "one deed, one end: {told}");
+    assert_eq!((told.of("intent").len(), told.of("outcome").len()), (1, 1), "one action, one end: {told}");
     host.run(["/usr/bin/rm", "-r", &format!("/etc/systemd/system/{AGENT}.d")]).ok();
     host.run(["/usr/bin/systemctl", "daemon-reload"]).ok();
     product::another_agent_works(host, agent);

@@ -1,4 +1,5 @@
-//! What runs is not what is installed: the agent is restarted (WBD-VERSION), an appliance's mismatch is told with its side (DSVA-VERSION).
+//! What runs is not what is installed: the agent is restarted (WBD-VERSION), an appliance's mismatch is told with its
+//! side (DSVA-VERSION).
 
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -52,7 +53,7 @@ fn an_agent_that_was_replaced_on_disk_is_restarted() {
     host.run(["/usr/bin/mv", "/opt/nbp/wbd/new", BINARY]).ok();
     assert!(!runs_installed(&host, pid));
     let told = story.healed(CODE, SOON);
-    assert_eq!(told.deeds(), ["agent.restart"], "{told}");
+    assert_eq!(told.actions(), ["agent.restart"], "{told}");
     assert_eq!(told.last("intent")["class"], "A2", "{told}");
     let restarted = product::agent_works(&host);
     assert!(restarted != pid && runs_installed(&host, restarted), "{restarted} after {pid}");
@@ -63,7 +64,7 @@ fn an_agent_that_was_replaced_on_disk_is_restarted() {
     host.run(["/usr/bin/mv", BINARY, KEPT]).ok();
     host.run(["/usr/bin/cp", "-p", KEPT, BINARY]).ok();
     let told = story.healed(CODE, SOON);
-    assert_eq!(told.deeds(), ["agent.restart"], "{told}");
+    assert_eq!(told.actions(), ["agent.restart"], "{told}");
     let again = product::agent_works(&host);
     assert!(again != restarted && runs_installed(&host, again), "{again} after {restarted}");
     host.run(["/usr/bin/rm", KEPT]).ok();

@@ -217,7 +217,7 @@ fn a_yes_to_one_plan_is_none_to_another() {
         toy::write(root.path(), "toy", &toy::playbook("toy", CODE));
         let trial = Trial::on(root);
         let incident = trial.held_by(CODE, "approval");
-        trial.ctl(&["pause", "between the yes and the deed"]).ok();
+        trial.ctl(&["pause", "between the yes and the action"]).ok();
         trial.ctl(&["approve", "--yes", &incident]).ok();
         if changes {
             let other =

@@ -66,7 +66,7 @@ fn changed_settings_are_in_force_when_the_reload_returns() {
     trial::put(trial.root(), SETTINGS, &text);
     trial.supervisor.signal(Signal::SIGHUP);
     let told = trial.closed(DOWN, 0);
-    assert_eq!((told.ending(), told.deeds()), (Some("healed"), vec!["agent.start"]), "{told:#?}");
+    assert_eq!((told.ending(), told.actions()), (Some("healed"), vec!["agent.start"]), "{told:#?}");
 }
 
 #[test]

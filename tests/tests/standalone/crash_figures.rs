@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use wbd_tests::figures::percentile;
-use wbd_tests::judge::{Effect, Judgement, What, deeds};
+use wbd_tests::judge::{Effect, Judgement, What, actions};
 use wbd_tests::recorder::{Life, Recording};
 
 /// SIGKILL and SIGSTOP, by which the trials hurt an agent.
@@ -75,9 +75,9 @@ pub(crate) struct Figures {
     held: usize,
     missed: usize,
     effects: usize,
-    deeds: usize,
+    actions: usize,
     by_hand: usize,
-    /// Starts of an agent beside one that works, by a deed of its own and by the start of a supervisor.
+    /// Starts of an agent beside one that works, by an action of its own and by the start of a supervisor.
     beside: [usize; 2],
     /// Signals to an agent that nobody had hurt.
     unneeded: usize,
@@ -93,7 +93,7 @@ impl Figures {
         self.phases.values().sum()
     }
 
-    /// Faults that were not healed, deeds and signals that nothing called for.
+    /// Faults that were not healed, actions and signals that nothing called for.
     pub(crate) fn faults(&self) -> usize {
         let [own, _] = self.beside;
         self.wrongs.len() + self.missed + self.unneeded + own
@@ -111,7 +111,7 @@ impl Figures {
         self.held += other.held;
         self.missed += other.missed;
         self.effects += other.effects;
-        self.deeds += other.deeds;
+        self.actions += other.actions;
         self.by_hand += other.by_hand;
         for (sum, count) in self.beside.iter_mut().zip(other.beside) {
             *sum += count;
@@ -142,9 +142,9 @@ impl Figures {
             self.back_ms.extend(back.map(|life| (life.from_us - run.hurt_us) / 1_000));
         }
         self.effects += seen.effects.len();
-        let (deeds, _) = deeds(seen.records);
-        self.by_hand += deeds.iter().filter(|deed| deed.by_hand).count();
-        self.deeds += deeds.len();
+        let (actions, _) = actions(seen.records);
+        self.by_hand += actions.iter().filter(|action| action.by_hand).count();
+        self.actions += actions.len();
         if !seen.recording.sees_signals {
             return;
         }
@@ -157,8 +157,8 @@ impl Figures {
                     let works =
                         |life: &&Life| life.pid != *pid && lives(life, effect.at_us) && !hurt(life.pid, effect.at_us);
                     if seen.lives.iter().any(|life| works(&life)) {
-                        let by_start = deeds.iter().filter(|deed| deed.by_hand || deed.at_start);
-                        let by_start = by_start.into_iter().any(|deed| covers(seen.judgement, &deed.id, effect));
+                        let by_start = actions.iter().filter(|action| action.by_hand || action.at_start);
+                        let by_start = by_start.into_iter().any(|action| covers(seen.judgement, &action.id, effect));
                         self.beside[usize::from(by_start)] += 1;
                     }
                 }
@@ -199,7 +199,7 @@ impl fmt::Display for Figures {
             write!(f, " {phase:?} {}", self.hit(phase))?;
         }
         write!(f, " ({} of the acting after the effect)", self.after_effect)?;
-        write!(f, "; {} effects by {} deeds, {} of these by hand", self.effects, self.deeds, self.by_hand)?;
+        write!(f, "; {} effects by {} actions, {} of these by hand", self.effects, self.actions, self.by_hand)?;
         write!(f, "; {} wrong", self.wrongs.len())?;
         let [own, by_hand] = self.beside;
         write!(f, ", {} unneeded signals, {own} + {by_hand} starts beside an agent that worked", self.unneeded)?;

@@ -1,4 +1,5 @@
-//! One lane of crash trials: roots one after the other, on each some runs of fault, kill and way back, then the judgement; the sums are told elsewhere.
+//! One lane of crash trials: roots one after the other, on each some runs of fault, kill and way back, then the
+//! judgement; the sums are told elsewhere.
 
 use std::fs;
 use std::path::Path;
@@ -32,7 +33,7 @@ const HURRIED: [(&str, &str); 3] =
 const SHIPPED_BUDGET: [(u64, usize); 2] = [(HOUR_MS, 3), (24 * HOUR_MS, 6)];
 const ROOMY_BUDGET: [(u64, usize); 2] = [(HOUR_MS, 1_000), (24 * HOUR_MS, 1_000)];
 
-/// What the first deed of a supervisor that finds no agent is called here.
+/// What the first action of a supervisor that finds no agent is called here.
 const BY_HAND: &str = "by-hand";
 /// After which record the supervisor is killed, and how long after it at most, microseconds.
 const AIMS: [(&str, u64); 10] = [

@@ -1,4 +1,4 @@
-//! What keeps a deed back, and what lets it go on: healing modes, an operator's word, a pause.
+//! What keeps an action back, and what lets it go on: healing modes, an operator's word, a pause.
 
 use std::fs;
 
@@ -33,7 +33,7 @@ fn observing_does_nothing_and_tells_a_person() {
     let incident = trial.held_by(DOWN, "mode");
     stays_down(&trial, "observing");
     let told = trial.incidents(DOWN).remove(0);
-    assert!(told.deeds().is_empty() && told.of("escalated").len() == 1, "{told:#?}");
+    assert!(told.actions().is_empty() && told.of("escalated").len() == 1, "{told:#?}");
     let guide = told.last("escalated")["evidence"].as_array().map_or(0, Vec::len);
     assert!(guide > 1, "{told:#?}");
     // Nor does doctor promise it, or send for a yes that would do nothing.
@@ -96,7 +96,7 @@ fn a_no_ends_the_waiting() {
     let incident = trial.held_by(DOWN, "approval");
     trial.ctl(&["deny", &incident]).ok();
     let told = trial.closed(DOWN, 0);
-    assert_eq!((told.ending(), told.deeds().len()), (Some("handed-over"), 0), "{told:#?}");
+    assert_eq!((told.ending(), told.actions().len()), (Some("handed-over"), 0), "{told:#?}");
     stays_down(&trial, "a no");
 }
 

@@ -82,8 +82,8 @@ fn a_crash_loop_is_handed_over_once_and_told() {
     });
     let guide = ended.last("escalated")["evidence"].as_array().map_or(0, Vec::len);
     assert!(guide > 1, "a reason and steps for a person: {ended:#?}");
-    let deeds = trial.of("intent").len();
-    assert!((2..=6).contains(&deeds), "a few tries, no loop: {}", trial.summary());
+    let actions = trial.of("intent").len();
+    assert!((2..=6).contains(&actions), "a few tries, no loop: {}", trial.summary());
     trial.stays_undone("the hand-over", Duration::from_secs(10));
     assert_eq!(trial.of("escalated").len(), 1, "{}", trial.summary());
     let line = wait_until("the site's program", SOON, || fs::read_to_string(&told).map_err(|why| why.to_string()));

@@ -1,4 +1,5 @@
-//! What lies outside of the root is the machine's: a stand-alone supervisor says what it wants of the kernel and changes nothing there.
+//! What lies outside of the root is the machine's: a stand-alone supervisor says what it wants of the kernel and
+//! changes nothing there.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -69,7 +70,7 @@ fn a_limit_of_the_kernel_is_asked_for_in_words_and_left_as_it_is() {
     let instances: i64 = before[1].trim().parse().expect("a number");
     let line = format!("sysctl -w fs.inotify.max_user_instances={}", instances * 2);
     assert_eq!(limits(), before, "{}", trial.summary());
-    assert_eq!((told.ending(), told.deeds().len()), (Some("handed-over"), 0), "{told:#?}");
+    assert_eq!((told.ending(), told.actions().len()), (Some("handed-over"), 0), "{told:#?}");
     told.has_in_order(&["opened", "refused", "escalated", "closed"]);
     assert_eq!(told.last("refused")["result"], "reach", "{told:#?}");
     for kind in ["refused", "escalated"] {
@@ -83,7 +84,7 @@ fn a_limit_of_the_kernel_is_asked_for_in_words_and_left_as_it_is() {
     let by_hand = trial.ctl(&["playbook", "run", "inotify-limit", "--target", "wbd"]);
     assert_eq!(by_hand.code, Some(0), "{}", by_hand.report());
     let again = trial.closed(CODE, 1);
-    assert_eq!((again.ending(), again.deeds().len()), (Some("handed-over"), 0), "{again:#?}");
+    assert_eq!((again.ending(), again.actions().len()), (Some("handed-over"), 0), "{again:#?}");
     // It stays with the person: told once, and nothing is tried in the meantime.
     trial.stays_undone("the machine's limits", QUIET);
     assert_eq!(trial.incidents(CODE).len(), 2, "{}", trial.summary());

@@ -1,4 +1,5 @@
-//! An operator's word on a real supervisor: waivers, hold files, and a yes that is refused when it is for something else.
+//! An operator's word on a real supervisor: waivers, hold files, and a yes that is refused when it is for something
+//! else.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -53,17 +54,17 @@ fn doctor_fix_is_no_yes_where_a_word_is_needed_and_none_over_a_no() {
 }
 
 #[test]
-fn a_deed_that_there_never_was_is_not_one_that_changed_nothing() {
+fn an_action_that_there_never_was_is_not_one_that_changed_nothing() {
     let trial = Trial::begin("auto");
     trial.hurt(Signal::SIGKILL);
     let told = trial.healed(DOWN, 0, &["agent.start"]);
-    let deed = told.of("intent")[0]["action_id"].as_str().expect("a number").to_owned();
+    let action = told.of("intent")[0]["action_id"].as_str().expect("a number").to_owned();
     for none in ["A0", "A999"] {
         let refused = trial.ctl(&["undo", none]).exits(1);
-        assert!(said(&refused).contains(&format!("there is no deed {none}")), "{}", refused.report());
+        assert!(said(&refused).contains(&format!("there is no action {none}")), "{}", refused.report());
     }
-    let refused = trial.ctl(&["undo", &deed]).exits(1);
-    assert!(said(&refused).contains(&format!("{deed} cannot be taken back")), "{}", refused.report());
+    let refused = trial.ctl(&["undo", &action]).exits(1);
+    assert!(said(&refused).contains(&format!("{action} cannot be taken back")), "{}", refused.report());
 }
 
 #[test]
@@ -205,7 +206,7 @@ fn an_open_incident_is_closed_by_a_waiver_and_the_waiver_outlives_the_supervisor
     trial.ctl(&["waiver", "add", DOWN, "--why", "it may stay down", "--until", "2100-01-01T00:00Z"]).exits(1);
     trial.ctl(&["waiver", "add", DOWN, "--why", "it may stay down", "--for", "30d"]).ok();
     let told = trial.closed(DOWN, 0);
-    assert_eq!((told.ending(), told.deeds().len()), (Some("waived"), 0), "{told:#?}");
+    assert_eq!((told.ending(), told.actions().len()), (Some("waived"), 0), "{told:#?}");
     assert!(said(&trial.ctl(&["approve", "--yes", &incident]).exits(1)).contains("is over (waived)"));
     assert!(said(&trial.ctl(&["deny", &incident]).exits(1)).contains("is over (waived)"));
     assert!(said(&trial.ctl(&["playbook", "run", "agent-down"]).exits(1)).contains("is waived by"));
@@ -302,7 +303,7 @@ fn a_hold_file_that_names_a_class_holds_only_that_and_above() {
 }
 
 #[test]
-fn with_a_hold_file_before_the_supervisor_there_is_no_deed_at_all() {
+fn with_a_hold_file_before_the_supervisor_there_is_no_action_at_all() {
     let root = trial::root("auto");
     // A link to nothing bears the name, too.
     let file = root.path().join("etc/wbd/hold");

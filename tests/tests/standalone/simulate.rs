@@ -1,4 +1,5 @@
-//! A playbook rehearsed on what a real supervisor recorded, on its own root and on another one; and what it says where nothing was recorded.
+//! A playbook rehearsed on what a real supervisor recorded, on its own root and on another one; and what it says where
+//! nothing was recorded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -50,7 +51,7 @@ fn changed(before: &BTreeMap<PathBuf, Vec<u8>>, after: &BTreeMap<PathBuf, Vec<u8
     names.into_iter().filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
 }
 
-fn deeds(answer: &Answer) -> Vec<&Value> {
+fn actions(answer: &Answer) -> Vec<&Value> {
     answer.list("events").iter().filter(|event| event["kind"] == "intent").collect()
 }
 
@@ -71,12 +72,12 @@ fn an_edited_playbook_tells_what_it_would_have_done_differently() {
     let same = simulate(trial.root(), &trial.root().join("etc/wbd/playbooks.d/agent-down.yaml"), &[]);
     let sums = (same.code, &same.json["known"], &same.json["totals"]["proved"]);
     assert_eq!(sums, (0, &true.into(), &1.into()), "{}", same.json);
-    let deed = deeds(&same);
-    assert_eq!(deed.len(), 1, "{}", same.json);
-    assert_eq!((&deed[0]["action"], &deed[0]["class"]), (&serde_json::json!({"agent.start": {}}), &"A2".into()));
-    assert!(deed[0]["in_life"][0].as_str().is_some_and(|real| real.ends_with("agent.start")), "{}", same.json);
+    let action = actions(&same);
+    assert_eq!(action.len(), 1, "{}", same.json);
+    assert_eq!((&action[0]["action"], &action[0]["class"]), (&serde_json::json!({"agent.start": {}}), &"A2".into()));
+    assert!(action[0]["in_life"][0].as_str().is_some_and(|real| real.ends_with("agent.start")), "{}", same.json);
     // Budgets of the trial are wide; one restart is spent.
-    assert_eq!(deed[0]["budget"]["host_hour_left"], 999, "{}", same.json);
+    assert_eq!(action[0]["budget"]["host_hour_left"], 999, "{}", same.json);
     assert_eq!(changed(&before, &tree(trial.root())), Vec::<PathBuf>::new(), "a rehearsal changes nothing");
 
     let patient = edited(
@@ -85,12 +86,12 @@ fn an_edited_playbook_tells_what_it_would_have_done_differently() {
         "      - id: dead\n        level: fail\n        for: 10m\n",
     );
     let waits = simulate(trial.root(), &patient, &["--since", "1h"]);
-    assert_eq!((waits.code, deeds(&waits).len(), &waits.json["totals"]["incidents"]), (0, 0, &0.into()));
+    assert_eq!((waits.code, actions(&waits).len(), &waits.json["totals"]["incidents"]), (0, 0, &0.into()));
     assert_eq!((&waits.json["checks"][0]["failures"], &waits.json["in_life"]["deeds"]), (&1.into(), &1.into()));
 
     let rough = edited(&trial, "        - agent.start: {}\n", "        - agent.restart: {}\n");
     let other = simulate(trial.root(), &rough, &["--target", "wbd"]);
-    assert_eq!(deeds(&other)[0]["action"], serde_json::json!({"agent.restart": {}}), "{}", other.json);
+    assert_eq!(actions(&other)[0]["action"], serde_json::json!({"agent.restart": {}}), "{}", other.json);
     assert_eq!(other.json["totals"]["not_decidable"], 1, "it cannot claim a proof: {}", other.json);
     let text = trial.ctl(&["playbook", "simulate", rough.to_str().expect("text")]).ok();
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
@@ -121,8 +122,8 @@ fn a_record_is_exported_once_and_rehearsed_on_another_root() {
     let there = simulate(elsewhere.path(), &rough, &["--from", name]);
     let here = simulate(trial.root(), &rough, &[]);
     // The settings are those of the record, which heals.
-    assert_eq!((there.code, deeds(&there)), (0, deeds(&here)), "{}", there.json);
-    assert_eq!(deeds(&there).len(), 1);
+    assert_eq!((there.code, actions(&there)), (0, actions(&here)), "{}", there.json);
+    assert_eq!(actions(&there).len(), 1);
 
     for (what, damaged) in [
         ("cut off", text[..text.len() / 2].to_owned()),
@@ -187,7 +188,7 @@ fn what_was_not_recorded_is_unknown_and_what_is_broken_has_its_place() {
         let answer = simulate(young.root(), &agent_down, &[]);
         // Until the first look is kept it says unknown and ends with 1; then it has seen nothing fail.
         match answer.code {
-            1 if answer.json["known"] == false && deeds(&answer).is_empty() => Err(answer.json.to_string()),
+            1 if answer.json["known"] == false && actions(&answer).is_empty() => Err(answer.json.to_string()),
             0 => Ok(()),
             _ => panic!("{}", answer.json),
         }

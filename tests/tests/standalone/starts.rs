@@ -1,5 +1,5 @@
-//! Supervisors that begin anew: each finds the agent dead and may start it, but only inside the budget. Which deed of an
-//! incident they break off is told elsewhere.
+//! Supervisors that begin anew: each finds the agent dead and may start it, but only inside the budget. Which action of
+//! an incident they break off is told elsewhere.
 
 use nix::sys::signal::{Signal, kill};
 use wbd_tests::deadline::wait_until;

@@ -1,4 +1,5 @@
-//! One trial: a scratch root, a supervisor on it, what is done to them and what the ledger tells of it; it expects nothing of its own.
+//! One trial: a scratch root, a supervisor on it, what is done to them and what the ledger tells of it; it expects
+//! nothing of its own.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -232,11 +233,11 @@ impl Trial {
         })
     }
 
-    /// As [`Trial::closed`], and it was healed by these deeds and proved.
+    /// As [`Trial::closed`], and it was healed by these actions and proved.
     #[track_caller]
-    pub(crate) fn healed(&self, code: &str, number: usize, deeds: &[&str]) -> Told {
+    pub(crate) fn healed(&self, code: &str, number: usize, actions: &[&str]) -> Told {
         let told = self.closed(code, number);
-        assert_eq!((told.ending(), told.deeds().as_slice()), (Some("healed"), deeds), "{}", self.summary());
+        assert_eq!((told.ending(), told.actions().as_slice()), (Some("healed"), actions), "{}", self.summary());
         told.has_in_order(&["opened", "intent", "outcome", "verdict", "closed"]);
         assert_eq!(told.last("verdict")["result"], "pass", "{told:#?}");
         told
@@ -252,17 +253,17 @@ impl Trial {
         })
     }
 
-    /// For a while, and until the supervisor has looked at the agent once, no further deed is intended or done.
+    /// For a while, and until the supervisor has looked at the agent once, no further action is intended or done.
     #[track_caller]
     pub(crate) fn stays_undone(&self, what: &str, span: Duration) {
-        let deeds = |trial: &Self| {
+        let actions = |trial: &Self| {
             let records = trial.records();
             records.iter().filter(|record| record["kind"] == "intent" || record["kind"] == "outcome").count()
         };
-        let before = deeds(self);
+        let before = actions(self);
         let agents = self.supervisor.agents();
         self.stays(what, span, || {
-            let same = deeds(self) == before && self.supervisor.agents().iter().all(|pid| agents.contains(pid));
+            let same = actions(self) == before && self.supervisor.agents().iter().all(|pid| agents.contains(pid));
             same.then_some(()).ok_or_else(|| self.summary())
         });
     }

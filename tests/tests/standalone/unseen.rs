@@ -1,4 +1,4 @@
-//! A deed of which it cannot be told what it would change is looked at once more before a person is called.
+//! An action of which it cannot be told what it would change is looked at once more before a person is called.
 
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn a_program_that_comes_back_is_run_and_one_that_stays_away_needs_a_person() {
     moves(trial.root(), "opt/toy", "opt/away");
     toy::breaks(trial.root(), "toy");
     let told = trial.closed(CODE, 1);
-    assert_eq!((told.ending(), told.deeds().len()), (Some("handed-over"), 0), "{told:#?}");
+    assert_eq!((told.ending(), told.actions().len()), (Some("handed-over"), 0), "{told:#?}");
     told.has_in_order(&["opened", "refused", "escalated", "closed"]);
     assert_eq!((told.of("refused").len(), told.of("escalated").len()), (1, 1), "{told:#?}");
 }

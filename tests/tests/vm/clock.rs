@@ -47,7 +47,7 @@ fn years_forward_and_back_change_no_budget_and_no_verdict() {
     let told = tale.closed(CODE);
     assert_eq!(told.ending(), Some("healed"), "{told}");
     // One, unless systemd was too slow for the first.
-    let paid = told.deeds().len() as u64;
+    let paid = told.actions().len() as u64;
     assert_eq!(budget(&vm), (left.0 - paid, left.1 - paid), "{told}");
     let verified = product::wbdctl(&vm, ["ledger", "verify"]);
     assert_eq!(verified.code, 0, "{}", verified.json);

@@ -1,4 +1,5 @@
-//! Out of memory: at the agent's own limit, on the whole host, again and again, and where it is documented and harmless.
+//! Out of memory: at the agent's own limit, on the whole host, again and again, and where it is documented and
+//! harmless.
 
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ fn an_agent_that_never_has_enough_memory_is_handed_over_and_not_started_for_ever
     let exits: Vec<_> = records.iter().filter(|record| record["kind"] == "exit").collect();
     assert!(exits.iter().any(|exit| exit["result"] == "oom-limit"), "{exits:?}");
     let starts = vm.unit(AGENT, "NRestarts").parse::<usize>().expect("a number");
-    println!("{} ends, {acts} deeds, {starts} restarts by systemd since the last of them", exits.len());
+    println!("{} ends, {acts} actions, {starts} restarts by systemd since the last of them", exits.len());
     Tale::begin(&vm).stays_without("the end of it", TWIN, is_debit);
     vm.sh(&format!(
         "rm -r /etc/systemd/system/{AGENT}.d ; systemctl daemon-reload

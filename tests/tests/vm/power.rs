@@ -1,4 +1,5 @@
-//! The power is cut at random moments of acts: the ledger verifies, the host is as before or as after, and the ledger says which.
+//! The power is cut at random moments of acts: the ledger verifies, the host is as before or as after, and the ledger
+//! says which.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -15,8 +16,8 @@ const RAISE: &str = "WBD-5404";
 /// In every run; with `WBD_LONG` set, in `tests/run long`.
 const CUTS: usize = 3;
 const CUTS_LONG: usize = 50;
-/// From the record of the intent or of the incident to after the outcome, emulated: a start takes its second, a limit is
-/// written at once.
+/// From the record of the intent or of the incident to after the outcome, emulated: a start takes its second, a limit
+/// is written at once.
 const START_TAKES: Duration = Duration::from_millis(2_500);
 const LIMIT_TAKES: Duration = Duration::from_millis(300);
 /// The supervisor begins only when a test says so: what a cut left behind is looked at before anybody changes it.
@@ -130,7 +131,8 @@ fn set(vm: &Vm, round: usize, random: &mut u32) -> (Scene, Limit) {
 /// There as soon as the watch has begun.
 const WATCHING: &str = "/run/watching";
 
-/// Ends as soon as the ledger's files hold one more record of the kind given than at its beginning, which it marks by a file.
+/// Ends as soon as the ledger's files hold one more record of the kind given than at its beginning, which it marks by a
+/// file.
 const WATCH: &str = r#"
 my ($kind, $mark) = @ARGV;
 sub count {
@@ -218,14 +220,15 @@ fn starts_have_intents(vm: &Vm, records: &[Value]) {
     for (boot, made) in made {
         let here = |record: &&Value| record["boot"] == boot;
         let restarts = records.iter().filter(here).filter(|record| record["kind"] == "intent");
-        let restarts = restarts.filter(|record| record["action"].as_str().is_some_and(|deed| deed.contains("start")));
+        let restarts =
+            restarts.filter(|record| record["action"].as_str().is_some_and(|action| action.contains("start")));
         // The boot's own, and at most one by the test in each boot (two in the first, which prepares).
         assert!(made <= 3 + restarts.count(), "{made} starts of the agent in boot {boot}: {records:?}");
     }
 }
 
-/// What is left of the hour's budget, and what this ledger's file says was paid. (Earlier tests on this machine may have
-/// made the supervisor begin a new file, which carries what was paid before.)
+/// What is left of the hour's budget, and what this ledger's file says was paid. (Earlier tests on this machine may
+/// have made the supervisor begin a new file, which carries what was paid before.)
 struct Account {
     left: u64,
     paid: u64,
@@ -259,7 +262,7 @@ fn judge_recovery(vm: &Vm, begun: u64) {
         let room = limit.value > LOW && seen["watches"]["missing"] == 0;
         room.then_some(()).ok_or_else(|| format!("{limit:?}, {health}"))
     });
-    // A deed by hand belongs to no incident: that its outcome is not known is written at the first turn.
+    // An action by hand belongs to no incident: that its outcome is not known is written at the first turn.
     let records = vm.wait_for("an outcome of every intent, an end of every incident", product::SOON, || {
         let records = Tale::whole(vm).records();
         let of = |kind: &'static str| records.iter().filter(move |record| record["kind"] == kind);

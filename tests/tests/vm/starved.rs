@@ -1,4 +1,5 @@
-//! Supervisor and agent in so little memory and time that everything is late: decisions stay right, and nothing is killed for it.
+//! Supervisor and agent in so little memory and time that everything is late: decisions stay right, and nothing is
+//! killed for it.
 
 use std::time::Duration;
 
@@ -44,8 +45,9 @@ fn a_supervisor_with_little_memory_and_time_still_decides_right() {
     vm.signal(pid, "TERM");
     let told = tale.closed(CODE);
     assert_eq!(told.ending(), Some("healed"), "{told}");
-    // systemd's answers may come after their deadlines, or only after the deed's; then it is tried again, and done once.
-    assert!(told.deeds().iter().all(|deed| matches!(*deed, "agent.start" | "agent.restart")), "{told}");
+    // systemd's answers may come after their deadlines, or only after the action's; then it is tried again, and done
+    // once.
+    assert!(told.actions().iter().all(|action| matches!(*action, "agent.start" | "agent.restart")), "{told}");
     let outcomes = told.of("outcome");
     let done = outcomes.iter().filter(|outcome| matches!(outcome["result"].as_str(), Some("done" | "unknown")));
     assert_eq!(done.count(), 1, "{told}");

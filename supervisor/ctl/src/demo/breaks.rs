@@ -55,7 +55,7 @@ impl Outcome {
             "name": self.broken.name(),
             "expected": self.broken.expected().as_str(),
             "ended": self.seen.end().map(Closing::as_str),
-            "deeds": self.seen.deeds,
+            "deeds": self.seen.actions,
             "proved_ms": self.seen.proved_ms,
             "guide": self.seen.guide,
             "problem": self.problem,
@@ -161,15 +161,15 @@ impl Break {
     }
 
     fn tell(self, show: &mut Show, seen: &Seen, problem: Option<&str>) {
-        let deeds = seen.deeds;
+        let actions = seen.actions;
         let (tone, text) = match (problem, seen.proved_ms) {
             (Some(problem), _) => (Tone::Bad, format!("NOT AS IT SHOULD: {problem}")),
             (None, Some(ms)) if self.expected() == Closing::Healed => (
                 Tone::Good,
-                format!("HEALED: {} from the break to the passing verdict, {}", when::length(ms), counted(deeds)),
+                format!("HEALED: {} from the break to the passing verdict, {}", when::length(ms), counted(actions)),
             ),
             (None, _) => {
-                (Tone::Good, format!("HANDED OVER after {}, no loop; what the person is told:", counted(deeds)))
+                (Tone::Good, format!("HANDED OVER after {}, no loop; what the person is told:", counted(actions)))
             }
         };
         show.with(|out| {
@@ -181,8 +181,8 @@ impl Break {
     }
 }
 
-fn counted(deeds: u32) -> String {
-    if deeds == 1 { "1 deed".to_owned() } else { format!("{deeds} deeds") }
+fn counted(actions: u32) -> String {
+    if actions == 1 { "1 action".to_owned() } else { format!("{actions} actions") }
 }
 
 /// After its settings were corrupted the agent must work on the last good ones and say so.
@@ -227,7 +227,7 @@ mod tests {
         let seen = |how, proved_ms, guide: &[&str]| Seen {
             ends: BTreeMap::from([(1, Some(how))]),
             proved_ms,
-            deeds: 1,
+            actions: 1,
             guide: guide.iter().map(|step| (*step).to_owned()).collect(),
         };
         let cases = [

@@ -24,8 +24,8 @@ pub(crate) struct Seen {
     pub(crate) ends: BTreeMap<u64, Option<Closing>>,
     /// Milliseconds from the break to the last passing verdict.
     pub(crate) proved_ms: Option<u64>,
-    /// Deeds intended.
-    pub(crate) deeds: u32,
+    /// Actions intended.
+    pub(crate) actions: u32,
     /// The guide that a person was given.
     pub(crate) guide: Vec<String>,
 }
@@ -59,7 +59,7 @@ impl Seen {
         } else if let Body::Verdict { passed: true, .. } = &entry.body {
             self.proved_ms = Some(after_ms);
         } else if let Body::Intent(_) = &entry.body {
-            self.deeds = self.deeds.saturating_add(1);
+            self.actions = self.actions.saturating_add(1);
         } else if let Body::Escalated { guide, .. } = &entry.body {
             self.guide.clone_from(guide);
         }

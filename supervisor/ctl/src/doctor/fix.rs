@@ -17,7 +17,7 @@ use crate::incidents;
 use crate::out::{Out, Tone};
 use crate::plan::{approval, change_line};
 
-/// Longer than any deed with its verification as shipped.
+/// Longer than any action with its verification as shipped.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// An incident that was asked for is there by then.
 const OPENING: Duration = Duration::from_secs(15);

@@ -4,14 +4,14 @@ use wbd_model::report::Report;
 
 use crate::out::{Out, Tone};
 
-/// What holds deeds back, a line each.
+/// What holds actions back, a line each.
 pub(crate) fn show_holds(out: &mut Out, report: &Report) {
     for row in &report.holds {
         let remedy = match &row.file {
             Some(file) => format!("remove {file} to lift it"),
             None => "wbdctl resume lifts it".to_owned(),
         };
-        out.paragraph("", &format!("Deeds are held {}; {remedy}.", hold::words(row)));
+        out.paragraph("", &format!("Actions are held {}; {remedy}.", hold::words(row)));
     }
 }
 

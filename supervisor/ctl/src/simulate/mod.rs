@@ -158,7 +158,7 @@ fn document(rehearsed: &Rehearsed<'_>) -> Value {
         "events": tale.events,
         "events_left_out": tale.events_left_out,
         "totals": tale.totals,
-        "in_life": {"deeds": tale.deeds_in_life, "words": tale.words_in_life},
+        "in_life": {"deeds": tale.actions_in_life, "words": tale.words_in_life},
         "cannot_know": limits(rehearsed),
         "duration_ms": duration_ms,
     })

@@ -38,17 +38,17 @@ pub(super) fn is_known(tale: &Tale) -> bool {
 pub(super) fn limits(rehearsed: &Rehearsed<'_>) -> Vec<String> {
     let tale = &rehearsed.tale;
     let mut limits = vec![
-        "What a deed would have changed: after each one the record goes on as it went in life.".to_owned(),
+        "What an action would have changed: after each one the record goes on as it went in life.".to_owned(),
         "What lies between two records: an answer stands until the next one, and numbers that change no verdict of \
          the installed playbooks are kept every five minutes; nothing is known while the supervisor did not run."
             .to_owned(),
         "What a rollback would have put back; settings and profiles of that time: they are taken as they are now."
             .to_owned(),
     ];
-    if tale.deeds_in_life > 0 {
+    if tale.actions_in_life > 0 {
         limits.push(format!(
-            "How it would have gone without the {} deeds that wbd really did for these failures.",
-            tale.deeds_in_life
+            "How it would have gone without the {} actions that wbd really did for these failures.",
+            tale.actions_in_life
         ));
     }
     if tale.words_in_life > 0 {

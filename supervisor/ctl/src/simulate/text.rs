@@ -73,7 +73,7 @@ fn events(out: &mut Out, rehearsed: &Rehearsed<'_>) {
 
 fn line(out: &mut Out, event: &Event) {
     let lead = format!("  {} {:<4} ", when::clock(event.time), event.incident.as_deref().unwrap_or(""));
-    let assumed = if event.assumed { " (if the deed before did not help)" } else { "" };
+    let assumed = if event.assumed { " (if the action before did not help)" } else { "" };
     let (word, text) = match &event.action {
         Some(action) => {
             let class = event.class.map_or_else(String::new, |class| format!(", class {class}"));
@@ -118,14 +118,14 @@ fn gist(event: &Event) -> String {
 }
 
 fn totals(out: &mut Out, rehearsed: &Rehearsed<'_>) {
-    let Totals { incidents, deeds, by_class, refusals, proved, not_proved, not_decidable, handed_over } =
+    let Totals { incidents, actions, by_class, refusals, proved, not_proved, not_decidable, handed_over } =
         &rehearsed.tale.totals;
     out.heading("In all");
     let classes: Vec<String> = by_class.iter().map(|(class, count)| format!("{count} of {class}")).collect();
     let classes = if classes.is_empty() { String::new() } else { format!(" ({})", classes.join(", ")) };
     let counts =
-        format!("incidents {incidents}, deeds {deeds}{classes}, refusals {refusals}, handed over {handed_over}");
+        format!("incidents {incidents}, actions {actions}{classes}, refusals {refusals}, handed over {handed_over}");
     out.paragraph("  ", &counts);
     out.paragraph("  ", &format!("proofs: {proved} passed, {not_proved} failed, {not_decidable} not decidable"));
-    out.paragraph("  ", &format!("in life wbd did {} deeds for these failures", rehearsed.tale.deeds_in_life));
+    out.paragraph("  ", &format!("in life wbd did {} actions for these failures", rehearsed.tale.actions_in_life));
 }

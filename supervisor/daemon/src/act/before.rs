@@ -41,7 +41,7 @@ pub(super) fn still_wanted(
     // A yes is to values too.
     let plan = approval::as_shown(view.state().incidents.get(&want.incident), plan);
     match plan.steps.get(want.step).cloned() {
-        Some(action) if same_deeds(&plan, &want.plan) => {
+        Some(action) if same_actions(&plan, &want.plan) => {
             want.action = action;
             want.plan = plan;
             Ok(seen)
@@ -119,8 +119,8 @@ pub(super) fn hand_over(want: &ActionRequest, reason: String, view: &View<'_>) -
     [Follow::Write(about(want), Box::new(Body::Escalated { reason, guide })), Follow::LookAt(want.key.clone())]
 }
 
-/// The same deeds of the same rung, whatever their values.
-fn same_deeds(one: &Plan, other: &Plan) -> bool {
+/// The same actions of the same rung, whatever their values.
+fn same_actions(one: &Plan, other: &Plan) -> bool {
     let names = |plan: &Plan| plan.steps.iter().map(Action::name).collect::<Vec<_>>();
     one.digest == other.digest && one.rung == other.rung && one.approval == other.approval && names(one) == names(other)
 }

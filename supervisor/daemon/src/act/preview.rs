@@ -1,4 +1,5 @@
-//! Looks beside the loop at what a deed would change: a vendor's program may lie on a mount that is dead. Decides nothing.
+//! Looks beside the loop at what an action would change: a vendor's program may lie on a mount that is dead. Decides
+//! nothing.
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -93,7 +94,7 @@ impl Previews {
         }
         if places.len() >= AT_ONCE {
             return Err(
-                "too many earlier looks at what a deed would change still hang; look for a dead mount".to_owned()
+                "too many earlier looks at what an action would change still hang; look for a dead mount".to_owned()
             );
         }
         let place = Arc::new(Semaphore::new(1));

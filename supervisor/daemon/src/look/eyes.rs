@@ -67,7 +67,7 @@ impl Lookout {
         &self.eyes
     }
 
-    /// Asks all of them once more, just before a deed: nothing that was seen earlier counts (I6).
+    /// Asks all of them once more, just before an action: nothing that was seen earlier counts (I6).
     pub(crate) fn relook(&self, number: u64, probes: Vec<(Probe, Option<Question>)>) {
         let (eyes, events) = (Arc::new(self.eyes.afresh()), self.events.clone());
         tokio::spawn(async move {

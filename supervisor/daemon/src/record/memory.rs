@@ -1,5 +1,6 @@
-//! The owner of the ledger, of the state that is replayed from it, and of the look at its disk: every record is on disk before it counts. While the ledger cannot be
-//! used, records wait in memory and nothing but a few restarts from the reserve can be done (I17).
+//! The owner of the ledger, of the state that is replayed from it, and of the look at its disk: every record is on disk
+//! before it counts. While the ledger cannot be used, records wait in memory and nothing but a few restarts from the
+//! reserve can be done (I17).
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -215,8 +216,8 @@ impl Memory {
         Ok(recorded)
     }
 
-    /// How a deed can be taken back, whenever it was done: the state knows the last ones, the ledger all of its file.
-    /// `None`: nothing was captured for it, or it was taken back.
+    /// How an action can be taken back, whenever it was done: the state knows the last ones, the ledger all of its
+    /// file. `None`: nothing was captured for it, or it was taken back.
     ///
     /// # Errors
     /// The ledger cannot be read.
@@ -335,7 +336,7 @@ impl Memory {
         let packed = carry::pack(&carried, carry::MOST_BYTES);
         let carry = Carry {
             debits_ms: carried.debits.iter().map(|debit| debit.at_ms).collect(),
-            // Deeds from the reserve have their numbers already.
+            // Actions from the reserve have their numbers already.
             next_incident: carried.next_incident.max(self.state.next_incident),
             next_action: carried.next_action.max(self.state.next_action),
             state: Some(packed.map_err(|bytes| LedgerError::TooLarge { bytes, max: carry::MOST_BYTES })?),

@@ -61,7 +61,7 @@ fn hide(root: &TempDir, from: &str, to: &str) {
     }
 }
 
-/// Disruptive deeds that are left, in this hour and this day.
+/// Disruptive actions that are left, in this hour and this day.
 fn left(memory: &Memory) -> (u32, u32) {
     let settings = Settings { budget: BUDGET, ..Settings::default() };
     guard::budget_left(&memory.state, &settings, &now())
@@ -147,7 +147,7 @@ fn without_a_ledger_two_restarts_remain_and_nothing_else() {
         ids.push(recorded.intent().action_id);
         assert_eq!((memory.reserve_left(), memory.state.seq), (left, before + 1));
     }
-    assert_ne!(ids[0], ids[1], "two deeds, two numbers");
+    assert_ne!(ids[0], ids[1], "two actions, two numbers");
     assert!(memory.record(&now(), permit(&memory, Action::AgentRestart {})).is_err());
     // Back again, what was done in the meantime is taken in, and counts.
     hide(&root, "away.db", "ledger.db");
@@ -362,7 +362,7 @@ fn a_second_memory_of_the_same_folder_is_refused() {
     assert!(refused.contains(&std::process::id().to_string()), "{refused}");
 }
 
-/// Raises a limit by hand; the deed's number.
+/// Raises a limit by hand; the action's number.
 fn raise(memory: &mut Memory, value: i64) -> ActionId {
     let key = "fs.inotify.max_user_watches".to_owned();
     let undo =
@@ -376,7 +376,7 @@ fn raise(memory: &mut Memory, value: i64) -> ActionId {
 }
 
 #[test]
-fn a_deed_can_be_taken_back_however_many_came_after_it_and_once_only() {
+fn an_action_can_be_taken_back_however_many_came_after_it_and_once_only() {
     let root = root();
     let mut memory = open(&root);
     let first = raise(&mut memory, 1_000);

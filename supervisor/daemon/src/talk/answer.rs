@@ -2,7 +2,7 @@
 use wbd_model::control::Response;
 
 /// Why something has to wait.
-pub(crate) const UNDER_WAY: &str = "a deed is under way; try again when it is done";
+pub(crate) const UNDER_WAY: &str = "an action is under way; try again when it is done";
 
 /// No, and why.
 pub(crate) fn refused(message: impl Into<String>) -> Response {

@@ -1,4 +1,5 @@
-//! The owner of an operator's yes and no to what waits: each is to exactly what was shown, and to nothing that is over. Judges no plan.
+//! The owner of an operator's yes and no to what waits: each is to exactly what was shown, and to nothing that is over.
+//! Judges no plan.
 use std::collections::VecDeque;
 
 use wbd_engine::guard::approval;
@@ -152,7 +153,7 @@ impl About<'_> {
             Phase::Gated { .. } => return Ok(()),
             Phase::Suppressed { by } => format!("is a consequence of {by}"),
             Phase::Acting { .. } => "is being done".to_owned(),
-            Phase::Indeterminate { .. } => "is looked at, since what became of its deed is not known".to_owned(),
+            Phase::Indeterminate { .. } => "is looked at, since what became of its action is not known".to_owned(),
             Phase::Verifying | Phase::Probation => "was done and is being verified".to_owned(),
             Phase::RollingBack { .. } => "is being taken back".to_owned(),
             Phase::Closed { how } => format!("is over ({})", how.as_str()),

@@ -31,7 +31,7 @@ const LOOKUPS: usize = 4;
 const LOOKUP: Duration = Duration::from_secs(5);
 /// A connection that asks nothing for this long is closed.
 const IDLE: Duration = Duration::from_secs(60);
-/// Longest wait for an answer of the loop: the longest deed and its verification are not waited for here.
+/// Longest wait for an answer of the loop: the longest action and its verification are not waited for here.
 const ANSWER: Duration = Duration::from_secs(60);
 
 /// Who is at the other end.

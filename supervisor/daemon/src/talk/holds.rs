@@ -1,5 +1,5 @@
-//! The owner of hold files as the supervisor sees them: looked for at fixed times and just before each deed, recorded when they
-//! come, change and go. Decides nothing.
+//! The owner of hold files as the supervisor sees them: looked for at fixed times and just before each action, recorded
+//! when they come, change and go. Decides nothing.
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -232,7 +232,7 @@ fn resumed(reply: Reply, state: &State, now: &Now) -> Vec<Follow> {
     let files: Vec<&str> = hold::standing(state, now).filter_map(|(file, _)| file).collect();
     if !files.is_empty() {
         let files = files.join(" and ");
-        return say(reply, refused(format!("deeds are still held by {files}; remove that to lift it")));
+        return say(reply, refused(format!("actions are still held by {files}; remove that to lift it")));
     }
     let message = if state.has_given_up() {
         "resumed; what wbd had given up stays so: wbdctl resume once more has it tried again".to_owned()
@@ -307,9 +307,9 @@ pub(crate) fn rotated(rotated: Result<&str, LedgerError>) -> Response {
 fn undo(id: ActionId, who: &str, reply: Reply, view: &View<'_>) -> Vec<Follow> {
     let why = match view.memory.undo_of(id) {
         Ok(Some(undo)) => return by_hand(undo.action, Some(id), who, reply),
-        Err(error) => format!("{id} is not among the last deeds, and {error}"),
+        Err(error) => format!("{id} is not among the last actions, and {error}"),
         Ok(None) if id.0 == 0 || id.0 >= view.state().next_action => {
-            format!("there is no deed {id}; list them: wbdctl ledger list --kind intent")
+            format!("there is no action {id}; list them: wbdctl ledger list --kind intent")
         }
         Ok(None) => {
             format!("{id} cannot be taken back: it changed nothing that was captured, or it was taken back already")

@@ -82,7 +82,7 @@ impl View<'_> {
         self.checks.all.iter().filter_map(row).collect()
     }
 
-    /// What holds deeds back because a person said so: the pause, unless its time is over, and hold files.
+    /// What holds actions back because a person said so: the pause, unless its time is over, and hold files.
     pub(crate) fn holds(&self, now: &Now) -> Vec<HoldRow> {
         hold::standing(&self.memory.state, now).map(|(file, hold)| hold::row(file, hold, now)).collect()
     }

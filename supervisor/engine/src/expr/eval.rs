@@ -12,7 +12,7 @@ use super::names::Reference;
 pub(crate) struct Scope<'a> {
     /// What was seen.
     pub(crate) seen: &'a Observations,
-    /// What was seen before the deed.
+    /// What was seen before the action.
     pub(crate) before: Option<&'a Observations>,
     /// The values of `let`.
     pub(crate) lets: &'a BTreeMap<String, Fact>,

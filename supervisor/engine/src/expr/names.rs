@@ -11,7 +11,7 @@ use wbd_model::suggest;
 pub(crate) enum Reference {
     /// A field of an observation: `ino.missing`.
     Fact { observation: String, field: String },
-    /// The same before the deed: `before.ino.missing`.
+    /// The same before the action: `before.ino.missing`.
     Before { observation: String, field: String },
     /// A constant of the profile, its path without `profile.`.
     Profile(String),

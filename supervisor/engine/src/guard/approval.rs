@@ -44,7 +44,7 @@ pub fn as_shown(incident: Option<&Incident>, plan: Plan) -> Plan {
     }
 }
 
-/// Whether a deed is what an operator said yes to, if one did: the plan, and what it would change on this host now.
+/// Whether an action is what an operator said yes to, if one did: the plan, and what it would change on this host now.
 ///
 /// # Errors
 /// What differs; then the operator is asked anew.
@@ -72,7 +72,8 @@ fn differs(shown: &Shown, want: &ActionRequest, changes: &[Change]) -> Option<St
     // What an earlier step of the same rung changes is another before for the later one.
     let earlier: Vec<&str> =
         shown.changes.iter().take(want.step).flatten().map(|change| change.what.as_str()).collect();
-    // Whether the agent runs at this very moment changes by itself in a crash loop; the check has just been judged anew.
+    // Whether the agent runs at this very moment changes by itself in a crash loop; the check has just been judged
+    // anew.
     let flaps = want.action.on_agent().concerns();
     let own = |change: &Change| flaps || earlier.contains(&change.what.as_str());
     let same = |told: &Change, now: &Change| {

@@ -14,13 +14,13 @@ use crate::yaml::{documents, typed};
 /// Less than this between two readings of an end is no jump of the wall clock.
 const READ_APART_MS: u64 = 2_000;
 
-/// What a hold file may say. Its existence alone holds every deed.
+/// What a hold file may say. Its existence alone holds every action.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Text {
     /// Why.
     why: String,
-    /// Only deeds of this class and above.
+    /// Only actions of this class and above.
     class: Option<Class>,
     /// It ends by itself, like a pause.
     until: Option<Until>,
@@ -160,18 +160,18 @@ pub fn row(file: Option<&str>, hold: &Hold, now: &Now) -> HoldRow {
     }
 }
 
-/// A hold in words: who, why, which deeds, until when.
+/// A hold in words: who, why, which actions, until when.
 #[must_use]
 pub fn words(row: &HoldRow) -> String {
     let why = if row.why.is_empty() { String::new() } else { format!(": {}", row.why) };
-    // A1 is the gentlest deed there is.
+    // A1 is the gentlest action there is.
     let class =
         if row.from_class > Class::A1 { format!(" (class {} and above)", row.from_class) } else { String::new() };
     let until = row.until_wall_ms.map_or_else(String::new, |until| format!(", until {}", utc(until)));
     format!("by {}{why}{class}{until}", row.who)
 }
 
-/// I9: whether a hold keeps a deed of this class back.
+/// I9: whether a hold keeps an action of this class back.
 ///
 /// # Errors
 /// The first hold that does, and what lifts it.
@@ -225,7 +225,7 @@ mod tests {
         let hold = text("why: kernel\n  upgrade\nclass: A2\n");
         assert_eq!((hold.why.as_str(), hold.from_class), ("kernel upgrade", Class::A2));
         assert_eq!(hold.who, "file /etc/wbd/hold");
-        assert_eq!(text("why: x").from_class, Class::A0, "without a class every deed");
+        assert_eq!(text("why: x").from_class, Class::A0, "without a class every action");
         assert_eq!(text("until: 2026-12-31T18:00:00Z").until_wall_ms, Some(1_798_740_000_000));
         assert_eq!(text("why: x").until_wall_ms, None, "without an end until it is removed");
     }

@@ -1,4 +1,4 @@
-//! The only place that can permit a deed. A permit cannot be made, cloned or changed elsewhere.
+//! The only place that can permit an action. A permit cannot be made, cloned or changed elsewhere.
 use wbd_model::action::{Action, Class, Conflict};
 use wbd_model::entry::{Intent, Subject};
 use wbd_model::incident::{ActionId, Guard, Phase, Refusal};
@@ -12,7 +12,7 @@ use crate::state::{ActionRequest, Captured, Incident, START_DEADLINE_MS, State};
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
-/// Leave to do exactly one deed; only the ledger can turn it into something that acts.
+/// Leave to do exactly one action; only the ledger can turn it into something that acts.
 #[derive(Debug)]
 pub struct Permit {
     subject: Subject,
@@ -20,13 +20,13 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// What the deed is for.
+    /// What the action is for.
     #[must_use]
     pub fn subject(&self) -> &Subject {
         &self.subject
     }
 
-    /// The deed.
+    /// The action.
     #[must_use]
     pub fn intent(&self) -> &Intent {
         &self.intent
@@ -45,7 +45,7 @@ impl Permit {
 /// The first guard that says no, why, and until when.
 pub fn check(state: &State, settings: &Settings, now: &Now, want: &ActionRequest) -> Result<(), Refusal> {
     let waiting = state.incidents.get(&want.incident).filter(|i| matches!(i.phase, Phase::Gated { .. }));
-    let incident = waiting.ok_or_else(|| no(Guard::Conflict, "the incident does not wait for a deed any more"))?;
+    let incident = waiting.ok_or_else(|| no(Guard::Conflict, "the incident does not wait for an action any more"))?;
     waiver::permits(state, now, &want.key)?;
     hold::permits(state, now, want.action.class())?;
     if settings.healing_for(want.playbook.as_str()) == Healing::Observe {
@@ -70,7 +70,7 @@ pub fn check(state: &State, settings: &Settings, now: &Now, want: &ActionRequest
     host_budget(state, settings, now, want.action.class())
 }
 
-/// Asks every guard again and permits the deed.
+/// Asks every guard again and permits the action.
 ///
 /// # Errors
 /// The first guard that says no.
@@ -84,7 +84,7 @@ pub fn permit(
     check(state, settings, now, &want)?;
     word::permits(state, &want, &captured.changes)?;
     if want.undoes.is_none() && captured.before.is_empty() {
-        return Err(no(Guard::Conflict, "nothing was seen just before the deed"));
+        return Err(no(Guard::Conflict, "nothing was seen just before the action"));
     }
     let class = want.action.class();
     let subject = Subject {
@@ -114,10 +114,10 @@ pub fn permit(
     Ok(Permit { subject, intent })
 }
 
-/// Permits a deed that an operator asked for: recorded, costs no budget, still one at a time.
+/// Permits an action that an operator asked for: recorded, costs no budget, still one at a time.
 ///
 /// # Errors
-/// Another deed on the same thing is under way.
+/// Another action on the same thing is under way.
 pub fn permit_by_hand(
     state: &State,
     now: &Now,
@@ -172,7 +172,7 @@ pub fn permit_first_start(state: &State, settings: &Settings, now: &Now) -> Resu
     Ok(Permit { subject, intent: Intent { paid, takes_back_stop: false, ..intent } })
 }
 
-/// Disruptive deeds that the host's budget still allows: in an hour, in a day.
+/// Disruptive actions that the host's budget still allows: in an hour, in a day.
 #[must_use]
 pub fn budget_left(state: &State, settings: &Settings, now: &Now) -> (u32, u32) {
     let spent = |window: u64| u32::try_from(debits_in(state, now, window).count()).unwrap_or(u32::MAX);

@@ -50,7 +50,7 @@ fn covers(waiver: &Waiver, key: &CheckKey) -> bool {
     waiver.code == key.code && waiver.target.as_ref().is_none_or(|target| *target == key.target)
 }
 
-/// Nothing is done for a waived check, not even a deed that was asked for just before.
+/// Nothing is done for a waived check, not even an action that was asked for just before.
 ///
 /// # Errors
 /// Who waived it, why and until when.
@@ -62,7 +62,7 @@ pub(crate) fn permits(state: &State, now: &Now, key: &CheckKey) -> Result<(), Re
     Err(Refusal { guard: Guard::Hold, reason, until_ms: None })
 }
 
-/// What becomes of an open incident whose check is waived: it is closed, but for a deed that is being done, which
+/// What becomes of an open incident whose check is waived: it is closed, but for an action that is being done, which
 /// is seen to its end first.
 pub(crate) fn ends(incident: &Incident) -> Option<Closing> {
     match incident.phase {

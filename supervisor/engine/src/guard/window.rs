@@ -115,7 +115,7 @@ pub(crate) fn zone_names() -> Vec<String> {
     TimeZoneDatabase::bundled().available().map(|name| name.to_string()).collect()
 }
 
-/// Deeds that disturb wait for a window, unless an operator approved the rung. Taking back is never held up.
+/// Actions that disturb wait for a window, unless an operator approved the rung. Taking back is never held up.
 ///
 /// # Errors
 /// Outside every window; until the next one opens.

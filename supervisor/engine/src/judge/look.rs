@@ -34,7 +34,7 @@ pub struct Look {
     pub ladder: Vec<Plan>,
     /// Why the ladder could not be resolved; then nothing is done.
     pub ladder_unknown: Option<String>,
-    /// The verification, against the state before the deed.
+    /// The verification, against the state before the action.
     pub cured: Truth,
     /// The verification must pass within this time, milliseconds.
     pub within_ms: u64,

@@ -1,4 +1,4 @@
-//! From a failing check to deeds with nothing left to choose. Permits nothing and does nothing.
+//! From a failing check to actions with nothing left to choose. Permits nothing and does nothing.
 use std::collections::BTreeMap;
 
 use wbd_model::action::{Action, Given};
@@ -9,7 +9,7 @@ use wbd_model::plan::Plan;
 
 use super::verdict::Judgement;
 use crate::expr::Scope;
-use crate::playbook::{Bound, Deed, unit_fault};
+use crate::playbook::{Bound, Step, unit_fault};
 
 /// The first rung from `from_rung` on that fits; `None` where none does, or where the check does not fail.
 ///
@@ -67,7 +67,7 @@ fn rung(bound: &Bound, judgement: &Judgement, seen: &Observations, index: usize)
     if !fits {
         return Ok(None);
     }
-    let steps = rung.steps.iter().map(|deed| action(bound, deed, &scope)).collect::<Result<Vec<Action>, String>>();
+    let steps = rung.steps.iter().map(|step| action(bound, step, &scope)).collect::<Result<Vec<Action>, String>>();
     let steps = steps.map_err(|why| format!("rung {}: {why}", rung.id))?;
     Ok(Some(Plan {
         code: bound.key.code.clone(),
@@ -81,11 +81,11 @@ fn rung(bound: &Bound, judgement: &Judgement, seen: &Observations, index: usize)
     }))
 }
 
-fn action(bound: &Bound, deed: &Deed, scope: &Scope<'_>) -> Result<Action, String> {
-    let declaration = deed.name.declaration();
+fn action(bound: &Bound, step: &Step, scope: &Scope<'_>) -> Result<Action, String> {
+    let declaration = step.name.declaration();
     let mut values = BTreeMap::new();
     for parameter in declaration.parameters {
-        let Some(expression) = deed.given.get(parameter.name) else { continue };
+        let Some(expression) = step.given.get(parameter.name) else { continue };
         let value = match expression.evaluate(scope) {
             Fact::Known(value) => value,
             Fact::Unknown(why) => return Err(format!("{} of {}: {why}", parameter.name, declaration.key)),
@@ -97,5 +97,5 @@ fn action(bound: &Bound, deed: &Deed, scope: &Scope<'_>) -> Result<Action, Strin
         }
         values.insert(parameter.name, value);
     }
-    deed.name.action(&Given { values: &values, commands: &bound.facts.commands })
+    step.name.action(&Given { values: &values, commands: &bound.facts.commands })
 }

@@ -38,7 +38,8 @@ pub struct Judgement {
 #[must_use]
 pub fn judge(bound: &Bound, seen: &Observations) -> Judgement {
     let mut judgement = by_cases(bound, seen);
-    // What has the name of the process that was looked at and does not count: no case asks it, and a person has to see it.
+    // What has the name of the process that was looked at and does not count: no case asks it, and a person has to see
+    // it.
     for line in others(seen) {
         match judgement.verdict {
             Verdict::Pass | Verdict::Skip => judgement.reason.clone_from(&line),
@@ -84,7 +85,7 @@ fn others(seen: &Observations) -> Vec<String> {
     told.collect()
 }
 
-/// Whether the cure is proved, against the state before the deed. Without a verification nothing is proved.
+/// Whether the cure is proved, against the state before the action. Without a verification nothing is proved.
 #[must_use]
 pub fn cured(bound: &Bound, seen: &Observations, before: &Observations) -> Truth {
     let Some(verify) = &bound.content.verify else {

@@ -1,4 +1,4 @@
-//! The ring on a made-up clock: what would be written if things looked so, and every deed succeeded at once.
+//! The ring on a made-up clock: what would be written if things looked so, and every action succeeded at once.
 //! No host, no waiting; the engine itself decides every step.
 use std::collections::BTreeSet;
 
@@ -54,7 +54,7 @@ pub(crate) type Looked<'a> = [(Seen<'a>, Option<CheckKey>)];
 /// Is told of each record: the state with it, what it is about, what it says.
 pub(crate) type Tell<'a> = &'a mut dyn FnMut(&State, &Subject, &Body);
 
-/// The daemon's turn without a daemon: records go into the state alone, and every deed succeeds at once.
+/// The daemon's turn without a daemon: records go into the state alone, and every action succeeds at once.
 pub(crate) struct Play<'a> {
     settings: &'a Settings,
     /// All checks there are.
@@ -70,7 +70,7 @@ impl<'a> Play<'a> {
         Self { settings, known, only: None, state: State::default(), memory: Memory::default() }
     }
 
-    /// One turn, until nothing more follows or a deed was done. Gives whether anything was written.
+    /// One turn, until nothing more follows or an action was done. Gives whether anything was written.
     pub(crate) fn turn(&mut self, now: &Now, looked: &Looked<'_>, tell: Tell<'_>) -> Result<bool, String> {
         let mut written = false;
         let rests = round::turn(|| {
@@ -81,7 +81,7 @@ impl<'a> Play<'a> {
             let mut steps = round::round(&self.state, &mut self.memory, &looks, &self.known, self.settings, now);
             steps.retain(|step| self.is_played(step));
             written |= !steps.is_empty();
-            // What was seen is of the time before a deed.
+            // What was seen is of the time before an action.
             let mut goes_on = !steps.is_empty();
             for step in steps {
                 match step {

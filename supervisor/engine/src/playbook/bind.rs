@@ -50,7 +50,7 @@ pub struct Bound {
     pub(crate) item: Arc<BTreeMap<String, Value>>,
 }
 
-/// What expressions and deeds take from a profile.
+/// What expressions and actions take from a profile.
 #[derive(Debug, Default)]
 pub(crate) struct ProfileFacts {
     pub(crate) constants: BTreeMap<String, Value>,

@@ -12,7 +12,7 @@ use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::Duration;
 use wbd_model::suggest;
 
-use super::compiled::{Case, Deed, Explains, Playbook, Question, Requirement, Rung, Verify};
+use super::compiled::{Case, Explains, Playbook, Question, Requirement, Rung, Step, Verify};
 use super::document::{CaseSpec, LevelWord, PlaybookDocument, PlaybookSpec, RungSpec, ScopeWord};
 use super::faults::Faults;
 use super::given::Given;
@@ -291,15 +291,15 @@ impl Compiler<'_> {
         }
         self.limit(steps.len(), "steps", rung.steps.place);
         let condition = rung.condition.as_ref().map(|text| self.faults.compile(text, Some(Kind::Bool), names));
-        let deeds: Vec<Deed> = steps.iter().filter_map(|step| self.deed(step, rung.steps.place, names)).collect();
-        if deeds.len() != steps.len() || condition == Some(None) {
+        let compiled: Vec<Step> = steps.iter().filter_map(|step| self.step(step, rung.steps.place, names)).collect();
+        if compiled.len() != steps.len() || condition == Some(None) {
             return None;
         }
         let id = rung.id.value.clone();
-        Some(Rung { id, condition: condition.flatten(), approval: rung.approval, steps: deeds })
+        Some(Rung { id, condition: condition.flatten(), approval: rung.approval, steps: compiled })
     }
 
-    fn deed(&mut self, step: &Named<ActionName>, place: Place, names: &Names<'_>) -> Option<Deed> {
+    fn step(&mut self, step: &Named<ActionName>, place: Place, names: &Names<'_>) -> Option<Step> {
         self.needs_all(place, step.name.declaration().needs);
         let mut given = BTreeMap::new();
         for (parameter, written) in step.parameters() {
@@ -309,7 +309,7 @@ impl Compiler<'_> {
             };
             given.insert(parameter.name, value);
         }
-        Some(Deed { name: step.name, given })
+        Some(Step { name: step.name, given })
     }
 
     fn verify(&mut self, spec: &PlaybookSpec, names: &Names<'_>) -> Option<Verify> {

@@ -76,12 +76,12 @@ pub(crate) struct Rung {
     pub(crate) id: String,
     pub(crate) condition: Option<Expr>,
     pub(crate) approval: Approval,
-    pub(crate) steps: Vec<Deed>,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// An action whose values are still expressions.
 #[derive(Debug)]
-pub(crate) struct Deed {
+pub(crate) struct Step {
     pub(crate) name: ActionName,
     pub(crate) given: BTreeMap<&'static str, Expr>,
 }

@@ -170,14 +170,14 @@ pub(crate) struct RungSpec {
     /// `auto`, or `operator`: a person has to say yes.
     #[serde(default)]
     pub(crate) approval: Approval,
-    /// The deeds, in order.
+    /// The actions, in order.
     pub(crate) steps: At<Vec<Named<ActionName>>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VerifySpec {
-    /// The cure is proved when this is true, in CEL; `before.` is the state before the deed.
+    /// The cure is proved when this is true, in CEL; `before.` is the state before the action.
     pub(crate) pass: At<String>,
     /// It must become true within this time ...
     pub(crate) within: Duration,

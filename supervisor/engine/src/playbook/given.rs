@@ -1,4 +1,4 @@
-//! A parameter of a deed: a value, or an expression that gives it. Evaluates nothing.
+//! A parameter of an action: a value, or an expression that gives it. Evaluates nothing.
 use std::fmt;
 
 use schemars::JsonSchema;

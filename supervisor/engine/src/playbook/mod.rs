@@ -25,7 +25,7 @@ pub use load::load;
 pub use schema::schema;
 pub use test_spec::PlaybookTest;
 
-pub(crate) use compiled::Deed;
+pub(crate) use compiled::Step;
 pub(crate) use profile::unit_fault;
 pub(crate) use test_spec::{CuredWord, Expectation, Moment, ProfileChoice, Seen, VerdictWord};
 

@@ -7,10 +7,10 @@ use super::profile::is_program;
 use crate::guard::window;
 use crate::yaml::{Node, Place, documents, typed};
 
-/// Most maintenance windows; each is gone through whenever a deed waits for one.
+/// Most maintenance windows; each is gone through whenever an action waits for one.
 const MAX_WINDOWS: usize = 16;
-/// Most deeds that a budget may allow.
-const MAX_DEEDS: u32 = 1000;
+/// Most actions that a budget may allow.
+const MAX_ACTIONS: u32 = 1000;
 
 /// The settings of a file; an empty file is all defaults.
 ///
@@ -34,10 +34,10 @@ pub fn parse(source: &Source) -> Result<Settings, Vec<Problem>> {
         }
     };
     let mut add = |path: &[&str], message: &str| problems.push(tree.place_of(path).problem(source, message, None));
-    if settings.budget.per_hour > MAX_DEEDS {
+    if settings.budget.per_hour > MAX_ACTIONS {
         add(&["budget", "per_hour"], "per_hour must be 0 to 1000");
     }
-    if settings.budget.per_day > MAX_DEEDS {
+    if settings.budget.per_day > MAX_ACTIONS {
         add(&["budget", "per_day"], "per_day must be 0 to 1000");
     }
     for (key, time) in [("every", settings.every), ("sample_every", settings.sample_every)] {
@@ -73,7 +73,7 @@ fn maintenance(source: &Source, tree: &Node, settings: &Settings) -> Vec<Problem
     }
     if !(1..=MAX_WINDOWS).contains(&maintenance.windows.len()) {
         let place = tree.place_of(&["maintenance", "windows"]);
-        let hint = "to let deeds be done at any time, leave maintenance out".to_owned();
+        let hint = "to let actions be done at any time, leave maintenance out".to_owned();
         problems.push(place.problem(source, format!("windows must be 1 to {MAX_WINDOWS}"), Some(hint)));
     }
     problems
@@ -159,7 +159,7 @@ mod tests {
         let day = problem("Etc/UTC", "[{days: [sta], from: '01:00', to: '05:00'}]");
         assert!(day.starts_with("wbd.yaml:3:21: unknown word \"sta\" (did you mean \"sat\"?)"), "{day}");
         let none = problem("Etc/UTC", "[]");
-        assert!(none.starts_with("wbd.yaml:3:12: windows must be 1 to 16 (to let deeds be done"), "{none}");
+        assert!(none.starts_with("wbd.yaml:3:12: windows must be 1 to 16 (to let actions be done"), "{none}");
         let many = format!("[{}]", vec!["{from: '01:00', to: '05:00'}"; 17].join(", "));
         assert!(problem("Etc/UTC", &many).contains("windows must be 1 to 16"));
     }

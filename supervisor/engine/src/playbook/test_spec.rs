@@ -64,7 +64,7 @@ pub(crate) struct Expectation {
     /// The code of the failure that this one is a consequence of.
     #[serde(default)]
     pub(crate) cause: Option<Code>,
-    /// The deeds of the rung that would be done now; `[]` for none.
+    /// The actions of the rung that would be done now; `[]` for none.
     #[serde(default)]
     pub(crate) plan: Option<Vec<String>>,
     /// The rung that they belong to.

@@ -13,7 +13,7 @@ use crate::state::{Attempt, DEBIT_LIFE_MS, Debit, Incident, State};
 const CLOSED_KEPT: usize = 50;
 /// Exits of this boot that stay in memory.
 const EXITS_KEPT: usize = 64;
-/// Undoable deeds that stay in memory; older ones are found by asking the ledger.
+/// Undoable actions that stay in memory; older ones are found by asking the ledger.
 const UNDO_KEPT: usize = 64;
 
 /// Folds a whole ledger.
@@ -26,8 +26,9 @@ pub fn replay<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> State {
 }
 
 impl State {
-    /// Adds one record. Debits and attempts of another boot than its own count as made at this boot's start, or at their own
-    /// moment where this boot has lasted for so long: two names may be one boot, seen from a service and from a shell.
+    /// Adds one record. Debits and attempts of another boot than its own count as made at this boot's start, or at
+    /// their own moment where this boot has lasted for so long: two names may be one boot, seen from a service and from
+    /// a shell.
     pub fn apply(&mut self, entry: &Entry) {
         self.enter_boot(&entry.at);
         self.forget_old(entry.at.boot_ms);

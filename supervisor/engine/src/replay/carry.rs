@@ -1,5 +1,5 @@
 //! The whole folded state on its way from one ledger file to the next: packed into the first record of the new
-//! file, bounded in size, and unpacked again. Decides nothing about deeds.
+//! file, bounded in size, and unpacked again. Decides nothing about actions.
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Deserialize as _;

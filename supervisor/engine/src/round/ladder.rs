@@ -1,4 +1,4 @@
-//! Which deed comes next for an open incident: a rung, its next step, or a rollback. Asks no guard.
+//! Which action comes next for an open incident: a rung, its next step, or a rollback. Asks no guard.
 use wbd_model::entry::Intent;
 use wbd_model::plan::{Approval, Plan};
 
@@ -48,7 +48,7 @@ fn begun_plan(incident: &Incident, begun: &Intent) -> Plan {
     }
 }
 
-/// The last deed that has to be taken back before anything else is done.
+/// The last action that has to be taken back before anything else is done.
 pub(super) fn rollback(look: &Look, incident: &Incident) -> Option<ActionRequest> {
     let (undone, undo) = incident.rollback.last()?;
     let rung = incident.intent.as_ref().map_or(incident.rung, |intent| intent.rung);

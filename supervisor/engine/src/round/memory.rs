@@ -14,7 +14,7 @@ pub struct Memory {
     pub(super) proven: BTreeMap<IncidentId, u64>,
     pub(super) proving: BTreeMap<IncidentId, u64>,
     pub(super) absent: BTreeMap<IncidentId, u64>,
-    /// The deed that this process is doing right now.
+    /// The action that this process is doing right now.
     pub in_flight: Option<ActionId>,
     /// An operator asked for this check's playbook now: the hold time is waived.
     pub asked: Option<CheckKey>,

@@ -1,4 +1,4 @@
-//! One turn of the ring: (state, what was seen) -> records to write and deeds to ask for. Pure: it
+//! One turn of the ring: (state, what was seen) -> records to write and actions to ask for. Pure: it
 //! neither looks nor acts nor writes.
 mod ladder;
 mod memory;

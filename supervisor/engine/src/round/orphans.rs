@@ -1,4 +1,4 @@
-//! What no look leads to: incidents whose check is gone, playbooks to suspend, deeds without an outcome.
+//! What no look leads to: incidents whose check is gone, playbooks to suspend, actions without an outcome.
 use std::collections::BTreeSet;
 
 use wbd_model::check::CheckKey;
@@ -44,7 +44,8 @@ pub(super) fn orphans(state: &State, memory: &mut Memory, known: &BTreeSet<Check
     steps
 }
 
-/// Playbooks that keep failing or had their one try, and deeds by hand whose outcome nobody wrote: both are said once.
+/// Playbooks that keep failing or had their one try, and actions by hand whose outcome nobody wrote: both are said
+/// once.
 pub(super) fn loose_ends(state: &State, memory: &Memory) -> Vec<Step> {
     let mut steps = Vec::new();
     for (playbook, failures) in &state.failures {

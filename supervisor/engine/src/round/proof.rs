@@ -1,4 +1,4 @@
-//! After the deed: whether the cure is proved in time, and stays. Decides nothing about deeds.
+//! After the action: whether the cure is proved in time, and stays. Decides nothing about actions.
 use wbd_model::check::Verdict;
 use wbd_model::entry::Body;
 use wbd_model::incident::Closing;

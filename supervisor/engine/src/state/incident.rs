@@ -34,23 +34,24 @@ pub struct Incident {
     pub rung: usize,
     /// The next step of that rung.
     pub step: usize,
-    /// Deeds done or tried.
+    /// Actions done or tried.
     pub acts: u32,
     /// Rungs begun.
     pub attempts: u32,
     /// The last intent.
     pub intent: Option<Box<Intent>>,
-    /// The observations before the first deed of the present rung.
+    /// The observations before the first action of the present rung.
     pub before: Observations,
-    /// Deeds to be taken back before the next rung, last one last.
+    /// Actions to be taken back before the next rung, last one last.
     pub rollback: Vec<(ActionId, Undo)>,
-    /// Deeds of the present rung that can be taken back.
+    /// Actions of the present rung that can be taken back.
     pub undo: Vec<(ActionId, Undo)>,
     /// An operator approved the next try; the word is used up by it.
     pub approved: bool,
     /// What that operator was shown; `None`: the yes is to whatever the playbook leads to.
     pub shown: Option<Box<Shown>>,
-    /// What was approved is not what would be done now: nothing is, in the middle of a rung neither, without another yes.
+    /// What was approved is not what would be done now: nothing is, in the middle of a rung neither, without another
+    /// yes.
     pub outdated: bool,
     /// An operator said no.
     pub denied: Option<String>,
@@ -197,7 +198,8 @@ impl Incident {
     }
 
     fn outcome(&mut self, action: ActionId, result: Outcome) {
-        // One that comes when the deed was taken for lost, and what it did has been judged since, changes nothing any more.
+        // One that comes when the action was taken for lost, and what it did has been judged since, changes nothing any
+        // more.
         let (Phase::Acting { action: awaited }
         | Phase::RollingBack { action: awaited }
         | Phase::Indeterminate { action: awaited }) = &self.phase

@@ -23,13 +23,13 @@ pub use request::{ActionRequest, Captured};
 pub use suspension::{Suspension, Trial};
 use telling::Telling;
 
-/// I3: a deed may not begin later than this after its intent. Long enough for a busy disk, short
+/// I3: an action may not begin later than this after its intent. Long enough for a busy disk, short
 /// enough that the budget's window is not stretched by much.
 pub const START_DEADLINE_MS: u64 = 5_000;
 /// A debit is forgotten after this long: the longest window (a day) and the start deadline.
 pub const DEBIT_LIFE_MS: u64 = 86_400_000 + START_DEADLINE_MS;
 
-/// One disruptive deed that was permitted, on the clock of the newest boot seen.
+/// One disruptive action that was permitted, on the clock of the newest boot seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Debit {
     /// Milliseconds of the newest boot; see [`State::apply`] for those of earlier ones.
@@ -56,7 +56,7 @@ pub struct Hold {
     pub why: String,
     /// Unix milliseconds until which it holds; `None`: until `resume`.
     pub until_wall_ms: Option<i64>,
-    /// Deeds of this class and above are held.
+    /// Actions of this class and above are held.
     pub from_class: Class,
     /// In this boot it ends at this moment of it (milliseconds) and at no other, whatever the wall clock says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,7 +78,7 @@ pub struct State {
     pub latched: BTreeSet<CheckKey>,
     /// Those of them that an operator said no to: `resume` does not open them again.
     pub denied: BTreeSet<CheckKey>,
-    /// Disruptive deeds within the longest window.
+    /// Disruptive actions within the longest window.
     pub debits: Vec<Debit>,
     /// Attempts within the longest window.
     pub attempts: Vec<Attempt>,
@@ -100,23 +100,23 @@ pub struct State {
     pub agent_lived: bool,
     /// When the last such record was written, milliseconds of its boot.
     pub lived_ms: u64,
-    /// Deeds that can be taken back, oldest first.
+    /// Actions that can be taken back, oldest first.
     pub undoable: VecDeque<(ActionId, Undo)>,
-    /// Deeds by hand whose outcome is not written yet.
+    /// Actions by hand whose outcome is not written yet.
     pub unresolved: BTreeSet<ActionId>,
     /// Escalations that a person was not told of yet.
     pub telling: Telling,
     /// Next incident number.
     pub next_incident: u64,
-    /// Next deed's number.
+    /// Next action's number.
     pub next_action: u64,
     /// Last record.
     pub seq: u64,
 }
 
 impl State {
-    /// The record is of a boot with another name. It may be the same boot all the same, and a debit must not grow older by
-    /// that: only a clock that went back proves another one.
+    /// The record is of a boot with another name. It may be the same boot all the same, and a debit must not grow older
+    /// by that: only a clock that went back proves another one.
     pub(crate) fn enter_boot(&mut self, at: &Now) {
         if self.boot.as_ref() == Some(&at.boot) {
             return;
@@ -159,9 +159,10 @@ impl State {
         self.open.get(key).and_then(|id| self.incidents.get(id))
     }
 
-    /// Answer to `exit.last` for a target: exits of this boot, seen by the supervisor. `gone` is the process that wrote the
-    /// last health document, where it does not run any more: if its own end is not on record (nobody looked, the ledger
-    /// could not be written), an older end says nothing about it. Daemon, doctor and rehearsal have it from here alone.
+    /// Answer to `exit.last` for a target: exits of this boot, seen by the supervisor. `gone` is the process that wrote
+    /// the last health document, where it does not run any more: if its own end is not on record (nobody looked, the
+    /// ledger could not be written), an older end says nothing about it. Daemon, doctor and rehearsal have it from here
+    /// alone.
     #[must_use]
     pub fn exit_observation(&self, target: &TargetName, now: &Now, gone: Option<u32>) -> Observation {
         const RECENT_MS: u64 = 600_000;

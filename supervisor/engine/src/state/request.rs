@@ -6,7 +6,7 @@ use wbd_model::name::PlaybookName;
 use wbd_model::observation::Observations;
 use wbd_model::plan::{Attempts, Plan};
 
-/// The next deed of an incident.
+/// The next action of an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionRequest {
     /// The incident.
@@ -19,15 +19,15 @@ pub struct ActionRequest {
     pub plan: Plan,
     /// The step.
     pub step: usize,
-    /// The deed that is taken back, if this is a rollback.
+    /// The action that is taken back, if this is a rollback.
     pub undoes: Option<ActionId>,
-    /// The deed.
+    /// The action.
     pub action: Action,
     /// The playbook's own budget.
     pub attempts: Attempts,
 }
 
-/// What looking before the deed captured.
+/// What looking before the action captured.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Captured {
     /// What it will change.

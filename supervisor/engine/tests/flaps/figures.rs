@@ -25,9 +25,9 @@ pub(crate) struct Figures {
     rollbacks: u64,
     /// Acts for a failure that was gone in truth already when the last look before it was made.
     pub(crate) wrong: u64,
-    /// Acts whose failure went away by itself between that look and the deed, or before a later step.
+    /// Acts whose failure went away by itself between that look and the action, or before a later step.
     late: u64,
-    /// Milliseconds from the fault to its cure by a deed: all, and where nothing stood in the way.
+    /// Milliseconds from the fault to its cure by an action: all, and where nothing stood in the way.
     healed_ms: Vec<u64>,
     plain_ms: Vec<u64>,
     refusals: BTreeMap<&'static str, u64>,

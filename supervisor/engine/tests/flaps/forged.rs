@@ -43,7 +43,7 @@ fn effects_without_an_intent_or_with_two_are_found() {
 
 #[test]
 fn too_much_in_a_window_is_found() {
-    is_found("deeds of A2 and above", |host| {
+    is_found("actions of A2 and above", |host| {
         let now_ms = host.effects[0].true_ms;
         host.effects.iter_mut().for_each(|effect| effect.true_ms = now_ms);
     });

@@ -67,8 +67,8 @@ fn one_intent_each(host: &Host) -> Judgement {
 /// I2: in every window of true time at most so many effects of class A2 and above.
 fn budget(host: &Host) -> Judgement {
     let at_ms: Vec<u64> = host.effects.iter().filter(|e| e.class >= Class::A2).map(|e| e.true_ms).collect();
-    within(&at_ms, HOUR_MS, host.settings.budget.per_hour, "deeds of A2 and above on this host")?;
-    within(&at_ms, DAY_MS, host.settings.budget.per_day, "deeds of A2 and above on this host")
+    within(&at_ms, HOUR_MS, host.settings.budget.per_hour, "actions of A2 and above on this host")?;
+    within(&at_ms, DAY_MS, host.settings.budget.per_day, "actions of A2 and above on this host")
 }
 
 /// A playbook's own budget on one target, in true time too.
@@ -204,7 +204,7 @@ fn no_act_under_a_hold(entries: &[Entry]) -> Judgement {
 /// What one incident has told so far.
 #[derive(Default)]
 struct Told {
-    /// Times that a person was told since the last deed or word.
+    /// Times that a person was told since the last action or word.
     times: u32,
     exhausted: bool,
     suppressed: bool,
@@ -235,7 +235,7 @@ fn told_once(entries: &[Entry]) -> Judgement {
             Body::Unsuppressed {} => own.suppressed = false,
             // While its cause is healed a word on it is for nothing: what was told stands.
             Body::Approved { .. } if own.suppressed => {}
-            // An answer or another deed: what comes next is another question.
+            // An answer or another action: what comes next is another question.
             Body::Intent(_) | Body::Approved { .. } => *own = Told::default(),
             Body::Closed { how } => {
                 ensure(open.remove(&key) == Some(id), || format!("{id} was closed twice"))?;

@@ -47,14 +47,14 @@ fn nothing_is_tried_before_the_pause_is_over_and_then_once_on_one_target() {
     world.breaks(1);
     world.run(HOUR_MS - 5_000);
     assert_eq!(
-        (world.deeds(), world.held_by(1), world.held_by(2)),
+        (world.actions(), world.held_by(1), world.held_by(2)),
         (0, Some(Guard::Suspended), Some(Guard::Suspended))
     );
     assert_eq!((world.count("escalated"), world.state.open.len()), (2, 2), "told, and still waiting");
     world.run(6_000);
-    assert_eq!(world.deeds(), 1, "{}", world.story());
+    assert_eq!(world.actions(), 1, "{}", world.story());
     world.run(6_000);
-    assert_eq!(world.deeds(), 1, "nothing more while it is proved");
+    assert_eq!(world.actions(), 1, "nothing more while it is proved");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_try_that_fails_suspends_for_twice_as_long_each_time_up_to_a_day() {
     let mut pauses = Vec::new();
     for _ in 0..6 {
         world.breaks(0);
-        let before = world.deeds();
+        let before = world.actions();
         let pause = (0..26 * 60).find(|_| {
             pass(&mut world, 60_000);
             if !world.state.latched.is_empty() {
@@ -73,7 +73,7 @@ fn a_try_that_fails_suspends_for_twice_as_long_each_time_up_to_a_day() {
                 world.run(5_000);
                 world.breaks(0);
             }
-            world.deeds() > before
+            world.actions() > before
         });
         assert!(pause.is_some(), "{}", world.story());
         pauses.push((pause.unwrap() + 1) / 60);
@@ -125,9 +125,9 @@ fn after_a_reboot_the_pause_counts_from_its_start() {
     world.run(HOUR_MS - 10_000);
     world.reboots(24 * HOUR_MS);
     world.run(HOUR_MS - 10_000);
-    assert_eq!(world.deeds(), 0, "{}", world.story());
+    assert_eq!(world.actions(), 0, "{}", world.story());
     world.run(20_000);
-    assert_eq!(world.deeds(), 1, "{}", world.story());
+    assert_eq!(world.actions(), 1, "{}", world.story());
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_try_that_ends_with_its_incident_has_failed() {
     world.breaks(0);
     world.answers.push_back(Answer::LostUndone);
     world.run(HOUR_MS + 1_000);
-    assert_eq!(world.deeds(), 0);
+    assert_eq!(world.actions(), 0);
     world.checks[0].absent = true;
     world.run(130_000);
     assert_eq!(world.closed_as(1), Some(Closing::Noise), "{}", world.story());
@@ -152,10 +152,10 @@ fn the_one_try_needs_every_other_guard_and_costs_as_any_other() {
     world.settings.budget.per_hour = 0;
     world.breaks(0);
     world.run(HOUR_MS + 60_000);
-    assert_eq!((world.deeds(), world.held_by(1)), (0, Some(Guard::HostBudget)), "{}", world.story());
+    assert_eq!((world.actions(), world.held_by(1)), (0, Some(Guard::HostBudget)), "{}", world.story());
     world.settings.budget.per_hour = 1;
     world.run(1_000);
-    assert_eq!((world.deeds(), world.state.debits.len()), (1, 1));
+    assert_eq!((world.actions(), world.state.debits.len()), (1, 1));
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn an_operators_resume_lifts_it_as_before() {
     world.checks[0].needs = vec![reload()];
     world.breaks(0);
     world.run(10_000);
-    assert_eq!(world.deeds(), 0);
+    assert_eq!(world.actions(), 0);
     world.resume();
     world.run(10_000);
     assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());

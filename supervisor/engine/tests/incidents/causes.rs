@@ -47,7 +47,7 @@ fn a_consequence_goes_with_its_cause() {
     world.shows(1, Verdict::Pass);
     world.run(10_000);
     assert_eq!([world.closed_as(1), world.closed_as(2)], [Some(Closing::Healed), Some(Closing::Subsumed)]);
-    assert_eq!(world.deeds(), 1);
+    assert_eq!(world.actions(), 1);
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn an_open_consequence_does_not_act_while_its_cause_is_only_suspected() {
     world.breaks(0);
     world.lift();
     world.run(9_000);
-    assert_eq!(world.deeds(), 0, "{}", world.story());
+    assert_eq!(world.actions(), 0, "{}", world.story());
     world.run(2_000);
     assert_eq!(*world.phase(1), Phase::Suppressed { by: IncidentId(2) }, "{}", world.story());
 }
@@ -124,7 +124,7 @@ fn an_open_consequence_of_what_was_handed_over_goes_with_it() {
     world.breaks(1);
     world.run(60_000);
     assert_eq!(world.closed_as(1), Some(Closing::HandedOver));
-    assert_eq!(world.deeds(), 0, "{}", world.story());
+    assert_eq!(world.actions(), 0, "{}", world.story());
     assert!(world.state.open.is_empty(), "{}", world.story());
 }
 
@@ -155,7 +155,7 @@ fn a_consequence_is_opened_by_itself_once_the_handed_over_cause_is_gone() {
 }
 
 #[test]
-fn a_chain_of_causes_ends_without_a_deed_for_its_consequences() {
+fn a_chain_of_causes_ends_without_an_action_for_its_consequences() {
     let third = check("AEGIS-TCP", "aegis", "endpoint-tcp").rung(&[start()]).cured_by(&[start()]).explained_by(1);
     let mut world = World::new(vec![dns(), endpoint(), third]);
     world.answers.push_back(Answer::Slow);
@@ -167,7 +167,7 @@ fn a_chain_of_causes_ends_without_a_deed_for_its_consequences() {
     world.shows(2, Verdict::Pass);
     world.run(30_000);
     assert!(world.state.open.is_empty(), "{}", world.story());
-    assert_eq!(world.deeds(), 1);
+    assert_eq!(world.actions(), 1);
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(crate) struct Check {
     pub(crate) case: String,
     /// Rungs with the case that they fit; an empty case fits all.
     pub(crate) rungs: Vec<(String, Plan)>,
-    /// The fault is gone once all of these were done; never by deeds if empty.
+    /// The fault is gone once all of these were done; never by actions if empty.
     pub(crate) needs: Vec<Action>,
     pub(crate) met: Vec<Action>,
     /// The check (by position) that explains this one while both fail.

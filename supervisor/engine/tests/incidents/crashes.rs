@@ -24,7 +24,7 @@ fn every_effect_has_its_own_intent_before_it_and_at_most_one() {
         world.answers.push_back(answer);
         world.run(120_000);
         let ids: BTreeSet<_> = world.effects.iter().map(|effect| effect.action).collect();
-        assert_eq!(ids.len(), world.deeds(), "{answer:?}");
+        assert_eq!(ids.len(), world.actions(), "{answer:?}");
         for effect in &world.effects {
             let before = &world.entries[..effect.ledger];
             let intended = before.iter().any(|e| matches!(&e.body, Body::Intent(i) if i.action_id == effect.action));
@@ -34,7 +34,7 @@ fn every_effect_has_its_own_intent_before_it_and_at_most_one() {
 }
 
 #[test]
-fn a_deed_that_was_done_before_the_crash_is_proven_and_not_repeated() {
+fn an_action_that_was_done_before_the_crash_is_proven_and_not_repeated() {
     for answer in [Answer::DiesAfter, Answer::LostDone] {
         let mut world = World::failing(agent_down());
         world.answers.push_back(answer);
@@ -44,7 +44,7 @@ fn a_deed_that_was_done_before_the_crash_is_proven_and_not_repeated() {
 }
 
 #[test]
-fn a_deed_whose_effect_can_be_looked_for_is_tried_again_once_it_is_seen_missing() {
+fn an_action_whose_effect_can_be_looked_for_is_tried_again_once_it_is_seen_missing() {
     for answer in [Answer::DiesBefore, Answer::LostUndone] {
         let mut world = World::failing(agent_down());
         world.answers.push_back(answer);
@@ -60,7 +60,7 @@ fn a_deed_whose_effect_can_be_looked_for_is_tried_again_once_it_is_seen_missing(
 }
 
 #[test]
-fn a_deed_whose_effect_cannot_be_told_is_never_repeated_in_its_incident() {
+fn an_action_whose_effect_cannot_be_told_is_never_repeated_in_its_incident() {
     for action in [unit("named.service"), command(Class::A3)] {
         for answer in DEATHS {
             let check = check("AEGIS-DNS", "host", "dns").rung(std::slice::from_ref(&action));
@@ -74,7 +74,7 @@ fn a_deed_whose_effect_cannot_be_told_is_never_repeated_in_its_incident() {
 }
 
 #[test]
-fn after_a_deed_that_cannot_be_repeated_the_next_rung_is_tried() {
+fn after_an_action_that_cannot_be_repeated_the_next_rung_is_tried() {
     let check =
         check("AEGIS-DNS", "host", "dns").rung(&[unit("named.service")]).rung(&[restart()]).cured_by(&[restart()]);
     let mut world = World::failing(check);
@@ -85,11 +85,11 @@ fn after_a_deed_that_cannot_be_repeated_the_next_rung_is_tried() {
 }
 
 #[test]
-fn a_deed_that_comes_too_late_is_not_done_and_stays_debited() {
+fn an_action_that_comes_too_late_is_not_done_and_stays_debited() {
     let mut world = World::failing(agent_down());
     world.answers.push_back(Answer::Late);
     world.run(3_000);
-    assert_eq!(world.deeds(), 0);
+    assert_eq!(world.actions(), 0);
     assert!(world.story().starts_with("opened agent.start aborted"), "{}", world.story());
     assert_eq!(world.state.debits.len(), 1);
     world.run(60_000);
@@ -98,7 +98,7 @@ fn a_deed_that_comes_too_late_is_not_done_and_stays_debited() {
 }
 
 #[test]
-fn a_deed_that_comes_at_the_last_moment_is_done() {
+fn an_action_that_comes_at_the_last_moment_is_done() {
     let mut world = World::failing(agent_down());
     world.answers.push_back(Answer::Delayed);
     world.run(30_000);
@@ -119,7 +119,7 @@ fn an_unknown_outcome_is_resolved_by_looking_and_not_by_guessing() {
 }
 
 #[test]
-fn a_crash_at_any_record_of_a_ladder_leaves_no_double_deed_and_an_end() {
+fn a_crash_at_any_record_of_a_ladder_leaves_no_double_action_and_an_end() {
     let steps = [raise(20_000), reload()];
     let playbook = check("WBD-5404", "wbd", "inotify-limit").rung(&steps).rung(&[restart()]).cured_by(&[restart()]);
     let mut whole = World::failing(playbook.clone());
@@ -246,9 +246,10 @@ fn closed_incidents_are_forgotten_in_the_end_and_open_ones_never() {
     assert_eq!(world.state, replay(&world.entries));
 }
 
-/// The disk had room again while a restart of the reserve was under way: the ledger called it lost, the probes saw it cured.
+/// The disk had room again while a restart of the reserve was under way: the ledger called it lost, the probes saw it
+/// cured.
 #[test]
-fn the_outcome_of_a_deed_that_was_taken_for_lost_opens_no_closed_incident_again() {
+fn the_outcome_of_an_action_that_was_taken_for_lost_opens_no_closed_incident_again() {
     let mut world = World::failing(agent_down());
     world.run(60_000);
     assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());

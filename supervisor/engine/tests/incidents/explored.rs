@@ -1,5 +1,5 @@
-//! Every order of a few words and faults, to a stated length: hold files win, and a yes is to what was shown. Each law is
-//! also broken on purpose, and that must be seen.
+//! Every order of a few words and faults, to a stated length: hold files win, and a yes is to what was shown. Each law
+//! is also broken on purpose, and that must be seen.
 use wbd_engine::guard::hold;
 use wbd_model::action::{Action, Class};
 use wbd_model::entry::{Body, Subject};
@@ -75,16 +75,16 @@ fn holds_win(sequence: &[Holds], file_is_ignored: bool) -> bool {
         if file_is_ignored {
             world.state.file_holds.clear();
         }
-        let before = world.deeds();
+        let before = world.actions();
         world.run(if *event == Holds::Run { RUN_MS } else { 0 });
-        wins &= world.deeds() == before || !(file || pause);
+        wins &= world.actions() == before || !(file || pause);
     }
-    let before = world.deeds();
+    let before = world.actions();
     file_goes(&mut world);
     world.lift();
     world.breaks(0);
     world.run(60_000);
-    wins && world.deeds() > before
+    wins && world.actions() > before
 }
 
 fn file_goes(world: &mut World) {

@@ -41,18 +41,18 @@ fn the_fourth_restart_in_an_hour_waits_until_the_first_is_an_hour_and_the_start_
     for _ in 0..3 {
         heal_once(&mut world);
     }
-    assert_eq!(world.deeds(), 3);
+    assert_eq!(world.actions(), 3);
     let first = world.effects[0].true_ms;
     heal_once(&mut world);
-    assert_eq!((world.deeds(), world.held_by(4)), (3, Some(Guard::HostBudget)));
+    assert_eq!((world.actions(), world.held_by(4)), (3, Some(Guard::HostBudget)));
     let until = last_refusal(&world).until_ms.unwrap();
     assert_eq!(until, first + HOUR_MS + wbd_engine::state::START_DEADLINE_MS + 1);
     world.true_ms = until - 1;
     world.turn();
-    assert_eq!(world.deeds(), 3);
+    assert_eq!(world.actions(), 3);
     world.true_ms = until;
     world.turn();
-    assert_eq!(world.deeds(), 4);
+    assert_eq!(world.actions(), 4);
 }
 
 #[test]
@@ -63,14 +63,14 @@ fn the_seventh_restart_in_a_day_waits() {
         world.true_ms += HOUR_MS;
     }
     heal_once(&mut world);
-    assert_eq!((world.deeds(), world.held_by(7)), (6, Some(Guard::HostBudget)), "{}", world.story());
+    assert_eq!((world.actions(), world.held_by(7)), (6, Some(Guard::HostBudget)), "{}", world.story());
     world.true_ms = world.effects[0].true_ms + DAY_MS + wbd_engine::state::START_DEADLINE_MS + 1;
     world.turn();
-    assert_eq!(world.deeds(), 7);
+    assert_eq!(world.actions(), 7);
 }
 
 #[test]
-fn gentle_deeds_cost_no_budget_and_need_none() {
+fn gentle_actions_cost_no_budget_and_need_none() {
     let mut check = check("WBD-5404", "wbd", "inotify-limit").rung(&[reload()]).cured_by(&[reload()]);
     check.look.attempts.max = 1_000;
     let mut world = World::failing(check);
@@ -78,12 +78,12 @@ fn gentle_deeds_cost_no_budget_and_need_none() {
     for _ in 0..10 {
         heal_once(&mut world);
     }
-    assert_eq!(world.deeds(), 10);
+    assert_eq!(world.actions(), 10);
     assert!(world.state.debits.is_empty());
 }
 
 #[test]
-fn the_budget_is_debited_at_the_intent_whatever_becomes_of_the_deed() {
+fn the_budget_is_debited_at_the_intent_whatever_becomes_of_the_action() {
     for answer in [Answer::Done, Answer::Failed, Answer::Late, Answer::LostUndone, Answer::DiesBefore] {
         let mut world = World::failing(agent_down());
         world.answers.push_back(answer);
@@ -108,7 +108,7 @@ fn what_is_taken_back_by_a_restart_needs_budget_too() {
 }
 
 #[test]
-fn deeds_that_begin_late_do_not_squeeze_more_of_them_into_an_hour() {
+fn actions_that_begin_late_do_not_squeeze_more_of_them_into_an_hour() {
     let mut world = World::failing(patient());
     world.answers.push_back(Answer::Delayed);
     for _ in 0..3 {
@@ -131,9 +131,9 @@ fn restarts_of_an_earlier_boot_count_as_made_when_this_one_began() {
     world.reboots(DAY_MS);
     assert_eq!(guard::budget_left(&world.state, &world.settings, &world.now()), (0, 3));
     heal_once(&mut world);
-    assert_eq!(world.deeds(), 3, "{}", world.story());
+    assert_eq!(world.actions(), 3, "{}", world.story());
     world.run(HOUR_MS + wbd_engine::state::START_DEADLINE_MS);
-    assert_eq!(world.deeds(), 4, "{}", world.story());
+    assert_eq!(world.actions(), 4, "{}", world.story());
 }
 
 #[test]
@@ -145,12 +145,12 @@ fn a_jump_of_the_wall_clock_buys_nothing() {
         }
         world.wall_skew_ms = jump;
         heal_once(&mut world);
-        assert_eq!(world.deeds(), 3, "{jump}");
+        assert_eq!(world.actions(), 3, "{jump}");
     }
 }
 
 #[test]
-fn a_deed_by_hand_costs_nothing_is_recorded_and_ignores_a_spent_budget() {
+fn an_action_by_hand_costs_nothing_is_recorded_and_ignores_a_spent_budget() {
     let mut world = World::new(vec![]);
     world.settings.budget.per_hour = 0;
     let permit =
@@ -197,7 +197,7 @@ fn another_name_of_the_same_boot_is_no_new_budget_and_no_free_start() {
         world.sees_another_name();
         assert_eq!(guard::budget_left(&world.state, &world.settings, &world.now()), before);
         heal_once(&mut world);
-        assert_eq!(world.deeds(), 3, "{}", world.story());
+        assert_eq!(world.actions(), 3, "{}", world.story());
         assert_eq!(begins_anew(&mut world), Err(Guard::HostBudget), "the agent has lived in this boot");
     }
 }
@@ -232,7 +232,7 @@ fn nobody_asked_in_person_for_the_start_with_which_a_supervisor_begins_so_that_a
 }
 
 #[test]
-fn a_deed_by_hand_waits_for_one_under_way_on_the_same_thing_only() {
+fn an_action_by_hand_waits_for_one_under_way_on_the_same_thing_only() {
     let mut world = World::failing(agent_down());
     world.answers.push_back(Answer::Slow);
     world.run(2_500);
@@ -300,7 +300,7 @@ fn two_incidents_do_not_act_on_one_thing_at_once() {
     world.breaks(0);
     world.breaks(1);
     world.run(3_000);
-    assert_eq!((world.deeds(), world.held_by(2)), (1, Some(Guard::Conflict)), "{}", world.story());
+    assert_eq!((world.actions(), world.held_by(2)), (1, Some(Guard::Conflict)), "{}", world.story());
     world.run(10_000);
     assert_eq!([world.closed_as(1), world.closed_as(2)], [Some(Closing::Healed); 2], "{}", world.story());
 }
@@ -312,7 +312,7 @@ fn two_incidents_act_on_different_things_at_once() {
     world.breaks(0);
     world.breaks(1);
     world.run(2_500);
-    assert_eq!(world.deeds(), 2);
+    assert_eq!(world.actions(), 2);
 }
 
 #[test]

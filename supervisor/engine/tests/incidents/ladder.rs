@@ -171,7 +171,7 @@ fn what_waits_and_becomes_something_for_a_person_has_to_last_as_long_as_that_mus
         world.shows(0, Verdict::Pass);
         world.run(5_000);
         let story = world.story();
-        assert!(story.contains(ending) && world.deeds() == 0, "after {lasts_ms} ms: {story}");
+        assert!(story.contains(ending) && world.actions() == 0, "after {lasts_ms} ms: {story}");
         assert_eq!(world.count("escalated"), usize::from(ending.starts_with("escalated")), "{story}");
     }
 }
@@ -182,7 +182,7 @@ fn spent_attempts_end_in_one_hand_over_and_not_in_a_loop() {
     world.settings.budget.per_hour = 100;
     world.settings.budget.per_day = 100;
     world.run(24 * 3_600_000);
-    assert_eq!((world.deeds(), world.count("escalated"), world.count("closed:handed-over")), (3, 1, 1));
+    assert_eq!((world.actions(), world.count("escalated"), world.count("closed:handed-over")), (3, 1, 1));
     assert!(world.story().ends_with("unproven refused:attempts escalated closed:handed-over"), "{}", world.story());
 }
 
@@ -194,7 +194,7 @@ fn attempts_are_bounded_in_an_incident_even_if_they_are_far_apart() {
     world.settings.budget.per_hour = 100;
     world.settings.budget.per_day = 100;
     world.run(6 * 3_600_000);
-    assert_eq!((world.deeds(), world.count("closed:handed-over")), (3, 1), "{}", world.story());
+    assert_eq!((world.actions(), world.count("closed:handed-over")), (3, 1), "{}", world.story());
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn what_was_handed_over_is_tried_again_when_an_operator_resumes() {
 }
 
 #[test]
-fn a_deed_that_did_not_cure_is_taken_back_before_anything_else() {
+fn an_action_that_did_not_cure_is_taken_back_before_anything_else() {
     let check =
         check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000)]).rung(&[restart()]).cured_by(&[restart()]);
     let mut world = World::failing(check);
@@ -242,7 +242,7 @@ fn a_deed_that_did_not_cure_is_taken_back_before_anything_else() {
 }
 
 #[test]
-fn a_deed_that_cured_is_not_taken_back() {
+fn an_action_that_cured_is_not_taken_back() {
     let mut world = World::failing(inotify());
     world.run(60_000);
     world.breaks(0);
@@ -268,7 +268,7 @@ fn a_rollback_is_not_rolled_back_whatever_becomes_of_it() {
 }
 
 #[test]
-fn deeds_are_taken_back_in_the_opposite_order() {
+fn actions_are_taken_back_in_the_opposite_order() {
     let check = check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000), raise(30_000)]);
     let mut world = World::failing(check);
     world.checks[0].look.attempts.max = 1;
@@ -293,7 +293,7 @@ fn a_recurrence_in_probation_goes_on_with_the_next_rung_of_the_same_incident() {
 }
 
 #[test]
-fn a_deed_that_was_proven_is_not_taken_back_by_a_recurrence_in_probation() {
+fn an_action_that_was_proven_is_not_taken_back_by_a_recurrence_in_probation() {
     let mut world = World::failing(inotify().rung(&[restart()]));
     world.run(4_500);
     assert_eq!(*world.phase(1), Phase::Probation, "{}", world.story());
@@ -345,13 +345,13 @@ fn a_playbook_whose_proofs_keep_failing_is_suspended_visibly_and_for_every_targe
     world.run(600_000);
     assert_eq!(world.count("suspended"), 1);
     assert!(world.story_of(2).ends_with("refused:suspended escalated"), "{}", world.story());
-    let done = world.deeds();
+    let done = world.actions();
     world.breaks(2);
     world.run(60_000);
     assert_eq!(world.closed_as(3), Some(Closing::Healed), "other playbooks go on");
     world.resume();
     assert!(world.state.suspended.is_empty() && world.state.failures.is_empty());
-    assert!(world.deeds() > done);
+    assert!(world.actions() > done);
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn a_failure_that_is_cured_leaves_exactly_five_records_in_order() {
     let mut world = World::failing(agent_down());
     world.run(10_000);
     assert_eq!(world.story(), "opened agent.start done proven closed:healed");
-    assert_eq!(world.deeds(), 1);
+    assert_eq!(world.actions(), 1);
 }
 
 #[test]
@@ -136,14 +136,14 @@ fn the_same_failure_of_another_target_has_its_own() {
 }
 
 #[test]
-fn what_goes_away_before_a_deed_is_closed_as_self_healed() {
+fn what_goes_away_before_an_action_is_closed_as_self_healed() {
     let mut world = World::failing(agent_down());
     world.pause(Class::A0, None);
     world.run(5_000);
     world.shows(0, Verdict::Pass);
     world.run(3_000);
     assert_eq!(world.story(), "hold opened refused:hold closed:self-healed");
-    assert_eq!(world.deeds(), 0);
+    assert_eq!(world.actions(), 0);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn where_only_a_person_can_help_it_is_handed_over_at_once_with_the_guide() {
     world.run(2_000);
     assert_eq!(world.story(), "opened escalated closed:handed-over");
     assert_eq!(world.state.incidents[&IncidentId(1)].escalated, Some(vec!["call a person".to_owned()]));
-    assert_eq!(world.deeds(), 0);
+    assert_eq!(world.actions(), 0);
     world.run(86_400_000 / 4);
     assert_eq!(world.count("escalated"), 1, "a person is told once");
 }
@@ -209,10 +209,10 @@ fn a_failure_that_cannot_be_seen_any_more_is_not_acted_on_and_told_to_a_person_a
     world.shows(0, Verdict::Unknown);
     world.lift();
     world.run(600_000);
-    assert_eq!((world.deeds(), world.closed_as(1)), (0, None), "{}", world.story());
+    assert_eq!((world.actions(), world.closed_as(1)), (0, None), "{}", world.story());
     world.true_ms += 86_400_000;
     world.run(1_000);
-    assert_eq!((world.deeds(), world.closed_as(1)), (0, Some(Closing::HandedOver)), "{}", world.story());
+    assert_eq!((world.actions(), world.closed_as(1)), (0, Some(Closing::HandedOver)), "{}", world.story());
 }
 
 #[test]
@@ -335,7 +335,7 @@ fn exits_of_another_target_or_an_earlier_boot_are_not_told() {
 }
 
 #[test]
-fn a_slow_deed_is_waited_for_and_not_begun_again() {
+fn a_slow_action_is_waited_for_and_not_begun_again() {
     let mut world = World::failing(agent_down());
     world.answers.push_back(crate::world::Answer::Slow);
     world.run(4_000);

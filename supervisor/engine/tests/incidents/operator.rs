@@ -46,13 +46,13 @@ fn file_is_gone(world: &mut World) {
 
 #[test]
 fn a_waived_failure_opens_nothing_and_its_unwaived_twin_is_healed() {
-    for (target, deeds) in [(None, 0), (Some("wbd"), 0), (Some("iwss"), 1)] {
+    for (target, actions) in [(None, 0), (Some("wbd"), 0), (Some("iwss"), 1)] {
         let mut world = World::new(vec![agent_down()]);
         let until = world.now().wall_ms + HOUR_MS;
         waive(&mut world, CODE, target, Some(until));
         world.breaks(0);
         world.run(60_000);
-        assert_eq!((world.deeds(), world.state.incidents.len()), (deeds, deeds), "{target:?}: {}", world.story());
+        assert_eq!((world.actions(), world.state.incidents.len()), (actions, actions), "{target:?}: {}", world.story());
     }
 }
 
@@ -62,9 +62,9 @@ fn a_waiver_that_is_over_lets_the_failure_count_at_once() {
     waive_for(&mut world, 60_000);
     world.breaks(0);
     world.run(59_000);
-    assert_eq!(world.deeds(), 0, "{}", world.story());
+    assert_eq!(world.actions(), 0, "{}", world.story());
     world.run(2_000);
-    assert_eq!(world.deeds(), 1, "held long enough while it was waived: {}", world.story());
+    assert_eq!(world.actions(), 1, "held long enough while it was waived: {}", world.story());
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_waiver_can_be_ended_early() {
     world.run(20_000);
     waive(&mut world, CODE, None, None);
     world.run(20_000);
-    assert_eq!((world.deeds(), world.state.waivers.len()), (1, 0), "{}", world.story());
+    assert_eq!((world.actions(), world.state.waivers.len()), (1, 0), "{}", world.story());
 }
 
 #[test]
@@ -87,14 +87,14 @@ fn an_open_incident_of_a_waived_failure_is_closed_visibly() {
     waive_for(&mut world, HOUR_MS);
     world.lift();
     world.run(20_000);
-    assert_eq!((world.closed_as(1), world.deeds()), (Some(Closing::Waived), 0), "{}", world.story());
+    assert_eq!((world.closed_as(1), world.actions()), (Some(Closing::Waived), 0), "{}", world.story());
 }
 
 #[test]
-fn a_deed_under_way_is_seen_to_its_end_before_its_incident_is_closed_as_waived() {
+fn an_action_under_way_is_seen_to_its_end_before_its_incident_is_closed_as_waived() {
     let mut world = World::failing(agent_down());
     world.answers.push_back(Answer::Slow);
-    while world.deeds() == 0 {
+    while world.actions() == 0 {
         world.run(500);
     }
     waive_for(&mut world, HOUR_MS);
@@ -105,7 +105,7 @@ fn a_deed_under_way_is_seen_to_its_end_before_its_incident_is_closed_as_waived()
 }
 
 #[test]
-fn a_deed_that_was_asked_for_just_before_the_waiver_is_not_permitted() {
+fn an_action_that_was_asked_for_just_before_the_waiver_is_not_permitted() {
     let mut world = World::failing(agent_down());
     world.pause(Class::A1, None);
     world.run(20_000);
@@ -125,11 +125,11 @@ fn a_hold_file_and_a_pause_are_lifted_each_by_itself() {
     world.run(20_000);
     world.lift();
     world.run(20_000);
-    assert_eq!((world.held_by(1), world.deeds()), (Some(Guard::Hold), 0), "the file still holds");
+    assert_eq!((world.held_by(1), world.actions()), (Some(Guard::Hold), 0), "the file still holds");
     world.pause(Class::A1, None);
     file_is_gone(&mut world);
     world.run(20_000);
-    assert_eq!((world.held_by(1), world.deeds()), (Some(Guard::Hold), 0), "the pause still holds");
+    assert_eq!((world.held_by(1), world.actions()), (Some(Guard::Hold), 0), "the pause still holds");
     world.lift();
     world.run(20_000);
     assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
@@ -137,14 +137,14 @@ fn a_hold_file_and_a_pause_are_lifted_each_by_itself() {
 
 #[test]
 fn a_hold_file_with_an_end_lets_go_at_its_end_and_its_twin_without_one_does_not() {
-    for (end, deeds) in [(Some(HOUR_MS), 1), (None, 0)] {
+    for (end, actions) in [(Some(HOUR_MS), 1), (None, 0)] {
         let mut world = World::failing(agent_down());
         let until = end.map_or_else(String::new, |ms| format!(", until: {:?}", utc(world.now().wall_ms + ms)));
         file_is_there(&mut world, &format!("{{why: kernel upgrade{until}}}"));
         world.run(50 * 60_000);
-        assert_eq!((world.held_by(1), world.deeds()), (Some(Guard::Hold), 0), "{}", world.story());
+        assert_eq!((world.held_by(1), world.actions()), (Some(Guard::Hold), 0), "{}", world.story());
         world.run(20 * 60_000);
-        assert_eq!(world.deeds(), deeds, "{}", world.story());
+        assert_eq!(world.actions(), actions, "{}", world.story());
     }
 }
 
@@ -152,34 +152,34 @@ fn a_hold_file_with_an_end_lets_go_at_its_end_and_its_twin_without_one_does_not(
 fn a_hold_file_outlives_crash_and_reboot_and_comes_between_two_steps() {
     let two = check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000), reload()]).cured_by(&[reload()]);
     let mut world = World::failing(two);
-    while world.deeds() == 0 {
+    while world.actions() == 0 {
         world.answers.push_back(Answer::Slow);
         world.run(500);
     }
     file_is_there(&mut world, "");
     world.answers.clear();
     world.run(20_000);
-    assert_eq!(world.deeds(), 1, "the second step waits: {}", world.story());
+    assert_eq!(world.actions(), 1, "the second step waits: {}", world.story());
     world.dies();
     world.run(20_000);
     world.reboots(60_000);
     world.run(20_000);
-    assert_eq!((world.deeds(), world.held_by(1)), (1, Some(Guard::Hold)), "{}", world.story());
+    assert_eq!((world.actions(), world.held_by(1)), (1, Some(Guard::Hold)), "{}", world.story());
     file_is_gone(&mut world);
     world.run(20_000);
-    assert!(world.deeds() > 1, "{}", world.story());
+    assert!(world.actions() > 1, "{}", world.story());
 }
 
 #[test]
-fn a_hold_file_that_names_a_class_lets_gentler_deeds_pass() {
+fn a_hold_file_that_names_a_class_lets_gentler_actions_pass() {
     let mut world = World::failing(check("WBD-5404", "wbd", "inotify-limit").rung(&[reload()]).cured_by(&[reload()]));
     file_is_there(&mut world, "class: A2");
     world.run(20_000);
-    assert_eq!(world.deeds(), 1, "{}", world.story());
+    assert_eq!(world.actions(), 1, "{}", world.story());
     let mut world = World::failing(agent_down());
     file_is_there(&mut world, "class: A2");
     world.run(20_000);
-    assert_eq!((world.deeds(), world.held_by(1)), (0, Some(Guard::Hold)));
+    assert_eq!((world.actions(), world.held_by(1)), (0, Some(Guard::Hold)));
 }
 
 /// A world in which raising a limit waits for a word, and what it would change.
@@ -255,7 +255,7 @@ fn a_changed_playbook_needs_another_yes_and_takes_it() {
     approve(&mut world, &shown);
     world.checks[0].edited("another");
     world.run(20_000);
-    assert_eq!((world.held_by(1), world.deeds()), (Some(Guard::Approval), 0), "{}", world.story());
+    assert_eq!((world.held_by(1), world.actions()), (Some(Guard::Approval), 0), "{}", world.story());
     assert!(world.story().ends_with("approved refused:approval escalated"), "asked anew: {}", world.story());
     let plan = world.looks()[0].ladder[0].clone();
     approve(&mut world, &Shown { plan, ..shown });
@@ -282,7 +282,7 @@ fn what_no_longer_fits_is_refused_once_and_asked_anew_in_the_middle_of_a_rung_to
     let refusal = permitted(&mut world, &[other]).unwrap_err();
     world.append(subject, Body::Refused(refusal));
     world.run(20_000);
-    assert_eq!((world.held_by(1), world.deeds()), (Some(Guard::Approval), 0), "{}", world.story());
+    assert_eq!((world.held_by(1), world.actions()), (Some(Guard::Approval), 0), "{}", world.story());
     assert!(world.state.incidents.values().all(|incident| incident.is_mid_rung() && incident.asks));
     approve(&mut world, &shown);
     assert_eq!(permitted(&mut world, &[restarted()]), Ok(reload()));

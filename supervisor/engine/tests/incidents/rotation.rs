@@ -110,7 +110,7 @@ fn a_suspension_and_its_one_try_go_along() {
     world.true_ms += 3_600_000;
     world.answers.push_back(crate::world::Answer::Slow);
     world.turn();
-    assert_eq!(world.deeds(), 1);
+    assert_eq!(world.actions(), 1);
     let other = on_a_new_file(&world);
     assert_eq!(other.state, *goes_on(&mut world));
     assert!(other.state.suspended[&playbook].trial.is_some());
@@ -127,7 +127,7 @@ fn a_no_goes_along() {
     let mut other = on_a_new_file(&world);
     other.resume();
     other.run(20_000);
-    assert_eq!((other.deeds(), other.state.denied.len()), (0, 1), "{}", other.story());
+    assert_eq!((other.actions(), other.state.denied.len()), (0, 1), "{}", other.story());
 }
 
 #[test]

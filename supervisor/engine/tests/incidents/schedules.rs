@@ -77,7 +77,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A cause, two consequences that share things with it, and a ladder with every kind of deed.
+/// A cause, two consequences that share things with it, and a ladder with every kind of action.
 pub(crate) fn host() -> World {
     let dns = check("AEGIS-DNS", "host", "dns")
         .rung(&[unit("named.service")])
@@ -230,7 +230,7 @@ fn suppression_has_no_circle(world: &World) {
     }
 }
 
-/// A deed whose effect cannot be looked for is not begun again after its reply was lost.
+/// An action whose effect cannot be looked for is not begun again after its reply was lost.
 fn nothing_is_repeated_blindly(world: &World) {
     let mut lost: BTreeSet<(IncidentId, usize)> = BTreeSet::new();
     let mut begun: BTreeMap<ActionId, (&Intent, IncidentId)> = BTreeMap::new();

@@ -50,7 +50,7 @@ fn a_restart_of_another_service_waits_until_the_window_opens() {
         refusal.reason
     );
     pass(&mut world, 90 * MINUTE_MS - 11_000);
-    assert_eq!((world.deeds(), world.count("escalated")), (0, 0), "{}", world.story());
+    assert_eq!((world.actions(), world.count("escalated")), (0, 0), "{}", world.story());
     world.run(10_000);
     assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
 }
@@ -83,7 +83,7 @@ fn where_the_window_is_days_away_a_person_is_told_at_once_and_it_is_done_then_al
     for _ in 0..(4 * 24) {
         pass(&mut world, HOUR_MS);
     }
-    assert_eq!((world.deeds(), world.state.open.len()), (0, 1), "{}", world.story());
+    assert_eq!((world.actions(), world.state.open.len()), (0, 1), "{}", world.story());
     pass(&mut world, 2 * HOUR_MS);
     world.run(10_000);
     assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
@@ -92,12 +92,12 @@ fn where_the_window_is_days_away_a_person_is_told_at_once_and_it_is_done_then_al
 #[test]
 fn a_jump_of_the_wall_clock_changes_membership_and_nothing_else() {
     let years_ms = 5 * 365 * 24 * 3_600_000_i64;
-    for (jump, deeds) in [(years_ms, 0), (-years_ms, 0), (years_ms + 7_200_000, 1), (7_200_000, 1)] {
+    for (jump, actions) in [(years_ms, 0), (-years_ms, 0), (years_ms + 7_200_000, 1), (7_200_000, 1)] {
         let mut world = broken(dns(), windows(&[], "01:00", "05:00"));
         world.run(10_000);
         world.wall_skew_ms = jump;
         world.run(10_000);
-        assert_eq!(world.deeds(), deeds, "{jump}: {}", world.story());
+        assert_eq!(world.actions(), actions, "{jump}: {}", world.story());
     }
 }
 
@@ -106,23 +106,23 @@ fn a_rung_with_a_step_that_must_wait_is_not_begun() {
     let both = check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000), unit("named.service")]);
     let mut world = broken(both, windows(&[], "01:00", "05:00"));
     world.run(10_000);
-    assert_eq!((world.deeds(), world.held_by(1)), (0, Some(Guard::Window)), "{}", world.story());
+    assert_eq!((world.actions(), world.held_by(1)), (0, Some(Guard::Window)), "{}", world.story());
 }
 
 #[test]
 fn a_rung_that_began_inside_is_finished_but_not_after_a_long_stop() {
-    for (stop_ms, deeds) in [(3 * MINUTE_MS, 2), (30 * MINUTE_MS, 1)] {
+    for (stop_ms, actions) in [(3 * MINUTE_MS, 2), (30 * MINUTE_MS, 1)] {
         let both = check("AEGIS-DNS", "host", "dns").rung(&[unit("a.service"), unit("named.service")]);
         let mut world = broken(both, windows(&[], "23:00", "23:31"));
         world.answers.push_back(Answer::Slow);
         world.run(3_000);
         world.pause(Class::A0, None);
         world.run(MINUTE_MS);
-        assert_eq!((world.deeds(), world.held_by(1)), (1, Some(Guard::Hold)), "{}", world.story());
+        assert_eq!((world.actions(), world.held_by(1)), (1, Some(Guard::Hold)), "{}", world.story());
         pass(&mut world, stop_ms);
         world.lift();
         world.run(3_000);
-        assert_eq!(world.deeds(), deeds, "{}", world.story());
+        assert_eq!(world.actions(), actions, "{}", world.story());
     }
 }
 
@@ -149,7 +149,7 @@ fn who_waits_for_a_window_that_the_clock_keeps_away_is_handed_over_in_the_end() 
         pass(&mut world, HOUR_MS);
     }
     assert_eq!(world.closed_as(1), Some(Closing::HandedOver), "{}", world.story());
-    assert_eq!((world.deeds(), world.count("escalated")), (0, 1), "{}", world.story());
+    assert_eq!((world.actions(), world.count("escalated")), (0, 1), "{}", world.story());
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_yes_to_a_playbook_that_was_changed_since_the_opening_is_done_at_once_too() 
     world.run(10_000);
     world.checks[0].edited("another");
     world.run(10_000);
-    assert_eq!((world.held_by(1), world.deeds()), (Some(Guard::Window), 0), "{}", world.story());
+    assert_eq!((world.held_by(1), world.actions()), (Some(Guard::Window), 0), "{}", world.story());
     approve_what_is_shown(&mut world);
     world.run(10_000);
     assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
@@ -191,7 +191,7 @@ fn a_yes_to_a_playbook_that_is_changed_after_it_opens_no_window() {
     world.checks[0].edited("another");
     world.lift();
     world.run(10_000);
-    assert_eq!((world.held_by(1), world.deeds()), (Some(Guard::Window), 0), "{}", world.story());
+    assert_eq!((world.held_by(1), world.actions()), (Some(Guard::Window), 0), "{}", world.story());
 }
 
 #[test]
@@ -204,5 +204,5 @@ fn a_yes_to_a_changed_playbook_is_good_for_all_steps_of_the_rung() {
     world.checks[0].edited("another");
     approve_what_is_shown(&mut world);
     world.run(10_000);
-    assert_eq!((world.closed_as(1), world.deeds()), (Some(Closing::Healed), 2), "{}", world.story());
+    assert_eq!((world.closed_as(1), world.actions()), (Some(Closing::Healed), 2), "{}", world.story());
 }

@@ -32,7 +32,7 @@ fn a_playbooks_own_mode_makes_it_stricter_and_not_milder() {
         let policy = PlaybookPolicy { healing: Some(own), ceiling: None };
         world.settings.playbooks.insert("agent-down".to_owned(), policy);
         world.run(60_000);
-        assert_eq!(world.deeds() > 0, acts, "{all:?} {own:?}");
+        assert_eq!(world.actions() > 0, acts, "{all:?} {own:?}");
     }
 }
 
@@ -74,7 +74,7 @@ fn approve_waits_for_a_word_and_acts_on_it() {
 }
 
 #[test]
-fn every_deed_that_needs_a_word_waits_for_it_and_the_others_do_not() {
+fn every_action_that_needs_a_word_waits_for_it_and_the_others_do_not() {
     let cases = [
         (Class::A3, vec![unit("named.service")], false),
         (Class::A2, vec![unit("named.service")], true),
@@ -89,7 +89,7 @@ fn every_deed_that_needs_a_word_waits_for_it_and_the_others_do_not() {
         let mut world = World::failing(check("AEGIS-DNS", "host", "dns").rung(&steps).cured_by(&steps));
         world.settings.ceiling = ceiling;
         world.run(60_000);
-        assert_eq!(world.deeds() == 0, waits, "{ceiling} {steps:?}: {}", world.story());
+        assert_eq!(world.actions() == 0, waits, "{ceiling} {steps:?}: {}", world.story());
         assert_eq!(world.held_by(1) == Some(Guard::Approval), waits, "{ceiling} {steps:?}");
         if waits {
             world.approve(1);
@@ -103,7 +103,7 @@ fn every_deed_that_needs_a_word_waits_for_it_and_the_others_do_not() {
 fn a_rung_that_asks_waits_although_healing_is_automatic() {
     let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[reload()]).cured_by(&[reload()]));
     world.run(60_000);
-    assert_eq!((world.deeds(), world.held_by(1)), (0, Some(Guard::Approval)));
+    assert_eq!((world.actions(), world.held_by(1)), (0, Some(Guard::Approval)));
     world.approve(1);
     world.run(10_000);
     assert_eq!(world.closed_as(1), Some(Closing::Healed));
@@ -114,7 +114,7 @@ fn a_word_for_a_higher_rung_counts_for_it() {
     let check = check("AEGIS-DNS", "host", "dns").rung(&[reload()]).asking_rung(&[restart()]).cured_by(&[restart()]);
     let mut world = World::failing(check);
     world.run(60_000);
-    assert_eq!((world.deeds(), world.held_by(1)), (1, Some(Guard::Approval)), "{}", world.story());
+    assert_eq!((world.actions(), world.held_by(1)), (1, Some(Guard::Approval)), "{}", world.story());
     world.approve(1);
     world.run(60_000);
     assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
@@ -126,7 +126,7 @@ fn a_word_is_for_one_try_and_the_next_one_asks_again() {
     world.run(60_000);
     world.approve(1);
     world.run(60_000);
-    assert_eq!(world.deeds(), 1, "{}", world.story());
+    assert_eq!(world.actions(), 1, "{}", world.story());
     assert_eq!(world.held_by(1), Some(Guard::Approval));
     assert!(
         world.story().ends_with("unproven refused:approval escalated"),
@@ -156,18 +156,18 @@ fn a_word_given_before_the_playbook_changed_is_none() {
     world.checks[0].edited("digest-2");
     world.approve(1);
     world.run(60_000);
-    assert_eq!((world.deeds(), world.held_by(1)), (0, Some(Guard::Approval)), "{}", world.story());
+    assert_eq!((world.actions(), world.held_by(1)), (0, Some(Guard::Approval)), "{}", world.story());
 }
 
 #[test]
-fn a_word_that_comes_while_a_deed_is_verified_starts_nothing() {
+fn a_word_that_comes_while_an_action_is_verified_starts_nothing() {
     let mut world = World::failing(check("AEGIS-DNS", "host", "dns").rung(&[reload()]));
     world.run(3_000);
     assert_eq!(*world.phase(1), Phase::Verifying);
     world.approve(1);
     assert_eq!(*world.phase(1), Phase::Verifying);
     world.run(3_000);
-    assert_eq!(world.deeds(), 1, "{}", world.story());
+    assert_eq!(world.actions(), 1, "{}", world.story());
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn a_word_that_comes_after_the_end_changes_nothing() {
     world.approve(1);
     world.run(30_000);
     assert_eq!(world.closed_as(1), Some(Closing::Healed));
-    assert_eq!(world.deeds(), 1);
+    assert_eq!(world.actions(), 1);
 }
 
 #[test]
@@ -194,13 +194,13 @@ fn a_pause_while_a_person_is_asked_does_not_end_the_asking() {
 }
 
 #[test]
-fn a_no_hands_over_without_a_deed() {
+fn a_no_hands_over_without_an_action() {
     let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[reload()]).cured_by(&[reload()]));
     world.run(60_000);
     world.deny(1);
     world.run(HOUR_MS);
     assert_eq!(world.story(), "opened refused:approval escalated denied refused:denied closed:handed-over");
-    assert_eq!(world.deeds(), 0);
+    assert_eq!(world.actions(), 0);
 }
 
 #[test]
@@ -236,7 +236,7 @@ fn a_reboot_does_not_take_the_question_back() {
 }
 
 #[test]
-fn a_hold_wins_over_a_deed_that_was_already_chosen() {
+fn a_hold_wins_over_an_action_that_was_already_chosen() {
     let mut world = World::failing(agent_down());
     world.true_ms += 1;
     let _ = world.steps();
@@ -255,7 +255,7 @@ fn a_lifted_hold_lets_go_without_a_restart() {
     let mut world = World::failing(agent_down());
     world.pause(Class::A0, None);
     world.run(HOUR_MS);
-    assert_eq!(world.deeds(), 0);
+    assert_eq!(world.actions(), 0);
     world.lift();
     world.run(10_000);
     assert_eq!(world.story(), "hold opened refused:hold lifted agent.start done proven closed:healed");
@@ -266,19 +266,19 @@ fn a_hold_with_an_end_lets_go_at_its_end() {
     let mut world = World::failing(agent_down());
     world.pause(Class::A0, Some(60_000));
     world.run(59_000);
-    assert_eq!(world.deeds(), 0);
+    assert_eq!(world.actions(), 0);
     world.run(10_000);
     assert_eq!(world.closed_as(1), Some(Closing::Healed));
 }
 
 #[test]
-fn a_hold_from_a_class_leaves_gentler_deeds_alone() {
-    for (from, deeds) in [(Class::A1, 0), (Class::A2, 1), (Class::A3, 1)] {
+fn a_hold_from_a_class_leaves_gentler_actions_alone() {
+    for (from, actions) in [(Class::A1, 0), (Class::A2, 1), (Class::A3, 1)] {
         let mut world =
             World::failing(check("WBD-5404", "wbd", "inotify-limit").rung(&[reload()]).cured_by(&[reload()]));
         world.pause(from, None);
         world.run(30_000);
-        assert_eq!(world.deeds(), deeds, "from {from}");
+        assert_eq!(world.actions(), actions, "from {from}");
     }
 }
 
@@ -306,7 +306,7 @@ fn a_hold_survives_a_crash_and_a_reboot() {
     world.run(10_000);
     world.reboots(10_000);
     world.run(60_000);
-    assert_eq!(world.deeds(), 0);
+    assert_eq!(world.actions(), 0);
 }
 
 /// A denied incident that is over: a pause held it, so that there was something to say no to.
@@ -317,7 +317,7 @@ fn denied() -> World {
     world.deny(1);
     world.lift();
     world.run(10_000);
-    assert_eq!((world.closed_as(1), world.deeds()), (Some(Closing::HandedOver), 0), "{}", world.story());
+    assert_eq!((world.closed_as(1), world.actions()), (Some(Closing::HandedOver), 0), "{}", world.story());
     world
 }
 
@@ -330,15 +330,15 @@ fn a_no_outlives_a_resume_and_a_hand_over_without_one_does_not() {
     world.resume();
     world.dies();
     world.run(20_000);
-    assert_eq!((world.deeds(), world.state.incidents.len()), (0, 1), "{}", world.story());
+    assert_eq!((world.actions(), world.state.incidents.len()), (0, 1), "{}", world.story());
     let mut given_up = World::failing(agent_down());
     given_up.answers.extend([Answer::Failed; 3]);
     given_up.run(3_600_000);
-    assert_eq!((given_up.closed_as(1), given_up.deeds()), (Some(Closing::HandedOver), 0), "{}", given_up.story());
+    assert_eq!((given_up.closed_as(1), given_up.actions()), (Some(Closing::HandedOver), 0), "{}", given_up.story());
     given_up.true_ms += 3_700_000;
     given_up.resume();
     given_up.run(20_000);
-    assert_eq!(given_up.deeds(), 1, "{}", given_up.story());
+    assert_eq!(given_up.actions(), 1, "{}", given_up.story());
 }
 
 #[test]
@@ -348,7 +348,7 @@ fn a_no_is_over_when_the_failure_was_seen_gone() {
     world.run(10_000);
     world.breaks(0);
     world.run(20_000);
-    assert_eq!(world.deeds(), 1, "another failure is another question: {}", world.story());
+    assert_eq!(world.actions(), 1, "another failure is another question: {}", world.story());
 }
 
 #[test]
@@ -357,11 +357,11 @@ fn a_no_is_over_when_the_playbook_is_run_by_hand() {
     world.answers.extend([Answer::Failed; 3]);
     world.memory.asked = Some(world.checks[0].look.key.clone());
     world.run(3_600_000);
-    assert_eq!((world.closed_as(2), world.deeds()), (Some(Closing::HandedOver), 0), "{}", world.story());
+    assert_eq!((world.closed_as(2), world.actions()), (Some(Closing::HandedOver), 0), "{}", world.story());
     world.true_ms += 3_700_000;
     world.resume();
     world.run(20_000);
-    assert_eq!(world.deeds(), 1, "what was given up after that was not denied: {}", world.story());
+    assert_eq!(world.actions(), 1, "what was given up after that was not denied: {}", world.story());
 }
 
 #[test]
@@ -373,22 +373,22 @@ fn a_pause_for_a_time_lasts_that_long_whatever_the_wall_clock_does() {
         world.run(10_000);
         world.wall_skew_ms = jump;
         world.run(59 * 60_000);
-        assert_eq!((world.held_by(1), world.deeds()), (Some(Guard::Hold), 0), "{jump}: {}", world.story());
+        assert_eq!((world.held_by(1), world.actions()), (Some(Guard::Hold), 0), "{jump}: {}", world.story());
         world.run(60_000);
-        assert_eq!(world.deeds(), 1, "{jump}: {}", world.story());
+        assert_eq!(world.actions(), 1, "{jump}: {}", world.story());
     }
 }
 
 #[test]
 fn after_a_reboot_a_pause_ends_at_its_moment_on_the_wall_clock() {
-    for (down_ms, deeds) in [(30 * 60_000, 0), (70 * 60_000, 1)] {
+    for (down_ms, actions) in [(30 * 60_000, 0), (70 * 60_000, 1)] {
         let mut world = World::failing(agent_down());
         world.pause(Class::A1, Some(3_600_000));
         world.run(10_000);
         world.reboots(down_ms);
         world.run(60_000);
-        assert_eq!(world.deeds(), deeds, "{down_ms}: {}", world.story());
+        assert_eq!(world.actions(), actions, "{down_ms}: {}", world.story());
         world.run(30 * 60_000);
-        assert_eq!(world.deeds(), 1, "{down_ms}: {}", world.story());
+        assert_eq!(world.actions(), 1, "{down_ms}: {}", world.story());
     }
 }

@@ -1,4 +1,4 @@
-//! A toy world around the engine: a ledger in memory, faults that deeds cure, a clock, hands that can
+//! A toy world around the engine: a ledger in memory, faults that actions cure, a clock, hands that can
 //! fail or die. It loops as the daemon does; it decides nothing of its own.
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -22,14 +22,14 @@ const ROUNDS: usize = 60;
 pub(crate) const TICK_MS: u64 = 500;
 const WALL_START_MS: i64 = 1_700_000_000_000;
 
-/// What the hands do with the next deed.
+/// What the hands do with the next action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Done,
     Failed,
     /// It takes 3 s.
     Slow,
-    /// The reply is lost, the deed was done.
+    /// The reply is lost, the action was done.
     LostDone,
     /// The reply is lost, nothing was done.
     LostUndone,
@@ -37,9 +37,9 @@ pub(crate) enum Answer {
     Delayed,
     /// The hands get it only after its start deadline.
     Late,
-    /// The supervisor dies between the intent and the deed.
+    /// The supervisor dies between the intent and the action.
     DiesBefore,
-    /// The supervisor dies between the deed and its outcome.
+    /// The supervisor dies between the action and its outcome.
     DiesAfter,
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct World {
     pub(crate) wall_skew_ms: i64,
     /// Compare the state with a replay after each record.
     pub(crate) audited: bool,
-    /// A deed whose reply is under way, and when it comes.
+    /// An action whose reply is under way, and when it comes.
     under_way: Option<(Subject, ActionId, Action, u64)>,
     boot: u32,
     boot_began_ms: u64,
@@ -139,7 +139,7 @@ impl World {
         round(&self.state, &mut self.memory, &looks, &known, &self.settings, &now)
     }
 
-    /// The deed that the next turn would ask for.
+    /// The action that the next turn would ask for.
     pub(crate) fn wanted(&mut self) -> Option<ActionRequest> {
         self.steps().into_iter().find_map(|step| match step {
             Step::Act(want) => Some(*want),
@@ -167,7 +167,7 @@ impl World {
             for step in steps {
                 match step {
                     Step::Write(subject, body) => self.append(subject, *body),
-                    // One deed at a time.
+                    // One action at a time.
                     Step::Act(_) if self.under_way.is_some() => {}
                     Step::Act(want) => {
                         if self.act(*want).is_none() {
@@ -395,8 +395,8 @@ impl World {
         self.state.incidents[&IncidentId(id)].held().map(|refusal| refusal.guard)
     }
 
-    /// Deeds that reached the world, rollbacks included.
-    pub(crate) fn deeds(&self) -> usize {
+    /// Actions that reached the world, rollbacks included.
+    pub(crate) fn actions(&self) -> usize {
         self.effects.len()
     }
 

@@ -89,14 +89,14 @@ mutants! {
     no_start_deadline_breaks_the_budget: scenes::calm_hour(Depth::Short), NoStartDeadline, I2;
     a_debit_that_lives_no_longer_than_the_window_breaks_the_budget: scenes::calm_hour(Depth::Short), ShortDebit, I2;
     an_empty_state_at_a_start_without_a_ledger_breaks_the_budget: scenes::disk(Depth::Short), EmptyStart, I2;
-    a_deed_without_an_intent_on_disk_is_found: scenes::disk(Depth::Short), NoIntent, I1;
+    an_action_without_an_intent_on_disk_is_found: scenes::disk(Depth::Short), NoIntent, I1;
     no_start_deadline_is_found: scenes::calm_hour(Depth::Short), NoStartDeadline, I3;
     repeating_what_cannot_be_proved_undone_is_found: scenes::climb(Depth::Short), RepeatsUnprovable, I4;
     two_incidents_on_one_thing_are_found: scenes::rivals(Depth::Short), NoConflict, I5;
     a_stale_trigger_is_found: scenes::rivals(Depth::Short), StaleTrigger, I6;
     a_lower_rung_is_found: scenes::climb(Depth::Short), ForgetsRung, I7;
     attempts_without_end_are_found: scenes::climb(Depth::Short), ForgetsAttempts, I7;
-    a_deed_whose_way_back_is_not_captured_is_found: scenes::climb(Depth::Short), NoCapture, I8;
+    an_action_whose_way_back_is_not_captured_is_found: scenes::climb(Depth::Short), NoCapture, I8;
     a_rollback_that_is_rolled_back_is_found: scenes::climb(Depth::Short), RollsBackRollbacks, I8;
     a_hold_that_a_crash_lifts_is_found: scenes::operator(Depth::Short).with(|bounds| bounds.crashes = 1), VolatileHold, I9;
     checks_that_explain_each_other_are_found: scenes::causes(Depth::Short), MutualCauses, I11;
@@ -105,7 +105,7 @@ mutants! {
     a_trip_that_a_reboot_forgets_is_found: scenes::breaker(Depth::Short), ForgetsTrip, I12;
     a_pause_that_never_doubles_is_found: two_tries(), SamePause, I12;
     a_pause_on_the_wall_clock_is_found: scenes::breaker(Depth::Short).with(|bounds| bounds.clock_steps = 1), WallClockWindow, I12;
-    a_window_that_is_not_asked_just_before_the_deed_is_found: scenes::window(Depth::Short), WindowAskedOnce, Window;
+    a_window_that_is_not_asked_just_before_the_action_is_found: scenes::window(Depth::Short), WindowAskedOnce, Window;
     a_window_in_another_zone_is_found: scenes::window(Depth::Short), WindowInUtc, Window;
     a_new_file_without_debits_breaks_the_budget: hour_with(0, 0, 0).with(|bounds| bounds.rotations = 1), RotationForgets("debits"), I2;
     a_new_file_without_attempts_is_found: scenes::rotation(Depth::Short), RotationForgets("attempts"), I7;

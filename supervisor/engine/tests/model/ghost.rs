@@ -8,7 +8,7 @@ use wbd_model::name::Code;
 use wbd_engine::state::State;
 
 use crate::book::{Book, Record};
-use crate::world::{Clock, Deed};
+use crate::world::{ActionRun, Clock};
 
 /// Failed verifications in a row after which a playbook is suspended (`FAILURES_TO_SUSPEND` of the engine).
 const MOST_FAILURES: u32 = 9;
@@ -46,7 +46,7 @@ struct Climb {
     rung: usize,
     attempts: u32,
     acts: usize,
-    /// Deeds that can never be proved undone and whose outcome was lost.
+    /// Actions that can never be proved undone and whose outcome was lost.
     doubtful: Vec<Action>,
     acting: Option<Action>,
 }
@@ -86,7 +86,7 @@ pub(crate) struct Ghost {
     climbs: Vec<Climb>,
     /// What an incident acts on until its verdict.
     busy: Vec<(String, IncidentId)>,
-    /// Deeds that can be taken back: number, how.
+    /// Actions that can be taken back: number, how.
     undo: Vec<(ActionId, Action)>,
     hold: Option<Hold>,
     failures: u32,
@@ -157,7 +157,7 @@ impl Ghost {
     fn takes_back(&mut self, intent: &Intent) {
         let undone = self.undo.iter().position(|(id, action)| Some(*id) == intent.undoes && *action == intent.action);
         self.law(Law::I8, undone.is_some());
-        // Once: a second rollback of the same deed finds nothing.
+        // Once: a second rollback of the same action finds nothing.
         undone.map(|position| self.undo.remove(position));
     }
 
@@ -216,17 +216,17 @@ impl Ghost {
         }
     }
 
-    /// A deed takes effect.
-    pub(crate) fn begins(&mut self, clock: &Clock, deed: &Deed, others: &[Deed], windows: &[(u32, usize)]) {
-        let (id, now_s) = (deed.intent.action_id, clock.true_s);
+    /// An action takes effect.
+    pub(crate) fn begins(&mut self, clock: &Clock, run: &ActionRun, others: &[ActionRun], windows: &[(u32, usize)]) {
+        let (id, now_s) = (run.intent.action_id, clock.true_s);
         self.law(Law::I1, self.intents.iter().filter(|other| **other == id).count() == 1);
-        self.law(Law::I3, now_s - deed.intended_s <= START_DEADLINE_S);
+        self.law(Law::I3, now_s - run.intended_s <= START_DEADLINE_S);
         self.law(Law::I4, !self.begun.contains(&id));
         self.begun.push(id);
-        let key = deed.intent.action.conflict().to_string();
+        let key = run.intent.action.conflict().to_string();
         let alone = !others.iter().any(|other| other.begun && other.intent.action.conflict().to_string() == key);
         self.law(Law::I5, alone);
-        if deed.intent.class < Class::A2 {
+        if run.intent.class < Class::A2 {
             return;
         }
         self.effects.push(now_s);

@@ -143,7 +143,7 @@ fn refused(incident: &Incident) -> Option<Goal> {
         Guard::Suspended => Goal::Suspended,
         Guard::Ledger => Goal::Ledger,
         Guard::Window => Goal::Window,
-        // What a deed would change can always be told in a trial.
+        // What an action would change can always be told in a trial.
         Guard::Unseen => panic!("a look fails now: make it a goal"),
         Guard::Reach => panic!("hands that do not reach are modelled now: make it a goal"),
     })

@@ -11,19 +11,19 @@ use wbd_model::time::Now;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mutant {
-    /// A deed is debited when its outcome is known.
+    /// An action is debited when its outcome is known.
     DebitAtOutcome,
     /// Everything is measured on the wall clock.
     WallClockWindow,
     /// A boot begins with a full budget.
     NoCarryOver,
-    /// A deed without an outcome is done again at the next start.
+    /// An action without an outcome is done again at the next start.
     RedoOnResume,
-    /// The hands begin with a deed whenever they come to it.
+    /// The hands begin with an action whenever they come to it.
     NoStartDeadline,
     /// A debit lives as long as the window, and not the start deadline more.
     ShortDebit,
-    /// With a full disk the deed is done all the same.
+    /// With a full disk the action is done all the same.
     NoIntent,
     /// What cannot be proved undone is tried again.
     RepeatsUnprovable,
@@ -35,7 +35,7 @@ pub(crate) enum Mutant {
     ForgetsRung,
     /// Attempts are counted from each verdict on.
     ForgetsAttempts,
-    /// Nothing is captured before a deed that can be taken back.
+    /// Nothing is captured before an action that can be taken back.
     NoCapture,
     /// A rollback is itself taken back.
     RollsBackRollbacks,
@@ -55,7 +55,7 @@ pub(crate) enum Mutant {
     ForgetsTrip,
     /// The pause of a suspended playbook never doubles.
     SamePause,
-    /// The window is asked when the deed is wanted, and not just before it.
+    /// The window is asked when the action is wanted, and not just before it.
     WindowAskedOnce,
     /// The windows are read in universal time.
     WindowInUtc,

@@ -14,7 +14,7 @@ fn prove(trial: Trial) {
     let (name, bounds) = (trial.name, trial.bounds.clone());
     let Settings { budget, .. } = &trial.settings;
     let limits =
-        format!("{} deeds an hour, {} a day; true time {} s", budget.per_hour, budget.per_day, trial.seconds());
+        format!("{} actions an hour, {} a day; true time {} s", budget.per_hour, budget.per_day, trial.seconds());
     let began = Instant::now();
     let checker = trial.checker().threads(2).spawn_dfs().join();
     let (states, found) = (checker.unique_state_count(), checker.discoveries());
@@ -44,7 +44,7 @@ fn one_restart_a_day_whatever_happens() {
 }
 
 #[test]
-fn a_ladder_with_every_kind_of_deed() {
+fn a_ladder_with_every_kind_of_action() {
     prove(scenes::ladder(Depth::asked()));
 }
 
@@ -89,7 +89,7 @@ fn a_new_ledger_file_at_any_moment() {
 }
 
 #[test]
-fn everything_goes_wrong_around_one_deed() {
+fn everything_goes_wrong_around_one_action() {
     prove(scenes::storm(Depth::asked()));
 }
 

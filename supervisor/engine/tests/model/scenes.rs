@@ -57,7 +57,7 @@ fn trial(name: &'static str, checks: Vec<Check>, causes: &[(usize, usize)], boun
     }
 }
 
-/// One disruptive deed an hour, and everything that could make it two.
+/// One disruptive action an hour, and everything that could make it two.
 pub(crate) fn hour(depth: Depth) -> Trial {
     let bounds = Bounds {
         ticks: vec![(SHORT_S, depth.of(1, 2)), (HALF_HOUR_S, depth.of(2, 3))],
@@ -83,7 +83,7 @@ pub(crate) fn hour(depth: Depth) -> Trial {
     hour
 }
 
-/// The same hour without whims, but with time enough for a deed to be done an hour late.
+/// The same hour without whims, but with time enough for an action to be done an hour late.
 pub(crate) fn calm_hour(depth: Depth) -> Trial {
     let mut calm = hour(depth).with(|bounds| {
         bounds.ticks[0].1 = 2;
@@ -94,7 +94,7 @@ pub(crate) fn calm_hour(depth: Depth) -> Trial {
     calm
 }
 
-/// One disruptive deed a day, two playbooks that could each do it.
+/// One disruptive action a day, two playbooks that could each do it.
 pub(crate) fn day(depth: Depth) -> Trial {
     let checks = vec![
         Check::new("WBD-6007", "agent-down", 9).auto(&[restart()]),
@@ -114,7 +114,7 @@ pub(crate) fn day(depth: Depth) -> Trial {
     day
 }
 
-/// A ladder with every kind of deed: undoable, of several steps, unprovable, asking; a playbook near suspension.
+/// A ladder with every kind of action: undoable, of several steps, unprovable, asking; a playbook near suspension.
 pub(crate) fn ladder(depth: Depth) -> Trial {
     let check =
         Check::new("WBD-5404", "inotify-limit", 3).auto(&[raise(), reload()]).auto(&[unit()]).auto(&[restart()]);
@@ -295,7 +295,7 @@ pub(crate) fn rotation(depth: Depth) -> Trial {
     rotation
 }
 
-/// One deed in a world where everything goes wrong that can.
+/// One action in a world where everything goes wrong that can.
 pub(crate) fn storm(depth: Depth) -> Trial {
     let bounds = Bounds {
         ticks: vec![(SHORT_S, 1), (HALF_HOUR_S, depth.of(0, 1))],

@@ -28,15 +28,15 @@ pub(crate) enum Word {
 pub(crate) enum Event {
     /// A turn of the supervisor.
     Look,
-    /// The deed that it asked for is looked at once more and given to the hands.
+    /// The action that it asked for is looked at once more and given to the hands.
     Go,
     /// So many seconds pass: the position in the trial's list.
     Tick(usize),
-    /// A deed takes effect, and cures or does not.
+    /// An action takes effect, and cures or does not.
     Begin(usize, bool),
-    /// The hands find a deed too late.
+    /// The hands find an action too late.
     Refuse(usize),
-    /// A deed is lost before it is begun.
+    /// An action is lost before it is begun.
     Lose(usize),
     End(usize, Outcome),
     /// With or without a request that outlives its supervisor.
@@ -76,7 +76,7 @@ pub(crate) struct Trial {
     /// What a check may come to show.
     pub(crate) sights: Vec<Sight>,
     pub(crate) words: Vec<Word>,
-    /// What may become of a deed that was begun.
+    /// What may become of an action that was begun.
     pub(crate) replies: Vec<Outcome>,
     /// Failed verifications before the trial.
     pub(crate) failures: u32,
@@ -125,40 +125,40 @@ impl Trial {
 
     fn hands(&self, world: &World, events: &mut Vec<Event>) {
         let now_ms = world.clock.told(self.mutant).boot_ms;
-        for (position, deed) in world.hands.iter().enumerate() {
-            let in_time = now_ms <= deed.intent.start_by_ms || self.mutant == Some(Mutant::NoStartDeadline);
-            if deed.begun {
+        for (position, run) in world.hands.iter().enumerate() {
+            let in_time = now_ms <= run.intent.start_by_ms || self.mutant == Some(Mutant::NoStartDeadline);
+            if run.begun {
                 events.extend(self.replies.iter().map(|how| Event::End(position, *how)));
                 continue;
             }
             if in_time {
                 events.push(Event::Begin(position, false));
-                if deed.intent.undoes.is_none() {
+                if run.intent.undoes.is_none() {
                     events.push(Event::Begin(position, true));
                 }
             } else {
                 events.push(Event::Refuse(position));
             }
-            if !deed.orphan {
+            if !run.orphan {
                 events.push(Event::Lose(position));
             }
         }
     }
 
     fn begin(&self, world: &mut World, position: usize, cures: bool) {
-        let deed = world.hands.remove(position);
-        world.ghost.begins(&world.clock, &deed, &world.hands, &self.windows());
+        let run = world.hands.remove(position);
+        world.ghost.begins(&world.clock, &run, &world.hands, &self.windows());
         if let Action::SysctlSet(SysctlSet { value, .. }) | Action::SysctlRestore(SysctlRestore { value, .. }) =
-            &deed.intent.action
+            &run.intent.action
         {
             world.limit = *value;
         }
-        let key = world.book.state.incidents.get(&deed.incident).map(|incident| &incident.key);
+        let key = world.book.state.incidents.get(&run.incident).map(|incident| &incident.key);
         if let (true, Some(check)) = (cures, self.checks.iter().position(|check| Some(&check.look.key) == key)) {
             world.sights[check] = Sight::Pass;
         }
-        if !deed.orphan {
-            world.hands.insert(position, crate::world::Deed { begun: true, ..deed });
+        if !run.orphan {
+            world.hands.insert(position, crate::world::ActionRun { begun: true, ..run });
         }
     }
 
@@ -204,7 +204,7 @@ impl Model for Trial {
         events.extend(ticks.map(|(kind, _)| Event::Tick(kind)));
         if spent.crashes < bounds.crashes {
             events.push(Event::Crash(false));
-            if bounds.orphans && world.hands.iter().any(|deed| !deed.begun) {
+            if bounds.orphans && world.hands.iter().any(|run| !run.begun) {
                 events.push(Event::Crash(true));
             }
         }
@@ -242,18 +242,18 @@ impl Model for Trial {
             }
             Event::Begin(position, cures) => self.begin(&mut world, position, cures),
             Event::Refuse(position) => {
-                let deed = world.hands.remove(position);
-                if !deed.orphan {
-                    turn::ended(self, &mut world, &deed, Outcome::Aborted);
+                let run = world.hands.remove(position);
+                if !run.orphan {
+                    turn::ended(self, &mut world, &run, Outcome::Aborted);
                 }
             }
             Event::Lose(position) => {
-                let deed = world.hands.remove(position);
-                turn::ended(self, &mut world, &deed, Outcome::Unknown);
+                let run = world.hands.remove(position);
+                turn::ended(self, &mut world, &run, Outcome::Unknown);
             }
             Event::End(position, how) => {
-                let deed = world.hands.remove(position);
-                turn::ended(self, &mut world, &deed, how);
+                let run = world.hands.remove(position);
+                turn::ended(self, &mut world, &run, how);
             }
             Event::Crash(orphans) => {
                 world.spent.crashes += 1;

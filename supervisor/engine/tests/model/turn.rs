@@ -14,7 +14,7 @@ use crate::check::{Check, Sight};
 use crate::ghost::{Law, Moment};
 use crate::mutant::{Mutant, settings, view};
 use crate::trial::Trial;
-use crate::world::{Deed, World};
+use crate::world::{ActionRun, World};
 
 /// Looks at everything and does what follows, until nothing more follows.
 pub(crate) fn look(trial: &Trial, world: &mut World) {
@@ -94,9 +94,9 @@ fn unskewed(now: &Now, skew_s: i32, mutant: Option<Mutant>) -> Now {
     now
 }
 
-/// A deed that a turn asked for; whether a record was written.
+/// An action that a turn asked for; whether a record was written.
 fn begin(trial: &Trial, world: &mut World, want: ActionRequest) -> bool {
-    if world.want.is_some() || world.hands.iter().any(|deed| !deed.orphan) {
+    if world.want.is_some() || world.hands.iter().any(|run| !run.orphan) {
         return false;
     }
     if !world.book.forbids(&want.action) {
@@ -159,7 +159,7 @@ pub(crate) fn go(trial: &Trial, world: &mut World) {
     world.ghost.intends(&moment);
     world.memory.in_flight = Some(intent.action_id);
     let (incident, intended_s) = (want.incident, world.clock.true_s);
-    world.hands.push(Deed { incident, intent, intended_s, begun: false, orphan: false });
+    world.hands.push(ActionRun { incident, intent, intended_s, begun: false, orphan: false });
     world.spent.intents += 1;
     note(trial, world, Some(incident));
 }
@@ -175,17 +175,17 @@ fn captured(trial: &Trial, world: &World, want: &ActionRequest, look: &Look) -> 
     Captured { changes: Vec::new(), undo, before: look.seen.clone() }
 }
 
-/// The reply for a deed of this supervisor.
-pub(crate) fn ended(trial: &Trial, world: &mut World, deed: &Deed, result: Outcome) {
+/// The reply for an action of this supervisor.
+pub(crate) fn ended(trial: &Trial, world: &mut World, run: &ActionRun, result: Outcome) {
     world.memory.in_flight = None;
-    let incident = &world.book.state.incidents.get(&deed.incident);
+    let incident = &world.book.state.incidents.get(&run.incident);
     let subject = incident.map(|incident| Subject {
         incident: Some(incident.id),
         code: Some(incident.key.code.clone()),
         target: Some(incident.key.target.clone()),
         playbook: Some(incident.playbook.clone()),
     });
-    let body = Body::Outcome { action: deed.intent.action_id, result, detail: String::new(), took_ms: 0 };
+    let body = Body::Outcome { action: run.intent.action_id, result, detail: String::new(), took_ms: 0 };
     write(trial, world, subject.unwrap_or_default(), body);
 }
 

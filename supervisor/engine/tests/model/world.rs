@@ -47,7 +47,7 @@ impl Clock {
 
 /// An intent that the hands were given.
 #[derive(Debug, Clone, PartialEq, Hash)]
-pub(crate) struct Deed {
+pub(crate) struct ActionRun {
     pub(crate) incident: wbd_model::incident::IncidentId,
     pub(crate) intent: Intent,
     /// True time of the intent.
@@ -81,7 +81,7 @@ pub(crate) struct World {
     pub(crate) memory: Memory,
     /// Asked for by the last turn: to be looked at once more, then done.
     pub(crate) want: Option<Box<ActionRequest>>,
-    pub(crate) hands: Vec<Deed>,
+    pub(crate) hands: Vec<ActionRun>,
     pub(crate) spent: Spent,
     pub(crate) ghost: Ghost,
     /// What was seen at the last turn: only a mutant relies on it.
@@ -109,7 +109,7 @@ impl World {
         self.clock.true_s += seconds;
         if mutant != Some(Mutant::NoStartDeadline) {
             let now_ms = self.clock.told(mutant).boot_ms;
-            self.hands.retain(|deed| !deed.orphan || now_ms <= deed.intent.start_by_ms);
+            self.hands.retain(|run| !run.orphan || now_ms <= run.intent.start_by_ms);
         }
     }
 
@@ -118,11 +118,11 @@ impl World {
         self.memory = Memory::default();
         self.want = None;
         if mutant == Some(Mutant::RedoOnResume) {
-            self.hands.iter_mut().for_each(|deed| deed.begun = false);
-            self.memory.in_flight = self.hands.first().map(|deed| deed.intent.action_id);
+            self.hands.iter_mut().for_each(|run| run.begun = false);
+            self.memory.in_flight = self.hands.first().map(|run| run.intent.action_id);
         } else {
-            self.hands.retain(|deed| orphans && !deed.begun);
-            self.hands.iter_mut().for_each(|deed| deed.orphan = true);
+            self.hands.retain(|run| orphans && !run.begun);
+            self.hands.iter_mut().for_each(|run| run.orphan = true);
         }
         if mutant == Some(Mutant::VolatileHold) {
             self.book.tamper(|state| state.hold = None);

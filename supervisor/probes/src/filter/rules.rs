@@ -1,4 +1,5 @@
-//! Follows a packet through nftables rules in nft's JSON, without any I/O. Where a rule is not understood the fate is unclear.
+//! Follows a packet through nftables rules in nft's JSON, without any I/O. Where a rule is not understood the fate is
+//! unclear.
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -231,12 +232,17 @@ impl Walk<'_> {
                 "limit" | "quota" | "ct count" | "meter" => Tri::Maybe,
                 "xt" if body.get("type").and_then(Value::as_str) == Some("match") => Tri::Maybe,
                 _ => {
-                    let deed = self.deed(name, rule, statement, depth);
-                    if deed.on && !deed.passes && deed.drops.is_none() && !deed.returns && deed.rewrites.is_none() {
+                    let effect = self.effect(name, rule, statement, depth);
+                    if effect.on
+                        && !effect.passes
+                        && effect.drops.is_none()
+                        && !effect.returns
+                        && effect.rewrites.is_none()
+                    {
                         continue;
                     }
-                    let goes_on = deed.on;
-                    flow.add(Flow { on: false, ..deed });
+                    let goes_on = effect.on;
+                    flow.add(Flow { on: false, ..effect });
                     if !goes_on {
                         // The end of the rule for a packet that fits.
                         flow.on |= fit == Tri::Maybe;
@@ -269,7 +275,7 @@ impl Walk<'_> {
     }
 
     /// What a statement that is no condition does to the packet.
-    fn deed(&mut self, name: &ChainName, rule: &Value, statement: &Value, depth: usize) -> Flow {
+    fn effect(&mut self, name: &ChainName, rule: &Value, statement: &Value, depth: usize) -> Flow {
         let text = || Some(words::rule(rule));
         let (family, table, _) = name;
         let target = |body: &Value| {
@@ -341,9 +347,9 @@ impl Walk<'_> {
             };
             match fit {
                 Tri::No => {}
-                Tri::Maybe => flow.add(self.deed(name, rule, verdict, depth)),
+                Tri::Maybe => flow.add(self.effect(name, rule, verdict, depth)),
                 Tri::Yes => {
-                    flow.add(self.deed(name, rule, verdict, depth));
+                    flow.add(self.effect(name, rule, verdict, depth));
                     return flow;
                 }
             }

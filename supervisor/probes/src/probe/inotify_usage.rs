@@ -48,9 +48,9 @@ pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
     seen
 }
 
-/// What was counted lately: looking into every process of the machine is most of what a supervisor would cost. What this
-/// process holds itself is told by its health document at each look. Where something begins to be missing, or ceases to
-/// be, everything is counted at once, and so it is just before an act.
+/// What was counted lately: looking into every process of the machine is most of what a supervisor would cost. What
+/// this process holds itself is told by its health document at each look. Where something begins to be missing, or
+/// ceases to be, everything is counted at once, and so it is just before an act.
 fn lately(look: &Look, of: Of, told: i64, seen: &Observation) -> Option<(i64, Usage)> {
     if look.eyes.afresh_since().is_some() {
         return None;
@@ -159,8 +159,8 @@ fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// What the user's processes but this one hold, and how many of them even root cannot look into (a process may be closed
-/// to everybody): then the sum is a lower bound. For anybody else it would be none, so nothing is said.
+/// What the user's processes but this one hold, and how many of them even root cannot look into (a process may be
+/// closed to everybody): then the sum is a lower bound. For anybody else it would be none, so nothing is said.
 fn others_of(look: &Look, but: u32, uid: u32) -> Result<(Held, i64), String> {
     let mut all = Held::default();
     let mut unreadable = 0_i64;
@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(used(&eyes), 12.into(), "what the agent itself took since is known");
         eyes.memo.pass(NEAR_COUNTED_AGAIN + Duration::from_secs(1));
         assert_eq!(used(&eyes), 12.into());
-        // Near the limit others are counted each minute, and just before a deed at once.
+        // Near the limit others are counted each minute, and just before an action at once.
         host.file("proc/sys/fs/inotify/max_user_watches", "14\n");
         assert_eq!(used(&eyes), 14.into());
         another_watch(&host);

@@ -1,5 +1,5 @@
-//! Random schedules of a disk that fills, fails and recovers, and of crashes: whatever the order, each deed has one intent,
-//! behind the opening of its incident, and at most one outcome, and no number is used twice.
+//! Random schedules of a disk that fills, fails and recovers, and of crashes: whatever the order, each action has one
+//! intent, behind the opening of its incident, and at most one outcome, and no number is used twice.
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ struct World {
     memory: Memory,
     is_full: bool,
     is_away: bool,
-    /// Deeds that really began, with the incident that they were for.
+    /// Actions that really began, with the incident that they were for.
     begun: BTreeMap<ActionId, IncidentId>,
 }
 
@@ -147,7 +147,8 @@ impl World {
         }
     }
 
-    /// What waited in memory is lost. The next supervisor resolves what it finds begun, as the engine's first turn does.
+    /// What waited in memory is lost. The next supervisor resolves what it finds begun, as the engine's first turn
+    /// does.
     fn crashes(mut self) -> Self {
         self.fails(false);
         let Self { root, memory, is_full, begun, .. } = self;
@@ -199,7 +200,7 @@ fn judge(seed: u64, world: &World) {
 }
 
 #[test]
-fn whatever_the_disk_does_each_deed_is_told_of_once_and_in_order() {
+fn whatever_the_disk_does_each_action_is_told_of_once_and_in_order() {
     let (mut from_reserve, mut crashes) = (0, 0);
     for seed in 0..SCHEDULES {
         let mut chance = Chance(seed);

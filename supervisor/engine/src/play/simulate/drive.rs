@@ -1,5 +1,5 @@
-//! Drives the ring along the record: at each thing that happened, and in between where something waits for a moment. The
-//! ring decides; nothing is decided here.
+//! Drives the ring along the record: at each thing that happened, and in between where something waits for a moment.
+//! The ring decides; nothing is decided here.
 use std::collections::{BTreeMap, BTreeSet};
 
 use wbd_model::check::{CheckKey, Verdict};
@@ -192,7 +192,7 @@ impl<'a> Drive<'a> {
             self.gone_in_life(entry);
             if self.begun {
                 let tale = &mut self.teller.tale;
-                tale.deeds_in_life += u64::from(matches!(entry.body, Body::Intent(_)));
+                tale.actions_in_life += u64::from(matches!(entry.body, Body::Intent(_)));
                 tale.words_in_life += u64::from(matches!(entry.body, Body::Approved { .. } | Body::Denied { .. }));
             }
             return;
@@ -317,7 +317,7 @@ impl<'a> Drive<'a> {
             let refused = incident.and_then(|incident| incident.held()).and_then(|held| held.until_ms);
             let proof = incident.filter(|incident| incident.since.boot == now.boot).map(|incident| {
                 let since = incident.since.boot_ms;
-                // Proved since it sees this, or since the deed.
+                // Proved since it sees this, or since the action.
                 let proved = since.max(check.stirred_ms).saturating_add(bound.verify_hold.as_ms());
                 [
                     since.saturating_add(bound.verify_within.as_ms()),

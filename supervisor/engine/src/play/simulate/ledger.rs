@@ -1,5 +1,5 @@
-//! What the ledger itself quotes of observations: what was seen when an incident was opened and before each deed. That
-//! goes back further than what is kept beside it. Judges nothing.
+//! What the ledger itself quotes of observations: what was seen when an incident was opened and before each action.
+//! That goes back further than what is kept beside it. Judges nothing.
 use std::collections::BTreeMap;
 
 use wbd_model::check::CheckKey;

@@ -18,13 +18,13 @@ use crate::state::State;
 
 /// Events that are told one by one; all are counted.
 pub const MOST_EVENTS: usize = 20_000;
-/// A real deed this long before a rehearsed incident is not its cure, milliseconds.
+/// A real action this long before a rehearsed incident is not its cure, milliseconds.
 const JUST_BEFORE_MS: u64 = 60_000;
 
-/// What is left after a deed.
+/// What is left after an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Budget {
-    /// Disruptive deeds that the host still had in this hour.
+    /// Disruptive actions that the host still had in this hour.
     pub host_hour_left: u32,
     /// The same in this day.
     pub host_day_left: u32,
@@ -58,7 +58,7 @@ pub struct Event {
     pub word: String,
     /// What was seen, or why, a line each.
     pub evidence: Vec<String>,
-    /// The deed.
+    /// The action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub action: Option<Action>,
     /// Its class.
@@ -67,7 +67,7 @@ pub struct Event {
     /// What is left of the budgets after it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
-    /// Deeds that were really done on the same thing about then: `A17 agent.start`.
+    /// Actions that were really done on the same thing about then: `A17 agent.start`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub in_life: Vec<String>,
     /// Of a proof: whether the record can tell.
@@ -102,9 +102,10 @@ pub struct CheckTale {
 pub struct Totals {
     /// Incidents opened.
     pub incidents: u64,
-    /// Deeds.
-    pub deeds: u64,
-    /// Deeds by their class.
+    /// Actions.
+    #[serde(rename = "deeds")]
+    pub actions: u64,
+    /// Actions by their class.
     pub by_class: BTreeMap<Class, u64>,
     /// Times a guard said no.
     pub refusals: u64,
@@ -133,13 +134,13 @@ pub struct Tale {
     pub events_left_out: u64,
     /// All of it, counted.
     pub totals: Totals,
-    /// Deeds that were really done for these failures in that time.
-    pub deeds_in_life: u64,
+    /// Actions that were really done for these failures in that time.
+    pub actions_in_life: u64,
     /// Words of operators (yes, no) for these failures, which are not carried over.
     pub words_in_life: u64,
 }
 
-/// A deed of the record.
+/// An action of the record.
 #[derive(Debug)]
 struct Real {
     at_ms: u64,
@@ -153,7 +154,7 @@ struct Real {
 #[derive(Debug, Default)]
 struct Course {
     opened_ms: u64,
-    deeds: Vec<(&'static str, String)>,
+    actions: Vec<(&'static str, String)>,
     assumed: bool,
 }
 
@@ -174,11 +175,11 @@ impl<'a> Teller<'a> {
         let undone: BTreeSet<ActionId> = record.entries.iter().filter_map(fruitless).collect();
         let mut by_boot: BTreeMap<BootId, Vec<Real>> = BTreeMap::new();
         for entry in record.entries {
-            if let Some(deed) = real(entry).filter(|deed| !undone.contains(&deed.id)) {
-                by_boot.entry(entry.at.boot.clone()).or_default().push(deed);
+            if let Some(action) = real(entry).filter(|action| !undone.contains(&action.id)) {
+                by_boot.entry(entry.at.boot.clone()).or_default().push(action);
             }
         }
-        by_boot.values_mut().for_each(|deeds| deeds.sort_by_key(|deed| deed.at_ms));
+        by_boot.values_mut().for_each(|actions| actions.sort_by_key(|action| action.at_ms));
         Self { record, first, real: by_boot, courses: BTreeMap::new(), tale: Tale::default() }
     }
 
@@ -192,7 +193,7 @@ impl<'a> Teller<'a> {
         };
         let mut event = self.event(now, &subject, &Body::Closed { how: Closing::Noise });
         "not-told".clone_into(&mut event.word);
-        if self.courses.get(&id).is_some_and(|course| !course.deeds.is_empty()) {
+        if self.courses.get(&id).is_some_and(|course| !course.actions.is_empty()) {
             event.decidable = Some(false);
             self.tale.totals.not_decidable += 1;
         }
@@ -214,9 +215,9 @@ impl<'a> Teller<'a> {
                 self.courses.insert(id, Course { opened_ms: now.boot_ms, ..Course::default() });
             }
         } else if let Body::Intent(intent) = body {
-            totals.deeds += 1;
+            totals.actions += 1;
             *totals.by_class.entry(intent.class).or_default() += 1;
-            self.deed(now, state, subject, intent, &mut event);
+            self.action(now, state, subject, intent, &mut event);
         } else if let Body::Refused(refusal) = body {
             totals.refusals += 1;
             let wait = refusal.until_ms.map(|until| until.saturating_sub(now.boot_ms).div_ceil(1000));
@@ -226,7 +227,7 @@ impl<'a> Teller<'a> {
         } else if let Body::Closed { how: Closing::HandedOver } = body {
             totals.handed_over += 1;
         } else if let Body::Outcome { .. } = body {
-            // It is always "done", and the deed itself was told.
+            // It is always "done", and the action itself was told.
             return;
         }
         self.push(event);
@@ -268,7 +269,7 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn deed(&mut self, now: &Now, state: &State, subject: &Subject, intent: &Intent, event: &mut Event) {
+    fn action(&mut self, now: &Now, state: &State, subject: &Subject, intent: &Intent, event: &mut Event) {
         let (host_hour_left, host_day_left) = guard::budget_left(state, self.record.settings, now);
         let made = state.attempts.iter().filter(|made| {
             subject.playbook.as_ref() == Some(&made.playbook) && subject.target.as_ref() == Some(&made.target)
@@ -290,7 +291,7 @@ impl<'a> Teller<'a> {
         let course = subject.incident.and_then(|id| self.courses.get_mut(&id));
         let since_ms = course.as_ref().map_or(now.boot_ms, |course| course.opened_ms).saturating_sub(JUST_BEFORE_MS);
         if let Some(course) = course {
-            course.deeds.push((intent.action.name(), thing.clone()));
+            course.actions.push((intent.action.name(), thing.clone()));
         }
         let span = since_ms..=now.boot_ms.saturating_add(within_ms);
         let same = between(&self.real, &now.boot, span).iter();
@@ -298,7 +299,7 @@ impl<'a> Teller<'a> {
             same.filter(|real| real.thing == thing).map(|real| format!("{} {}", real.id, real.name)).collect();
     }
 
-    /// The record tells of a proof only where the same deed was really done; else it shows what another deed, or
+    /// The record tells of a proof only where the same action was really done; else it shows what another action, or
     /// none, led to.
     fn proof(&mut self, now: &Now, subject: &Subject, (passed, sees): (bool, bool), event: &mut Event) {
         let totals = &mut self.tale.totals;
@@ -307,7 +308,7 @@ impl<'a> Teller<'a> {
         let about = between(&self.real, &now.boot, span);
         let same = about
             .iter()
-            .find(|real| course.deeds.iter().any(|(name, thing)| *name == real.name && *thing == real.thing));
+            .find(|real| course.actions.iter().any(|(name, thing)| *name == real.name && *thing == real.thing));
         let other = about.iter().rev().find(|real| real.target.is_none() || real.target == subject.target);
         if !passed && !sees {
             event.decidable = Some(false);
@@ -320,12 +321,12 @@ impl<'a> Teller<'a> {
         event.in_life = same.or(other).map(|real| format!("{} {}", real.id, real.name)).into_iter().collect();
         event.decidable = Some(same.is_some());
         let why = match (same, other, passed) {
-            (Some(real), _, true) => format!("as recorded after {}, the same deed", real.id),
-            (Some(real), _, false) => format!("{}, the same deed, did not cure it", real.id),
+            (Some(real), _, true) => format!("as recorded after {}, the same action", real.id),
+            (Some(real), _, false) => format!("{}, the same action, did not cure it", real.id),
             (None, Some(real), _) => {
-                format!("not decidable: the record goes on after {}, another deed ({})", real.id, real.name)
+                format!("not decidable: the record goes on after {}, another action ({})", real.id, real.name)
             }
-            (None, None, true) => "not decidable: it went away without a deed of wbd".to_owned(),
+            (None, None, true) => "not decidable: it went away without an action of wbd".to_owned(),
             (None, None, false) => "not decidable: in life this was not done, and the failure stayed".to_owned(),
         };
         event.evidence.push(why);
@@ -343,12 +344,12 @@ impl<'a> Teller<'a> {
     }
 }
 
-/// The deeds of a boot in a span of its clock.
+/// The actions of a boot in a span of its clock.
 fn between<'a>(real: &'a BTreeMap<BootId, Vec<Real>>, boot: &BootId, span: RangeInclusive<u64>) -> &'a [Real] {
-    let deeds = real.get(boot).map(Vec::as_slice).unwrap_or_default();
-    let from = deeds.partition_point(|deed| deed.at_ms < *span.start());
-    let to = deeds.partition_point(|deed| deed.at_ms <= *span.end());
-    deeds.get(from..to).unwrap_or_default()
+    let actions = real.get(boot).map(Vec::as_slice).unwrap_or_default();
+    let from = actions.partition_point(|action| action.at_ms < *span.start());
+    let to = actions.partition_point(|action| action.at_ms <= *span.end());
+    actions.get(from..to).unwrap_or_default()
 }
 
 fn real(entry: &Entry) -> Option<Real> {
@@ -362,7 +363,7 @@ fn real(entry: &Entry) -> Option<Real> {
     })
 }
 
-/// A deed that was not begun.
+/// An action that was not begun.
 fn fruitless(entry: &Entry) -> Option<ActionId> {
     let Body::Outcome { action, result: Outcome::Aborted, .. } = &entry.body else { return None };
     Some(*action)

@@ -95,7 +95,7 @@ impl Told {
         self
     }
 
-    /// A real deed of wbd's own for the agent, in incident `id`.
+    /// A real action of wbd's own for the agent, in incident `id`.
     fn starts(&mut self, at_ms: u64, id: u64) -> &mut Self {
         let about = Subject {
             incident: Some(IncidentId(id)),
@@ -215,17 +215,17 @@ fn healed_in_life() -> Told {
 fn the_installed_playbook_would_have_done_what_it_did() {
     let tale = healed_in_life().rehearse(&down(&[]), &Settings::default());
     assert_eq!(kinds(&tale), ["opened", "intent", "verdict", "closed"], "{tale:#?}");
-    let deed = &tale.events[1];
+    let action = &tale.events[1];
     assert_eq!(
-        (deed.boot_ms, deed.class, deed.action.as_ref()),
+        (action.boot_ms, action.class, action.action.as_ref()),
         (10_000, Some(Class::A2), Some(&Action::AgentStart {}))
     );
-    assert_eq!(deed.in_life, ["A1 agent.start"]);
+    assert_eq!(action.in_life, ["A1 agent.start"]);
     let left = Budget { host_hour_left: 2, host_day_left: 5, attempt: 1, attempts_max: 3 };
-    assert_eq!(deed.budget, Some(left), "its own real deed is not paid for twice");
+    assert_eq!(action.budget, Some(left), "its own real action is not paid for twice");
     assert_eq!((tale.events[2].word.as_str(), tale.events[2].decidable), ("pass", Some(true)), "{tale:#?}");
-    assert_eq!((tale.totals.incidents, tale.totals.deeds, tale.totals.proved), (1, 1, 1));
-    assert_eq!((tale.deeds_in_life, tale.totals.not_decidable), (1, 0));
+    assert_eq!((tale.totals.incidents, tale.totals.actions, tale.totals.proved), (1, 1, 1));
+    assert_eq!((tale.actions_in_life, tale.totals.not_decidable), (1, 0));
     let check = &tale.checks[0];
     assert_eq!((check.recorded_ms, check.failures, check.undecided_ms), (HOUR - 10, 1, 0));
 }
@@ -238,16 +238,16 @@ fn a_longer_hold_would_have_left_it_alone() {
     )]);
     let tale = healed_in_life().rehearse(&waits, &Settings::default());
     assert!(tale.events.is_empty(), "{tale:#?}");
-    assert_eq!((tale.checks[0].failures, tale.deeds_in_life), (1, 1), "it was seen, and wbd's real deed is told");
+    assert_eq!((tale.checks[0].failures, tale.actions_in_life), (1, 1), "it was seen, and wbd's real action is told");
 }
 
 #[test]
-fn another_deed_is_proposed_and_its_proof_is_not_claimed() {
+fn another_action_is_proposed_and_its_proof_is_not_claimed() {
     let other = down(&[("        - agent.start: {}\n", "        - agent.restart: {}\n")]);
     let tale = healed_in_life().rehearse(&other, &Settings::default());
     assert_eq!(tale.events[1].action, Some(Action::AgentRestart {}));
     assert_eq!(tale.events[2].decidable, Some(false), "{tale:#?}");
-    assert!(tale.events[2].evidence.iter().any(|line| line.contains("A1, another deed (agent.start)")), "{tale:#?}");
+    assert!(tale.events[2].evidence.iter().any(|line| line.contains("A1, another action (agent.start)")), "{tale:#?}");
     assert_eq!((tale.totals.proved, tale.totals.not_decidable), (0, 1));
 }
 
@@ -256,16 +256,16 @@ fn what_was_only_observed_in_life_has_no_proof() {
     let mut told = Told::new();
     told.runs(0, HOUR).agent(10, Some(7)).agent(10_000, None).agent(HOUR, None);
     let tale = told.rehearse(&down(&[]), &Settings::default());
-    assert!(tale.totals.deeds >= 2, "{tale:#?}");
+    assert!(tale.totals.actions >= 2, "{tale:#?}");
     assert_eq!((tale.totals.proved, tale.totals.not_proved), (0, 0));
-    assert_eq!(tale.totals.not_decidable, tale.totals.deeds);
-    assert!(!tale.events[1].assumed, "the first deed rests on the record");
+    assert_eq!(tale.totals.not_decidable, tale.totals.actions);
+    assert!(!tale.events[1].assumed, "the first action rests on the record");
     let second = tale.events.iter().filter(|event| event.action.is_some()).nth(1).unwrap();
     assert!(second.assumed, "{second:#?}");
     let healing = Settings { healing: Healing::Observe, ..Settings::default() };
     let tale = told.rehearse(&down(&[]), &healing);
     assert_eq!(kinds(&tale), ["opened", "refused", "escalated", "closed"][..kinds(&tale).len()], "{tale:#?}");
-    assert_eq!((tale.totals.deeds, tale.totals.refusals, tale.events[1].word.as_str()), (0, 1, "mode"));
+    assert_eq!((tale.totals.actions, tale.totals.refusals, tale.events[1].word.as_str()), (0, 1, "mode"));
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn while_nobody_looked_nothing_is_known() {
     assert_eq!(tale.checks[0].recorded_ms, 9_990 + HOUR);
     let mut twin = Told::new();
     twin.runs(0, 2 * HOUR).agent(10, Some(7)).agent(9_900, None).agent(HOUR, Some(8));
-    assert_eq!(twin.rehearse(&waits, &Settings::default()).totals.deeds, 3, "without the gap it acts");
+    assert_eq!(twin.rehearse(&waits, &Settings::default()).totals.actions, 3, "without the gap it acts");
 }
 
 #[test]
@@ -337,10 +337,10 @@ fn a_spent_host_budget_says_no_and_until_when() {
     let tale = told.rehearse(&loose, &Settings::default());
     let refused: Vec<_> = tale.events.iter().filter(|event| event.kind == "refused").collect();
     assert!(refused.iter().take(2).all(|event| event.word == "host-budget"), "{tale:#?}");
-    let deeds: Vec<u64> = tale.events.iter().filter(|e| e.action.is_some()).map(|event| event.boot_ms).collect();
-    assert_eq!(deeds[..3], [600_000, 1_200_000, 1_800_000]);
+    let actions: Vec<u64> = tale.events.iter().filter(|e| e.action.is_some()).map(|event| event.boot_ms).collect();
+    assert_eq!(actions[..3], [600_000, 1_200_000, 1_800_000]);
     // A debit lives an hour and the start deadline.
-    assert_eq!(deeds[3], 600_000 + HOUR + 5_001);
+    assert_eq!(actions[3], 600_000 + HOUR + 5_001);
     let left: Vec<u32> = tale.events.iter().filter_map(|e| e.budget).map(|budget| budget.host_hour_left).collect();
     assert_eq!(left[..4], [2, 1, 0, 0]);
 }
@@ -363,7 +363,7 @@ fn a_pause_of_that_time_holds_until_it_was_lifted() {
 }
 
 #[test]
-fn deeds_of_other_playbooks_cost_the_budget_that_they_cost() {
+fn actions_of_other_playbooks_cost_the_budget_that_they_cost() {
     let mut told = healed_in_life();
     for entry in &mut told.entries {
         entry.subject.playbook =
@@ -373,7 +373,7 @@ fn deeds_of_other_playbooks_cost_the_budget_that_they_cost() {
     told.agent(HOUR / 2, None).agent(HOUR / 2 + 500, Some(9));
     let tale = told.rehearse(&down(&[]), &Settings::default());
     let left: Vec<u32> = tale.events.iter().filter_map(|event| event.budget).map(|b| b.host_hour_left).collect();
-    assert_eq!((left[0], tale.deeds_in_life), (2, 0), "it acts before the other one is recorded: {tale:#?}");
+    assert_eq!((left[0], tale.actions_in_life), (2, 0), "it acts before the other one is recorded: {tale:#?}");
     assert_eq!(left[1], 0, "the other one's restart counts");
 }
 
@@ -390,15 +390,15 @@ fn a_reboot_counts_debits_as_made_at_the_boot_and_forgets_holds_in_memory() {
     let tale = told.rehearse(&loose, &Settings::default());
     let after: Vec<_> = tale.events.iter().filter(|event| event.boot == "b2").collect();
     assert_eq!((after[1].kind.as_str(), after[1].word.as_str()), ("refused", "host-budget"), "{after:#?}");
-    let deed = after.iter().find(|event| event.action.is_some()).unwrap();
-    assert_eq!(deed.boot_ms, HOUR + 5_001);
+    let action = after.iter().find(|event| event.action.is_some()).unwrap();
+    assert_eq!(action.boot_ms, HOUR + 5_001);
 }
 
 #[test]
 fn nothing_is_decided_before_the_time_that_was_asked_for() {
     let told = healed_in_life();
     let tale = told.rehearse_from(&down(&[]), &Settings::default(), WALL_MS + 600_000);
-    assert!(tale.events.is_empty() && tale.totals.deeds == 0, "{tale:#?}");
+    assert!(tale.events.is_empty() && tale.totals.actions == 0, "{tale:#?}");
     assert!(tale.checks[0].recorded_ms <= HOUR - 600_000);
 }
 
@@ -412,7 +412,7 @@ fn an_exit_of_the_ledger_answers_where_nothing_was_kept_of_it() {
     let of_exit = told.observed.questions.iter().position(|probe| matches!(probe, Probe::ExitLast(_))).unwrap();
     told.observed.changes.retain(|change| change.question != of_exit);
     let tale = told.rehearse(&down(&[]), &Settings::default());
-    assert_eq!(tale.totals.deeds, 1, "{tale:#?}");
+    assert_eq!(tale.totals.actions, 1, "{tale:#?}");
 }
 
 #[test]
@@ -452,7 +452,7 @@ fn samples_alone_show_a_leak_to_a_playbook_that_was_not_there() {
         offset_s: 0,
     };
     let tale = simulate(&record).unwrap();
-    let deed = tale.events.iter().find(|event| event.action.is_some()).expect("near its limit it is restarted");
-    assert_eq!((deed.class, deed.code.as_ref().map(|code| code.as_str())), (Some(Class::A3), Some("IWSS-FTPLEAK")));
-    assert_eq!(tale.totals.not_decidable, tale.totals.deeds, "{tale:#?}");
+    let action = tale.events.iter().find(|event| event.action.is_some()).expect("near its limit it is restarted");
+    assert_eq!((action.class, action.code.as_ref().map(|code| code.as_str())), (Some(Class::A3), Some("IWSS-FTPLEAK")));
+    assert_eq!(tale.totals.not_decidable, tale.totals.actions, "{tale:#?}");
 }

@@ -27,7 +27,7 @@ pub(crate) enum Sight {
 pub(crate) struct Check {
     pub(crate) look: Look,
     pub(crate) rungs: Vec<Plan>,
-    /// Any of these deeds cures a curable fault.
+    /// Any of these actions cures a curable fault.
     pub(crate) cures: Vec<Action>,
     /// The check that explains this one while both fail.
     pub(crate) cause: Option<usize>,

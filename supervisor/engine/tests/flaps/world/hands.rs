@@ -20,7 +20,7 @@ pub(crate) enum Manner {
 }
 
 #[derive(Debug)]
-pub(crate) enum Deed {
+pub(crate) enum ActionRun {
     Looking { want: Box<ActionRequest>, looked_ms: u64, sight: Sight, due_ms: u64 },
     Beginning { subject: Subject, intent: Box<Intent>, looked_ms: u64, sight: Sight, manner: Manner, due_ms: u64 },
     Ending { subject: Subject, action: ActionId, result: Outcome, due_ms: u64 },
@@ -28,7 +28,7 @@ pub(crate) enum Deed {
 
 impl Host {
     pub(crate) fn begins(&mut self, want: ActionRequest) {
-        if self.deed.is_some() {
+        if self.run.is_some() {
             return;
         }
         if want.undoes.is_some() {
@@ -37,7 +37,7 @@ impl Host {
         let Some(check) = self.checks.iter().find(|check| check.look.key == want.key) else { return };
         let sight = check.sight();
         let due_ms = self.true_ms + self.lag_ms();
-        self.deed = Some(Deed::Looking { want: Box::new(want), looked_ms: self.true_ms, sight, due_ms });
+        self.run = Some(ActionRun::Looking { want: Box::new(want), looked_ms: self.true_ms, sight, due_ms });
     }
 
     fn prepares(&mut self, want: ActionRequest, looked_ms: u64, sight: Sight) {
@@ -89,28 +89,28 @@ impl Host {
             self.hindered_ms.push(self.true_ms);
         }
         let intent = Box::new(intent);
-        self.deed = Some(Deed::Beginning { subject, intent, looked_ms, sight, manner, due_ms });
+        self.run = Some(ActionRun::Beginning { subject, intent, looked_ms, sight, manner, due_ms });
     }
 
-    pub(crate) fn deed_goes_on(&mut self) {
+    pub(crate) fn action_goes_on(&mut self) {
         let now_ms = self.true_ms;
-        let due = |deed: &mut Deed| match deed {
-            Deed::Looking { due_ms, .. } | Deed::Beginning { due_ms, .. } | Deed::Ending { due_ms, .. } => {
-                *due_ms <= now_ms
-            }
+        let due = |run: &mut ActionRun| match run {
+            ActionRun::Looking { due_ms, .. }
+            | ActionRun::Beginning { due_ms, .. }
+            | ActionRun::Ending { due_ms, .. } => *due_ms <= now_ms,
         };
-        match self.deed.take_if(due) {
+        match self.run.take_if(due) {
             None => {}
             // I6: what is not seen to fail any more is not begun; a rung that has begun only must be seen.
-            Some(Deed::Looking { want, looked_ms, sight, .. }) => match sight {
+            Some(ActionRun::Looking { want, looked_ms, sight, .. }) => match sight {
                 Sight::Broken => self.prepares(*want, looked_ms, sight),
                 Sight::Well if want.step > 0 => self.prepares(*want, looked_ms, sight),
                 Sight::Well | Sight::Nothing => self.frees_hands(),
             },
-            Some(Deed::Beginning { subject, intent, looked_ms, sight, manner, .. }) => {
+            Some(ActionRun::Beginning { subject, intent, looked_ms, sight, manner, .. }) => {
                 self.hands_do(subject, &intent, (looked_ms, sight), manner);
             }
-            Some(Deed::Ending { subject, action, result, .. }) => {
+            Some(ActionRun::Ending { subject, action, result, .. }) => {
                 self.memory.in_flight = None;
                 let index = self.index_of(&subject);
                 self.append(subject, Body::Outcome { action, result, detail: String::new(), took_ms: 0 });
@@ -136,7 +136,7 @@ impl Host {
             }
         };
         let due_ms = self.true_ms + self.rng.between(1, 3_000);
-        self.deed = Some(Deed::Ending { subject, action: intent.action_id, result, due_ms });
+        self.run = Some(ActionRun::Ending { subject, action: intent.action_id, result, due_ms });
     }
 
     pub(crate) fn takes_effect(&mut self, intent: &Intent, looked_ms: u64, sight: Sight) {
@@ -169,7 +169,7 @@ impl Host {
     }
 
     fn frees_hands(&mut self) {
-        self.deed = None;
+        self.run = None;
         for index in 0..self.checks.len() {
             let phase = self.state.open_for(&self.checks[index].look.key).map(|incident| &incident.phase);
             if matches!(phase, Some(Phase::Gated { .. })) {

@@ -14,7 +14,7 @@ use wbd_model::settings::Settings;
 use wbd_model::time::{BootId, Now};
 
 use super::check::{self, Check, Sight};
-use super::hands::{Deed, Manner};
+use super::hands::{ActionRun, Manner};
 use super::schedule::{Event, Rng, Schedule};
 use super::truth::Fault;
 
@@ -28,7 +28,7 @@ const ROUNDS: usize = 32;
 const TWICE: u64 = 16;
 const WALL_START_MS: i64 = 1_700_000_000_000;
 
-/// One effect of a deed on the host.
+/// One effect of an action on the host.
 #[derive(Debug, Clone)]
 pub(crate) struct Effect {
     pub(crate) action: ActionId,
@@ -59,7 +59,7 @@ pub(crate) struct Host {
     pub(crate) hindered_ms: Vec<u64>,
     pub(crate) memory: Memory,
     known: BTreeSet<CheckKey>,
-    pub(crate) deed: Option<Deed>,
+    pub(crate) run: Option<ActionRun>,
     pub(crate) sysctl: i64,
     pub(crate) rng: Rng,
     pub(crate) clumsy: u64,
@@ -85,7 +85,7 @@ impl Host {
             faults: Vec::new(),
             hindered_ms: Vec::new(),
             memory: Memory::default(),
-            deed: None,
+            run: None,
             sysctl: 8_192,
             rng: Rng::new(!schedule.seed),
             clumsy: schedule.clumsy,
@@ -208,9 +208,9 @@ impl Host {
     /// Everything volatile is lost; the next supervisor replays the ledger.
     pub(crate) fn dies(&mut self, down_ms: u64) {
         self.hindered_ms.push(self.true_ms);
-        match self.deed.take() {
+        match self.run.take() {
             // What was asked of the service manager may be done all the same.
-            Some(Deed::Beginning { intent, looked_ms, sight, manner: Manner::Well, .. })
+            Some(ActionRun::Beginning { intent, looked_ms, sight, manner: Manner::Well, .. })
                 if self.rng.chance(50) && self.now().boot_ms <= intent.start_by_ms =>
             {
                 self.takes_effect(&intent, looked_ms, sight);
@@ -231,7 +231,7 @@ impl Host {
 
     fn reboots(&mut self, down_ms: u64) {
         // What was on its way dies with the host.
-        self.deed = None;
+        self.run = None;
         self.dies(down_ms);
         self.boot += 1;
         self.boot_began_ms = self.true_ms;
@@ -259,15 +259,17 @@ impl Host {
     }
 
     fn next_ms(&self) -> Option<u64> {
-        let deed = self.deed.as_ref().map(|deed| match deed {
-            Deed::Looking { due_ms, .. } | Deed::Beginning { due_ms, .. } | Deed::Ending { due_ms, .. } => *due_ms,
+        let run = self.run.as_ref().map(|run| match run {
+            ActionRun::Looking { due_ms, .. }
+            | ActionRun::Beginning { due_ms, .. }
+            | ActionRun::Ending { due_ms, .. } => *due_ms,
         });
         let looks = self.checks.iter().filter_map(|check| check.flying.map_or(check.due_ms, |flying| Some(flying.1)));
-        looks.chain(deed).min()
+        looks.chain(run).min()
     }
 
     fn goes_on(&mut self) {
-        self.deed_goes_on();
+        self.action_goes_on();
         let (now_ms, boot_began_ms) = (self.true_ms, self.boot_began_ms);
         let mut fresh = Vec::new();
         for index in 0..self.checks.len() {
@@ -382,7 +384,7 @@ impl Host {
             {
                 Some((self.boot_began_ms + until_ms).min(regular_ms))
             }
-            Some(Phase::Gated { held: None }) if self.deed.is_none() => Some(now_ms + 200 * growth),
+            Some(Phase::Gated { held: None }) if self.run.is_none() => Some(now_ms + 200 * growth),
             Some(_) => Some(regular_ms),
             None => match (last, self.memory.failing_since(&key)) {
                 (Sight::Well, _) => latched.then_some(now_ms + 1_000),

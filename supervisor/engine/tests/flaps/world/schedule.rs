@@ -92,7 +92,7 @@ pub(crate) struct Schedule {
     pub(crate) length_ms: u64,
     pub(crate) budget: HostBudget,
     pub(crate) healing: Healing,
-    /// Of a hundred deeds so many fail, are late, or lose their reply.
+    /// Of a hundred actions so many fail, are late, or lose their reply.
     pub(crate) clumsy: u64,
     /// Of a hundred looks so many take seconds.
     pub(crate) slow: u64,

@@ -240,7 +240,7 @@ mod tests {
         let first = host.root().join("proc/1");
         fs::rename(&first, host.root().join("away")).unwrap();
         assert_eq!(owner(&eyes).unwrap().as_deref(), Some("unbound.service"));
-        assert!(owner(&eyes.afresh()).is_err(), "just before a deed it is");
+        assert!(owner(&eyes.afresh()).is_err(), "just before an action it is");
         fs::rename(host.root().join("away"), &first).unwrap();
         // The socket was passed on.
         fs::remove_file(host.root().join("proc/5/fd/3")).unwrap();

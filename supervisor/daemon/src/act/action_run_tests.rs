@@ -77,7 +77,7 @@ async fn what_was_given_up_is_not_gone_on_with() {
 async fn beside_an_action_nothing_is_begun_and_it_is_not_given_up() {
     let (_root, supervisor, mut doer, _inbox) = doer();
     let view = supervisor.view();
-    doer.run = Some(Deed::Acting);
+    doer.run = Some(ActionRun::Acting);
     assert_eq!(doer.on(wanted(), &view, &now()), []);
     assert_eq!(doer.on(ActEvent::GiveUp, &view, &now()), []);
     let (reply, mut answer) = oneshot::channel();
@@ -90,7 +90,7 @@ async fn beside_an_action_nothing_is_begun_and_it_is_not_given_up() {
 #[tokio::test]
 async fn the_agents_owner_is_told_of_an_end_before_its_outcome_is_written() {
     let (_root, supervisor, mut doer, _inbox) = doer();
-    doer.run = Some(Deed::Acting);
+    doer.run = Some(ActionRun::Acting);
     let detail = "started as process 5".to_owned();
     let (action, outcome) = (ActionId(1), Outcome::Done);
     let report = Report { action, outcome, detail: detail.clone(), spawned: Some(5), job: None, took_ms: 1 };

@@ -1,4 +1,5 @@
-//! The owner of what is done, one action at a time: look once more, capture, permit, record, act, write the outcome. Chooses nothing.
+//! The owner of what is done, one action at a time: look once more, capture, permit, record, act, write the outcome.
+//! Chooses nothing.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,16 +31,16 @@ use crate::talk::answer::{UNDER_WAY, refused};
 use crate::talk::approvals::seen_before;
 use crate::view::View;
 
-/// More than all the waits of any deed but a program's together.
+/// More than all the waits of any action but a program's together.
 const KERNEL_HOLDS: Duration = Duration::from_secs(90);
-/// What changed just before a deed may change again at once: no faster than this.
+/// What changed just before an action may change again at once: no faster than this.
 const HANDS_FREE_MS: u64 = 100;
 
 type Reply = Option<oneshot::Sender<Response>>;
 
 /// The action under way.
 #[derive(Debug)]
-enum Deed {
+enum ActionRun {
     /// It is looked at once more, by the look of this number.
     Looking {
         /// What it is for.
@@ -56,7 +57,7 @@ enum Deed {
     Acting,
 }
 
-impl Deed {
+impl ActionRun {
     /// Whether it is being done already.
     fn is_acting(&self) -> bool {
         matches!(self, Self::Acting)
@@ -69,7 +70,7 @@ pub(crate) struct Doer {
     hands: Arc<Hands>,
     previews: Previews,
     events: Sender<Event>,
-    run: Option<Deed>,
+    run: Option<ActionRun>,
     /// Last looks before an action are numbered, so that one that was given up is not taken for a later one.
     looks: u64,
 }
@@ -119,7 +120,7 @@ impl Doer {
 
     /// Whether one is being done.
     pub(crate) fn is_acting(&self) -> bool {
-        self.run.as_ref().is_some_and(Deed::is_acting)
+        self.run.as_ref().is_some_and(ActionRun::is_acting)
     }
 
     /// Begins with the action that a turn asked for, unless one is under way.
@@ -144,7 +145,7 @@ impl Doer {
         }
         let Some(bound) = view.checks.get(&want.key).map(|check| check.bound.clone()) else { return Vec::new() };
         self.looks += 1;
-        self.run = Some(Deed::Looking { want: Box::new(want), number: self.looks });
+        self.run = Some(ActionRun::Looking { want: Box::new(want), number: self.looks });
         vec![Follow::Relook { number: self.looks, bound: Box::new(bound) }]
     }
 
@@ -172,7 +173,7 @@ impl Doer {
         now: &Now,
     ) -> Vec<Follow> {
         let mut want = match self.run.take() {
-            Some(Deed::Looking { want, number }) if number == looked => *want,
+            Some(ActionRun::Looking { want, number }) if number == looked => *want,
             // Given up meanwhile.
             other => {
                 self.run = other;
@@ -195,7 +196,7 @@ impl Doer {
     fn prepare(&mut self, want: ActionRequest, seen: Observations) {
         self.looks += 1;
         let number = self.looks;
-        self.run = Some(Deed::Previewing { number });
+        self.run = Some(ActionRun::Previewing { number });
         self.ask_preview(want.action.clone(), Asked::ActionRequest { want: Box::new(want), seen, number });
     }
 
@@ -214,7 +215,7 @@ impl Doer {
         now: &Now,
     ) -> Vec<Follow> {
         // Given up meanwhile.
-        if !matches!(self.run, Some(Deed::Previewing { number: asked }) if asked == number) {
+        if !matches!(self.run, Some(ActionRun::Previewing { number: asked }) if asked == number) {
             return Vec::new();
         }
         self.run = None;
@@ -236,11 +237,12 @@ impl Doer {
         let (id, action) = (recorded.intent().action_id, recorded.intent().action.clone());
         info!(%id, action = action.name(), class = %action.class(), "acting");
         let agent = view.agent.process();
-        self.run = Some(Deed::Acting);
+        self.run = Some(ActionRun::Acting);
         let (hands, events) = (Arc::clone(&self.hands), self.events.clone());
         let (loop_of, longest) = (Handle::current(), longest(&action));
         tokio::spawn(async move {
-            // On a thread of its own: disks that are slow, and programs that lie on dead mounts, hold up only this action.
+            // On a thread of its own: disks that are slow, and programs that lie on dead mounts, hold up only this
+            // action.
             let acting = spawn_blocking(move || loop_of.block_on(hands.act(recorded, &clock::now(), agent)));
             // Without an answer the action would stand in the way of every other one for ever.
             let report = match tokio::time::timeout(longest, acting).await {
@@ -284,8 +286,8 @@ impl Doer {
         self.ask_preview(asked.action.clone(), Asked::ByHand(asked));
     }
 
-    /// What it would change is known. An operator's own action comes before one that has not begun: that one is given up
-    /// and asked for again.
+    /// What it would change is known. An operator's own action comes before one that has not begun: that one is given
+    /// up and asked for again.
     fn by_hand_previewed(
         &mut self,
         asked: ByHand,
@@ -344,11 +346,11 @@ fn waits_for_hands(state: &State, key: &CheckKey) -> bool {
 }
 
 fn broken_off(action: ActionId, error: &JoinError) -> Report {
-    let detail = format!("bug: the deed broke off: {error}; please report it");
+    let detail = format!("bug: the action broke off: {error}; please report it");
     Report { action, outcome: Outcome::Unknown, detail, spawned: None, job: None, took_ms: 0 }
 }
 
-/// Every deed ends by itself before this, unless the kernel holds it.
+/// Every action ends by itself before this, unless the kernel holds it.
 fn longest(action: &Action) -> Duration {
     Duration::from_millis(action.takes_ms()) + KERNEL_HOLDS
 }
@@ -370,5 +372,5 @@ fn told(id: ActionId, outcome: Outcome, detail: &str) -> Response {
 }
 
 #[cfg(test)]
-#[path = "deed_tests.rs"]
+#[path = "action_run_tests.rs"]
 mod tests;

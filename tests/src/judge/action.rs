@@ -1,4 +1,5 @@
-//! The deeds that a ledger tells of, from its records as `wbdctl -o json` gives them; whether they happened is not asked here.
+//! The actions that a ledger tells of, from its records as `wbdctl -o json` gives them; whether they happened is not
+//! asked here.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +11,12 @@ const HUP: i32 = 1;
 const KILL: i32 = 9;
 const TERM: i32 = 15;
 const CONT: i32 = 18;
-/// Before who asked for a deed that no incident asked for, and that cost budget all the same.
+/// Before who asked for an action that no incident asked for, and that cost budget all the same.
 const PAID: &str = "paid for, asked by: ";
 
-/// One deed as it was meant.
+/// One action as it was meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Deed {
+pub struct Action {
     /// Its number.
     pub id: String,
     /// Its name, such as `agent.restart`.
@@ -36,7 +37,7 @@ pub struct Deed {
     pub at_start: bool,
 }
 
-impl Deed {
+impl Action {
     /// Whether such an effect belongs to it.
     pub(super) fn may(&self, what: &What) -> bool {
         match what {
@@ -61,11 +62,11 @@ impl Deed {
     }
 }
 
-/// All deeds in their order, and the numbers that were used twice.
+/// All actions in their order, and the numbers that were used twice.
 #[must_use]
-pub fn deeds(records: &[Value]) -> (Vec<Deed>, Vec<String>) {
+pub fn actions(records: &[Value]) -> (Vec<Action>, Vec<String>) {
     let word = |record: &Value, key: &str| record[key].as_str().unwrap_or_default().to_owned();
-    let mut deeds: Vec<Deed> = Vec::new();
+    let mut actions: Vec<Action> = Vec::new();
     let (mut ids, mut same) = (BTreeSet::new(), Vec::new());
     for record in records {
         let id = word(record, "action_id");
@@ -76,7 +77,7 @@ pub fn deeds(records: &[Value]) -> (Vec<Deed>, Vec<String>) {
                 }
                 let mut lines = record["evidence"].as_array().into_iter().flatten().filter_map(Value::as_str);
                 let asked = lines.find(|line| line.starts_with("by hand: ") || line.starts_with(PAID));
-                deeds.push(Deed {
+                actions.push(Action {
                     id,
                     params: record["params"][word(record, "action")].clone(),
                     name: word(record, "action"),
@@ -89,15 +90,15 @@ pub fn deeds(records: &[Value]) -> (Vec<Deed>, Vec<String>) {
                 });
             }
             "outcome" => {
-                let Some(deed) = deeds.iter_mut().rev().find(|deed| deed.id == id) else { continue };
-                if deed.ended_ms.is_some() {
+                let Some(action) = actions.iter_mut().rev().find(|action| action.id == id) else { continue };
+                if action.ended_ms.is_some() {
                     same.push(id);
                 }
-                deed.ended_ms = record["boot_ms"].as_u64();
-                deed.result = word(record, "result");
+                action.ended_ms = record["boot_ms"].as_u64();
+                action.result = word(record, "result");
             }
             _ => {}
         }
     }
-    (deeds, same)
+    (actions, same)
 }
