@@ -1,5 +1,6 @@
-//! Imports run only as the house is drawn (ARCHITECTURE.md): between the crates by their manifests, between the files of a crate by
-//! its sources. No files import each other in a circle, and the engine's rooms know only those below them.
+//! Imports run only as the house is drawn (ARCHITECTURE.md): between the crates by their manifests, between the files
+//! of a crate by its sources. No files import each other in a circle, and the engine's rooms know only those below
+//! them.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +29,7 @@ const ARROWS: &Drawing = &[
     ("wbd-actions", &["wbd-agent-api", "wbd-engine", "wbd-ledger", "wbd-model"]),
     ("wbd-probes", &["wbd-agent-api", "wbd-model"]),
     ("wbd-supervisord", &["wbd-actions", "wbd-agent-api", "wbd-engine", "wbd-ledger", "wbd-model", "wbd-probes"]),
-    // Shows and asks; the hands are not for it.
+    // Shows and asks; the executor is not for it.
     ("wbdctl", &["wbd-agent-api", "wbd-engine", "wbd-ledger", "wbd-model", "wbd-probes"]),
     // A broken agent must not break its healer: nothing but the interface is common.
     ("wbd-agent", &["wbd-agent-api"]),
@@ -53,8 +54,8 @@ const ENGINE_ROOMS: &Drawing = &[
     ("play", &["guard", "judge", "playbook", "round", "state", "trend"]),
 ];
 
-/// The daemon's rooms: what can happen and what can follow below, the loop on top, and between them owners that know of each
-/// other's only what a view shows.
+/// The daemon's rooms: what can happen and what can follow below, the loop on top, and between them owners that know of
+/// each other's only what a view shows.
 const DAEMON_ROOMS: &Drawing = &[
     ("mode", &[]),
     ("event", &[]),
@@ -75,7 +76,8 @@ const DAEMON_ROOMS: &Drawing = &[
 /// The crates whose rooms are drawn.
 const ROOMS: [(&str, &Drawing); 2] = [("wbd-engine", ENGINE_ROOMS), ("wbd-supervisord", DAEMON_ROOMS)];
 
-/// Files that are still in a circle, by their crate. A file that is in none any more has to go from here, and none may come.
+/// Files that are still in a circle, by their crate. A file that is in none any more has to go from here, and none may
+/// come.
 const STILL_IN_A_CIRCLE: &Drawing = &[];
 
 fn metadata() -> Vec<Value> {

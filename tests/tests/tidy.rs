@@ -1,4 +1,5 @@
-//! House rules that no compiler checks: sizes, opening sentences, no ignored or sleeping tests, no banned crates, a README that starts with a command.
+//! House rules that no compiler checks: sizes, opening sentences, no ignored or sleeping tests, no banned crates, a
+//! README that starts with a command.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::fs;
@@ -56,8 +57,8 @@ fn is_test_folder(name: &str) -> bool {
     name.split('/').any(|folder| folder == "tests")
 }
 
-/// Line numbers (from 1) of sleeps for luck in test code. A pause between two looks is none: it stands in a loop, or in a
-/// helper named `wait...` that such a loop calls.
+/// Line numbers (from 1) of sleeps for luck in test code. A pause between two looks is none: it stands in a loop, or in
+/// a helper named `wait...` that such a loop calls.
 fn sleeps(source: &Source) -> Vec<usize> {
     let lines: Vec<&str> = source.text.lines().collect();
     let unit_tests = lines.iter().position(|line| line.trim() == "#[cfg(test)]");
@@ -89,7 +90,8 @@ fn between_looks(before: &[&str], line: &str) -> bool {
     false
 }
 
-/// The line (from 1) of the first command in a fenced block; a command stands in a fence of its own language or after `$ `.
+/// The line (from 1) of the first command in a fenced block; a command stands in a fence of its own language or after
+/// `$ `.
 fn first_command(readme: &str) -> Option<usize> {
     let mut fenced = false;
     for (number, line) in readme.lines().enumerate() {
@@ -132,7 +134,7 @@ fn no_test_is_ignored() {
     none("ignored tests", ignored.map(|file| file.name).collect());
 }
 
-/// "Actions are the only hands": what the daemon writes by itself is its own folders and its own socket.
+/// Only actions change the host: what the daemon writes by itself is its own folders and its own socket.
 #[test]
 fn the_daemon_writes_nothing_of_the_host() {
     let calls = [
@@ -177,8 +179,8 @@ fn no_test_sleeps_for_luck() {
     none("sleeps for luck", found);
 }
 
-/// A service in a sandbox, or beside a container's cover, has another name for the boot than a shell: only what one program
-/// wrote itself may be compared with the name that it reads. Everybody else goes by clock, pid and start ticks.
+/// A service in a sandbox, or beside a container's cover, has another name for the boot than a shell: only what one
+/// program wrote itself may be compared with the name that it reads. Everybody else goes by clock, pid and start ticks.
 #[test]
 fn the_boots_name_is_read_for_the_supervisors_own_records_only() {
     let reads = [concat!("random/", "boot_id"), concat!("clock::", "now"), concat!("probes::clock::", "{")];
@@ -209,8 +211,8 @@ fn product_lines(source: &Source) -> impl Iterator<Item = (usize, &str)> {
     lines.enumerate().filter(move |_| is_product && !only_tests).map(|(number, line)| (number + 1, line))
 }
 
-/// Each of the six and three that there once were had forgotten something that another one knew: a file is written whole by
-/// `agent_api::Whole`, a program is run by `agent_api::program`. What stands here does something else.
+/// Each of the six and three that there once were had forgotten something that another one knew: a file is written
+/// whole by `agent_api::Whole`, a program is run by `agent_api::program`. What stands here does something else.
 #[test]
 fn a_file_is_put_in_place_and_a_program_is_run_in_one_place_each() {
     const RENAMES: [&str; 4] = [

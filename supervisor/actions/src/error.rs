@@ -25,7 +25,7 @@ pub enum ActionError {
         /// The refusal.
         source: io::Error,
     },
-    /// It is the machine's, and these hands have a root of their own and nothing else.
+    /// It is the machine's, and this executor has a root of their own and nothing else.
     #[error(
         "{action} is not for a stand-alone supervisor: it changes nothing outside of its root {root}; on the machine: {instead}"
     )]

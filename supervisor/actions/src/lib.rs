@@ -1,10 +1,10 @@
-//! The only hands: a closed list of actions, each with its bounds, its deadline and its undo. Decides nothing; acts on
-//! recorded intents only.
+//! The only place that changes the host: a closed list of actions, each with its bounds, its deadline and its undo.
+//! Decides nothing; acts on recorded intents only.
 mod agent;
 mod done;
 mod dropin;
 mod error;
-mod hands;
+mod executor;
 mod kernel;
 pub mod notes;
 mod place;
@@ -17,7 +17,7 @@ mod units;
 
 pub use done::Preview;
 pub use error::ActionError;
-pub use hands::{Hands, Report};
+pub use executor::{Executor, Report};
 pub use kernel::Kernel;
 pub use process::{ProcessRef, start_ticks};
 pub use reach::{Alone, Machine, Reach};

@@ -1,5 +1,5 @@
-//! How far the hands reach: a machine with its kernel and its service manager, or a stand-alone root and nothing else.
-//! Changes nothing.
+//! How far the executor reaches: a machine with its kernel and its service manager, or a stand-alone root and nothing
+//! else. Changes nothing.
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use wbd_model::action::Action;
 use crate::error::ActionError;
 use crate::kernel::{Kernel, Running};
 
-/// What the hands may touch. Only a [`Machine`] has a kernel and a service manager to give, so what works on a root
+/// What the executor may touch. Only a [`Machine`] has a kernel and a service manager to give, so what works on a root
 /// of its own cannot be led to those of the machine that it happens to run on.
 #[derive(Debug)]
 pub enum Reach {

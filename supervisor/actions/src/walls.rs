@@ -7,81 +7,81 @@
 
 /// The door: a permit becomes a recorded intent, and that is what acts, once.
 /// ```
-/// use wbd_actions::{Hands, Report};
+/// use wbd_actions::{Executor, Report};
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn action(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
-///     let recorded = ledger.record(permit, now)?;
-///     Ok(hands.act(recorded, now, None).await)
+/// async fn action(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError>
+/// { let recorded = ledger.record(permit, now)?;
+///     Ok(executor.act(recorded, now, None).await)
 /// }
 /// ```
 /// The wall: a permit alone does not act.
 /// ```compile_fail,E0308
-/// use wbd_actions::{Hands, Report};
+/// use wbd_actions::{Executor, Report};
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn action(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
-///     let recorded = permit;
-///     Ok(hands.act(recorded, now, None).await)
+/// async fn action(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError>
+/// { let recorded = permit;
+///     Ok(executor.act(recorded, now, None).await)
 /// }
 /// ```
 /// The wall: an intent that somebody wrote down does not act.
 /// ```compile_fail,E0308
-/// use wbd_actions::{Hands, Report};
+/// use wbd_actions::{Executor, Report};
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn action(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
-///     let recorded = ledger.record(permit, now)?.into_intent().1;
-///     Ok(hands.act(recorded, now, None).await)
+/// async fn action(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError>
+/// { let recorded = ledger.record(permit, now)?.into_intent().1;
+///     Ok(executor.act(recorded, now, None).await)
 /// }
 /// ```
 /// The wall: what is recorded acts once.
 /// ```compile_fail,E0382
-/// use wbd_actions::{Hands, Report};
+/// use wbd_actions::{Executor, Report};
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn action(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
-///     let recorded = ledger.record(permit, now)?;
-///     let _ = hands.act(recorded, now, None).await;
-///     Ok(hands.act(recorded, now, None).await)
+/// async fn action(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError>
+/// { let recorded = ledger.record(permit, now)?;
+///     let _ = executor.act(recorded, now, None).await;
+///     Ok(executor.act(recorded, now, None).await)
 /// }
 /// ```
 /// The wall: a permit is recorded once.
 /// ```compile_fail,E0382
-/// use wbd_actions::{Hands, Report};
+/// use wbd_actions::{Executor, Report};
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn action(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
-///     let _ = ledger.record(permit, now)?;
+/// async fn action(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError>
+/// { let _ = ledger.record(permit, now)?;
 ///     let recorded = ledger.record(permit, now)?;
-///     Ok(hands.act(recorded, now, None).await)
+///     Ok(executor.act(recorded, now, None).await)
 /// }
 /// ```
 /// The wall: what is recorded cannot be doubled.
 /// ```compile_fail,E0599
-/// use wbd_actions::{Hands, Report};
+/// use wbd_actions::{Executor, Report};
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn action(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
-///     let recorded = ledger.record(permit, now)?;
-///     Ok(hands.act(recorded.clone(), now, None).await)
+/// async fn action(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError>
+/// { let recorded = ledger.record(permit, now)?;
+///     Ok(executor.act(recorded.clone(), now, None).await)
 /// }
 /// ```
 /// The wall: a permit cannot be doubled.
 /// ```compile_fail,E0599
-/// use wbd_actions::{Hands, Report};
+/// use wbd_actions::{Executor, Report};
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn action(hands: &Hands, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
-///     let recorded = ledger.record(permit.clone(), now)?;
-///     Ok(hands.act(recorded, now, None).await)
+/// async fn action(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError>
+/// { let recorded = ledger.record(permit.clone(), now)?;
+///     Ok(executor.act(recorded, now, None).await)
 /// }
 /// ```
 #[derive(Debug)]

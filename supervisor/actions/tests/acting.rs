@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use wbd_actions::{Alone, Hands, Kernel, Machine, Preview, ProcessRef, Reach, Report, notes, start_ticks};
+use wbd_actions::{Alone, Executor, Kernel, Machine, Preview, ProcessRef, Reach, Report, notes, start_ticks};
 use wbd_agent_api::{boottime_ms, paths};
 use wbd_engine::guard::{permit_by_hand, permit_first_start};
 use wbd_engine::state::{Captured, State};
@@ -27,7 +27,7 @@ const WATCHES: &str = "fs.inotify.max_user_watches";
 struct Host {
     dir: tempfile::TempDir,
     ledger: Ledger,
-    hands: Hands,
+    executor: Executor,
 }
 
 /// Kernel settings in a folder.
@@ -61,8 +61,8 @@ impl Host {
         fs::create_dir_all(&inotify).unwrap();
         fs::write(inotify.join("max_user_watches"), "8192\n").unwrap();
         let kernel = Box::new(Folder(root.join("proc-sys")));
-        let hands = Hands::new(Reach::Machine(Machine::made_up(root, "wbd-agent.service", kernel)));
-        Self { dir, ledger, hands }
+        let executor = Executor::new(Reach::Machine(Machine::made_up(root, "wbd-agent.service", kernel)));
+        Self { dir, ledger, executor }
     }
 
     fn standalone(script: &str) -> Self {
@@ -70,7 +70,7 @@ impl Host {
         let agent = host.program("opt/nbp/wbd/wbd_agent", script);
         let root = host.dir.path().to_path_buf();
         let args = vec!["--foreground".into(), "--root".into(), root.clone().into()];
-        host.hands = Hands::new(Reach::Alone(Alone { root, agent, args }));
+        host.executor = Executor::new(Reach::Alone(Alone { root, agent, args }));
         host
     }
 
@@ -108,11 +108,11 @@ impl Host {
     ) -> Report {
         let permit = permit_by_hand(&State::default(), at, "root", action, None, captured).unwrap();
         let recorded = self.ledger.record(permit, at).unwrap();
-        self.hands.act(recorded, then, current).await
+        self.executor.act(recorded, then, current).await
     }
 
     async fn act(&mut self, action: Action, current: Option<ProcessRef>) -> Report {
-        let captured = match self.hands.preview(&action) {
+        let captured = match self.executor.preview(&action) {
             Ok(Preview { changes, undo }) => Captured { changes, undo, ..Captured::default() },
             Err(_) => Captured::default(),
         };
@@ -124,7 +124,7 @@ impl Host {
         let at = now("b1", boottime_ms());
         let permit = permit_first_start(&State::default(), &Settings::default(), &at).unwrap();
         let recorded = self.ledger.record(permit, &at).unwrap();
-        self.hands.act(recorded, &at, None).await
+        self.executor.act(recorded, &at, None).await
     }
 
     /// Where a stop is noted; the folder is there.
@@ -170,7 +170,7 @@ impl Drop for Reaped {
     }
 }
 
-/// Waits for `pid`, started by the hands and left to us.
+/// Waits for `pid`, started by the executor and left to us.
 fn reap(pid: u32) -> rustix::process::WaitStatus {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap().unwrap().1
@@ -193,7 +193,7 @@ async fn a_limit_is_raised_kept_and_put_back_to_the_byte() {
             fs::create_dir_all(host.path("etc/sysctl.d")).unwrap();
             fs::write(host.path("etc/sysctl.d/60-wbd.conf"), text).unwrap();
         }
-        let preview = host.hands.preview(&raise(20_000)).unwrap();
+        let preview = host.executor.preview(&raise(20_000)).unwrap();
         let shown: Vec<_> =
             preview.changes.iter().map(|change| (change.before.as_deref(), change.after.as_str())).collect();
         let line = format!("{WATCHES} = 20000");
@@ -220,7 +220,7 @@ async fn a_limit_is_never_lowered_and_never_touched_beyond_the_list() {
     assert!(report.detail.contains("already so"), "{}", report.detail);
     for (key, value) in [("kernel.panic", 1), ("fs.inotify/../../kernel.panic", 1), (WATCHES, 0), (WATCHES, i64::MAX)] {
         let action = Action::SysctlSet(SysctlSet { key: key.to_owned(), value, persist: true });
-        assert!(host.hands.preview(&action).is_err(), "{key}");
+        assert!(host.executor.preview(&action).is_err(), "{key}");
         assert_eq!(host.act(action, None).await.outcome, Outcome::Failed, "{key}");
         let action = Action::SysctlRestore(SysctlRestore { key: format!("{key}x"), value, dropin: None });
         assert_eq!(host.act(action, None).await.outcome, Outcome::Failed, "{key}");
@@ -241,8 +241,8 @@ async fn hands_with_a_root_of_their_own_say_what_they_want_of_the_machine_and_le
         (restart, "systemctl restart named.service".to_owned()),
     ];
     for (action, line) in wishes {
-        assert!(host.hands.beyond(&action).unwrap().ends_with(&line), "{action:?}");
-        assert!(host.hands.preview(&action).unwrap_err().to_string().ends_with(&line), "{action:?}");
+        assert!(host.executor.beyond(&action).unwrap().ends_with(&line), "{action:?}");
+        assert!(host.executor.preview(&action).unwrap_err().to_string().ends_with(&line), "{action:?}");
         // Even with an intent on disk.
         let report = host.act(action, None).await;
         assert_eq!(report.outcome, Outcome::Failed);
@@ -250,10 +250,10 @@ async fn hands_with_a_root_of_their_own_say_what_they_want_of_the_machine_and_le
     }
     assert_eq!((fs::read_to_string(machine).unwrap().trim(), host.dropin()), (limit.to_string().as_str(), None));
     // Twins: a machine takes the same, and what lies below the root is done there.
-    assert_eq!(host.hands.beyond(&Action::AgentStart {}), None);
-    assert_eq!(host.hands.beyond(&run(&["/fix"], 1_000)), None);
+    assert_eq!(host.executor.beyond(&Action::AgentStart {}), None);
+    assert_eq!(host.executor.beyond(&run(&["/fix"], 1_000)), None);
     let mut host = Host::new();
-    assert_eq!(host.hands.beyond(&raise(20_000)), None);
+    assert_eq!(host.executor.beyond(&raise(20_000)), None);
     assert_eq!(host.act(raise(20_000), None).await.outcome, Outcome::Done);
 }
 
@@ -266,7 +266,7 @@ async fn a_program_is_looked_for_below_the_root_and_nowhere_else() {
     std::os::unix::fs::symlink(&tool, host.path("link")).unwrap();
     let up = format!("{}{}", "/..".repeat(20), tool.display());
     for name in ["/link", &up] {
-        let said = host.hands.preview(&run(&[name], 1_000)).unwrap_err().to_string();
+        let said = host.executor.preview(&run(&[name], 1_000)).unwrap_err().to_string();
         assert!(said.contains("out of the root"), "{said}");
         assert_eq!(host.act(run(&[name], 1_000), None).await.outcome, Outcome::Failed, "{name}");
     }
@@ -278,7 +278,7 @@ async fn a_program_is_looked_for_below_the_root_and_nowhere_else() {
 #[tokio::test]
 async fn a_limit_that_changed_since_it_was_captured_is_left_alone() {
     let mut host = Host::new();
-    let Preview { changes, undo } = host.hands.preview(&raise(20_000)).unwrap();
+    let Preview { changes, undo } = host.executor.preview(&raise(20_000)).unwrap();
     fs::write(host.path("proc-sys/fs/inotify/max_user_watches"), "9000\n").unwrap();
     let captured = Captured { changes, undo, ..Captured::default() };
     let report = host.act_at(raise(20_000), captured, &now("b1", 10), &now("b1", 20), None).await;
@@ -301,7 +301,7 @@ async fn a_limit_raised_without_its_drop_in_is_said_to_be_half_done() {
 async fn a_late_action_is_aborted_and_nothing_is_done() {
     let mut host = Host::new();
     for then in [now("b1", 10 + 5_001), now("b2", 20)] {
-        let Preview { changes, undo } = host.hands.preview(&raise(20_000)).unwrap();
+        let Preview { changes, undo } = host.executor.preview(&raise(20_000)).unwrap();
         let captured = Captured { changes, undo, ..Captured::default() };
         let report = host.act_at(raise(20_000), captured, &now("b1", 10), &then, None).await;
         assert_eq!((report.outcome, host.watches().as_str()), (Outcome::Aborted, "8192\n"), "{}", report.detail);
@@ -332,7 +332,7 @@ async fn a_program_in_a_folder_that_others_can_write_is_not_run_until_that_is_me
     let folder = host.path("etc/iscan");
     let restart = run(&["/etc/iscan/S99ISftp", "restart"], 20_000);
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
-    let said = host.hands.preview(&restart).unwrap_err().to_string();
+    let said = host.executor.preview(&restart).unwrap_err().to_string();
     assert!(
         said.contains(&format!("{} may be written by others (mode 0777); chmod go-w it", folder.display())),
         "{said}"
@@ -437,7 +437,7 @@ async fn shells_strangers_files_and_the_supervisor_are_not_run() {
         &["/bin"],
     ];
     for argv in cases {
-        assert!(host.hands.preview(&run(argv, 1_000)).is_err(), "{argv:?}");
+        assert!(host.executor.preview(&run(argv, 1_000)).is_err(), "{argv:?}");
         assert_eq!(host.act(run(argv, 1_000), None).await.outcome, Outcome::Failed, "{argv:?}");
     }
     assert_eq!(host.called(), "");

@@ -5,7 +5,7 @@ use std::path::Path;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
-use wbd_actions::{Alone, Hands, Machine, Reach};
+use wbd_actions::{Alone, Executor, Machine, Reach};
 use wbd_agent_api::paths;
 use wbd_ledger::{LedgerError, Samples};
 use wbd_model::control;
@@ -81,7 +81,7 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
     let samples = Samples::open(&wbd_ledger::state_dir(root), BUCKET_S)
         .inspect_err(|error| warn!(%error, "samples are not kept, leaks will not be seen"))
         .ok();
-    let hands = Hands::new(reach(root, mode));
+    let executor = Executor::new(reach(root, mode));
     let (events, inbox) = mpsc::channel(QUEUE);
     let socket = root.join(control::SOCKET);
     let listener =
@@ -92,7 +92,7 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
     }
     signals(&events).map_err(|error| failed(format!("signals cannot be received: {error}")))?;
     info!(version = env!("CARGO_PKG_VERSION"), playbooks = loaded.library.playbooks.len(), "started");
-    let parts = Parts { root: root.to_owned(), mode, loaded, memory, hands, samples };
+    let parts = Parts { root: root.to_owned(), mode, loaded, memory, executor, samples };
     notify::ready();
     let ended = Supervisor::new(parts, events).run(inbox).await;
     crate::talk::control::close(&socket);
@@ -108,7 +108,7 @@ fn no_memory(error: &LedgerError) -> u8 {
     }
 }
 
-/// How far the hands reach. What is under another root than `/` never comes here without `--standalone`.
+/// How far the executor reaches. What is under another root than `/` never comes here without `--standalone`.
 fn reach(root: &Path, mode: Mode) -> Reach {
     match mode {
         Mode::Systemd => Reach::Machine(Machine::this(paths::UNIT)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
-use wbd_actions::Hands;
+use wbd_actions::Executor;
 use wbd_engine::guard::{self, Permit};
 use wbd_engine::playbook::Bound;
 use wbd_engine::round;
@@ -97,7 +97,7 @@ pub(crate) struct Parts {
     pub(crate) mode: Mode,
     pub(crate) loaded: Loaded,
     pub(crate) memory: Memory,
-    pub(crate) hands: Hands,
+    pub(crate) executor: Executor,
     pub(crate) samples: Option<Samples>,
 }
 
@@ -119,7 +119,7 @@ impl Supervisor {
             memory: parts.memory,
             turns: round::Memory::default(),
             checks: Checks::default(),
-            doer: Doer::new(parts.hands, events),
+            doer: Doer::new(parts.executor, events),
             observer: Observer::of(samples.clone()),
             sampler: Sampler::new(samples),
             started,

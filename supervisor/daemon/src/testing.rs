@@ -3,7 +3,7 @@ use std::fs;
 
 use tempfile::TempDir;
 use tokio::sync::mpsc;
-use wbd_actions::{Alone, Hands, Reach};
+use wbd_actions::{Alone, Executor, Reach};
 
 use crate::event::Event;
 use crate::look::load;
@@ -25,7 +25,7 @@ pub(crate) fn listening(mode: Mode) -> (TempDir, Supervisor, mpsc::Receiver<Even
     }
     let reach = Reach::Alone(Alone { root: root.clone(), agent: root.join("agent"), args: Vec::new() });
     let (loaded, memory) = (load::load(&root).unwrap(), Memory::open(&root).unwrap());
-    let hands = Hands::new(reach);
+    let executor = Executor::new(reach);
     let (events, inbox) = mpsc::channel(8);
-    (folder, Supervisor::new(Parts { root, mode, loaded, memory, hands, samples: None }, events), inbox)
+    (folder, Supervisor::new(Parts { root, mode, loaded, memory, executor, samples: None }, events), inbox)
 }

@@ -124,7 +124,7 @@ impl Supervisor {
                 Some((Phase::Gated { .. }, Some(Refusal { until_ms: Some(until), .. }))) if until > now_ms => {
                     self.hasten_check(key, until);
                 }
-                // Looked at again when the hands are free (`free_hands`).
+                // Looked at again when the executor is free (`executor_free`).
                 Some((Phase::Gated { .. }, None)) if self.doer.is_busy() => {}
                 Some((Phase::Gated { .. }, None)) => self.hasten_check(key, now_ms + 200),
                 Some((Phase::Gated { .. } | Phase::Suppressed { .. }, _)) => {}

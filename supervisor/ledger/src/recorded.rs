@@ -32,7 +32,7 @@ impl Recorded {
         &self.entry
     }
 
-    /// Gives the action away; used by the hands as they do it.
+    /// Gives the action away; used by the executor as it does it.
     #[must_use]
     pub fn into_intent(self) -> (Subject, Intent) {
         (self.entry.subject, self.intent)

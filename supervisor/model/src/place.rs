@@ -1,5 +1,6 @@
-//! Whether somebody else could put another program in the place of one, between a look at it and its start. Judges folders
-//! and links on the way to it, and the file; looks at nothing itself, so that the hands and `lint` judge alike.
+//! Whether somebody else could put another program in the place of one, between a look at it and its start. Judges
+//! folders and links on the way to it, and the file; looks at nothing itself, so that the executor and `lint` judge
+//! alike.
 use std::ffi::OsString;
 use std::fmt;
 use std::io;

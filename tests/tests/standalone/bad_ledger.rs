@@ -1,5 +1,5 @@
 //! Ledgers that were edited, cut, swapped, copied back or begun elsewhere, under a real supervisor: it says what is
-//! wrong, keeps its hands still, and goes on once a person has set the ledger aside, with the budget spent where it
+//! wrong, does nothing, and goes on once a person has set the ledger aside, with the budget spent where it
 //! cannot be trusted.
 
 use std::fs;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 use tokio::task::{JoinError, spawn_blocking};
 use tracing::{info, warn};
-use wbd_actions::{Hands, Preview, Report};
+use wbd_actions::{Executor, Preview, Report};
 use wbd_engine::guard;
 use wbd_engine::state::{ActionRequest, Captured, State};
 use wbd_ledger::Recorded;
@@ -34,7 +34,7 @@ use crate::view::View;
 /// More than all the waits of any action but a program's together.
 const KERNEL_HOLDS: Duration = Duration::from_secs(90);
 /// What changed just before an action may change again at once: no faster than this.
-const HANDS_FREE_MS: u64 = 100;
+const EXECUTOR_FREE_MS: u64 = 100;
 
 type Reply = Option<oneshot::Sender<Response>>;
 
@@ -67,7 +67,7 @@ impl ActionRun {
 /// One action at a time, from the last look before it to its outcome.
 #[derive(Debug)]
 pub(crate) struct Doer {
-    hands: Arc<Hands>,
+    executor: Arc<Executor>,
     previews: Previews,
     events: Sender<Event>,
     run: Option<ActionRun>,
@@ -76,8 +76,8 @@ pub(crate) struct Doer {
 }
 
 impl Doer {
-    pub(crate) fn new(hands: Hands, events: Sender<Event>) -> Self {
-        Self { hands: Arc::new(hands), previews: Previews::default(), events, run: None, looks: 0 }
+    pub(crate) fn new(executor: Executor, events: Sender<Event>) -> Self {
+        Self { executor: Arc::new(executor), previews: Previews::default(), events, run: None, looks: 0 }
     }
 
     /// An action is wanted, was looked at once more, is on record, or ended.
@@ -104,11 +104,18 @@ impl Doer {
                 Vec::new()
             }
             ActEvent::PlanAsked { incident, plan, begun, reply } => {
-                self.previews.look_at_plan(Arc::clone(&self.hands), self.events.clone(), incident, *plan, begun, reply);
+                self.previews.look_at_plan(
+                    Arc::clone(&self.executor),
+                    self.events.clone(),
+                    incident,
+                    *plan,
+                    begun,
+                    reply,
+                );
                 Vec::new()
             }
-            ActEvent::GiveUp if self.run.is_some() && !self.is_acting() => self.free_hands(view, now),
-            ActEvent::Idle if self.run.is_none() => self.free_hands(view, now),
+            ActEvent::GiveUp if self.run.is_some() && !self.is_acting() => self.executor_free(view, now),
+            ActEvent::Idle if self.run.is_none() => self.executor_free(view, now),
             ActEvent::GiveUp | ActEvent::Idle => Vec::new(),
         }
     }
@@ -149,18 +156,18 @@ impl Doer {
         vec![Follow::Relook { number: self.looks, bound: Box::new(bound) }]
     }
 
-    /// A step of its rung that is not for our hands. A rung of which a later step cannot be done is not begun.
+    /// A step of its rung that is beyond our executor. A rung of which a later step cannot be done is not begun.
     fn beyond_reach(&self, want: &ActionRequest) -> Option<String> {
         let steps = want.plan.steps.iter().skip(want.step).filter(|_| want.undoes.is_none());
-        steps.chain([&want.action]).find_map(|action| self.hands.beyond(action))
+        steps.chain([&want.action]).find_map(|action| self.executor.beyond(action))
     }
 
-    /// The hands are free: whoever waits for them is looked at again.
-    fn free_hands(&mut self, view: &View<'_>, now: &Now) -> Vec<Follow> {
+    /// The executor is free: whoever waits for it is looked at again.
+    fn executor_free(&mut self, view: &View<'_>, now: &Now) -> Vec<Follow> {
         self.run = None;
         let state = view.state();
-        let waiting = state.open.keys().filter(|key| waits_for_hands(state, key));
-        let soon_ms = now.boot_ms + HANDS_FREE_MS;
+        let waiting = state.open.keys().filter(|key| waits_for_executor(state, key));
+        let soon_ms = now.boot_ms + EXECUTOR_FREE_MS;
         waiting.map(|key| Follow::LookBy(key.clone(), soon_ms)).collect()
     }
 
@@ -187,7 +194,7 @@ impl Doer {
             }
             Err(reason) => {
                 info!(incident = %want.incident, action = want.action.name(), reason, "not done: things changed just before");
-                self.free_hands(view, now)
+                self.executor_free(view, now)
             }
         }
     }
@@ -201,7 +208,7 @@ impl Doer {
     }
 
     fn ask_preview(&self, action: Action, of: Asked) {
-        self.previews.ask(Arc::clone(&self.hands), self.events.clone(), action, of);
+        self.previews.ask(Arc::clone(&self.executor), self.events.clone(), action, of);
     }
 
     /// It is captured.
@@ -238,12 +245,12 @@ impl Doer {
         info!(%id, action = action.name(), class = %action.class(), "acting");
         let agent = view.agent.process();
         self.run = Some(ActionRun::Acting);
-        let (hands, events) = (Arc::clone(&self.hands), self.events.clone());
+        let (executor, events) = (Arc::clone(&self.executor), self.events.clone());
         let (loop_of, longest) = (Handle::current(), longest(&action));
         tokio::spawn(async move {
             // On a thread of its own: disks that are slow, and programs that lie on dead mounts, hold up only this
             // action.
-            let acting = spawn_blocking(move || loop_of.block_on(hands.act(recorded, &clock::now(), agent)));
+            let acting = spawn_blocking(move || loop_of.block_on(executor.act(recorded, &clock::now(), agent)));
             // Without an answer the action would stand in the way of every other one for ever.
             let report = match tokio::time::timeout(longest, acting).await {
                 Ok(ended) => ended.unwrap_or_else(|error| broken_off(id, &error)),
@@ -259,7 +266,7 @@ impl Doer {
     /// An action ended.
     fn ended(&mut self, subject: Subject, report: Report, reply: Reply, view: &View<'_>, now: &Now) -> Vec<Follow> {
         let mut follows = vec![Follow::InFlight(None)];
-        follows.extend(self.free_hands(view, now));
+        follows.extend(self.executor_free(view, now));
         let (outcome, job, spawned) = (report.outcome, report.job, report.spawned);
         follows.push(Follow::Agent(AgentEvent::ActionEnded { outcome, job, spawned }));
         if outcome != Outcome::Done {
@@ -300,7 +307,7 @@ impl Doer {
             let _ = reply.send(refused(UNDER_WAY));
             return Vec::new();
         }
-        let mut follows = if self.run.is_some() { self.free_hands(view, now) } else { Vec::new() };
+        let mut follows = if self.run.is_some() { self.executor_free(view, now) } else { Vec::new() };
         let preview = match preview {
             Ok(preview) => preview,
             Err(message) => {
@@ -341,7 +348,7 @@ fn ask_guards(want: ActionRequest, seen: Observations, preview: Preview, view: &
 }
 
 /// An incident that is ready to act and is held by nothing else.
-fn waits_for_hands(state: &State, key: &CheckKey) -> bool {
+fn waits_for_executor(state: &State, key: &CheckKey) -> bool {
     state.open_for(key).is_some_and(|incident| matches!(incident.phase, Phase::Gated { held: None }))
 }
 

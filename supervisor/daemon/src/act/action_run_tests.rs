@@ -21,7 +21,7 @@ fn doer() -> (TempDir, Supervisor, Doer, Receiver<Event>) {
     let (root, supervisor) = testing::supervisor(Mode::Standalone);
     let reach = Alone { root: root.path().to_owned(), agent: root.path().join("agent"), args: Vec::new() };
     let (events, inbox) = channel(8);
-    (root, supervisor, Doer::new(Hands::new(Reach::Alone(reach)), events), inbox)
+    (root, supervisor, Doer::new(Executor::new(Reach::Alone(reach)), events), inbox)
 }
 
 /// A start of the agent that takes something back, so that it needs no look.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 use tokio::sync::{Semaphore, oneshot};
-use wbd_actions::{Hands, Preview};
+use wbd_actions::{Executor, Preview};
 use wbd_model::action::Action;
 use wbd_model::control::Response;
 use wbd_model::incident::IncidentId;
@@ -26,10 +26,10 @@ pub(crate) struct Previews(Arc<Mutex<BTreeMap<String, Arc<Semaphore>>>>);
 
 impl Previews {
     /// Looks at what this action would change; the answer comes as an event.
-    pub(super) fn ask(&self, hands: Arc<Hands>, events: Sender<Event>, action: Action, of: Asked) {
+    pub(super) fn ask(&self, executor: Arc<Executor>, events: Sender<Event>, action: Action, of: Asked) {
         let previews = self.clone();
         tokio::spawn(async move {
-            let preview = previews.of(hands, action).await;
+            let preview = previews.of(executor, action).await;
             let _ = events.send(Event::Act(ActEvent::Previewed { of: Box::new(of), preview })).await;
         });
     }
@@ -38,7 +38,7 @@ impl Previews {
     /// `begun` steps) changes nothing any more.
     pub(super) fn look_at_plan(
         &self,
-        hands: Arc<Hands>,
+        executor: Arc<Executor>,
         events: Sender<Event>,
         incident: Option<IncidentId>,
         plan: Plan,
@@ -49,7 +49,7 @@ impl Previews {
         tokio::spawn(async move {
             let mut changes = vec![Vec::new(); begun.min(plan.steps.len())];
             for action in plan.steps.iter().skip(begun) {
-                match previews.clone().of(Arc::clone(&hands), action.clone()).await {
+                match previews.clone().of(Arc::clone(&executor), action.clone()).await {
                     Ok(preview) => changes.push(preview.changes),
                     Err(message) => {
                         let _ = reply.send(Response::Refused { message });
@@ -63,16 +63,16 @@ impl Previews {
         });
     }
 
-    async fn of(self, hands: Arc<Hands>, action: Action) -> Result<Preview, String> {
+    async fn of(self, executor: Arc<Executor>, action: Action) -> Result<Preview, String> {
         let Some(thing) = action.reads().map(str::to_owned) else {
-            return hands.preview(&action).map_err(|error| error.to_string());
+            return executor.preview(&action).map_err(|error| error.to_string());
         };
         let place = self.place(&thing)?;
         let looking = async {
             // Never closed: it fails for nobody.
             let place = place.acquire_owned().await.ok();
             let looking = tokio::task::spawn_blocking(move || {
-                let preview = hands.preview(&action).map_err(|error| error.to_string());
+                let preview = executor.preview(&action).map_err(|error| error.to_string());
                 drop(place);
                 preview
             });
@@ -126,9 +126,9 @@ mod tests {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
         let alone = Alone { root: root.path().to_owned(), agent: root.path().join("agent"), args: Vec::new() };
-        let hands = Arc::new(Hands::new(Reach::Alone(alone)));
+        let executor = Arc::new(Executor::new(Reach::Alone(alone)));
         let previews = Previews::default();
-        let of = |action: Action| previews.clone().of(Arc::clone(&hands), action);
+        let of = |action: Action| previews.clone().of(Arc::clone(&executor), action);
         let hangs = previews.place("/dead").unwrap().acquire_owned().await.unwrap();
         let (one, other) = tokio::join!(of(run("/dead")), of(run("/dead")));
         for said in [one.unwrap_err(), other.unwrap_err()] {

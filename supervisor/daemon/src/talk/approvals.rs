@@ -226,7 +226,7 @@ impl Approvals {
     }
 }
 
-/// What an action changes, with what the hands cannot tell: whether the agent runs.
+/// What an action changes, with what the executor cannot tell: whether the agent runs.
 pub(crate) fn seen_before(runs: impl Fn() -> bool, action: &Action, mut changes: Vec<Change>) -> Vec<Change> {
     if action.on_agent().concerns() {
         let state = if runs() { "running" } else { "not running" };

@@ -1,5 +1,5 @@
 //! Thousands of simulated hosts whose faults flap for days, beside crashes, reboots, clock steps, blind and slow
-//! probes, clumsy hands and operators: whatever comes, nothing is done too often, wrongly or unasked. Nothing
+//! probes, a clumsy executor and operators: whatever comes, nothing is done too often, wrongly or unasked. Nothing
 //! here waits or looks at the host; the figures are printed.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first surprise")]
 #![expect(clippy::wildcard_enum_match_arm, reason = "a judge names the records that it judges, others are not its own")]

@@ -1,4 +1,4 @@
-//! A toy world around the engine: a ledger in memory, faults that actions cure, a clock, hands that can
+//! A toy world around the engine: a ledger in memory, faults that actions cure, a clock, an executor that can
 //! fail or die. It loops as the daemon does; it decides nothing of its own.
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -22,7 +22,7 @@ const ROUNDS: usize = 60;
 pub(crate) const TICK_MS: u64 = 500;
 const WALL_START_MS: i64 = 1_700_000_000_000;
 
-/// What the hands do with the next action.
+/// What the executor does with the next action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Answer {
     Done,
@@ -33,9 +33,9 @@ pub(crate) enum Answer {
     LostDone,
     /// The reply is lost, nothing was done.
     LostUndone,
-    /// The hands get it at the last moment before its start deadline.
+    /// The executor gets it at the last moment before its start deadline.
     Delayed,
-    /// The hands get it only after its start deadline.
+    /// The executor gets it only after its start deadline.
     Late,
     /// The supervisor dies between the intent and the action.
     DiesBefore,
@@ -261,7 +261,7 @@ impl World {
         self.append(subject, Body::Outcome { action, result, detail: String::new(), took_ms: 0 });
     }
 
-    /// The hands: they keep the start deadline, then change the world.
+    /// The executor: it keeps the start deadline, then changes the world.
     fn touch(&mut self, subject: &Subject, intent: &Intent) -> Outcome {
         if self.now().boot_ms > intent.start_by_ms {
             return Outcome::Aborted;

@@ -145,7 +145,7 @@ fn refused(incident: &Incident) -> Option<Goal> {
         Guard::Window => Goal::Window,
         // What an action would change can always be told in a trial.
         Guard::Unseen => panic!("a look fails now: make it a goal"),
-        Guard::Reach => panic!("hands that do not reach are modelled now: make it a goal"),
+        Guard::Reach => panic!("an executor that does not reach is modelled now: make it a goal"),
     })
 }
 

@@ -19,7 +19,7 @@ pub(crate) enum Mutant {
     NoCarryOver,
     /// An action without an outcome is done again at the next start.
     RedoOnResume,
-    /// The hands begin with an action whenever they come to it.
+    /// The executor begins with an action whenever it comes to it.
     NoStartDeadline,
     /// A debit lives as long as the window, and not the start deadline more.
     ShortDebit,

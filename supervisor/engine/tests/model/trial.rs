@@ -28,13 +28,13 @@ pub(crate) enum Word {
 pub(crate) enum Event {
     /// A turn of the supervisor.
     Look,
-    /// The action that it asked for is looked at once more and given to the hands.
+    /// The action that it asked for is looked at once more and given to the executor.
     Go,
     /// So many seconds pass: the position in the trial's list.
     Tick(usize),
     /// An action takes effect, and cures or does not.
     Begin(usize, bool),
-    /// The hands find an action too late.
+    /// The executor finds an action too late.
     Refuse(usize),
     /// An action is lost before it is begun.
     Lose(usize),
@@ -123,9 +123,9 @@ impl Trial {
         [(3_600, most(self.settings.budget.per_hour)), (86_400, most(self.settings.budget.per_day))]
     }
 
-    fn hands(&self, world: &World, events: &mut Vec<Event>) {
+    fn executor(&self, world: &World, events: &mut Vec<Event>) {
         let now_ms = world.clock.told(self.mutant).boot_ms;
-        for (position, run) in world.hands.iter().enumerate() {
+        for (position, run) in world.running.iter().enumerate() {
             let in_time = now_ms <= run.intent.start_by_ms || self.mutant == Some(Mutant::NoStartDeadline);
             if run.begun {
                 events.extend(self.replies.iter().map(|how| Event::End(position, *how)));
@@ -146,8 +146,8 @@ impl Trial {
     }
 
     fn begin(&self, world: &mut World, position: usize, cures: bool) {
-        let run = world.hands.remove(position);
-        world.ghost.begins(&world.clock, &run, &world.hands, &self.windows());
+        let run = world.running.remove(position);
+        world.ghost.begins(&world.clock, &run, &world.running, &self.windows());
         if let Action::SysctlSet(SysctlSet { value, .. }) | Action::SysctlRestore(SysctlRestore { value, .. }) =
             &run.intent.action
         {
@@ -158,7 +158,7 @@ impl Trial {
             world.sights[check] = Sight::Pass;
         }
         if !run.orphan {
-            world.hands.insert(position, crate::world::ActionRun { begun: true, ..run });
+            world.running.insert(position, crate::world::ActionRun { begun: true, ..run });
         }
     }
 
@@ -199,12 +199,12 @@ impl Model for Trial {
         if world.want.is_some() && spent.intents < bounds.intents {
             events.push(Event::Go);
         }
-        self.hands(world, events);
+        self.executor(world, events);
         let ticks = bounds.ticks.iter().enumerate().filter(|(kind, (_, most))| spent.ticks[*kind] < *most);
         events.extend(ticks.map(|(kind, _)| Event::Tick(kind)));
         if spent.crashes < bounds.crashes {
             events.push(Event::Crash(false));
-            if bounds.orphans && world.hands.iter().any(|run| !run.begun) {
+            if bounds.orphans && world.running.iter().any(|run| !run.begun) {
                 events.push(Event::Crash(true));
             }
         }
@@ -242,17 +242,17 @@ impl Model for Trial {
             }
             Event::Begin(position, cures) => self.begin(&mut world, position, cures),
             Event::Refuse(position) => {
-                let run = world.hands.remove(position);
+                let run = world.running.remove(position);
                 if !run.orphan {
                     turn::ended(self, &mut world, &run, Outcome::Aborted);
                 }
             }
             Event::Lose(position) => {
-                let run = world.hands.remove(position);
+                let run = world.running.remove(position);
                 turn::ended(self, &mut world, &run, Outcome::Unknown);
             }
             Event::End(position, how) => {
-                let run = world.hands.remove(position);
+                let run = world.running.remove(position);
                 turn::ended(self, &mut world, &run, how);
             }
             Event::Crash(orphans) => {

@@ -96,7 +96,7 @@ fn unskewed(now: &Now, skew_s: i32, mutant: Option<Mutant>) -> Now {
 
 /// An action that a turn asked for; whether a record was written.
 fn begin(trial: &Trial, world: &mut World, want: ActionRequest) -> bool {
-    if world.want.is_some() || world.hands.iter().any(|run| !run.orphan) {
+    if world.want.is_some() || world.running.iter().any(|run| !run.orphan) {
         return false;
     }
     if !world.book.forbids(&want.action) {
@@ -159,7 +159,7 @@ pub(crate) fn go(trial: &Trial, world: &mut World) {
     world.ghost.intends(&moment);
     world.memory.in_flight = Some(intent.action_id);
     let (incident, intended_s) = (want.incident, world.clock.true_s);
-    world.hands.push(ActionRun { incident, intent, intended_s, begun: false, orphan: false });
+    world.running.push(ActionRun { incident, intent, intended_s, begun: false, orphan: false });
     world.spent.intents += 1;
     note(trial, world, Some(incident));
 }

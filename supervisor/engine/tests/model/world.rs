@@ -1,4 +1,4 @@
-//! The world around the engine at one moment: true time, the host's clocks, what can be seen, the disk, the hands,
+//! The world around the engine at one moment: true time, the host's clocks, what can be seen, the disk, the executor,
 //! and what of this a supervisor knows. Events of the world itself; no decision of the supervisor.
 use std::hash::{Hash, Hasher};
 
@@ -45,7 +45,7 @@ impl Clock {
     }
 }
 
-/// An intent that the hands were given.
+/// An intent that the executor was given.
 #[derive(Debug, Clone, PartialEq, Hash)]
 pub(crate) struct ActionRun {
     pub(crate) incident: wbd_model::incident::IncidentId,
@@ -81,7 +81,7 @@ pub(crate) struct World {
     pub(crate) memory: Memory,
     /// Asked for by the last turn: to be looked at once more, then done.
     pub(crate) want: Option<Box<ActionRequest>>,
-    pub(crate) hands: Vec<ActionRun>,
+    pub(crate) running: Vec<ActionRun>,
     pub(crate) spent: Spent,
     pub(crate) ghost: Ghost,
     /// What was seen at the last turn: only a mutant relies on it.
@@ -98,7 +98,7 @@ impl World {
             book: Book::of(state),
             memory: Memory::default(),
             want: None,
-            hands: Vec::new(),
+            running: Vec::new(),
             spent: Spent::default(),
             ghost: Ghost::default(),
             stale: Vec::new(),
@@ -109,7 +109,7 @@ impl World {
         self.clock.true_s += seconds;
         if mutant != Some(Mutant::NoStartDeadline) {
             let now_ms = self.clock.told(mutant).boot_ms;
-            self.hands.retain(|run| !run.orphan || now_ms <= run.intent.start_by_ms);
+            self.running.retain(|run| !run.orphan || now_ms <= run.intent.start_by_ms);
         }
     }
 
@@ -118,11 +118,11 @@ impl World {
         self.memory = Memory::default();
         self.want = None;
         if mutant == Some(Mutant::RedoOnResume) {
-            self.hands.iter_mut().for_each(|run| run.begun = false);
-            self.memory.in_flight = self.hands.first().map(|run| run.intent.action_id);
+            self.running.iter_mut().for_each(|run| run.begun = false);
+            self.memory.in_flight = self.running.first().map(|run| run.intent.action_id);
         } else {
-            self.hands.retain(|run| orphans && !run.begun);
-            self.hands.iter_mut().for_each(|run| run.orphan = true);
+            self.running.retain(|run| orphans && !run.begun);
+            self.running.iter_mut().for_each(|run| run.orphan = true);
         }
         if mutant == Some(Mutant::VolatileHold) {
             self.book.tamper(|state| state.hold = None);
@@ -140,7 +140,7 @@ impl World {
                 state.failures.clear();
             });
         }
-        self.hands.clear();
+        self.running.clear();
         self.crashes(mutant, false);
     }
 
@@ -158,7 +158,7 @@ impl World {
 impl Hash for World {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.clock, &self.sights, self.disk_full, self.limit, self.spent, &self.stale).hash(hasher);
-        (&self.book, &self.memory, &self.hands, &self.ghost).hash(hasher);
+        (&self.book, &self.memory, &self.running, &self.ghost).hash(hasher);
         if let Some(want) = &self.want {
             (want.incident, &want.plan, want.step, want.undoes, &want.action).hash(hasher);
         }

@@ -1,4 +1,4 @@
-//! One simulated host: the truth, probes that see it late or not at all, hands that can fail, and a supervisor
+//! One simulated host: the truth, probes that see it late or not at all, an executor that can fail, and a supervisor
 //! around the engine that loops as the real one does. Time jumps from one event to the next. It judges nothing.
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use wbd_model::settings::Settings;
 use wbd_model::time::{BootId, Now};
 
 use super::check::{self, Check, Sight};
-use super::hands::{ActionRun, Manner};
+use super::executor::{ActionRun, Manner};
 use super::schedule::{Event, Rng, Schedule};
 use super::truth::Fault;
 

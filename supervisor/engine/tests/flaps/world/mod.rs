@@ -1,6 +1,6 @@
 //! Simulated hosts and what happens to them, for these tests and for the ledger's. Judges and counts nothing.
 pub(crate) mod check;
-mod hands;
+mod executor;
 pub(crate) mod host;
 pub(crate) mod schedule;
 pub(crate) mod truth;

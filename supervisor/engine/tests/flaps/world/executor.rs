@@ -1,4 +1,4 @@
-//! The hands of a simulated host: look once more, ask for the permit, begin in time or not, do, lose the reply, or
+//! The executor of a simulated host: look once more, ask for the permit, begin in time or not, do, lose the reply, or
 //! die over it. They judge nothing.
 use wbd_engine::guard;
 use wbd_engine::state::{ActionRequest, Captured};

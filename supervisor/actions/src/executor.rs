@@ -49,20 +49,20 @@ fn left(intent: &Intent, now: &Now) -> Duration {
     Duration::from_millis(intent.start_by_ms.saturating_sub(now.boot_ms))
 }
 
-/// The hands of one host.
+/// Does actions on one host.
 #[derive(Debug)]
-pub struct Hands {
+pub struct Executor {
     reach: Reach,
 }
 
-impl Hands {
-    /// Hands that reach so far.
+impl Executor {
+    /// An executor that reaches so far.
     #[must_use]
     pub fn new(reach: Reach) -> Self {
         Self { reach }
     }
 
-    /// Why these hands can never do this, with the line that a person types instead; `None`: it is theirs to do.
+    /// Why this executor can never do this, with the line that a person types instead; `None`: it can.
     #[must_use]
     pub fn beyond(&self, action: &Action) -> Option<String> {
         self.reach.beyond(action).map(|error| error.to_string())
