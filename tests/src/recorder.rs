@@ -1,16 +1,17 @@
-//! The tests' own record of what happened on this machine: programs begun, processes ended, signals sent, each with its true time; it knows nothing of the ledger.
+//! The tests' own record of what happened on this machine: programs begun, processes ended, signals sent, each with its
+//! true time; it knows nothing of the ledger.
 //!
-//! The kernel writes it (a tracefs instance of our own, on the clock that the ledger uses). Where that is not to be had,
-//! `/proc` is looked at every few milliseconds instead: programs begun are then seen, signals are not, and
+//! The kernel writes it (a tracefs instance of our own, on the clock that the ledger uses). Where that is not to be
+//! had, `/proc` is looked at every few milliseconds instead: programs begun are then seen, signals are not, and
 //! [`Recording::sees_signals`] says so.
 
 mod event;
-mod eyes;
+mod poller;
 mod trace;
 
 use std::collections::BTreeMap;
 
-use eyes::Eyes;
+use poller::Poller;
 use trace::Trace;
 
 use crate::figures::say;
@@ -47,7 +48,7 @@ pub enum Recorder {
     /// The kernel's own record.
     Kernel(Trace),
     /// Looks at `/proc`.
-    Eyes(Eyes),
+    Poller(Poller),
 }
 
 impl Recorder {
@@ -58,7 +59,7 @@ impl Recorder {
             Ok(trace) => Self::Kernel(trace),
             Err(why) => {
                 say(&format!("SKIPPED signals: the kernel's trace cannot be used ({why}); /proc is looked at instead"));
-                Self::Eyes(Eyes::begin())
+                Self::Poller(Poller::begin())
             }
         }
     }
@@ -79,8 +80,8 @@ impl Recorder {
             Self::Kernel(trace) => {
                 Recording { events: trace.events(), sees_signals: true, early_us: 0, late_us: trace.late_us }
             }
-            Self::Eyes(eyes) => {
-                Recording { events: eyes.events(), sees_signals: false, early_us: eyes::BLUR_US, late_us: 0 }
+            Self::Poller(poller) => {
+                Recording { events: poller.events(), sees_signals: false, early_us: poller::BLUR_US, late_us: 0 }
             }
         }
     }

@@ -11,7 +11,7 @@ use wbd_model::observed::Observed;
 use wbd_model::probe::Probe;
 use wbd_model::report::SCHEMA;
 use wbd_model::settings::Settings;
-use wbd_probes::{Eyes, Presence, clock};
+use wbd_probes::{Presence, ProbeRunner, clock};
 
 use crate::Context;
 use crate::cli::Format;
@@ -92,9 +92,9 @@ fn told(settings: Settings) -> Settings {
 
 /// The products that are on this host.
 pub(crate) fn present(root: &Path, library: &Library, settings: &Settings) -> BTreeSet<ProfileName> {
-    let mut eyes = Eyes::new(root.to_owned());
-    eyes.facts.clone_from(&settings.facts);
-    let here = library.profiles.iter().filter(|(_, profile)| matches!(eyes.present(&profile.spec), Presence::Yes));
+    let mut runner = ProbeRunner::new(root.to_owned());
+    runner.facts.clone_from(&settings.facts);
+    let here = library.profiles.iter().filter(|(_, profile)| matches!(runner.present(&profile.spec), Presence::Yes));
     here.map(|(name, _)| name.clone()).collect()
 }
 

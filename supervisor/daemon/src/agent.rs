@@ -1,5 +1,5 @@
-//! The owner of what is known of the agent's process and unit: who runs, who ended and how, whose word that was, and which
-//! jobs are ours. Starts and stops nothing.
+//! The owner of what is known of the agent's process and unit: who runs, who ended and how, whose word that was, and
+//! which jobs are ours. Starts and stops nothing.
 pub(crate) mod bus;
 mod exits;
 mod jobs;
@@ -17,7 +17,7 @@ use wbd_model::entry::Outcome;
 use wbd_model::name::TargetName;
 use wbd_model::observation::Observation;
 use wbd_model::time::Now;
-use wbd_probes::{Eyes, Manager};
+use wbd_probes::{Manager, ProbeRunner};
 
 use crate::event::unit::UnitView;
 use crate::event::{AgentEvent, Effect, EndedJob, Event};
@@ -35,7 +35,7 @@ const BUS_TELLS_MS: u64 = 1_500;
 pub(crate) struct Agent {
     root: PathBuf,
     mode: Mode,
-    eyes: Eyes,
+    runner: ProbeRunner,
     events: Sender<Event>,
     watch: Watch,
     oom: OomWatch,
@@ -82,11 +82,11 @@ impl UnderWay {
 }
 
 impl Agent {
-    pub(crate) fn new(root: &Path, mode: Mode, eyes: Eyes, events: Sender<Event>) -> Self {
+    pub(crate) fn new(root: &Path, mode: Mode, runner: ProbeRunner, events: Sender<Event>) -> Self {
         Self {
             root: root.to_owned(),
             mode,
-            eyes,
+            runner,
             events,
             watch: Watch::default(),
             oom: OomWatch::default(),
@@ -145,7 +145,8 @@ impl Agent {
 
     /// A job on the agent's unit ended. Ours are on record by their action; the others are an administrator's.
     fn job_ended(&mut self, job: EndedJob, now: &Now) -> Vec<Follow> {
-        // A stop beside an action that stops nothing is known for somebody else's at once, and that action gives way to it.
+        // A stop beside an action that stops nothing is known for somebody else's at once, and that action gives way to
+        // it.
         let may_be_ours = self.under_way.as_ref().is_some_and(|it| match job.effect {
             Effect::Stopped { .. } => it.stops_agent(),
             Effect::Runs(_) => it.touches_agent(),
@@ -161,7 +162,7 @@ impl Agent {
     /// Keeps waiting on the process that wrote the health document, and looks at its memory now and then.
     pub(crate) fn watch_over(&mut self, now_ms: u64) {
         if let Some(process) = self.watch.process() {
-            self.oom.look(&self.eyes, process.pid, now_ms);
+            self.oom.look(&self.runner, process.pid, now_ms);
             return;
         }
         let Some(document) = self.health_document() else { return };
@@ -191,7 +192,7 @@ impl Agent {
 
     /// Answer to `exit.last`.
     pub(crate) fn last_exit(&self, target: &TargetName, state: &State, now: &Now) -> Observation {
-        state.exit_observation(target, now, self.eyes.agent_gone())
+        state.exit_observation(target, now, self.runner.agent_gone())
     }
 
     /// Answer to `service.state` for its own unit.
@@ -212,7 +213,7 @@ impl Agent {
 
     /// Whether that very process still runs.
     fn runs(&self, pid: u32, start_ticks: u64) -> bool {
-        self.eyes.still_runs(pid, start_ticks).unwrap_or(false)
+        self.runner.still_runs(pid, start_ticks).unwrap_or(false)
     }
 }
 

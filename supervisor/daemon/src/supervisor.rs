@@ -17,7 +17,7 @@ use wbd_model::control::Response;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
-use wbd_probes::Eyes;
+use wbd_probes::ProbeRunner;
 use wbd_probes::clock::now;
 
 use crate::act::action_run::Doer;
@@ -26,10 +26,10 @@ use crate::event::loaded::Loaded;
 use crate::event::{ActEvent, AgentEvent, Event, HoldEvent, ProductEvent, RecordEvent, TalkEvent, TellEvent};
 use crate::follow::Follow;
 use crate::look::checks::{Checks, proving_ms};
-use crate::look::eyes::Lookout;
 use crate::look::observed::Observer;
 use crate::look::products::Products;
 use crate::look::samples::{Sampler, Store};
+use crate::look::scheduler::ProbeScheduler;
 use crate::mode::Mode;
 use crate::record::memory::Memory;
 use crate::talk::answer::{done, recorded};
@@ -63,7 +63,7 @@ pub(crate) struct Supervisor {
     pub(crate) sampler: Sampler,
     /// What of the looks is kept for rehearsals.
     pub(crate) observer: Observer,
-    pub(crate) lookout: Lookout,
+    pub(crate) scheduler: ProbeScheduler,
     /// Tells people of escalations.
     pub(crate) courier: Courier,
     /// What is asked on the control socket.
@@ -104,18 +104,18 @@ pub(crate) struct Parts {
 impl Supervisor {
     pub(crate) fn new(mut parts: Parts, events: Sender<Event>) -> Self {
         parts.memory.watch_disk(events.clone());
-        let mut eyes = Eyes::new(parts.root.clone());
-        eyes.facts = parts.loaded.settings.facts.clone();
+        let mut runner = ProbeRunner::new(parts.root.clone());
+        runner.facts = parts.loaded.settings.facts.clone();
         let started = now();
         let samples = parts.samples.map(Store::new);
         Self {
-            agent: Agent::new(&parts.root, parts.mode, eyes.clone(), events.clone()),
+            agent: Agent::new(&parts.root, parts.mode, runner.clone(), events.clone()),
             hold_files: HoldFiles::new(&parts.root),
             desk: Desk::new(&parts.root),
             courier: Courier::new(&parts.root, parts.mode, parts.loaded.settings.on_escalation.clone(), events.clone()),
             mode: parts.mode,
-            products: Products::new(&parts.root, parts.loaded, eyes.clone(), events.clone()),
-            lookout: Lookout::new(eyes, events.clone()),
+            products: Products::new(&parts.root, parts.loaded, runner.clone(), events.clone()),
+            scheduler: ProbeScheduler::new(runner, events.clone()),
             memory: parts.memory,
             turns: round::Memory::default(),
             checks: Checks::default(),
@@ -198,7 +198,7 @@ impl Supervisor {
     fn look_where_due(&mut self) {
         let now = now();
         self.on_products(ProductEvent::TimePassed, &now);
-        self.sampler.on_time(&self.checks, &self.products.loaded, self.lookout.eyes(), &now);
+        self.sampler.on_time(&self.checks, &self.products.loaded, self.scheduler.runner(), &now);
         self.agent.watch_over(now.boot_ms);
         let mut probes = self.checks.due(now.boot_ms);
         probes.extend(self.checks.stale());
@@ -207,7 +207,7 @@ impl Supervisor {
                 Some(observation) => self.checks.answer(probe, observation, now.boot_ms, 0),
                 None => {
                     let question = self.sampler.question(&probe, &self.checks, &self.products.loaded, &now);
-                    self.lookout.ask(probe, question);
+                    self.scheduler.ask(probe, question);
                 }
             }
         }
@@ -220,7 +220,7 @@ impl Supervisor {
         let asked = bound.probes.values().filter(|probe| view.own_answer(probe, &now).is_none());
         let question = |probe| self.sampler.question(probe, &self.checks, &self.products.loaded, &now);
         let asked = asked.map(|probe| (probe.clone(), question(probe))).collect();
-        self.lookout.relook(number, asked);
+        self.scheduler.relook(number, asked);
     }
 
     /// The action under way is ended in order, as far as that is quick: half a restart is no agent.
@@ -238,7 +238,7 @@ impl Supervisor {
     pub(crate) fn take(&mut self, event: Event) {
         match event {
             Event::Seen { probe, observation, began_ms, took_ms } => {
-                self.lookout.answered(&probe);
+                self.scheduler.answered(&probe);
                 self.checks.answer(probe, observation, began_ms, took_ms);
             }
             Event::Act(event) => self.on_action(event, &now()),
@@ -357,7 +357,7 @@ impl Supervisor {
                         self.sampler.hasten(now.boot_ms);
                     }
                 }
-                Follow::LookWith(facts) => self.lookout.state(facts),
+                Follow::LookWith(facts) => self.scheduler.state(facts),
                 Follow::TellBy(program) => self.on_tell(TellEvent::Program(program), now),
                 Follow::RotateIfDue => self.memory.rotate_if_due(now),
                 Follow::TellWhatIsDue => self.on_tell(TellEvent::TellerRecorded, now),

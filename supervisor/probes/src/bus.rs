@@ -8,7 +8,7 @@ use zbus::fdo::PropertiesProxy;
 use zbus::names::InterfaceName;
 use zbus::zvariant::{OwnedValue, Value};
 
-use crate::eyes::Look;
+use crate::runner::ProbeContext;
 use crate::under::under;
 
 /// The bus answers within milliseconds; one that does not is as good as dead.
@@ -64,22 +64,22 @@ impl UnitState {
 }
 
 /// The host runs systemd; without it there is no unit to ask for.
-pub(crate) fn systemd_runs(look: &Look) -> bool {
-    look.root().join("run/systemd/system").is_dir()
+pub(crate) fn systemd_runs(context: &ProbeContext) -> bool {
+    context.root().join("run/systemd/system").is_dir()
 }
 
 /// How the services of these names are, in the same order.
-pub(crate) fn units(look: &Look, names: &[&str]) -> Result<Vec<UnitState>, String> {
+pub(crate) fn units(context: &ProbeContext, names: &[&str]) -> Result<Vec<UnitState>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| format!("cannot prepare to ask systemd: {error}"))?;
-    let patience = look.left(PATIENCE);
+    let patience = context.left(PATIENCE);
     let asked = runtime.block_on(async { tokio::time::timeout(patience, ask(names)).await });
     match asked {
         Ok(Ok(units)) => Ok(units),
         Ok(Err(error)) => {
-            let direct: Result<Vec<_>, String> = names.iter().map(|name| state(look.root(), name)).collect();
+            let direct: Result<Vec<_>, String> = names.iter().map(|name| state(context.root(), name)).collect();
             direct.map_err(|_| format!("cannot ask systemd over the system bus: {error}; look at dbus.service"))
         }
         Err(_) => Err(format!("systemd gave no answer over the system bus within {:.1} s", patience.as_secs_f32())),
@@ -94,7 +94,8 @@ fn state(root: &Path, name: &str) -> Result<UnitState, String> {
     Ok(unit)
 }
 
-/// What systemd says of a service where the bus is dead: `systemctl` asks it directly. Blocks for at most three seconds.
+/// What systemd says of a service where the bus is dead: `systemctl` asks it directly. Blocks for at most three
+/// seconds.
 ///
 /// # Errors
 /// In words, why nothing was said; it needs root.

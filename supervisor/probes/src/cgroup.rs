@@ -10,8 +10,8 @@ const MANAGERS_OWN: [&str; 2] = ["/init.scope", "/system.slice"];
 
 /// The unit of this host's manager that the process runs in; `None` where it is in none, or has ended.
 ///
-/// A user can make services of any name below his own `user@UID.service`, and a container has a whole tree: only the first
-/// one on the way down is the host's.
+/// A user can make services of any name below his own `user@UID.service`, and a container has a whole tree: only the
+/// first one on the way down is the host's.
 pub(crate) fn unit(proc: &Path, pid: u32) -> Result<Option<String>, String> {
     let Some(own) = group(proc, pid)? else { return Ok(None) };
     let first = group(proc, 1)?.unwrap_or_default();
@@ -63,7 +63,7 @@ mod tests {
         let host = Host::new();
         host.file("proc/1/cgroup", first);
         host.file("proc/5/cgroup", own);
-        unit(host.look().proc(), 5).unwrap()
+        unit(host.context().proc(), 5).unwrap()
     }
 
     #[test]
@@ -98,11 +98,11 @@ mod tests {
     fn a_group_of_any_name_is_understood_and_one_that_is_no_line_of_the_kernels_is_not() {
         let host = Host::new();
         host.file("proc/5/cgroup", "2:cpu,cpuacct:/a:b\n0::/x.slice/y:z\n");
-        let groups = all(host.look().proc(), 5).unwrap();
+        let groups = all(host.context().proc(), 5).unwrap();
         assert_eq!((groups[0].controllers.join(" "), groups[0].pathname.as_str()), ("cpu cpuacct".into(), "/a:b"));
         assert_eq!(unified(&groups), Some("/x.slice/y:z"));
-        assert!(all(host.look().proc(), 6).unwrap().is_empty(), "it has ended");
+        assert!(all(host.context().proc(), 6).unwrap().is_empty(), "it has ended");
         host.file("proc/5/cgroup", "nonsense\n");
-        assert!(all(host.look().proc(), 5).unwrap_err().contains("cannot understand"));
+        assert!(all(host.context().proc(), 5).unwrap_err().contains("cannot understand"));
     }
 }

@@ -4,7 +4,6 @@
 
 mod bus;
 mod cgroup;
-mod eyes;
 mod filter;
 mod held;
 mod memo;
@@ -13,6 +12,7 @@ mod ours;
 mod presence;
 mod probe;
 mod procs;
+mod runner;
 mod sampling;
 mod scan;
 mod starvation;
@@ -26,10 +26,10 @@ pub mod host;
 pub mod programs;
 
 pub use bus::{UnitState, shown as shown_unit};
-pub use eyes::Eyes;
 pub use oom::{OomCounts, OomScope};
 pub use presence::Presence;
 pub use probe::{Manager, agent_service};
+pub use runner::ProbeRunner;
 pub use sampling::Reading;
 
 #[cfg(test)]

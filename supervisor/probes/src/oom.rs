@@ -1,8 +1,9 @@
-//! Who ran out of memory: counts of the control groups that outlive the killed process. It reads no log and names no culprit.
+//! Who ran out of memory: counts of the control groups that outlive the killed process. It reads no log and names no
+//! culprit.
 use std::path::{Path, PathBuf};
 
 use crate::cgroup;
-use crate::eyes::Eyes;
+use crate::runner::ProbeRunner;
 use crate::under::{self, under};
 
 /// What a control group has counted so far, itself and everything below it.
@@ -25,23 +26,23 @@ pub enum OomScope {
 }
 
 impl OomCounts {
-    /// The counts of the topmost group around this process; `None` where the kernel keeps none that outlive it (no unified control
-    /// groups, or a group at the very top) or they cannot be read.
+    /// The counts of the topmost group around this process; `None` where the kernel keeps none that outlive it (no
+    /// unified control groups, or a group at the very top) or they cannot be read.
     #[must_use]
-    pub fn around(eyes: &Eyes, pid: u32) -> Option<Self> {
-        let groups = cgroup::all(&eyes.proc, pid).ok()?;
+    pub fn around(runner: &ProbeRunner, pid: u32) -> Option<Self> {
+        let groups = cgroup::all(&runner.proc, pid).ok()?;
         let path = Path::new(cgroup::unified(&groups)?.strip_prefix('/')?);
         // The group of its own goes with the process, and its counts with it.
         let mut parts = path.components();
         let (top, _) = (parts.next()?, parts.next()?);
-        Self::of(under(&eyes.sys.join("fs/cgroup"), Path::new(top.as_os_str())))
+        Self::of(under(&runner.sys.join("fs/cgroup"), Path::new(top.as_os_str())))
     }
 
     /// The counts of the process's own group, which are gone soon after it; `None` as above.
     #[must_use]
-    pub fn own(eyes: &Eyes, pid: u32) -> Option<Self> {
-        let groups = cgroup::all(&eyes.proc, pid).ok()?;
-        Self::of(under(&eyes.sys.join("fs/cgroup"), Path::new(cgroup::unified(&groups)?)))
+    pub fn own(runner: &ProbeRunner, pid: u32) -> Option<Self> {
+        let groups = cgroup::all(&runner.proc, pid).ok()?;
+        Self::of(under(&runner.sys.join("fs/cgroup"), Path::new(cgroup::unified(&groups)?)))
     }
 
     /// Whether anybody was killed for want of memory since `before`.
@@ -84,7 +85,7 @@ mod tests {
     }
 
     fn counts(host: &Host) -> Option<OomCounts> {
-        OomCounts::around(&host.eyes(), 5)
+        OomCounts::around(&host.runner(), 5)
     }
 
     #[test]
@@ -103,8 +104,8 @@ mod tests {
     fn counts_that_do_not_outlive_the_process_or_are_not_there_tell_nothing() {
         let events = "oom 3\noom_kill 2\n";
         assert!(counts(&host("0::/system.slice/a.service\n", events)).is_some());
-        assert_eq!(OomCounts::own(&host("0::/system.slice/a.service\n", events).eyes(), 5), None);
-        assert!(OomCounts::own(&host("0::/system.slice\n", events).eyes(), 5).is_some());
+        assert_eq!(OomCounts::own(&host("0::/system.slice/a.service\n", events).runner(), 5), None);
+        assert!(OomCounts::own(&host("0::/system.slice\n", events).runner(), 5).is_some());
         for group in ["0::/\n", "0::/system.slice\n", "4:memory:/system.slice/a\n", "", "0::/other.slice/a\n"] {
             assert_eq!(counts(&host(group, events)), None, "{group}");
         }

@@ -10,7 +10,7 @@ use wbd_agent_api::standing::{self, Measure, Users};
 use wbd_model::profile::ProcessSelector;
 
 use crate::cgroup;
-use crate::eyes::Look;
+use crate::runner::ProbeContext;
 use crate::stat::{self, Process};
 use crate::under::{self, absent, under};
 
@@ -64,8 +64,8 @@ impl Others {
 }
 
 /// Whether this process is meant. Its name has been looked at.
-pub(crate) fn standing(look: &Look, selector: &ProcessSelector, process: &Process) -> Standing {
-    let found = Candidate::new(look, selector, process).and_then(|candidate| candidate.standing());
+pub(crate) fn standing(context: &ProbeContext, selector: &ProcessSelector, process: &Process) -> Standing {
+    let found = Candidate::new(context, selector, process).and_then(|candidate| candidate.standing());
     match found {
         Ok(standing) => standing,
         Err(error) if absent(&error) => Standing::Gone,
@@ -75,15 +75,16 @@ pub(crate) fn standing(look: &Look, selector: &ProcessSelector, process: &Proces
 
 /// Whether a process of this name that has ended and was not reaped may have been the one meant: nothing but its users and
 /// its control group is left of it.
-pub(crate) fn may_have_been(look: &Look, selector: &ProcessSelector, process: &Process) -> bool {
-    let users = standing::users(&look.proc().join(process.pid.to_string()));
-    let unit_fits = |unit: &String| cgroup::unit(look.proc(), process.pid).is_ok_and(|own| own.as_ref() == Some(unit));
-    users.is_ok_and(|users| users.are_all(&wanted_users(look, selector)))
+pub(crate) fn may_have_been(context: &ProbeContext, selector: &ProcessSelector, process: &Process) -> bool {
+    let users = standing::users(&context.proc().join(process.pid.to_string()));
+    let unit_fits =
+        |unit: &String| cgroup::unit(context.proc(), process.pid).is_ok_and(|own| own.as_ref() == Some(unit));
+    users.is_ok_and(|users| users.are_all(&wanted_users(context, selector)))
         && selector.unit.as_ref().is_none_or(unit_fits)
 }
 
 struct Candidate<'a> {
-    look: &'a Look,
+    context: &'a ProbeContext,
     selector: &'a ProcessSelector,
     process: &'a Process,
     folder: PathBuf,
@@ -91,10 +92,10 @@ struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    fn new(look: &'a Look, selector: &'a ProcessSelector, process: &'a Process) -> io::Result<Self> {
-        let folder = look.proc().join(process.pid.to_string());
+    fn new(context: &'a ProbeContext, selector: &'a ProcessSelector, process: &'a Process) -> io::Result<Self> {
+        let folder = context.proc().join(process.pid.to_string());
         let users = standing::users(&folder)?;
-        Ok(Self { look, selector, process, folder, users })
+        Ok(Self { context, selector, process, folder, users })
     }
 
     /// The cheap questions first; most processes of a host end at the first one.
@@ -109,7 +110,7 @@ impl<'a> Candidate<'a> {
         }
         other?;
         if let Some(unit) = &self.selector.unit {
-            let own = cgroup::unit(self.look.proc(), self.process.pid).map_err(io::Error::other)?;
+            let own = cgroup::unit(self.context.proc(), self.process.pid).map_err(io::Error::other)?;
             if own.as_ref() != Some(unit) {
                 return Ok(self.unlike(own.map_or("belongs to no unit".to_owned(), |own| format!("belongs to {own}"))));
             }
@@ -118,7 +119,7 @@ impl<'a> Candidate<'a> {
             return Ok(Standing::Other(why));
         }
         // The list may be a moment old, and the kernel gives numbers again.
-        let now = stat::read(self.look.proc(), self.process.pid).map_err(io::Error::other)?;
+        let now = stat::read(self.context.proc(), self.process.pid).map_err(io::Error::other)?;
         let is_same = now.is_some_and(|now| now.start_ticks == self.process.start_ticks);
         Ok(if is_same { Standing::Ours } else { Standing::Gone })
     }
@@ -132,13 +133,13 @@ impl<'a> Candidate<'a> {
     fn wrong_user(&self) -> Option<String> {
         let selector = self.selector;
         let matters = selector.is_by_name_alone() || selector.health || !selector.user.is_empty();
-        let wrong = matters && !self.users.are_all(&wanted_users(self.look, selector));
+        let wrong = matters && !self.users.are_all(&wanted_users(self.context, selector));
         wrong.then(|| format!("is uid {}'s", self.users.real()))
     }
 
     /// Why it is not this host's, or others chose what it runs.
     fn foreign(&self) -> io::Result<Option<String>> {
-        let measure = Measure::take(self.look.proc(), geteuid().as_raw()).map_err(io::Error::other)?;
+        let measure = Measure::take(self.context.proc(), geteuid().as_raw()).map_err(io::Error::other)?;
         match measure.elsewhere(&self.folder) {
             Ok(None) => {}
             // Root's own document in this root names it by process id and start: that is as good.
@@ -146,7 +147,7 @@ impl<'a> Candidate<'a> {
             found => return found,
         }
         if self.selector.exe.is_some() {
-            return measure.exchangeable(&self.folder, self.users, self.look.root());
+            return measure.exchangeable(&self.folder, self.users, self.context.root());
         }
         let by_user = self.selector.unit.is_none() && !self.selector.health;
         let borrows = by_user && standing::borrows_rights(&self.folder)?;
@@ -156,7 +157,7 @@ impl<'a> Candidate<'a> {
     /// Which program it runs, if not this one.
     fn other_program(&self, exe: &Path) -> io::Result<Option<PathBuf>> {
         let program = standing::program_path(&fs::read_link(self.folder.join("exe"))?);
-        let wanted = under(self.look.root(), exe);
+        let wanted = under(self.context.root(), exe);
         let fits = is_like(&program, &wanted) || is_like(&program, &settled(&wanted));
         Ok((!fits).then_some(program))
     }
@@ -199,10 +200,10 @@ fn is_name_like(name: &OsStr, pattern: &OsStr) -> bool {
     rest.ends_with(last)
 }
 
-/// Whom the selector names, root where it names nobody; and whoever looks, if that is not root: stand-alone, what he runs
-/// himself is his product.
-fn wanted_users(look: &Look, selector: &ProcessSelector) -> Vec<u32> {
-    let mut wanted: Vec<u32> = selector.user.iter().filter_map(|name| user(look, name)).collect();
+/// Whom the selector names, root where it names nobody; and whoever looks, if that is not root: stand-alone, what he
+/// runs himself is his product.
+fn wanted_users(context: &ProbeContext, selector: &ProcessSelector) -> Vec<u32> {
+    let mut wanted: Vec<u32> = selector.user.iter().filter_map(|name| user(context, name)).collect();
     if selector.user.is_empty() {
         wanted.push(0);
     }
@@ -213,16 +214,16 @@ fn wanted_users(look: &Look, selector: &ProcessSelector) -> Vec<u32> {
 }
 
 /// The number of a user under the root; nobody runs as one that is not there.
-fn user(look: &Look, name: &str) -> Option<u32> {
+fn user(context: &ProbeContext, name: &str) -> Option<u32> {
     if name == "root" {
         return Some(0);
     }
-    let list = under::text(&look.root().join("etc/passwd")).unwrap_or_default();
+    let list = under::text(&context.root().join("etc/passwd")).unwrap_or_default();
     let listed = list.lines().find_map(|line| {
         let mut fields = line.split(':');
         (fields.next()? == name).then(|| fields.nth(1)?.parse().ok())?
     });
-    if listed.is_some() || look.root() != Path::new("/") {
+    if listed.is_some() || context.root() != Path::new("/") {
         return listed;
     }
     // One that only a directory service knows.

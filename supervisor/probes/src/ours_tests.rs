@@ -1,4 +1,5 @@
-//! Tests of what counts as the process that a selector means, each beside a twin that does; made-up hosts and real processes.
+//! Tests of what counts as the process that a selector means, each beside a twin that does; made-up hosts and real
+//! processes.
 
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::{Child, Command, Stdio};
@@ -7,7 +8,7 @@ use wbd_model::observation::{Fact, Value};
 use wbd_model::probe::Probe;
 
 use super::*;
-use crate::Eyes;
+use crate::ProbeRunner;
 use crate::procs;
 use crate::testing::{Host, MadeUp, by_comm, by_exe, by_health, copy_program, deadline_passes, document, known};
 
@@ -15,7 +16,7 @@ const USER: u32 = 12_345;
 
 /// Pids that count, and what is said of the others.
 fn chosen(host: &Host, selector: &ProcessSelector) -> (Vec<u32>, String) {
-    let chosen = procs::choose(&host.look(), selector).unwrap();
+    let chosen = procs::choose(&host.context(), selector).unwrap();
     (chosen.live.iter().map(|it| it.pid).collect(), chosen.others.words())
 }
 
@@ -149,22 +150,22 @@ fn what_cannot_be_read_is_neither_there_nor_absent() {
         fs::remove_file(host.root().join("proc").join(pid).join("status")).unwrap();
         fs::create_dir(host.root().join("proc").join(pid).join("status")).unwrap();
     }
-    let error = procs::choose(&host.look(), &by_comm("x")).unwrap_err();
+    let error = procs::choose(&host.context(), &by_comm("x")).unwrap_err();
     assert!(error.contains("2 processes could not be looked at"), "{error}");
     // Nor where we do not know where we are ourselves.
     let host = twins(|_| {});
     fs::remove_file(host.root().join("proc/self/ns/pid")).unwrap();
-    assert!(procs::choose(&host.look(), &by_comm("x")).is_err());
+    assert!(procs::choose(&host.context(), &by_comm("x")).is_err());
     assert_eq!(chosen(&host, &by_comm("y")), (vec![], String::new()), "where nothing has the name nothing is asked");
 }
 
 #[test]
 fn another_process_under_the_number_of_one_in_an_older_list_does_not_count() {
     let host = twins(|_| {});
-    let listed = Process { start_ticks: 2, ..procs::read(host.look().proc(), 6).unwrap().unwrap() };
-    assert_eq!(standing(&host.look(), &by_comm("x"), &listed), Standing::Gone);
+    let listed = Process { start_ticks: 2, ..procs::read(host.context().proc(), 6).unwrap().unwrap() };
+    assert_eq!(standing(&host.context(), &by_comm("x"), &listed), Standing::Gone);
     let listed = Process { start_ticks: 1, ..listed };
-    assert_eq!(standing(&host.look(), &by_comm("x"), &listed), Standing::Ours);
+    assert_eq!(standing(&host.context(), &by_comm("x"), &listed), Standing::Ours);
 }
 
 #[test]
@@ -177,10 +178,10 @@ fn many_others_are_counted_and_a_few_named_and_those_that_ended_are_nobody() {
         process.state = if pid == 19 { 'Z' } else { 'S' };
         process.write();
     }
-    let seen = procs::choose(&host.look(), &by_comm("x")).unwrap();
+    let seen = procs::choose(&host.context(), &by_comm("x")).unwrap();
     assert_eq!((seen.others.count, seen.zombies), (9, 0));
     assert!(seen.others.words().ends_with("; and 6 more"), "{}", seen.others.words());
-    let seen = host.eyes().look(&Probe::FdUsage(by_comm("x")));
+    let seen = host.runner().look(&Probe::FdUsage(by_comm("x")));
     assert!(matches!(seen.fact("open"), Fact::Unknown(why) if why.starts_with("none runs (not counted: x (pid 1")));
     assert!(matches!(seen.fact("others"), Fact::Known(Value::Text(why)) if why.contains("is uid 12345's")));
 }
@@ -226,7 +227,8 @@ fn the_unit_and_the_health_document_vouch_for_a_program_that_gives_its_owners_ri
 
 #[test]
 fn up_to_three_others_are_named_and_what_they_chose_themselves_is_cut() {
-    let process = |pid| procs::read(twins(|_| {}).look().proc(), 5).unwrap().map(|it| Process { pid, ..it }).unwrap();
+    let process =
+        |pid| procs::read(twins(|_| {}).context().proc(), 5).unwrap().map(|it| Process { pid, ..it }).unwrap();
     let mut others = Others::default();
     assert_eq!(others.words(), "");
     others.add(&process(7), &"é".repeat(MOST_CHARS + 1));
@@ -244,13 +246,17 @@ fn up_to_three_others_are_named_and_what_they_chose_themselves_is_cut() {
 #[test]
 fn a_users_number_is_looked_up_under_the_root() {
     let host = Host::new();
-    let look = host.look();
-    assert_eq!((user(&look, "root"), user(&look, "daemon")), (Some(0), None), "the real host's list says nothing here");
+    let context = host.context();
+    assert_eq!(
+        (user(&context, "root"), user(&context, "daemon")),
+        (Some(0), None),
+        "the real host's list says nothing here"
+    );
     host.file("etc/passwd", "rooted:x:8:8::/:\nshort:x\nscan:x:77:9::/:\nscan:x:78:9::/:\nworded:x:many:9::/:\n");
     for (name, number) in [("scan", Some(77)), ("sca", None), ("short", None), ("worded", None), ("root", Some(0))] {
-        assert_eq!(user(&look, name), number, "{name}");
+        assert_eq!(user(&context, name), number, "{name}");
     }
-    let real = Look { eyes: Eyes::new("/"), until: look.until };
+    let real = ProbeContext { runner: ProbeRunner::new("/"), until: context.until };
     assert_eq!((user(&real, "root"), user(&real, "wbd-no-such-user")), (Some(0), None));
 }
 
@@ -275,8 +281,8 @@ impl Drop for Real {
 /// What is seen of the real processes once as many run as there are, counted and not.
 fn real(selector: &ProcessSelector, counted: usize, others: usize) -> String {
     let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    // With new eyes each time: beside one that is known others are looked for now and then only.
-    let seen = || procs::choose(&Look { eyes: Eyes::new("/"), until }, selector).unwrap_or_default();
+    // With a new runner each time: beside one that is known others are looked for now and then only.
+    let seen = || procs::choose(&ProbeContext { runner: ProbeRunner::new("/"), until }, selector).unwrap_or_default();
     deadline_passes("as many as were started", || {
         let seen = seen();
         (seen.live.len(), seen.others.count) == (counted, others)
@@ -324,5 +330,5 @@ fn real_containers_users_and_writable_folders_do_not_count_and_a_sandbox_does() 
     assert_eq!(real(&by_file, 1, 0), "");
     chown(dir.path(), Some(USER), None).unwrap();
     assert!(real(&by_file, 0, 1).contains(&format!("is uid {USER}'s")));
-    assert!(known(&Eyes::new("/").look(&Probe::ProcessState(by_file)), "alive") == false.into());
+    assert!(known(&ProbeRunner::new("/").look(&Probe::ProcessState(by_file)), "alive") == false.into());
 }

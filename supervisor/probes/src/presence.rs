@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use wbd_model::profile::{ProfileSpec, Sign};
 
-use crate::eyes::{Eyes, Look, Pending};
 use crate::procs;
+use crate::runner::{Pending, ProbeContext, ProbeRunner};
 use crate::under::{absent, under, why};
 
 /// Whether a product is there is asked before anything else, so one dead mount must not hold up the rest for long.
@@ -22,7 +22,7 @@ pub enum Presence {
     Unknown(String),
 }
 
-impl Eyes {
+impl ProbeRunner {
     /// Whether the product of this profile is on the host.
     #[must_use]
     pub fn present(&self, profile: &ProfileSpec) -> Presence {
@@ -36,7 +36,7 @@ impl Eyes {
         let deadline = self.deadline.min(PRESENCE);
         let begin = |profile: &&ProfileSpec| {
             let signs = profile.present.any.clone();
-            self.begin(&format!("{signs:?}"), deadline, move |look| any_sign(look, &signs))
+            self.begin(&format!("{signs:?}"), deadline, move |context| any_sign(context, &signs))
         };
         // All are begun before the first is waited for.
         let begun: Vec<_> = profiles.iter().map(begin).collect();
@@ -45,10 +45,10 @@ impl Eyes {
     }
 }
 
-fn any_sign(look: &Look, signs: &[Sign]) -> Presence {
+fn any_sign(context: &ProbeContext, signs: &[Sign]) -> Presence {
     let (mut unseen, mut others) = (None, Vec::new());
     for sign in signs {
-        match one_sign(look, sign, &mut others) {
+        match one_sign(context, sign, &mut others) {
             Ok(true) => return Presence::Yes,
             Ok(false) => {}
             Err(reason) => unseen = Some(reason),
@@ -57,10 +57,10 @@ fn any_sign(look: &Look, signs: &[Sign]) -> Presence {
     unseen.map_or(Presence::No(others), Presence::Unknown)
 }
 
-fn one_sign(look: &Look, sign: &Sign, others: &mut Vec<String>) -> Result<bool, String> {
+fn one_sign(context: &ProbeContext, sign: &Sign, others: &mut Vec<String>) -> Result<bool, String> {
     match sign {
         Sign::File(path) => {
-            let path = under(look.root(), path);
+            let path = under(context.root(), path);
             match fs::metadata(&path) {
                 Ok(_) => Ok(true),
                 Err(error) if absent(&error) => Ok(false),
@@ -68,7 +68,7 @@ fn one_sign(look: &Look, sign: &Sign, others: &mut Vec<String>) -> Result<bool, 
             }
         }
         Sign::Process(selector) => {
-            let chosen = procs::choose_lately(look, selector)?;
+            let chosen = procs::choose_lately(context, selector)?;
             others.extend(Some(chosen.others.words()).filter(|words| !words.is_empty()));
             Ok(!chosen.live.is_empty())
         }
@@ -89,9 +89,9 @@ mod tests {
         let mut theirs = host.process(8, "theirs");
         theirs.pid_namespace = "pid:[2]";
         theirs.write();
-        let eyes = host.eyes();
+        let runner = host.runner();
         let by = |text: &str| -> Presence {
-            eyes.present(&serde_json::from_str(&format!("{{\"present\":{text}}}")).unwrap())
+            runner.present(&serde_json::from_str(&format!("{{\"present\":{text}}}")).unwrap())
         };
         assert_eq!(by(r#"{"any":[{"file":"/nope"},{"file":"/etc/iscan/S99ISftp"}]}"#), Presence::Yes);
         assert_eq!(by(r#"{"any":[{"process":{"comm":"isftpd"}}]}"#), Presence::Yes);

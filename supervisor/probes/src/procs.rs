@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use wbd_agent_api::{HealthError, ThisBoot, paths};
 use wbd_model::profile::ProcessSelector;
 
-use crate::eyes::Look;
 use crate::ours::{self, Others, Standing};
+use crate::runner::ProbeContext;
 use crate::scan::Since;
 use crate::stat::runs;
 
@@ -56,20 +56,20 @@ impl Chosen {
 }
 
 /// The processes meant. None found counts only if every process could be looked at.
-pub(crate) fn choose(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> {
-    choose_since(look, selector, Duration::ZERO)
+pub(crate) fn choose(context: &ProbeContext, selector: &ProcessSelector) -> Result<Chosen, String> {
+    choose_since(context, selector, Duration::ZERO)
 }
 
 /// The same among the processes of a moment ago: whether a product is here is asked for one after the other.
-pub(crate) fn choose_lately(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> {
-    choose_since(look, selector, LATELY)
+pub(crate) fn choose_lately(context: &ProbeContext, selector: &ProcessSelector) -> Result<Chosen, String> {
+    choose_since(context, selector, LATELY)
 }
 
-fn choose_since(look: &Look, selector: &ProcessSelector, age: Duration) -> Result<Chosen, String> {
+fn choose_since(context: &ProbeContext, selector: &ProcessSelector, age: Duration) -> Result<Chosen, String> {
     if selector.is_empty() {
         return Err("the selector names no process; give comm, exe, unit or health".to_owned());
     }
-    let chosen = if selector.health { by_health(look, selector)? } else { scan(look, selector, age)? };
+    let chosen = if selector.health { by_health(context, selector)? } else { scan(context, selector, age)? };
     if chosen.live.is_empty() && chosen.unreadable > 0 {
         let count = chosen.unreadable;
         return Err(format!("none found, but {count} processes could not be looked at; run as root"));
@@ -77,14 +77,14 @@ fn choose_since(look: &Look, selector: &ProcessSelector, age: Duration) -> Resul
     Ok(chosen)
 }
 
-fn by_health(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> {
-    let boot = ThisBoot::now(look.proc());
-    match wbd_agent_api::read(&paths::health(look.root())) {
+fn by_health(context: &ProbeContext, selector: &ProcessSelector) -> Result<Chosen, String> {
+    let boot = ThisBoot::now(context.proc());
+    match wbd_agent_api::read(&paths::health(context.root())) {
         Ok(document) if document.is_of(&boot) => {
-            let process = read(look.proc(), document.pid)?.filter(|it| it.start_ticks == document.start_ticks);
+            let process = read(context.proc(), document.pid)?.filter(|it| it.start_ticks == document.start_ticks);
             let mut chosen = Chosen::default();
             if let Some(process) = process {
-                sort_in(look, selector, process, &mut chosen);
+                sort_in(context, selector, process, &mut chosen);
             }
             Ok(chosen)
         }
@@ -99,7 +99,7 @@ fn by_health(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> 
                 health: false,
                 ..selector.clone()
             };
-            scan(look, &by_name, Duration::ZERO)
+            scan(context, &by_name, Duration::ZERO)
         }
         Err(error) => Err(error.to_string()),
     }
@@ -107,39 +107,39 @@ fn by_health(look: &Look, selector: &ProcessSelector) -> Result<Chosen, String> 
 
 /// Those found before are asked for directly, so that an end is seen at once. That there is none is said by a list that
 /// was begun for this look (or is of the given age), and just before an action by one of which everybody was read.
-fn scan(look: &Look, selector: &ProcessSelector, age: Duration) -> Result<Chosen, String> {
+fn scan(context: &ProbeContext, selector: &ProcessSelector, age: Duration) -> Result<Chosen, String> {
     let asked = Instant::now();
     let ago = |age| asked.checked_sub(age).unwrap_or(asked);
-    let shared = &look.eyes.memo.scan;
+    let shared = &context.runner.memo.scan;
     let mut chosen = Chosen::default();
-    let before = shared.found(look.proc(), look.until, selector)?;
+    let before = shared.found(context.proc(), context.until, selector)?;
     let mut found = Vec::new();
     for pid in &before {
-        match read(look.proc(), *pid) {
-            Ok(Some(process)) => sort_in(look, selector, process, &mut chosen),
+        match read(context.proc(), *pid) {
+            Ok(Some(process)) => sort_in(context, selector, process, &mut chosen),
             Ok(None) => continue,
             Err(_) => chosen.unreadable += 1,
         }
         // Until it ends, also where it does not look like the one that is meant just now.
         found.push(*pid);
     }
-    let afresh = look.eyes.afresh_since();
+    let afresh = context.runner.afresh_since();
     let list = afresh.unwrap_or_else(|| ago(if chosen.live.is_empty() { age } else { LISTED_AGAIN }));
-    let news = shared.news(look.proc(), look.until, selector, Since { list, whole: afresh })?;
+    let news = shared.news(context.proc(), context.until, selector, Since { list, whole: afresh })?;
     for process in news.processes.iter().filter(|process| !before.contains(&process.pid)) {
         let (pid, size) = (process.pid, chosen.size());
-        sort_in(look, selector, process.clone(), &mut chosen);
+        sort_in(context, selector, process.clone(), &mut chosen);
         if chosen.size() > size {
             found.push(pid);
         }
     }
     chosen.unreadable += news.unreadable.iter().filter(|pid| !before.contains(pid)).count();
-    shared.judged(look.proc(), look.until, selector, &news, found)?;
+    shared.judged(context.proc(), context.until, selector, &news, found)?;
     chosen.live.sort_by_key(|it| (it.start_ticks, it.pid));
     Ok(chosen)
 }
 
-fn sort_in(look: &Look, selector: &ProcessSelector, process: Process, chosen: &mut Chosen) {
+fn sort_in(context: &ProbeContext, selector: &ProcessSelector, process: Process, chosen: &mut Chosen) {
     if process.flags & KERNEL_THREAD != 0 {
         return;
     }
@@ -153,10 +153,10 @@ fn sort_in(look: &Look, selector: &ProcessSelector, process: Process, chosen: &m
     if !runs(&process) {
         // A zombie has no program any more; with a name to go by it is still worth a word.
         let has_name = selector.exe.is_none() || selector.comm.is_some();
-        chosen.zombies += usize::from(has_name && ours::may_have_been(look, selector, &process));
+        chosen.zombies += usize::from(has_name && ours::may_have_been(context, selector, &process));
         return;
     }
-    match ours::standing(look, selector, &process) {
+    match ours::standing(context, selector, &process) {
         Standing::Ours => chosen.live.push(process),
         Standing::Other(why) => chosen.others.add(&process, &why),
         Standing::Unlike | Standing::Gone => {}
@@ -183,9 +183,9 @@ mod tests {
             process.state = state;
             process.write();
         }
-        let chosen = choose(&host.look(), &by_comm("a-very-long-name-cut-by-the-kernel")).unwrap();
+        let chosen = choose(&host.context(), &by_comm("a-very-long-name-cut-by-the-kernel")).unwrap();
         assert_eq!((pids(&chosen), chosen.zombies), (vec![9, 5], 1));
-        assert!(choose(&host.look(), &by_comm("other")).unwrap().live.is_empty());
+        assert!(choose(&host.context(), &by_comm("other")).unwrap().live.is_empty());
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
         thread.flags = 0x0020_0040;
         thread.write();
         let selector = by_exe(Path::new("/opt/x"));
-        assert_eq!(pids(&choose(&host.look(), &selector).unwrap()), [5, 6]);
+        assert_eq!(pids(&choose(&host.context(), &selector).unwrap()), [5, 6]);
     }
 
     #[test]
@@ -211,10 +211,10 @@ mod tests {
         let host = Host::new();
         host.process(5, "x").write();
         let empty = ProcessSelector { health: false, ..by_health() };
-        assert!(choose(&host.look(), &empty).unwrap_err().contains("names no process"));
-        let error = choose(&host.look(), &by_comm("y")).unwrap_err();
+        assert!(choose(&host.context(), &empty).unwrap_err().contains("names no process"));
+        let error = choose(&host.context(), &by_comm("y")).unwrap_err();
         assert!(error.contains("not complete"), "{error}");
-        assert!(still_runs(host.look().proc(), 77, 1).is_err());
+        assert!(still_runs(host.context().proc(), 77, 1).is_err());
     }
 
     #[test]
@@ -223,11 +223,11 @@ mod tests {
         host.process(1, "init").write();
         host.process(5, "wbd_agent").write();
         host.health(&document(5, 10_000));
-        assert_eq!(pids(&choose(&host.look(), &by_health()).unwrap()), [5]);
+        assert_eq!(pids(&choose(&host.context(), &by_health()).unwrap()), [5]);
         host.health(&document(5, 9_999));
-        assert!(choose(&host.look(), &by_health()).unwrap().live.is_empty());
+        assert!(choose(&host.context(), &by_health()).unwrap().live.is_empty());
         std::fs::write(paths::health(host.root()), "{").unwrap();
-        assert!(choose(&host.look(), &by_health()).unwrap_err().contains("malformed"));
+        assert!(choose(&host.context(), &by_health()).unwrap_err().contains("malformed"));
     }
 
     #[test]
@@ -242,20 +242,23 @@ mod tests {
         agent.exe = Some(host.file("opt/nbp/wbd/wbd_agent", ""));
         agent.write();
         host.health(&document(5, 10_000));
-        assert_eq!(pids(&choose(&host.look(), &by_health()).unwrap()), [6]);
+        assert_eq!(pids(&choose(&host.context(), &by_health()).unwrap()), [6]);
         // Twin: one of this boot is believed.
         first.start_ticks = 0;
         first.write();
-        assert_eq!(pids(&choose(&host.look(), &by_health()).unwrap()), [5]);
+        assert_eq!(pids(&choose(&host.context(), &by_health()).unwrap()), [5]);
         host.health(&document(5, 9_999));
-        assert!(choose(&host.look(), &by_health()).unwrap().live.is_empty(), "it names another start, and nobody else");
+        assert!(
+            choose(&host.context(), &by_health()).unwrap().live.is_empty(),
+            "it names another start, and nobody else"
+        );
     }
 
     #[test]
     fn that_none_runs_is_said_with_what_might_be_taken_for_one() {
         let host = Host::new();
         host.process(1, "init").write();
-        let none = || choose(&host.look(), &by_comm("x")).unwrap().oldest().unwrap_err();
+        let none = || choose(&host.context(), &by_comm("x")).unwrap().oldest().unwrap_err();
         assert_eq!(none(), "none runs");
         let mut process = host.process(5, "x");
         process.pid_namespace = "pid:[2]";
@@ -269,8 +272,8 @@ mod tests {
         host.process(1, "init").write();
         host.process(5, "x").write();
         host.file("proc/6/stat", "?");
-        let eyes = host.eyes();
-        let ask = |name: &str| choose(&Look { eyes: eyes.clone(), ..host.look() }, &by_comm(name));
+        let runner = host.runner();
+        let ask = |name: &str| choose(&ProbeContext { runner: runner.clone(), ..host.context() }, &by_comm(name));
         assert!(ask("y").unwrap_err().contains("1 processes could not be looked at"));
         // Beside one that surely runs it does not matter.
         let seen = ask("x").unwrap();
@@ -299,7 +302,7 @@ mod tests {
             process.write();
         }
         let zombies = |selector: &ProcessSelector| {
-            let seen = choose(&host.look(), selector).unwrap();
+            let seen = choose(&host.context(), selector).unwrap();
             assert_eq!((pids(&seen), seen.others.count), (vec![], 0));
             seen.zombies
         };
@@ -321,13 +324,13 @@ mod tests {
     fn without_a_document_the_program_under_the_root_is_looked_for() {
         let host = Host::new();
         host.process(1, "init").write();
-        assert!(choose(&host.look(), &by_health()).unwrap().live.is_empty());
+        assert!(choose(&host.context(), &by_health()).unwrap().live.is_empty());
         let mut elsewhere = host.process(4, "wbd_agent");
         elsewhere.exe = Some("/opt/nbp/wbd/wbd_agent".into());
         elsewhere.write();
         let mut ours = host.process(5, "wbd_agent");
         ours.exe = Some(host.file("opt/nbp/wbd/wbd_agent", ""));
         ours.write();
-        assert_eq!(pids(&choose(&host.look(), &by_health()).unwrap()), [5]);
+        assert_eq!(pids(&choose(&host.context(), &by_health()).unwrap()), [5]);
     }
 }

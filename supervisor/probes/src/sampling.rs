@@ -5,9 +5,9 @@ use std::os::unix::fs::MetadataExt;
 use wbd_agent_api::{ThisBoot, paths};
 use wbd_model::profile::ProcessSelector;
 
-use crate::eyes::{Eyes, Look};
 use crate::probe::fd_usage;
 use crate::procs;
+use crate::runner::{ProbeContext, ProbeRunner};
 
 /// Open files of one process at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,14 +22,14 @@ pub struct Reading {
     pub limit: u32,
 }
 
-impl Eyes {
+impl ProbeRunner {
     /// Reads the open files of the oldest process that is meant; `None` if none runs.
     ///
     /// # Errors
     /// In words, what could not be seen.
     pub fn reading(&self, selector: &ProcessSelector) -> Result<Option<Reading>, String> {
         let (question, selector) = (format!("reading {selector:?}"), selector.clone());
-        self.aside(&question, move |look| reading(look, &selector))?
+        self.aside(&question, move |context| reading(context, &selector))?
     }
 
     /// Whether the process that started then still runs under this id; a zombie does not.
@@ -40,8 +40,8 @@ impl Eyes {
         procs::still_runs(&self.proc, pid, start_ticks)
     }
 
-    /// The process that wrote the agent's health document of this boot, where it does not run any more. Blocks for as long
-    /// as the disk does.
+    /// The process that wrote the agent's health document of this boot, where it does not run any more. Blocks for as
+    /// long as the disk does.
     #[must_use]
     pub fn agent_gone(&self) -> Option<u32> {
         let document = wbd_agent_api::read(&paths::health(&self.root)).ok()?;
@@ -50,12 +50,12 @@ impl Eyes {
     }
 }
 
-fn reading(look: &Look, selector: &ProcessSelector) -> Result<Option<Reading>, String> {
-    let chosen = procs::choose(look, selector)?;
+fn reading(context: &ProbeContext, selector: &ProcessSelector) -> Result<Option<Reading>, String> {
+    let chosen = procs::choose(context, selector)?;
     let Ok(process) = chosen.oldest() else { return Ok(None) };
-    let folder = look.proc().join(process.pid.to_string());
-    let open = fd_usage::open(look.proc(), &folder.join("fd"))?;
-    let (soft, _) = fd_usage::limits(look.proc(), &folder.join("limits"))?;
+    let folder = context.proc().join(process.pid.to_string());
+    let open = fd_usage::open(context.proc(), &folder.join("fd"))?;
+    let (soft, _) = fd_usage::limits(context.proc(), &folder.join("limits"))?;
     // Of the running program itself, also when its file was replaced meanwhile.
     let program = fs::metadata(folder.join("exe")).map_err(|error| format!("cannot look at its program: {error}"))?;
     Ok(Some(Reading {

@@ -1,4 +1,5 @@
-//! Says what keeps a process from running though it is well: a freezer, a quota, pressure. A stopped process is not starved.
+//! Says what keeps a process from running though it is well: a freezer, a quota, pressure. A stopped process is not
+//! starved.
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use procfs::{CpuPressure, FromRead, IoPressure, MemoryPressure, ProcessCGroup};
 
 use crate::cgroup::{self, count};
-use crate::eyes::Look;
+use crate::runner::ProbeContext;
 use crate::under::{self, text_if_there, why};
 
 /// Two of the quota's usual periods of 100 ms.
@@ -28,18 +29,18 @@ const MEMORY_FULL: f32 = 40.0;
 ///
 /// # Errors
 /// Why it cannot be told.
-pub(crate) fn of(look: &Look, pid: u32) -> Result<Option<String>, String> {
-    let groups = groups(look, pid)?;
+pub(crate) fn of(context: &ProbeContext, pid: u32) -> Result<Option<String>, String> {
+    let groups = groups(context, pid)?;
     if let Some(frozen) = frozen(&groups)? {
         return Ok(Some(frozen));
     }
-    if let Some(throttled) = throttled(look, &groups)? {
+    if let Some(throttled) = throttled(context, &groups)? {
         return Ok(Some(throttled));
     }
     // Pressure excuses only a process that waits for what is short: one that sleeps or is stopped
     // would be just as silent on an idle host.
-    if waits(look, pid) {
-        return Ok(squeezed(&groups).or_else(|| pressure(look.proc())));
+    if waits(context, pid) {
+        return Ok(squeezed(&groups).or_else(|| pressure(context.proc())));
     }
     Ok(None)
 }
@@ -52,11 +53,11 @@ struct Groups {
     cpu: Vec<PathBuf>,
 }
 
-fn groups(look: &Look, pid: u32) -> Result<Groups, String> {
-    let mount = look.eyes.sys.join("fs/cgroup");
+fn groups(context: &ProbeContext, pid: u32) -> Result<Groups, String> {
+    let mount = context.runner.sys.join("fs/cgroup");
     let one_tree = mount.join("cgroup.controllers").exists();
     let mut groups = Groups::default();
-    for ProcessCGroup { controllers, pathname: group, .. } in cgroup::all(look.proc(), pid)? {
+    for ProcessCGroup { controllers, pathname: group, .. } in cgroup::all(context.proc(), pid)? {
         if group.split('/').any(|part| part == "..") {
             return Err("its control group lies outside this container; look from the host".into());
         }
@@ -98,7 +99,7 @@ fn frozen(groups: &Groups) -> Result<Option<String>, String> {
     Ok(None)
 }
 
-fn throttled(look: &Look, groups: &Groups) -> Result<Option<String>, String> {
+fn throttled(context: &ProbeContext, groups: &Groups) -> Result<Option<String>, String> {
     let mut limited = Vec::new();
     for folder in &groups.unified {
         let quota = text_if_there(&folder.join("cpu.max"))?.unwrap_or_default();
@@ -116,7 +117,7 @@ fn throttled(look: &Look, groups: &Groups) -> Result<Option<String>, String> {
         return Ok(None);
     }
     let before = periods(&limited)?;
-    thread::sleep(look.left(THROTTLE_GAP));
+    thread::sleep(context.left(THROTTLE_GAP));
     let after = periods(&limited)?;
     for (folder, (periods, held)) in &after {
         let (periods_before, held_before) = before.get(folder).copied().unwrap_or_default();
@@ -146,8 +147,8 @@ fn periods<'a>(folders: &[&'a PathBuf]) -> Result<BTreeMap<&'a Path, (u64, u64)>
 }
 
 /// One of its threads is ready to run or waits for a disk.
-fn waits(look: &Look, pid: u32) -> bool {
-    let folder = look.proc().join(pid.to_string()).join("task");
+fn waits(context: &ProbeContext, pid: u32) -> bool {
+    let folder = context.proc().join(pid.to_string()).join("task");
     let Ok(threads) = std::fs::read_dir(folder) else {
         return false;
     };
@@ -204,14 +205,14 @@ mod tests {
         let v2 = host("0::/wbd.slice/a.service\n");
         v2.file("sys/fs/cgroup/cgroup.controllers", "cpu");
         v2.file("sys/fs/cgroup/wbd.slice/a.service/cgroup.events", "populated 1\nfrozen 1\n");
-        assert!(of(&v2.look(), 5).unwrap().unwrap().contains("frozen"));
+        assert!(of(&v2.context(), 5).unwrap().unwrap().contains("frozen"));
         v2.file("sys/fs/cgroup/wbd.slice/a.service/cgroup.events", "populated 1\nfrozen 0\n");
-        assert_eq!(of(&v2.look(), 5).unwrap(), None);
+        assert_eq!(of(&v2.context(), 5).unwrap(), None);
         let v1 = host("4:freezer:/x\n0::/\n");
         v1.file("sys/fs/cgroup/freezer/x/freezer.state", "FROZEN\n");
-        assert!(of(&v1.look(), 5).unwrap().unwrap().contains("frozen"));
+        assert!(of(&v1.context(), 5).unwrap().unwrap().contains("frozen"));
         v1.file("sys/fs/cgroup/freezer/x/freezer.state", "THAWED\n");
-        assert_eq!(of(&v1.look(), 5).unwrap(), None);
+        assert_eq!(of(&v1.context(), 5).unwrap(), None);
     }
 
     #[test]
@@ -226,14 +227,14 @@ mod tests {
             )
         };
         stat(3);
-        assert_eq!(of(&host.look(), 5).unwrap(), None);
-        let look = &host.look();
+        assert_eq!(of(&host.context(), 5).unwrap(), None);
+        let context = &host.context();
         let seen = thread::scope(|scope| {
             // On a busy machine a look may fall between two of the changes.
             let until = Instant::now() + Duration::from_secs(20);
             let seen = scope.spawn(move || {
                 loop {
-                    let seen = of(look, 5);
+                    let seen = of(context, 5);
                     if seen != Ok(None) || Instant::now() > until {
                         return seen;
                     }
@@ -258,11 +259,11 @@ mod tests {
         let line = |avg10| format!("avg10={avg10} avg60=0.00 avg300=0.00 total=0");
         host.file("proc/pressure/cpu", &format!("some {}\nfull {}\n", line("97.00"), line("0.00")));
         host.file("proc/5/task/5/stat", "5 (x) S 1");
-        assert_eq!(of(&host.look(), 5).unwrap(), None);
+        assert_eq!(of(&host.context(), 5).unwrap(), None);
         host.file("proc/5/task/6/stat", "6 (x) R 1");
-        assert!(of(&host.look(), 5).unwrap().unwrap().contains("processors: tasks waited 97 %"));
+        assert!(of(&host.context(), 5).unwrap().unwrap().contains("processors: tasks waited 97 %"));
         host.file("proc/pressure/cpu", &format!("some {}\nfull {}\n", line("50.00"), line("0.00")));
-        assert_eq!(of(&host.look(), 5).unwrap(), None);
+        assert_eq!(of(&host.context(), 5).unwrap(), None);
     }
 
     #[test]
@@ -277,20 +278,20 @@ mod tests {
         };
         group("80.00");
         host.file("proc/5/task/5/stat", "5 (x) S 1");
-        assert_eq!(of(&host.look(), 5).unwrap(), None, "a sleeping process is silent for another reason");
+        assert_eq!(of(&host.context(), 5).unwrap(), None, "a sleeping process is silent for another reason");
         host.file("proc/5/task/5/stat", "5 (x) D 1");
-        assert!(of(&host.look(), 5).unwrap().unwrap().contains("short of memory: its tasks waited 80 %"));
+        assert!(of(&host.context(), 5).unwrap().unwrap().contains("short of memory: its tasks waited 80 %"));
         group("10.00");
-        assert_eq!(of(&host.look(), 5).unwrap(), None);
+        assert_eq!(of(&host.context(), 5).unwrap(), None);
     }
 
     #[test]
     fn a_group_that_cannot_be_seen_is_unknown() {
-        assert!(of(&host("0::/../x\n").look(), 5).unwrap_err().contains("outside"));
-        assert!(of(&host("nonsense\n").look(), 5).unwrap_err().contains("cannot understand"));
+        assert!(of(&host("0::/../x\n").context(), 5).unwrap_err().contains("outside"));
+        assert!(of(&host("nonsense\n").context(), 5).unwrap_err().contains("cannot understand"));
         let unreadable = host("0::/a\n");
         unreadable.file("sys/fs/cgroup/cgroup.controllers", "");
         std::fs::create_dir_all(unreadable.root().join("sys/fs/cgroup/a/cgroup.events")).unwrap();
-        assert!(of(&unreadable.look(), 5).unwrap_err().contains("cannot read"));
+        assert!(of(&unreadable.context(), 5).unwrap_err().contains("cannot read"));
     }
 }

@@ -109,8 +109,8 @@ mod tests {
     fn age_is_uptime_less_start() {
         let host = Host::new();
         let ticks = procfs::ticks_per_second();
-        assert_eq!(age_s(host.look().proc(), 400 * ticks).unwrap(), 600);
+        assert_eq!(age_s(host.context().proc(), 400 * ticks).unwrap(), 600);
         host.file("proc/uptime", "x");
-        assert!(age_s(host.look().proc(), 1).is_err());
+        assert!(age_s(host.context().proc(), 1).is_err());
     }
 }

@@ -10,8 +10,8 @@ use wbd_agent_api::{FailedAt, HealthDocument, SettingsReport, SettingsSource, St
 use wbd_model::observation::{Fact, Observation, Value};
 use wbd_model::profile::ProcessSelector;
 
-use crate::Eyes;
-use crate::eyes::Look;
+use crate::ProbeRunner;
+use crate::runner::ProbeContext;
 
 /// The pid namespace of whoever looks.
 pub(crate) const PID_NAMESPACE: &str = "pid:[1]";
@@ -53,16 +53,16 @@ impl Host {
         self.dir.path()
     }
 
-    pub(crate) fn eyes(&self) -> Eyes {
-        let mut eyes = Eyes::new(self.root());
-        eyes.proc = self.root().join("proc");
-        eyes.sys = self.root().join("sys");
-        eyes
+    pub(crate) fn runner(&self) -> ProbeRunner {
+        let mut runner = ProbeRunner::new(self.root());
+        runner.proc = self.root().join("proc");
+        runner.sys = self.root().join("sys");
+        runner
     }
 
     /// A look with five seconds.
-    pub(crate) fn look(&self) -> Look {
-        Look { eyes: self.eyes(), until: Instant::now() + Duration::from_secs(5) }
+    pub(crate) fn context(&self) -> ProbeContext {
+        ProbeContext { runner: self.runner(), until: Instant::now() + Duration::from_secs(5) }
     }
 
     pub(crate) fn file(&self, path: &str, text: &str) -> PathBuf {

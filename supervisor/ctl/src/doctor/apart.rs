@@ -1,4 +1,5 @@
-//! One examination in a process of its own, since a look may hang where nobody can end it. Judges nothing, shows nothing.
+//! One examination in a process of its own, since a look may hang where nobody can end it. Judges nothing, shows
+//! nothing.
 //!
 //! The kernel lets no process go of which one thread waits for another process's lookup of the same name. So whoever
 //! was asked for an answer touches nothing that may hang: it starts a second process, takes over the one line that this
@@ -14,7 +15,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 use wbd_engine::judge::report::{self, Inputs};
 use wbd_model::report::Report;
-use wbd_probes::Eyes;
+use wbd_probes::ProbeRunner;
 
 use crate::Context;
 use crate::exit::{Ended, Exit, Failure};
@@ -72,7 +73,7 @@ impl Apart {
         }
         // Where there is no room for another process, this one must do.
         let Some(examiner) = self.now.take().or_else(|| Examiner::start(&mut this_program())) else {
-            return examine(order, &Eyes::new(order.root.clone()));
+            return examine(order, &ProbeRunner::new(order.root.clone()));
         };
         match self.ask(examiner, PATIENCE) {
             Ok(line) => self.told(&line),
@@ -164,14 +165,14 @@ pub(super) fn answer(context: &mut Context, parent: u32, order: &Order) -> Ended
     }
     // For whoever lists processes: it was started as /proc/self/exe.
     let _ = rustix::thread::set_name(c"wbdctl");
-    let eyes = Eyes::new(order.root.clone());
+    let runner = ProbeRunner::new(order.root.clone());
     for asked in io::stdin().lock().lines() {
         if asked.is_err() || context.out.is_closed() {
             break;
         }
         // Left from an earlier time: each further one would leave as much again.
         let held_up = Pending::is_any();
-        let told = Told { report: examine(order, &eyes), held_up };
+        let told = Told { report: examine(order, &runner), held_up };
         let line = serde_json::to_string(&told).map_err(Failure::bug)? + "\n";
         context.out.raw(line.as_bytes());
         context.out.flush();

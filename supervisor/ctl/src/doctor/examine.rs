@@ -20,7 +20,7 @@ use wbd_model::settings::Settings;
 use wbd_model::suggest;
 use wbd_model::waiver::Waiver;
 use wbd_probes::programs::Finding;
-use wbd_probes::{Eyes, Presence};
+use wbd_probes::{Presence, ProbeRunner};
 
 use crate::cli::{Doctor, LangArg};
 use crate::client::{Client, Unanswered};
@@ -47,11 +47,11 @@ pub(crate) struct Order {
     pub(crate) doctor: Doctor,
 }
 
-/// Examines the host; with the same eyes again, looks that still hang are not begun anew.
+/// Examines the host; with the same runner again, looks that still hang are not begun anew.
 ///
 /// # Errors
 /// A profile or code was asked for that nobody knows.
-pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
+pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Failure> {
     let began = Instant::now();
     let now = crate::moment::clocks();
     let asked = aside({
@@ -75,12 +75,12 @@ pub(crate) fn examine(order: &Order, eyes: &Eyes) -> Result<Report, Failure> {
     if unread.is_none() {
         known(order, &library)?;
     }
-    let mut eyes = eyes.clone();
-    eyes.facts.clone_from(&settings.facts);
+    let mut runner = runner.clone();
+    runner.facts.clone_from(&settings.facts);
     let placed = programs(order, &library, &settings);
-    let (bounds, unbound) = bind(order, &library, &settings, &eyes);
-    let recall = Recall::of(&eyes, &library, &bounds);
-    let answers = look::look(eyes, &bounds, recall, began);
+    let (bounds, unbound) = bind(order, &library, &settings, &runner);
+    let recall = Recall::of(&runner, &library, &bounds);
+    let answers = look::look(runner, &bounds, recall, began);
     let (daemon_status, daemon_report) = within(&asked, began).unwrap_or_else(late);
     let open = daemon_status.as_ref().map(|status| status.open.clone()).unwrap_or_default();
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -269,11 +269,11 @@ struct Unbound {
 }
 
 /// The checks of this host, and products that have none.
-fn bind(order: &Order, library: &Library, settings: &Settings, eyes: &Eyes) -> (Vec<Bound>, Unbound) {
+fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRunner) -> (Vec<Bound>, Unbound) {
     let mut present = BTreeSet::new();
     let (mut unseen, mut alike) = (Vec::new(), Vec::new());
     let specs: Vec<_> = library.profiles.values().map(|profile| &profile.spec).collect();
-    for (name, presence) in library.profiles.keys().zip(eyes.present_each(&specs)) {
+    for (name, presence) in library.profiles.keys().zip(runner.present_each(&specs)) {
         match presence {
             Presence::Yes => {
                 present.insert(name.clone());

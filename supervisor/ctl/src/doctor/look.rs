@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wbd_engine::playbook::Bound;
 use wbd_model::observation::{Observation, Observations};
 use wbd_model::probe::Probe;
-use wbd_probes::Eyes;
+use wbd_probes::ProbeRunner;
 
 use super::pending::Pending;
 use super::recall::Recall;
@@ -44,8 +44,8 @@ impl Answers {
 }
 
 /// Looks for all checks; a question that does not answer in time is left out and counts as not seen.
-pub(crate) fn look(mut eyes: Eyes, bounds: &[Bound], recall: Recall, began: Instant) -> Answers {
-    eyes.deadline = ONE;
+pub(crate) fn look(mut runner: ProbeRunner, bounds: &[Bound], recall: Recall, began: Instant) -> Answers {
+    runner.deadline = ONE;
     let mut answers = Answers::default();
     let questions: BTreeSet<_> = bounds.iter().flat_map(|bound| bound.probes.values()).cloned().collect();
     let (questions, recall) = (VecDeque::from_iter(questions), Arc::new(recall));
@@ -53,7 +53,7 @@ pub(crate) fn look(mut eyes: Eyes, bounds: &[Bound], recall: Recall, began: Inst
     let questions = Arc::new(Mutex::new(questions));
     let (sender, receiver) = sync_channel(left.max(1));
     for _ in 0..threads {
-        let (eyes, recall) = (eyes.clone(), Arc::clone(&recall));
+        let (runner, recall) = (runner.clone(), Arc::clone(&recall));
         let (questions, sender) = (Arc::clone(&questions), sender.clone());
         // Not waited for: a look that hangs ends with the program.
         thread::spawn(move || {
@@ -61,7 +61,7 @@ pub(crate) fn look(mut eyes: Eyes, bounds: &[Bound], recall: Recall, began: Inst
             while let Some(probe) = next() {
                 let asked = Instant::now();
                 let recalled = Pending::begin().during(|| recall.answer(&probe));
-                let observation = recalled.unwrap_or_else(|| eyes.look(&probe));
+                let observation = recalled.unwrap_or_else(|| runner.look(&probe));
                 if sender.send((probe, observation, ms(asked.elapsed()))).is_err() {
                     return;
                 }

@@ -12,7 +12,7 @@ use wbd_model::observation::Observation;
 use wbd_model::probe::Probe;
 use wbd_model::profile::{Leak, ProcessSelector};
 use wbd_model::time::Now;
-use wbd_probes::Eyes;
+use wbd_probes::ProbeRunner;
 
 use crate::moment;
 
@@ -20,7 +20,7 @@ use crate::moment;
 #[derive(Debug)]
 pub(crate) struct Recall {
     state_dir: PathBuf,
-    eyes: Eyes,
+    runner: ProbeRunner,
     /// Read by the first question for it, with the moment beside it: the ledger may lie on a mount that hangs.
     exits: OnceLock<Result<(State, Now), String>>,
     leaks: BTreeMap<ProcessSelector, (String, Leak)>,
@@ -28,17 +28,17 @@ pub(crate) struct Recall {
 
 impl Recall {
     /// Of a root; nothing is read before it is asked for.
-    pub(crate) fn of(eyes: &Eyes, library: &Library, bounds: &[Bound]) -> Self {
-        let state_dir = wbd_ledger::state_dir(&eyes.root);
-        Self { state_dir, eyes: eyes.clone(), exits: OnceLock::new(), leaks: library.leaks(bounds) }
+    pub(crate) fn of(runner: &ProbeRunner, library: &Library, bounds: &[Bound]) -> Self {
+        let state_dir = wbd_ledger::state_dir(&runner.root);
+        Self { state_dir, runner: runner.clone(), exits: OnceLock::new(), leaks: library.leaks(bounds) }
     }
 
-    /// The answer; `None` for a question that eyes must answer. Blocks for as long as the disk does.
+    /// The answer; `None` for a question that the probe runner must answer. Blocks for as long as the disk does.
     pub(crate) fn answer(&self, probe: &Probe) -> Option<Observation> {
         let unseen = |why: &str| Observation::unseen(probe.name().fields(), why);
         if let Probe::ExitLast(target) = probe {
             return Some(match self.exits() {
-                Ok((state, now)) => state.exit_observation(target, now, self.eyes.agent_gone()),
+                Ok((state, now)) => state.exit_observation(target, now, self.runner.agent_gone()),
                 Err(why) => unseen(why),
             });
         }

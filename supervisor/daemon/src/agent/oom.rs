@@ -1,6 +1,6 @@
 //! Whose want of memory ended the agent: its own limit's or the host's. Looks at counts only, and acts on nothing.
 use wbd_model::entry::{Exit, ExitHow};
-use wbd_probes::{Eyes, OomCounts, OomScope};
+use wbd_probes::{OomCounts, OomScope, ProbeRunner};
 
 /// So far apart are two looks at the counts; an exit is compared with the last but one, which is from before it
 /// even if the kernel had counted and not yet killed at the last one.
@@ -23,14 +23,14 @@ pub(crate) struct OomWatch {
 
 impl OomWatch {
     /// Looks, when it is time to. The process is one that runs.
-    pub(crate) fn look(&mut self, eyes: &Eyes, pid: u32, now_ms: u64) {
+    pub(crate) fn look(&mut self, runner: &ProbeRunner, pid: u32, now_ms: u64) {
         if self.own.as_ref().is_none_or(|(whose, _)| *whose != pid) {
-            self.own = OomCounts::own(eyes, pid).map(|counts| (pid, counts));
+            self.own = OomCounts::own(runner, pid).map(|counts| (pid, counts));
         }
         if now_ms >= self.next_ms {
             self.next_ms = now_ms + APART_MS;
             self.older = self.newer.take();
-            self.newer = OomCounts::around(eyes, pid);
+            self.newer = OomCounts::around(runner, pid);
         }
     }
 
@@ -82,12 +82,12 @@ mod tests {
         fs::write(group.join("memory.events"), format!("oom {kills}\noom_kill {kills}\n")).unwrap();
     }
 
-    fn eyes(root: &Path) -> Eyes {
+    fn runner(root: &Path) -> ProbeRunner {
         fs::create_dir_all(root.join("proc/5")).unwrap();
         fs::write(root.join("proc/5/cgroup"), "0::/system.slice/wbd-agent.service\n").unwrap();
-        let mut eyes = Eyes::new(root.to_path_buf());
-        (eyes.proc, eyes.sys) = (root.join("proc"), root.join("sys"));
-        eyes
+        let mut runner = ProbeRunner::new(root.to_path_buf());
+        (runner.proc, runner.sys) = (root.join("proc"), root.join("sys"));
+        runner
     }
 
     fn named(watch: &mut OomWatch, how: ExitHow) -> ExitHow {
@@ -99,19 +99,19 @@ mod tests {
     #[test]
     fn an_exit_is_compared_with_what_was_counted_before_it() {
         let root = tempfile::tempdir().unwrap();
-        let eyes = eyes(root.path());
+        let runner = runner(root.path());
         // Somebody else's limit, long ago.
         counted(root.path(), 1, 1);
         let mut watch = OomWatch::default();
-        watch.look(&eyes, PID, 0);
-        watch.look(&eyes, PID, APART_MS);
+        watch.look(&runner, PID, 0);
+        watch.look(&runner, PID, APART_MS);
         assert_eq!(named(&mut watch, ExitHow::Oom), ExitHow::Oom, "nobody was killed since");
         counted(root.path(), 1, 2);
         assert_eq!(named(&mut watch, ExitHow::Oom), ExitHow::OomHost);
         // The kernel had counted at the last look already.
-        watch.look(&eyes, PID, 2 * APART_MS);
+        watch.look(&runner, PID, 2 * APART_MS);
         assert_eq!(named(&mut watch, ExitHow::Oom), ExitHow::OomHost);
-        watch.look(&eyes, PID, 3 * APART_MS);
+        watch.look(&runner, PID, 3 * APART_MS);
         counted(root.path(), 2, 3);
         assert_eq!(named(&mut watch, ExitHow::Oom), ExitHow::OomLimit);
         assert_eq!(named(&mut watch, ExitHow::Signal), ExitHow::Signal, "other ends stay what they are");
@@ -122,18 +122,18 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let mut watch = OomWatch::default();
         assert_eq!(named(&mut watch, ExitHow::Oom), ExitHow::Oom);
-        watch.look(&eyes(root.path()), PID, 0);
+        watch.look(&runner(root.path()), PID, 0);
         assert_eq!(named(&mut watch, ExitHow::Oom), ExitHow::Oom);
     }
 
     #[test]
     fn a_kill_in_its_own_group_counts_though_systemd_saw_a_signal_only() {
         let root = tempfile::tempdir().unwrap();
-        let eyes = eyes(root.path());
+        let runner = runner(root.path());
         counted(root.path(), 1, 1);
         own(root.path(), 1);
         let mut watch = OomWatch::default();
-        watch.look(&eyes, PID, 0);
+        watch.look(&runner, PID, 0);
         counted(root.path(), 2, 2);
         assert_eq!(named(&mut watch, ExitHow::Signal), ExitHow::Signal, "somebody else's group");
         own(root.path(), 2);

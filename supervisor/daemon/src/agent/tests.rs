@@ -1,5 +1,5 @@
-//! The agent's owner on its own: an end is told once, with who asked, and never an old one for a new one; a job that is not
-//! ours is an administrator's word.
+//! The agent's owner on its own: an end is told once, with who asked, and never an old one for a new one; a job that is
+//! not ours is an administrator's word.
 use std::fs;
 
 use tempfile::TempDir;
@@ -28,7 +28,7 @@ impl Rig {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("run/wbd")).unwrap();
         let (events, _) = mpsc::channel(8);
-        let agent = Agent::new(root.path(), mode, Eyes::new(root.path().to_path_buf()), events);
+        let agent = Agent::new(root.path(), mode, ProbeRunner::new(root.path().to_path_buf()), events);
         let mut rig = Self { root, agent, state: State::default() };
         rig.write(&now(), Subject::default(), Body::Started { version: String::new(), mode: mode.word().to_owned() });
         rig

@@ -9,7 +9,7 @@ use wbd_model::name::ProfileName;
 use wbd_model::profile::Profile;
 use wbd_model::settings::Settings;
 use wbd_probes::programs::{self, Named};
-use wbd_probes::{Eyes, Presence, files};
+use wbd_probes::{Presence, ProbeRunner, files};
 
 use crate::event::loaded::{Found, Loaded};
 
@@ -52,11 +52,11 @@ fn words(problems: &[wbd_model::problem::Problem]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-/// Looks for every product. Blocks, on a dead mount for the eyes' deadline.
-pub(crate) fn find(profiles: &Profiles, eyes: &Eyes) -> Found {
+/// Looks for every product. Blocks, on a dead mount for the probe runner's deadline.
+pub(crate) fn find(profiles: &Profiles, runner: &ProbeRunner) -> Found {
     let mut found = Found::default();
     let specs: Vec<_> = profiles.values().map(|profile| &profile.spec).collect();
-    for (name, presence) in profiles.keys().zip(eyes.present_each(&specs)) {
+    for (name, presence) in profiles.keys().zip(runner.present_each(&specs)) {
         match presence {
             Presence::Yes => {
                 found.present.insert(name.clone());

@@ -1,4 +1,5 @@
-//! The owner of settings, playbooks and products: read again, beside the loop: files and mounts may hang. Judges none of them.
+//! The owner of settings, playbooks and products: read again, beside the loop: files and mounts may hang. Judges none
+//! of them.
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use wbd_engine::state::State;
 use wbd_model::control::Response;
 use wbd_model::name::ProfileName;
 use wbd_model::time::Now;
-use wbd_probes::Eyes;
+use wbd_probes::ProbeRunner;
 
 use super::load;
 use crate::event::loaded::{Found, Loaded};
@@ -37,7 +38,7 @@ type Reply = Option<oneshot::Sender<Response>>;
 #[derive(Debug)]
 pub(crate) struct Products {
     root: PathBuf,
-    eyes: Eyes,
+    runner: ProbeRunner,
     events: Sender<Event>,
     /// Settings and playbooks in force.
     pub(crate) loaded: Loaded,
@@ -57,10 +58,10 @@ pub(crate) struct Products {
 }
 
 impl Products {
-    pub(crate) fn new(root: &Path, loaded: Loaded, eyes: Eyes, events: Sender<Event>) -> Self {
+    pub(crate) fn new(root: &Path, loaded: Loaded, runner: ProbeRunner, events: Sender<Event>) -> Self {
         Self {
             root: root.to_owned(),
-            eyes,
+            runner,
             events,
             loaded,
             unseen: Vec::new(),
@@ -102,10 +103,10 @@ impl Products {
         }
         self.finding = Finding::Running;
         self.find_ms = now_ms + FIND_MS;
-        let (profiles, eyes) = (self.loaded.library.profiles.clone(), self.eyes.clone());
+        let (profiles, runner) = (self.loaded.library.profiles.clone(), self.runner.clone());
         let events = self.events.clone();
         tokio::spawn(async move {
-            let found = tokio::task::spawn_blocking(move || load::find(&profiles, &eyes)).await;
+            let found = tokio::task::spawn_blocking(move || load::find(&profiles, &runner)).await;
             // A broken look finds nothing new; the next one is a minute away.
             let _ = events.send(Event::Products(ProductEvent::Found(found.ok()))).await;
         });
@@ -138,14 +139,14 @@ impl Products {
         }
         self.reloading = true;
         let (root, events) = (self.root.clone(), self.events.clone());
-        let eyes = self.eyes.clone();
+        let runner = self.runner.clone();
         tokio::spawn(async move {
             let read = move || {
                 let loaded = load::load(&root)?;
                 if !loaded.problems.is_empty() {
                     return Err(loaded.problems);
                 }
-                let found = load::find(&loaded.library.profiles, &eyes);
+                let found = load::find(&loaded.library.profiles, &runner);
                 Ok(Box::new((loaded, found)))
             };
             let result = tokio::task::spawn_blocking(read).await;
@@ -183,7 +184,7 @@ impl Products {
     fn take_over(&mut self, (loaded, found): (Loaded, Found), state: &State) -> (Response, Vec<Follow>) {
         self.loaded = loaded;
         let settings = &self.loaded.settings;
-        self.eyes.facts.clone_from(&settings.facts);
+        self.runner.facts.clone_from(&settings.facts);
         let facts = Follow::LookWith(settings.facts.clone());
         let program = Follow::TellBy(settings.on_escalation.clone());
         if self.finding == Finding::Running {
@@ -282,7 +283,7 @@ spec:
         let root = tempfile::tempdir().unwrap();
         let (events, _) = tokio::sync::mpsc::channel(8);
         let loaded = load::load(root.path()).unwrap();
-        let products = Products::new(root.path(), loaded, Eyes::new(root.path().to_path_buf()), events);
+        let products = Products::new(root.path(), loaded, ProbeRunner::new(root.path().to_path_buf()), events);
         (root, products)
     }
 

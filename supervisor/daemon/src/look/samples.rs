@@ -1,4 +1,5 @@
-//! The owner of the samples: takes and reads those that leaks are judged by. Samples may be lost; nothing depends on one.
+//! The owner of the samples: takes and reads those that leaks are judged by. Samples may be lost; nothing depends on
+//! one.
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
@@ -12,7 +13,7 @@ use wbd_model::probe::{Probe, ProbeName};
 use wbd_model::profile::{Leak, ProcessSelector};
 use wbd_model::sample::SegmentId;
 use wbd_model::time::Now;
-use wbd_probes::Eyes;
+use wbd_probes::ProbeRunner;
 
 use super::checks::Checks;
 use crate::event::loaded::Loaded;
@@ -130,10 +131,10 @@ impl Sampler {
     }
 
     /// Time has passed.
-    pub(crate) fn on_time(&mut self, checks: &Checks, loaded: &Loaded, eyes: &Eyes, now: &Now) {
+    pub(crate) fn on_time(&mut self, checks: &Checks, loaded: &Loaded, runner: &ProbeRunner, now: &Now) {
         if now.boot_ms >= self.due_ms {
             self.due_ms = now.boot_ms + loaded.settings.sample_every.as_ms();
-            self.take(checks, loaded, eyes, now);
+            self.take(checks, loaded, runner, now);
         }
     }
 
@@ -155,7 +156,7 @@ impl Sampler {
 
     /// One reading of every process that a trend is asked of, on a thread of its own. One that is late is not
     /// overtaken by the next.
-    fn take(&self, checks: &Checks, loaded: &Loaded, eyes: &Eyes, now: &Now) {
+    fn take(&self, checks: &Checks, loaded: &Loaded, runner: &ProbeRunner, now: &Now) {
         let mut asked: BTreeSet<&ProcessSelector> = BTreeSet::new();
         for probe in checks.all.iter().flat_map(|check| check.bound.probes.values()) {
             if let Probe::FdTrend(selector) = probe {
@@ -169,10 +170,10 @@ impl Sampler {
             debug!("the last samples are not written yet; these are left out");
             return;
         }
-        let (eyes, now) = (eyes.clone(), now.clone());
+        let (runner, now) = (runner.clone(), now.clone());
         tokio::task::spawn_blocking(move || {
             for (selector, (process, _)) in &all {
-                if let Err(why) = sample(&store, &eyes, process, selector, &now) {
+                if let Err(why) = sample(&store, &runner, process, selector, &now) {
                     debug!(process, why, "no sample");
                 }
             }
@@ -186,8 +187,14 @@ fn leak_of(selector: &ProcessSelector, checks: &Checks, loaded: &Loaded) -> Opti
     loaded.library.leaks(checks.all.iter().map(|check| &check.bound)).remove(selector)
 }
 
-fn sample(store: &Store, eyes: &Eyes, process: &str, selector: &ProcessSelector, now: &Now) -> Result<(), String> {
-    let Some(reading) = eyes.reading(selector)? else { return Ok(()) };
+fn sample(
+    store: &Store,
+    runner: &ProbeRunner,
+    process: &str,
+    selector: &ProcessSelector,
+    now: &Now,
+) -> Result<(), String> {
+    let Some(reading) = runner.reading(selector)? else { return Ok(()) };
     let segment = SegmentId {
         process: process.to_owned(),
         start_ticks: reading.start_ticks,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::ifaddrs::getifaddrs;
 use wbd_agent_api::program::{Output, Program, run};
 
-use crate::eyes::Look;
+use crate::runner::ProbeContext;
 use crate::under;
 use packet::{Here, Packet};
 use rules::{Fate, Ruleset};
@@ -26,19 +26,19 @@ const PATIENCE: Duration = Duration::from_secs(3);
 ///
 /// # Errors
 /// Why it cannot be told.
-pub(crate) fn drops(look: &Look, places: &[SocketAddr]) -> Result<Option<String>, String> {
-    drops_by(Path::new(NFT), look, places)
+pub(crate) fn drops(context: &ProbeContext, places: &[SocketAddr]) -> Result<Option<String>, String> {
+    drops_by(Path::new(NFT), context, places)
 }
 
-fn drops_by(nft: &Path, look: &Look, places: &[SocketAddr]) -> Result<Option<String>, String> {
+fn drops_by(nft: &Path, context: &ProbeContext, places: &[SocketAddr]) -> Result<Option<String>, String> {
     let Some(first) = places.first() else {
         return Ok(None);
     };
     if !nix::unistd::geteuid().is_root() {
         return Err("the packet filter's rules can be read by root only; run as root".to_owned());
     }
-    older_tables(look.proc(), first.ip())?;
-    let ruleset = Ruleset::parse(&listing(nft, look)?)?;
+    older_tables(context.proc(), first.ip())?;
+    let ruleset = Ruleset::parse(&listing(nft, context)?)?;
     let mut unclear = None;
     for place in places {
         match judge(&ruleset, *place, &here(*place)) {
@@ -79,12 +79,12 @@ fn older_tables(proc: &Path, address: IpAddr) -> Result<(), String> {
     ))
 }
 
-fn listing(nft: &Path, look: &Look) -> Result<Vec<u8>, String> {
+fn listing(nft: &Path, context: &ProbeContext) -> Result<Vec<u8>, String> {
     let program = Program {
         path: nft.to_owned(),
         args: ["-j", "list", "ruleset"].map(Into::into).to_vec(),
         env: vec![("LC_ALL".to_owned(), "C".to_owned())],
-        deadline: look.left(PATIENCE),
+        deadline: context.left(PATIENCE),
         output: Output::Whole { most: MAX_RULES },
     };
     let said = run(&program).map_err(|error| error.to_string())?;

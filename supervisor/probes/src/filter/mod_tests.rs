@@ -33,7 +33,7 @@ fn rules(each: &[(&str, &str)]) -> String {
 /// What is found for these places, all of them on this host.
 fn found(host: &Host, places: &[&str]) -> Result<Option<String>, String> {
     let places: Vec<SocketAddr> = places.iter().map(|place| place.parse().unwrap()).collect();
-    drops_by(&host.root().join("nft"), &host.look(), &places)
+    drops_by(&host.root().join("nft"), &host.context(), &places)
 }
 
 fn not_root() -> bool {
@@ -66,7 +66,7 @@ fn one_of_several_places_that_a_rule_drops_is_told_also_where_another_is_unclear
 #[test]
 fn no_place_asks_nobody() {
     assert_eq!(found(&Host::new(), &[]), Ok(None));
-    assert_eq!(drops(&Host::new().look(), &[]), Ok(None));
+    assert_eq!(drops(&Host::new().context(), &[]), Ok(None));
 }
 
 #[test]
@@ -103,22 +103,25 @@ fn rules_that_nft_does_not_show_are_unknown() {
     let host = host_with(&rules(&[]));
     let v4: IpAddr = "192.0.2.1".parse().unwrap();
     let v6: IpAddr = "2001:db8::1".parse().unwrap();
-    assert_eq!(older_tables(host.look().proc(), v4), Ok(()));
+    assert_eq!(older_tables(host.context().proc(), v4), Ok(()));
     // The kernel has the file, and no table is loaded.
     host.file("proc/net/ip_tables_names", "\n");
-    assert_eq!(older_tables(host.look().proc(), v4), Ok(()));
+    assert_eq!(older_tables(host.context().proc(), v4), Ok(()));
     host.file("proc/net/ip_tables_names", "filter\nnat\n");
-    assert!(older_tables(host.look().proc(), v4).unwrap_err().contains("filter, nat"));
-    assert_eq!(older_tables(host.look().proc(), v6), Ok(()));
+    assert!(older_tables(host.context().proc(), v4).unwrap_err().contains("filter, nat"));
+    assert_eq!(older_tables(host.context().proc(), v6), Ok(()));
     host.file("proc/net/ip6_tables_names", "mangle\n");
-    assert!(older_tables(host.look().proc(), v6).unwrap_err().contains("(mangle)"));
+    assert!(older_tables(host.context().proc(), v6).unwrap_err().contains("(mangle)"));
     if not_root() {
         return;
     }
     assert!(found(&host, &["127.0.0.1:80"]).unwrap_err().contains("filter, nat"));
     assert!(found(&host, &["[::1]:80"]).unwrap_err().contains("mangle"));
     let place = "127.0.0.1:80".parse().unwrap();
-    assert!(drops(&host.look(), &[place]).unwrap_err().contains("filter, nat"), "whatever the machine's own nft says");
+    assert!(
+        drops(&host.context(), &[place]).unwrap_err().contains("filter, nat"),
+        "whatever the machine's own nft says"
+    );
 }
 
 #[test]

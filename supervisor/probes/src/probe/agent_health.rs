@@ -4,13 +4,13 @@ use wbd_model::observation::Observation;
 use wbd_model::probe::ProbeName;
 
 use crate::clock;
-use crate::eyes::Look;
 use crate::procs;
+use crate::runner::ProbeContext;
 
-pub(crate) fn look(look: &Look) -> Observation {
+pub(crate) fn look(context: &ProbeContext) -> Observation {
     let fields = ProbeName::AgentHealth.fields();
-    match wbd_agent_api::read(&paths::health(look.root())) {
-        Ok(document) => describe(look, &document),
+    match wbd_agent_api::read(&paths::health(context.root())) {
+        Ok(document) => describe(context, &document),
         Err(error @ HealthError::NotThere { .. }) => {
             let mut seen = Observation::unseen(fields, &error.to_string());
             seen.know("present", false).know("live", false).know("state", "none");
@@ -20,9 +20,9 @@ pub(crate) fn look(look: &Look) -> Observation {
     }
 }
 
-fn describe(look: &Look, document: &HealthDocument) -> Observation {
+fn describe(context: &ProbeContext, document: &HealthDocument) -> Observation {
     let fields = ProbeName::AgentHealth.fields();
-    if !document.is_of(&ThisBoot::now(look.proc())) {
+    if !document.is_of(&ThisBoot::now(context.proc())) {
         let reason = "the health document is of an earlier boot";
         let mut seen = Observation::unseen(fields, reason);
         seen.know("present", true).know("live", false).know("state", "none");
@@ -30,7 +30,7 @@ fn describe(look: &Look, document: &HealthDocument) -> Observation {
     }
     let mut seen = Observation::default();
     seen.know("present", true);
-    match procs::still_runs(look.proc(), document.pid, document.start_ticks) {
+    match procs::still_runs(context.proc(), document.pid, document.start_ticks) {
         Ok(live) => seen.know("live", live),
         Err(reason) => seen.miss("live", reason),
     };
@@ -102,7 +102,7 @@ mod tests {
         }
         doc.heartbeat_ms = doc.heartbeat_ms.saturating_sub(60_000);
         host.health(&doc);
-        let seen = look(&host.look());
+        let seen = look(&host.context());
         for (field, value) in [
             ("present", Value::from(true)),
             ("live", Value::from(true)),
@@ -125,22 +125,22 @@ mod tests {
     fn another_process_under_the_same_id_is_not_the_writer() {
         let host = host();
         host.health(&document(5, 9_999));
-        assert_eq!(known(&look(&host.look()), "live"), Value::from(false));
+        assert_eq!(known(&look(&host.context()), "live"), Value::from(false));
         host.health(&document(6, 10_000));
-        assert_eq!(known(&look(&host.look()), "live"), Value::from(false));
+        assert_eq!(known(&look(&host.context()), "live"), Value::from(false));
     }
 
     #[test]
     fn no_document_and_one_of_another_boot_are_not_live() {
         let host = host();
-        let seen = look(&host.look());
+        let seen = look(&host.context());
         assert_eq!(known(&seen, "present"), Value::from(false));
         assert_eq!(known(&seen, "live"), Value::from(false));
         let mut doc = document(5, 10_000);
         doc.heartbeat_ms = clock::monotonic_ms() + 3_600_000;
         host.health(&doc);
         let earlier = || {
-            let seen = look(&host.look());
+            let seen = look(&host.context());
             assert_eq!(known(&seen, "present"), Value::from(true));
             assert_eq!(known(&seen, "live"), Value::from(false));
             assert!(unknown(&seen, "heartbeat_age_ms").contains("earlier boot"));
@@ -159,14 +159,14 @@ mod tests {
         let path = paths::health(host.root());
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replacen('{', r#"{"boot_id":"a third","#, 1)).unwrap();
-        assert_eq!(known(&look(&host.look()), "live"), Value::from(true));
+        assert_eq!(known(&look(&host.context()), "live"), Value::from(true));
     }
 
     #[test]
     fn a_malformed_document_makes_every_field_unknown_and_says_where() {
         let host = host();
         let path = host.file("run/wbd/agent.health.json", "{\"schema\": 1,\n \"version\": 3}");
-        let seen = look(&host.look());
+        let seen = look(&host.context());
         for (field, fact) in &seen.facts {
             let Fact::Unknown(reason) = fact else { panic!("{field} is known") };
             assert!(reason.contains(&format!("{}:2:", path.display())), "{reason}");

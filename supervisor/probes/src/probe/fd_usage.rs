@@ -8,22 +8,22 @@ use wbd_model::observation::Observation;
 use wbd_model::probe::ProbeName;
 use wbd_model::profile::ProcessSelector;
 
-use crate::eyes::Look;
 use crate::procs;
+use crate::runner::ProbeContext;
 use crate::under::{self, why};
 
-pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
+pub(crate) fn look(context: &ProbeContext, selector: &ProcessSelector) -> Observation {
     let fields = ProbeName::FdUsage.fields();
-    let chosen = match procs::choose(look, selector) {
+    let chosen = match procs::choose(context, selector) {
         Ok(chosen) => chosen,
         Err(reason) => return Observation::unseen(fields, &reason),
     };
     let mut seen = Observation::unseen(fields, &chosen.none_runs());
     seen.know("others", chosen.others.words());
     let Ok(process) = chosen.oldest() else { return seen };
-    let folder = look.proc().join(process.pid.to_string());
-    let open = open(look.proc(), &folder.join("fd"));
-    let limits = limits(look.proc(), &folder.join("limits"));
+    let folder = context.proc().join(process.pid.to_string());
+    let open = open(context.proc(), &folder.join("fd"));
+    let limits = limits(context.proc(), &folder.join("limits"));
     match (&open, &limits) {
         (Ok(open), Ok((soft, _))) if *soft > 0 => seen.know("percent", open.saturating_mul(100) / soft),
         (Ok(_), Ok(_)) => seen.miss("percent", "its soft limit is 0"),
@@ -37,7 +37,7 @@ pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
         Ok((soft, hard)) => seen.know("soft", soft).know("hard", hard),
         Err(reason) => seen.miss("soft", reason.clone()).miss("hard", reason),
     };
-    match procs::age_s(look.proc(), process.start_ticks) {
+    match procs::age_s(context.proc(), process.start_ticks) {
         Ok(age) => seen.know("age_s", age),
         Err(reason) => seen.miss("age_s", reason),
     };
@@ -125,7 +125,7 @@ mod tests {
         }
         host.file("proc/5/limits", &limits_file("40", "unlimited"));
         host.file("proc/sys/fs/nr_open", "1048576\n");
-        let seen = look(&host.look(), &by_comm("x"));
+        let seen = look(&host.context(), &by_comm("x"));
         for (field, value) in [("open", 10), ("soft", 40), ("hard", 1_048_576), ("percent", 25)] {
             assert_eq!(known(&seen, field), Value::from(value), "{field}");
         }
@@ -136,11 +136,11 @@ mod tests {
         let host = Host::new();
         host.process(1, "init").write();
         host.process(5, "x").write();
-        let seen = look(&host.look(), &by_comm("x"));
+        let seen = look(&host.context(), &by_comm("x"));
         assert_eq!(known(&seen, "open"), Value::from(0));
         assert!(unknown(&seen, "soft").contains("limits"));
         assert!(unknown(&seen, "percent").contains("limits"));
-        assert_eq!(unknown(&look(&host.look(), &by_comm("y")), "open"), "none runs");
+        assert_eq!(unknown(&look(&host.context(), &by_comm("y")), "open"), "none runs");
     }
 
     #[test]

@@ -9,10 +9,10 @@ use wbd_model::observation::{Fact, Observation, Value};
 use wbd_model::probe::ProbeName;
 use wbd_model::profile::ProcessSelector;
 
-use crate::eyes::Look;
 use crate::held::{Held, held, held_by, instances, real_uid};
 use crate::memo::{Of, Usage};
 use crate::procs;
+use crate::runner::ProbeContext;
 use crate::under::{self, why};
 
 /// While nothing is missing and the limits are far, other processes are counted this often: looking into 5,000 of them
@@ -23,23 +23,23 @@ const NEAR_COUNTED_AGAIN: Duration = Duration::from_secs(60);
 const LIMITS: [(&str, &str); 3] =
     [("max_watches", "max_user_watches"), ("max_instances", "max_user_instances"), ("max_queued", "max_queued_events")];
 
-pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
+pub(crate) fn look(context: &ProbeContext, selector: &ProcessSelector) -> Observation {
     let mut seen = Observation::unseen(ProbeName::InotifyUsage.fields(), "not looked at");
-    limits(look, &mut seen);
-    let document = wbd_agent_api::read(&paths::health(look.root())).map_err(|error| error.to_string());
+    limits(context, &mut seen);
+    let document = wbd_agent_api::read(&paths::health(context.root())).map_err(|error| error.to_string());
     from_health(&document, &mut seen);
-    let chosen = procs::choose(look, selector);
+    let chosen = procs::choose(context, selector);
     let oldest = chosen.and_then(|chosen| chosen.oldest().cloned());
-    let of_user = oldest.and_then(|process| Ok((real_uid(look.proc(), process.pid)?, process)));
+    let of_user = oldest.and_then(|process| Ok((real_uid(context.proc(), process.pid)?, process)));
     match of_user {
         Ok((Some(uid), process)) => {
             // Its own word, which names the very process, is free; the kernel walks all its watches to tell theirs.
             let told = document.ok().filter(|it| (it.pid, it.start_ticks) == (process.pid, process.start_ticks));
             let told = told.and_then(|it| i64::try_from(it.watches.used).ok());
             let of = Of { pid: process.pid, start_ticks: process.start_ticks, uid, is_well: is_well(&seen) };
-            match told.and_then(|told| lately(look, of, told, &seen)) {
+            match told.and_then(|told| lately(context, of, told, &seen)) {
                 Some((told, others)) => tell(Ok(told), &Ok(others), &mut seen),
-                None => count(look, of, told, &mut seen),
+                None => count(context, of, told, &mut seen),
             }
         }
         Ok((None, _)) => usage_unseen(&mut seen, "the process ended while it was looked at"),
@@ -51,11 +51,11 @@ pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
 /// What was counted lately: looking into every process of the machine is most of what a supervisor would cost. What
 /// this process holds itself is told by its health document at each look. Where something begins to be missing, or
 /// ceases to be, everything is counted at once, and so it is just before an act.
-fn lately(look: &Look, of: Of, told: i64, seen: &Observation) -> Option<(i64, Usage)> {
-    if look.eyes.afresh_since().is_some() {
+fn lately(context: &ProbeContext, of: Of, told: i64, seen: &Observation) -> Option<(i64, Usage)> {
+    if context.runner.afresh_since().is_some() {
         return None;
     }
-    let (usage, age) = look.eyes.memo.usage(of)?;
+    let (usage, age) = context.runner.memo.usage(of)?;
     let far = |used: i64, most: &str| {
         number(seen, most).is_some_and(|most| used.saturating_mul(10) <= most.saturating_mul(8))
     };
@@ -100,9 +100,9 @@ fn usage_unseen(seen: &mut Observation, reason: &str) {
     }
 }
 
-fn limits(look: &Look, seen: &mut Observation) {
+fn limits(context: &ProbeContext, seen: &mut Observation) {
     for (field, name) in LIMITS {
-        let path = look.proc().join("sys/fs/inotify").join(name);
+        let path = context.proc().join("sys/fs/inotify").join(name);
         match under::text(&path).map(|text| text.trim().parse::<i64>()) {
             Ok(Ok(value)) => seen.know(field, value),
             Ok(Err(_)) => seen.miss(field, format!("cannot understand {}", path.display())),
@@ -135,10 +135,10 @@ fn from_health(document: &Result<HealthDocument, String>, seen: &mut Observation
         .know("errno", watches.errno.clone().unwrap_or_default());
 }
 
-fn count(look: &Look, of: Of, told: Option<i64>, seen: &mut Observation) {
+fn count(context: &ProbeContext, of: Of, told: Option<i64>, seen: &mut Observation) {
     let Of { pid, uid, .. } = of;
-    let own = held(look.proc(), pid, told);
-    let usage = others_of(look, pid, uid).and_then(|(others, unread)| match (&own, unread) {
+    let own = held(context.proc(), pid, told);
+    let usage = others_of(context, pid, uid).and_then(|(others, unread)| match (&own, unread) {
         (Err(reason), _) if !is_root() => Err(reason.clone()),
         (_, 1..) if !is_root() => {
             Err(format!("{unread} processes of user {uid} could not be looked into; run as root"))
@@ -150,7 +150,7 @@ fn count(look: &Look, of: Of, told: Option<i64>, seen: &mut Observation) {
         }),
     });
     if let (Ok(usage), Ok(_)) = (&usage, &own) {
-        look.eyes.memo.keep_usage(of, usage.clone());
+        context.runner.memo.keep_usage(of, usage.clone());
     }
     tell(own.map(|own| own.watches), &usage, seen);
 }
@@ -161,20 +161,20 @@ fn is_root() -> bool {
 
 /// What the user's processes but this one hold, and how many of them even root cannot look into (a process may be
 /// closed to everybody): then the sum is a lower bound. For anybody else it would be none, so nothing is said.
-fn others_of(look: &Look, but: u32, uid: u32) -> Result<(Held, i64), String> {
+fn others_of(context: &ProbeContext, but: u32, uid: u32) -> Result<(Held, i64), String> {
     let mut all = Held::default();
     let mut unreadable = 0_i64;
-    for pid in procs::list(look.proc())?.into_iter().filter(|pid| *pid != but) {
-        if look.left(Duration::MAX).is_zero() {
+    for pid in procs::list(context.proc())?.into_iter().filter(|pid| *pid != but) {
+        if context.left(Duration::MAX).is_zero() {
             return Err("not done in time: too many processes of that user".to_owned());
         }
         // Hardly any holds one, so that is asked before whose it is.
-        let instances = instances(look.proc(), pid);
+        let instances = instances(context.proc(), pid);
         if instances.as_ref().is_ok_and(Vec::is_empty) {
             continue;
         }
-        let counted = match real_uid(look.proc(), pid) {
-            Ok(Some(owner)) if owner == uid => instances.and_then(|all| held_by(look.proc(), pid, &all)),
+        let counted = match real_uid(context.proc(), pid) {
+            Ok(Some(owner)) if owner == uid => instances.and_then(|all| held_by(context.proc(), pid, &all)),
             Ok(_) => continue,
             Err(reason) => Err(reason),
         };
@@ -223,7 +223,7 @@ mod tests {
         doc.watches.failed_at = FailedAt::Watches;
         doc.watches.errno = Some("ENOSPC".into());
         host.health(&doc);
-        let seen = look(&host.look(), &by_comm("x"));
+        let seen = look(&host.context(), &by_comm("x"));
         for (field, value) in [
             ("user_used", Value::from(5)),
             ("process_used", Value::from(3)),
@@ -266,9 +266,9 @@ mod tests {
         host.file("proc/8/fdinfo/3", "inotify wd:1 x\ninotify wd:2 x\ninotify wd:3 x\n");
     }
 
-    fn used(eyes: &crate::Eyes) -> Value {
+    fn used(runner: &crate::ProbeRunner) -> Value {
         let until = std::time::Instant::now() + Duration::from_secs(5);
-        known(&look(&Look { eyes: eyes.clone(), until }, &by_comm("x")), "user_used")
+        known(&look(&ProbeContext { runner: runner.clone(), until }, &by_comm("x")), "user_used")
     }
 
     fn say(host: &Host, watches: u64, start_ticks: u64) {
@@ -280,24 +280,24 @@ mod tests {
     #[test]
     fn while_all_is_well_others_are_not_counted_at_each_look() {
         let host = with_document(0);
-        let eyes = host.eyes();
-        assert_eq!(used(&eyes), 5.into());
+        let runner = host.runner();
+        assert_eq!(used(&runner), 5.into());
         another(&host);
-        assert_eq!(used(&eyes), 5.into());
+        assert_eq!(used(&runner), 5.into());
         say(&host, 10, 10_000);
-        assert_eq!(used(&eyes), 12.into(), "what the agent itself took since is known");
-        eyes.memo.pass(NEAR_COUNTED_AGAIN + Duration::from_secs(1));
-        assert_eq!(used(&eyes), 12.into());
+        assert_eq!(used(&runner), 12.into(), "what the agent itself took since is known");
+        runner.memo.pass(NEAR_COUNTED_AGAIN + Duration::from_secs(1));
+        assert_eq!(used(&runner), 12.into());
         // Near the limit others are counted each minute, and just before an action at once.
         host.file("proc/sys/fs/inotify/max_user_watches", "14\n");
-        assert_eq!(used(&eyes), 14.into());
+        assert_eq!(used(&runner), 14.into());
         another_watch(&host);
-        assert_eq!(used(&eyes), 14.into());
-        assert_eq!(used(&eyes.afresh()), 15.into());
+        assert_eq!(used(&runner), 14.into());
+        assert_eq!(used(&runner.afresh()), 15.into());
         host.file("proc/sys/fs/inotify/max_user_watches", "8192\n");
-        eyes.memo.pass(COUNTED_AGAIN);
+        runner.memo.pass(COUNTED_AGAIN);
         host.process(9, "other").write();
-        assert_eq!(used(&eyes), 15.into());
+        assert_eq!(used(&runner), 15.into());
     }
 
     #[test]
@@ -307,36 +307,36 @@ mod tests {
         std::fs::remove_file(host.root().join("proc/5/fdinfo/3")).unwrap();
         std::fs::create_dir(host.root().join("proc/5/fdinfo/3")).unwrap();
         say(&host, 100_000, 10_000);
-        let seen = look(&host.look(), &by_comm("x"));
+        let seen = look(&host.context(), &by_comm("x"));
         assert_eq!(known(&seen, "process_used"), 100_000.into());
         assert_eq!((known(&seen, "user_used"), known(&seen, "user_instances")), (100_002.into(), 2.into()));
         // Twin: an earlier process of the same id wrote it.
         say(&host, 100_000, 9_999);
-        assert!(unknown(&look(&host.look(), &by_comm("x")), "process_used").contains("fdinfo"));
+        assert!(unknown(&look(&host.context(), &by_comm("x")), "process_used").contains("fdinfo"));
         std::fs::remove_dir(host.root().join("proc/5/fdinfo/3")).unwrap();
         host.file("proc/5/fdinfo/3", "inotify wd:1 x\n");
-        assert_eq!(known(&look(&host.look(), &by_comm("x")), "process_used"), 1.into());
+        assert_eq!(known(&look(&host.context(), &by_comm("x")), "process_used"), 1.into());
     }
 
     #[test]
     fn when_something_begins_to_be_missing_everything_is_counted_at_once_and_then_each_minute() {
         let host = with_document(0);
-        let eyes = host.eyes();
-        assert_eq!(used(&eyes), 5.into());
+        let runner = host.runner();
+        assert_eq!(used(&runner), 5.into());
         another(&host);
-        assert_eq!(used(&eyes), 5.into());
+        assert_eq!(used(&runner), 5.into());
         miss(&host, 1);
-        assert_eq!(used(&eyes), 7.into());
+        assert_eq!(used(&runner), 7.into());
         another_watch(&host);
-        assert_eq!(used(&eyes), 7.into());
-        assert_eq!(used(&eyes.afresh()), 8.into());
+        assert_eq!(used(&runner), 7.into());
+        assert_eq!(used(&runner.afresh()), 8.into());
         host.file("proc/8/fdinfo/3", "inotify wd:1 x\n");
-        eyes.memo.pass(NEAR_COUNTED_AGAIN + Duration::from_secs(1));
-        assert_eq!(used(&eyes), 6.into());
+        runner.memo.pass(NEAR_COUNTED_AGAIN + Duration::from_secs(1));
+        assert_eq!(used(&runner), 6.into());
         // And at once where it ceases.
         another_watch(&host);
         miss(&host, 0);
-        assert_eq!(used(&eyes), 8.into());
+        assert_eq!(used(&runner), 8.into());
     }
 
     #[test]
@@ -344,7 +344,7 @@ mod tests {
         let host = host();
         std::fs::remove_file(host.root().join("proc/6/fdinfo/3")).unwrap();
         std::fs::create_dir(host.root().join("proc/6/fdinfo/3")).unwrap();
-        let seen = look(&host.look(), &by_comm("x"));
+        let seen = look(&host.context(), &by_comm("x"));
         if nix::unistd::geteuid().is_root() {
             assert_eq!(known(&seen, "user_used"), Value::from(3));
             assert_eq!(known(&seen, "unread"), Value::from(1));
@@ -354,7 +354,7 @@ mod tests {
         }
         assert_eq!(known(&seen, "process_used"), Value::from(3));
         assert!(unknown(&seen, "needed").contains("no health document"));
-        let gone = look(&host.look(), &by_comm("none"));
+        let gone = look(&host.context(), &by_comm("none"));
         assert_eq!(unknown(&gone, "user_used"), "none runs");
         assert_eq!(known(&gone, "max_watches"), Value::from(8192));
     }

@@ -4,7 +4,7 @@
 use wbd_model::observation::{Fact, Field, Observation};
 use wbd_model::probe::Probe;
 
-use crate::eyes::{Eyes, Look};
+use crate::runner::{ProbeContext, ProbeRunner};
 
 mod agent_health;
 mod dns_servers;
@@ -18,33 +18,33 @@ mod version_pair;
 
 pub use service_state::{Manager, agent_service};
 
-impl Eyes {
+impl ProbeRunner {
     /// Asks one question. The answer carries every field of the probe's schema, known or unknown,
     /// and comes within the deadline.
     #[must_use]
     pub fn look(&self, probe: &Probe) -> Observation {
         let fields = probe.name().fields();
         let asked = probe.clone();
-        match self.aside(&format!("{probe:?}"), move |look| answer(look, &asked)) {
+        match self.aside(&format!("{probe:?}"), move |context| answer(context, &asked)) {
             Ok(seen) => fit(fields, &seen),
             Err(reason) => Observation::unseen(fields, &reason),
         }
     }
 }
 
-fn answer(look: &Look, probe: &Probe) -> Observation {
+fn answer(context: &ProbeContext, probe: &Probe) -> Observation {
     let by_caller = || Observation::unseen(probe.name().fields(), "answered by the caller");
     match probe {
-        Probe::ProcessState(selector) => process_state::look(look, selector),
-        Probe::AgentHealth => agent_health::look(look),
-        Probe::ServiceState(service) => service_state::look(look, service.unit.as_deref()),
+        Probe::ProcessState(selector) => process_state::look(context, selector),
+        Probe::AgentHealth => agent_health::look(context),
+        Probe::ServiceState(service) => service_state::look(context, service.unit.as_deref()),
         Probe::ExitLast(_) | Probe::FdTrend(_) => by_caller(),
-        Probe::InotifyUsage(selector) => inotify_usage::look(look, selector),
-        Probe::DnsServers(dns) => dns_servers::look(look, &dns.names, dns_servers::PORT),
-        Probe::NetEndpoint(endpoint) => net_endpoint::look(look, endpoint),
-        Probe::FdUsage(selector) => fd_usage::look(look, selector),
-        Probe::VersionPair(pair) => version_pair::look(look, &pair.left, &pair.right),
-        Probe::PackageLock(lock) => package_lock::look(look, lock.manager.as_deref()),
+        Probe::InotifyUsage(selector) => inotify_usage::look(context, selector),
+        Probe::DnsServers(dns) => dns_servers::look(context, &dns.names, dns_servers::PORT),
+        Probe::NetEndpoint(endpoint) => net_endpoint::look(context, endpoint),
+        Probe::FdUsage(selector) => fd_usage::look(context, selector),
+        Probe::VersionPair(pair) => version_pair::look(context, &pair.left, &pair.right),
+        Probe::PackageLock(lock) => package_lock::look(context, lock.manager.as_deref()),
     }
 }
 
@@ -74,8 +74,8 @@ mod tests {
     #[test]
     fn every_probe_answers_every_field_even_on_an_empty_host() {
         let host = Host::new();
-        let mut eyes = host.eyes();
-        eyes.proc = host.root().join("no-proc");
+        let mut runner = host.runner();
+        runner.proc = host.root().join("no-proc");
         let selector = ProcessSelector { comm: Some("x".into()), ..ProcessSelector::default() };
         let endpoint = Endpoint { host: "127.0.0.1".into(), ports: vec![], ping: false, when: None, alternate: None };
         let setting = || VersionSource::Setting("none".into());
@@ -95,7 +95,7 @@ mod tests {
         let asked: Vec<_> = all.iter().map(Probe::name).collect();
         assert_eq!(asked, ProbeName::ALL);
         for probe in all {
-            let seen = eyes.look(&probe);
+            let seen = runner.look(&probe);
             let names: Vec<_> = seen.facts.keys().map(String::as_str).collect();
             let mut wanted: Vec<_> = probe.name().fields().iter().map(|f| f.name).collect();
             wanted.sort_unstable();

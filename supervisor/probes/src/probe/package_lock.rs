@@ -1,4 +1,5 @@
-//! `package.lock`: which process holds a package manager's lock, as the kernel has it. It takes no lock and waits for none.
+//! `package.lock`: which process holds a package manager's lock, as the kernel has it. It takes no lock and waits for
+//! none.
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStrExt;
@@ -11,8 +12,8 @@ use nix::libc;
 use wbd_model::observation::Observation;
 use wbd_model::probe::ProbeName;
 
-use crate::eyes::Look;
 use crate::procs::{self, Process};
+use crate::runner::ProbeContext;
 use crate::under::{self, absent, under, why};
 
 /// How a lock is taken.
@@ -48,14 +49,14 @@ struct Held {
     holder: Result<Process, String>,
 }
 
-pub(crate) fn look(look: &Look, manager: Option<&str>) -> Observation {
+pub(crate) fn look(context: &ProbeContext, manager: Option<&str>) -> Observation {
     let mut unseen = None;
     let mut held = Vec::new();
     for (whose, file, way) in LOCKS.iter().filter(|(whose, ..)| manager.is_none_or(|manager| manager == *whose)) {
-        let path = under(look.root(), Path::new(file));
+        let path = under(context.root(), Path::new(file));
         let holder = match way {
-            Way::Kernel => of_kernel(look, &path),
-            Way::Number => of_number(look, &path),
+            Way::Kernel => of_kernel(context, &path),
+            Way::Number => of_number(context, &path),
         };
         match holder {
             Ok(None) => {}
@@ -64,7 +65,7 @@ pub(crate) fn look(look: &Look, manager: Option<&str>) -> Observation {
         }
     }
     match (held.first(), unseen) {
-        (Some(first), _) => told(look, first, &held),
+        (Some(first), _) => told(context, first, &held),
         (None, Some(reason)) => Observation::unseen(ProbeName::PackageLock.fields(), &reason),
         (None, None) => {
             let mut seen = Observation::unseen(ProbeName::PackageLock.fields(), "no lock is held");
@@ -74,7 +75,7 @@ pub(crate) fn look(look: &Look, manager: Option<&str>) -> Observation {
     }
 }
 
-fn told(look: &Look, first: &Held, all: &[Held]) -> Observation {
+fn told(context: &ProbeContext, first: &Held, all: &[Held]) -> Observation {
     let number = |held: &Held| held.holder.as_ref().map_or_else(|_| "?".to_owned(), |it| it.pid.to_string());
     let detail: Vec<String> = all.iter().map(|held| format!("{}={}", held.file, number(held))).collect();
     let mut seen = Observation::default();
@@ -82,7 +83,7 @@ fn told(look: &Look, first: &Held, all: &[Held]) -> Observation {
     match &first.holder {
         Ok(process) => {
             seen.know("pid", i64::from(process.pid)).know("program", name(process));
-            match procs::age_s(look.proc(), process.start_ticks) {
+            match procs::age_s(context.proc(), process.start_ticks) {
                 Ok(age) => seen.know("running_s", age),
                 Err(reason) => seen.miss("running_s", reason),
             };
@@ -97,7 +98,7 @@ fn told(look: &Look, first: &Held, all: &[Held]) -> Observation {
 }
 
 /// Asks the kernel who would keep a writer out. Only the right to read is needed, and nothing is taken.
-fn of_kernel(look: &Look, path: &Path) -> Result<Option<Result<Process, String>>, String> {
+fn of_kernel(context: &ProbeContext, path: &Path) -> Result<Option<Result<Process, String>>, String> {
     let file = match OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path) {
         Ok(file) => file,
         Err(error) if absent(&error) => return Ok(None),
@@ -114,29 +115,29 @@ fn of_kernel(look: &Look, path: &Path) -> Result<Option<Result<Process, String>>
             "the kernel does not name its holder here: it may run in another pid namespace".to_owned()
         )));
     };
-    let process = procs::read(look.proc(), pid)?;
+    let process = procs::read(context.proc(), pid)?;
     Ok(Some(process.ok_or_else(|| format!("its holder, process {pid}, has ended"))))
 }
 
 /// A number counts only while a process of it lives whose name fits: the file stays when its writer is killed.
-fn of_number(look: &Look, path: &Path) -> Result<Option<Result<Process, String>>, String> {
+fn of_number(context: &ProbeContext, path: &Path) -> Result<Option<Result<Process, String>>, String> {
     let Some(text) = under::text_if_there(path)? else { return Ok(None) };
     let Ok(pid) = text.trim().parse::<u32>() else {
         // Just made and not yet written, or damaged: dnf itself refuses to work beside such a file.
         return Err(format!("{} names no process", path.display()));
     };
-    let Some(process) = procs::read(look.proc(), pid)? else { return Ok(None) };
-    let lives = procs::still_runs(look.proc(), pid, process.start_ticks)?;
-    Ok((lives && fits(look, &process)?).then_some(Ok(process)))
+    let Some(process) = procs::read(context.proc(), pid)? else { return Ok(None) };
+    let lives = procs::still_runs(context.proc(), pid, process.start_ticks)?;
+    Ok((lives && fits(context, &process)?).then_some(Ok(process)))
 }
 
 /// Its own name, or that of the script that it runs: dnf and yum are Python's.
-fn fits(look: &Look, process: &Process) -> Result<bool, String> {
+fn fits(context: &ProbeContext, process: &Process) -> Result<bool, String> {
     let numbered = |name: &OsStr| NUMBERED.iter().any(|known| name.as_bytes().starts_with(known.as_bytes()));
     if numbered(OsStr::from_bytes(&process.comm)) {
         return Ok(true);
     }
-    let path = look.proc().join(process.pid.to_string()).join("cmdline");
+    let path = context.proc().join(process.pid.to_string()).join("cmdline");
     let line = match under::read(&path, under::SMALL) {
         Ok(line) => line,
         Err(error) if absent(&error) => return Ok(false),
@@ -160,7 +161,7 @@ fn name(process: &Process) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eyes::Eyes;
+    use crate::runner::ProbeRunner;
     use crate::testing::{Host, known, unknown};
     use std::io::{BufRead, BufReader, Write};
     use std::process::{Child, Command, Stdio};
@@ -192,10 +193,10 @@ mod tests {
     }
 
     /// A made-up root with the real processes.
-    fn real(host: &Host) -> Look {
-        let mut look = host.look();
-        look.eyes.proc = Eyes::new("/").proc;
-        look
+    fn real(host: &Host) -> ProbeContext {
+        let mut context = host.context();
+        context.runner.proc = ProbeRunner::new("/").proc;
+        context
     }
 
     #[test]
@@ -229,7 +230,7 @@ mod tests {
     fn a_number_in_a_file_counts_only_while_its_own_program_runs() {
         let host = Host::new();
         host.process(1, "init").write();
-        let dnf = || look(&host.look(), Some("dnf"));
+        let dnf = || look(&host.context(), Some("dnf"));
         host.file("var/lib/dnf/rpmdb_lock.pid", "77");
         assert_eq!(known(&dnf(), "held"), false.into(), "its process is gone");
         host.process(77, "sshd").write();
@@ -259,12 +260,12 @@ mod tests {
         host.process(1, "init").write();
         // Nobody opens a link to itself, root no more than another.
         host.link("var/lib/dpkg/lock", "lock");
-        let seen = look(&host.look(), None);
+        let seen = look(&host.context(), None);
         assert!(unknown(&seen, "held").contains("var/lib/dpkg/lock"));
         host.process(5, "yum").write();
         host.file("var/run/yum.pid", "5\n");
-        let seen = look(&host.look(), None);
+        let seen = look(&host.context(), None);
         assert_eq!((known(&seen, "held"), known(&seen, "manager")), (true.into(), "yum".into()));
-        assert_eq!(known(&look(&host.look(), Some("rpm")), "held"), false.into());
+        assert_eq!(known(&look(&host.context(), Some("rpm")), "held"), false.into());
     }
 }

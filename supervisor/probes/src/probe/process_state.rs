@@ -9,14 +9,14 @@ use wbd_model::observation::Observation;
 use wbd_model::probe::ProbeName;
 use wbd_model::profile::ProcessSelector;
 
-use crate::eyes::Look;
 use crate::procs::{self, Chosen, Process};
+use crate::runner::ProbeContext;
 use crate::starvation;
 use crate::under::{self, absent, why};
 
-pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
+pub(crate) fn look(context: &ProbeContext, selector: &ProcessSelector) -> Observation {
     let fields = ProbeName::ProcessState.fields();
-    let chosen = match procs::choose(look, selector) {
+    let chosen = match procs::choose(context, selector) {
         Ok(chosen) => chosen,
         Err(reason) => return Observation::unseen(fields, &reason),
     };
@@ -27,7 +27,7 @@ pub(crate) fn look(look: &Look, selector: &ProcessSelector) -> Observation {
         hidden => seen.miss("count", format!("{hidden} processes could not be looked at; run as root")),
     };
     match chosen.live.first() {
-        Some(oldest) => describe(look, selector, oldest, &mut seen),
+        Some(oldest) => describe(context, selector, oldest, &mut seen),
         None => describe_none(&chosen, &mut seen),
     }
     seen
@@ -44,17 +44,17 @@ fn describe_none(chosen: &Chosen, seen: &mut Observation) {
         .miss("age_s", chosen.none_runs());
 }
 
-fn describe(look: &Look, selector: &ProcessSelector, process: &Process, seen: &mut Observation) {
+fn describe(context: &ProbeContext, selector: &ProcessSelector, process: &Process, seen: &mut Observation) {
     seen.know("pid", i64::from(process.pid)).know("state", word(process.state));
-    match procs::age_s(look.proc(), process.start_ticks) {
+    match procs::age_s(context.proc(), process.start_ticks) {
         Ok(age) => seen.know("age_s", age),
         Err(reason) => seen.miss("age_s", reason),
     };
-    match traced(look, process) {
+    match traced(context, process) {
         Ok(traced) => seen.know("traced", traced),
         Err(reason) => seen.miss("traced", reason),
     };
-    match starvation::of(look, process.pid) {
+    match starvation::of(context, process.pid) {
         Ok(cause) => {
             seen.know("starved", cause.is_some());
             seen.know("starved_why", cause.unwrap_or_default())
@@ -64,7 +64,7 @@ fn describe(look: &Look, selector: &ProcessSelector, process: &Process, seen: &m
             seen.miss("starved_why", reason)
         }
     };
-    match replaced(look, selector, process) {
+    match replaced(context, selector, process) {
         Ok(replaced) => seen.know("replaced", replaced),
         Err(reason) => seen.miss("replaced", reason),
     };
@@ -82,23 +82,23 @@ fn word(state: char) -> &'static str {
     }
 }
 
-fn traced(look: &Look, process: &Process) -> Result<bool, String> {
-    let path = look.proc().join(process.pid.to_string()).join("status");
+fn traced(context: &ProbeContext, process: &Process) -> Result<bool, String> {
+    let path = context.proc().join(process.pid.to_string()).join("status");
     let text = under::text(&path).map_err(|error| why("read", &path, &error))?;
     let tracer = text.lines().find_map(|line| line.strip_prefix("TracerPid:"));
     let tracer = tracer.ok_or_else(|| format!("{} names no tracer", path.display()))?;
     Ok(tracer.trim() != "0" || process.state == 't')
 }
 
-fn replaced(look: &Look, selector: &ProcessSelector, process: &Process) -> Result<bool, String> {
-    let folder = look.proc().join(process.pid.to_string());
+fn replaced(context: &ProbeContext, selector: &ProcessSelector, process: &Process) -> Result<bool, String> {
+    let folder = context.proc().join(process.pid.to_string());
     let exe = folder.join("exe");
     let link = fs::read_link(&exe).map_err(|error| why("read", &exe, &error))?;
     let path = standing::program_path(&link);
     // Following the kernel's link reaches the running file even after it was removed.
     let running = fs::metadata(&exe).ok().map(|it| (it.dev(), it.ino()));
     // The kernel's name follows a file that is moved aside, so the installed one is asked for by its own name.
-    if let Some(wanted) = installed_as(look, selector)
+    if let Some(wanted) = installed_as(context, selector)
         && wanted != path
     {
         let running = running.ok_or_else(|| format!("cannot look at the file that process {} runs", process.pid))?;
@@ -111,10 +111,10 @@ fn replaced(look: &Look, selector: &ProcessSelector, process: &Process) -> Resul
 }
 
 /// Where the program is installed, where the selector says so.
-fn installed_as(look: &Look, selector: &ProcessSelector) -> Option<PathBuf> {
+fn installed_as(context: &ProbeContext, selector: &ProcessSelector) -> Option<PathBuf> {
     let one_file = |exe: &&PathBuf| !exe.as_os_str().as_bytes().contains(&b'*');
-    let named = selector.exe.as_ref().filter(one_file).map(|exe| under::under(look.root(), exe));
-    named.or_else(|| selector.health.then(|| paths::binary(look.root())))
+    let named = selector.exe.as_ref().filter(one_file).map(|exe| under::under(context.root(), exe));
+    named.or_else(|| selector.health.then(|| paths::binary(context.root())))
 }
 
 /// The file under this name, in the process's own view of the file system if it has one of its own.
@@ -160,7 +160,7 @@ mod tests {
         process.state = 'T';
         process.start_ticks = 400 * procfs::ticks_per_second();
         process.write();
-        let seen = look(&host.look(), &by_comm("x"));
+        let seen = look(&host.context(), &by_comm("x"));
         for (field, value) in [
             ("alive", Value::from(true)),
             ("count", Value::from(1)),
@@ -183,7 +183,7 @@ mod tests {
         let mut process = host.process(5, "x");
         process.tracer = 1;
         process.write();
-        let seen = look(&host.look(), &by_comm("x"));
+        let seen = look(&host.context(), &by_comm("x"));
         assert_eq!(known(&seen, "traced"), Value::from(true));
     }
 
@@ -194,13 +194,13 @@ mod tests {
         let mut process = host.process(5, "x");
         process.state = 'Z';
         process.write();
-        let seen = look(&host.look(), &by_comm("x"));
+        let seen = look(&host.context(), &by_comm("x"));
         assert_eq!(known(&seen, "alive"), Value::from(false));
         assert_eq!(known(&seen, "state"), Value::from("zombie"));
         unknown(&seen, "pid");
 
         std::fs::remove_dir_all(host.root().join("proc/1")).unwrap();
-        let seen = look(&host.look(), &by_comm("y"));
+        let seen = look(&host.context(), &by_comm("y"));
         assert!(seen.facts.values().all(|fact| matches!(fact, Fact::Unknown(_))));
     }
 
@@ -229,7 +229,7 @@ mod tests {
         process.exe = Some(aside.clone());
         process.write();
         host.health(&document(5, 10_000));
-        let replaced = || look(&host.look(), &by_health());
+        let replaced = || look(&host.context(), &by_health());
         // Moved aside, and nothing there yet: a restart would have nothing to start.
         assert!(unknown(&replaced(), "replaced").contains("install the program again"));
         let installed = host.file("opt/nbp/wbd/wbd_agent", "new");
@@ -249,8 +249,8 @@ mod tests {
         copy_program("/bin/sleep", &path);
         let mut child = Command::new(&path).arg("60").stdin(Stdio::null()).spawn().unwrap();
         let selector = by_exe(&path);
-        let eyes = crate::Eyes::new("/");
-        let ask = || eyes.look(&wbd_model::probe::Probe::ProcessState(selector.clone()));
+        let runner = crate::ProbeRunner::new("/");
+        let ask = || runner.look(&wbd_model::probe::Probe::ProcessState(selector.clone()));
         crate::testing::deadline_passes("the program runs", || ask().fact("alive") == Fact::Known(true.into()));
         let before = known(&ask(), "replaced");
         let new = dir.path().join("new");

@@ -1,18 +1,19 @@
-//! `service.state`: what the service manager says of the unit, and whether a stop was wanted; it asks for nothing to be done.
+//! `service.state`: what the service manager says of the unit, and whether a stop was wanted; it asks for nothing to be
+//! done.
 use std::path::Path;
 
 use wbd_agent_api::{StopNote, ThisBoot, paths, stop};
 use wbd_model::observation::Observation;
 
 use crate::bus::{self, UnitState};
-use crate::eyes::Look;
+use crate::runner::ProbeContext;
 
 const FROM_MANAGER: [&str; 6] = ["active", "sub", "result", "restarts", "start_limit_hit", "masked"];
 
-pub(crate) fn look(look: &Look, unit: Option<&str>) -> Observation {
-    let note = stop_note(look, unit);
-    let Some(name) = unit.filter(|_| bus::systemd_runs(look)) else { return observation(Manager::None, note) };
-    match bus::units(look, &[name]).map(|mut units| units.pop()) {
+pub(crate) fn look(context: &ProbeContext, unit: Option<&str>) -> Observation {
+    let note = stop_note(context, unit);
+    let Some(name) = unit.filter(|_| bus::systemd_runs(context)) else { return observation(Manager::None, note) };
+    match bus::units(context, &[name]).map(|mut units| units.pop()) {
         Ok(Some(unit)) => observation(Manager::Says(&unit), note),
         Ok(None) => observation(Manager::Silent("systemd answered for no unit"), note),
         Err(reason) => observation(Manager::Silent(&reason), note),
@@ -57,12 +58,12 @@ fn observation(manager: Manager<'_>, note: Result<Option<StopNote>, String>) -> 
 }
 
 /// The note tells of wbd's agent only; nobody writes one for another product's unit.
-fn stop_note(look: &Look, unit: Option<&str>) -> Result<Option<StopNote>, String> {
+fn stop_note(context: &ProbeContext, unit: Option<&str>) -> Result<Option<StopNote>, String> {
     if unit.is_some_and(|unit| unit != paths::UNIT) {
         return Ok(None);
     }
-    let boot = ThisBoot::now(look.proc());
-    stop::read(&paths::stop_note(look.root()), &boot).map_err(|error| error.to_string())
+    let boot = ThisBoot::now(context.proc());
+    stop::read(&paths::stop_note(context.root()), &boot).map_err(|error| error.to_string())
 }
 
 fn by(note: StopNote) -> String {
@@ -140,7 +141,7 @@ mod tests {
     #[test]
     fn without_systemd_there_is_no_manager_and_the_note_still_counts() {
         let host = Host::new();
-        let seen = look(&host.look(), Some(paths::UNIT));
+        let seen = look(&host.context(), Some(paths::UNIT));
         for (field, value) in [
             ("manager", Value::from("none")),
             ("active", Value::from("none")),
@@ -155,19 +156,19 @@ mod tests {
             assert_eq!(known(&seen, field), value, "{field}");
         }
         note(&host, boottime_ms());
-        let seen = look(&host.look(), Some(paths::UNIT));
+        let seen = look(&host.context(), Some(paths::UNIT));
         assert_eq!(known(&seen, "stop_noted"), Value::from(true));
         assert_eq!(known(&seen, "stop_by"), Value::from("wbd_agent -s stop (uid 7): upgrade"));
-        assert_eq!(known(&look(&host.look(), Some("other.service")), "stop_noted"), Value::from(false));
+        assert_eq!(known(&look(&host.context(), Some("other.service")), "stop_noted"), Value::from(false));
         note(&host, boottime_ms() + 60_000);
-        assert_eq!(known(&look(&host.look(), None), "stop_noted"), Value::from(false));
+        assert_eq!(known(&look(&host.context(), None), "stop_noted"), Value::from(false));
     }
 
     #[test]
     fn a_broken_note_is_unknown() {
         let host = Host::new();
         host.file("run/wbd/agent.stop.json", "{");
-        assert!(unknown(&look(&host.look(), None), "stop_noted").contains("stop note"));
+        assert!(unknown(&look(&host.context(), None), "stop_noted").contains("stop note"));
     }
 
     #[test]

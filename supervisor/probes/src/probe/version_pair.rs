@@ -1,4 +1,5 @@
-//! `version.pair`: reads two versions where the profile says they stand, and compares them. Which side to upgrade is not its word.
+//! `version.pair`: reads two versions where the profile says they stand, and compares them. Which side to upgrade is
+//! not its word.
 use std::cmp::Ordering;
 use std::fmt;
 use std::fs::File;
@@ -12,9 +13,9 @@ use wbd_agent_api::{ThisBoot, paths};
 use wbd_model::observation::Observation;
 use wbd_model::profile::VersionSource;
 
-use crate::eyes::Look;
 use crate::memo::Print;
 use crate::procs;
+use crate::runner::ProbeContext;
 use crate::under::{self, under, why};
 
 /// A program that has not said its version by then will not.
@@ -27,9 +28,9 @@ const MAX_DPKG_STATUS: u64 = 256 * 1024 * 1024;
 /// Only these parts must be equal, as the vendors write.
 const LEADING: usize = 3;
 
-pub(crate) fn look(look: &Look, left: &VersionSource, right: &VersionSource) -> Observation {
+pub(crate) fn look(context: &ProbeContext, left: &VersionSource, right: &VersionSource) -> Observation {
     let mut seen = Observation::default();
-    let (left, right) = (version(look, left), version(look, right));
+    let (left, right) = (version(context, left), version(context, right));
     for (field, side) in [("left", &left), ("right", &right)] {
         match side {
             Ok(version) => seen.know(field, version.to_string()),
@@ -116,29 +117,30 @@ impl fmt::Display for Version {
     }
 }
 
-fn version(look: &Look, source: &VersionSource) -> Result<Version, String> {
+fn version(context: &ProbeContext, source: &VersionSource) -> Result<Version, String> {
     let (place, word) = match source {
-        VersionSource::Health {} => ("the running agent".to_owned(), of_health(look)?),
-        VersionSource::Package(name) => (format!("package {name}"), of_package(look, name)?),
+        VersionSource::Health {} => ("the running agent".to_owned(), of_health(context)?),
+        VersionSource::Package(name) => (format!("package {name}"), of_package(context, name)?),
         VersionSource::File(path) => {
-            let path = under(look.root(), path);
+            let path = under(context.root(), path);
             (path.display().to_string(), of_file(&path)?)
         }
-        VersionSource::Program(argv) => return of_program(look, argv),
-        VersionSource::Setting(name) => (format!("facts.{name}"), of_setting(look, name)?),
+        VersionSource::Program(argv) => return of_program(context, argv),
+        VersionSource::Setting(name) => (format!("facts.{name}"), of_setting(context, name)?),
     };
     Version::parse(&word).ok_or_else(|| format!("{place} says {word:?}, which is not a version"))
 }
 
-fn of_health(look: &Look) -> Result<String, String> {
-    let document = wbd_agent_api::read(&paths::health(look.root())).map_err(|it| it.to_string())?;
-    let boot = ThisBoot::now(look.proc());
-    let live = document.is_of(&boot) && procs::still_runs(look.proc(), document.pid, document.start_ticks)?;
+fn of_health(context: &ProbeContext) -> Result<String, String> {
+    let document = wbd_agent_api::read(&paths::health(context.root())).map_err(|it| it.to_string())?;
+    let boot = ThisBoot::now(context.proc());
+    let live = document.is_of(&boot) && procs::still_runs(context.proc(), document.pid, document.start_ticks)?;
     if live { Ok(document.version) } else { Err("the agent does not run".to_owned()) }
 }
 
-fn of_setting(look: &Look, name: &str) -> Result<String, String> {
-    look.eyes
+fn of_setting(context: &ProbeContext, name: &str) -> Result<String, String> {
+    context
+        .runner
         .facts
         .get(name)
         .cloned()
@@ -152,14 +154,14 @@ fn of_file(path: &Path) -> Result<String, String> {
 }
 
 /// The first word of the answer that looks like a version: digits, and a dot.
-fn of_program(look: &Look, argv: &[String]) -> Result<Version, String> {
+fn of_program(context: &ProbeContext, argv: &[String]) -> Result<Version, String> {
     let Some((path, args)) = argv.split_first() else {
         return Err("the profile names no program".to_owned());
     };
     if !Path::new(path).is_absolute() {
         return Err(format!("program {path} is not named by an absolute path; correct the profile"));
     }
-    let said = said_lately(look, under(look.root(), Path::new(path)).as_path(), args)?;
+    let said = said_lately(context, under(context.root(), Path::new(path)).as_path(), args)?;
     let words = said.split_whitespace();
     let mut versions = words.filter(|word| word.contains('.')).filter_map(Version::parse);
     versions.next().ok_or_else(|| format!("{path} says nothing that looks like a version"))
@@ -167,15 +169,15 @@ fn of_program(look: &Look, argv: &[String]) -> Result<Version, String> {
 
 /// What it says, or said lately while its file was the same. Only of compiled programs: a script may read its version
 /// anywhere.
-fn said_lately(look: &Look, path: &Path, args: &[String]) -> Result<String, String> {
-    let Some(print) = print(path) else { return said(look, path, args) };
-    if let Some(word) = look.eyes.memo.word(path, args, print, SAME_WORD) {
+fn said_lately(context: &ProbeContext, path: &Path, args: &[String]) -> Result<String, String> {
+    let Some(print) = print(path) else { return said(context, path, args) };
+    if let Some(word) = context.runner.memo.word(path, args, print, SAME_WORD) {
         return Ok(word);
     }
-    let word = said(look, path, args)?;
+    let word = said(context, path, args)?;
     // A file that was changed meanwhile may have said either.
     if self::print(path) == Some(print) {
-        look.eyes.memo.keep_word(path, args, print, word.clone());
+        context.runner.memo.keep_word(path, args, print, word.clone());
     }
     Ok(word)
 }
@@ -191,12 +193,12 @@ fn print(path: &Path) -> Option<Print> {
 }
 
 /// Standard output, or standard error where there is none: many a program says its version there.
-fn said(look: &Look, path: &Path, args: &[String]) -> Result<String, String> {
+fn said(context: &ProbeContext, path: &Path, args: &[String]) -> Result<String, String> {
     let program = Program {
         path: path.to_path_buf(),
         args: args.iter().map(Into::into).collect(),
         env: vec![("LC_ALL".to_owned(), "C".to_owned())],
-        deadline: look.left(PROGRAM_DEADLINE),
+        deadline: context.left(PROGRAM_DEADLINE),
         output: Output::Whole { most: PROGRAM_OUTPUT },
     };
     let said = run(&program).map_err(|error| error.to_string())?;
@@ -207,8 +209,8 @@ fn said(look: &Look, path: &Path, args: &[String]) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
-fn of_package(look: &Look, name: &str) -> Result<String, String> {
-    let dpkg = look.root().join("var/lib/dpkg/status");
+fn of_package(context: &ProbeContext, name: &str) -> Result<String, String> {
+    let dpkg = context.root().join("var/lib/dpkg/status");
     if dpkg.is_file() {
         let file = File::open(&dpkg).map_err(|error| why("read", &dpkg, &error))?;
         let reader = BufReader::new(file.take(MAX_DPKG_STATUS));
@@ -216,12 +218,12 @@ fn of_package(look: &Look, name: &str) -> Result<String, String> {
         return found.ok_or_else(|| format!("package {name} is not installed"));
     }
     // rpm keeps its database in one of several formats, so rpm itself is asked.
-    let rpm = look.root().join("usr/bin/rpm");
+    let rpm = context.root().join("usr/bin/rpm");
     if !rpm.is_file() {
         return Err("this host has neither dpkg's nor rpm's package list".to_owned());
     }
     let args = ["-q", "--qf", "%{VERSION}\\n", "--", name].map(str::to_owned);
-    let said = said(look, &rpm, &args).map_err(|reason| format!("package {name}: {reason}"))?;
+    let said = said(context, &rpm, &args).map_err(|reason| format!("package {name}: {reason}"))?;
     let mut versions: Vec<&str> = said.lines().collect();
     versions.dedup();
     match versions.as_slice() {
@@ -277,8 +279,8 @@ mod tests {
             ("1396", "1389", false, false, "right"),
         ] {
             let host = Host::new();
-            let mut look_ = host.look();
-            look_.eyes.facts = [("l".to_owned(), left.to_owned()), ("r".to_owned(), right.to_owned())].into();
+            let mut look_ = host.context();
+            look_.runner.facts = [("l".to_owned(), left.to_owned()), ("r".to_owned(), right.to_owned())].into();
             let setting = |name: &str| VersionSource::Setting(name.into());
             let seen = look(&look_, &setting("l"), &setting("r"));
             assert_eq!(known(&seen, "same3"), Value::from(same3), "{left} {right}");
@@ -295,7 +297,7 @@ mod tests {
         let host = Host::new();
         host.file("opt/v", "9.5.3 built today\nsecond\n");
         let file = VersionSource::File("/opt/v".into());
-        let seen = look(&host.look(), &file, &VersionSource::Setting("dsva.driver".into()));
+        let seen = look(&host.context(), &file, &VersionSource::Setting("dsva.driver".into()));
         assert_eq!(known(&seen, "left"), Value::from("9.5.3"));
         assert!(unknown(&seen, "right").contains("dsva.driver"));
         assert!(unknown(&seen, "same3").contains("dsva.driver"));
@@ -310,13 +312,13 @@ mod tests {
              Package: gone\nStatus: deinstall ok config-files\nVersion: 2.0\n\n\
              Package: wbd\nStatus: install ok installed\nDescription: x\n Version: 9\nVersion: 2:1.4.2-3\n",
         );
-        let package = |name: &str| version(&host.look(), &VersionSource::Package(name.into()));
+        let package = |name: &str| version(&host.context(), &VersionSource::Package(name.into()));
         assert_eq!(package("wbd").unwrap().to_string(), "1.4.2");
         assert!(package("gone").unwrap_err().contains("not installed"));
         assert!(package("absent").unwrap_err().contains("not installed"));
         let none = Host::new();
         let source = VersionSource::Package("wbd".into());
-        assert!(version(&none.look(), &source).unwrap_err().contains("neither"));
+        assert!(version(&none.context(), &source).unwrap_err().contains("neither"));
     }
 
     #[test]
@@ -325,16 +327,16 @@ mod tests {
         let path = host.root().join("opt/echo");
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         copy_program("/bin/echo", &path);
-        let eyes = host.eyes();
+        let runner = host.runner();
         let args = ["1.2.3".to_owned()];
         let until = std::time::Instant::now() + Duration::from_secs(5);
-        let look = Look { eyes, until };
-        assert_eq!(said_lately(&look, &path, &args).unwrap().trim(), "1.2.3");
+        let context = ProbeContext { runner, until };
+        assert_eq!(said_lately(&context, &path, &args).unwrap().trim(), "1.2.3");
         let print = print(&path).unwrap();
-        look.eyes.memo.keep_word(&path, &args, print, "9.9.9".to_owned());
-        assert_eq!(said_lately(&look, &path, &args).unwrap(), "9.9.9", "it was not run");
+        context.runner.memo.keep_word(&path, &args, print, "9.9.9".to_owned());
+        assert_eq!(said_lately(&context, &path, &args).unwrap(), "9.9.9", "it was not run");
         copy_program("/bin/echo", &path);
-        assert_eq!(said_lately(&look, &path, &args).unwrap().trim(), "1.2.3", "its file was written");
+        assert_eq!(said_lately(&context, &path, &args).unwrap().trim(), "1.2.3", "its file was written");
         assert!(super::print(&host.file("opt/script", "#!/bin/sh\n")).is_none());
     }
 
@@ -346,7 +348,7 @@ mod tests {
         write_script(&path, "#!/bin/sh\necho 'agent 3. version 1.2.3-beta (x)'\n");
         let ask = |argv: &[&str]| {
             let argv = argv.iter().map(|word| (*word).to_owned()).collect();
-            version(&host.look(), &VersionSource::Program(argv))
+            version(&host.context(), &VersionSource::Program(argv))
         };
         assert!(ask(&["/opt/agent"]).unwrap_err().contains("cannot start"));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -365,8 +367,8 @@ mod tests {
         host.process(5, "wbd_agent").write();
         host.health(&document(5, 10_000));
         let health = VersionSource::Health {};
-        assert_eq!(version(&host.look(), &health).unwrap().to_string(), "1.2.3");
+        assert_eq!(version(&host.context(), &health).unwrap().to_string(), "1.2.3");
         host.health(&document(5, 1));
-        assert!(version(&host.look(), &health).unwrap_err().contains("does not run"));
+        assert!(version(&host.context(), &health).unwrap_err().contains("does not run"));
     }
 }

@@ -1,4 +1,5 @@
-//! One question to one name server over UDP or TCP, and what became of it. What several answers mean together is not asked here.
+//! One question to one name server over UDP or TCP, and what became of it. What several answers mean together is not
+//! asked here.
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
@@ -6,7 +7,7 @@ use std::time::{Duration, Instant};
 use hickory_resolver::proto::op::{Message, MessageType, Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
-use crate::eyes::Look;
+use crate::runner::ProbeContext;
 
 /// Where name servers listen.
 pub(crate) const PORT: u16 = 53;
@@ -69,13 +70,13 @@ impl Said {
 }
 
 /// Asks over UDP.
-pub(crate) fn over_udp(look: &Look, server: SocketAddr, question: &Question) -> Answer {
-    ask(question, |query| udp(look, server, query))
+pub(crate) fn over_udp(context: &ProbeContext, server: SocketAddr, question: &Question) -> Answer {
+    ask(question, |query| udp(context, server, query))
 }
 
 /// Asks over TCP.
-pub(crate) fn over_tcp(look: &Look, server: SocketAddr, question: &Question) -> Answer {
-    ask(question, |query| tcp(look, server, query))
+pub(crate) fn over_tcp(context: &ProbeContext, server: SocketAddr, question: &Question) -> Answer {
+    ask(question, |query| tcp(context, server, query))
 }
 
 fn ask(question: &Question, exchange: impl Fn(&Query) -> io::Result<Said>) -> Answer {
@@ -109,7 +110,7 @@ fn unanswered(error: &io::Error) -> Said {
     }
 }
 
-fn udp(look: &Look, server: SocketAddr, query: &Query) -> io::Result<Said> {
+fn udp(context: &ProbeContext, server: SocketAddr, query: &Query) -> io::Result<Said> {
     let any: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -122,7 +123,7 @@ fn udp(look: &Look, server: SocketAddr, query: &Query) -> io::Result<Said> {
     let mut strays = 0;
     for _ in 0..UDP_TRIES {
         socket.send(&message.to_vec().map_err(io::Error::other)?)?;
-        let until = Instant::now() + look.left(PATIENCE);
+        let until = Instant::now() + context.left(PATIENCE);
         let mut buffer = [0; 4096];
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -151,8 +152,8 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
-fn tcp(look: &Look, server: SocketAddr, query: &Query) -> io::Result<Said> {
-    let until = Instant::now() + look.left(PATIENCE);
+fn tcp(context: &ProbeContext, server: SocketAddr, query: &Query) -> io::Result<Said> {
+    let until = Instant::now() + context.left(PATIENCE);
     let left = || {
         let left = until.saturating_duration_since(Instant::now());
         // A socket takes no time-out of zero.

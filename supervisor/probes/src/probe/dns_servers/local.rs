@@ -13,9 +13,9 @@ use wbd_model::observation::Observation;
 use super::exchange::PORT;
 use crate::bus::{self, UnitState};
 use crate::cgroup;
-use crate::eyes::Look;
 use crate::memo::Holder;
 use crate::procs;
+use crate::runner::ProbeContext;
 use crate::under::{self, absent, why};
 
 /// A busy host's table of UDP sockets, in bytes.
@@ -28,8 +28,8 @@ const STUBS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)), IpAddr::V4
 /// Resolvers that distributions ship, for when nobody listens and so nobody can be asked.
 const KNOWN: [&str; 5] = ["dnsmasq.service", "unbound.service", "named.service", "bind9.service", RESOLVED];
 
-pub(crate) fn look(look: &Look, configured: &[IpAddr], seen: &mut Observation) {
-    match local(look, configured) {
+pub(crate) fn look(context: &ProbeContext, configured: &[IpAddr], seen: &mut Observation) {
+    match local(context, configured) {
         Ok(None) => seen.know("local_unit", "").know("local_failed", false),
         Ok(Some(unit)) => {
             seen.know("local_unit", unit.name);
@@ -47,27 +47,27 @@ struct Local {
     failed: Result<bool, String>,
 }
 
-fn local(look: &Look, configured: &[IpAddr]) -> Result<Option<Local>, String> {
+fn local(context: &ProbeContext, configured: &[IpAddr]) -> Result<Option<Local>, String> {
     let own = own_addresses()?;
     let Some(server) = configured.iter().find(|it| it.is_loopback() || own.contains(*it)) else {
         return Ok(None);
     };
-    if !bus::systemd_runs(look) {
+    if !bus::systemd_runs(context) {
         return Ok(None);
     }
     if STUBS.iter().any(|stub| stub == server) {
-        return Ok(Some(known_unit(look, RESOLVED.to_owned())));
+        return Ok(Some(known_unit(context, RESOLVED.to_owned())));
     }
-    let sockets = listening(look.proc(), *server)?;
+    let sockets = listening(context.proc(), *server)?;
     if sockets.is_empty() {
-        return failed_resolver(look);
+        return failed_resolver(context);
     }
-    let unit = owner(look, &sockets)?;
-    Ok(unit.map(|name| known_unit(look, name)))
+    let unit = owner(context, &sockets)?;
+    Ok(unit.map(|name| known_unit(context, name)))
 }
 
-fn known_unit(look: &Look, name: String) -> Local {
-    let asked = bus::units(look, &[name.as_str()]);
+fn known_unit(context: &ProbeContext, name: String) -> Local {
+    let asked = bus::units(context, &[name.as_str()]);
     let failed = asked.map(|units| units.iter().any(has_failed));
     Local { name, failed }
 }
@@ -82,8 +82,8 @@ fn has_failed(unit: &UnitState) -> bool {
 }
 
 /// Nobody listens: the enabled resolver that is down, a failed one before a stopped one.
-fn failed_resolver(look: &Look) -> Result<Option<Local>, String> {
-    let units = bus::units(look, &KNOWN)?;
+fn failed_resolver(context: &ProbeContext) -> Result<Option<Local>, String> {
+    let units = bus::units(context, &KNOWN)?;
     let mut down: Vec<(&str, &UnitState)> =
         KNOWN.into_iter().zip(&units).filter(|(_, unit)| unit.file.starts_with("enabled") && is_down(unit)).collect();
     down.sort_by_key(|(_, unit)| !has_failed(unit));
@@ -129,32 +129,32 @@ fn listening(proc: &Path, server: IpAddr) -> Result<BTreeSet<u64>, String> {
 
 /// The unit whose process holds one of the sockets; `None` where it is no unit's. Who held it before is asked first:
 /// looking through the open files of 5,000 processes takes 0.2 s.
-fn owner(look: &Look, sockets: &BTreeSet<u64>) -> Result<Option<String>, String> {
+fn owner(context: &ProbeContext, sockets: &BTreeSet<u64>) -> Result<Option<String>, String> {
     let links: Vec<String> = sockets.iter().map(|inode| format!("socket:[{inode}]")).collect();
-    let before = look.eyes.memo.holder(sockets).filter(|_| look.eyes.afresh_since().is_none());
+    let before = context.runner.memo.holder(sockets).filter(|_| context.runner.afresh_since().is_none());
     match before {
         Some((Some((pid, start_ticks)), _))
-            if procs::still_runs(look.proc(), pid, start_ticks)? && holds(look.proc(), pid, &links)? =>
+            if procs::still_runs(context.proc(), pid, start_ticks)? && holds(context.proc(), pid, &links)? =>
         {
-            return service_of(look.proc(), pid);
+            return service_of(context.proc(), pid);
         }
         Some((None, age)) if age <= NOBODY => return Ok(None),
         Some(_) | None => {}
     }
-    let holder = search(look, &links)?;
-    look.eyes.memo.keep_holder(sockets, holder);
-    holder.map_or(Ok(None), |(pid, _)| service_of(look.proc(), pid))
+    let holder = search(context, &links)?;
+    context.runner.memo.keep_holder(sockets, holder);
+    holder.map_or(Ok(None), |(pid, _)| service_of(context.proc(), pid))
 }
 
-fn search(look: &Look, links: &[String]) -> Result<Option<Holder>, String> {
+fn search(context: &ProbeContext, links: &[String]) -> Result<Option<Holder>, String> {
     let mut hidden = 0_usize;
-    for pid in procs::list(look.proc())? {
-        if look.left(Duration::MAX).is_zero() {
+    for pid in procs::list(context.proc())? {
+        if context.left(Duration::MAX).is_zero() {
             return Err("not done in time: too many processes on this host".to_owned());
         }
-        match holds(look.proc(), pid, links) {
+        match holds(context.proc(), pid, links) {
             Ok(true) => {
-                if let Some(process) = procs::read(look.proc(), pid)? {
+                if let Some(process) = procs::read(context.proc(), pid)? {
                     return Ok(Some((pid, process.start_ticks)));
                 }
             }
@@ -210,13 +210,13 @@ mod tests {
     fn the_owner_of_the_socket_is_found_by_its_unit() {
         let host = Host::new();
         socket(&host, "0100007F:0035", 4711);
-        assert_eq!(listening(host.look().proc(), loopback()).unwrap(), [4711].into());
-        assert!(listening(host.look().proc(), "127.0.0.9".parse().unwrap()).unwrap().is_empty());
+        assert_eq!(listening(host.context().proc(), loopback()).unwrap(), [4711].into());
+        assert!(listening(host.context().proc(), "127.0.0.9".parse().unwrap()).unwrap().is_empty());
         host.process(1, "init").write();
         host.process(5, "unbound").write();
         host.link("proc/5/fd/3", "socket:[4711]");
         host.file("proc/5/cgroup", "1:name=systemd:/system.slice/unbound.service/sub\n0::/\n");
-        let owner = |inode| owner(&host.look(), &[inode].into());
+        let owner = |inode| owner(&host.context(), &[inode].into());
         assert_eq!(owner(4711).unwrap().as_deref(), Some("unbound.service"));
         assert_eq!(owner(1), Ok(None));
         host.file("proc/7/fd", "not a folder that can be listed");
@@ -232,34 +232,35 @@ mod tests {
             host.file(&format!("proc/{pid}/cgroup"), &format!("0::/system.slice/{unit}.service\n"));
         }
         host.link("proc/5/fd/3", "socket:[4711]");
-        let eyes = host.eyes();
+        let runner = host.runner();
         let until = std::time::Instant::now() + Duration::from_secs(5);
-        let owner = |eyes: &crate::Eyes| owner(&Look { eyes: eyes.clone(), until }, &[4711].into());
-        assert_eq!(owner(&eyes).unwrap().as_deref(), Some("unbound.service"));
+        let owner =
+            |runner: &crate::ProbeRunner| owner(&ProbeContext { runner: runner.clone(), until }, &[4711].into());
+        assert_eq!(owner(&runner).unwrap().as_deref(), Some("unbound.service"));
         // Without a list nobody could be searched for.
         let first = host.root().join("proc/1");
         fs::rename(&first, host.root().join("away")).unwrap();
-        assert_eq!(owner(&eyes).unwrap().as_deref(), Some("unbound.service"));
-        assert!(owner(&eyes.afresh()).is_err(), "just before an action it is");
+        assert_eq!(owner(&runner).unwrap().as_deref(), Some("unbound.service"));
+        assert!(owner(&runner.afresh()).is_err(), "just before an action it is");
         fs::rename(host.root().join("away"), &first).unwrap();
         // The socket was passed on.
         fs::remove_file(host.root().join("proc/5/fd/3")).unwrap();
         host.link("proc/6/fd/3", "socket:[4711]");
-        assert_eq!(owner(&eyes).unwrap().as_deref(), Some("named.service"));
+        assert_eq!(owner(&runner).unwrap().as_deref(), Some("named.service"));
         // It ended, and nobody else has it.
         fs::remove_dir_all(host.root().join("proc/6")).unwrap();
-        assert_eq!(owner(&eyes), Ok(None));
+        assert_eq!(owner(&runner), Ok(None));
     }
 
     #[test]
     fn a_socket_for_all_addresses_counts_and_another_port_does_not() {
         let host = Host::new();
         socket(&host, "00000000:0035", 1);
-        assert_eq!(listening(host.look().proc(), loopback()).unwrap().len(), 1);
+        assert_eq!(listening(host.context().proc(), loopback()).unwrap().len(), 1);
         socket(&host, "0100007F:0036", 1);
-        assert!(listening(host.look().proc(), loopback()).unwrap().is_empty());
+        assert!(listening(host.context().proc(), loopback()).unwrap().is_empty());
         host.file("proc/net/udp", "head\nnonsense\n");
-        assert!(listening(host.look().proc(), loopback()).unwrap_err().contains("understand"));
+        assert!(listening(host.context().proc(), loopback()).unwrap_err().contains("understand"));
     }
 
     #[test]
@@ -267,7 +268,7 @@ mod tests {
         let host = Host::new();
         let asked = |server: &str| {
             let mut seen = Observation::default();
-            look(&host.look(), &[server.parse().unwrap()], &mut seen);
+            look(&host.context(), &[server.parse().unwrap()], &mut seen);
             seen
         };
         assert_eq!(known(&asked("192.0.2.1"), "local_unit"), Value::from(""));

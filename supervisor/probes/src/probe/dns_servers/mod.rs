@@ -1,4 +1,5 @@
-//! `dns.servers`: asks each configured name server by itself and counts what came back. It repairs and restarts nothing.
+//! `dns.servers`: asks each configured name server by itself and counts what came back. It repairs and restarts
+//! nothing.
 mod compare;
 pub(crate) mod configured;
 mod exchange;
@@ -13,7 +14,7 @@ use hickory_resolver::proto::rr::Name;
 use wbd_model::observation::Observation;
 use wbd_model::probe::ProbeName;
 
-use crate::eyes::Look;
+use crate::runner::ProbeContext;
 use compare::{Server, Verdict, Word};
 use configured::NameServer;
 pub(crate) use exchange::PORT;
@@ -22,9 +23,9 @@ use exchange::{Answer, Question};
 /// As many names as one look asks for.
 const MAX_NAMES: usize = 8;
 
-pub(crate) fn look(look: &Look, names: &[String], port: u16) -> Observation {
+pub(crate) fn look(context: &ProbeContext, names: &[String], port: u16) -> Observation {
     let mut seen = Observation::unseen(ProbeName::DnsServers.fields(), "not looked at");
-    let configured = match configured::servers(look.root()) {
+    let configured = match configured::servers(context.root()) {
         Ok(configured) => configured,
         Err(reason) => return Observation::unseen(ProbeName::DnsServers.fields(), &reason),
     };
@@ -32,12 +33,12 @@ pub(crate) fn look(look: &Look, names: &[String], port: u16) -> Observation {
         Ok(questions) => questions,
         Err(reason) => return Observation::unseen(ProbeName::DnsServers.fields(), &reason),
     };
-    let servers = ask_all(look, &configured, &questions, port);
+    let servers = ask_all(context, &configured, &questions, port);
     let verdicts = compare::verdicts(&servers);
     describe(&servers, &verdicts, &mut seen);
     // One behind a zone is somebody else's, even where this host has the same address on another interface.
     let plain = configured.iter().filter(|it| it.zone.is_none());
-    local::look(look, &plain.map(|it| it.address).collect::<Vec<_>>(), &mut seen);
+    local::look(context, &plain.map(|it| it.address).collect::<Vec<_>>(), &mut seen);
     seen
 }
 
@@ -56,7 +57,7 @@ fn questions(names: &[String]) -> Result<Vec<Question>, String> {
     Ok(questions)
 }
 
-fn ask_all(look: &Look, configured: &[NameServer], questions: &[Question], port: u16) -> Vec<Server> {
+fn ask_all(context: &ProbeContext, configured: &[NameServer], questions: &[Question], port: u16) -> Vec<Server> {
     thread::scope(|scope| {
         let asked: Vec<_> = configured
             .iter()
@@ -64,9 +65,9 @@ fn ask_all(look: &Look, configured: &[NameServer], questions: &[Question], port:
                 let server = configured.at(port);
                 let tcp = scope.spawn(move || {
                     let first = questions.first()?;
-                    Some(exchange::over_tcp(look, server, first))
+                    Some(exchange::over_tcp(context, server, first))
                 });
-                let udp = scope.spawn(move || ask_one(look, server, questions));
+                let udp = scope.spawn(move || ask_one(context, server, questions));
                 (configured.to_string(), udp, tcp)
             })
             .collect();
@@ -82,10 +83,10 @@ fn ask_all(look: &Look, configured: &[NameServer], questions: &[Question], port:
 }
 
 /// All questions to one server; who is silent once is not asked again.
-fn ask_one(look: &Look, server: SocketAddr, questions: &[Question]) -> Vec<Answer> {
+fn ask_one(context: &ProbeContext, server: SocketAddr, questions: &[Question]) -> Vec<Answer> {
     let mut answers = Vec::new();
     for question in questions {
-        let answer = exchange::over_udp(look, server, question);
+        let answer = exchange::over_udp(context, server, question);
         let unreachable = answer.said.is_unreachable();
         answers.push(answer);
         if unreachable {
@@ -139,7 +140,7 @@ mod tests {
         host.file("etc/resolv.conf", &lines);
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let port = toys.first().map_or(9, |toy| toy.address.port());
-        (look(&host.look(), &names, port), toys)
+        (look(&host.context(), &names, port), toys)
     }
 
     fn numbers(seen: &Observation, expected: &[(&str, i64)]) {
@@ -199,15 +200,15 @@ mod tests {
     #[test]
     fn no_server_is_a_fact_and_an_unreadable_list_is_not() {
         let host = Host::new();
-        let seen = look(&host.look(), &[], PORT);
+        let seen = look(&host.context(), &[], PORT);
         numbers(&seen, &[("configured", 0), ("answering", 0)]);
         assert_eq!(known(&seen, "local_unit"), Value::from(""));
         std::fs::create_dir_all(host.root().join("etc/resolv.conf")).unwrap();
-        let seen = look(&host.look(), &[], PORT);
+        let seen = look(&host.context(), &[], PORT);
         assert!(unknown(&seen, "configured").contains("resolv.conf"));
         host.file("x", "");
         let bad = ["a..b".to_owned()];
         std::fs::remove_dir(host.root().join("etc/resolv.conf")).unwrap();
-        assert!(unknown(&look(&host.look(), &bad, PORT), "answering").contains("not a host name"));
+        assert!(unknown(&look(&host.context(), &bad, PORT), "answering").contains("not a host name"));
     }
 }

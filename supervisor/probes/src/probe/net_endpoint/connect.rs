@@ -3,7 +3,7 @@ use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::eyes::Look;
+use crate::runner::ProbeContext;
 
 /// A second SYN goes out after one second and a third after three: both had their chance.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -44,8 +44,8 @@ impl Tcp {
 ///
 /// # Errors
 /// Why it could not be tried: our own trouble, not the port's.
-pub(crate) fn connect(look: &Look, place: SocketAddr) -> Result<Tcp, String> {
-    let patience = look.left(PATIENCE);
+pub(crate) fn connect(context: &ProbeContext, place: SocketAddr) -> Result<Tcp, String> {
+    let patience = context.left(PATIENCE);
     if patience.is_zero() {
         return Err(format!("no time was left to try {place}"));
     }
@@ -99,7 +99,7 @@ mod tests {
         drop(theirs);
         assert_eq!(settle(ours), Tcp::Reset);
         drop(listener);
-        assert_eq!(connect(&Host::new().look(), place), Ok(Tcp::Refused));
+        assert_eq!(connect(&Host::new().context(), place), Ok(Tcp::Refused));
     }
 
     #[test]
@@ -119,8 +119,8 @@ mod tests {
 
     #[test]
     fn without_time_nothing_is_tried() {
-        let mut look = Host::new().look();
-        look.until = std::time::Instant::now();
-        assert!(connect(&look, "127.0.0.1:1".parse().unwrap()).is_err());
+        let mut context = Host::new().context();
+        context.until = std::time::Instant::now();
+        assert!(connect(&context, "127.0.0.1:1".parse().unwrap()).is_err());
     }
 }

@@ -1,4 +1,5 @@
-//! `net.endpoint`: name, addresses, TCP ports and ping of one service, step by step; which step's failure matters is not asked here.
+//! `net.endpoint`: name, addresses, TCP ports and ping of one service, step by step; which step's failure matters is
+//! not asked here.
 mod connect;
 mod ping;
 mod resolve;
@@ -11,8 +12,8 @@ use wbd_model::observation::Observation;
 use wbd_model::probe::ProbeName;
 use wbd_model::profile::Endpoint;
 
-use crate::eyes::Look;
 use crate::filter;
+use crate::runner::ProbeContext;
 use connect::Tcp;
 use resolve::Resolved;
 
@@ -21,10 +22,10 @@ const MAX_ADDRESSES: usize = 8;
 /// A profile with more ports is wrong.
 const MAX_PORTS: usize = 16;
 
-pub(crate) fn look(look: &Look, endpoint: &Endpoint) -> Observation {
-    let mut tried = attempt(look, endpoint, &endpoint.host);
+pub(crate) fn look(context: &ProbeContext, endpoint: &Endpoint) -> Observation {
+    let mut tried = attempt(context, endpoint, &endpoint.host);
     if let Some(other) = endpoint.alternate.as_ref().filter(|_| !tried.works()) {
-        let second = attempt(look, endpoint, other);
+        let second = attempt(context, endpoint, other);
         // Where neither works, the one that got further says more; the other is not kept quiet.
         let (chosen, left_over) = if second.reached() > tried.reached() { (second, tried) } else { (tried, second) };
         tried = chosen;
@@ -34,7 +35,7 @@ pub(crate) fn look(look: &Look, endpoint: &Endpoint) -> Observation {
     }
     let mut seen = Observation::unseen(ProbeName::NetEndpoint.fields(), "not looked at");
     describe(&tried, &mut seen);
-    dropped_here(look, &tried, &mut seen);
+    dropped_here(context, &tried, &mut seen);
     seen
 }
 
@@ -84,8 +85,8 @@ impl Attempt {
     }
 }
 
-fn attempt(look: &Look, endpoint: &Endpoint, host: &str) -> Attempt {
-    let resolved = resolve::resolve(look, host);
+fn attempt(context: &ProbeContext, endpoint: &Endpoint, host: &str) -> Attempt {
+    let resolved = resolve::resolve(context, host);
     let addresses: Vec<IpAddr> = match &resolved {
         Ok(resolved) => resolved.addresses.iter().copied().take(MAX_ADDRESSES).collect(),
         Err(_) => Vec::new(),
@@ -93,10 +94,10 @@ fn attempt(look: &Look, endpoint: &Endpoint, host: &str) -> Attempt {
     let ports: Vec<u16> = endpoint.ports.iter().copied().take(MAX_PORTS).collect();
     thread::scope(|scope| {
         let pinged = addresses.first().filter(|_| endpoint.ping).copied();
-        let pinged = pinged.map(|address| scope.spawn(move || ping::ping(look, address)));
+        let pinged = pinged.map(|address| scope.spawn(move || ping::ping(context, address)));
         let places = addresses.iter().flat_map(|address| ports.iter().map(|port| SocketAddr::new(*address, *port)));
         let connecting: Vec<_> =
-            places.map(|place| (place, scope.spawn(move || connect::connect(look, place)))).collect();
+            places.map(|place| (place, scope.spawn(move || connect::connect(context, place)))).collect();
         let broke_off = || "the try broke off, which is a bug in wbd; please report it".to_owned();
         let each: Vec<_> = connecting
             .into_iter()
@@ -166,7 +167,7 @@ fn describe_ports(tried: &Attempt, seen: &mut Observation) {
 }
 
 /// What gets through is not dropped; only for what does not are the rules of this host read.
-fn dropped_here(look: &Look, tried: &Attempt, seen: &mut Observation) {
+fn dropped_here(context: &ProbeContext, tried: &Attempt, seen: &mut Observation) {
     let address = tried.resolved.as_ref().ok().and_then(|it| it.addresses.first().copied());
     let Some(address) = address else {
         seen.miss("local_drop", "there is no address to send to");
@@ -175,7 +176,7 @@ fn dropped_here(look: &Look, tried: &Attempt, seen: &mut Observation) {
     };
     // A local rule that rejects looks like a refusal from afar, so every bad port is asked about.
     let places: Vec<SocketAddr> = tried.bad().iter().map(|(port, _)| SocketAddr::new(address, *port)).collect();
-    let verdict = filter::drops(look, &places);
+    let verdict = filter::drops(context, &places);
     match verdict {
         Ok(rule) => {
             seen.know("local_drop", rule.is_some());
@@ -208,7 +209,7 @@ mod tests {
         let open = listener.local_addr().unwrap().port();
         let closed = closed_port();
         let host = Host::new();
-        let seen = look(&host.look(), &endpoint("127.0.0.1", &[open, closed]));
+        let seen = look(&host.context(), &endpoint("127.0.0.1", &[open, closed]));
         for (field, value) in [
             ("host", Value::from("127.0.0.1")),
             ("name", Value::from("literal")),
@@ -222,7 +223,7 @@ mod tests {
         ] {
             assert_eq!(known(&seen, field), value, "{field}");
         }
-        let seen = look(&host.look(), &endpoint("127.0.0.1", &[open]));
+        let seen = look(&host.context(), &endpoint("127.0.0.1", &[open]));
         assert_eq!(known(&seen, "tcp"), Value::from("open"));
         assert_eq!(known(&seen, "local_drop"), Value::from(false));
     }
@@ -234,9 +235,9 @@ mod tests {
         let host = Host::new();
         let mut wanted = endpoint("127.0.0.2", &[port]);
         wanted.alternate = Some("127.0.0.3".to_owned());
-        assert_eq!(known(&look(&host.look(), &wanted), "host"), Value::from("127.0.0.3"));
+        assert_eq!(known(&look(&host.context(), &wanted), "host"), Value::from("127.0.0.3"));
         drop(listener);
-        let seen = look(&host.look(), &wanted);
+        let seen = look(&host.context(), &wanted);
         assert_eq!(known(&seen, "host"), Value::from("127.0.0.2"));
         assert_eq!(known(&seen, "tcp"), Value::from("refused"));
         let expected = format!("127.0.0.2:{port}=refused; 127.0.0.3: 127.0.0.3:{port}=refused");
@@ -255,7 +256,7 @@ mod tests {
     #[test]
     fn without_a_name_server_nothing_is_tried() {
         let host = Host::new();
-        let seen = look(&host.look(), &endpoint("host.test", &[80]));
+        let seen = look(&host.context(), &endpoint("host.test", &[80]));
         assert_eq!(known(&seen, "name"), Value::from("silent"));
         assert_eq!(known(&seen, "tcp"), Value::from("not-tried"));
         assert_eq!(known(&seen, "address"), Value::from(""));

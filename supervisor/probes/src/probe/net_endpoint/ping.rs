@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::eyes::Look;
+use crate::runner::ProbeContext;
 
 /// Bytes behind the ICMP header: a path that swallows larger packets shows here and not in a handshake.
 const PAYLOAD: usize = 1000;
@@ -41,11 +41,11 @@ impl Ping {
 ///
 /// # Errors
 /// Why it could not be tried: our own trouble, not the address's.
-pub(crate) fn ping(look: &Look, address: IpAddr) -> Result<Ping, String> {
+pub(crate) fn ping(context: &ProbeContext, address: IpAddr) -> Result<Ping, String> {
     let Some((socket, raw)) = open(address).map_err(|error| format!("cannot ping: {error}"))? else {
         return Ok(Ping::NotTried);
     };
-    match echo(look, &socket, raw, address) {
+    match echo(context, &socket, raw, address) {
         Ok(true) => Ok(Ping::Answered),
         Ok(false) => Ok(Ping::Silent),
         Err(error) => word(&error).ok_or_else(|| format!("cannot ping {address}: {error}")),
@@ -78,14 +78,14 @@ fn word(error: &io::Error) -> Option<Ping> {
     }
 }
 
-fn echo(look: &Look, socket: &Socket, raw: bool, address: IpAddr) -> io::Result<bool> {
+fn echo(context: &ProbeContext, socket: &Socket, raw: bool, address: IpAddr) -> io::Result<bool> {
     // Connected, so that "no route" comes back to us.
     socket.connect(&SockAddr::from(SocketAddr::new(address, 0)))?;
     // With a raw socket every echo of this host comes in; the low half of our process id is ours.
     let id = u16::try_from(std::process::id() & 0xffff).unwrap_or(1);
     for number in 1..=TRIES {
         socket.send(&request(address, id, number))?;
-        let until = Instant::now() + look.left(PATIENCE);
+        let until = Instant::now() + context.left(PATIENCE);
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn loopback_answers_unless_no_socket_is_permitted() {
         for address in ["127.0.0.1", "::1"] {
-            let seen = ping(&Host::new().look(), address.parse().unwrap());
+            let seen = ping(&Host::new().context(), address.parse().unwrap());
             let allowed = nix::unistd::geteuid().is_root();
             match seen {
                 Ok(Ping::Answered) => {}

@@ -10,8 +10,8 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::Name;
 use hickory_resolver::system_conf::parse_resolv_conf;
 
-use crate::eyes::Look;
 use crate::probe::dns_servers::configured::{self, NameServer};
+use crate::runner::ProbeContext;
 use crate::under::text_if_there;
 
 /// For one server.
@@ -32,21 +32,21 @@ pub(crate) struct Resolved {
 ///
 /// # Errors
 /// Why it could not be tried: our own trouble, not the name's.
-pub(crate) fn resolve(look: &Look, host: &str) -> Result<Resolved, String> {
+pub(crate) fn resolve(context: &ProbeContext, host: &str) -> Result<Resolved, String> {
     if let Ok(address) = host.parse() {
         return Ok(found("literal", vec![address]));
     }
-    let hosts = text_if_there(&look.root().join("etc/hosts"))?.unwrap_or_default();
+    let hosts = text_if_there(&context.root().join("etc/hosts"))?.unwrap_or_default();
     let addresses = in_hosts(&hosts, host);
     if !addresses.is_empty() {
         return Ok(found("ok", addresses));
     }
-    let conf = text_if_there(&look.root().join("etc/resolv.conf"))?.unwrap_or_default();
+    let conf = text_if_there(&context.root().join("etc/resolv.conf"))?.unwrap_or_default();
     // Nobody to ask is as silent as nobody who answers.
     let Some((servers, options)) = configuration(&conf) else {
         return Ok(found("silent", Vec::new()));
     };
-    ask(look, host, ResolverConfig::from_name_servers(servers), options)
+    ask(context, host, ResolverConfig::from_name_servers(servers), options)
 }
 
 /// Whom a resolv.conf of this text has asked, and how; `None`: nobody.
@@ -87,10 +87,15 @@ fn in_hosts(text: &str, host: &str) -> Vec<IpAddr> {
     addresses
 }
 
-fn ask(look: &Look, host: &str, config: ResolverConfig, mut options: ResolverOpts) -> Result<Resolved, String> {
+fn ask(
+    context: &ProbeContext,
+    host: &str,
+    config: ResolverConfig,
+    mut options: ResolverOpts,
+) -> Result<Resolved, String> {
     let name = Name::from_ascii(format!("{}.", host.trim_end_matches('.')))
         .map_err(|error| format!("{host:?} is not a host name: {error}; correct the profile"))?;
-    options.timeout = look.left(PATIENCE);
+    options.timeout = context.left(PATIENCE);
     options.attempts = 1;
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
     options.use_hosts_file = ResolveHosts::Never;
@@ -101,7 +106,7 @@ fn ask(look: &Look, host: &str, config: ResolverConfig, mut options: ResolverOpt
         .enable_all()
         .build()
         .map_err(|error| format!("cannot prepare to ask name servers: {error}"))?;
-    let whole = look.left(WHOLE);
+    let whole = context.left(WHOLE);
     runtime.block_on(async {
         let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
             .with_options(options)
@@ -148,7 +153,7 @@ mod tests {
             connection.port = address.port();
         }
         let config = ResolverConfig::from_name_servers(vec![server]);
-        ask(&Host::new().look(), "host.test", config, ResolverOpts::default()).unwrap()
+        ask(&Host::new().context(), "host.test", config, ResolverOpts::default()).unwrap()
     }
 
     #[test]
@@ -184,12 +189,12 @@ mod tests {
     fn the_hosts_file_comes_first_and_a_literal_before_it() {
         let host = Host::new();
         host.file("etc/hosts", "# 9.9.9.9 host.test\n::1 x host.test\n127.0.0.9 HOST.test y # c\n");
-        let seen = resolve(&host.look(), "Host.Test").unwrap();
+        let seen = resolve(&host.context(), "Host.Test").unwrap();
         assert_eq!(seen, found("ok", vec!["127.0.0.9".parse().unwrap(), "::1".parse().unwrap()]));
         assert!(seen.addresses[0].is_ipv4());
-        assert_eq!(resolve(&host.look(), "::1").unwrap().word, "literal");
-        assert_eq!(resolve(&host.look(), "other.test").unwrap().word, "silent");
+        assert_eq!(resolve(&host.context(), "::1").unwrap().word, "literal");
+        assert_eq!(resolve(&host.context(), "other.test").unwrap().word, "silent");
         std::fs::create_dir(host.root().join("etc/resolv.conf")).unwrap();
-        assert!(resolve(&host.look(), "other.test").unwrap_err().contains("resolv.conf"));
+        assert!(resolve(&host.context(), "other.test").unwrap_err().contains("resolv.conf"));
     }
 }

@@ -18,7 +18,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// Where to look, and how long one look may take. Cloning shares the count of looks that hang, and what
 /// was seen a moment ago.
 #[derive(Debug, Clone)]
-pub struct Eyes {
+pub struct ProbeRunner {
     /// The root that all paths of the host are under.
     pub root: PathBuf,
     /// The proc file system, `/proc` as a rule: a scratch root has none of its own.
@@ -34,20 +34,20 @@ pub struct Eyes {
     afresh: Option<Instant>,
 }
 
-/// One look under way: the eyes and when to be done.
+/// One probe under way: its runner and when to be done.
 #[derive(Debug)]
-pub(crate) struct Look {
-    pub(crate) eyes: Eyes,
+pub(crate) struct ProbeContext {
+    pub(crate) runner: ProbeRunner,
     pub(crate) until: Instant,
 }
 
-impl Look {
+impl ProbeContext {
     pub(crate) fn root(&self) -> &Path {
-        &self.eyes.root
+        &self.runner.root
     }
 
     pub(crate) fn proc(&self) -> &Path {
-        &self.eyes.proc
+        &self.runner.proc
     }
 
     /// The time left, at most `longest`.
@@ -56,8 +56,8 @@ impl Look {
     }
 }
 
-impl Eyes {
-    /// Eyes for the host under `root`, with the running kernel's /proc and /sys and ten seconds a look.
+impl ProbeRunner {
+    /// A runner for the host under `root`, with the running kernel's /proc and /sys and ten seconds a look.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
@@ -71,7 +71,7 @@ impl Eyes {
         }
     }
 
-    /// The same eyes for the last look before an action: from now on they make do with nothing that was seen earlier.
+    /// The same runner for the last look before an action: from now on it makes do with nothing that was seen earlier.
     #[must_use]
     pub fn afresh(&self) -> Self {
         Self { afresh: Some(Instant::now()), ..self.clone() }
@@ -87,7 +87,7 @@ impl Eyes {
     pub(crate) fn aside<T: Send + 'static>(
         &self,
         question: &str,
-        work: impl FnOnce(&Look) -> T + Send + 'static,
+        work: impl FnOnce(&ProbeContext) -> T + Send + 'static,
     ) -> Result<T, String> {
         self.begin(question, self.deadline, work)?.answer()
     }
@@ -96,7 +96,7 @@ impl Eyes {
         &self,
         question: &str,
         deadline: Duration,
-        work: impl FnOnce(&Look) -> T + Send + 'static,
+        work: impl FnOnce(&ProbeContext) -> T + Send + 'static,
     ) -> Result<Pending<T>, String> {
         {
             let stuck = held(&self.stuck);
@@ -109,7 +109,7 @@ impl Eyes {
         }
         let (sender, receiver) = sync_channel(1);
         // Nine tenths, so that a look that runs out of time can still hand in what it saw.
-        let look = Look { eyes: self.clone(), until: Instant::now() + deadline / 10 * 9 };
+        let context = ProbeContext { runner: self.clone(), until: Instant::now() + deadline / 10 * 9 };
         let state = Arc::new(AtomicU8::new(RUNNING));
         let question = question.to_owned();
         let ending = Ending { state: Arc::clone(&state), stuck: Arc::clone(&self.stuck), question: question.clone() };
@@ -118,7 +118,7 @@ impl Eyes {
             .spawn(move || {
                 let _ending = ending;
                 // Nobody listening any more is the deadline's business, not ours.
-                let _ = sender.send(work(&look));
+                let _ = sender.send(work(&context));
             })
             .map_err(|error| format!("cannot start a thread for the look: {error}"))?;
         let stuck = Arc::clone(&self.stuck);
@@ -187,54 +187,54 @@ mod tests {
     use crate::testing::deadline_passes;
 
     /// Eyes with a short deadline, and what every look of `hang` waits for.
-    fn impatient() -> (Eyes, std::sync::mpsc::SyncSender<()>, Arc<Mutex<Receiver<()>>>) {
-        let mut eyes = Eyes::new("/");
-        eyes.deadline = Duration::from_millis(20);
+    fn impatient() -> (ProbeRunner, std::sync::mpsc::SyncSender<()>, Arc<Mutex<Receiver<()>>>) {
+        let mut runner = ProbeRunner::new("/");
+        runner.deadline = Duration::from_millis(20);
         let (release, wait) = sync_channel::<()>(0);
-        (eyes, release, Arc::new(Mutex::new(wait)))
+        (runner, release, Arc::new(Mutex::new(wait)))
     }
 
-    fn hang(eyes: &Eyes, question: &str, wait: &Arc<Mutex<Receiver<()>>>) -> String {
+    fn hang(runner: &ProbeRunner, question: &str, wait: &Arc<Mutex<Receiver<()>>>) -> String {
         let wait = Arc::clone(wait);
-        eyes.aside(question, move |_| drop(wait.lock().map(|w| w.recv()))).unwrap_err()
+        runner.aside(question, move |_| drop(wait.lock().map(|w| w.recv()))).unwrap_err()
     }
 
     /// The same eyes for looks that do answer: on a busy machine a thread may take longer to begin than `impatient`
     /// waits.
-    fn patient(eyes: &Eyes) -> Eyes {
-        Eyes { deadline: Duration::from_secs(20), ..eyes.clone() }
+    fn patient(runner: &ProbeRunner) -> ProbeRunner {
+        ProbeRunner { deadline: Duration::from_secs(20), ..runner.clone() }
     }
 
     #[test]
     fn a_look_that_hangs_is_given_up_and_its_thread_counted_until_it_ends() {
-        let (eyes, release, wait) = impatient();
+        let (runner, release, wait) = impatient();
         for number in 0..MAX_STUCK {
-            assert!(hang(&eyes, &number.to_string(), &wait).contains("no answer within"));
+            assert!(hang(&runner, &number.to_string(), &wait).contains("no answer within"));
         }
-        assert!(eyes.aside("another", |_| ()).unwrap_err().contains("32 earlier looks still hang"));
+        assert!(runner.aside("another", |_| ()).unwrap_err().contains("32 earlier looks still hang"));
         drop(release);
-        deadline_passes("threads end", || held(&eyes.stuck).is_empty());
-        assert!(patient(&eyes).aside("another", |_| ()).is_ok());
+        deadline_passes("threads end", || held(&runner.stuck).is_empty());
+        assert!(patient(&runner).aside("another", |_| ()).is_ok());
     }
 
     #[test]
     fn a_question_that_hangs_keeps_one_thread_and_no_other_question_waits_for_it() {
-        let (eyes, release, wait) = impatient();
-        assert!(hang(&eyes, "dead", &wait).contains("no answer within"));
+        let (runner, release, wait) = impatient();
+        assert!(hang(&runner, "dead", &wait).contains("no answer within"));
         for _ in 0..MAX_STUCK {
-            assert!(hang(&eyes, "dead", &wait).contains("an earlier look still hangs"));
-            assert!(patient(&eyes).aside("alive", |_| ()).is_ok());
+            assert!(hang(&runner, "dead", &wait).contains("an earlier look still hangs"));
+            assert!(patient(&runner).aside("alive", |_| ()).is_ok());
         }
-        assert_eq!(held(&eyes.stuck).len(), 1);
+        assert_eq!(held(&runner.stuck).len(), 1);
         drop(release);
-        deadline_passes("the thread ends", || held(&eyes.stuck).is_empty());
-        assert!(patient(&eyes).aside("dead", |_| ()).is_ok(), "asked again once the mount is back");
+        deadline_passes("the thread ends", || held(&runner.stuck).is_empty());
+        assert!(patient(&runner).aside("dead", |_| ()).is_ok(), "asked again once the mount is back");
     }
 
     #[test]
     fn a_look_that_panics_is_unknown() {
-        let eyes = Eyes::new("/");
-        let seen: Result<(), String> = eyes.aside("panic", |_| panic!("on purpose"));
+        let runner = ProbeRunner::new("/");
+        let seen: Result<(), String> = runner.aside("panic", |_| panic!("on purpose"));
         assert!(seen.unwrap_err().contains("bug"));
     }
 }

@@ -1,4 +1,5 @@
-//! Looks at `/proc` again and again for processes of `wbd_agent`, where the kernel's trace is not to be had; it sees neither signals nor ends.
+//! Looks at `/proc` again and again for processes of `wbd_agent`, where the kernel's trace is not to be had; it sees
+//! neither signals nor ends.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,13 +19,13 @@ type Seen = BTreeMap<(u64, u32), String>;
 
 /// Looks until dropped.
 #[derive(Debug)]
-pub struct Eyes {
+pub struct Poller {
     stop: Arc<AtomicBool>,
     seen: Arc<Mutex<Seen>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Eyes {
+impl Poller {
     pub(super) fn begin() -> Self {
         let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Seen::new())));
         let (asked, found) = (Arc::clone(&stop), Arc::clone(&seen));
@@ -49,7 +50,7 @@ impl Eyes {
     }
 }
 
-impl Drop for Eyes {
+impl Drop for Poller {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
 use wbd_model::observation::Observation;
 use wbd_model::probe::Probe;
-use wbd_probes::Eyes;
+use wbd_probes::ProbeRunner;
 
 use crate::event::{ActEvent, Event};
 use crate::look::samples::Question;
@@ -18,18 +18,18 @@ const AT_ONCE: usize = 8;
 /// Longer than any look may take.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Looks at the host on behalf of the loop.
+/// Runs probes on behalf of the loop.
 #[derive(Debug)]
-pub(crate) struct Lookout {
-    eyes: Arc<Eyes>,
+pub(crate) struct ProbeScheduler {
+    runner: Arc<ProbeRunner>,
     places: Arc<Semaphore>,
     under_way: BTreeSet<Probe>,
     events: Sender<Event>,
 }
 
-impl Lookout {
-    pub(crate) fn new(eyes: Eyes, events: Sender<Event>) -> Self {
-        Self { eyes: Arc::new(eyes), places: Arc::new(Semaphore::new(AT_ONCE)), under_way: BTreeSet::new(), events }
+impl ProbeScheduler {
+    pub(crate) fn new(runner: ProbeRunner, events: Sender<Event>) -> Self {
+        Self { runner: Arc::new(runner), places: Arc::new(Semaphore::new(AT_ONCE)), under_way: BTreeSet::new(), events }
     }
 
     /// Asks, unless the same question is under way.
@@ -37,12 +37,12 @@ impl Lookout {
         if !self.under_way.insert(probe.clone()) {
             return;
         }
-        let (eyes, places, events) = (Arc::clone(&self.eyes), Arc::clone(&self.places), self.events.clone());
+        let (runner, places, events) = (Arc::clone(&self.runner), Arc::clone(&self.places), self.events.clone());
         tokio::spawn(async move {
             let Ok(place) = places.acquire_owned().await else { return };
             let began_ms = wbd_probes::clock::now().boot_ms;
             let began = Instant::now();
-            let observation = look(eyes, probe.clone(), question).await;
+            let observation = look(runner, probe.clone(), question).await;
             drop(place);
             let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             // Nobody listens only when the supervisor stops.
@@ -57,23 +57,23 @@ impl Lookout {
 
     /// From now on looks with what the site states now.
     pub(crate) fn state(&mut self, facts: BTreeMap<String, String>) {
-        let mut eyes = Eyes::clone(&self.eyes);
-        eyes.facts = facts;
-        self.eyes = Arc::new(eyes);
+        let mut runner = ProbeRunner::clone(&self.runner);
+        runner.facts = facts;
+        self.runner = Arc::new(runner);
     }
 
-    /// The eyes, for questions that are no probes. Copies share the count of looks that hang.
-    pub(crate) fn eyes(&self) -> &Eyes {
-        &self.eyes
+    /// The probe runner, for questions that are no probes. Copies share the count of looks that hang.
+    pub(crate) fn runner(&self) -> &ProbeRunner {
+        &self.runner
     }
 
     /// Asks all of them once more, just before an action: nothing that was seen earlier counts (I6).
     pub(crate) fn relook(&self, number: u64, probes: Vec<(Probe, Option<Question>)>) {
-        let (eyes, events) = (Arc::new(self.eyes.afresh()), self.events.clone());
+        let (runner, events) = (Arc::new(self.runner.afresh()), self.events.clone());
         tokio::spawn(async move {
             let mut answers = BTreeMap::new();
             for (probe, question) in probes {
-                let observation = look(Arc::clone(&eyes), probe.clone(), question).await;
+                let observation = look(Arc::clone(&runner), probe.clone(), question).await;
                 answers.insert(probe, observation);
             }
             let _ = events.send(Event::Act(ActEvent::Relooked { number, answers })).await;
@@ -82,13 +82,13 @@ impl Lookout {
 }
 
 /// Asks the host, or the samples where the probe is about them.
-async fn look(eyes: Arc<Eyes>, probe: Probe, question: Option<Question>) -> Observation {
+async fn look(runner: Arc<ProbeRunner>, probe: Probe, question: Option<Question>) -> Observation {
     let fields = probe.name().fields();
     let looking = tokio::task::spawn_blocking(move || match question {
         Some(question) => question.answer(),
-        None => eyes.look(&probe),
+        None => runner.look(&probe),
     });
-    // The eyes have a deadline of their own; the samples' disk has none.
+    // The probe runner has a deadline of its own; the samples' disk has none.
     match tokio::time::timeout(LONGEST, looking).await {
         Ok(seen) => seen.unwrap_or_else(|error| Observation::unseen(fields, &format!("the probe failed: {error}"))),
         Err(_) => Observation::unseen(fields, "no answer in 30 s; look for a dead mount or an overloaded host"),
