@@ -1,7 +1,7 @@
 //! One turn of the ring: complete looks are judged and handed to the engine; what it answers is written or
 //! begun. Decides nothing itself.
 use wbd_engine::judge;
-use wbd_engine::judge::look::{self, Look};
+use wbd_engine::judge::snapshot::{self, CheckSnapshot};
 use wbd_engine::round::{self, Step};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::entry::{Body, Subject};
@@ -31,10 +31,16 @@ impl Supervisor {
         let causes = if fresh.is_empty() { Vec::new() } else { self.checks.causes(&self.memory.state, now().wall_ms) };
         round::turn(|| {
             let now = now();
-            let looks: Vec<Look> =
+            let snapshots: Vec<CheckSnapshot> =
                 fresh.iter().filter_map(|key| self.checks.look(key, &self.memory.state, &causes)).collect();
-            let steps =
-                round::round(&self.memory.state, &mut self.turns, &looks, &known, &self.products.loaded.settings, &now);
+            let steps = round::round(
+                &self.memory.state,
+                &mut self.turns,
+                &snapshots,
+                &known,
+                &self.products.loaded.settings,
+                &now,
+            );
             let mut written = false;
             for step in steps {
                 match step {
@@ -142,7 +148,7 @@ impl Supervisor {
     fn plan_suspect(&mut self, key: &CheckKey, now_ms: u64) {
         let Some(since) = self.turns.failing_since(key) else { return };
         let Some(check) = self.checks.get(key) else { return };
-        let held_for = check.last.as_ref().map_or(0, |last| look::hold_ms(&check.bound, &last.judgement));
+        let held_for = check.last.as_ref().map_or(0, |last| snapshot::hold_ms(&check.bound, &last.judgement));
         if self.memory.state.latched.contains(key) {
             return;
         }

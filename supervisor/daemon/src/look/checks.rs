@@ -2,7 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use wbd_engine::guard::waiver;
-use wbd_engine::judge::look::{self, Look, Seen};
+use wbd_engine::judge::snapshot::{self, CheckSnapshot, Seen};
 use wbd_engine::judge::{Judgement, diagnose};
 use wbd_engine::playbook::Bound;
 use wbd_engine::state::State;
@@ -162,12 +162,12 @@ impl Checks {
     }
 
     /// What a check said last, for the engine.
-    pub(crate) fn look(&self, key: &CheckKey, state: &State, causes: &[(CheckKey, CheckKey)]) -> Option<Look> {
+    pub(crate) fn look(&self, key: &CheckKey, state: &State, causes: &[(CheckKey, CheckKey)]) -> Option<CheckSnapshot> {
         let check = self.get(key)?;
         let last = check.last.as_ref()?;
         let cause = causes.iter().find(|(consequence, _)| consequence == key).map(|(_, cause)| cause.clone());
         let seen = Seen { bound: &check.bound, judgement: &last.judgement, seen: &last.seen };
-        Some(look::look(&seen, state.open_for(key), cause))
+        Some(snapshot::of(&seen, state.open_for(key), cause))
     }
 
     /// Stores a complete look; the next one is due after the check's own interval, or when it was asked for.

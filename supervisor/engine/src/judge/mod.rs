@@ -1,8 +1,9 @@
-//! What checks say: verdicts, causes, plans with nothing left to choose, and the words for people. Knows no time and no guard.
+//! What checks say: verdicts, causes, plans with nothing left to choose, and the words for people. Knows no time and no
+//! guard.
 pub mod diagnose;
-pub mod look;
 pub mod plan;
 pub mod report;
+pub mod snapshot;
 mod verdict;
 pub mod words;
 

@@ -9,7 +9,7 @@ use wbd_model::report::{Cause, CheckRow, DaemonView, Fix, Overall, Report, SCHEM
 use wbd_model::waiver::Waiver;
 
 use super::verdict::Judgement;
-use super::{diagnose, look, plan, words};
+use super::{diagnose, plan, snapshot, words};
 use crate::guard::waiver;
 use crate::playbook::Bound;
 
@@ -151,7 +151,7 @@ fn on_the_machine(plan: &Plan) -> Option<String> {
 }
 
 fn not_yet_held(row: &Row<'_>) -> Option<String> {
-    let needed = look::hold_ms(row.bound, row.judgement);
+    let needed = snapshot::hold_ms(row.bound, row.judgement);
     let held = row.held_ms.unwrap_or(0);
     (held < needed).then(|| format!("not yet held: {} of {} s", held / 1000, needed.div_ceil(1000)))
 }

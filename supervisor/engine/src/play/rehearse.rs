@@ -9,7 +9,7 @@ use wbd_model::observation::Observations;
 use wbd_model::settings::Settings;
 use wbd_model::time::{BootId, Now};
 
-use crate::judge::look::{self, Seen};
+use crate::judge::snapshot::{self, Seen};
 use crate::playbook::Bound;
 use crate::round::{self, Memory, Step};
 use crate::state::{ActionRequest, Captured, State};
@@ -74,11 +74,11 @@ impl<'a> Play<'a> {
     pub(crate) fn turn(&mut self, now: &Now, looked: &Looked<'_>, tell: Tell<'_>) -> Result<bool, String> {
         let mut written = false;
         let rests = round::turn(|| {
-            let look = |(one, cause): &(Seen<'_>, Option<CheckKey>)| {
-                look::look(one, self.state.open_for(&one.bound.key), cause.clone())
+            let snapshot = |(one, cause): &(Seen<'_>, Option<CheckKey>)| {
+                snapshot::of(one, self.state.open_for(&one.bound.key), cause.clone())
             };
-            let looks: Vec<_> = looked.iter().map(look).collect();
-            let mut steps = round::round(&self.state, &mut self.memory, &looks, &self.known, self.settings, now);
+            let snapshots: Vec<_> = looked.iter().map(snapshot).collect();
+            let mut steps = round::round(&self.state, &mut self.memory, &snapshots, &self.known, self.settings, now);
             steps.retain(|step| self.is_played(step));
             written |= !steps.is_empty();
             // What was seen is of the time before an action.

@@ -2,17 +2,17 @@
 use wbd_model::entry::Intent;
 use wbd_model::plan::{Approval, Plan};
 
-use crate::judge::look::Look;
+use crate::judge::snapshot::CheckSnapshot;
 use crate::state::{ActionRequest, Incident};
 
 /// The rung in progress as it was resolved when it began; else a higher one than was tried last; else the same
 /// again (never a lower one).
-pub(super) fn next_rung(look: &Look, incident: &Incident) -> Option<Plan> {
+pub(super) fn next_rung(snapshot: &CheckSnapshot, incident: &Incident) -> Option<Plan> {
     if incident.step > 0 {
         // What its own first steps changed must not make a rung forget its later ones.
         return incident.intent.as_ref().map(|begun| begun_plan(incident, begun));
     }
-    let allowed = || look.ladder.iter().filter(|plan| plan.rung >= incident.rung);
+    let allowed = || snapshot.ladder.iter().filter(|plan| plan.rung >= incident.rung);
     if incident.attempts == 0 {
         return allowed().next().cloned();
     }
@@ -24,14 +24,14 @@ pub(super) fn next_rung(look: &Look, incident: &Incident) -> Option<Plan> {
 ///
 /// # Errors
 /// Why there is nothing to say yes to.
-pub fn next_plan(look: &Look, incident: &Incident) -> Result<Plan, String> {
+pub fn next_plan(snapshot: &CheckSnapshot, incident: &Incident) -> Result<Plan, String> {
     if !incident.rollback.is_empty() {
         return Err("what was tried before is taken back first; try again when it waits".to_owned());
     }
-    if let Some(reason) = look.ladder_unknown.as_ref().filter(|_| incident.step == 0) {
+    if let Some(reason) = snapshot.ladder_unknown.as_ref().filter(|_| incident.step == 0) {
         return Err(format!("the plan cannot be made: {reason}"));
     }
-    next_rung(look, incident)
+    next_rung(snapshot, incident)
         .ok_or_else(|| format!("{} has nothing that wbd could do; its guide is for a person", incident.id))
 }
 
@@ -49,7 +49,7 @@ fn begun_plan(incident: &Incident, begun: &Intent) -> Plan {
 }
 
 /// The last action that has to be taken back before anything else is done.
-pub(super) fn rollback(look: &Look, incident: &Incident) -> Option<ActionRequest> {
+pub(super) fn rollback(snapshot: &CheckSnapshot, incident: &Incident) -> Option<ActionRequest> {
     let (undone, undo) = incident.rollback.last()?;
     let rung = incident.intent.as_ref().map_or(incident.rung, |intent| intent.rung);
     let plan = Plan {
@@ -70,6 +70,6 @@ pub(super) fn rollback(look: &Look, incident: &Incident) -> Option<ActionRequest
         step: 0,
         undoes: Some(*undone),
         action: undo.action.clone(),
-        attempts: look.attempts,
+        attempts: snapshot.attempts,
     })
 }

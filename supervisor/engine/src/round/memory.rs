@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::incident::{ActionId, IncidentId};
 
-use crate::judge::look::Look;
+use crate::judge::snapshot::CheckSnapshot;
 
 /// What need not survive a crash: since when something is seen without a break.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -27,23 +27,23 @@ impl Memory {
         self.failing.get(key).map(|(_, since)| *since)
     }
 
-    pub(super) fn note(&mut self, look: &Look, now_ms: u64) {
-        match (look.verdict, &look.case) {
+    pub(super) fn note(&mut self, snapshot: &CheckSnapshot, now_ms: u64) {
+        match (snapshot.verdict, &snapshot.case) {
             (Verdict::Fail, Some(case)) => {
-                self.passing.remove(&look.key);
-                let entry = self.failing.entry(look.key.clone()).or_insert_with(|| (case.clone(), now_ms));
+                self.passing.remove(&snapshot.key);
+                let entry = self.failing.entry(snapshot.key.clone()).or_insert_with(|| (case.clone(), now_ms));
                 if entry.0 != *case {
                     *entry = (case.clone(), now_ms);
                 }
             }
             (Verdict::Pass | Verdict::Warn | Verdict::Skip, _) => {
-                self.failing.remove(&look.key);
-                self.passing.entry(look.key.clone()).or_insert(now_ms);
+                self.failing.remove(&snapshot.key);
+                self.passing.entry(snapshot.key.clone()).or_insert(now_ms);
             }
             // Not seen: neither goes on failing nor begins to pass.
             (Verdict::Unknown | Verdict::Fail, _) => {
-                self.passing.remove(&look.key);
-                self.failing.remove(&look.key);
+                self.passing.remove(&snapshot.key);
+                self.failing.remove(&snapshot.key);
             }
         }
     }

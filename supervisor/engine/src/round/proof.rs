@@ -7,21 +7,21 @@ use wbd_model::time::Now;
 use super::memory::Memory;
 use super::step::{Step, close, write};
 use crate::judge::Truth;
-use crate::judge::look::Look;
+use crate::judge::snapshot::CheckSnapshot;
 use crate::state::Incident;
 
-pub(super) fn verifying(memory: &mut Memory, look: &Look, incident: &Incident, now: &Now) -> Option<Step> {
+pub(super) fn verifying(memory: &mut Memory, snapshot: &CheckSnapshot, incident: &Incident, now: &Now) -> Option<Step> {
     let verdict = |passed: bool| {
         let after_ms = now.since(&incident.opened.boot, incident.opened.boot_ms).unwrap_or(now.boot_ms);
-        let mut evidence = look.evidence.clone();
-        if let Truth::Unknown(why) = &look.cured {
+        let mut evidence = snapshot.evidence.clone();
+        if let Truth::Unknown(why) = &snapshot.cured {
             evidence.push(format!("could not be seen: {why}"));
         }
         Some(write(incident.subject(), Body::Verdict { passed, evidence, after_ms }))
     };
-    if look.cured == Truth::True {
+    if snapshot.cured == Truth::True {
         let since = *memory.proven.entry(incident.id).or_insert(now.boot_ms);
-        if now.boot_ms.saturating_sub(since) >= look.verify_hold_ms {
+        if now.boot_ms.saturating_sub(since) >= snapshot.verify_hold_ms {
             memory.proven.remove(&incident.id);
             return verdict(true);
         }
@@ -34,21 +34,21 @@ pub(super) fn verifying(memory: &mut Memory, look: &Look, incident: &Incident, n
     let waited_ms = now
         .since(&incident.since.boot, incident.since.boot_ms)
         .unwrap_or_else(|| now.boot_ms.saturating_sub(*memory.proving.entry(incident.id).or_insert(now.boot_ms)));
-    if waited_ms >= look.within_ms && !began {
+    if waited_ms >= snapshot.within_ms && !began {
         memory.proving.remove(&incident.id);
         return verdict(false);
     }
     None
 }
 
-pub(super) fn probation(look: &Look, incident: &Incident, now: &Now) -> Option<Step> {
-    if look.verdict == Verdict::Fail {
+pub(super) fn probation(snapshot: &CheckSnapshot, incident: &Incident, now: &Now) -> Option<Step> {
+    if snapshot.verdict == Verdict::Fail {
         let after_ms = now.since(&incident.opened.boot, incident.opened.boot_ms).unwrap_or(now.boot_ms);
-        let evidence = std::iter::once("it came back".to_owned()).chain(look.evidence.iter().cloned()).collect();
+        let evidence = std::iter::once("it came back".to_owned()).chain(snapshot.evidence.iter().cloned()).collect();
         return Some(write(incident.subject(), Body::Verdict { passed: false, evidence, after_ms }));
     }
-    let over = now.since(&incident.since.boot, incident.since.boot_ms).is_none_or(|ms| ms >= look.verify_hold_ms);
+    let over = now.since(&incident.since.boot, incident.since.boot_ms).is_none_or(|ms| ms >= snapshot.verify_hold_ms);
     // A check that needs days of samples cannot say "pass" yet; the proof that still holds can.
-    let good = look.verdict != Verdict::Unknown || look.cured == Truth::True;
+    let good = snapshot.verdict != Verdict::Unknown || snapshot.cured == Truth::True;
     (over && good).then(|| close(incident, Closing::Healed))
 }

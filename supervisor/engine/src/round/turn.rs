@@ -12,7 +12,7 @@ use super::memory::Memory;
 use super::step::{Step, close, lost, write};
 use super::{orphans, proof};
 use crate::guard::{self, approval, waiver};
-use crate::judge::look::Look;
+use crate::judge::snapshot::CheckSnapshot;
 use crate::state::{ActionRequest, Incident, State};
 
 /// An incident that waits this long for a guard or a person is handed over.
@@ -33,31 +33,31 @@ pub fn turn(mut another: impl FnMut() -> bool) -> bool {
 pub fn round(
     state: &State,
     memory: &mut Memory,
-    looks: &[Look],
+    snapshots: &[CheckSnapshot],
     known: &BTreeSet<CheckKey>,
     settings: &Settings,
     now: &Now,
 ) -> Vec<Step> {
-    for look in looks {
-        memory.note(look, now.boot_ms);
+    for snapshot in snapshots {
+        memory.note(snapshot, now.boot_ms);
     }
     let mut steps = Vec::new();
     // Two incidents that open in the same turn are two numbers.
     let mut next = state.next_incident.max(1);
-    for look in looks {
-        let waived = waiver::covering(&state.waivers, &look.key, now.wall_ms).is_some();
-        let step = match state.open_for(&look.key) {
+    for snapshot in snapshots {
+        let waived = waiver::covering(&state.waivers, &snapshot.key, now.wall_ms).is_some();
+        let step = match state.open_for(&snapshot.key) {
             Some(incident) if waived => match waiver::ends(incident) {
                 Some(how) => Some(close(incident, how)),
-                None => advance(state, memory, look, incident, settings, now),
+                None => advance(state, memory, snapshot, incident, settings, now),
             },
             None if waived => None,
-            Some(incident) => advance(state, memory, look, incident, settings, now),
-            None => open(state, memory, look, IncidentId(next), now).inspect(|_| next += 1),
+            Some(incident) => advance(state, memory, snapshot, incident, settings, now),
+            None => open(state, memory, snapshot, IncidentId(next), now).inspect(|_| next += 1),
         };
         // What an operator asked for is begun once; a later failure of the same check was not asked for.
-        let begun = state.open.contains_key(&look.key) || look.verdict != Verdict::Fail;
-        memory.asked.take_if(|asked| begun && *asked == look.key);
+        let begun = state.open.contains_key(&snapshot.key) || snapshot.verdict != Verdict::Fail;
+        memory.asked.take_if(|asked| begun && *asked == snapshot.key);
         steps.extend(step);
     }
     steps.extend(orphans::orphans(state, memory, known, now));
@@ -66,33 +66,33 @@ pub fn round(
 }
 
 /// A check without an open incident.
-fn open(state: &State, memory: &Memory, look: &Look, id: IncidentId, now: &Now) -> Option<Step> {
+fn open(state: &State, memory: &Memory, snapshot: &CheckSnapshot, id: IncidentId, now: &Now) -> Option<Step> {
     let about = |incident| Subject {
         incident,
-        code: Some(look.key.code.clone()),
-        target: Some(look.key.target.clone()),
-        playbook: Some(look.playbook.clone()),
+        code: Some(snapshot.key.code.clone()),
+        target: Some(snapshot.key.target.clone()),
+        playbook: Some(snapshot.playbook.clone()),
     };
-    if state.latched.contains(&look.key) && memory.asked.as_ref() != Some(&look.key) {
-        let gone = look.verdict == Verdict::Pass
-            && memory.passed_for(&look.key, now.boot_ms).is_some_and(|ms| ms >= look.verify_hold_ms);
+    if state.latched.contains(&snapshot.key) && memory.asked.as_ref() != Some(&snapshot.key) {
+        let gone = snapshot.verdict == Verdict::Pass
+            && memory.passed_for(&snapshot.key, now.boot_ms).is_some_and(|ms| ms >= snapshot.verify_hold_ms);
         return gone.then(|| write(about(None), Body::Cleared {}));
     }
-    let (Verdict::Fail, Some(case)) = (look.verdict, &look.case) else { return None };
-    let since = memory.failing_since(&look.key)?;
-    let asked = memory.asked.as_ref() == Some(&look.key);
-    if !asked && now.boot_ms.saturating_sub(since) < look.hold_ms {
+    let (Verdict::Fail, Some(case)) = (snapshot.verdict, &snapshot.case) else { return None };
+    let since = memory.failing_since(&snapshot.key)?;
+    let asked = memory.asked.as_ref() == Some(&snapshot.key);
+    if !asked && now.boot_ms.saturating_sub(since) < snapshot.hold_ms {
         return None;
     }
     // The cause first; a consequence of what was already handed over stays visible and is not opened.
-    if look.cause.as_ref().is_some_and(|cause| !state.open.contains_key(cause)) {
+    if snapshot.cause.as_ref().is_some_and(|cause| !state.open.contains_key(cause)) {
         return None;
     }
     let body = Body::Opened {
-        digest: look.digest.clone(),
+        digest: snapshot.digest.clone(),
         case: case.clone(),
-        evidence: look.evidence.clone(),
-        before: look.seen.clone(),
+        evidence: snapshot.evidence.clone(),
+        before: snapshot.seen.clone(),
     };
     Some(write(about(Some(id)), body))
 }
@@ -101,19 +101,19 @@ fn open(state: &State, memory: &Memory, look: &Look, id: IncidentId, now: &Now) 
 fn advance(
     state: &State,
     memory: &mut Memory,
-    look: &Look,
+    snapshot: &CheckSnapshot,
     incident: &Incident,
     settings: &Settings,
     now: &Now,
 ) -> Option<Step> {
     match &incident.phase {
-        Phase::Suppressed { by } => suppressed(state, memory, look, incident, *by, now),
-        Phase::Gated { .. } => gated(state, memory, look, incident, settings, now),
+        Phase::Suppressed { by } => suppressed(state, memory, snapshot, incident, *by, now),
+        Phase::Gated { .. } => gated(state, memory, snapshot, incident, settings, now),
         Phase::Acting { action } | Phase::RollingBack { action } => {
             (memory.in_flight != Some(*action)).then(|| lost(incident, *action))
         }
-        Phase::Indeterminate { .. } | Phase::Verifying => proof::verifying(memory, look, incident, now),
-        Phase::Probation => proof::probation(look, incident, now),
+        Phase::Indeterminate { .. } | Phase::Verifying => proof::verifying(memory, snapshot, incident, now),
+        Phase::Probation => proof::probation(snapshot, incident, now),
         Phase::Closed { .. } => None,
     }
 }
@@ -121,12 +121,12 @@ fn advance(
 fn suppressed(
     state: &State,
     memory: &Memory,
-    look: &Look,
+    snapshot: &CheckSnapshot,
     incident: &Incident,
     by: IncidentId,
     now: &Now,
 ) -> Option<Step> {
-    let gone = memory.passed_for(&look.key, now.boot_ms).is_some_and(|ms| ms >= look.verify_hold_ms);
+    let gone = memory.passed_for(&snapshot.key, now.boot_ms).is_some_and(|ms| ms >= snapshot.verify_hold_ms);
     if gone {
         return Some(close(incident, Closing::Subsumed));
     }
@@ -134,17 +134,17 @@ fn suppressed(
     if cause_open {
         return None;
     }
-    let cause_stands = look.cause.as_ref().is_some_and(|cause| state.latched.contains(cause));
+    let cause_stands = snapshot.cause.as_ref().is_some_and(|cause| state.latched.contains(cause));
     if cause_stands {
         return Some(close(incident, Closing::Subsumed));
     }
-    (look.verdict == Verdict::Fail).then(|| write(incident.subject(), Body::Unsuppressed {}))
+    (snapshot.verdict == Verdict::Fail).then(|| write(incident.subject(), Body::Unsuppressed {}))
 }
 
 fn gated(
     state: &State,
     memory: &mut Memory,
-    look: &Look,
+    snapshot: &CheckSnapshot,
     incident: &Incident,
     settings: &Settings,
     now: &Now,
@@ -153,40 +153,41 @@ fn gated(
     if incident.escalated.is_some() && (!incident.asks || waited_too_long(incident, now)) {
         return Some(close(incident, Closing::HandedOver));
     }
-    if let Some(want) = rollback(look, incident) {
-        return ask(state, incident, settings, now, want, look);
+    if let Some(want) = rollback(snapshot, incident) {
+        return ask(state, incident, settings, now, want, snapshot);
     }
     if incident.step == 0 {
-        if let Some(cause) = &look.cause {
-            return behind(state, look, incident, cause, now);
+        if let Some(cause) = &snapshot.cause {
+            return behind(state, snapshot, incident, cause, now);
         }
-        let gone = memory.passed_for(&look.key, now.boot_ms).is_some_and(|ms| ms >= look.verify_hold_ms);
+        let gone = memory.passed_for(&snapshot.key, now.boot_ms).is_some_and(|ms| ms >= snapshot.verify_hold_ms);
         if gone {
             return Some(close(incident, Closing::SelfHealed));
         }
-        if look.verdict != Verdict::Fail {
-            let unseen = look.verdict == Verdict::Unknown && waited_too_long(incident, now);
-            return unseen.then(|| escalate(incident, look, "whether it still fails could not be seen for a day"));
+        if snapshot.verdict != Verdict::Fail {
+            let unseen = snapshot.verdict == Verdict::Unknown && waited_too_long(incident, now);
+            return unseen.then(|| escalate(incident, snapshot, "whether it still fails could not be seen for a day"));
         }
-    } else if look.verdict != Verdict::Fail {
+    } else if snapshot.verdict != Verdict::Fail {
         // Cured before its last step was needed, or not to be seen: proof is what counts now.
-        return proof::verifying(memory, look, incident, now);
+        return proof::verifying(memory, snapshot, incident, now);
     }
-    if let Some(reason) = look.ladder_unknown.as_ref().filter(|_| incident.step == 0) {
-        return waited_too_long(incident, now).then(|| escalate(incident, look, &format!("cannot plan: {reason}")));
+    if let Some(reason) = snapshot.ladder_unknown.as_ref().filter(|_| incident.step == 0) {
+        return waited_too_long(incident, now).then(|| escalate(incident, snapshot, &format!("cannot plan: {reason}")));
     }
-    let Some(plan) = next_rung(look, incident) else {
-        // What it became meanwhile may be over soon, a stop by an administrator for instance: no person is called for that.
-        if incident.step == 0 && !has_lasted(memory, look, now) {
+    let Some(plan) = next_rung(snapshot, incident) else {
+        // What it became meanwhile may be over soon, a stop by an administrator for instance: no person is called for
+        // that.
+        if incident.step == 0 && !has_lasted(memory, snapshot, now) {
             return None;
         }
-        let reason = if look.ladder.is_empty() { "a person has to decide" } else { "no further step is known" };
-        return Some(escalate(incident, look, reason));
+        let reason = if snapshot.ladder.is_empty() { "a person has to decide" } else { "no further step is known" };
+        return Some(escalate(incident, snapshot, reason));
     };
     let plan = approval::as_shown(Some(incident), plan);
     // A ledger of before may not hold the plan: then what was done is judged as it stands.
     let Some(action) = plan.steps.get(incident.step).cloned() else {
-        return proof::verifying(memory, look, incident, now);
+        return proof::verifying(memory, snapshot, incident, now);
     };
     let want = ActionRequest {
         incident: incident.id,
@@ -196,18 +197,18 @@ fn gated(
         step: incident.step,
         undoes: None,
         action,
-        attempts: look.attempts,
+        attempts: snapshot.attempts,
     };
-    ask(state, incident, settings, now, want, look)
+    ask(state, incident, settings, now, want, snapshot)
 }
 
 /// It fails in the same way for as long as that has to last.
-fn has_lasted(memory: &Memory, look: &Look, now: &Now) -> bool {
-    memory.failing_since(&look.key).is_some_and(|since| now.boot_ms.saturating_sub(since) >= look.hold_ms)
+fn has_lasted(memory: &Memory, snapshot: &CheckSnapshot, now: &Now) -> bool {
+    memory.failing_since(&snapshot.key).is_some_and(|since| now.boot_ms.saturating_sub(since) >= snapshot.hold_ms)
 }
 
 /// A consequence whose cause fails: nothing is done for it.
-fn behind(state: &State, look: &Look, incident: &Incident, cause: &CheckKey, now: &Now) -> Option<Step> {
+fn behind(state: &State, snapshot: &CheckSnapshot, incident: &Incident, cause: &CheckKey, now: &Now) -> Option<Step> {
     if let Some(cause) = state.open.get(cause) {
         return Some(write(incident.subject(), Body::Suppressed { by: *cause }));
     }
@@ -215,7 +216,8 @@ fn behind(state: &State, look: &Look, incident: &Incident, cause: &CheckKey, now
         return Some(close(incident, Closing::Subsumed));
     }
     // Only suspected so far: it is opened soon, or goes away.
-    waited_too_long(incident, now).then(|| escalate(incident, look, &format!("its cause, {cause}, does not go away")))
+    waited_too_long(incident, now)
+        .then(|| escalate(incident, snapshot, &format!("its cause, {cause}, does not go away")))
 }
 
 /// After a reboot the waiting begins again: nobody could answer meanwhile.
@@ -232,28 +234,30 @@ fn ask(
     settings: &Settings,
     now: &Now,
     want: ActionRequest,
-    look: &Look,
+    snapshot: &CheckSnapshot,
 ) -> Option<Step> {
     match guard::check(state, settings, now, &want) {
         Ok(()) => Some(Step::Act(Box::new(want))),
-        Err(refusal) => refused(incident, look, now, refusal),
+        Err(refusal) => refused(incident, snapshot, now, refusal),
     }
 }
 
-fn refused(incident: &Incident, look: &Look, now: &Now, refusal: Refusal) -> Option<Step> {
+fn refused(incident: &Incident, snapshot: &CheckSnapshot, now: &Now, refusal: Refusal) -> Option<Step> {
     if is_news(incident, now, &refusal) {
         return Some(write(incident.subject(), Body::Refused(refusal)));
     }
     match refusal.guard {
-        Guard::Attempts | Guard::Denied => Some(escalate(incident, look, &refusal.reason)),
+        Guard::Attempts | Guard::Denied => Some(escalate(incident, snapshot, &refusal.reason)),
         // Its one try would be refused.
-        Guard::Suspended if incident.attempts >= look.attempts.max => Some(escalate(incident, look, &refusal.reason)),
+        Guard::Suspended if incident.attempts >= snapshot.attempts.max => {
+            Some(escalate(incident, snapshot, &refusal.reason))
+        }
         Guard::Approval | Guard::Mode | Guard::Suspended if incident.escalated.is_none() => {
-            Some(escalate(incident, look, &refusal.reason))
+            Some(escalate(incident, snapshot, &refusal.reason))
         }
         // A person may not want to wait that long.
         Guard::Window if incident.escalated.is_none() && is_far(&refusal, now) => {
-            Some(escalate(incident, look, &refusal.reason))
+            Some(escalate(incident, snapshot, &refusal.reason))
         }
         Guard::Hold
         | Guard::Mode
@@ -266,7 +270,7 @@ fn refused(incident: &Incident, look: &Look, now: &Now, refusal: Refusal) -> Opt
         | Guard::Ledger
         | Guard::Unseen
         | Guard::Reach => (waited_too_long(incident, now) && incident.escalated.is_none())
-            .then(|| escalate(incident, look, &refusal.reason)),
+            .then(|| escalate(incident, snapshot, &refusal.reason)),
     }
 }
 
@@ -281,9 +285,9 @@ fn is_far(refusal: &Refusal, now: &Now) -> bool {
     refusal.until_ms.is_none_or(|until_ms| until_ms.saturating_sub(now.boot_ms) > GATE_TIMEOUT_MS)
 }
 
-fn escalate(incident: &Incident, look: &Look, reason: &str) -> Step {
+fn escalate(incident: &Incident, snapshot: &CheckSnapshot, reason: &str) -> Step {
     if incident.escalated.is_some() {
         return close(incident, Closing::HandedOver);
     }
-    write(incident.subject(), Body::Escalated { reason: reason.to_owned(), guide: look.guide.clone() })
+    write(incident.subject(), Body::Escalated { reason: reason.to_owned(), guide: snapshot.guide.clone() })
 }

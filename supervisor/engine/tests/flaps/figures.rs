@@ -65,7 +65,7 @@ pub(crate) fn of(host: &Host, schedule: &Schedule) -> Figures {
 impl Figures {
     fn fault(&mut self, host: &Host, fault: &Fault) {
         self.faults += 1;
-        if fault.visible_ms >= host.checks[fault.check].look.hold_ms + GRACE_MS {
+        if fault.visible_ms >= host.checks[fault.check].snapshot.hold_ms + GRACE_MS {
             self.lasting += 1;
             self.missed += u64::from(!fault.attended);
         }

@@ -123,7 +123,7 @@ fn an_end_that_nobody_was_told_of_or_twice_is_found() {
 #[test]
 fn what_does_not_end_and_what_the_ledger_does_not_say_is_found() {
     is_found("still open", |host| {
-        let key = host.checks[0].look.key.clone();
+        let key = host.checks[0].snapshot.key.clone();
         host.state.open.insert(key, IncidentId(1));
     });
     is_found("another state", |host| host.state.debits.clear());

@@ -76,8 +76,8 @@ fn attempts(host: &Host) -> Judgement {
     for (index, check) in host.checks.iter().enumerate() {
         let begins = |effect: &&Effect| effect.check == index && effect.step == 0 && !effect.rollback;
         let at_ms: Vec<u64> = host.effects.iter().filter(begins).map(|effect| effect.true_ms).collect();
-        let own = check.look.attempts;
-        within(&at_ms, own.per_ms, own.max, &format!("attempts on {:?}", check.look.key))?;
+        let own = check.snapshot.attempts;
+        within(&at_ms, own.per_ms, own.max, &format!("attempts on {:?}", check.snapshot.key))?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ const HOUR_MS: u64 = 3_600_000;
 
 fn limits(target: &str) -> Check {
     let mut check = check("WBD-5404", target, "inotify-limit").rung(&[reload()]);
-    check.look.attempts.max = 20;
+    check.snapshot.attempts.max = 20;
     check
 }
 
@@ -19,7 +19,7 @@ fn limits(target: &str) -> Check {
 fn suspended() -> World {
     let other = Action::SysctlSet(SysctlSet { key: "k.b".to_owned(), value: 1, persist: false });
     let mut world = World::new(vec![limits("a"), limits("b").rung(&[other])]);
-    let playbook = world.checks[0].look.playbook.clone();
+    let playbook = world.checks[0].snapshot.playbook.clone();
     for _ in 0..9 {
         let subject = Subject { playbook: Some(playbook.clone()), ..Subject::default() };
         world.append(subject, Body::Verdict { passed: false, evidence: Vec::new(), after_ms: 0 });
@@ -95,7 +95,7 @@ fn a_proof_lets_it_go_on_visibly_and_the_next_trip_begins_with_an_hour() {
     world.breaks(0);
     world.run(10_000);
     assert_eq!(world.closed_as(2), Some(Closing::Healed), "it acts at once again");
-    let playbook = world.checks[0].look.playbook.clone();
+    let playbook = world.checks[0].snapshot.playbook.clone();
     let subject = Subject { playbook: Some(playbook.clone()), ..Subject::default() };
     world.append(subject, Body::Suspended { reason: "again".to_owned() });
     assert_eq!(world.state.suspended[&playbook].pause_ms(), HOUR_MS);
@@ -188,7 +188,7 @@ fn who_waits_behind_a_suspension_is_handed_over_after_a_day_at_the_latest() {
     assert_eq!(world.closed_as(1), Some(Closing::HandedOver), "{}", world.story());
     // One whose attempts are spent has nothing to wait for.
     let mut world = suspended();
-    world.checks[0].look.attempts.max = 0;
+    world.checks[0].snapshot.attempts.max = 0;
     world.breaks(0);
     world.run(10_000);
     assert_eq!(world.closed_as(1), Some(Closing::HandedOver), "{}", world.story());
@@ -197,7 +197,7 @@ fn who_waits_behind_a_suspension_is_handed_over_after_a_day_at_the_latest() {
 #[test]
 fn a_suspended_playbook_tells_when_it_tries_once_more() {
     let mut world = suspended();
-    let playbook = world.checks[0].look.playbook.clone();
+    let playbook = world.checks[0].snapshot.playbook.clone();
     let words = |world: &World| world.state.suspended[&playbook].words(&world.state, &world.now());
     assert_eq!(words(&world), "9 verifications in a row failed; tries once more in 1 h");
     world.true_ms += HOUR_MS / 2;

@@ -131,7 +131,7 @@ fn an_open_consequence_of_what_was_handed_over_goes_with_it() {
 #[test]
 fn a_suppressed_consequence_goes_with_a_cause_that_is_handed_over() {
     let mut cause = dns().cured_by(&[]);
-    cause.look.attempts.max = 1;
+    cause.snapshot.attempts.max = 1;
     let mut world = World::new(vec![cause, endpoint()]);
     world.breaks(0);
     world.breaks(1);

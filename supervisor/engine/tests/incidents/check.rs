@@ -1,6 +1,6 @@
 //! A check of the toy world: what may be broken, what cures it, and what its playbook says.
 use wbd_engine::judge::Truth;
-use wbd_engine::judge::look::Look;
+use wbd_engine::judge::snapshot::CheckSnapshot;
 use wbd_model::action::{Action, Class, CommandRun, SysctlSet, UnitRestart};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::name::{Code, PlaybookName, TargetName};
@@ -12,7 +12,7 @@ use wbd_model::profile::{Command, Duration};
 /// A failure that may be there, what cures it, and what its playbook says.
 #[derive(Debug, Clone)]
 pub(crate) struct Check {
-    pub(crate) look: Look,
+    pub(crate) snapshot: CheckSnapshot,
     pub(crate) sight: Verdict,
     pub(crate) case: String,
     /// Rungs with the case that they fit; an empty case fits all.
@@ -59,7 +59,7 @@ pub(crate) fn command(class: Class) -> Action {
 
 /// A check of a playbook without rungs: held 2 s, verified within 10 s for 2 s, three attempts an hour.
 pub(crate) fn check(code: &str, target: &str, playbook: &str) -> Check {
-    let look = Look {
+    let snapshot = CheckSnapshot {
         key: key(code, target),
         playbook: PlaybookName::new(playbook).unwrap(),
         digest: "digest-1".to_owned(),
@@ -78,7 +78,7 @@ pub(crate) fn check(code: &str, target: &str, playbook: &str) -> Check {
         guide: vec!["call a person".to_owned()],
     };
     Check {
-        look,
+        snapshot,
         sight: Verdict::Pass,
         case: "broken".to_owned(),
         rungs: Vec::new(),
@@ -106,10 +106,10 @@ impl Check {
     pub(crate) fn rung_for(mut self, case: &str, approval: Approval, steps: &[Action]) -> Self {
         let rung = self.rungs.len();
         let plan = Plan {
-            code: self.look.key.code.clone(),
-            target: self.look.key.target.clone(),
-            playbook: self.look.playbook.clone(),
-            digest: self.look.digest.clone(),
+            code: self.snapshot.key.code.clone(),
+            target: self.snapshot.key.target.clone(),
+            playbook: self.snapshot.playbook.clone(),
+            digest: self.snapshot.digest.clone(),
             rung,
             rung_id: format!("rung-{rung}"),
             approval,
@@ -130,22 +130,22 @@ impl Check {
     }
 
     pub(crate) fn held_for(mut self, ms: u64) -> Self {
-        self.look.hold_ms = ms;
+        self.snapshot.hold_ms = ms;
         self
     }
 
     /// The playbook's text changes: new digest, on the looks and on the plans.
     pub(crate) fn edited(&mut self, digest: &str) {
-        digest.clone_into(&mut self.look.digest);
+        digest.clone_into(&mut self.snapshot.digest);
         for (_, plan) in &mut self.rungs {
             digest.clone_into(&mut plan.digest);
         }
     }
 
-    pub(crate) fn looked_at(&self, cause: Option<CheckKey>) -> Look {
+    pub(crate) fn looked_at(&self, cause: Option<CheckKey>) -> CheckSnapshot {
         let failing = self.sight == Verdict::Fail;
         let fits = |case: &str| failing && (case.is_empty() || case == self.case);
-        Look {
+        CheckSnapshot {
             verdict: self.sight,
             case: matches!(self.sight, Verdict::Fail | Verdict::Warn).then(|| self.case.clone()),
             ladder: self.rungs.iter().filter(|(case, _)| fits(case)).map(|(_, plan)| plan.clone()).collect(),
@@ -155,7 +155,7 @@ impl Check {
                 Verdict::Unknown | Verdict::Skip => Truth::Unknown("not seen".to_owned()),
             },
             cause: cause.filter(|_| failing),
-            ..self.look.clone()
+            ..self.snapshot.clone()
         }
     }
 

@@ -177,7 +177,7 @@ fn a_proof_that_a_reboot_interrupted_and_that_never_comes_fails() {
 #[test]
 fn a_rollback_that_a_crash_interrupted_is_not_begun_again() {
     let mut world = World::failing(check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000)]));
-    world.checks[0].look.attempts.max = 1;
+    world.checks[0].snapshot.attempts.max = 1;
     world.answers.extend([Answer::Done, Answer::DiesAfter]);
     world.run(14_000);
     assert!(

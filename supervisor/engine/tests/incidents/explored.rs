@@ -29,7 +29,7 @@ fn explore<E: Copy>(events: &[E], length: u32, play: impl Fn(&[E]) -> bool) -> V
 }
 
 fn patient(mut check: Check) -> Check {
-    check.look.attempts.max = 1_000;
+    check.snapshot.attempts.max = 1_000;
     check
 }
 
@@ -135,7 +135,7 @@ fn yes_is_to_what_was_shown(sequence: &[Yes], any_plan_is_accepted: bool) -> boo
     for event in sequence {
         match event {
             Yes::Approve => {
-                let plan = world.looks()[0].ladder[0].clone();
+                let plan = world.snapshots()[0].ladder[0].clone();
                 let changes = vec![vec![world.raised(KEY, need)], Vec::new()];
                 let body = Body::Approved { who: "root".to_owned(), shown: Some(Box::new(Shown { plan, changes })) };
                 world.append(world.about(1), body);

@@ -31,7 +31,7 @@ fn heal_once(world: &mut World) {
 /// Enough attempts that only the host's budget counts.
 fn patient() -> crate::check::Check {
     let mut check = agent_down();
-    check.look.attempts.max = 1_000;
+    check.snapshot.attempts.max = 1_000;
     check
 }
 
@@ -72,7 +72,7 @@ fn the_seventh_restart_in_a_day_waits() {
 #[test]
 fn gentle_actions_cost_no_budget_and_need_none() {
     let mut check = check("WBD-5404", "wbd", "inotify-limit").rung(&[reload()]).cured_by(&[reload()]);
-    check.look.attempts.max = 1_000;
+    check.snapshot.attempts.max = 1_000;
     let mut world = World::failing(check);
     world.settings.budget.per_hour = 0;
     for _ in 0..10 {
@@ -244,7 +244,7 @@ fn an_action_by_hand_waits_for_one_under_way_on_the_same_thing_only() {
 #[test]
 fn the_pause_doubles_with_each_attempt_up_to_its_bound() {
     let mut check = check("WBD-5404", "wbd", "inotify-limit").rung(&[reload()]);
-    check.look.attempts =
+    check.snapshot.attempts =
         wbd_model::plan::Attempts { max: 8, per_ms: DAY_MS, backoff_from_ms: 20_000, backoff_to_ms: 100_000 };
     let mut world = World::failing(check);
     world.run(1_200_000);
@@ -282,9 +282,9 @@ fn the_attempts_are_free_again_after_their_time() {
 #[test]
 fn the_attempts_of_another_target_do_not_count() {
     let mut one = agent_down();
-    one.look.attempts.max = 1;
+    one.snapshot.attempts.max = 1;
     let mut other = check("WBD-6007", "other", "agent-down").rung(&[reload()]).cured_by(&[reload()]);
-    other.look.attempts.max = 1;
+    other.snapshot.attempts.max = 1;
     let mut world = World::new(vec![one, other]);
     world.breaks(0);
     world.run(10_000);
@@ -318,7 +318,7 @@ fn two_incidents_act_on_different_things_at_once() {
 #[test]
 fn nobody_touches_what_another_incident_may_have_to_take_back() {
     let mut first = check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000), reload()]);
-    first.look.attempts.max = 1;
+    first.snapshot.attempts.max = 1;
     let second = check("WBD-5405", "wbd", "inotify-other").rung(&[raise(30_000)]).cured_by(&[raise(30_000)]);
     let mut world = World::new(vec![first, second]);
     world.breaks(0);

@@ -189,8 +189,8 @@ fn spent_attempts_end_in_one_hand_over_and_not_in_a_loop() {
 #[test]
 fn attempts_are_bounded_in_an_incident_even_if_they_are_far_apart() {
     let mut world = World::failing(agent_down().cured_by(&[]));
-    world.checks[0].look.attempts.per_ms = 10_000;
-    world.checks[0].look.attempts.backoff_from_ms = 60_000;
+    world.checks[0].snapshot.attempts.per_ms = 10_000;
+    world.checks[0].snapshot.attempts.backoff_from_ms = 60_000;
     world.settings.budget.per_hour = 100;
     world.settings.budget.per_day = 100;
     world.run(6 * 3_600_000);
@@ -258,7 +258,7 @@ fn a_rollback_is_not_rolled_back_whatever_becomes_of_it() {
     for answer in [Answer::Failed, Answer::LostUndone, Answer::Late, Answer::DiesBefore, Answer::DiesAfter] {
         let check = check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000)]);
         let mut world = World::failing(check);
-        world.checks[0].look.attempts.max = 1;
+        world.checks[0].snapshot.attempts.max = 1;
         world.answers.extend([Answer::Done, answer]);
         world.run(120_000);
         assert_eq!(world.count("rollback"), 1, "{answer:?}: {}", world.story());
@@ -271,7 +271,7 @@ fn a_rollback_is_not_rolled_back_whatever_becomes_of_it() {
 fn actions_are_taken_back_in_the_opposite_order() {
     let check = check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000), raise(30_000)]);
     let mut world = World::failing(check);
-    world.checks[0].look.attempts.max = 1;
+    world.checks[0].snapshot.attempts.max = 1;
     world.run(60_000);
     let undone: Vec<u64> = intents(&world).iter().filter_map(|intent| intent.undoes).map(|id| id.0).collect();
     assert_eq!(undone, [2, 1], "{}", world.story());
@@ -332,7 +332,7 @@ fn a_rung_is_not_jumped_over_because_something_was_taken_back_before() {
 fn a_playbook_whose_proofs_keep_failing_is_suspended_visibly_and_for_every_target() {
     let one = |target: &str, unit_name: &str| {
         let mut check = check("WBD-5404", target, "inotify-limit").rung(&[reload()]);
-        check.look.attempts.max = 5;
+        check.snapshot.attempts.max = 5;
         check.rungs[0].1.steps =
             vec![Action::SysctlSet(SysctlSet { key: unit_name.to_owned(), value: 1, persist: false })];
         check

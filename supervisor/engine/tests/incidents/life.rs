@@ -22,7 +22,7 @@ fn the_intent_carries_what_was_seen_and_a_start_deadline() {
     let mut world = World::failing(agent_down());
     world.run(2_000);
     let Body::Intent(intent) = &world.entries[1].body else { panic!("{}", world.story()) };
-    assert_eq!(intent.before, world.checks[0].look.seen);
+    assert_eq!(intent.before, world.checks[0].snapshot.seen);
     assert_eq!((intent.class, intent.rung, intent.step, intent.steps), (Class::A2, 0, 0, 1));
     assert_eq!(intent.start_by_ms, world.entries[1].at.boot_ms + wbd_engine::state::START_DEADLINE_MS);
     assert_eq!(world.entries[1].subject, world.about(1));
@@ -33,7 +33,7 @@ fn a_failure_is_opened_when_it_has_held_and_not_a_moment_before() {
     let mut world = World::failing(agent_down().held_for(2_000));
     world.run(1_999);
     assert_eq!(world.story(), "");
-    assert!(world.memory.failing_since(&world.checks[0].look.key).is_some());
+    assert!(world.memory.failing_since(&world.checks[0].snapshot.key).is_some());
     world.run(1);
     assert!(world.story().starts_with("opened"), "{}", world.story());
 }
@@ -183,10 +183,10 @@ fn where_only_a_person_can_help_it_is_handed_over_at_once_with_the_guide() {
 #[test]
 fn where_the_plan_cannot_be_made_nothing_is_done_until_it_can() {
     let mut world = World::failing(agent_down());
-    world.checks[0].look.ladder_unknown = Some("ino.missing could not be seen".to_owned());
+    world.checks[0].snapshot.ladder_unknown = Some("ino.missing could not be seen".to_owned());
     world.run(600_000);
     assert_eq!(world.story(), "opened");
-    world.checks[0].look.ladder_unknown = None;
+    world.checks[0].snapshot.ladder_unknown = None;
     world.run(10_000);
     assert_eq!(world.closed_as(1), Some(Closing::Healed));
 }
@@ -194,7 +194,7 @@ fn where_the_plan_cannot_be_made_nothing_is_done_until_it_can() {
 #[test]
 fn where_the_plan_can_never_be_made_a_person_is_told_in_the_end() {
     let mut world = World::failing(agent_down());
-    world.checks[0].look.ladder_unknown = Some("ino.missing could not be seen".to_owned());
+    world.checks[0].snapshot.ladder_unknown = Some("ino.missing could not be seen".to_owned());
     world.run(2_000);
     world.true_ms += 86_400_000;
     world.run(1_000);
@@ -241,7 +241,7 @@ fn an_incident_whose_check_is_missing_for_a_moment_goes_on() {
 #[test]
 fn a_playbook_run_by_hand_waits_for_no_hold_time() {
     let mut world = World::failing(agent_down().held_for(600_000));
-    world.memory.asked = Some(world.checks[0].look.key.clone());
+    world.memory.asked = Some(world.checks[0].snapshot.key.clone());
     world.run(1_000);
     assert!(world.story().starts_with("opened agent.start done"), "{}", world.story());
 }
@@ -250,7 +250,7 @@ fn a_playbook_run_by_hand_waits_for_no_hold_time() {
 fn a_playbook_run_by_hand_on_a_latched_failure_is_one_more_try_and_no_loop() {
     let mut world = World::failing(check("AEGIS-NET", "host", "endpoint"));
     world.run(10_000);
-    world.memory.asked = Some(world.checks[0].look.key.clone());
+    world.memory.asked = Some(world.checks[0].snapshot.key.clone());
     world.run(60_000);
     assert_eq!(world.count("opened"), 2);
     assert_eq!(world.count("closed:handed-over"), 2);
@@ -259,7 +259,7 @@ fn a_playbook_run_by_hand_on_a_latched_failure_is_one_more_try_and_no_loop() {
 #[test]
 fn what_was_asked_of_a_healthy_check_is_not_remembered_for_its_next_failure() {
     let mut world = World::new(vec![agent_down()]);
-    world.memory.asked = Some(world.checks[0].look.key.clone());
+    world.memory.asked = Some(world.checks[0].snapshot.key.clone());
     world.run(5_000);
     world.breaks(0);
     world.run(1_000);

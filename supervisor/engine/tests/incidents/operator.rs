@@ -188,7 +188,7 @@ fn asking(value: i64) -> (World, Shown) {
     world.settings.healing = Healing::Approve;
     world.run(20_000);
     assert_eq!(world.held_by(1), Some(Guard::Approval), "{}", world.story());
-    let plan = world.looks()[0].ladder[0].clone();
+    let plan = world.snapshots()[0].ladder[0].clone();
     (world, Shown { plan, changes: vec![vec![raised("8192", value)], vec![restarted()]] })
 }
 
@@ -212,7 +212,7 @@ fn approve(world: &mut World, shown: &Shown) {
 /// What the guard says when the host would change like this.
 fn permitted(world: &mut World, changes: &[Change]) -> Result<Action, wbd_model::incident::Refusal> {
     let want = world.wanted().unwrap();
-    let before = world.looks()[0].seen.clone();
+    let before = world.snapshots()[0].seen.clone();
     let captured = Captured { changes: changes.to_vec(), undo: None, before };
     let permit = guard::permit(&world.state, &world.settings, &world.now(), want, captured)?;
     Ok(permit.intent().action.clone())
@@ -257,7 +257,7 @@ fn a_changed_playbook_needs_another_yes_and_takes_it() {
     world.run(20_000);
     assert_eq!((world.held_by(1), world.actions()), (Some(Guard::Approval), 0), "{}", world.story());
     assert!(world.story().ends_with("approved refused:approval escalated"), "asked anew: {}", world.story());
-    let plan = world.looks()[0].ladder[0].clone();
+    let plan = world.snapshots()[0].ladder[0].clone();
     approve(&mut world, &Shown { plan, ..shown });
     assert_eq!(permitted(&mut world, &[raised("8192", 20_000)]), Ok(raise(20_000)));
 }
@@ -270,7 +270,7 @@ fn what_no_longer_fits_is_refused_once_and_asked_anew_in_the_middle_of_a_rung_to
     // The first step is done; then somebody else changes what the second one would.
     let want = world.wanted().unwrap();
     let captured =
-        Captured { changes: vec![raised("8192", 20_000)], undo: None, before: world.looks()[0].seen.clone() };
+        Captured { changes: vec![raised("8192", 20_000)], undo: None, before: world.snapshots()[0].seen.clone() };
     let permit = guard::permit(&world.state, &world.settings, &world.now(), want, captured).unwrap();
     let (subject, intent) = permit.into_parts();
     let action = intent.action_id;
@@ -294,7 +294,7 @@ fn what_an_earlier_step_changes_is_no_difference_for_a_later_one() {
     let mut world = World::failing(check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000), raise(30_000)]));
     world.settings.healing = Healing::Approve;
     world.run(20_000);
-    let plan = world.looks()[0].ladder[0].clone();
+    let plan = world.snapshots()[0].ladder[0].clone();
     let shown = Shown { plan, changes: vec![vec![raised("8192", 20_000)], vec![raised("8192", 30_000)]] };
     approve(&mut world, &shown);
     let mut want = world.wanted().unwrap();
@@ -302,7 +302,7 @@ fn what_an_earlier_step_changes_is_no_difference_for_a_later_one() {
     let captured = |before: &str, after| Captured {
         changes: vec![raised(before, after)],
         undo: None,
-        before: world.looks()[0].seen.clone(),
+        before: world.snapshots()[0].seen.clone(),
     };
     let ask = |captured| guard::permit(&world.state, &world.settings, &world.now(), want.clone(), captured);
     assert!(ask(captured("20000", 30_000)).is_ok(), "its own first step raised it");

@@ -101,7 +101,7 @@ fn the_schedules_rotate_with_everything_in_the_state() {
 #[test]
 fn a_suspension_and_its_one_try_go_along() {
     let mut world = World::failing(agent_down());
-    let playbook = world.checks[0].look.playbook.clone();
+    let playbook = world.checks[0].snapshot.playbook.clone();
     let subject = || Subject { playbook: Some(playbook.clone()), ..Subject::default() };
     world.append(subject(), Body::Suspended { reason: "fails".to_owned() });
     world.run(10_000);

@@ -91,7 +91,7 @@ pub(crate) fn host() -> World {
         .cured_by(&[raise(30_000), start()])
         .explained_by(1);
     let mut agent = agent_down().rung(&[restart()]);
-    agent.look.attempts.max = 20;
+    agent.snapshot.attempts.max = 20;
     let mut world = World::new(vec![dns, endpoint, inotify, agent]);
     world.audited = false;
     world
@@ -116,7 +116,7 @@ pub(crate) fn happen(world: &mut World, event: &Event) {
             world.lift();
             world.resume();
         }
-        Event::Asks(which) => world.memory.asked = Some(world.checks[*which].look.key.clone()),
+        Event::Asks(which) => world.memory.asked = Some(world.checks[*which].snapshot.key.clone()),
         Event::Mode(mode) => world.settings.healing = *mode,
         Event::Edits(which) => {
             let digest = format!("digest-{}", world.true_ms);

@@ -129,7 +129,7 @@ fn a_rung_that_began_inside_is_finished_but_not_after_a_long_stop() {
 #[test]
 fn what_has_to_be_taken_back_does_not_wait() {
     let mut raises = check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000)]);
-    raises.look.attempts.max = 1;
+    raises.snapshot.attempts.max = 1;
     let mut world = broken(raises, windows(&[], "23:00", "05:00"));
     world.run(3_000);
     let mut shut = windows(&[], "01:00", "05:00").unwrap();
@@ -163,7 +163,7 @@ fn a_failure_that_goes_away_while_it_waits_is_over() {
 
 /// A yes to what would be done now.
 fn approve_what_is_shown(world: &mut World) {
-    let plan = next_plan(&world.looks()[0], &world.state.incidents[&IncidentId(1)]).unwrap();
+    let plan = next_plan(&world.snapshots()[0], &world.state.incidents[&IncidentId(1)]).unwrap();
     let changes = vec![Vec::new(); plan.steps.len()];
     let body = Body::Approved { who: "root".to_owned(), shown: Some(Box::new(Shown { plan, changes })) };
     world.append(world.about(1), body);

@@ -50,7 +50,7 @@ fn a_mode_that_is_changed_to_auto_lets_a_waiting_incident_go_all_the_way() {
 #[test]
 fn a_person_who_was_told_of_the_mode_is_told_again_when_nothing_helped() {
     let mut check = agent_down().cured_by(&[]);
-    check.look.attempts.max = 1;
+    check.snapshot.attempts.max = 1;
     let mut world = World::failing(check);
     world.settings.healing = Healing::Observe;
     world.run(60_000);
@@ -355,7 +355,7 @@ fn a_no_is_over_when_the_failure_was_seen_gone() {
 fn a_no_is_over_when_the_playbook_is_run_by_hand() {
     let mut world = denied();
     world.answers.extend([Answer::Failed; 3]);
-    world.memory.asked = Some(world.checks[0].look.key.clone());
+    world.memory.asked = Some(world.checks[0].snapshot.key.clone());
     world.run(3_600_000);
     assert_eq!((world.closed_as(2), world.actions()), (Some(Closing::HandedOver), 0), "{}", world.story());
     world.true_ms += 3_700_000;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use wbd_engine::guard::{self, hold};
-use wbd_engine::judge::look::Look;
+use wbd_engine::judge::snapshot::CheckSnapshot;
 use wbd_engine::replay::replay;
 use wbd_engine::round::{Memory, Step, round};
 use wbd_engine::state::{ActionRequest, Captured, State};
@@ -121,22 +121,22 @@ impl World {
         self.checks[check].met.clear();
     }
 
-    pub(crate) fn looks(&self) -> Vec<Look> {
+    pub(crate) fn snapshots(&self) -> Vec<CheckSnapshot> {
         let present = self.checks.iter().filter(|check| !check.absent);
         present
             .map(|check| {
                 let cause = check.cause.map(|cause| &self.checks[cause]);
                 let cause = cause.filter(|cause| cause.sight == Verdict::Fail && !cause.absent);
-                check.looked_at(cause.map(|cause| cause.look.key.clone()))
+                check.looked_at(cause.map(|cause| cause.snapshot.key.clone()))
             })
             .collect()
     }
 
     /// What the next turn would do first, without doing it.
     pub(crate) fn steps(&mut self) -> Vec<Step> {
-        let (looks, now) = (self.looks(), self.now());
-        let known: BTreeSet<CheckKey> = looks.iter().map(|look| look.key.clone()).collect();
-        round(&self.state, &mut self.memory, &looks, &known, &self.settings, &now)
+        let (snapshots, now) = (self.snapshots(), self.now());
+        let known: BTreeSet<CheckKey> = snapshots.iter().map(|snapshot| snapshot.key.clone()).collect();
+        round(&self.state, &mut self.memory, &snapshots, &known, &self.settings, &now)
     }
 
     /// The action that the next turn would ask for.
@@ -272,7 +272,7 @@ impl World {
     }
 
     fn begin(&mut self, subject: &Subject, intent: &Intent) {
-        let about = |check: &&Check| Some(&check.look.key.code) == subject.code.as_ref();
+        let about = |check: &&Check| Some(&check.snapshot.key.code) == subject.code.as_ref();
         let now = self.now();
         let held =
             self.state.hold.as_ref().is_some_and(|hold| intent.class >= hold.from_class && !hold::is_over(hold, &now));
@@ -311,7 +311,8 @@ impl World {
             | Action::UnitRestart(_)
             | Action::CommandRun(_) => None,
         };
-        let seen = self.checks.iter().find(|check| check.look.key == want.key).map(|check| check.look.seen.clone());
+        let seen =
+            self.checks.iter().find(|check| check.snapshot.key == want.key).map(|check| check.snapshot.seen.clone());
         let changes = match &want.action {
             Action::SysctlSet(SysctlSet { key, value, .. }) => vec![self.raised(key, *value)],
             Action::SysctlRestore(_)

@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 
 use wbd_engine::judge::Truth;
-use wbd_engine::judge::look::Look;
+use wbd_engine::judge::snapshot::CheckSnapshot;
 use wbd_model::action::{Action, Class, CommandRun, SysctlSet, UnitRestart};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::name::{Code, PlaybookName, TargetName};
@@ -26,14 +26,14 @@ const SIGHTS: [Sight; 4] = [Sight::Pass, Sight::Fail, Sight::Unknown, Sight::Gon
 /// A check and the rungs of its playbook.
 #[derive(Debug, Clone)]
 pub(crate) struct Check {
-    pub(crate) look: Look,
+    pub(crate) snapshot: CheckSnapshot,
     rungs: Vec<Plan>,
 }
 
 impl Check {
     /// Opened at the first look, verified at the first look, or not within 5 s; as many attempts as `max`.
     pub(crate) fn new(code: &str, playbook: &str, max: u32) -> Self {
-        let look = Look {
+        let snapshot = CheckSnapshot {
             key: CheckKey { code: Code::new(code).unwrap(), target: TargetName::new("wbd").unwrap() },
             playbook: PlaybookName::new(playbook).unwrap(),
             digest: "d".to_owned(),
@@ -51,16 +51,16 @@ impl Check {
             cause: None,
             guide: Vec::new(),
         };
-        Self { look, rungs: Vec::new() }
+        Self { snapshot, rungs: Vec::new() }
     }
 
     pub(crate) fn rung(mut self, approval: Approval, steps: &[Action]) -> Self {
         let rung = self.rungs.len();
         self.rungs.push(Plan {
-            code: self.look.key.code.clone(),
-            target: self.look.key.target.clone(),
-            playbook: self.look.playbook.clone(),
-            digest: self.look.digest.clone(),
+            code: self.snapshot.key.code.clone(),
+            target: self.snapshot.key.target.clone(),
+            playbook: self.snapshot.playbook.clone(),
+            digest: self.snapshot.digest.clone(),
             rung,
             rung_id: String::new(),
             approval,
@@ -75,11 +75,11 @@ impl Check {
 
     /// The fault must be seen this long, and its absence too.
     pub(crate) fn held_for(mut self, ms: u64) -> Self {
-        (self.look.hold_ms, self.look.verify_hold_ms) = (ms, ms);
+        (self.snapshot.hold_ms, self.snapshot.verify_hold_ms) = (ms, ms);
         self
     }
 
-    fn seen_as(&self, sight: Sight, cause: Option<CheckKey>) -> Option<Look> {
+    fn seen_as(&self, sight: Sight, cause: Option<CheckKey>) -> Option<CheckSnapshot> {
         let (verdict, cured) = match sight {
             Sight::Pass => (Verdict::Pass, Truth::True),
             Sight::Fail => (Verdict::Fail, Truth::False),
@@ -89,13 +89,13 @@ impl Check {
         let fails = sight == Sight::Fail;
         let ladder = if fails { self.rungs.clone() } else { Vec::new() };
         let case = fails.then(|| "broken".to_owned());
-        Some(Look { verdict, cured, ladder, case, cause: cause.filter(|_| fails), ..self.look.clone() })
+        Some(CheckSnapshot { verdict, cured, ladder, case, cause: cause.filter(|_| fails), ..self.snapshot.clone() })
     }
 }
 
 /// Everything that can be seen of all checks at one moment, made beforehand: looks and known checks.
 #[derive(Debug)]
-pub(crate) struct Views(Vec<(Vec<Look>, BTreeSet<CheckKey>)>);
+pub(crate) struct Views(Vec<(Vec<CheckSnapshot>, BTreeSet<CheckKey>)>);
 
 impl Views {
     /// `causes`: pairs of (consequence, cause), while both fail.
@@ -112,17 +112,17 @@ impl Views {
                 .collect();
             let cause = |check: usize| {
                 let direct = causes.iter().find(|(effect, cause)| *effect == check && sights[*cause] == Sight::Fail);
-                direct.map(|(_, cause)| checks[*cause].look.key.clone())
+                direct.map(|(_, cause)| checks[*cause].snapshot.key.clone())
             };
-            let looks = checks.iter().enumerate().filter_map(|(i, check)| check.seen_as(sights[i], cause(i)));
-            let looks: Vec<Look> = looks.collect();
-            let known = looks.iter().map(|look| look.key.clone()).collect();
-            (looks, known)
+            let snapshots = checks.iter().enumerate().filter_map(|(i, check)| check.seen_as(sights[i], cause(i)));
+            let snapshots: Vec<CheckSnapshot> = snapshots.collect();
+            let known = snapshots.iter().map(|snapshot| snapshot.key.clone()).collect();
+            (snapshots, known)
         });
         Self(views.collect())
     }
 
-    pub(crate) fn at(&self, sights: &[Sight]) -> &(Vec<Look>, BTreeSet<CheckKey>) {
+    pub(crate) fn at(&self, sights: &[Sight]) -> &(Vec<CheckSnapshot>, BTreeSet<CheckKey>) {
         let digit = |sight: &Sight| SIGHTS.iter().position(|other| other == sight).unwrap();
         &self.0[sights.iter().rev().fold(0, |code, sight| code * SIGHTS.len() + digit(sight))]
     }

@@ -110,7 +110,7 @@ impl Trial {
     fn before(&self) -> State {
         let mut state = State::default();
         for _ in 0..self.failures {
-            let subject = Subject { playbook: Some(self.checks[0].look.playbook.clone()), ..Subject::default() };
+            let subject = Subject { playbook: Some(self.checks[0].snapshot.playbook.clone()), ..Subject::default() };
             let body = Body::Verdict { passed: false, evidence: Vec::new(), after_ms: 0 };
             let now = World::new(&[], State::default()).clock.told(self.mutant);
             mutant::apply(self.mutant, &mut state, &crate::book::entry(&now, subject, body));
@@ -154,7 +154,7 @@ impl Trial {
             world.limit = *value;
         }
         let key = world.book.state.incidents.get(&run.incident).map(|incident| &incident.key);
-        if let (true, Some(check)) = (cures, self.checks.iter().position(|check| Some(&check.look.key) == key)) {
+        if let (true, Some(check)) = (cures, self.checks.iter().position(|check| Some(&check.snapshot.key) == key)) {
             world.sights[check] = Sight::Pass;
         }
         if !run.orphan {

@@ -1,7 +1,7 @@
 //! The supervisor's part of a trial: it loops as the daemon does and decides nothing of its own. Every decision
 //! here is the engine's: `round`, `check`, `permit`, and the fold of the ledger.
 use wbd_engine::guard;
-use wbd_engine::judge::look::Look;
+use wbd_engine::judge::snapshot::CheckSnapshot;
 use wbd_engine::round::{Step, round, turn};
 use wbd_engine::state::{ActionRequest, Captured, State};
 use wbd_model::action::{Action, SysctlRestore, SysctlSet, Undo};
@@ -46,19 +46,19 @@ pub(crate) fn look(trial: &Trial, world: &mut World) {
 }
 
 fn steps(trial: &Trial, world: &mut World, now: &Now) -> Vec<Step> {
-    let (looks, known) = trial.views.at(&world.sights);
+    let (snapshots, known) = trial.views.at(&world.sights);
     let seen = view(trial.mutant, &world.book.state, now);
     let settings = settings(trial.mutant, &trial.settings, false);
     // I13: a host whose wall clock nobody touched would do the same, but for which window it is in.
     let untouched = unskewed(now, world.clock.skew_s, trial.mutant);
     let same_window = trial.is_open(now) == trial.is_open(&untouched);
     let blind = (world.clock.skew_s != 0 || world.spent.clock_steps > 0)
-        .then(|| round(&rewritten(&seen), &mut world.memory.clone(), looks, known, &settings, &untouched));
+        .then(|| round(&rewritten(&seen), &mut world.memory.clone(), snapshots, known, &settings, &untouched));
     let mut told = now.clone();
     if trial.mutant == Some(Mutant::HeldByWall) {
         told.boot_ms = told.boot_ms.saturating_add_signed(i64::from(world.clock.skew_s) * 1_000);
     }
-    let steps = round(&seen, &mut world.memory, looks, known, &settings, &told);
+    let steps = round(&seen, &mut world.memory, snapshots, known, &settings, &told);
     let same = |blind: Vec<Step>| without_windows(&blind) == without_windows(&steps);
     world.ghost.law(Law::I13, !same_window || blind.is_none_or(same));
     steps
@@ -119,7 +119,7 @@ fn refuse(trial: &Trial, world: &mut World, want: &ActionRequest, refusal: Refus
 /// Looks once more, asks the guards, writes the intent, hands it over.
 pub(crate) fn go(trial: &Trial, world: &mut World) {
     let Some(want) = world.want.take() else { return };
-    let check = trial.checks.iter().position(|check| check.look.key == want.key).unwrap();
+    let check = trial.checks.iter().position(|check| check.snapshot.key == want.key).unwrap();
     let sights = if trial.mutant == Some(Mutant::StaleTrigger) { &world.stale } else { &world.sights };
     let still = |sights: &[Sight]| match sights[check] {
         Sight::Fail => true,
@@ -131,7 +131,7 @@ pub(crate) fn go(trial: &Trial, world: &mut World) {
     }
     let fresh = want.undoes.is_some() || still(&world.sights);
     let now = world.clock.told(trial.mutant);
-    let captured = captured(trial, world, &want, &trial.checks[check].look);
+    let captured = captured(trial, world, &want, &trial.checks[check].snapshot);
     let seen = view(trial.mutant, &world.book.state, &now);
     let allowed = guard::check(&world.book.state, &trial.settings, &now, &want).is_ok();
     let told = settings(trial.mutant, &trial.settings, true);
@@ -164,7 +164,7 @@ pub(crate) fn go(trial: &Trial, world: &mut World) {
     note(trial, world, Some(incident));
 }
 
-fn captured(trial: &Trial, world: &World, want: &ActionRequest, look: &Look) -> Captured {
+fn captured(trial: &Trial, world: &World, want: &ActionRequest, snapshot: &CheckSnapshot) -> Captured {
     let undo = match &want.action {
         Action::SysctlSet(SysctlSet { key, .. }) | Action::SysctlRestore(SysctlRestore { key, .. }) => Some(Undo {
             action: Action::SysctlRestore(SysctlRestore { key: key.clone(), value: world.limit, dropin: None }),
@@ -172,7 +172,7 @@ fn captured(trial: &Trial, world: &World, want: &ActionRequest, look: &Look) -> 
         _ => None,
     };
     let undo = undo.filter(|_| trial.mutant != Some(Mutant::NoCapture));
-    Captured { changes: Vec::new(), undo, before: look.seen.clone() }
+    Captured { changes: Vec::new(), undo, before: snapshot.seen.clone() }
 }
 
 /// The reply for an action of this supervisor.

@@ -145,7 +145,7 @@ impl World {
     }
 
     pub(crate) fn subject(&self, check: &crate::check::Check) -> Option<Subject> {
-        let incident = self.book.state.open_for(&check.look.key)?;
+        let incident = self.book.state.open_for(&check.snapshot.key)?;
         Some(Subject {
             incident: Some(incident.id),
             code: Some(incident.key.code.clone()),

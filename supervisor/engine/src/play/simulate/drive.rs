@@ -14,7 +14,7 @@ use super::happening::{Happening, Moment};
 use super::knowledge::Knowledge;
 use super::record::{Record, causes};
 use super::tale::{CheckTale, Tale, Teller};
-use crate::judge::look::{self, Seen};
+use crate::judge::snapshot::{self, Seen};
 use crate::judge::{self, Judgement, diagnose};
 use crate::play::rehearse::Play;
 use crate::playbook::Bound;
@@ -313,7 +313,7 @@ impl<'a> Drive<'a> {
             }
             check.pause_ms = if written.contains(key) { SOON_MS } else { (check.pause_ms * 2).min(SELDOM_MS) };
             let bound = check.bound;
-            let held = self.play.memory.failing_since(key).map(|since| since + look::hold_ms(bound, says));
+            let held = self.play.memory.failing_since(key).map(|since| since + snapshot::hold_ms(bound, says));
             let refused = incident.and_then(|incident| incident.held()).and_then(|held| held.until_ms);
             let proof = incident.filter(|incident| incident.since.boot == now.boot).map(|incident| {
                 let since = incident.since.boot_ms;

@@ -1,6 +1,6 @@
 //! The checks of a simulated host: their playbooks, what cures them, how they stand. Decides nothing.
 use wbd_engine::judge::Truth;
-use wbd_engine::judge::look::Look;
+use wbd_engine::judge::snapshot::CheckSnapshot;
 use wbd_model::action::{Action, Class, CommandRun, SysctlSet, UnitRestart};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::name::{Code, PlaybookName, TargetName};
@@ -25,7 +25,7 @@ pub(crate) enum Sight {
 /// A failure that may be there, and what its playbook says.
 #[derive(Debug, Clone)]
 pub(crate) struct Check {
-    pub(crate) look: Look,
+    pub(crate) snapshot: CheckSnapshot,
     pub(crate) rungs: Vec<Plan>,
     /// Any of these actions cures a curable fault.
     pub(crate) cures: Vec<Action>,
@@ -99,13 +99,13 @@ pub(crate) fn all() -> Vec<Check> {
     let mut all = vec![dns, endpoint, inotify, down, other, leak, twin];
     all[1].cause = Some(0);
     // A playbook that has enough tries to need the host's budget.
-    all[4].look.attempts.max = 10;
+    all[4].snapshot.attempts.max = 10;
     all
 }
 
 impl Check {
     fn of(code: &str, target: &str, playbook: &str, hold_ms: u64) -> Self {
-        let look = Look {
+        let snapshot = CheckSnapshot {
             key: CheckKey { code: Code::new(code).unwrap(), target: TargetName::new(target).unwrap() },
             playbook: PlaybookName::new(playbook).unwrap(),
             digest: "digest-1".to_owned(),
@@ -124,7 +124,7 @@ impl Check {
             guide: vec!["call a person".to_owned()],
         };
         Self {
-            look,
+            snapshot,
             rungs: Vec::new(),
             cures: Vec::new(),
             cause: None,
@@ -144,10 +144,10 @@ impl Check {
     fn rung(mut self, approval: Approval, steps: &[Action]) -> Self {
         let rung = self.rungs.len();
         self.rungs.push(Plan {
-            code: self.look.key.code.clone(),
-            target: self.look.key.target.clone(),
-            playbook: self.look.playbook.clone(),
-            digest: self.look.digest.clone(),
+            code: self.snapshot.key.code.clone(),
+            target: self.snapshot.key.target.clone(),
+            playbook: self.snapshot.playbook.clone(),
+            digest: self.snapshot.digest.clone(),
             rung,
             rung_id: format!("rung-{rung}"),
             approval,
@@ -171,20 +171,20 @@ impl Check {
     }
 
     /// What the engine is told of the last look.
-    pub(crate) fn looked(&self, cause: Option<CheckKey>) -> Look {
+    pub(crate) fn looked(&self, cause: Option<CheckKey>) -> CheckSnapshot {
         let (verdict, cured) = match self.last {
             Sight::Well => (Verdict::Pass, Truth::True),
             Sight::Broken => (Verdict::Fail, Truth::False),
             Sight::Nothing => (Verdict::Unknown, Truth::Unknown("not seen".to_owned())),
         };
         let failing = self.last == Sight::Broken;
-        Look {
+        CheckSnapshot {
             verdict,
             case: failing.then(|| "broken".to_owned()),
             ladder: if failing { self.rungs.clone() } else { Vec::new() },
             cured,
             cause: cause.filter(|_| failing),
-            ..self.look.clone()
+            ..self.snapshot.clone()
         }
     }
 }

@@ -34,7 +34,7 @@ impl Host {
         if want.undoes.is_some() {
             return self.prepares(want, self.true_ms, Sight::Nothing);
         }
-        let Some(check) = self.checks.iter().find(|check| check.look.key == want.key) else { return };
+        let Some(check) = self.checks.iter().find(|check| check.snapshot.key == want.key) else { return };
         let sight = check.sight();
         let due_ms = self.true_ms + self.lag_ms();
         self.run = Some(ActionRun::Looking { want: Box::new(want), looked_ms: self.true_ms, sight, due_ms });
@@ -55,7 +55,7 @@ impl Host {
             | Action::CommandRun(_) => None,
         };
         let about = self.about(want.incident);
-        let before = self.checks[0].look.seen.clone();
+        let before = self.checks[0].snapshot.seen.clone();
         let captured = Captured { changes: Vec::new(), undo, before };
         match guard::permit(&self.state, &self.settings, &self.now(), want, captured) {
             Ok(permit) => self.intends(permit.into_parts(), looked_ms, sight),
@@ -171,7 +171,7 @@ impl Host {
     fn frees_hands(&mut self) {
         self.run = None;
         for index in 0..self.checks.len() {
-            let phase = self.state.open_for(&self.checks[index].look.key).map(|incident| &incident.phase);
+            let phase = self.state.open_for(&self.checks[index].snapshot.key).map(|incident| &incident.phase);
             if matches!(phase, Some(Phase::Gated { .. })) {
                 self.hastens(index, self.true_ms + 100);
             }

@@ -2,7 +2,7 @@
 //! around the engine that loops as the real one does. Time jumps from one event to the next. It judges nothing.
 use std::collections::BTreeSet;
 
-use wbd_engine::judge::look::Look;
+use wbd_engine::judge::snapshot::CheckSnapshot;
 use wbd_engine::replay::replay;
 use wbd_engine::round::{Memory, Step, round};
 use wbd_engine::state::State;
@@ -79,7 +79,7 @@ impl Host {
             entries: Vec::new(),
             state: State::default(),
             settings: Settings { budget: schedule.budget, healing: schedule.healing, ..Settings::default() },
-            known: checks.iter().map(|check| check.look.key.clone()).collect(),
+            known: checks.iter().map(|check| check.snapshot.key.clone()).collect(),
             checks,
             effects: Vec::new(),
             faults: Vec::new(),
@@ -182,7 +182,7 @@ impl Host {
                 self.append(Subject::default(), Body::Resumed { who });
             }
             Event::Mode(healing) => self.settings.healing = *healing,
-            Event::Asks(check) => self.memory.asked = Some(self.checks[*check].look.key.clone()),
+            Event::Asks(check) => self.memory.asked = Some(self.checks[*check].snapshot.key.clone()),
             Event::Breaks { .. }
             | Event::Mends(_)
             | Event::Blind(..)
@@ -264,8 +264,9 @@ impl Host {
             | ActionRun::Beginning { due_ms, .. }
             | ActionRun::Ending { due_ms, .. } => *due_ms,
         });
-        let looks = self.checks.iter().filter_map(|check| check.flying.map_or(check.due_ms, |flying| Some(flying.1)));
-        looks.chain(run).min()
+        let snapshots =
+            self.checks.iter().filter_map(|check| check.flying.map_or(check.due_ms, |flying| Some(flying.1)));
+        snapshots.chain(run).min()
     }
 
     fn goes_on(&mut self) {
@@ -284,7 +285,7 @@ impl Host {
             };
             check.last = sight;
             // A look that began before the last record of its incident tells of the time before it.
-            let changed = self.state.open_for(&check.look.key).map(|incident| &incident.changed);
+            let changed = self.state.open_for(&check.snapshot.key).map(|incident| &incident.changed);
             let outdated = changed
                 .is_some_and(|at| at.boot.0 == format!("boot-{}", self.boot) && began_ms < boot_began_ms + at.boot_ms);
             if outdated {
@@ -305,12 +306,12 @@ impl Host {
     fn turn(&mut self, fresh: &[usize]) {
         self.turns += 1;
         for _ in 0..ROUNDS {
-            let looks: Vec<Look> = fresh.iter().map(|index| self.looked(*index)).collect();
+            let snapshots: Vec<CheckSnapshot> = fresh.iter().map(|index| self.looked(*index)).collect();
             let now = self.now();
             let before = (self.turns.is_multiple_of(TWICE)).then(|| self.memory.clone());
-            let steps = round(&self.state, &mut self.memory, &looks, &self.known, &self.settings, &now);
+            let steps = round(&self.state, &mut self.memory, &snapshots, &self.known, &self.settings, &now);
             if let Some(mut before) = before {
-                let again = round(&self.state, &mut before, &looks, &self.known, &self.settings, &now);
+                let again = round(&self.state, &mut before, &snapshots, &self.known, &self.settings, &now);
                 assert_eq!((&steps, &self.memory), (&again, &before), "thinking twice gives another answer");
             }
             let mut written = false;
@@ -331,10 +332,10 @@ impl Host {
         panic!("a turn does not settle:\n{}", self.story());
     }
 
-    fn looked(&self, index: usize) -> Look {
+    fn looked(&self, index: usize) -> CheckSnapshot {
         let check = &self.checks[index];
         let cause = check.cause.map(|cause| &self.checks[cause]).filter(|cause| cause.last == Sight::Broken);
-        check.looked(cause.map(|cause| cause.look.key.clone()))
+        check.looked(cause.map(|cause| cause.snapshot.key.clone()))
     }
 
     pub(crate) fn append(&mut self, subject: Subject, body: Body) {
@@ -353,7 +354,7 @@ impl Host {
 
     pub(crate) fn index_of(&self, subject: &Subject) -> Option<usize> {
         let (code, target) = (subject.code.as_ref()?, subject.target.as_ref()?);
-        self.checks.iter().position(|check| check.look.key.code == *code && check.look.key.target == *target)
+        self.checks.iter().position(|check| check.snapshot.key.code == *code && check.snapshot.key.target == *target)
     }
 
     pub(crate) fn hastens(&mut self, index: usize, at_ms: u64) {
@@ -373,7 +374,7 @@ impl Host {
         let now_ms = self.true_ms;
         self.checks[index].idle += 1;
         let (idle, last) = (self.checks[index].idle, self.checks[index].last);
-        let key = self.checks[index].look.key.clone();
+        let key = self.checks[index].snapshot.key.clone();
         let regular_ms = now_ms + EVERY_MS * idle.min(60);
         let growth = (1 + idle * idle / 64).min(600);
         let latched = self.state.latched.contains(&key);
@@ -390,7 +391,7 @@ impl Host {
                 (Sight::Well, _) => latched.then_some(now_ms + 1_000),
                 (Sight::Nothing, _) => None,
                 (Sight::Broken, Some(since_ms)) if !latched => {
-                    let over_ms = self.boot_began_ms + since_ms + self.checks[index].look.hold_ms;
+                    let over_ms = self.boot_began_ms + since_ms + self.checks[index].snapshot.hold_ms;
                     Some(if over_ms + 1_000 > now_ms { over_ms.clamp(now_ms + 50, now_ms + 5_000) } else { regular_ms })
                 }
                 (Sight::Broken, _) => None,

@@ -66,7 +66,7 @@ impl Host {
     pub(crate) fn notes_attendance(&mut self) {
         for index in 0..self.checks.len() {
             let check = &self.checks[index];
-            let key = &check.look.key;
+            let key = &check.snapshot.key;
             let explained = check.cause.is_some_and(|cause| self.checks[cause].broken.is_some());
             if self.state.open.contains_key(key) || self.state.latched.contains(key) || explained {
                 self.checks[index].attended = true;

@@ -13,7 +13,7 @@ use crate::state::Incident;
 
 /// Everything that one check says at one moment: plain data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct CheckSnapshot {
     /// The failure and whose it is.
     pub key: CheckKey,
     /// Its playbook.
@@ -59,9 +59,9 @@ pub struct Seen<'a> {
     pub seen: &'a Observations,
 }
 
-/// The look for a turn; `incident` is the open one of this check, `cause` the failing check that explains it.
+/// The snapshot for a turn; `incident` is the open one of this check, `cause` the failing check that explains it.
 #[must_use]
-pub fn look(seen: &Seen<'_>, incident: Option<&Incident>, cause: Option<CheckKey>) -> Look {
+pub fn of(seen: &Seen<'_>, incident: Option<&Incident>, cause: Option<CheckKey>) -> CheckSnapshot {
     let Seen { bound, judgement, seen } = *seen;
     let (ladder, ladder_unknown) = match plan::ladder(bound, judgement, seen) {
         Ok(ladder) => (ladder, None),
@@ -75,7 +75,7 @@ pub fn look(seen: &Seen<'_>, incident: Option<&Incident>, cause: Option<CheckKey
     }
     let case = judgement.case.as_deref().or(incident.map(|incident| incident.case.as_str()));
     let words = case.map(|case| words::words(bound, case, seen, &judgement.lets, Lang::En)).unwrap_or_default();
-    Look {
+    CheckSnapshot {
         key: bound.key.clone(),
         playbook: bound.playbook.clone(),
         digest: bound.digest.clone(),
