@@ -55,7 +55,7 @@ pub(crate) struct Supervisor {
     pub(crate) products: Products,
     /// The ledger, and the state that is replayed from it.
     pub(crate) memory: Memory,
-    pub(crate) turns: round::Memory,
+    pub(crate) timers: round::Timers,
     pub(crate) checks: Checks,
     /// What is done, one action at a time.
     pub(crate) doer: Doer,
@@ -81,7 +81,7 @@ macro_rules! view {
             agent: &$supervisor.agent,
             products: &$supervisor.products,
             memory: &$supervisor.memory,
-            turns: &$supervisor.turns,
+            timers: &$supervisor.timers,
             checks: &$supervisor.checks,
             sampler: &$supervisor.sampler,
             courier: &$supervisor.courier,
@@ -117,7 +117,7 @@ impl Supervisor {
             products: Products::new(&parts.root, parts.loaded, runner.clone(), events.clone()),
             scheduler: ProbeScheduler::new(runner, events.clone()),
             memory: parts.memory,
-            turns: round::Memory::default(),
+            timers: round::Timers::default(),
             checks: Checks::default(),
             doer: Doer::new(parts.executor, events),
             observer: Observer::of(samples.clone()),
@@ -337,7 +337,7 @@ impl Supervisor {
                 Follow::Act(event) => self.on_action(event, now),
                 Follow::Agent(event) => self.on_agent(event, now),
                 Follow::Record { permit, reply } => self.record(*permit, reply),
-                Follow::AskedFor(key) => self.turns.asked = Some(key),
+                Follow::AskedFor(key) => self.timers.asked = Some(key),
                 Follow::Talk(event) => self.on_talk(event, now),
                 Follow::Products(event) => self.on_products(event, now),
                 // A peer that went away wants no answer.
@@ -349,7 +349,7 @@ impl Supervisor {
                     let budget = self.products.loaded.settings.budget;
                     drop(reply.send(rotated(self.memory.rotate(now, &reason, &who, budget))));
                 }
-                Follow::InFlight(action) => self.turns.in_flight = action,
+                Follow::InFlight(action) => self.timers.in_flight = action,
                 Follow::LookAtAll => self.checks.hasten(now.boot_ms, |_| true),
                 Follow::Bind { bounds, is_first } => {
                     self.checks.replace(bounds, now.boot_ms);

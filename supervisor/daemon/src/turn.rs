@@ -35,7 +35,7 @@ impl Supervisor {
                 fresh.iter().filter_map(|key| self.checks.look(key, &self.memory.state, &causes)).collect();
             let steps = round::round(
                 &self.memory.state,
-                &mut self.turns,
+                &mut self.timers,
                 &snapshots,
                 &known,
                 &self.products.loaded.settings,
@@ -54,7 +54,7 @@ impl Supervisor {
             written
         });
         // What an operator asked for is over, or was not needed: it is no word for a later incident.
-        if self.turns.asked.is_none() {
+        if self.timers.asked.is_none() {
             self.desk.forget_word();
         }
         self.plan_next_looks(&fresh);
@@ -146,7 +146,7 @@ impl Supervisor {
     }
 
     fn plan_suspect(&mut self, key: &CheckKey, now_ms: u64) {
-        let Some(since) = self.turns.failing_since(key) else { return };
+        let Some(since) = self.timers.failing_since(key) else { return };
         let Some(check) = self.checks.get(key) else { return };
         let held_for = check.last.as_ref().map_or(0, |last| snapshot::hold_ms(&check.bound, &last.judgement));
         if self.memory.state.latched.contains(key) {

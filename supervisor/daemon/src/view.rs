@@ -23,7 +23,7 @@ pub(crate) struct View<'a> {
     pub(crate) agent: &'a Agent,
     pub(crate) products: &'a Products,
     pub(crate) memory: &'a Memory,
-    pub(crate) turns: &'a round::Memory,
+    pub(crate) timers: &'a round::Timers,
     pub(crate) checks: &'a Checks,
     pub(crate) sampler: &'a Sampler,
     pub(crate) courier: &'a Courier,

@@ -142,7 +142,7 @@ impl View<'_> {
                     bound: &check.bound,
                     judgement: &last.judgement,
                     seen: &last.seen,
-                    held_ms: self.turns.failing_since(&check.bound.key).map(|since| now.boot_ms.saturating_sub(since)),
+                    held_ms: self.timers.failing_since(&check.bound.key).map(|since| now.boot_ms.saturating_sub(since)),
                     took_ms: last.took_ms,
                 })
             })

@@ -11,7 +11,7 @@ use wbd_model::time::{BootId, Now};
 
 use crate::judge::snapshot::{self, Seen};
 use crate::playbook::Bound;
-use crate::round::{self, Memory, Step};
+use crate::round::{self, Step, Timers};
 use crate::state::{ActionRequest, Captured, State};
 use crate::{guard, judge};
 
@@ -62,12 +62,12 @@ pub(crate) struct Play<'a> {
     /// Only what is about these playbooks is played; `None`: everything.
     pub(crate) only: Option<BTreeSet<PlaybookName>>,
     pub(crate) state: State,
-    pub(crate) memory: Memory,
+    pub(crate) timers: Timers,
 }
 
 impl<'a> Play<'a> {
     pub(crate) fn new(settings: &'a Settings, known: BTreeSet<CheckKey>) -> Self {
-        Self { settings, known, only: None, state: State::default(), memory: Memory::default() }
+        Self { settings, known, only: None, state: State::default(), timers: Timers::default() }
     }
 
     /// One turn, until nothing more follows or an action was done. Gives whether anything was written.
@@ -78,7 +78,7 @@ impl<'a> Play<'a> {
                 snapshot::of(one, self.state.open_for(&one.bound.key), cause.clone())
             };
             let snapshots: Vec<_> = looked.iter().map(snapshot).collect();
-            let mut steps = round::round(&self.state, &mut self.memory, &snapshots, &self.known, self.settings, now);
+            let mut steps = round::round(&self.state, &mut self.timers, &snapshots, &self.known, self.settings, now);
             steps.retain(|step| self.is_played(step));
             written |= !steps.is_empty();
             // What was seen is of the time before an action.

@@ -6,8 +6,8 @@ use wbd_model::entry::{Body, Outcome, Subject};
 use wbd_model::incident::{Closing, Phase};
 use wbd_model::time::Now;
 
-use super::memory::Memory;
 use super::step::{LOST, Step, close, lost, write};
+use super::timers::Timers;
 use crate::guard::breaker;
 use crate::state::State;
 
@@ -15,17 +15,17 @@ use crate::state::State;
 const FAILURES_TO_SUSPEND: u32 = 9;
 
 /// Incidents whose check is gone (product removed, playbook masked), and playbooks to suspend.
-pub(super) fn orphans(state: &State, memory: &mut Memory, known: &BTreeSet<CheckKey>, now: &Now) -> Vec<Step> {
+pub(super) fn orphans(state: &State, timers: &mut Timers, known: &BTreeSet<CheckKey>, now: &Now) -> Vec<Step> {
     let mut steps = Vec::new();
     for incident in state.open.values().filter_map(|id| state.incidents.get(id)) {
         if known.contains(&incident.key) {
-            memory.absent.remove(&incident.id);
+            timers.absent.remove(&incident.id);
             continue;
         }
-        let absent_since = *memory.absent.entry(incident.id).or_insert(now.boot_ms);
+        let absent_since = *timers.absent.entry(incident.id).or_insert(now.boot_ms);
         match incident.phase {
             Phase::Acting { action } | Phase::RollingBack { action } => {
-                if memory.in_flight != Some(action) {
+                if timers.in_flight != Some(action) {
                     steps.push(lost(incident, action));
                 }
             }
@@ -46,7 +46,7 @@ pub(super) fn orphans(state: &State, memory: &mut Memory, known: &BTreeSet<Check
 
 /// Playbooks that keep failing or had their one try, and actions by hand whose outcome nobody wrote: both are said
 /// once.
-pub(super) fn loose_ends(state: &State, memory: &Memory) -> Vec<Step> {
+pub(super) fn loose_ends(state: &State, timers: &Timers) -> Vec<Step> {
     let mut steps = Vec::new();
     for (playbook, failures) in &state.failures {
         if *failures >= FAILURES_TO_SUSPEND && !state.suspended.contains_key(playbook) {
@@ -59,7 +59,7 @@ pub(super) fn loose_ends(state: &State, memory: &Memory) -> Vec<Step> {
         let about = Subject { playbook: Some(playbook.clone()), ..Subject::default() };
         steps.extend(breaker::after_trial(suspension).map(|body| write(about, body)));
     }
-    for action in state.unresolved.iter().filter(|action| memory.in_flight != Some(**action)) {
+    for action in state.unresolved.iter().filter(|action| timers.in_flight != Some(**action)) {
         let detail = LOST.to_owned();
         let body = Body::Outcome { action: *action, result: Outcome::Unknown, detail, took_ms: 0 };
         steps.push(write(Subject::default(), body));

@@ -4,13 +4,13 @@ use wbd_model::entry::Body;
 use wbd_model::incident::Closing;
 use wbd_model::time::Now;
 
-use super::memory::Memory;
 use super::step::{Step, close, write};
+use super::timers::Timers;
 use crate::judge::Truth;
 use crate::judge::snapshot::CheckSnapshot;
 use crate::state::Incident;
 
-pub(super) fn verifying(memory: &mut Memory, snapshot: &CheckSnapshot, incident: &Incident, now: &Now) -> Option<Step> {
+pub(super) fn verifying(timers: &mut Timers, snapshot: &CheckSnapshot, incident: &Incident, now: &Now) -> Option<Step> {
     let verdict = |passed: bool| {
         let after_ms = now.since(&incident.opened.boot, incident.opened.boot_ms).unwrap_or(now.boot_ms);
         let mut evidence = snapshot.evidence.clone();
@@ -20,22 +20,22 @@ pub(super) fn verifying(memory: &mut Memory, snapshot: &CheckSnapshot, incident:
         Some(write(incident.subject(), Body::Verdict { passed, evidence, after_ms }))
     };
     if snapshot.cured == Truth::True {
-        let since = *memory.proven.entry(incident.id).or_insert(now.boot_ms);
+        let since = *timers.proven.entry(incident.id).or_insert(now.boot_ms);
         if now.boot_ms.saturating_sub(since) >= snapshot.verify_hold_ms {
-            memory.proven.remove(&incident.id);
+            timers.proven.remove(&incident.id);
             return verdict(true);
         }
     } else {
-        memory.proven.remove(&incident.id);
+        timers.proven.remove(&incident.id);
     }
     // Proof that began in time may finish its hold.
-    let began = memory.proven.contains_key(&incident.id);
+    let began = timers.proven.contains_key(&incident.id);
     // After a reboot the time begins with this process's first look: before it nobody could see anything.
     let waited_ms = now
         .since(&incident.since.boot, incident.since.boot_ms)
-        .unwrap_or_else(|| now.boot_ms.saturating_sub(*memory.proving.entry(incident.id).or_insert(now.boot_ms)));
+        .unwrap_or_else(|| now.boot_ms.saturating_sub(*timers.proving.entry(incident.id).or_insert(now.boot_ms)));
     if waited_ms >= snapshot.within_ms && !began {
-        memory.proving.remove(&incident.id);
+        timers.proving.remove(&incident.id);
         return verdict(false);
     }
     None

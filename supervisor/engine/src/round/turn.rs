@@ -8,8 +8,8 @@ use wbd_model::settings::Settings;
 use wbd_model::time::Now;
 
 use super::ladder::{next_rung, rollback};
-use super::memory::Memory;
 use super::step::{Step, close, lost, write};
+use super::timers::Timers;
 use super::{orphans, proof};
 use crate::guard::{self, approval, waiver};
 use crate::judge::snapshot::CheckSnapshot;
@@ -32,14 +32,14 @@ pub fn turn(mut another: impl FnMut() -> bool) -> bool {
 /// for each incident, so that each is judged on the state that its last record made.
 pub fn round(
     state: &State,
-    memory: &mut Memory,
+    timers: &mut Timers,
     snapshots: &[CheckSnapshot],
     known: &BTreeSet<CheckKey>,
     settings: &Settings,
     now: &Now,
 ) -> Vec<Step> {
     for snapshot in snapshots {
-        memory.note(snapshot, now.boot_ms);
+        timers.note(snapshot, now.boot_ms);
     }
     let mut steps = Vec::new();
     // Two incidents that open in the same turn are two numbers.
@@ -49,38 +49,38 @@ pub fn round(
         let step = match state.open_for(&snapshot.key) {
             Some(incident) if waived => match waiver::ends(incident) {
                 Some(how) => Some(close(incident, how)),
-                None => advance(state, memory, snapshot, incident, settings, now),
+                None => advance(state, timers, snapshot, incident, settings, now),
             },
             None if waived => None,
-            Some(incident) => advance(state, memory, snapshot, incident, settings, now),
-            None => open(state, memory, snapshot, IncidentId(next), now).inspect(|_| next += 1),
+            Some(incident) => advance(state, timers, snapshot, incident, settings, now),
+            None => open(state, timers, snapshot, IncidentId(next), now).inspect(|_| next += 1),
         };
         // What an operator asked for is begun once; a later failure of the same check was not asked for.
         let begun = state.open.contains_key(&snapshot.key) || snapshot.verdict != Verdict::Fail;
-        memory.asked.take_if(|asked| begun && *asked == snapshot.key);
+        timers.asked.take_if(|asked| begun && *asked == snapshot.key);
         steps.extend(step);
     }
-    steps.extend(orphans::orphans(state, memory, known, now));
-    steps.extend(orphans::loose_ends(state, memory));
+    steps.extend(orphans::orphans(state, timers, known, now));
+    steps.extend(orphans::loose_ends(state, timers));
     steps
 }
 
 /// A check without an open incident.
-fn open(state: &State, memory: &Memory, snapshot: &CheckSnapshot, id: IncidentId, now: &Now) -> Option<Step> {
+fn open(state: &State, timers: &Timers, snapshot: &CheckSnapshot, id: IncidentId, now: &Now) -> Option<Step> {
     let about = |incident| Subject {
         incident,
         code: Some(snapshot.key.code.clone()),
         target: Some(snapshot.key.target.clone()),
         playbook: Some(snapshot.playbook.clone()),
     };
-    if state.latched.contains(&snapshot.key) && memory.asked.as_ref() != Some(&snapshot.key) {
+    if state.latched.contains(&snapshot.key) && timers.asked.as_ref() != Some(&snapshot.key) {
         let gone = snapshot.verdict == Verdict::Pass
-            && memory.passed_for(&snapshot.key, now.boot_ms).is_some_and(|ms| ms >= snapshot.verify_hold_ms);
+            && timers.passed_for(&snapshot.key, now.boot_ms).is_some_and(|ms| ms >= snapshot.verify_hold_ms);
         return gone.then(|| write(about(None), Body::Cleared {}));
     }
     let (Verdict::Fail, Some(case)) = (snapshot.verdict, &snapshot.case) else { return None };
-    let since = memory.failing_since(&snapshot.key)?;
-    let asked = memory.asked.as_ref() == Some(&snapshot.key);
+    let since = timers.failing_since(&snapshot.key)?;
+    let asked = timers.asked.as_ref() == Some(&snapshot.key);
     if !asked && now.boot_ms.saturating_sub(since) < snapshot.hold_ms {
         return None;
     }
@@ -100,19 +100,19 @@ fn open(state: &State, memory: &Memory, snapshot: &CheckSnapshot, id: IncidentId
 /// An open incident and what its check says now.
 fn advance(
     state: &State,
-    memory: &mut Memory,
+    timers: &mut Timers,
     snapshot: &CheckSnapshot,
     incident: &Incident,
     settings: &Settings,
     now: &Now,
 ) -> Option<Step> {
     match &incident.phase {
-        Phase::Suppressed { by } => suppressed(state, memory, snapshot, incident, *by, now),
-        Phase::Gated { .. } => gated(state, memory, snapshot, incident, settings, now),
+        Phase::Suppressed { by } => suppressed(state, timers, snapshot, incident, *by, now),
+        Phase::Gated { .. } => gated(state, timers, snapshot, incident, settings, now),
         Phase::Acting { action } | Phase::RollingBack { action } => {
-            (memory.in_flight != Some(*action)).then(|| lost(incident, *action))
+            (timers.in_flight != Some(*action)).then(|| lost(incident, *action))
         }
-        Phase::Indeterminate { .. } | Phase::Verifying => proof::verifying(memory, snapshot, incident, now),
+        Phase::Indeterminate { .. } | Phase::Verifying => proof::verifying(timers, snapshot, incident, now),
         Phase::Probation => proof::probation(snapshot, incident, now),
         Phase::Closed { .. } => None,
     }
@@ -120,13 +120,13 @@ fn advance(
 
 fn suppressed(
     state: &State,
-    memory: &Memory,
+    timers: &Timers,
     snapshot: &CheckSnapshot,
     incident: &Incident,
     by: IncidentId,
     now: &Now,
 ) -> Option<Step> {
-    let gone = memory.passed_for(&snapshot.key, now.boot_ms).is_some_and(|ms| ms >= snapshot.verify_hold_ms);
+    let gone = timers.passed_for(&snapshot.key, now.boot_ms).is_some_and(|ms| ms >= snapshot.verify_hold_ms);
     if gone {
         return Some(close(incident, Closing::Subsumed));
     }
@@ -143,7 +143,7 @@ fn suppressed(
 
 fn gated(
     state: &State,
-    memory: &mut Memory,
+    timers: &mut Timers,
     snapshot: &CheckSnapshot,
     incident: &Incident,
     settings: &Settings,
@@ -160,7 +160,7 @@ fn gated(
         if let Some(cause) = &snapshot.cause {
             return behind(state, snapshot, incident, cause, now);
         }
-        let gone = memory.passed_for(&snapshot.key, now.boot_ms).is_some_and(|ms| ms >= snapshot.verify_hold_ms);
+        let gone = timers.passed_for(&snapshot.key, now.boot_ms).is_some_and(|ms| ms >= snapshot.verify_hold_ms);
         if gone {
             return Some(close(incident, Closing::SelfHealed));
         }
@@ -170,7 +170,7 @@ fn gated(
         }
     } else if snapshot.verdict != Verdict::Fail {
         // Cured before its last step was needed, or not to be seen: proof is what counts now.
-        return proof::verifying(memory, snapshot, incident, now);
+        return proof::verifying(timers, snapshot, incident, now);
     }
     if let Some(reason) = snapshot.ladder_unknown.as_ref().filter(|_| incident.step == 0) {
         return waited_too_long(incident, now).then(|| escalate(incident, snapshot, &format!("cannot plan: {reason}")));
@@ -178,7 +178,7 @@ fn gated(
     let Some(plan) = next_rung(snapshot, incident) else {
         // What it became meanwhile may be over soon, a stop by an administrator for instance: no person is called for
         // that.
-        if incident.step == 0 && !has_lasted(memory, snapshot, now) {
+        if incident.step == 0 && !has_lasted(timers, snapshot, now) {
             return None;
         }
         let reason = if snapshot.ladder.is_empty() { "a person has to decide" } else { "no further step is known" };
@@ -187,7 +187,7 @@ fn gated(
     let plan = approval::as_shown(Some(incident), plan);
     // A ledger of before may not hold the plan: then what was done is judged as it stands.
     let Some(action) = plan.steps.get(incident.step).cloned() else {
-        return proof::verifying(memory, snapshot, incident, now);
+        return proof::verifying(timers, snapshot, incident, now);
     };
     let want = ActionRequest {
         incident: incident.id,
@@ -203,8 +203,8 @@ fn gated(
 }
 
 /// It fails in the same way for as long as that has to last.
-fn has_lasted(memory: &Memory, snapshot: &CheckSnapshot, now: &Now) -> bool {
-    memory.failing_since(&snapshot.key).is_some_and(|since| now.boot_ms.saturating_sub(since) >= snapshot.hold_ms)
+fn has_lasted(timers: &Timers, snapshot: &CheckSnapshot, now: &Now) -> bool {
+    timers.failing_since(&snapshot.key).is_some_and(|since| now.boot_ms.saturating_sub(since) >= snapshot.hold_ms)
 }
 
 /// A consequence whose cause fails: nothing is done for it.

@@ -33,7 +33,7 @@ fn a_failure_is_opened_when_it_has_held_and_not_a_moment_before() {
     let mut world = World::failing(agent_down().held_for(2_000));
     world.run(1_999);
     assert_eq!(world.story(), "");
-    assert!(world.memory.failing_since(&world.checks[0].snapshot.key).is_some());
+    assert!(world.timers.failing_since(&world.checks[0].snapshot.key).is_some());
     world.run(1);
     assert!(world.story().starts_with("opened"), "{}", world.story());
 }
@@ -241,7 +241,7 @@ fn an_incident_whose_check_is_missing_for_a_moment_goes_on() {
 #[test]
 fn a_playbook_run_by_hand_waits_for_no_hold_time() {
     let mut world = World::failing(agent_down().held_for(600_000));
-    world.memory.asked = Some(world.checks[0].snapshot.key.clone());
+    world.timers.asked = Some(world.checks[0].snapshot.key.clone());
     world.run(1_000);
     assert!(world.story().starts_with("opened agent.start done"), "{}", world.story());
 }
@@ -250,7 +250,7 @@ fn a_playbook_run_by_hand_waits_for_no_hold_time() {
 fn a_playbook_run_by_hand_on_a_latched_failure_is_one_more_try_and_no_loop() {
     let mut world = World::failing(check("AEGIS-NET", "host", "endpoint"));
     world.run(10_000);
-    world.memory.asked = Some(world.checks[0].snapshot.key.clone());
+    world.timers.asked = Some(world.checks[0].snapshot.key.clone());
     world.run(60_000);
     assert_eq!(world.count("opened"), 2);
     assert_eq!(world.count("closed:handed-over"), 2);
@@ -259,7 +259,7 @@ fn a_playbook_run_by_hand_on_a_latched_failure_is_one_more_try_and_no_loop() {
 #[test]
 fn what_was_asked_of_a_healthy_check_is_not_remembered_for_its_next_failure() {
     let mut world = World::new(vec![agent_down()]);
-    world.memory.asked = Some(world.checks[0].snapshot.key.clone());
+    world.timers.asked = Some(world.checks[0].snapshot.key.clone());
     world.run(5_000);
     world.breaks(0);
     world.run(1_000);

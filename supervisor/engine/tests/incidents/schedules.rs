@@ -116,7 +116,7 @@ pub(crate) fn happen(world: &mut World, event: &Event) {
             world.lift();
             world.resume();
         }
-        Event::Asks(which) => world.memory.asked = Some(world.checks[*which].snapshot.key.clone()),
+        Event::Asks(which) => world.timers.asked = Some(world.checks[*which].snapshot.key.clone()),
         Event::Mode(mode) => world.settings.healing = *mode,
         Event::Edits(which) => {
             let digest = format!("digest-{}", world.true_ms);

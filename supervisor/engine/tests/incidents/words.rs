@@ -355,7 +355,7 @@ fn a_no_is_over_when_the_failure_was_seen_gone() {
 fn a_no_is_over_when_the_playbook_is_run_by_hand() {
     let mut world = denied();
     world.answers.extend([Answer::Failed; 3]);
-    world.memory.asked = Some(world.checks[0].snapshot.key.clone());
+    world.timers.asked = Some(world.checks[0].snapshot.key.clone());
     world.run(3_600_000);
     assert_eq!((world.closed_as(2), world.actions()), (Some(Closing::HandedOver), 0), "{}", world.story());
     world.true_ms += 3_700_000;

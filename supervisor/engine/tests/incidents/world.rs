@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use wbd_engine::guard::{self, hold};
 use wbd_engine::judge::snapshot::CheckSnapshot;
 use wbd_engine::replay::replay;
-use wbd_engine::round::{Memory, Step, round};
+use wbd_engine::round::{Step, Timers, round};
 use wbd_engine::state::{ActionRequest, Captured, State};
 use wbd_model::action::{Action, Change, Class, SysctlRestore, SysctlSet, Undo};
 use wbd_model::check::{CheckKey, Verdict};
@@ -61,7 +61,7 @@ pub(crate) struct Effect {
 pub(crate) struct World {
     pub(crate) entries: Vec<Entry>,
     pub(crate) state: State,
-    pub(crate) memory: Memory,
+    pub(crate) timers: Timers,
     pub(crate) settings: Settings,
     pub(crate) checks: Vec<Check>,
     pub(crate) answers: VecDeque<Answer>,
@@ -82,7 +82,7 @@ impl World {
         Self {
             entries: Vec::new(),
             state: State::default(),
-            memory: Memory::default(),
+            timers: Timers::default(),
             settings: Settings::default(),
             checks,
             answers: VecDeque::new(),
@@ -136,7 +136,7 @@ impl World {
     pub(crate) fn steps(&mut self) -> Vec<Step> {
         let (snapshots, now) = (self.snapshots(), self.now());
         let known: BTreeSet<CheckKey> = snapshots.iter().map(|snapshot| snapshot.key.clone()).collect();
-        round(&self.state, &mut self.memory, &snapshots, &known, &self.settings, &now)
+        round(&self.state, &mut self.timers, &snapshots, &known, &self.settings, &now)
     }
 
     /// The action that the next turn would ask for.
@@ -219,7 +219,7 @@ impl World {
         };
         let (subject, intent) = permit.into_parts();
         self.append(subject.clone(), Body::Intent(Box::new(intent.clone())));
-        self.memory.in_flight = Some(intent.action_id);
+        self.timers.in_flight = Some(intent.action_id);
         let answer = self.answers.pop_front().unwrap_or(Answer::Done);
         let result = match answer {
             Answer::Done => self.touch(&subject, &intent),
@@ -257,7 +257,7 @@ impl World {
     }
 
     fn ends(&mut self, subject: Subject, action: ActionId, result: Outcome) {
-        self.memory.in_flight = None;
+        self.timers.in_flight = None;
         self.append(subject, Body::Outcome { action, result, detail: String::new(), took_ms: 0 });
     }
 
@@ -334,7 +334,7 @@ impl World {
 
     /// Everything volatile is lost; the next supervisor replays the ledger.
     pub(crate) fn dies(&mut self) {
-        self.memory = Memory::default();
+        self.timers = Timers::default();
         self.under_way = None;
         self.state = replay(&self.entries);
     }

@@ -53,12 +53,12 @@ fn steps(trial: &Trial, world: &mut World, now: &Now) -> Vec<Step> {
     let untouched = unskewed(now, world.clock.skew_s, trial.mutant);
     let same_window = trial.is_open(now) == trial.is_open(&untouched);
     let blind = (world.clock.skew_s != 0 || world.spent.clock_steps > 0)
-        .then(|| round(&rewritten(&seen), &mut world.memory.clone(), snapshots, known, &settings, &untouched));
+        .then(|| round(&rewritten(&seen), &mut world.timers.clone(), snapshots, known, &settings, &untouched));
     let mut told = now.clone();
     if trial.mutant == Some(Mutant::HeldByWall) {
         told.boot_ms = told.boot_ms.saturating_add_signed(i64::from(world.clock.skew_s) * 1_000);
     }
-    let steps = round(&seen, &mut world.memory, snapshots, known, &settings, &told);
+    let steps = round(&seen, &mut world.timers, snapshots, known, &settings, &told);
     let same = |blind: Vec<Step>| without_windows(&blind) == without_windows(&steps);
     world.ghost.law(Law::I13, !same_window || blind.is_none_or(same));
     steps
@@ -157,7 +157,7 @@ pub(crate) fn go(trial: &Trial, world: &mut World) {
         now_s: world.clock.true_s,
     };
     world.ghost.intends(&moment);
-    world.memory.in_flight = Some(intent.action_id);
+    world.timers.in_flight = Some(intent.action_id);
     let (incident, intended_s) = (want.incident, world.clock.true_s);
     world.running.push(ActionRun { incident, intent, intended_s, begun: false, orphan: false });
     world.spent.intents += 1;
@@ -177,7 +177,7 @@ fn captured(trial: &Trial, world: &World, want: &ActionRequest, snapshot: &Check
 
 /// The reply for an action of this supervisor.
 pub(crate) fn ended(trial: &Trial, world: &mut World, run: &ActionRun, result: Outcome) {
-    world.memory.in_flight = None;
+    world.timers.in_flight = None;
     let incident = &world.book.state.incidents.get(&run.incident);
     let subject = incident.map(|incident| Subject {
         incident: Some(incident.id),

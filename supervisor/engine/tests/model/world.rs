@@ -2,7 +2,7 @@
 //! and what of this a supervisor knows. Events of the world itself; no decision of the supervisor.
 use std::hash::{Hash, Hasher};
 
-use wbd_engine::round::Memory;
+use wbd_engine::round::Timers;
 use wbd_engine::state::{ActionRequest, State};
 use wbd_model::entry::{Intent, Subject};
 use wbd_model::time::{BootId, Now};
@@ -78,7 +78,7 @@ pub(crate) struct World {
     pub(crate) disk_full: bool,
     pub(crate) limit: i64,
     pub(crate) book: Book,
-    pub(crate) memory: Memory,
+    pub(crate) timers: Timers,
     /// Asked for by the last turn: to be looked at once more, then done.
     pub(crate) want: Option<Box<ActionRequest>>,
     pub(crate) running: Vec<ActionRun>,
@@ -96,7 +96,7 @@ impl World {
             disk_full: false,
             limit: 8_192,
             book: Book::of(state),
-            memory: Memory::default(),
+            timers: Timers::default(),
             want: None,
             running: Vec::new(),
             spent: Spent::default(),
@@ -115,11 +115,11 @@ impl World {
 
     /// The supervisor dies and is started again. A request that was sent and not begun may still be begun.
     pub(crate) fn crashes(&mut self, mutant: Option<Mutant>, orphans: bool) {
-        self.memory = Memory::default();
+        self.timers = Timers::default();
         self.want = None;
         if mutant == Some(Mutant::RedoOnResume) {
             self.running.iter_mut().for_each(|run| run.begun = false);
-            self.memory.in_flight = self.running.first().map(|run| run.intent.action_id);
+            self.timers.in_flight = self.running.first().map(|run| run.intent.action_id);
         } else {
             self.running.retain(|run| orphans && !run.begun);
             self.running.iter_mut().for_each(|run| run.orphan = true);
@@ -158,7 +158,7 @@ impl World {
 impl Hash for World {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.clock, &self.sights, self.disk_full, self.limit, self.spent, &self.stale).hash(hasher);
-        (&self.book, &self.memory, &self.running, &self.ghost).hash(hasher);
+        (&self.book, &self.timers, &self.running, &self.ghost).hash(hasher);
         if let Some(want) = &self.want {
             (want.incident, &want.plan, want.step, want.undoes, &want.action).hash(hasher);
         }

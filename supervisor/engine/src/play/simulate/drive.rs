@@ -177,7 +177,7 @@ impl<'a> Drive<'a> {
     /// A life of the supervisor begins or ends: it knows nothing, and what it had in mind is gone.
     fn begin(&mut self, looks: bool) {
         self.knowledge.forget(looks);
-        self.play.memory = round::Memory::default();
+        self.play.timers = round::Timers::default();
         let now_ms = self.now.as_ref().map_or(0, |now| now.boot_ms);
         for check in &mut self.checks {
             check.close_spans(now_ms);
@@ -313,7 +313,7 @@ impl<'a> Drive<'a> {
             }
             check.pause_ms = if written.contains(key) { SOON_MS } else { (check.pause_ms * 2).min(SELDOM_MS) };
             let bound = check.bound;
-            let held = self.play.memory.failing_since(key).map(|since| since + snapshot::hold_ms(bound, says));
+            let held = self.play.timers.failing_since(key).map(|since| since + snapshot::hold_ms(bound, says));
             let refused = incident.and_then(|incident| incident.held()).and_then(|held| held.until_ms);
             let proof = incident.filter(|incident| incident.since.boot == now.boot).map(|incident| {
                 let since = incident.since.boot_ms;

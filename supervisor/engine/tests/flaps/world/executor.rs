@@ -72,7 +72,7 @@ impl Host {
 
     fn intends(&mut self, (subject, intent): (Subject, Intent), looked_ms: u64, sight: Sight) {
         self.append(subject.clone(), Body::Intent(Box::new(intent.clone())));
-        self.memory.in_flight = Some(intent.action_id);
+        self.timers.in_flight = Some(intent.action_id);
         let clumsy = self.rng.chance(self.clumsy);
         let latest_ms = if clumsy { wbd_engine::state::START_DEADLINE_MS * 5 / 4 } else { 50 };
         let due_ms = self.true_ms + self.rng.below(latest_ms);
@@ -111,7 +111,7 @@ impl Host {
                 self.hands_do(subject, &intent, (looked_ms, sight), manner);
             }
             Some(ActionRun::Ending { subject, action, result, .. }) => {
-                self.memory.in_flight = None;
+                self.timers.in_flight = None;
                 let index = self.index_of(&subject);
                 self.append(subject, Body::Outcome { action, result, detail: String::new(), took_ms: 0 });
                 index.into_iter().for_each(|index| self.hastens(index, now_ms + 1));

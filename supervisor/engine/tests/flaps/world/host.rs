@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use wbd_engine::judge::snapshot::CheckSnapshot;
 use wbd_engine::replay::replay;
-use wbd_engine::round::{Memory, Step, round};
+use wbd_engine::round::{Step, Timers, round};
 use wbd_engine::state::State;
 use wbd_model::action::Class;
 use wbd_model::check::CheckKey;
@@ -57,7 +57,7 @@ pub(crate) struct Host {
     pub(crate) faults: Vec<Fault>,
     /// When something stood in the way of a plain healing.
     pub(crate) hindered_ms: Vec<u64>,
-    pub(crate) memory: Memory,
+    pub(crate) timers: Timers,
     known: BTreeSet<CheckKey>,
     pub(crate) run: Option<ActionRun>,
     pub(crate) sysctl: i64,
@@ -84,7 +84,7 @@ impl Host {
             effects: Vec::new(),
             faults: Vec::new(),
             hindered_ms: Vec::new(),
-            memory: Memory::default(),
+            timers: Timers::default(),
             run: None,
             sysctl: 8_192,
             rng: Rng::new(!schedule.seed),
@@ -182,7 +182,7 @@ impl Host {
                 self.append(Subject::default(), Body::Resumed { who });
             }
             Event::Mode(healing) => self.settings.healing = *healing,
-            Event::Asks(check) => self.memory.asked = Some(self.checks[*check].snapshot.key.clone()),
+            Event::Asks(check) => self.timers.asked = Some(self.checks[*check].snapshot.key.clone()),
             Event::Breaks { .. }
             | Event::Mends(_)
             | Event::Blind(..)
@@ -217,7 +217,7 @@ impl Host {
             }
             _ => {}
         }
-        self.memory = Memory::default();
+        self.timers = Timers::default();
         self.state = replay(&self.entries);
         self.up_ms = self.true_ms + down_ms;
         for index in 0..self.checks.len() {
@@ -308,11 +308,11 @@ impl Host {
         for _ in 0..ROUNDS {
             let snapshots: Vec<CheckSnapshot> = fresh.iter().map(|index| self.looked(*index)).collect();
             let now = self.now();
-            let before = (self.turns.is_multiple_of(TWICE)).then(|| self.memory.clone());
-            let steps = round(&self.state, &mut self.memory, &snapshots, &self.known, &self.settings, &now);
+            let before = (self.turns.is_multiple_of(TWICE)).then(|| self.timers.clone());
+            let steps = round(&self.state, &mut self.timers, &snapshots, &self.known, &self.settings, &now);
             if let Some(mut before) = before {
                 let again = round(&self.state, &mut before, &snapshots, &self.known, &self.settings, &now);
-                assert_eq!((&steps, &self.memory), (&again, &before), "thinking twice gives another answer");
+                assert_eq!((&steps, &self.timers), (&again, &before), "thinking twice gives another answer");
             }
             let mut written = false;
             for step in steps {
@@ -387,7 +387,7 @@ impl Host {
             }
             Some(Phase::Gated { held: None }) if self.run.is_none() => Some(now_ms + 200 * growth),
             Some(_) => Some(regular_ms),
-            None => match (last, self.memory.failing_since(&key)) {
+            None => match (last, self.timers.failing_since(&key)) {
                 (Sight::Well, _) => latched.then_some(now_ms + 1_000),
                 (Sight::Nothing, _) => None,
                 (Sight::Broken, Some(since_ms)) if !latched => {

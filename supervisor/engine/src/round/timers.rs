@@ -8,7 +8,7 @@ use crate::judge::snapshot::CheckSnapshot;
 
 /// What need not survive a crash: since when something is seen without a break.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Memory {
+pub struct Timers {
     pub(super) failing: BTreeMap<CheckKey, (String, u64)>,
     pub(super) passing: BTreeMap<CheckKey, u64>,
     pub(super) proven: BTreeMap<IncidentId, u64>,
@@ -20,7 +20,7 @@ pub struct Memory {
     pub asked: Option<CheckKey>,
 }
 
-impl Memory {
+impl Timers {
     /// Since when (milliseconds of this boot) a check fails with the same case.
     #[must_use]
     pub fn failing_since(&self, key: &CheckKey) -> Option<u64> {
