@@ -1,3 +1,3 @@
 //! The ledger as the loop uses it, and its disk.
 mod disk;
-pub(crate) mod memory;
+pub(crate) mod writer;

@@ -14,7 +14,7 @@ use crate::agent::bus;
 use crate::event::{Event, QUEUE};
 use crate::look::load;
 use crate::mode::Mode;
-use crate::record::memory::Memory;
+use crate::record::writer::LedgerWriter;
 use crate::supervisor::{Parts, Supervisor};
 use crate::tell::notify;
 
@@ -77,7 +77,8 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
     for folder in [&run, &wbd_ledger::state_dir(root)] {
         std::fs::create_dir_all(folder).map_err(|error| failed(format!("{}: {error}", folder.display())))?;
     }
-    let memory = Memory::open(root).map_err(|error| Failure { code: no_memory(&error), message: error.to_string() })?;
+    let writer =
+        LedgerWriter::open(root).map_err(|error| Failure { code: no_memory(&error), message: error.to_string() })?;
     let samples = Samples::open(&wbd_ledger::state_dir(root), BUCKET_S)
         .inspect_err(|error| warn!(%error, "samples are not kept, leaks will not be seen"))
         .ok();
@@ -92,7 +93,7 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
     }
     signals(&events).map_err(|error| failed(format!("signals cannot be received: {error}")))?;
     info!(version = env!("CARGO_PKG_VERSION"), playbooks = loaded.library.playbooks.len(), "started");
-    let parts = Parts { root: root.to_owned(), mode, loaded, memory, executor, samples };
+    let parts = Parts { root: root.to_owned(), mode, loaded, writer, executor, samples };
     notify::ready();
     let ended = Supervisor::new(parts, events).run(inbox).await;
     crate::talk::control::close(&socket);

@@ -31,7 +31,7 @@ use crate::look::products::Products;
 use crate::look::samples::{Sampler, Store};
 use crate::look::scheduler::ProbeScheduler;
 use crate::mode::Mode;
-use crate::record::memory::Memory;
+use crate::record::writer::LedgerWriter;
 use crate::talk::answer::{done, recorded};
 use crate::talk::holds::HoldFiles;
 use crate::talk::requests::{Desk, rotated};
@@ -54,7 +54,7 @@ pub(crate) struct Supervisor {
     /// Settings, playbooks and products.
     pub(crate) products: Products,
     /// The ledger, and the state that is replayed from it.
-    pub(crate) memory: Memory,
+    pub(crate) writer: LedgerWriter,
     pub(crate) timers: round::Timers,
     pub(crate) checks: Checks,
     /// What is done, one action at a time.
@@ -80,7 +80,7 @@ macro_rules! view {
             started: &$supervisor.started,
             agent: &$supervisor.agent,
             products: &$supervisor.products,
-            memory: &$supervisor.memory,
+            writer: &$supervisor.writer,
             timers: &$supervisor.timers,
             checks: &$supervisor.checks,
             sampler: &$supervisor.sampler,
@@ -96,14 +96,14 @@ pub(crate) struct Parts {
     pub(crate) root: PathBuf,
     pub(crate) mode: Mode,
     pub(crate) loaded: Loaded,
-    pub(crate) memory: Memory,
+    pub(crate) writer: LedgerWriter,
     pub(crate) executor: Executor,
     pub(crate) samples: Option<Samples>,
 }
 
 impl Supervisor {
     pub(crate) fn new(mut parts: Parts, events: Sender<Event>) -> Self {
-        parts.memory.watch_disk(events.clone());
+        parts.writer.watch_disk(events.clone());
         let mut runner = ProbeRunner::new(parts.root.clone());
         runner.facts = parts.loaded.settings.facts.clone();
         let started = now();
@@ -116,7 +116,7 @@ impl Supervisor {
             mode: parts.mode,
             products: Products::new(&parts.root, parts.loaded, runner.clone(), events.clone()),
             scheduler: ProbeScheduler::new(runner, events.clone()),
-            memory: parts.memory,
+            writer: parts.writer,
             timers: round::Timers::default(),
             checks: Checks::default(),
             doer: Doer::new(parts.executor, events),
@@ -148,7 +148,7 @@ impl Supervisor {
                 Err(_) => {}
             }
             let now = now();
-            self.memory.on(RecordEvent::TimePassed, &now);
+            self.writer.on(RecordEvent::TimePassed, &now);
             self.on_agent(AgentEvent::TimePassed, &now);
             self.on_tell(TellEvent::TimePassed, &now);
             self.see_holds(HoldEvent::TimePassed, &now);
@@ -157,14 +157,14 @@ impl Supervisor {
         info!("stopping");
         self.finish_action(&mut inbox).await;
         self.observer.ends(&now());
-        self.memory.anchor_head();
+        self.writer.anchor_head();
         ended
     }
 
     /// The first record of this life.
     pub(crate) fn begin_life(&mut self) {
         let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode.word().to_owned() };
-        self.memory.write(&now(), Subject::default(), body);
+        self.writer.write(&now(), Subject::default(), body);
     }
 
     /// Stand-alone the supervisor is the agent's parent: unless one runs already or an administrator
@@ -174,7 +174,7 @@ impl Supervisor {
         if !self.agent.is_to_be_started() {
             return;
         }
-        match guard::permit_first_start(&self.memory.state, &self.products.loaded.settings, &now()) {
+        match guard::permit_first_start(&self.writer.state, &self.products.loaded.settings, &now()) {
             Ok(permit) => self.record(permit, None),
             Err(refusal) => warn!(reason = refusal.reason, "the agent is not started"),
         }
@@ -188,8 +188,8 @@ impl Supervisor {
             .next_due_ms()
             .into_iter()
             .chain(self.agent.next_ms())
-            .chain(self.courier.next_ms(&self.memory.state, &now))
-            .chain(self.memory.next_ms(now_ms))
+            .chain(self.courier.next_ms(&self.writer.state, &now))
+            .chain(self.writer.next_ms(now_ms))
             .chain([self.sampler.next_ms(), self.hold_files.next_ms()])
             .min();
         next.map_or(LONGEST_SLEEP, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)).min(LONGEST_SLEEP))
@@ -246,7 +246,7 @@ impl Supervisor {
             Event::Tell(event) => self.on_tell(event, &now()),
             Event::Agent(event) => self.on_agent(event, &now()),
             Event::Talk(event) => self.on_talk(event, &now()),
-            Event::Record(event) => self.memory.on(event, &now()),
+            Event::Record(event) => self.writer.on(event, &now()),
             Event::Reload => {
                 self.manual("reload", "SIGHUP", "settings and playbooks");
                 self.on_products(ProductEvent::Reload(None), &now());
@@ -261,7 +261,7 @@ impl Supervisor {
 
     /// The agent's owner is told, and what follows from it is done.
     pub(crate) fn on_agent(&mut self, event: AgentEvent, now: &Now) {
-        let follows = self.agent.on(event, &self.memory.state, now);
+        let follows = self.agent.on(event, &self.writer.state, now);
         self.follow(follows);
     }
 
@@ -281,18 +281,18 @@ impl Supervisor {
 
     /// A pause that the ledger does not take outlives this process all the same.
     fn keep_pause(&mut self, pause: Hold, now: &Now) -> Response {
-        if self.memory.degraded.is_empty() {
+        if self.writer.degraded.is_empty() {
             return done("paused; wbdctl resume lifts it");
         }
         let placed = self.hold_files.put(pause);
         self.see_holds(HoldEvent::Wanted, now);
-        done(placed.words(&self.memory.degraded))
+        done(placed.words(&self.writer.degraded))
     }
 
     /// Writes an intent; a supervisor that dies before its outcome finds it.
     fn record(&mut self, permit: Permit, reply: Option<oneshot::Sender<Response>>) {
         let (subject, action, now) = (permit.subject().clone(), permit.intent().action.name(), now());
-        let event = match self.memory.record(&now, permit) {
+        let event = match self.writer.record(&now, permit) {
             Ok(recorded) => ActEvent::Recorded { subject, recorded: Box::new(recorded), reply },
             Err(reason) => ActEvent::NotRecorded { action, reason, reply },
         };
@@ -301,13 +301,13 @@ impl Supervisor {
 
     /// The owner of what people are told is told, and what follows from it is done.
     pub(crate) fn on_tell(&mut self, event: TellEvent, now: &Now) {
-        let follows = self.courier.on(event, &self.memory.state, now);
+        let follows = self.courier.on(event, &self.writer.state, now);
         self.follow(follows);
     }
 
     /// The owner of the products is told, and what follows from it is done.
     pub(crate) fn on_products(&mut self, event: ProductEvent, now: &Now) {
-        let follows = self.products.on(event, &self.memory.state, now);
+        let follows = self.products.on(event, &self.writer.state, now);
         self.follow(follows);
     }
 
@@ -318,7 +318,7 @@ impl Supervisor {
 
     /// Hold files are looked for, and what follows from it is done.
     pub(crate) fn see_holds(&mut self, event: HoldEvent, now: &Now) {
-        let follows = self.hold_files.on(event, &self.memory.state, now);
+        let follows = self.hold_files.on(event, &self.writer.state, now);
         self.follow(follows);
     }
 
@@ -328,7 +328,7 @@ impl Supervisor {
         for follow in follows {
             let now = &now();
             match follow {
-                Follow::Write(subject, body) => self.memory.write(now, subject, *body),
+                Follow::Write(subject, body) => self.writer.write(now, subject, *body),
                 Follow::LookAtAgent => self.hasten_agent(),
                 Follow::LookAt(key) => self.hasten_check(&key, now.boot_ms),
                 Follow::LookBy(key, at_ms) => self.hasten_check(&key, at_ms),
@@ -341,13 +341,13 @@ impl Supervisor {
                 Follow::Talk(event) => self.on_talk(event, now),
                 Follow::Products(event) => self.on_products(event, now),
                 // A peer that went away wants no answer.
-                Follow::Say { reply, message } => drop(reply.send(recorded(message, &self.memory.degraded))),
+                Follow::Say { reply, message } => drop(reply.send(recorded(message, &self.writer.degraded))),
                 Follow::Answer { reply, response } => drop(reply.send(*response)),
                 Follow::Status(reply) => drop(reply.send(Response::Status(Box::new(self.view().status())))),
                 Follow::KeepPause { pause, reply } => drop(reply.send(self.keep_pause(*pause, now))),
                 Follow::Rotate { reason, who, reply } => {
                     let budget = self.products.loaded.settings.budget;
-                    drop(reply.send(rotated(self.memory.rotate(now, &reason, &who, budget))));
+                    drop(reply.send(rotated(self.writer.rotate(now, &reason, &who, budget))));
                 }
                 Follow::InFlight(action) => self.timers.in_flight = action,
                 Follow::LookAtAll => self.checks.hasten(now.boot_ms, |_| true),
@@ -359,7 +359,7 @@ impl Supervisor {
                 }
                 Follow::LookWith(facts) => self.scheduler.state(facts),
                 Follow::TellBy(program) => self.on_tell(TellEvent::Program(program), now),
-                Follow::RotateIfDue => self.memory.rotate_if_due(now),
+                Follow::RotateIfDue => self.writer.rotate_if_due(now),
                 Follow::TellWhatIsDue => self.on_tell(TellEvent::TellerRecorded, now),
             }
         }

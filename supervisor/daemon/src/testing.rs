@@ -8,7 +8,7 @@ use wbd_actions::{Alone, Executor, Reach};
 use crate::event::Event;
 use crate::look::load;
 use crate::mode::Mode;
-use crate::record::memory::Memory;
+use crate::record::writer::LedgerWriter;
 use crate::supervisor::{Parts, Supervisor};
 
 pub(crate) fn supervisor(mode: Mode) -> (TempDir, Supervisor) {
@@ -24,8 +24,8 @@ pub(crate) fn listening(mode: Mode) -> (TempDir, Supervisor, mpsc::Receiver<Even
         fs::create_dir_all(root.join(below)).unwrap();
     }
     let reach = Reach::Alone(Alone { root: root.clone(), agent: root.join("agent"), args: Vec::new() });
-    let (loaded, memory) = (load::load(&root).unwrap(), Memory::open(&root).unwrap());
+    let (loaded, writer) = (load::load(&root).unwrap(), LedgerWriter::open(&root).unwrap());
     let executor = Executor::new(reach);
     let (events, inbox) = mpsc::channel(8);
-    (folder, Supervisor::new(Parts { root, mode, loaded, memory, executor, samples: None }, events), inbox)
+    (folder, Supervisor::new(Parts { root, mode, loaded, writer, executor, samples: None }, events), inbox)
 }

@@ -24,17 +24,17 @@ impl Supervisor {
         let fresh = self.judge_complete(&began);
         // Most events bring nothing new. Without anything open nothing becomes due by itself, and a record that was
         // written since the last turn may have left something to do.
-        if fresh.is_empty() && self.memory.state.open.is_empty() && !self.memory.has_news() {
+        if fresh.is_empty() && self.writer.state.open.is_empty() && !self.writer.has_news() {
             return;
         }
         let known = self.checks.keys();
-        let causes = if fresh.is_empty() { Vec::new() } else { self.checks.causes(&self.memory.state, now().wall_ms) };
+        let causes = if fresh.is_empty() { Vec::new() } else { self.checks.causes(&self.writer.state, now().wall_ms) };
         round::turn(|| {
             let now = now();
             let snapshots: Vec<CheckSnapshot> =
-                fresh.iter().filter_map(|key| self.checks.look(key, &self.memory.state, &causes)).collect();
+                fresh.iter().filter_map(|key| self.checks.look(key, &self.writer.state, &causes)).collect();
             let steps = round::round(
-                &self.memory.state,
+                &self.writer.state,
                 &mut self.timers,
                 &snapshots,
                 &known,
@@ -64,9 +64,9 @@ impl Supervisor {
     /// Journal lines for the records that were written; a person is told of escalations.
     fn publish_news(&mut self) {
         let mut escalated = false;
-        for entry in self.memory.take_news() {
+        for entry in self.writer.take_news() {
             if let Body::Escalated { reason, guide } = &entry.body {
-                self.memory.anchor_head();
+                self.writer.anchor_head();
                 let (about, at) = (entry.subject.clone(), entry.at.clone());
                 let (reason, guide) = (reason.clone(), guide.clone());
                 self.on_tell(TellEvent::Escalated { about, at, reason, guide }, &now());
@@ -82,10 +82,10 @@ impl Supervisor {
 
     fn write_step(&mut self, now: &Now, subject: Subject, body: Body) {
         let opened = matches!(body, Body::Opened { .. });
-        self.memory.write(now, subject.clone(), body);
+        self.writer.write(now, subject.clone(), body);
         // An operator who ran the playbook by hand has said yes to what it does.
         if opened && let Some(who) = self.desk.takes_word(&subject) {
-            self.memory.write(now, subject, Body::Approved { who, shown: None });
+            self.writer.write(now, subject, Body::Approved { who, shown: None });
         }
     }
 
@@ -99,7 +99,7 @@ impl Supervisor {
             let key = check.bound.key.clone();
             let judgement = judge::judge(&check.bound, &seen);
             let outdated = self
-                .memory
+                .writer
                 .state
                 .open_for(&key)
                 .is_some_and(|incident| incident.changed.boot == now.boot && began_ms < incident.changed.boot_ms);
@@ -111,7 +111,7 @@ impl Supervisor {
                 fresh.push(key);
             }
         }
-        self.observer.looked(&looked, &self.checks, &self.memory.state.open, now);
+        self.observer.looked(&looked, &self.checks, &self.writer.state.open, now);
         fresh
     }
 
@@ -119,7 +119,7 @@ impl Supervisor {
     fn plan_next_looks(&mut self, fresh: &[CheckKey]) {
         let now_ms = now().boot_ms;
         for key in fresh {
-            match self.memory.state.open_for(key).map(|incident| (&incident.phase, incident.held().cloned())) {
+            match self.writer.state.open_for(key).map(|incident| (&incident.phase, incident.held().cloned())) {
                 Some((Phase::Verifying | Phase::Indeterminate { .. }, _)) => self.prove(key),
                 // What cannot be seen does not come sooner by being looked at without a pause.
                 Some((Phase::Probation | Phase::Gated { .. }, _)) if self.is_unseen(key) => {
@@ -149,7 +149,7 @@ impl Supervisor {
         let Some(since) = self.timers.failing_since(key) else { return };
         let Some(check) = self.checks.get(key) else { return };
         let held_for = check.last.as_ref().map_or(0, |last| snapshot::hold_ms(&check.bound, &last.judgement));
-        if self.memory.state.latched.contains(key) {
+        if self.writer.state.latched.contains(key) {
             return;
         }
         if let Some(at_ms) = suspect_due_ms(since, held_for, now_ms) {
@@ -171,11 +171,11 @@ mod tests {
         let (_root, mut supervisor) = supervisor(Mode::Systemd);
         let playbook = PlaybookName::new("dns").unwrap();
         // What any round would write a record about.
-        supervisor.memory.state.failures.insert(playbook.clone(), 99);
+        supervisor.writer.state.failures.insert(playbook.clone(), 99);
         let (seq, is_suspended) =
-            (supervisor.memory.state.seq, |it: &Supervisor| it.memory.state.suspended.contains_key(&playbook));
+            (supervisor.writer.state.seq, |it: &Supervisor| it.writer.state.suspended.contains_key(&playbook));
         supervisor.turn();
-        assert!(supervisor.memory.state.seq == seq && !is_suspended(&supervisor));
+        assert!(supervisor.writer.state.seq == seq && !is_suspended(&supervisor));
         // Twin: a record was written since the last turn.
         supervisor.manual("reload", "somebody", "settings and playbooks");
         supervisor.turn();

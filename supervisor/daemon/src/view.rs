@@ -12,7 +12,7 @@ use crate::look::checks::Checks;
 use crate::look::products::Products;
 use crate::look::samples::Sampler;
 use crate::mode::Mode;
-use crate::record::memory::Memory;
+use crate::record::writer::LedgerWriter;
 use crate::tell::telling::Courier;
 
 /// What is known at one moment.
@@ -22,7 +22,7 @@ pub(crate) struct View<'a> {
     pub(crate) started: &'a Now,
     pub(crate) agent: &'a Agent,
     pub(crate) products: &'a Products,
-    pub(crate) memory: &'a Memory,
+    pub(crate) writer: &'a LedgerWriter,
     pub(crate) timers: &'a round::Timers,
     pub(crate) checks: &'a Checks,
     pub(crate) sampler: &'a Sampler,
@@ -34,7 +34,7 @@ pub(crate) struct View<'a> {
 impl<'a> View<'a> {
     /// The state that is replayed from the ledger.
     pub(crate) fn state(&self) -> &'a State {
-        &self.memory.state
+        &self.writer.state
     }
 
     /// The settings in force.

@@ -21,11 +21,11 @@ const AGAIN_MS: u64 = 10_000;
 
 /// I17: without a ledger that can be written only restarts of the agent, and only from the reserve.
 pub(super) fn ledger_forbids(view: &View<'_>, action: &Action) -> Option<String> {
-    if view.memory.degraded.is_empty() {
+    if view.writer.degraded.is_empty() {
         return None;
     }
     let restarts = action.on_agent().starts();
-    (!restarts || view.memory.reserve_left() == 0).then(|| view.memory.degraded.clone())
+    (!restarts || view.writer.reserve_left() == 0).then(|| view.writer.degraded.clone())
 }
 
 /// I6: the trigger must still be true, and lead to the same action. Its values are those of this last look:

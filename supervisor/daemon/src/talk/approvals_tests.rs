@@ -44,13 +44,13 @@ fn what_a_fix_would_do_is_what_its_incident_goes_on_with() {
     let about = Subject { incident: Some(id), code, target, playbook: PlaybookName::new("agent-down").ok() };
     let (digest, case) = (supervisor.checks.all[0].bound.digest.clone(), "dead-unit".to_owned());
     let opened = Body::Opened { digest, case, evidence: Vec::new(), before: Observations::new() };
-    supervisor.memory.write(&now(), about, opened);
+    supervisor.writer.write(&now(), about, opened);
     assert_eq!(steps(&supervisor), Ok((vec![Action::AgentStart {}], 0)), "it waits for its first try");
     // The start failed; the incident waits for its next try.
-    let incident = supervisor.memory.state.incidents.get_mut(&id).unwrap();
+    let incident = supervisor.writer.state.incidents.get_mut(&id).unwrap();
     (incident.attempts, incident.rung) = (1, 0);
     assert_eq!(steps(&supervisor), Ok((vec![Action::AgentRestart {}], 0)));
     let undo = Undo { action: Action::AgentStart {} };
-    supervisor.memory.state.incidents.get_mut(&id).unwrap().rollback.push((ActionId(1), undo));
+    supervisor.writer.state.incidents.get_mut(&id).unwrap().rollback.push((ActionId(1), undo));
     assert!(steps(&supervisor).unwrap_err().contains("taken back first"));
 }

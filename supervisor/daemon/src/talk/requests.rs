@@ -305,7 +305,7 @@ pub(crate) fn rotated(rotated: Result<&str, LedgerError>) -> Response {
 }
 
 fn undo(id: ActionId, who: &str, reply: Reply, view: &View<'_>) -> Vec<Follow> {
-    let why = match view.memory.undo_of(id) {
+    let why = match view.writer.undo_of(id) {
         Ok(Some(undo)) => return by_hand(undo.action, Some(id), who, reply),
         Err(error) => format!("{id} is not among the last actions, and {error}"),
         Ok(None) if id.0 == 0 || id.0 >= view.state().next_action => {

@@ -20,9 +20,9 @@ fn in_hand(supervisor: &mut Supervisor) {
     let about = Subject { incident: Some(id), code, target: agent_target(), playbook };
     let (digest, case) = (String::new(), "dead".to_owned());
     let opened = Body::Opened { digest, case, evidence: Vec::new(), before: Observations::new() };
-    supervisor.memory.write(&now(), about, opened);
+    supervisor.writer.write(&now(), about, opened);
     let undo = Undo { action: Action::AgentStart {} };
-    supervisor.memory.state.incidents.get_mut(&id).unwrap().rollback.push((ActionId(1), undo));
+    supervisor.writer.state.incidents.get_mut(&id).unwrap().rollback.push((ActionId(1), undo));
 }
 
 #[tokio::test]

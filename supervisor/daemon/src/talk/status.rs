@@ -17,7 +17,7 @@ use crate::view::View;
 impl View<'_> {
     /// Open incidents, and the closed ones that are still in memory.
     pub(crate) fn incident_rows(&self, closed: bool) -> Vec<IncidentRow> {
-        let rows = self.memory.state.incidents.values().filter(|incident| closed || !incident.is_closed());
+        let rows = self.writer.state.incidents.values().filter(|incident| closed || !incident.is_closed());
         rows.map(|incident| IncidentRow {
             id: incident.id,
             code: incident.key.code.clone(),
@@ -38,8 +38,8 @@ impl View<'_> {
     pub(crate) fn status(&self) -> Status {
         let now = now();
         // What stood in the part that cannot be read, nobody knows.
-        let (hour, day) = match self.memory.is_trusted() {
-            true => guard::budget_left(&self.memory.state, &self.products.loaded.settings, &now),
+        let (hour, day) = match self.writer.is_trusted() {
+            true => guard::budget_left(&self.writer.state, &self.products.loaded.settings, &now),
             false => (0, 0),
         };
         let holds = self.holds(&now);
@@ -52,20 +52,20 @@ impl View<'_> {
             healing: format!("{:?}", self.products.loaded.settings.healing).to_lowercase(),
             hold: words(&holds),
             holds,
-            waivers: self.memory.state.waivers.clone(),
-            degraded: self.memory.degraded.clone(),
-            suspended: self.memory.state.suspended.keys().cloned().collect(),
+            waivers: self.writer.state.waivers.clone(),
+            degraded: self.writer.degraded.clone(),
+            suspended: self.writer.state.suspended.keys().cloned().collect(),
             suspensions: self.suspensions(&now),
             playbooks: self.products.loaded.library.playbooks.len(),
             profiles: self.profiles(),
-            ledger_seq: self.memory.state.seq,
-            journal_unread: self.memory.anchors_unread().unwrap_or_default().to_owned(),
+            ledger_seq: self.writer.state.seq,
+            journal_unread: self.writer.anchors_unread().unwrap_or_default().to_owned(),
             budget_left_hour: hour,
             budget_left_day: day,
             open: self.incident_rows(false),
             handed_over: self.handed_over(),
-            untold: self.courier.untold_rows(&self.memory.state, &now),
-            untold_dropped: self.courier.untold_dropped(&self.memory.state),
+            untold: self.courier.untold_rows(&self.writer.state, &now),
+            untold_dropped: self.courier.untold_dropped(&self.writer.state),
             next: self.next(&now),
             checks: self.checked(&now),
         }
@@ -84,18 +84,18 @@ impl View<'_> {
 
     /// What holds actions back because a person said so: the pause, unless its time is over, and hold files.
     pub(crate) fn holds(&self, now: &Now) -> Vec<HoldRow> {
-        hold::standing(&self.memory.state, now).map(|(file, hold)| hold::row(file, hold, now)).collect()
+        hold::standing(&self.writer.state, now).map(|(file, hold)| hold::row(file, hold, now)).collect()
     }
 
     /// One that an operator asked for once more is open again, and not seen gone either.
     fn handed_over(&self) -> Vec<CheckKey> {
-        let state = &self.memory.state;
+        let state = &self.writer.state;
         state.latched.iter().filter(|key| !state.open.contains_key(*key)).cloned().collect()
     }
 
     /// Playbooks that wbd itself stopped: why, and when each is tried once more.
     fn suspensions(&self, now: &Now) -> Vec<String> {
-        let state = &self.memory.state;
+        let state = &self.writer.state;
         state.suspended.iter().map(|(name, suspension)| format!("{name}: {}", suspension.words(state, now))).collect()
     }
 
@@ -110,7 +110,7 @@ impl View<'_> {
     /// What is due next, soonest first.
     fn next(&self, now: &Now) -> Vec<String> {
         let mut due: Vec<(u64, String)> = Vec::new();
-        for incident in self.memory.state.open.values().filter_map(|id| self.memory.state.incidents.get(id)) {
+        for incident in self.writer.state.open.values().filter_map(|id| self.writer.state.incidents.get(id)) {
             if let Some(until) = incident.held().and_then(|held| held.until_ms) {
                 due.push((
                     until.saturating_sub(now.boot_ms),
@@ -161,7 +161,7 @@ impl View<'_> {
             alike: &self.products.alike,
             problems: &self.products.loaded.problems,
             daemon: Some(DaemonView { age_ms, healing: self.healing_words() }),
-            waivers: &self.memory.state.waivers,
+            waivers: &self.writer.state.waivers,
             alone: self.mode == Mode::Standalone,
             lang: Lang::En,
         });
@@ -171,7 +171,7 @@ impl View<'_> {
 
     fn healing_words(&self) -> String {
         let mode = format!("{:?}", self.products.loaded.settings.healing).to_lowercase();
-        match (self.holds(&now()).as_slice(), self.memory.degraded.as_str()) {
+        match (self.holds(&now()).as_slice(), self.writer.degraded.as_str()) {
             (_, degraded) if !degraded.is_empty() => format!("nothing is done: {degraded}"),
             ([], _) => mode,
             (holds, _) => format!("paused {}", words(holds)),
@@ -207,11 +207,11 @@ mod tests {
         let (_root, mut supervisor) = supervisor(Mode::Systemd);
         let key = CheckKey { code: Code::new("WBD-6007").unwrap(), target: TargetName::new("wbd").unwrap() };
         let is_told = |supervisor: &Supervisor| supervisor.view().status().handed_over.contains(&key);
-        supervisor.memory.state.latched.insert(key.clone());
+        supervisor.writer.state.latched.insert(key.clone());
         assert!(is_told(&supervisor));
-        supervisor.memory.state.open.insert(key.clone(), IncidentId(2));
+        supervisor.writer.state.open.insert(key.clone(), IncidentId(2));
         assert!(!is_told(&supervisor));
-        supervisor.memory.state.open.remove(&key);
+        supervisor.writer.state.open.remove(&key);
         assert!(is_told(&supervisor), "it was not seen gone");
     }
 }

@@ -36,7 +36,7 @@ const WAITING: usize = 512;
 
 /// The ledger and the state that is replayed from it.
 #[derive(Debug)]
-pub(crate) struct Memory {
+pub(crate) struct LedgerWriter {
     ledger: Ledger,
     root: PathBuf,
     /// A fold of the ledger, and of the records that wait for it.
@@ -62,7 +62,7 @@ pub(crate) struct Memory {
     retry_ms: u64,
 }
 
-impl Memory {
+impl LedgerWriter {
     /// Opens the ledger of a root. One that does not verify is left as it is: then the supervisor only looks.
     ///
     /// # Errors
@@ -75,7 +75,7 @@ impl Memory {
             warn!(why, "the journal cannot be read: whether the ledger's end was cut off is not known");
         }
         let ledger = Ledger::open(&wbd_ledger::state_dir(root), host.as_deref(), &anchors)?;
-        let mut memory = Self {
+        let mut writer = Self {
             ledger,
             root: root.to_owned(),
             state: State::default(),
@@ -91,18 +91,18 @@ impl Memory {
             disk: None,
             retry_ms: 0,
         };
-        memory.ledger.mark_reserve_in(&root.join("run/wbd"));
-        match memory.ledger.standing() {
-            Standing::Broken(bad) => memory.replay_until(bad.seq),
+        writer.ledger.mark_reserve_in(&root.join("run/wbd"));
+        match writer.ledger.standing() {
+            Standing::Broken(bad) => writer.replay_until(bad.seq),
             Standing::Foreign => {
                 // The journal here has seen none of its records; their own chain is what counts.
-                memory.replay_until(memory.ledger.verification().problem.as_ref().map_or(u64::MAX, |bad| bad.seq));
-                memory.state = std::mem::take(&mut memory.state).of_another_host();
+                writer.replay_until(writer.ledger.verification().problem.as_ref().map_or(u64::MAX, |bad| bad.seq));
+                writer.state = std::mem::take(&mut writer.state).of_another_host();
             }
             Standing::Sound | Standing::Unusable(_) => {}
         }
-        memory.take_standing();
-        Ok(memory)
+        writer.take_standing();
+        Ok(writer)
     }
 
     /// Its disk is looked at from now on; the answers come as events.
@@ -397,5 +397,5 @@ mod standing;
 #[cfg(test)]
 mod schedules_tests;
 #[cfg(test)]
-#[path = "memory_tests.rs"]
+#[path = "writer_tests.rs"]
 mod tests;

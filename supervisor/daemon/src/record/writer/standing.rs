@@ -8,9 +8,9 @@ use wbd_ledger::{Filter, LedgerError, Reader, Standing};
 use wbd_model::entry::{Body, Entry, Intent, Subject};
 use wbd_model::time::Now;
 
-use super::{MOST_RECORDS, Memory, unwritten};
+use super::{LedgerWriter, MOST_RECORDS, unwritten};
 
-impl Memory {
+impl LedgerWriter {
     /// What stands before the first bad record is sound: a pause in it still holds, a debit in it still counts.
     pub(super) fn replay_until(&mut self, bad: u64) {
         let mut state = State::default();
@@ -133,7 +133,8 @@ impl Memory {
         }
     }
 
-    /// What was taken from the reserve meanwhile has its place among the other records, behind the opening of its incident.
+    /// What was taken from the reserve meanwhile has its place among the other records, behind the opening of its
+    /// incident.
     fn append_waiting(&mut self, at: &Now, subject: &Subject, body: &Body) -> Result<Option<Entry>, LedgerError> {
         let mut subject = subject.clone();
         let Some(intent) = reserved(body) else {

@@ -37,7 +37,7 @@ impl Chance {
 
 struct World {
     root: TempDir,
-    memory: Memory,
+    writer: LedgerWriter,
     is_full: bool,
     is_away: bool,
     /// Actions that really began, with the incident that they were for.
@@ -49,11 +49,11 @@ impl World {
         let root = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         fs::create_dir_all(wbd_ledger::state_dir(root.path())).unwrap();
         fs::create_dir_all(root.path().join("run/wbd")).unwrap();
-        let mut memory = Memory::open(root.path()).unwrap();
+        let mut writer = LedgerWriter::open(root.path()).unwrap();
         // Something to miss: an empty ledger that is gone is begun anew.
         let body = Body::Manual { what: "reload".into(), who: "root".into(), params: String::new() };
-        memory.write(&now(), Subject::default(), body);
-        Self { root, memory, is_full: false, is_away: false, begun: BTreeMap::new() }
+        writer.write(&now(), Subject::default(), body);
+        Self { root, writer, is_full: false, is_away: false, begun: BTreeMap::new() }
     }
 
     fn subject(id: IncidentId) -> Subject {
@@ -67,14 +67,14 @@ impl World {
 
     /// The next record in the life of the one incident.
     fn goes_on(&mut self, chance: &mut Chance) {
-        let open = self.memory.state.open.values().next().copied();
+        let open = self.writer.state.open.values().next().copied();
         let Some(id) = open else {
             let before = BTreeMap::new();
             let body = Body::Opened { digest: "d".into(), case: "dead".into(), evidence: Vec::new(), before };
-            let id = IncidentId(self.memory.state.next_incident.max(1));
-            return self.memory.write(&now(), Self::subject(id), body);
+            let id = IncidentId(self.writer.state.next_incident.max(1));
+            return self.writer.write(&now(), Self::subject(id), body);
         };
-        let body = match self.memory.state.incidents[&id].phase.clone() {
+        let body = match self.writer.state.incidents[&id].phase.clone() {
             Phase::Gated { .. } => return self.acts(id, chance),
             Phase::Acting { action } | Phase::RollingBack { action } => {
                 let result = if chance.below(4) == 0 { Outcome::Unknown } else { Outcome::Done };
@@ -85,7 +85,7 @@ impl World {
             }
             Phase::Probation | Phase::Suppressed { .. } | Phase::Closed { .. } => Body::Closed { how: Closing::Healed },
         };
-        self.memory.write(&now(), Self::subject(id), body);
+        self.writer.write(&now(), Self::subject(id), body);
     }
 
     fn acts(&mut self, id: IncidentId, chance: &mut Chance) {
@@ -114,8 +114,8 @@ impl World {
         let settings = Settings { healing: Healing::Auto, budget, ..Settings::default() };
         let before = [("x".to_owned(), Observation::default())].into();
         let captured = Captured { before, ..Captured::default() };
-        let permit = guard::permit(&self.memory.state, &settings, &now(), want, captured).unwrap();
-        if let Ok(recorded) = self.memory.record(&now(), permit) {
+        let permit = guard::permit(&self.writer.state, &settings, &now(), want, captured).unwrap();
+        if let Ok(recorded) = self.writer.record(&now(), permit) {
             assert_eq!(self.begun.insert(recorded.intent().action_id, id), None, "a number was used twice");
         }
     }
@@ -132,7 +132,7 @@ impl World {
 
     fn fills(&mut self, is_full: bool) {
         self.is_full = is_full;
-        self.memory.disk_says(is_full.then(|| "the disk is full".to_owned()));
+        self.writer.disk_says(is_full.then(|| "the disk is full".to_owned()));
     }
 
     /// The disk fails in the middle of a record: it is found gone at the next one.
@@ -142,7 +142,7 @@ impl World {
             let (from, to) = if is_away { ("ledger.db", "away.db") } else { ("away.db", "ledger.db") };
             self.moves(from, to);
             if !is_away {
-                self.memory.retry();
+                self.writer.retry();
             }
         }
     }
@@ -151,16 +151,16 @@ impl World {
     /// does.
     fn crashes(mut self) -> Self {
         self.fails(false);
-        let Self { root, memory, is_full, begun, .. } = self;
-        drop(memory);
-        let memory = Memory::open(root.path()).unwrap();
-        let mut world = Self { root, memory, is_full, is_away: false, begun };
+        let Self { root, writer, is_full, begun, .. } = self;
+        drop(writer);
+        let writer = LedgerWriter::open(root.path()).unwrap();
+        let mut world = Self { root, writer, is_full, is_away: false, begun };
         world.fills(is_full);
-        let begun: Vec<_> = world.memory.state.incidents.values().map(|it| (it.id, it.phase.clone())).collect();
+        let begun: Vec<_> = world.writer.state.incidents.values().map(|it| (it.id, it.phase.clone())).collect();
         for (id, phase) in begun {
             if let Phase::Acting { action } = phase {
                 let (result, detail) = (Outcome::Unknown, "the supervisor ended".to_owned());
-                world.memory.write(&now(), Self::subject(id), Body::Outcome { action, result, detail, took_ms: 0 });
+                world.writer.write(&now(), Self::subject(id), Body::Outcome { action, result, detail, took_ms: 0 });
             }
         }
         world
@@ -196,7 +196,7 @@ fn judge(seed: u64, world: &World) {
     for action in world.begun.keys() {
         assert!(intended.contains(action), "{action:?} was begun and is not told of, {}", story());
     }
-    assert_eq!(wbd_engine::replay::replay(&entries), world.memory.state, "{}", story());
+    assert_eq!(wbd_engine::replay::replay(&entries), world.writer.state, "{}", story());
 }
 
 #[test]
@@ -213,15 +213,15 @@ fn whatever_the_disk_does_each_action_is_told_of_once_and_in_order() {
                     crashes += 1;
                     world = world.crashes();
                 }
-                3 => world.memory.retry(),
+                3 => world.writer.retry(),
                 _ => world.goes_on(&mut chance),
             }
-            from_reserve += usize::from(world.memory.reserve_left() < wbd_ledger::RESERVE_SLOTS);
+            from_reserve += usize::from(world.writer.reserve_left() < wbd_ledger::RESERVE_SLOTS);
         }
         world.fails(false);
         world.fills(false);
-        world.memory.retry();
-        assert_eq!(world.memory.degraded, "", "seed {seed}");
+        world.writer.retry();
+        assert_eq!(world.writer.degraded, "", "seed {seed}");
         judge(seed, &world);
     }
     assert!(from_reserve > 20 && crashes > 20, "the schedules must reach it: {from_reserve}, {crashes}");
