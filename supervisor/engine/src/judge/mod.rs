@@ -7,4 +7,4 @@ pub mod snapshot;
 mod verdict;
 pub mod words;
 
-pub use verdict::{Judgement, Truth, cured, judge, proof};
+pub use verdict::{Judgement, Verification, cured, judge, proof};

@@ -6,7 +6,7 @@ use wbd_model::name::PlaybookName;
 use wbd_model::observation::Observations;
 use wbd_model::plan::{Attempts, Plan};
 
-use super::verdict::{self, Judgement, Truth};
+use super::verdict::{self, Judgement, Verification};
 use super::{plan, words};
 use crate::playbook::Bound;
 use crate::state::Incident;
@@ -35,7 +35,7 @@ pub struct CheckSnapshot {
     /// Why the ladder could not be resolved; then nothing is done.
     pub ladder_unknown: Option<String>,
     /// The verification, against the state before the action.
-    pub cured: Truth,
+    pub cured: Verification,
     /// The verification must pass within this time, milliseconds.
     pub within_ms: u64,
     /// The verification must hold this long, milliseconds.
@@ -68,7 +68,7 @@ pub fn of(seen: &Seen<'_>, incident: Option<&Incident>, cause: Option<CheckKey>)
         Err(why) => (Vec::new(), Some(why)),
     };
     let before = incident.filter(|incident| awaits_proof(incident)).map(|incident| &incident.before);
-    let cured = before.map_or(Truth::False, |before| verdict::cured(bound, seen, before));
+    let cured = before.map_or(Verification::Failed, |before| verdict::cured(bound, seen, before));
     let mut evidence = judgement.evidence.clone();
     if let Some(before) = before {
         evidence = verdict::proof(bound, seen, before);

@@ -9,11 +9,11 @@ use crate::playbook::Bound;
 
 /// What a verification says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Truth {
+pub enum Verification {
     /// Proven.
-    True,
+    Passed,
     /// Disproven.
-    False,
+    Failed,
     /// Could not be seen, and why.
     Unknown(String),
 }
@@ -87,17 +87,17 @@ fn others(seen: &Observations) -> Vec<String> {
 
 /// Whether the cure is proved, against the state before the action. Without a verification nothing is proved.
 #[must_use]
-pub fn cured(bound: &Bound, seen: &Observations, before: &Observations) -> Truth {
+pub fn cured(bound: &Bound, seen: &Observations, before: &Observations) -> Verification {
     let Some(verify) = &bound.content.verify else {
-        return Truth::Unknown("the playbook has no verification".to_owned());
+        return Verification::Unknown("the playbook has no verification".to_owned());
     };
     let lets = lets(bound, seen);
     let scope = Scope { before: Some(before), ..scope(bound, seen, &lets) };
     match verify.pass.evaluate(&scope) {
-        Fact::Known(Value::Bool(true)) => Truth::True,
-        Fact::Known(Value::Bool(false)) => Truth::False,
-        Fact::Known(value) => Truth::Unknown(format!("the verification gave {value}")),
-        Fact::Unknown(why) => Truth::Unknown(why),
+        Fact::Known(Value::Bool(true)) => Verification::Passed,
+        Fact::Known(Value::Bool(false)) => Verification::Failed,
+        Fact::Known(value) => Verification::Unknown(format!("the verification gave {value}")),
+        Fact::Unknown(why) => Verification::Unknown(why),
     }
 }
 

@@ -16,7 +16,7 @@ use super::rehearse;
 use crate::judge::diagnose::diagnose;
 use crate::judge::plan::plan;
 use crate::judge::words::words;
-use crate::judge::{Judgement, Truth, cured, judge};
+use crate::judge::{Judgement, Verification, cured, judge};
 use crate::playbook::{Bound, CuredWord, Expectation, Library, Moment, PlaybookTest, ProfileChoice, Seen, VerdictWord};
 
 /// An expectation that was not met.
@@ -214,9 +214,9 @@ impl Stage {
         let before = self.moments.iter().rev().find(failed).map_or(seen, |(_, seen)| seen);
         let truth = cured(&self.bound, seen, before);
         let got = match &truth {
-            Truth::True => CuredWord::Proven,
-            Truth::False => CuredWord::Disproven,
-            Truth::Unknown(_) => CuredWord::Unknown,
+            Verification::Passed => CuredWord::Proven,
+            Verification::Failed => CuredWord::Disproven,
+            Verification::Unknown(_) => CuredWord::Unknown,
         };
         (got != wanted).then(|| format!("cured: wanted {wanted:?}, got {truth:?}"))
     }

@@ -15,7 +15,7 @@ use wbd_model::settings::Settings;
 use super::{Bound, Library, load, schema};
 use crate::judge::plan::{ladder, plan};
 use crate::judge::words::words;
-use crate::judge::{Judgement, Truth, cured, judge};
+use crate::judge::{Judgement, Verification, cured, judge};
 
 const PROFILE: &str = "\
 apiVersion: wbd/v1
@@ -449,10 +449,10 @@ fn there_is_no_plan_without_a_failure_or_with_something_unknown() {
 #[test]
 fn the_cure_is_measured_against_the_state_before() {
     let (check, before, _) = judged(Some(3), 95);
-    assert_eq!(cured(&check, &seen(Some(0), 95), &before), Truth::True);
-    assert_eq!(cured(&check, &seen(Some(3), 95), &before), Truth::False);
-    assert_eq!(cured(&check, &seen(None, 95), &before), Truth::Unknown("ino.missing: not permitted".to_owned()));
-    assert!(matches!(cured(&check, &seen(Some(0), 95), &Observations::new()), Truth::Unknown(_)));
+    assert_eq!(cured(&check, &seen(Some(0), 95), &before), Verification::Passed);
+    assert_eq!(cured(&check, &seen(Some(3), 95), &before), Verification::Failed);
+    assert_eq!(cured(&check, &seen(None, 95), &before), Verification::Unknown("ino.missing: not permitted".to_owned()));
+    assert!(matches!(cured(&check, &seen(Some(0), 95), &Observations::new()), Verification::Unknown(_)));
 }
 
 #[test]

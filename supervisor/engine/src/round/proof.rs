@@ -6,7 +6,7 @@ use wbd_model::time::Now;
 
 use super::step::{Step, close, write};
 use super::timers::Timers;
-use crate::judge::Truth;
+use crate::judge::Verification;
 use crate::judge::snapshot::CheckSnapshot;
 use crate::state::Incident;
 
@@ -14,12 +14,12 @@ pub(super) fn verifying(timers: &mut Timers, snapshot: &CheckSnapshot, incident:
     let verdict = |passed: bool| {
         let after_ms = now.since(&incident.opened.boot, incident.opened.boot_ms).unwrap_or(now.boot_ms);
         let mut evidence = snapshot.evidence.clone();
-        if let Truth::Unknown(why) = &snapshot.cured {
+        if let Verification::Unknown(why) = &snapshot.cured {
             evidence.push(format!("could not be seen: {why}"));
         }
         Some(write(incident.subject(), Body::Verdict { passed, evidence, after_ms }))
     };
-    if snapshot.cured == Truth::True {
+    if snapshot.cured == Verification::Passed {
         let since = *timers.proven.entry(incident.id).or_insert(now.boot_ms);
         if now.boot_ms.saturating_sub(since) >= snapshot.verify_hold_ms {
             timers.proven.remove(&incident.id);
@@ -49,6 +49,6 @@ pub(super) fn probation(snapshot: &CheckSnapshot, incident: &Incident, now: &Now
     }
     let over = now.since(&incident.since.boot, incident.since.boot_ms).is_none_or(|ms| ms >= snapshot.verify_hold_ms);
     // A check that needs days of samples cannot say "pass" yet; the proof that still holds can.
-    let good = snapshot.verdict != Verdict::Unknown || snapshot.cured == Truth::True;
+    let good = snapshot.verdict != Verdict::Unknown || snapshot.cured == Verification::Passed;
     (over && good).then(|| close(incident, Closing::Healed))
 }

@@ -1,5 +1,5 @@
 //! A check of the toy world: what may be broken, what cures it, and what its playbook says.
-use wbd_engine::judge::Truth;
+use wbd_engine::judge::Verification;
 use wbd_engine::judge::snapshot::CheckSnapshot;
 use wbd_model::action::{Action, Class, CommandRun, SysctlSet, UnitRestart};
 use wbd_model::check::{CheckKey, Verdict};
@@ -70,7 +70,7 @@ pub(crate) fn check(code: &str, target: &str, playbook: &str) -> Check {
         seen: [("toy".to_owned(), Observation::default())].into(),
         ladder: Vec::new(),
         ladder_unknown: None,
-        cured: Truth::False,
+        cured: Verification::Failed,
         within_ms: 10_000,
         verify_hold_ms: 2_000,
         attempts: Attempts { max: 3, per_ms: 3_600_000, backoff_from_ms: 5_000, backoff_to_ms: 300_000 },
@@ -150,9 +150,9 @@ impl Check {
             case: matches!(self.sight, Verdict::Fail | Verdict::Warn).then(|| self.case.clone()),
             ladder: self.rungs.iter().filter(|(case, _)| fits(case)).map(|(_, plan)| plan.clone()).collect(),
             cured: match self.sight {
-                Verdict::Pass | Verdict::Warn => Truth::True,
-                Verdict::Fail => Truth::False,
-                Verdict::Unknown | Verdict::Skip => Truth::Unknown("not seen".to_owned()),
+                Verdict::Pass | Verdict::Warn => Verification::Passed,
+                Verdict::Fail => Verification::Failed,
+                Verdict::Unknown | Verdict::Skip => Verification::Unknown("not seen".to_owned()),
             },
             cause: cause.filter(|_| failing),
             ..self.snapshot.clone()

@@ -1,7 +1,7 @@
 //! A check of the model: what its playbook says for each thing that may be seen. Has no state.
 use std::collections::BTreeSet;
 
-use wbd_engine::judge::Truth;
+use wbd_engine::judge::Verification;
 use wbd_engine::judge::snapshot::CheckSnapshot;
 use wbd_model::action::{Action, Class, CommandRun, SysctlSet, UnitRestart};
 use wbd_model::check::{CheckKey, Verdict};
@@ -44,7 +44,7 @@ impl Check {
             seen: [("toy".to_owned(), Observation::default())].into(),
             ladder: Vec::new(),
             ladder_unknown: None,
-            cured: Truth::False,
+            cured: Verification::Failed,
             within_ms: 5_000,
             verify_hold_ms: 0,
             attempts: Attempts { max, per_ms: 3_600_000, backoff_from_ms: 5_000, backoff_to_ms: 5_000 },
@@ -81,9 +81,9 @@ impl Check {
 
     fn seen_as(&self, sight: Sight, cause: Option<CheckKey>) -> Option<CheckSnapshot> {
         let (verdict, cured) = match sight {
-            Sight::Pass => (Verdict::Pass, Truth::True),
-            Sight::Fail => (Verdict::Fail, Truth::False),
-            Sight::Unknown => (Verdict::Unknown, Truth::Unknown(String::new())),
+            Sight::Pass => (Verdict::Pass, Verification::Passed),
+            Sight::Fail => (Verdict::Fail, Verification::Failed),
+            Sight::Unknown => (Verdict::Unknown, Verification::Unknown(String::new())),
             Sight::Gone => return None,
         };
         let fails = sight == Sight::Fail;

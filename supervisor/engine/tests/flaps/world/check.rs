@@ -1,5 +1,5 @@
 //! The checks of a simulated host: their playbooks, what cures them, how they stand. Decides nothing.
-use wbd_engine::judge::Truth;
+use wbd_engine::judge::Verification;
 use wbd_engine::judge::snapshot::CheckSnapshot;
 use wbd_model::action::{Action, Class, CommandRun, SysctlSet, UnitRestart};
 use wbd_model::check::{CheckKey, Verdict};
@@ -116,7 +116,7 @@ impl Check {
             seen: [("toy".to_owned(), Observation::default())].into(),
             ladder: Vec::new(),
             ladder_unknown: None,
-            cured: Truth::False,
+            cured: Verification::Failed,
             within_ms: 20_000,
             verify_hold_ms: 2_000,
             attempts: Attempts { max: 3, per_ms: 3_600_000, backoff_from_ms: 5_000, backoff_to_ms: 300_000 },
@@ -173,9 +173,9 @@ impl Check {
     /// What the engine is told of the last look.
     pub(crate) fn looked(&self, cause: Option<CheckKey>) -> CheckSnapshot {
         let (verdict, cured) = match self.last {
-            Sight::Well => (Verdict::Pass, Truth::True),
-            Sight::Broken => (Verdict::Fail, Truth::False),
-            Sight::Nothing => (Verdict::Unknown, Truth::Unknown("not seen".to_owned())),
+            Sight::Well => (Verdict::Pass, Verification::Passed),
+            Sight::Broken => (Verdict::Fail, Verification::Failed),
+            Sight::Nothing => (Verdict::Unknown, Verification::Unknown("not seen".to_owned())),
         };
         let failing = self.last == Sight::Broken;
         CheckSnapshot {
