@@ -1,4 +1,4 @@
-//! The product on a booted host: installed, configured, and what it says of itself; the ledger's tale is `story`'s.
+//! The product on a booted host: installed, configured, and what it says of itself; the ledger's records are `story`'s.
 
 use std::fs;
 use std::time::Duration;
@@ -24,8 +24,8 @@ pub const ROOMY: &str = "healing: auto\nevery: 2s\nbudget: {per_hour: 1000, per_
 /// So often may the playbooks of [`roomy_playbook`] try, for the same reason.
 const ROOMY_ATTEMPTS: &str = "attempts: 100,";
 
-/// After this a restart of a unit, and everything after it, is given up: several times what it takes beside other hosts and
-/// a compiler on two cores.
+/// After this a restart of a unit, and everything after it, is given up: several times what it takes beside other hosts
+/// and a compiler on two cores.
 pub const SOON: Duration = Duration::from_secs(90);
 /// A heartbeat comes every second.
 const FRESH_MS: u64 = 3_000;
@@ -96,7 +96,8 @@ pub fn another_agent_works(host: &Host, before: u32) -> u32 {
     })
 }
 
-/// The process id of the agent that works now: the unit's own main process, with a fresh heartbeat and its first look done.
+/// The process id of the agent that works now: the unit's own main process, with a fresh heartbeat and its first look
+/// done.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -183,8 +184,8 @@ pub fn roomy_playbook(host: &Host, name: &str) {
     patched_playbook(host, name, &[(&format!("attempts: {attempts},"), ROOMY_ATTEMPTS)]);
 }
 
-/// A heartbeat counts as missed after 4 s instead of 10, until [`patient_agent_down`]. (What is as shipped stands in scenarios
-/// of its own.)
+/// A heartbeat counts as missed after 4 s instead of 10, until [`patient_agent_down`]. (What is as shipped stands in
+/// scenarios of its own.)
 ///
 /// # Panics
 /// When the playbook has changed beyond that, or the product is not healthy with it.
@@ -206,8 +207,8 @@ pub fn patient_agent_down(host: &Host) {
     healthy(host);
 }
 
-/// Puts a copy of a shipped playbook, with some texts replaced by others, in the place of it; takes effect with the next
-/// reload.
+/// Puts a copy of a shipped playbook, with some texts replaced by others, in the place of it; takes effect with the
+/// next reload.
 ///
 /// # Panics
 /// When there is no such playbook, or a text does not stand in it.

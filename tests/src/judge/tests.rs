@@ -50,7 +50,7 @@ fn wrongs(records: &[Value], effects: &[Effect]) -> Vec<Wrong> {
     judge(records, effects, &rules()).wrongs
 }
 
-/// The true tale that every forgery below starts from.
+/// The true record that every forgery below starts from.
 fn healed() -> Vec<Value> {
     told(&[intent(1, "agent.restart", 1_000), outcome(1, "done", 1_020)])
 }

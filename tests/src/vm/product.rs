@@ -1,4 +1,5 @@
-//! The product in a virtual machine: its settings, whether it works, and what its ledger tells; it expects nothing of its own.
+//! The product in a virtual machine: its settings, whether it works, and what its ledger tells; it expects nothing of
+//! its own.
 
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
@@ -54,8 +55,8 @@ pub fn configure(vm: &Vm, settings: &str) {
     patient(vm, &["/usr/bin/wbdctl", "reload", "--wait"]).ok();
 }
 
-/// Puts a copy of a shipped playbook, with some texts replaced by others, in the place of it; takes effect with the next
-/// reload.
+/// Puts a copy of a shipped playbook, with some texts replaced by others, in the place of it; takes effect with the
+/// next reload.
 ///
 /// # Panics
 /// When there is no such playbook, or a text does not stand in it.
@@ -98,7 +99,8 @@ pub fn status_is(vm: &Vm, what: &str, wanted: impl Fn(&Value) -> bool) -> Value 
     })
 }
 
-/// Waits until the agent works: the unit's own main process, with a fresh heartbeat and its first look done. Its process id.
+/// Waits until the agent works: the unit's own main process, with a fresh heartbeat and its first look done. Its
+/// process id.
 ///
 /// # Panics
 /// When it does not.
@@ -175,12 +177,12 @@ pub fn doctor_says(vm: &Vm, what: &str, wanted: impl Fn(&Answer) -> bool) -> Ans
 
 /// What the ledger tells from one moment on.
 #[derive(Debug)]
-pub struct Tale<'a> {
+pub struct VmStory<'a> {
     vm: &'a Vm,
     after: u64,
 }
 
-impl<'a> Tale<'a> {
+impl<'a> VmStory<'a> {
     /// From now on.
     ///
     /// # Panics
@@ -212,14 +214,15 @@ impl<'a> Tale<'a> {
     /// The records of one kind since then.
     ///
     /// # Panics
-    /// As [`Tale::records`].
+    /// As [`VmStory::records`].
     #[must_use]
     #[track_caller]
     pub fn of(&self, kind: &str) -> Vec<Value> {
         self.records().into_iter().filter(|record| record["kind"] == kind).collect()
     }
 
-    /// For the whole of `span`, and until the supervisor has looked at the agent once, no record comes that `unwanted` takes.
+    /// For the whole of `span`, and until the supervisor has looked at the agent once, no record comes that `unwanted`
+    /// takes.
     ///
     /// # Panics
     /// At once when one does.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wbd_tests::vm::Vm;
-use wbd_tests::vm::product::{self, Tale};
+use wbd_tests::vm::product::{self, VmStory};
 
 const CODE: &str = "WBD-6007";
 /// Of the calendar, about.
@@ -19,13 +19,13 @@ const UNKNOWN: i32 = 3;
 #[test]
 fn years_forward_and_back_change_no_budget_and_no_verdict() {
     let vm = product::shared();
-    let tale = Tale::begin(&vm);
+    let story = VmStory::begin(&vm);
     end_agent(&vm);
-    assert_eq!(tale.closed(CODE).ending(), Some("healed"));
+    assert_eq!(story.closed(CODE).ending(), Some("healed"));
     product::healthy(&vm);
     let left = budget(&vm);
     assert!(left.0 < 1000, "{left:?}");
-    let quiet = Tale::begin(&vm);
+    let quiet = VmStory::begin(&vm);
     for years in [9, -17, 8] {
         jump(&vm, years * YEAR_S);
         assert_eq!(budget(&vm), left, "after {years} years");
@@ -42,9 +42,9 @@ fn years_forward_and_back_change_no_budget_and_no_verdict() {
     }
     // It heals as before, and what was paid stays paid.
     jump(&vm, -30 * YEAR_S);
-    let tale = Tale::begin(&vm);
+    let story = VmStory::begin(&vm);
     end_agent(&vm);
-    let told = tale.closed(CODE);
+    let told = story.closed(CODE);
     assert_eq!(told.ending(), Some("healed"), "{told}");
     // One, unless systemd was too slow for the first.
     let paid = told.actions().len() as u64;
@@ -59,19 +59,19 @@ fn years_forward_and_back_change_no_budget_and_no_verdict() {
 fn a_pause_for_a_time_is_in_force_whatever_the_wall_clock_says() {
     let vm = product::shared();
     vm.run(["/usr/bin/wbdctl", "pause", "--for", "1h", "a", "change"]).ok();
-    let tale = Tale::begin(&vm);
+    let story = VmStory::begin(&vm);
     jump(&vm, -YEAR_S);
     end_agent(&vm);
-    let refused = tale.wait_for("a no", |record| record["kind"] == "refused");
+    let refused = story.wait_for("a no", |record| record["kind"] == "refused");
     assert_eq!(refused["result"], "hold", "{refused}");
     let is_act = |record: &Value| record["kind"] == "intent";
-    tale.stays_without("the pause before its time", QUIET, is_act);
+    story.stays_without("the pause before its time", QUIET, is_act);
     // By the calendar its end has come.
     jump(&vm, YEAR_S + 7_200);
-    tale.stays_without("the pause after a jump beyond its end", QUIET, is_act);
+    story.stays_without("the pause after a jump beyond its end", QUIET, is_act);
     product::status_is(&vm, "the pause", |status| status["hold"] != "");
     vm.run(["/usr/bin/wbdctl", "resume"]).ok();
-    assert_eq!(tale.closed(CODE).ending(), Some("healed"));
+    assert_eq!(story.closed(CODE).ending(), Some("healed"));
     jump(&vm, -7_200);
     product::healthy(&vm);
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use wbd_tests::product::{ROOMY, SUPERVISOR};
 use wbd_tests::vm::Vm;
-use wbd_tests::vm::product::{self, Tale};
+use wbd_tests::vm::product::{self, VmStory};
 
 const CODE: &str = "WBD-6007";
 const CGROUP: &str = "/sys/fs/cgroup/system.slice/wbd-supervisord.service";
@@ -12,14 +12,14 @@ const CGROUP: &str = "/sys/fs/cgroup/system.slice/wbd-supervisord.service";
 fn after_an_oom_kill_and_a_watchdog_kill_everything_is_as_before() {
     let vm = product::shared();
     // Something paid, something paused, something open.
-    let tale = Tale::begin(&vm);
+    let story = VmStory::begin(&vm);
     vm.signal(product::agent_works(&vm), "TERM");
-    assert_eq!(tale.closed(CODE).ending(), Some("healed"));
+    assert_eq!(story.closed(CODE).ending(), Some("healed"));
     product::healthy(&vm);
     vm.run(["/usr/bin/wbdctl", "pause", "a", "change"]).ok();
-    let tale = Tale::begin(&vm);
+    let story = VmStory::begin(&vm);
     vm.signal(product::agent_works(&vm), "TERM");
-    tale.wait_for("a no", |record| record["kind"] == "refused");
+    story.wait_for("a no", |record| record["kind"] == "refused");
     let before = known(&product::wbdctl(&vm, ["status"]).json);
     assert_eq!(before["open"].as_array().map(Vec::len), Some(1), "{before}");
 
@@ -33,10 +33,10 @@ fn after_an_oom_kill_and_a_watchdog_kill_everything_is_as_before() {
     vm.signal(pid, "STOP");
     another_supervisor(&vm, pid);
     assert_eq!(known(&product::wbdctl(&vm, ["status"]).json), before, "after the watchdog's kill");
-    assert!(tale.of("intent").is_empty(), "{:?}", tale.records());
+    assert!(story.of("intent").is_empty(), "{:?}", story.records());
 
     vm.run(["/usr/bin/wbdctl", "resume"]).ok();
-    let told = tale.closed(CODE);
+    let told = story.closed(CODE);
     assert_eq!(told.ending(), Some("healed"), "{told}");
     product::configure(&vm, ROOMY);
     product::healthy(&vm);

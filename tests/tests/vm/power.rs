@@ -8,7 +8,7 @@ use serde_json::Value;
 use wbd_tests::deadline::stays;
 use wbd_tests::product::{AGENT, ROOMY, SUPERVISOR};
 use wbd_tests::vm::Vm;
-use wbd_tests::vm::product::{self, Tale};
+use wbd_tests::vm::product::{self, VmStory};
 
 use crate::site::{self, LOW, Limit};
 
@@ -79,9 +79,9 @@ fn prepare(vm: &Vm) {
     vm.sh(&format!("mkdir -p $(dirname {GO}); touch {GO}; systemctl daemon-reload")).ok();
     product::configure(vm, ROOMY);
     site::make(vm);
-    let tale = Tale::begin(vm);
+    let story = VmStory::begin(vm);
     site::lower(vm);
-    assert_eq!(tale.closed(RAISE).ending(), Some("healed"));
+    assert_eq!(story.closed(RAISE).ending(), Some("healed"));
     vm.sh("sync").ok();
 }
 
@@ -124,7 +124,7 @@ fn set(vm: &Vm, round: usize, random: &mut u32) -> (Scene, Limit) {
     );
     vm.write("/root/watch", WATCH);
     let seen = vm.run_with(["/bin/sh", "-c", &script], b"", product::SOON);
-    assert_eq!(seen.code, Some(0), "{scene:?}: {}\n{:?}", seen.report(), Tale::whole(vm).records());
+    assert_eq!(seen.code, Some(0), "{scene:?}: {}\n{:?}", seen.report(), VmStory::whole(vm).records());
     (scene, before)
 }
 
@@ -156,7 +156,7 @@ exit 1;
 
 /// The name of the last raise that was done and not taken back.
 fn last_raise(vm: &Vm) -> Option<String> {
-    let records = Tale::whole(vm).records();
+    let records = VmStory::whole(vm).records();
     let done = |intent: &&Value| outcome(&records, &intent["action_id"]) == Some("done");
     let last = records.iter().rfind(|record| changes_limit(record))?;
     let raise = last["action"] == "sysctl.set" && done(&last);
@@ -177,7 +177,7 @@ fn outcome<'a>(records: &'a [Value], action: &Value) -> Option<&'a str> {
 fn judge_cut(vm: &Vm, before: &Limit) -> &'static str {
     let verified = product::wbdctl(vm, ["ledger", "verify"]);
     assert_eq!((verified.code, &verified.json["verified"]), (0, &true.into()), "{}", verified.json);
-    let records = Tale::whole(vm).records();
+    let records = VmStory::whole(vm).records();
     let now = Limit::of(vm);
     // The kernel begins with what the files say: the drop-in's value, else the administrator's own.
     assert_eq!(now.value, now.kept().unwrap_or(LOW), "{now:?}");
@@ -241,7 +241,7 @@ impl Account {
             let class = matches!(record["class"].as_str(), Some("A2" | "A3" | "A4"));
             record["kind"] == "intent" && class && !record["evidence"].to_string().contains("by hand")
         };
-        let paid = Tale::whole(vm).records().iter().filter(costs).count();
+        let paid = VmStory::whole(vm).records().iter().filter(costs).count();
         let left = product::wbdctl(vm, ["status"]).json["budget_left_hour"].as_u64().expect("a number");
         Self { left, paid: u64::try_from(paid).expect("few") }
     }
@@ -264,7 +264,7 @@ fn judge_recovery(vm: &Vm, begun: u64) {
     });
     // An action by hand belongs to no incident: that its outcome is not known is written at the first turn.
     let records = vm.wait_for("an outcome of every intent, an end of every incident", product::SOON, || {
-        let records = Tale::whole(vm).records();
+        let records = VmStory::whole(vm).records();
         let of = |kind: &'static str| records.iter().filter(move |record| record["kind"] == kind);
         if let Some(open) = of("opened").find(|open| of("closed").all(|end| end["incident"] != open["incident"])) {
             return Err(format!("{} is open", open["incident"]));

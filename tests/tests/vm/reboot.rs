@@ -1,6 +1,6 @@
 //! A real reboot: what was raised stays raised, what was paid stays paid, a pause holds, and undo still leads back.
 
-use wbd_tests::vm::product::{self, Tale};
+use wbd_tests::vm::product::{self, VmStory};
 
 use crate::site::{self, LOW, Limit};
 
@@ -10,25 +10,25 @@ const CODE: &str = "WBD-5404";
 fn limits_debits_pauses_incidents_and_undo_outlive_a_reboot() {
     let vm = product::shared();
     // Something paid.
-    let tale = Tale::begin(&vm);
+    let story = VmStory::begin(&vm);
     vm.signal(product::agent_works(&vm), "TERM");
-    assert_eq!(tale.closed("WBD-6007").ending(), Some("healed"));
+    assert_eq!(story.closed("WBD-6007").ending(), Some("healed"));
     // Something raised.
     site::make(&vm);
-    let tale = Tale::begin(&vm);
+    let story = VmStory::begin(&vm);
     site::lower(&vm);
-    let raised = tale.closed(CODE);
+    let raised = story.closed(CODE);
     assert_eq!(raised.ending(), Some("healed"), "{raised}");
     let high = Limit::of(&vm);
     assert!(high.value > LOW && high.kept() == Some(high.value), "{high:?}");
     product::healthy(&vm);
     // Something paused and open: more folders than the raised limit has room for.
     vm.run(["/usr/bin/wbdctl", "pause", "a", "change"]).ok();
-    let tale = Tale::begin(&vm);
+    let story = VmStory::begin(&vm);
     vm.sh("i=0; while [ $((i += 1)) -le 200 ]; do echo /srv/shop/1/$i; done | xargs mkdir -p; wbdctl agent reload")
         .ok();
-    let opened = tale.wait_for("an open incident", |record| record["kind"] == "opened" && record["code"] == CODE);
-    tale.wait_for("a no", |record| record["kind"] == "refused" && record["incident"] == opened["incident"]);
+    let opened = story.wait_for("an open incident", |record| record["kind"] == "opened" && record["code"] == CODE);
+    story.wait_for("a no", |record| record["kind"] == "refused" && record["incident"] == opened["incident"]);
     let before = product::wbdctl(&vm, ["status"]).json;
 
     let boot = vm.boot_id();
@@ -47,7 +47,7 @@ fn limits_debits_pauses_incidents_and_undo_outlive_a_reboot() {
 
     // The way back leads past the reboot: first what comes now, then what was before it.
     vm.run(["/usr/bin/wbdctl", "resume"]).ok();
-    let more = tale.closed(CODE);
+    let more = story.closed(CODE);
     assert_eq!(more.ending(), Some("healed"), "{more}");
     let higher = Limit::of(&vm);
     assert!(higher.value > high.value && higher.kept() == Some(higher.value), "{higher:?}");

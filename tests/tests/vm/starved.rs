@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wbd_tests::product::{AGENT, SUPERVISOR};
 use wbd_tests::vm::Vm;
-use wbd_tests::vm::product::{self, Tale};
+use wbd_tests::vm::product::{self, VmStory};
 
 const CODE: &str = "WBD-6007";
 /// Longer than the silence after which an agent counts as hung, several times.
@@ -18,13 +18,13 @@ fn a_supervisor_with_little_memory_and_time_still_decides_right() {
     // emulated one the loop needs more than the watchdog's 30 s for a round.)
     squeeze(&vm, SUPERVISOR, "MemoryMax=64M CPUQuota=10%");
     let supervisor = vm.main_pid(SUPERVISOR).expect("a supervisor");
-    let tale = Tale::begin(&vm);
+    let story = VmStory::begin(&vm);
     let pid = product::agent_works(&vm);
     // systemd brings it back; the supervisor is late to see it, and late is no reason to do it once more.
     vm.signal(pid, "KILL");
     product::another_agent_works(&vm, pid);
-    tale.wait_for("the exit", |record| record["kind"] == "exit");
-    tale.stays_without("systemd's own restart", SILENCE, |record| record["kind"] == "intent");
+    story.wait_for("the exit", |record| record["kind"] == "exit");
+    story.stays_without("systemd's own restart", SILENCE, |record| record["kind"] == "intent");
 
     let doctor = product::wbdctl(&vm, ["doctor"]);
     assert_ne!(doctor.json["verdict"], "fail", "{}", doctor.json);
@@ -40,10 +40,10 @@ fn a_supervisor_with_little_memory_and_time_still_decides_right() {
         (all == supervisor.to_string()).then_some(()).ok_or(all)
     });
     // What systemd leaves lying it picks up, slowly.
-    let tale = Tale::begin(&vm);
+    let story = VmStory::begin(&vm);
     let pid = product::agent_works(&vm);
     vm.signal(pid, "TERM");
-    let told = tale.closed(CODE);
+    let told = story.closed(CODE);
     assert_eq!(told.ending(), Some("healed"), "{told}");
     // systemd's answers may come after their deadlines, or only after the action's; then it is tried again, and done
     // once.
@@ -60,7 +60,7 @@ fn a_supervisor_with_little_memory_and_time_still_decides_right() {
 #[test]
 fn a_starved_agent_is_named_and_left_alive() {
     let vm = product::shared();
-    let tale = Tale::begin(&vm);
+    let story = VmStory::begin(&vm);
     let pid = product::agent_works(&vm);
     // Its group's time goes to another process of it, so its heartbeat is late though it is well.
     vm.sh(&format!(
@@ -75,7 +75,7 @@ fn a_starved_agent_is_named_and_left_alive() {
     });
     let cause = answer.cause(CODE).unwrap_or_else(|| panic!("{}", answer.json));
     assert_eq!(cause["severity"], "warn", "{cause}");
-    tale.stays_without("its life", SILENCE, |record| record["kind"] != "started");
+    story.stays_without("its life", SILENCE, |record| record["kind"] != "started");
     assert_eq!(vm.main_pid(AGENT), Some(pid));
     vm.sh(&format!(
         "for one in $(cat /sys/fs/cgroup/system.slice/{AGENT}/cgroup.procs); do [ $one = {pid} ] || kill -KILL $one; done

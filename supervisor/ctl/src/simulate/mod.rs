@@ -58,12 +58,12 @@ pub(crate) fn run(context: &mut Context, order: &Simulate) -> Ended {
         from_wall_ms: origin.made.saturating_sub(since_ms),
         offset_s: origin.offset_s,
     };
-    let tale = simulate::simulate(&record).map_err(Failure::bug)?;
+    let report = simulate::simulate(&record).map_err(Failure::bug)?;
     let told = |p: &&std::sync::Arc<wbd_engine::playbook::Playbook>| json!({"name": p.name, "code": p.code, "file": p.file, "digest": p.digest});
     let rehearsed = Rehearsed {
         order,
         playbooks: own.iter().map(told).collect(),
-        tale,
+        report,
         entries: entries.len(),
         answers: observed.changes.len(),
         duration_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -75,7 +75,7 @@ pub(crate) fn run(context: &mut Context, order: &Simulate) -> Ended {
         context.out.document(context.format, &document(&rehearsed))?;
     }
     // "Would have done nothing" can only be said of what was recorded.
-    Ok(if is_known(&rehearsed.tale) { Exit::Done } else { Exit::Failed })
+    Ok(if is_known(&rehearsed.report) { Exit::Done } else { Exit::Failed })
 }
 
 type Read = (Origin, Vec<Entry>, Observed, Vec<Bound>, Vec<Bound>);
@@ -139,7 +139,7 @@ fn bind(
 }
 
 fn document(rehearsed: &Rehearsed<'_>) -> Value {
-    let Rehearsed { order, origin, playbooks, tale, entries, answers, duration_ms } = rehearsed;
+    let Rehearsed { order, origin, playbooks, report, entries, answers, duration_ms } = rehearsed;
     json!({
         "schema": SCHEMA,
         "playbooks": playbooks,
@@ -148,17 +148,17 @@ fn document(rehearsed: &Rehearsed<'_>) -> Value {
             "host": origin.host,
             "since_ms": u64::try_from(order.since.as_millis()).unwrap_or(u64::MAX),
             "made": origin.made,
-            "from": tale.from,
-            "to": tale.to,
+            "from": report.from,
+            "to": report.to,
             "entries": entries,
             "answers": answers,
         },
-        "known": is_known(tale),
-        "checks": tale.checks,
-        "events": tale.events,
-        "events_left_out": tale.events_left_out,
-        "totals": tale.totals,
-        "in_life": {"deeds": tale.actions_in_life, "words": tale.words_in_life},
+        "known": is_known(report),
+        "checks": report.checks,
+        "events": report.events,
+        "events_left_out": report.events_left_out,
+        "totals": report.totals,
+        "in_life": {"deeds": report.actions_in_life, "words": report.words_in_life},
         "cannot_know": limits(rehearsed),
         "duration_ms": duration_ms,
     })

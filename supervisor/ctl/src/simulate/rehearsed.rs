@@ -2,7 +2,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use wbd_engine::play::simulate::Tale;
+use wbd_engine::play::simulate::SimulationReport;
 use wbd_model::name::ProfileName;
 use wbd_model::settings::Settings;
 
@@ -23,20 +23,20 @@ pub(super) struct Rehearsed<'a> {
     pub(super) order: &'a Simulate,
     pub(super) origin: Origin,
     pub(super) playbooks: Vec<Value>,
-    pub(super) tale: Tale,
+    pub(super) report: SimulationReport,
     pub(super) entries: usize,
     pub(super) answers: usize,
     pub(super) duration_ms: u64,
 }
 
 /// Something was recorded of at least one check.
-pub(super) fn is_known(tale: &Tale) -> bool {
-    tale.checks.iter().any(|check| check.recorded_ms > 0) || tale.totals.incidents > 0
+pub(super) fn is_known(report: &SimulationReport) -> bool {
+    report.checks.iter().any(|check| check.recorded_ms > 0) || report.totals.incidents > 0
 }
 
 /// What no record can tell.
 pub(super) fn limits(rehearsed: &Rehearsed<'_>) -> Vec<String> {
-    let tale = &rehearsed.tale;
+    let report = &rehearsed.report;
     let mut limits = vec![
         "What an action would have changed: after each one the record goes on as it went in life.".to_owned(),
         "What lies between two records: an answer stands until the next one, and numbers that change no verdict of \
@@ -45,17 +45,17 @@ pub(super) fn limits(rehearsed: &Rehearsed<'_>) -> Vec<String> {
         "What a rollback would have put back; settings and profiles of that time: they are taken as they are now."
             .to_owned(),
     ];
-    if tale.actions_in_life > 0 {
+    if report.actions_in_life > 0 {
         limits.push(format!(
             "How it would have gone without the {} actions that wbd really did for these failures.",
-            tale.actions_in_life
+            report.actions_in_life
         ));
     }
-    if tale.words_in_life > 0 {
+    if report.words_in_life > 0 {
         limits.push(format!(
             "What a person would have said: {} words (yes or no) that were given for these failures are not carried \
              over.",
-            tale.words_in_life
+            report.words_in_life
         ));
     }
     limits

@@ -1,5 +1,5 @@
 //! A rehearsal for people: what would have been done, the sums, and what cannot be known. Decides nothing.
-use wbd_engine::play::simulate::{CheckTale, Event, Totals};
+use wbd_engine::play::simulate::{CheckReport, Event, Totals};
 
 use super::rehearsed::{Rehearsed, is_known, limits};
 use crate::out::{Out, Tone};
@@ -7,18 +7,18 @@ use crate::when;
 
 /// Shows it.
 pub(super) fn show(out: &mut Out, rehearsed: &Rehearsed<'_>) {
-    let tale = &rehearsed.tale;
+    let report = &rehearsed.report;
     let names: Vec<&str> = rehearsed.playbooks.iter().filter_map(|playbook| playbook["name"].as_str()).collect();
     out.spans(&[(Tone::Strong, &format!("What {} would have done (nothing was done)", names.join(", ")))]);
-    let span = match (tale.from, tale.to) {
+    let span = match (report.from, report.to) {
         (Some(from), Some(to)) => format!("{} to {}", when::moment(from), when::moment(to)),
         _ => "nothing in that time".to_owned(),
     };
     out.line(format!("Record of {}: {span}", rehearsed.origin.words));
-    for check in &tale.checks {
+    for check in &report.checks {
         coverage(out, check);
     }
-    if !is_known(tale) {
+    if !is_known(report) {
         out.line("");
         let text = "nothing was recorded of what it asks, so nothing can be said of what it would have done. A playbook \
                     over the same probes that is installed for a while leaves a record; the supervisor keeps it for 28 days.";
@@ -33,7 +33,7 @@ pub(super) fn show(out: &mut Out, rehearsed: &Rehearsed<'_>) {
     }
 }
 
-fn coverage(out: &mut Out, check: &CheckTale) {
+fn coverage(out: &mut Out, check: &CheckReport) {
     let name = format!("  {} on {}: ", check.code, check.target);
     if check.recorded_ms == 0 {
         let never: Vec<&str> = check.never_recorded.iter().map(String::as_str).collect();
@@ -52,13 +52,13 @@ fn coverage(out: &mut Out, check: &CheckTale) {
 }
 
 fn events(out: &mut Out, rehearsed: &Rehearsed<'_>) {
-    let tale = &rehearsed.tale;
-    if tale.events.is_empty() {
+    let report = &rehearsed.report;
+    if report.events.is_empty() {
         out.line("");
         out.line("It would have done nothing in what was recorded.");
     }
     let mut day = String::new();
-    for event in &tale.events {
+    for event in &report.events {
         let today = when::day(event.time);
         if today != day {
             out.heading(&today);
@@ -66,8 +66,8 @@ fn events(out: &mut Out, rehearsed: &Rehearsed<'_>) {
         }
         line(out, event);
     }
-    if tale.events_left_out > 0 {
-        out.line(format!("  ... and {} more, counted below", tale.events_left_out));
+    if report.events_left_out > 0 {
+        out.line(format!("  ... and {} more, counted below", report.events_left_out));
     }
 }
 
@@ -119,7 +119,7 @@ fn gist(event: &Event) -> String {
 
 fn totals(out: &mut Out, rehearsed: &Rehearsed<'_>) {
     let Totals { incidents, actions, by_class, refusals, proved, not_proved, not_decidable, handed_over } =
-        &rehearsed.tale.totals;
+        &rehearsed.report.totals;
     out.heading("In all");
     let classes: Vec<String> = by_class.iter().map(|(class, count)| format!("{count} of {class}")).collect();
     let classes = if classes.is_empty() { String::new() } else { format!(" ({})", classes.join(", ")) };
@@ -127,5 +127,5 @@ fn totals(out: &mut Out, rehearsed: &Rehearsed<'_>) {
         format!("incidents {incidents}, actions {actions}{classes}, refusals {refusals}, handed over {handed_over}");
     out.paragraph("  ", &counts);
     out.paragraph("  ", &format!("proofs: {proved} passed, {not_proved} failed, {not_decidable} not decidable"));
-    out.paragraph("  ", &format!("in life wbd did {} actions for these failures", rehearsed.tale.actions_in_life));
+    out.paragraph("  ", &format!("in life wbd did {} actions for these failures", rehearsed.report.actions_in_life));
 }

@@ -31,7 +31,7 @@ pub(super) fn ring(bound: &Bound, moments: &[(u64, Observations)]) -> Result<Vec
     let end = last + tail;
     let step = STEP_MS.max(end / LOOKS);
     let settings = Settings::default();
-    let mut play = Play::new(&settings, BTreeSet::from([bound.key.clone()]));
+    let mut simulator = Simulator::new(&settings, BTreeSet::from([bound.key.clone()]));
     let mut kinds = Vec::new();
     let mut at_ms = 0;
     while at_ms <= end {
@@ -41,7 +41,7 @@ pub(super) fn ring(bound: &Bound, moments: &[(u64, Observations)]) -> Result<Vec
             let now = Now { boot: BootId("rehearsal".to_owned()), boot_ms: 86_400_000 + at_ms, wall_ms: 0 };
             let judgement = judge::judge(bound, seen);
             let looked = [(Seen { bound, judgement: &judgement, seen }, None)];
-            play.turn(&now, &looked, &mut |_, _, body| kinds.push(body.kind().to_owned()))?;
+            simulator.turn(&now, &looked, &mut |_, _, body| kinds.push(body.kind().to_owned()))?;
         }
         at_ms += step;
     }
@@ -55,7 +55,7 @@ pub(crate) type Looked<'a> = [(Seen<'a>, Option<CheckKey>)];
 pub(crate) type Tell<'a> = &'a mut dyn FnMut(&State, &Subject, &Body);
 
 /// The daemon's turn without a daemon: records go into the state alone, and every action succeeds at once.
-pub(crate) struct Play<'a> {
+pub(crate) struct Simulator<'a> {
     settings: &'a Settings,
     /// All checks there are.
     known: BTreeSet<CheckKey>,
@@ -65,7 +65,7 @@ pub(crate) struct Play<'a> {
     pub(crate) timers: Timers,
 }
 
-impl<'a> Play<'a> {
+impl<'a> Simulator<'a> {
     pub(crate) fn new(settings: &'a Settings, known: BTreeSet<CheckKey>) -> Self {
         Self { settings, known, only: None, state: State::default(), timers: Timers::default() }
     }

@@ -10,13 +10,13 @@ use wbd_model::observation::Observations;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 
-use super::happening::{Happening, Moment};
+use super::event::{Moment, TimelineEvent};
 use super::knowledge::Knowledge;
 use super::record::{Record, causes};
-use super::tale::{CheckTale, Tale, Teller};
+use super::report::{CheckReport, Recorder, SimulationReport};
 use crate::judge::snapshot::{self, Seen};
 use crate::judge::{self, Judgement, diagnose};
-use crate::play::rehearse::Play;
+use crate::play::rehearse::Simulator;
 use crate::playbook::Bound;
 use crate::round;
 
@@ -40,15 +40,15 @@ struct Check<'a> {
     stirred_ms: u64,
     /// All of what it saw last was recorded.
     whole: bool,
-    tale: CheckTale,
+    report: CheckReport,
 }
 
 struct Drive<'a> {
     record: &'a Record<'a>,
-    play: Play<'a>,
+    simulator: Simulator<'a>,
     knowledge: Knowledge<'a>,
     checks: Vec<Check<'a>>,
-    teller: Teller<'a>,
+    recorder: Recorder<'a>,
     replaced: Replaced,
     /// The moment from which on it is decided has come.
     begun: bool,
@@ -77,7 +77,7 @@ impl Replaced {
 }
 
 /// Rehearses along the timeline.
-pub(super) fn drive<'a>(record: &'a Record<'a>, timeline: &'a [Moment<'a>]) -> Result<Tale, String> {
+pub(super) fn drive<'a>(record: &'a Record<'a>, timeline: &'a [Moment<'a>]) -> Result<SimulationReport, String> {
     let mut drive = Drive::new(record);
     for moment in timeline {
         drive.go_to(&moment.at)?;
@@ -96,19 +96,19 @@ impl<'a> Drive<'a> {
             Some(CheckKey { code: entry.subject.code.clone()?, target: entry.subject.target.clone()? })
         });
         let known = recorded.chain(record.keys().into_iter().cloned()).collect();
-        let mut play = Play::new(record.settings, known);
+        let mut simulator = Simulator::new(record.settings, known);
         let playbooks: BTreeSet<PlaybookName> = record.bounds.iter().map(|bound| bound.playbook.clone()).collect();
-        play.only = Some(playbooks.clone());
-        play.state.next_incident = first_incident;
-        play.state.next_action = entries.map(action).max().unwrap_or(0) + 1;
+        simulator.only = Some(playbooks.clone());
+        simulator.state.next_incident = first_incident;
+        simulator.state.next_action = entries.map(action).max().unwrap_or(0) + 1;
         let played = record.bounds.iter().map(|bound| Check::new(bound, true));
         let others = causes(record.bounds, record.installed).map(|bound| Check::new(bound, false));
         Self {
             record,
-            play,
+            simulator,
             knowledge: Knowledge::new(record),
             checks: played.chain(others).collect(),
-            teller: Teller::new(record, first_incident),
+            recorder: Recorder::new(record, first_incident),
             replaced: Replaced {
                 playbooks,
                 keys: record.keys().into_iter().cloned().collect(),
@@ -146,38 +146,38 @@ impl<'a> Drive<'a> {
         self.now = Some(at.clone());
         if !self.begun && at.wall_ms >= self.record.from_wall_ms {
             self.begun = true;
-            self.teller.tale.from = Some(at.wall_ms);
+            self.recorder.report.from = Some(at.wall_ms);
             self.checks.iter_mut().for_each(|check| check.dirty = true);
         }
-        self.teller.tale.to = Some(at.wall_ms);
+        self.recorder.report.to = Some(at.wall_ms);
         match &moment.what {
-            Happening::Begun => self.begin(true),
-            Happening::Ended => self.begin(false),
-            Happening::Entry(entry) => self.entry(entry),
-            Happening::Seen(change) => {
+            TimelineEvent::Begun => self.begin(true),
+            TimelineEvent::Ended => self.begin(false),
+            TimelineEvent::Entry(entry) => self.entry(entry),
+            TimelineEvent::Seen(change) => {
                 let probe = self.knowledge.see(change);
                 self.stir(probe.as_slice());
             }
-            Happening::Quoted(probe, answer, whole) => {
+            TimelineEvent::Quoted(probe, answer, whole) => {
                 self.knowledge.quote(probe, answer, *whole);
                 self.stir(&[probe]);
             }
-            Happening::Over(probes) => {
+            TimelineEvent::Over(probes) => {
                 probes.iter().for_each(|probe| self.knowledge.unquote(probe));
                 self.stir(&probes.iter().collect::<Vec<_>>());
                 self.lose_sight(probes);
             }
-            Happening::Sampled(series, count) => {
+            TimelineEvent::Sampled(series, count) => {
                 let probes = self.knowledge.sample(*series, *count);
                 self.stir(&probes);
             }
         }
     }
 
-    /// A life of the supervisor begins or ends: it knows nothing, and what it had in mind is gone.
+    /// A run of the supervisor begins or ends: it knows nothing, and what it had in mind is gone.
     fn begin(&mut self, looks: bool) {
         self.knowledge.forget(looks);
-        self.play.timers = round::Timers::default();
+        self.simulator.timers = round::Timers::default();
         let now_ms = self.now.as_ref().map_or(0, |now| now.boot_ms);
         for check in &mut self.checks {
             check.close_spans(now_ms);
@@ -191,13 +191,13 @@ impl<'a> Drive<'a> {
         if self.replaced.takes(entry) {
             self.gone_in_life(entry);
             if self.begun {
-                let tale = &mut self.teller.tale;
-                tale.actions_in_life += u64::from(matches!(entry.body, Body::Intent(_)));
-                tale.words_in_life += u64::from(matches!(entry.body, Body::Approved { .. } | Body::Denied { .. }));
+                let report = &mut self.recorder.report;
+                report.actions_in_life += u64::from(matches!(entry.body, Body::Intent(_)));
+                report.words_in_life += u64::from(matches!(entry.body, Body::Approved { .. } | Body::Denied { .. }));
             }
             return;
         }
-        self.play.state.apply(entry);
+        self.simulator.state.apply(entry);
         // A pause that was lifted, a cause that was healed: who waits asks again.
         for check in self.checks.iter_mut().filter(|check| check.wake_ms.is_some()) {
             check.dirty = true;
@@ -208,7 +208,7 @@ impl<'a> Drive<'a> {
     fn gone_in_life(&mut self, entry: &Entry) {
         let gone = matches!(entry.body, Body::Closed { how: Closing::Healed | Closing::SelfHealed } | Body::Cleared {});
         if let (true, Some(code), Some(target)) = (gone, &entry.subject.code, &entry.subject.target) {
-            self.play.state.seen_gone(&CheckKey { code: code.clone(), target: target.clone() });
+            self.simulator.state.seen_gone(&CheckKey { code: code.clone(), target: target.clone() });
         }
     }
 
@@ -217,11 +217,13 @@ impl<'a> Drive<'a> {
         let Some(now) = self.now.clone() else { return };
         let asks = |check: &&Check<'_>| check.plays && check.bound.probes.values().any(|probe| probes.contains(probe));
         for check in self.checks.iter().filter(asks) {
-            let (_, whole) = self.knowledge.of(check.bound, &self.play.state, &now);
-            let Some(id) = self.play.state.open.get(&check.bound.key).copied().filter(|_| !whole) else { continue };
-            self.teller.lose(&now, &check.bound.key, &check.bound.playbook, id);
-            self.play.state.open.remove(&check.bound.key);
-            self.play.state.incidents.remove(&id);
+            let (_, whole) = self.knowledge.of(check.bound, &self.simulator.state, &now);
+            let Some(id) = self.simulator.state.open.get(&check.bound.key).copied().filter(|_| !whole) else {
+                continue;
+            };
+            self.recorder.lose(&now, &check.bound.key, &check.bound.playbook, id);
+            self.simulator.state.open.remove(&check.bound.key);
+            self.simulator.state.incidents.remove(&id);
         }
     }
 
@@ -244,7 +246,7 @@ impl<'a> Drive<'a> {
             return Ok(());
         }
         for check in self.checks.iter_mut().filter(|check| check.dirty) {
-            let (seen, whole) = self.knowledge.of(check.bound, &self.play.state, &now);
+            let (seen, whole) = self.knowledge.of(check.bound, &self.simulator.state, &now);
             check.judged(judge::judge(check.bound, &seen), whole, now.boot_ms);
             check.seen = seen;
         }
@@ -258,12 +260,12 @@ impl<'a> Drive<'a> {
                 Some((seen, causes.get(&check.bound.key).cloned()))
             })
             .collect();
-        let teller = &mut self.teller;
+        let recorder = &mut self.recorder;
         let mut written: BTreeSet<CheckKey> = BTreeSet::new();
         let mut unseen: BTreeSet<CheckKey> = BTreeSet::new();
         let whole: BTreeSet<&CheckKey> =
             self.checks.iter().filter(|check| check.whole).map(|check| &check.bound.key).collect();
-        self.play.turn(&now, &looked, &mut |state, subject, body| {
+        self.simulator.turn(&now, &looked, &mut |state, subject, body| {
             let key = match (&subject.code, &subject.target) {
                 (Some(code), Some(target)) => Some(CheckKey { code: code.clone(), target: target.clone() }),
                 _ => None,
@@ -273,7 +275,7 @@ impl<'a> Drive<'a> {
                 unseen.insert(key.clone());
             }
             written.extend(key);
-            teller.tell(&now, state, subject, body, sees);
+            recorder.tell(&now, state, subject, body, sees);
         })?;
         drop(looked);
         unseen.iter().for_each(|key| self.set_aside(key));
@@ -283,7 +285,7 @@ impl<'a> Drive<'a> {
 
     /// A proof that failed because nothing was recorded is no failed proof: the course ends here, untold.
     fn set_aside(&mut self, key: &CheckKey) {
-        let state = &mut self.play.state;
+        let state = &mut self.simulator.state;
         let Some(incident) = state.open.remove(key).and_then(|id| state.incidents.remove(&id)) else { return };
         if let Some(count) = state.failures.get_mut(&incident.playbook) {
             *count = count.saturating_sub(1);
@@ -305,7 +307,7 @@ impl<'a> Drive<'a> {
         for check in self.checks.iter_mut().filter(|check| check.dirty) {
             check.dirty = false;
             check.wake_ms = None;
-            let (state, key) = (&self.play.state, &check.bound.key);
+            let (state, key) = (&self.simulator.state, &check.bound.key);
             let incident = state.open_for(key);
             let Some(says) = check.judgement.as_ref().filter(|_| check.plays) else { continue };
             if incident.is_none() && says.verdict != Verdict::Fail && !state.latched.contains(key) {
@@ -313,7 +315,7 @@ impl<'a> Drive<'a> {
             }
             check.pause_ms = if written.contains(key) { SOON_MS } else { (check.pause_ms * 2).min(SELDOM_MS) };
             let bound = check.bound;
-            let held = self.play.timers.failing_since(key).map(|since| since + snapshot::hold_ms(bound, says));
+            let held = self.simulator.timers.failing_since(key).map(|since| since + snapshot::hold_ms(bound, says));
             let refused = incident.and_then(|incident| incident.held()).and_then(|held| held.until_ms);
             let proof = incident.filter(|incident| incident.since.boot == now.boot).map(|incident| {
                 let since = incident.since.boot_ms;
@@ -332,21 +334,21 @@ impl<'a> Drive<'a> {
         }
     }
 
-    fn end(mut self) -> Tale {
+    fn end(mut self) -> SimulationReport {
         let now_ms = self.now.as_ref().map_or(0, |now| now.boot_ms);
         let checks = self.checks.into_iter().filter(|check| check.plays).map(|mut check| {
             check.close_spans(now_ms);
-            check.tale
+            check.report
         });
-        self.teller.tale.checks = checks.collect();
-        for check in &mut self.teller.tale.checks {
+        self.recorder.report.checks = checks.collect();
+        for check in &mut self.recorder.report.checks {
             let bound = self.record.bounds.iter().find(|b| b.key.code == check.code && b.key.target == check.target);
             if let Some(bound) = bound.filter(|_| check.recorded_ms == 0) {
                 let asked = bound.probes.values().filter(|probe| !self.record.observed.questions.contains(probe));
                 check.never_recorded = asked.map(|probe| probe.name().as_str().to_owned()).collect();
             }
         }
-        self.teller.tale
+        self.recorder.report
     }
 }
 
@@ -364,7 +366,7 @@ impl<'a> Check<'a> {
             pause_ms: SOON_MS,
             stirred_ms: 0,
             whole: false,
-            tale: CheckTale {
+            report: CheckReport {
                 code: bound.key.code.clone(),
                 target: bound.key.target.clone(),
                 playbook: bound.playbook.clone(),
@@ -379,7 +381,7 @@ impl<'a> Check<'a> {
     fn judged(&mut self, says: Judgement, whole: bool, now_ms: u64) {
         self.whole = whole;
         let failed = self.judgement.as_ref().is_some_and(|says| says.verdict == Verdict::Fail);
-        self.tale.failures += u64::from(says.verdict == Verdict::Fail && !failed);
+        self.report.failures += u64::from(says.verdict == Verdict::Fail && !failed);
         let undecided = whole && says.verdict == Verdict::Unknown;
         self.judgement = Some(says);
         if !whole || self.undecided_since.is_some() != undecided {
@@ -395,7 +397,7 @@ impl<'a> Check<'a> {
 
     fn close_spans(&mut self, now_ms: u64) {
         let since = |since: Option<u64>| since.map_or(0, |since| now_ms.saturating_sub(since));
-        self.tale.recorded_ms += since(self.recorded_since.take());
-        self.tale.undecided_ms += since(self.undecided_since.take());
+        self.report.recorded_ms += since(self.recorded_since.take());
+        self.report.undecided_ms += since(self.undecided_since.take());
     }
 }

@@ -48,7 +48,7 @@ impl<'a> Knowledge<'a> {
         Self { record, answers: BTreeMap::new(), trended_s: BTreeMap::new(), looks: false }
     }
 
-    /// A life of the supervisor begins or ends: nothing is known.
+    /// A run of the supervisor begins or ends: nothing is known.
     pub(super) fn forget(&mut self, looks: bool) {
         self.answers.clear();
         self.trended_s.clear();

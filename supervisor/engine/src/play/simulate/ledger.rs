@@ -9,13 +9,13 @@ use wbd_model::observation::{Fact, Kind, Observation, Observations, Value};
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 
-use super::happening::{Happening, Life};
+use super::event::{SupervisorRun, TimelineEvent};
 use super::record::Record;
 use crate::playbook::Bound;
 
 /// Quoted answers with their moments. They stand until the next quotation or the incident's end; then nothing is
 /// known again.
-pub(super) fn quotes<'a>(record: &Record<'a>, lives: &[Life]) -> Vec<(Now, Happening<'a>)> {
+pub(super) fn quotes<'a>(record: &Record<'a>, lives: &[SupervisorRun]) -> Vec<(Now, TimelineEvent<'a>)> {
     let mut all = Vec::new();
     let mut open: BTreeMap<IncidentId, (&Bound, Vec<Probe>)> = BTreeMap::new();
     for entry in record.entries {
@@ -26,23 +26,23 @@ pub(super) fn quotes<'a>(record: &Record<'a>, lives: &[Life]) -> Vec<(Now, Happe
             open.insert(id, (bound, quoted.iter().map(|(probe, _)| probe.clone()).collect()));
             // It was seen for as long as it was held before.
             let at = earlier(&entry.at, bound.held_for(case).as_ms(), lives);
-            all.extend(quoted.into_iter().map(|(probe, seen)| (at.clone(), Happening::Quoted(probe, seen, true))));
+            all.extend(quoted.into_iter().map(|(probe, seen)| (at.clone(), TimelineEvent::Quoted(probe, seen, true))));
         } else if let Body::Intent(intent) = &entry.body {
             let Some((bound, _)) = open.get(&id) else { continue };
             let quoted = answers(bound, &intent.before);
             all.extend(
-                quoted.into_iter().map(|(probe, seen)| (entry.at.clone(), Happening::Quoted(probe, seen, true))),
+                quoted.into_iter().map(|(probe, seen)| (entry.at.clone(), TimelineEvent::Quoted(probe, seen, true))),
             );
         } else if let Body::Verdict { passed: true, evidence, .. } = &entry.body {
             let Some((bound, _)) = open.get(&id) else { continue };
             // The proof had held for a while when it was written.
             let at = earlier(&entry.at, bound.verify_hold.as_ms(), lives);
             let quoted = proof(bound, evidence);
-            all.extend(quoted.into_iter().map(|(probe, seen)| (at.clone(), Happening::Quoted(probe, seen, false))));
+            all.extend(quoted.into_iter().map(|(probe, seen)| (at.clone(), TimelineEvent::Quoted(probe, seen, false))));
         } else if let Body::Closed { .. } = &entry.body
             && let Some((_, probes)) = open.remove(&id)
         {
-            all.push((entry.at.clone(), Happening::Over(probes)));
+            all.push((entry.at.clone(), TimelineEvent::Over(probes)));
         }
     }
     all
@@ -97,7 +97,7 @@ fn answers(bound: &Bound, before: &Observations) -> Vec<(Probe, Observation)> {
 }
 
 /// So much earlier, but not before the supervisor began to look.
-fn earlier(at: &Now, by_ms: u64, lives: &[Life]) -> Now {
+fn earlier(at: &Now, by_ms: u64, lives: &[SupervisorRun]) -> Now {
     let same = lives.iter().filter(|life| life.begun.boot == at.boot && life.begun.boot_ms <= at.boot_ms);
     let begun_ms = same.map(|life| life.begun.boot_ms).max().unwrap_or(at.boot_ms);
     let boot_ms = at.boot_ms.saturating_sub(by_ms).max(begun_ms);

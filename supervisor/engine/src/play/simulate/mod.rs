@@ -1,21 +1,21 @@
 //! What playbooks would have done on a host's own record: its ledger, its samples and what its checks saw. The ring
 //! decides as in life, on the record's clock. Reads nothing itself, and claims nothing that was not recorded.
 mod drive;
-mod happening;
+mod event;
 mod knowledge;
 mod ledger;
 mod record;
-mod tale;
+mod report;
 mod timeline;
 
 pub use record::Record;
-pub use tale::{Budget, CheckTale, Event, MOST_EVENTS, Tale, Totals};
+pub use report::{Budget, CheckReport, Event, MOST_EVENTS, SimulationReport, Totals};
 
 /// Rehearses.
 ///
 /// # Errors
 /// A turn does not come to rest, which is a bug of the engine.
-pub fn simulate(record: &Record<'_>) -> Result<Tale, String> {
+pub fn simulate(record: &Record<'_>) -> Result<SimulationReport, String> {
     let timeline = timeline::build(record);
     drive::drive(record, &timeline)
 }

@@ -139,11 +139,11 @@ impl Told {
             .writes_about(at_ms + 4_950, about, Body::Closed { how: Closing::Healed })
     }
 
-    fn rehearse(&self, bounds: &[Bound], settings: &Settings) -> Tale {
+    fn rehearse(&self, bounds: &[Bound], settings: &Settings) -> SimulationReport {
         self.rehearse_from(bounds, settings, 0)
     }
 
-    fn rehearse_from(&self, bounds: &[Bound], settings: &Settings, from_wall_ms: i64) -> Tale {
+    fn rehearse_from(&self, bounds: &[Bound], settings: &Settings, from_wall_ms: i64) -> SimulationReport {
         let record = Record {
             bounds,
             installed: &down(&[]),
@@ -200,8 +200,8 @@ fn quoted(pid: Option<i64>) -> Observations {
     names.map(|name| (name.clone(), wbd_model::observation::Observation { facts: agent(&name, pid) })).collect()
 }
 
-fn kinds(tale: &Tale) -> Vec<&str> {
-    tale.events.iter().map(|event| event.kind.as_str()).collect()
+fn kinds(report: &SimulationReport) -> Vec<&str> {
+    report.events.iter().map(|event| event.kind.as_str()).collect()
 }
 
 /// Killed at 10 s and started by wbd at once.
@@ -213,9 +213,9 @@ fn healed_in_life() -> Told {
 
 #[test]
 fn the_installed_playbook_would_have_done_what_it_did() {
-    let tale = healed_in_life().rehearse(&down(&[]), &Settings::default());
-    assert_eq!(kinds(&tale), ["opened", "intent", "verdict", "closed"], "{tale:#?}");
-    let action = &tale.events[1];
+    let report = healed_in_life().rehearse(&down(&[]), &Settings::default());
+    assert_eq!(kinds(&report), ["opened", "intent", "verdict", "closed"], "{report:#?}");
+    let action = &report.events[1];
     assert_eq!(
         (action.boot_ms, action.class, action.action.as_ref()),
         (10_000, Some(Class::A2), Some(&Action::AgentStart {}))
@@ -223,10 +223,10 @@ fn the_installed_playbook_would_have_done_what_it_did() {
     assert_eq!(action.in_life, ["A1 agent.start"]);
     let left = Budget { host_hour_left: 2, host_day_left: 5, attempt: 1, attempts_max: 3 };
     assert_eq!(action.budget, Some(left), "its own real action is not paid for twice");
-    assert_eq!((tale.events[2].word.as_str(), tale.events[2].decidable), ("pass", Some(true)), "{tale:#?}");
-    assert_eq!((tale.totals.incidents, tale.totals.actions, tale.totals.proved), (1, 1, 1));
-    assert_eq!((tale.actions_in_life, tale.totals.not_decidable), (1, 0));
-    let check = &tale.checks[0];
+    assert_eq!((report.events[2].word.as_str(), report.events[2].decidable), ("pass", Some(true)), "{report:#?}");
+    assert_eq!((report.totals.incidents, report.totals.actions, report.totals.proved), (1, 1, 1));
+    assert_eq!((report.actions_in_life, report.totals.not_decidable), (1, 0));
+    let check = &report.checks[0];
     assert_eq!((check.recorded_ms, check.failures, check.undecided_ms), (HOUR - 10, 1, 0));
 }
 
@@ -236,45 +236,52 @@ fn a_longer_hold_would_have_left_it_alone() {
         "      - id: dead\n        level: fail\n",
         "      - id: dead\n        level: fail\n        for: 60s\n",
     )]);
-    let tale = healed_in_life().rehearse(&waits, &Settings::default());
-    assert!(tale.events.is_empty(), "{tale:#?}");
-    assert_eq!((tale.checks[0].failures, tale.actions_in_life), (1, 1), "it was seen, and wbd's real action is told");
+    let report = healed_in_life().rehearse(&waits, &Settings::default());
+    assert!(report.events.is_empty(), "{report:#?}");
+    assert_eq!(
+        (report.checks[0].failures, report.actions_in_life),
+        (1, 1),
+        "it was seen, and wbd's real action is told"
+    );
 }
 
 #[test]
 fn another_action_is_proposed_and_its_proof_is_not_claimed() {
     let other = down(&[("        - agent.start: {}\n", "        - agent.restart: {}\n")]);
-    let tale = healed_in_life().rehearse(&other, &Settings::default());
-    assert_eq!(tale.events[1].action, Some(Action::AgentRestart {}));
-    assert_eq!(tale.events[2].decidable, Some(false), "{tale:#?}");
-    assert!(tale.events[2].evidence.iter().any(|line| line.contains("A1, another action (agent.start)")), "{tale:#?}");
-    assert_eq!((tale.totals.proved, tale.totals.not_decidable), (0, 1));
+    let report = healed_in_life().rehearse(&other, &Settings::default());
+    assert_eq!(report.events[1].action, Some(Action::AgentRestart {}));
+    assert_eq!(report.events[2].decidable, Some(false), "{report:#?}");
+    assert!(
+        report.events[2].evidence.iter().any(|line| line.contains("A1, another action (agent.start)")),
+        "{report:#?}"
+    );
+    assert_eq!((report.totals.proved, report.totals.not_decidable), (0, 1));
 }
 
 #[test]
 fn what_was_only_observed_in_life_has_no_proof() {
     let mut told = Told::new();
     told.runs(0, HOUR).agent(10, Some(7)).agent(10_000, None).agent(HOUR, None);
-    let tale = told.rehearse(&down(&[]), &Settings::default());
-    assert!(tale.totals.actions >= 2, "{tale:#?}");
-    assert_eq!((tale.totals.proved, tale.totals.not_proved), (0, 0));
-    assert_eq!(tale.totals.not_decidable, tale.totals.actions);
-    assert!(!tale.events[1].assumed, "the first action rests on the record");
-    let second = tale.events.iter().filter(|event| event.action.is_some()).nth(1).unwrap();
+    let report = told.rehearse(&down(&[]), &Settings::default());
+    assert!(report.totals.actions >= 2, "{report:#?}");
+    assert_eq!((report.totals.proved, report.totals.not_proved), (0, 0));
+    assert_eq!(report.totals.not_decidable, report.totals.actions);
+    assert!(!report.events[1].assumed, "the first action rests on the record");
+    let second = report.events.iter().filter(|event| event.action.is_some()).nth(1).unwrap();
     assert!(second.assumed, "{second:#?}");
     let healing = Settings { healing: Healing::Observe, ..Settings::default() };
-    let tale = told.rehearse(&down(&[]), &healing);
-    assert_eq!(kinds(&tale), ["opened", "refused", "escalated", "closed"][..kinds(&tale).len()], "{tale:#?}");
-    assert_eq!((tale.totals.actions, tale.totals.refusals, tale.events[1].word.as_str()), (0, 1, "mode"));
+    let report = told.rehearse(&down(&[]), &healing);
+    assert_eq!(kinds(&report), ["opened", "refused", "escalated", "closed"][..kinds(&report).len()], "{report:#?}");
+    assert_eq!((report.totals.actions, report.totals.refusals, report.events[1].word.as_str()), (0, 1, "mode"));
 }
 
 #[test]
 fn nothing_recorded_is_unknown_and_not_nothing() {
     let mut told = Told::new();
     told.runs(0, HOUR);
-    let tale = told.rehearse(&down(&[]), &Settings::default());
-    assert_eq!((tale.checks[0].recorded_ms, tale.checks[0].failures), (0, 0));
-    assert!(tale.checks[0].never_recorded.contains("process.state"), "{tale:#?}");
+    let report = told.rehearse(&down(&[]), &Settings::default());
+    assert_eq!((report.checks[0].recorded_ms, report.checks[0].failures), (0, 0));
+    assert!(report.checks[0].never_recorded.contains("process.state"), "{report:#?}");
     let empty = Told::new().rehearse(&down(&[]), &Settings::default());
     assert_eq!((empty.from, empty.checks[0].recorded_ms), (None, 0));
 }
@@ -289,9 +296,9 @@ fn while_nobody_looked_nothing_is_known() {
         "      - id: dead\n        level: fail\n",
         "      - id: dead\n        level: fail\n        for: 1m\n",
     )]);
-    let tale = told.rehearse(&waits, &Settings::default());
-    assert!(tale.events.is_empty(), "a hold is not counted across the gap: {tale:#?}");
-    assert_eq!(tale.checks[0].recorded_ms, 9_990 + HOUR);
+    let report = told.rehearse(&waits, &Settings::default());
+    assert!(report.events.is_empty(), "a hold is not counted across the gap: {report:#?}");
+    assert_eq!(report.checks[0].recorded_ms, 9_990 + HOUR);
     let mut twin = Told::new();
     twin.runs(0, 2 * HOUR).agent(10, Some(7)).agent(9_900, None).agent(HOUR, Some(8));
     assert_eq!(twin.rehearse(&waits, &Settings::default()).totals.actions, 3, "without the gap it acts");
@@ -302,25 +309,25 @@ fn a_difference_without_the_whole_before_it_says_nothing() {
     let mut told = Told::new();
     told.runs(0, HOUR).agent(10, None);
     told.observed.changes.iter_mut().for_each(|change| change.whole = false);
-    let tale = told.rehearse(&down(&[]), &Settings::default());
-    assert!(tale.events.is_empty() && tale.checks[0].recorded_ms == 0, "{tale:#?}");
+    let report = told.rehearse(&down(&[]), &Settings::default());
+    assert!(report.events.is_empty() && report.checks[0].recorded_ms == 0, "{report:#?}");
 }
 
 #[test]
 fn the_ledger_alone_tells_of_what_is_older_than_the_kept_answers() {
     let mut told = healed_in_life();
     told.observed = Observed::default();
-    let tale = told.rehearse(&down(&[]), &Settings::default());
-    assert_eq!(kinds(&tale), ["opened", "intent", "verdict", "closed"], "{tale:#?}");
-    assert_eq!((tale.events[0].boot_ms, tale.events[2].boot_ms), (10_000, 12_900));
-    assert_eq!(tale.checks[0].recorded_ms, 900, "from the opening to the proof's first sight, and nothing besides");
-    assert_eq!((tale.totals.proved, tale.events[3].word.as_str()), (1, "healed"), "{tale:#?}");
+    let report = told.rehearse(&down(&[]), &Settings::default());
+    assert_eq!(kinds(&report), ["opened", "intent", "verdict", "closed"], "{report:#?}");
+    assert_eq!((report.events[0].boot_ms, report.events[2].boot_ms), (10_000, 12_900));
+    assert_eq!(report.checks[0].recorded_ms, 900, "from the opening to the proof's first sight, and nothing besides");
+    assert_eq!((report.totals.proved, report.events[3].word.as_str()), (1, "healed"), "{report:#?}");
     // A proof over what the ledger did not quote cannot be told, and what would follow from it is not made up.
     let asks_more = down(&[("pass: \"agent.present", "pass: \"proc.age_s >= 0 && agent.present")]);
-    let tale = told.rehearse(&asks_more, &Settings::default());
-    assert_eq!(kinds(&tale), ["opened", "intent", "closed"], "{tale:#?}");
-    assert_eq!((tale.totals.proved, tale.totals.not_proved, tale.totals.not_decidable), (0, 0, 1));
-    assert_eq!(tale.events[2].word, "not-told");
+    let report = told.rehearse(&asks_more, &Settings::default());
+    assert_eq!(kinds(&report), ["opened", "intent", "closed"], "{report:#?}");
+    assert_eq!((report.totals.proved, report.totals.not_proved, report.totals.not_decidable), (0, 0, 1));
+    assert_eq!(report.events[2].word, "not-told");
 }
 
 #[test]
@@ -334,14 +341,14 @@ fn a_spent_host_budget_says_no_and_until_when() {
     // The last one stays dead.
     told.agent(5 * 600_000, None).agent(HOUR + 1_800_000, Some(9));
     let loose = down(&[("budget: {attempts: 3, per: 1h,", "budget: {attempts: 9, per: 1h,")]);
-    let tale = told.rehearse(&loose, &Settings::default());
-    let refused: Vec<_> = tale.events.iter().filter(|event| event.kind == "refused").collect();
-    assert!(refused.iter().take(2).all(|event| event.word == "host-budget"), "{tale:#?}");
-    let actions: Vec<u64> = tale.events.iter().filter(|e| e.action.is_some()).map(|event| event.boot_ms).collect();
+    let report = told.rehearse(&loose, &Settings::default());
+    let refused: Vec<_> = report.events.iter().filter(|event| event.kind == "refused").collect();
+    assert!(refused.iter().take(2).all(|event| event.word == "host-budget"), "{report:#?}");
+    let actions: Vec<u64> = report.events.iter().filter(|e| e.action.is_some()).map(|event| event.boot_ms).collect();
     assert_eq!(actions[..3], [600_000, 1_200_000, 1_800_000]);
     // A debit lives an hour and the start deadline.
     assert_eq!(actions[3], 600_000 + HOUR + 5_001);
-    let left: Vec<u32> = tale.events.iter().filter_map(|e| e.budget).map(|budget| budget.host_hour_left).collect();
+    let left: Vec<u32> = report.events.iter().filter_map(|e| e.budget).map(|budget| budget.host_hour_left).collect();
     assert_eq!(left[..4], [2, 1, 0, 0]);
 }
 
@@ -357,9 +364,9 @@ fn a_pause_of_that_time_holds_until_it_was_lifted() {
     };
     told.runs(0, HOUR).writes(5_000, hold).agent(10, Some(7)).agent(10_000, None);
     told.writes(60_000, Body::Lifted { who: "ann".to_owned(), file: None }).agent(61_000, Some(8));
-    let tale = told.rehearse(&down(&[]), &Settings::default());
-    assert_eq!(kinds(&tale)[..3], ["opened", "refused", "intent"], "{tale:#?}");
-    assert_eq!((tale.events[1].word.as_str(), tale.events[2].boot_ms), ("hold", 60_000));
+    let report = told.rehearse(&down(&[]), &Settings::default());
+    assert_eq!(kinds(&report)[..3], ["opened", "refused", "intent"], "{report:#?}");
+    assert_eq!((report.events[1].word.as_str(), report.events[2].boot_ms), ("hold", 60_000));
 }
 
 #[test]
@@ -371,9 +378,9 @@ fn actions_of_other_playbooks_cost_the_budget_that_they_cost() {
         entry.subject.code = entry.subject.code.take().map(|_| wbd_model::name::Code::new("X-1").unwrap());
     }
     told.agent(HOUR / 2, None).agent(HOUR / 2 + 500, Some(9));
-    let tale = told.rehearse(&down(&[]), &Settings::default());
-    let left: Vec<u32> = tale.events.iter().filter_map(|event| event.budget).map(|b| b.host_hour_left).collect();
-    assert_eq!((left[0], tale.actions_in_life), (2, 0), "it acts before the other one is recorded: {tale:#?}");
+    let report = told.rehearse(&down(&[]), &Settings::default());
+    let left: Vec<u32> = report.events.iter().filter_map(|event| event.budget).map(|b| b.host_hour_left).collect();
+    assert_eq!((left[0], report.actions_in_life), (2, 0), "it acts before the other one is recorded: {report:#?}");
     assert_eq!(left[1], 0, "the other one's restart counts");
 }
 
@@ -387,8 +394,8 @@ fn a_reboot_counts_debits_as_made_at_the_boot_and_forgets_holds_in_memory() {
     told.boot = "b2";
     told.runs(1_000, HOUR * 2).agent(2_000, Some(5)).agent(10_000, None).agent(HOUR + 30_000, Some(6));
     let loose = down(&[("budget: {attempts: 3, per: 1h,", "budget: {attempts: 9, per: 1h,")]);
-    let tale = told.rehearse(&loose, &Settings::default());
-    let after: Vec<_> = tale.events.iter().filter(|event| event.boot == "b2").collect();
+    let report = told.rehearse(&loose, &Settings::default());
+    let after: Vec<_> = report.events.iter().filter(|event| event.boot == "b2").collect();
     assert_eq!((after[1].kind.as_str(), after[1].word.as_str()), ("refused", "host-budget"), "{after:#?}");
     let action = after.iter().find(|event| event.action.is_some()).unwrap();
     assert_eq!(action.boot_ms, HOUR + 5_001);
@@ -397,9 +404,9 @@ fn a_reboot_counts_debits_as_made_at_the_boot_and_forgets_holds_in_memory() {
 #[test]
 fn nothing_is_decided_before_the_time_that_was_asked_for() {
     let told = healed_in_life();
-    let tale = told.rehearse_from(&down(&[]), &Settings::default(), WALL_MS + 600_000);
-    assert!(tale.events.is_empty() && tale.totals.actions == 0, "{tale:#?}");
-    assert!(tale.checks[0].recorded_ms <= HOUR - 600_000);
+    let report = told.rehearse_from(&down(&[]), &Settings::default(), WALL_MS + 600_000);
+    assert!(report.events.is_empty() && report.totals.actions == 0, "{report:#?}");
+    assert!(report.checks[0].recorded_ms <= HOUR - 600_000);
 }
 
 #[test]
@@ -411,8 +418,8 @@ fn an_exit_of_the_ledger_answers_where_nothing_was_kept_of_it() {
     told.writes_about(10_000, about, Body::Exit(exit)).agent(10_001, None).agent(10_900, Some(8));
     let of_exit = told.observed.questions.iter().position(|probe| matches!(probe, Probe::ExitLast(_))).unwrap();
     told.observed.changes.retain(|change| change.question != of_exit);
-    let tale = told.rehearse(&down(&[]), &Settings::default());
-    assert_eq!(tale.totals.actions, 1, "{tale:#?}");
+    let report = told.rehearse(&down(&[]), &Settings::default());
+    assert_eq!(report.totals.actions, 1, "{report:#?}");
 }
 
 #[test]
@@ -451,8 +458,8 @@ fn samples_alone_show_a_leak_to_a_playbook_that_was_not_there() {
         from_wall_ms: 0,
         offset_s: 0,
     };
-    let tale = simulate(&record).unwrap();
-    let action = tale.events.iter().find(|event| event.action.is_some()).expect("near its limit it is restarted");
+    let report = simulate(&record).unwrap();
+    let action = report.events.iter().find(|event| event.action.is_some()).expect("near its limit it is restarted");
     assert_eq!((action.class, action.code.as_ref().map(|code| code.as_str())), (Some(Class::A3), Some("IWSS-FTPLEAK")));
-    assert_eq!(tale.totals.not_decidable, tale.totals.actions, "{tale:#?}");
+    assert_eq!(report.totals.not_decidable, report.totals.actions, "{report:#?}");
 }

@@ -1,4 +1,4 @@
-//! The tale of a rehearsal: what would have been done, and how far the record can tell. Plain data, and how it is
+//! The report of a rehearsal: what would have been done, and how far the record can tell. Plain data, and how it is
 //! gathered; decides nothing.
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -80,7 +80,7 @@ pub struct Event {
 
 /// How far the record can tell of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CheckTale {
+pub struct CheckReport {
     /// The failure.
     pub code: Code,
     /// Whose.
@@ -121,13 +121,13 @@ pub struct Totals {
 
 /// A rehearsal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Tale {
+pub struct SimulationReport {
     /// First moment that was rehearsed, Unix milliseconds; `None` where nothing was recorded.
     pub from: Option<i64>,
     /// Last moment of the record.
     pub to: Option<i64>,
     /// Each check, and what is known of it.
-    pub checks: Vec<CheckTale>,
+    pub checks: Vec<CheckReport>,
     /// What would have been written, oldest first; at most [`MOST_EVENTS`].
     pub events: Vec<Event>,
     /// Events that are not told one by one.
@@ -158,18 +158,18 @@ struct Course {
     assumed: bool,
 }
 
-/// Gathers the tale.
+/// Gathers the report.
 #[derive(Debug)]
-pub(super) struct Teller<'a> {
+pub(super) struct Recorder<'a> {
     record: &'a Record<'a>,
     first: u64,
     /// By boot, in the order of its clock.
     real: BTreeMap<BootId, Vec<Real>>,
     courses: BTreeMap<IncidentId, Course>,
-    pub(super) tale: Tale,
+    pub(super) report: SimulationReport,
 }
 
-impl<'a> Teller<'a> {
+impl<'a> Recorder<'a> {
     /// Rehearsed incidents are numbered from `first`.
     pub(super) fn new(record: &'a Record<'a>, first: u64) -> Self {
         let undone: BTreeSet<ActionId> = record.entries.iter().filter_map(fruitless).collect();
@@ -180,7 +180,7 @@ impl<'a> Teller<'a> {
             }
         }
         by_boot.values_mut().for_each(|actions| actions.sort_by_key(|action| action.at_ms));
-        Self { record, first, real: by_boot, courses: BTreeMap::new(), tale: Tale::default() }
+        Self { record, first, real: by_boot, courses: BTreeMap::new(), report: SimulationReport::default() }
     }
 
     /// Nothing more is known of a rehearsed incident.
@@ -195,7 +195,7 @@ impl<'a> Teller<'a> {
         "not-told".clone_into(&mut event.word);
         if self.courses.get(&id).is_some_and(|course| !course.actions.is_empty()) {
             event.decidable = Some(false);
-            self.tale.totals.not_decidable += 1;
+            self.report.totals.not_decidable += 1;
         }
         event.evidence = vec!["it ended in life; how it looked afterwards was not recorded".to_owned()];
         self.push(event);
@@ -207,7 +207,7 @@ impl<'a> Teller<'a> {
         if let Some(id) = subject.incident {
             event.assumed = self.courses.get(&id).is_some_and(|course| course.assumed);
         }
-        let totals = &mut self.tale.totals;
+        let totals = &mut self.report.totals;
         if let Body::Opened { case, .. } = body {
             totals.incidents += 1;
             event.word.clone_from(case);
@@ -234,10 +234,10 @@ impl<'a> Teller<'a> {
     }
 
     fn push(&mut self, event: Event) {
-        if self.tale.events.len() < MOST_EVENTS {
-            self.tale.events.push(event);
+        if self.report.events.len() < MOST_EVENTS {
+            self.report.events.push(event);
         } else {
-            self.tale.events_left_out += 1;
+            self.report.events_left_out += 1;
         }
     }
 
@@ -302,7 +302,7 @@ impl<'a> Teller<'a> {
     /// The record tells of a proof only where the same action was really done; else it shows what another action, or
     /// none, led to.
     fn proof(&mut self, now: &Now, subject: &Subject, (passed, sees): (bool, bool), event: &mut Event) {
-        let totals = &mut self.tale.totals;
+        let totals = &mut self.report.totals;
         let Some(course) = subject.incident.and_then(|id| self.courses.get_mut(&id)) else { return };
         let span = course.opened_ms.saturating_sub(JUST_BEFORE_MS)..=now.boot_ms;
         let about = between(&self.real, &now.boot, span);

@@ -1,4 +1,4 @@
-//! What a record can tell of: a thing that happened, its moment, and the lives of the supervisor. Plain data.
+//! What a record can tell of: a thing that happened, its moment, and the runs of the supervisor. Plain data.
 use wbd_model::entry::Entry;
 use wbd_model::observation::Observation;
 use wbd_model::observed::Change;
@@ -7,7 +7,7 @@ use wbd_model::time::Now;
 
 /// One thing that happened.
 #[derive(Debug)]
-pub(super) enum Happening<'a> {
+pub(super) enum TimelineEvent<'a> {
     /// The supervisor began to look; it knew nothing.
     Begun,
     /// A record of the ledger.
@@ -24,7 +24,7 @@ pub(super) enum Happening<'a> {
     Ended,
 }
 
-impl Happening<'_> {
+impl TimelineEvent<'_> {
     pub(super) fn rank(&self) -> u8 {
         match self {
             Self::Begun => 0,
@@ -43,17 +43,17 @@ impl Happening<'_> {
 pub(super) struct Moment<'a> {
     pub(super) boot: usize,
     pub(super) at: Now,
-    pub(super) what: Happening<'a>,
+    pub(super) what: TimelineEvent<'a>,
 }
 
-/// One life of the supervisor, from the ledger and from what was kept beside it.
+/// One run of the supervisor, from the ledger and from what was kept beside it.
 #[derive(Debug, Clone)]
-pub(super) struct Life {
+pub(super) struct SupervisorRun {
     pub(super) begun: Now,
     pub(super) until_ms: u64,
 }
 
-impl Life {
+impl SupervisorRun {
     pub(super) fn moment(&self, at_ms: u64) -> Now {
         let back = self.begun.boot_ms.saturating_sub(at_ms);
         let wall_ms = self.begun.wall_ms.saturating_add_unsigned(at_ms.saturating_sub(self.begun.boot_ms));
