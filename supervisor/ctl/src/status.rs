@@ -176,7 +176,7 @@ pub(crate) mod testing {
 #[cfg(test)]
 mod tests {
     use wbd_model::check::CheckKey;
-    use wbd_model::control::{TellBy, UntoldRow};
+    use wbd_model::control::{NotifyBy, UntoldRow};
     use wbd_model::incident::IncidentId;
     use wbd_model::name::{Code, TargetName};
 
@@ -226,7 +226,7 @@ Handed over to a person and not seen gone: 1
     #[test]
     fn whom_nobody_could_be_told_of_is_shown() {
         let row = UntoldRow {
-            by: TellBy::Program,
+            by: NotifyBy::Program,
             incident: Some(IncidentId(3)),
             code: None,
             target: None,
@@ -236,7 +236,8 @@ Handed over to a person and not seen gone: 1
             detail: "it ended with exit status: 1".into(),
             given_up: true,
         };
-        let fresh = UntoldRow { by: TellBy::Journal, tries: 0, detail: String::new(), given_up: false, ..row.clone() };
+        let fresh =
+            UntoldRow { by: NotifyBy::Journal, tries: 0, detail: String::new(), given_up: false, ..row.clone() };
         let lines = untold(&Status { untold: vec![row, fresh], untold_dropped: 2, ..status() });
         let expected = [
             "a person could not be told in 10 tries of I3, by program: it ended with exit status: 1",

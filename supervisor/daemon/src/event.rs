@@ -42,7 +42,7 @@ pub(crate) enum Event {
     /// Something about settings, playbooks and products.
     Products(ProductEvent),
     /// Something about what people are told.
-    Tell(TellEvent),
+    Tell(NotifyEvent),
     /// Something about the agent.
     Agent(AgentEvent),
     /// Something about what is asked on the control socket.
@@ -96,7 +96,7 @@ pub(crate) enum TalkEvent {
 
 /// Something happened to what people are told.
 #[derive(Debug)]
-pub(crate) enum TellEvent {
+pub(crate) enum NotifyEvent {
     /// The supervisor begins; the one before it may not have got as far as the journal.
     Begun,
     /// The settings name this program.
@@ -115,7 +115,7 @@ pub(crate) enum TellEvent {
     /// Nothing but time has passed.
     TimePassed,
     /// Who tells stands in the ledger.
-    TellerRecorded,
+    ProgramRecorded,
     /// The site's program was run for an escalation.
     Ran {
         /// What that is about.

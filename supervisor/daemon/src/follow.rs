@@ -1,4 +1,5 @@
-//! What an owner wants from the others. The loop in `supervisor` does it, in this order; no owner reaches for another one.
+//! What an owner wants from the others. The loop in `supervisor` does it, in this order; no owner reaches for another
+//! one.
 use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
@@ -97,11 +98,11 @@ pub(crate) enum Follow {
     /// Looks use these facts of the site from now on.
     LookWith(BTreeMap<String, String>),
     /// People are told by this program from now on.
-    TellBy(Vec<String>),
+    NotifyBy(Vec<String>),
     /// The ledger begins a new file, if it is time to.
     RotateIfDue,
     /// People are told of what is due, now that it is in the ledger who tells.
-    TellWhatIsDue,
+    NotifyWhatIsDue,
 }
 
 impl Follow {

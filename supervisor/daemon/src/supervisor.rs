@@ -23,7 +23,7 @@ use wbd_probes::clock::now;
 use crate::act::action_run::Doer;
 use crate::agent::Agent;
 use crate::event::loaded::Loaded;
-use crate::event::{ActEvent, AgentEvent, Event, HoldEvent, ProductEvent, RecordEvent, TalkEvent, TellEvent};
+use crate::event::{ActEvent, AgentEvent, Event, HoldEvent, NotifyEvent, ProductEvent, RecordEvent, TalkEvent};
 use crate::follow::Follow;
 use crate::look::checks::{Checks, proving_ms};
 use crate::look::observed::Observer;
@@ -35,7 +35,7 @@ use crate::record::writer::LedgerWriter;
 use crate::talk::answer::{done, recorded};
 use crate::talk::holds::HoldFiles;
 use crate::talk::requests::{Desk, rotated};
-use crate::tell::telling::Courier;
+use crate::tell::notifier::Notifier;
 use crate::view::View;
 
 /// The loop wakes at least this often: the watchdog is fed here and nowhere else.
@@ -65,7 +65,7 @@ pub(crate) struct Supervisor {
     pub(crate) observer: Observer,
     pub(crate) scheduler: ProbeScheduler,
     /// Tells people of escalations.
-    pub(crate) courier: Courier,
+    pub(crate) notifier: Notifier,
     /// What is asked on the control socket.
     pub(crate) desk: Desk,
     /// Hold files that are there.
@@ -84,7 +84,7 @@ macro_rules! view {
             timers: &$supervisor.timers,
             checks: &$supervisor.checks,
             sampler: &$supervisor.sampler,
-            courier: &$supervisor.courier,
+            notifier: &$supervisor.notifier,
             is_acting: $supervisor.doer.is_acting(),
         }
     };
@@ -112,7 +112,12 @@ impl Supervisor {
             agent: Agent::new(&parts.root, parts.mode, runner.clone(), events.clone()),
             hold_files: HoldFiles::new(&parts.root),
             desk: Desk::new(&parts.root),
-            courier: Courier::new(&parts.root, parts.mode, parts.loaded.settings.on_escalation.clone(), events.clone()),
+            notifier: Notifier::new(
+                &parts.root,
+                parts.mode,
+                parts.loaded.settings.on_escalation.clone(),
+                events.clone(),
+            ),
             mode: parts.mode,
             products: Products::new(&parts.root, parts.loaded, runner.clone(), events.clone()),
             scheduler: ProbeScheduler::new(runner, events.clone()),
@@ -133,8 +138,8 @@ impl Supervisor {
     pub(crate) async fn run(mut self, mut inbox: Receiver<Event>) -> Result<(), String> {
         self.begin_life();
         // Before anybody is answered: an entry on its way to the journal looks like one that nobody was told of.
-        self.on_tell(TellEvent::Begun, &now());
-        self.on_tell(TellEvent::TimePassed, &now());
+        self.on_tell(NotifyEvent::Begun, &now());
+        self.on_tell(NotifyEvent::TimePassed, &now());
         self.see_holds(HoldEvent::Wanted, &now());
         self.begin_standalone();
         let ended = loop {
@@ -150,7 +155,7 @@ impl Supervisor {
             let now = now();
             self.writer.on(RecordEvent::TimePassed, &now);
             self.on_agent(AgentEvent::TimePassed, &now);
-            self.on_tell(TellEvent::TimePassed, &now);
+            self.on_tell(NotifyEvent::TimePassed, &now);
             self.see_holds(HoldEvent::TimePassed, &now);
             self.turn();
         };
@@ -188,7 +193,7 @@ impl Supervisor {
             .next_due_ms()
             .into_iter()
             .chain(self.agent.next_ms())
-            .chain(self.courier.next_ms(&self.writer.state, &now))
+            .chain(self.notifier.next_ms(&self.writer.state, &now))
             .chain(self.writer.next_ms(now_ms))
             .chain([self.sampler.next_ms(), self.hold_files.next_ms()])
             .min();
@@ -300,8 +305,8 @@ impl Supervisor {
     }
 
     /// The owner of what people are told is told, and what follows from it is done.
-    pub(crate) fn on_tell(&mut self, event: TellEvent, now: &Now) {
-        let follows = self.courier.on(event, &self.writer.state, now);
+    pub(crate) fn on_tell(&mut self, event: NotifyEvent, now: &Now) {
+        let follows = self.notifier.on(event, &self.writer.state, now);
         self.follow(follows);
     }
 
@@ -358,9 +363,9 @@ impl Supervisor {
                     }
                 }
                 Follow::LookWith(facts) => self.scheduler.state(facts),
-                Follow::TellBy(program) => self.on_tell(TellEvent::Program(program), now),
+                Follow::NotifyBy(program) => self.on_tell(NotifyEvent::Program(program), now),
                 Follow::RotateIfDue => self.writer.rotate_if_due(now),
-                Follow::TellWhatIsDue => self.on_tell(TellEvent::TellerRecorded, now),
+                Follow::NotifyWhatIsDue => self.on_tell(NotifyEvent::ProgramRecorded, now),
             }
         }
     }

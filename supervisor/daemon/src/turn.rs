@@ -9,7 +9,7 @@ use wbd_model::incident::{Phase, Refusal};
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
-use crate::event::{ActEvent, TellEvent};
+use crate::event::{ActEvent, NotifyEvent};
 use crate::look::checks::{Looked, suspect_due_ms};
 use crate::supervisor::Supervisor;
 use crate::tell::publish;
@@ -69,14 +69,14 @@ impl Supervisor {
                 self.writer.anchor_head();
                 let (about, at) = (entry.subject.clone(), entry.at.clone());
                 let (reason, guide) = (reason.clone(), guide.clone());
-                self.on_tell(TellEvent::Escalated { about, at, reason, guide }, &now());
+                self.on_tell(NotifyEvent::Escalated { about, at, reason, guide }, &now());
                 escalated = true;
             } else {
                 publish::tell(&entry);
             }
         }
         if escalated {
-            self.on_tell(TellEvent::TimePassed, &now());
+            self.on_tell(NotifyEvent::TimePassed, &now());
         }
     }
 

@@ -13,7 +13,7 @@ use crate::look::products::Products;
 use crate::look::samples::Sampler;
 use crate::mode::Mode;
 use crate::record::writer::LedgerWriter;
-use crate::tell::telling::Courier;
+use crate::tell::notifier::Notifier;
 
 /// What is known at one moment.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct View<'a> {
     pub(crate) timers: &'a round::Timers,
     pub(crate) checks: &'a Checks,
     pub(crate) sampler: &'a Sampler,
-    pub(crate) courier: &'a Courier,
+    pub(crate) notifier: &'a Notifier,
     /// An action is being done.
     pub(crate) is_acting: bool,
 }

@@ -274,7 +274,7 @@ pub struct CheckedRow {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UntoldRow {
     /// How it is told.
-    pub by: TellBy,
+    pub by: NotifyBy,
     /// The incident.
     pub incident: Option<IncidentId>,
     /// The failure.
@@ -296,14 +296,14 @@ pub struct UntoldRow {
 /// How a person is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TellBy {
+pub enum NotifyBy {
     /// The site's `on_escalation`.
     Program,
     /// An entry in the journal.
     Journal,
 }
 
-impl TellBy {
+impl NotifyBy {
     /// The word in JSON and on the screen.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

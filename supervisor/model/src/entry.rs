@@ -107,8 +107,9 @@ pub enum Body {
         /// Steps for the person.
         guide: Vec<String>,
     },
-    /// The site's own program was run to tell a person of an escalation.
-    Told {
+    /// The site's own program was run to notify a person of an escalation.
+    #[serde(rename = "told")]
+    Notified {
         /// When that escalation was written.
         of: Now,
         /// It ended with 0.
@@ -118,9 +119,10 @@ pub enum Body {
         /// Which try it was, from 1.
         tries: u32,
     },
-    /// From now on escalations are told by this program.
-    Teller {
-        /// Program and arguments; empty: by none, they stand in journal and lists only.
+    /// From now on this program notifies people of escalations.
+    #[serde(rename = "teller")]
+    Notifier {
+        /// Program and arguments; empty: none, escalations stand in journal and lists only.
         program: Vec<String>,
     },
     /// An operator said yes to the waiting rung.
@@ -398,8 +400,8 @@ impl Body {
             Self::Closed { .. } => "closed",
             Self::Refused(_) => "refused",
             Self::Escalated { .. } => "escalated",
-            Self::Told { .. } => "told",
-            Self::Teller { .. } => "teller",
+            Self::Notified { .. } => "told",
+            Self::Notifier { .. } => "teller",
             Self::Approved { .. } => "approved",
             Self::Denied { .. } => "denied",
             Self::Cleared {} => "cleared",
@@ -424,7 +426,7 @@ impl Body {
             | Self::Escalated { .. }
             | Self::Verdict { passed: false, .. }
             | Self::Suspended { .. } => Weight::Bad,
-            Self::Refused(_) | Self::Hold { .. } | Self::Denied { .. } | Self::Told { ok: false, .. } => {
+            Self::Refused(_) | Self::Hold { .. } | Self::Denied { .. } | Self::Notified { ok: false, .. } => {
                 Weight::Warning
             }
             Self::Started { .. }
@@ -433,8 +435,8 @@ impl Body {
             | Self::Intent(_)
             | Self::Outcome { .. }
             | Self::Closed { .. }
-            | Self::Told { ok: true, .. }
-            | Self::Teller { .. }
+            | Self::Notified { ok: true, .. }
+            | Self::Notifier { .. }
             | Self::Approved { .. }
             | Self::Cleared {}
             | Self::Manual { .. }
@@ -498,7 +500,7 @@ impl Body {
             Some(Guard::as_str(*guard))
         } else if let Self::Exit(exit) = self {
             Some(exit.how.as_str())
-        } else if let Self::Told { ok, .. } = self {
+        } else if let Self::Notified { ok, .. } = self {
             Some(if *ok { "done" } else { "failed" })
         } else {
             None
@@ -529,9 +531,9 @@ impl Body {
             Self::Closed { .. } => Vec::new(),
             Self::Refused(refusal) => vec![refusal.reason.clone()],
             Self::Escalated { reason, guide } => std::iter::once(reason.clone()).chain(guide.iter().cloned()).collect(),
-            Self::Told { detail, tries, .. } => vec![format!("try {tries}: {detail}")],
-            Self::Teller { program } if program.is_empty() => vec!["by no program".to_owned()],
-            Self::Teller { program } => vec![program.join(" ")],
+            Self::Notified { detail, tries, .. } => vec![format!("try {tries}: {detail}")],
+            Self::Notifier { program } if program.is_empty() => vec!["by no program".to_owned()],
+            Self::Notifier { program } => vec![program.join(" ")],
             Self::Approved { who, shown } => {
                 let changes = shown.iter().flat_map(|shown| shown.changes.iter().flatten());
                 std::iter::once(format!("by {who}")).chain(changes.map(change)).collect()

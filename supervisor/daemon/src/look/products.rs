@@ -186,7 +186,7 @@ impl Products {
         let settings = &self.loaded.settings;
         self.runner.facts.clone_from(&settings.facts);
         let facts = Follow::LookWith(settings.facts.clone());
-        let program = Follow::TellBy(settings.on_escalation.clone());
+        let program = Follow::NotifyBy(settings.on_escalation.clone());
         if self.finding == Finding::Running {
             self.finding = Finding::Outdated;
         }
@@ -298,7 +298,7 @@ spec:
         products.finding = Finding::Running;
         let read = Box::new((load::load(root.path()).unwrap(), Found::default()));
         let follows = on(&mut products, ProductEvent::Loaded { result: Ok(read), reply: None });
-        let [Follow::LookWith(_), Follow::TellBy(_), Follow::Bind { is_first: true, .. }, Follow::LookAtAll] =
+        let [Follow::LookWith(_), Follow::NotifyBy(_), Follow::Bind { is_first: true, .. }, Follow::LookAtAll] =
             follows.as_slice()
         else {
             panic!("{follows:?}")

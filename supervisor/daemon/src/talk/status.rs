@@ -64,8 +64,8 @@ impl View<'_> {
             budget_left_day: day,
             open: self.incident_rows(false),
             handed_over: self.handed_over(),
-            untold: self.courier.untold_rows(&self.writer.state, &now),
-            untold_dropped: self.courier.untold_dropped(&self.writer.state),
+            untold: self.notifier.untold_rows(&self.writer.state, &now),
+            untold_dropped: self.notifier.untold_dropped(&self.writer.state),
             next: self.next(&now),
             checks: self.checked(&now),
         }

@@ -16,8 +16,10 @@ pub(crate) fn tell(entry: &Entry) {
     let result = entry.body.result().unwrap_or("-");
     let evidence = entry.body.evidence().join("; ");
     let body = &entry.body;
-    let warns =
-        matches!(body, Body::Opened { .. } | Body::Refused(_) | Body::Suspended { .. } | Body::Told { ok: false, .. });
+    let warns = matches!(
+        body,
+        Body::Opened { .. } | Body::Refused(_) | Body::Suspended { .. } | Body::Notified { ok: false, .. }
+    );
     if warns {
         warn!(
             MESSAGE_ID = RECORDED,

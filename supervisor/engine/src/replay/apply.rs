@@ -43,7 +43,7 @@ impl State {
     /// What could not be told stays visible for as long as it needs a person.
     fn forget_untold(&mut self) {
         let (incidents, latched) = (&self.incidents, &self.latched);
-        self.telling.forget(|about| {
+        self.escalations.forget(|about| {
             let open = about.incident.and_then(|id| incidents.get(&id)).is_some_and(|incident| !incident.is_closed());
             let (code, target) = (about.code.clone(), about.target.clone());
             let key = code.zip(target).map(|(code, target)| CheckKey { code, target });
@@ -55,7 +55,7 @@ impl State {
         let Some(id) = entry.subject.incident else { return };
         self.next_incident = self.next_incident.max(id.0 + 1);
         // It may come long after the end, and must not latch again what was seen to be gone.
-        if matches!(entry.body, Body::Told { .. }) {
+        if matches!(entry.body, Body::Notified { .. }) {
             return;
         }
         if let Body::Opened { .. } = &entry.body {
@@ -99,7 +99,7 @@ impl State {
 
     fn apply_host_wide(&mut self, entry: &Entry) {
         let subject = &entry.subject;
-        self.telling.apply(entry);
+        self.escalations.apply(entry);
         breaker::apply(self, entry);
         match &entry.body {
             Body::Intent(intent) => {
@@ -162,8 +162,8 @@ impl State {
             | Body::Closed { .. }
             | Body::Refused(_)
             | Body::Escalated { .. }
-            | Body::Told { .. }
-            | Body::Teller { .. }
+            | Body::Notified { .. }
+            | Body::Notifier { .. }
             | Body::Approved { .. }
             | Body::Denied { .. }
             | Body::Suspended { .. }

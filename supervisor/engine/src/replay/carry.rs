@@ -8,7 +8,7 @@ use wbd_model::action::Class;
 use wbd_model::settings::HostBudget;
 use wbd_model::time::Now;
 
-use crate::state::telling::Telling;
+use crate::state::escalations::EscalationQueue;
 use crate::state::{Debit, Hold, State};
 
 /// Bytes that a packed state may have: a record of the ledger holds 1 MiB, and other fields are in it too.
@@ -83,7 +83,7 @@ impl State {
             undoable: VecDeque::new(),
             file_holds: BTreeMap::new(),
             waivers: Vec::new(),
-            telling: Telling::default(),
+            escalations: EscalationQueue::default(),
             ..self
         }
     }

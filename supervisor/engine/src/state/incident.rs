@@ -100,7 +100,7 @@ impl Incident {
     /// Adds one of its later records.
     pub fn apply(&mut self, entry: &Entry) {
         // Who was told of it changes nothing about it.
-        if matches!(entry.body, Body::Told { .. }) {
+        if matches!(entry.body, Body::Notified { .. }) {
             return;
         }
         let before = std::mem::discriminant(&self.phase);
@@ -144,8 +144,8 @@ impl Incident {
             // About the host, not about this incident.
             Body::Started { .. }
             | Body::Opened { .. }
-            | Body::Told { .. }
-            | Body::Teller { .. }
+            | Body::Notified { .. }
+            | Body::Notifier { .. }
             | Body::Cleared {}
             | Body::Manual { .. }
             | Body::Hold { .. }

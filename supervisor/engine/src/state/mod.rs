@@ -1,10 +1,10 @@
 //! What the supervisor knows: a fold of the ledger and of nothing else. Plain data; how records change it is
 //! `replay`'s, what it allows is `guard`'s.
+pub mod escalations;
 mod incident;
 mod pairs;
 mod request;
 mod suspension;
-pub mod telling;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -18,10 +18,10 @@ use wbd_model::observation::Observation;
 use wbd_model::time::{BootId, Now};
 use wbd_model::waiver::Waiver;
 
+use escalations::EscalationQueue;
 pub use incident::Incident;
 pub use request::{ActionRequest, Captured};
 pub use suspension::{Suspension, Trial};
-use telling::Telling;
 
 /// I3: an action may not begin later than this after its intent. Long enough for a busy disk, short
 /// enough that the budget's window is not stretched by much.
@@ -105,7 +105,8 @@ pub struct State {
     /// Actions by hand whose outcome is not written yet.
     pub unresolved: BTreeSet<ActionId>,
     /// Escalations that a person was not told of yet.
-    pub telling: Telling,
+    #[serde(rename = "telling")]
+    pub escalations: EscalationQueue,
     /// Next incident number.
     pub next_incident: u64,
     /// Next action's number.

@@ -436,8 +436,8 @@ fn word(entry: &Entry) -> String {
         | Body::Suppressed { .. }
         | Body::Unsuppressed {}
         | Body::Escalated { .. }
-        | Body::Told { .. }
-        | Body::Teller { .. }
+        | Body::Notified { .. }
+        | Body::Notifier { .. }
         | Body::Approved { .. }
         | Body::Denied { .. }
         | Body::Cleared {}

@@ -14,12 +14,12 @@ use super::*;
 /// Far more than a program that is not there needs.
 const SOON: Duration = Duration::from_secs(20);
 
-fn courier(program: &[&str]) -> (TempDir, Courier, Receiver<Event>) {
+fn notifier(program: &[&str]) -> (TempDir, Notifier, Receiver<Event>) {
     let root = tempfile::tempdir().unwrap();
     let (events, inbox) = channel(8);
     let program = program.iter().map(|&word| word.to_owned()).collect();
-    let courier = Courier::new(root.path(), Mode::Standalone, program, events);
-    (root, courier, inbox)
+    let notifier = Notifier::new(root.path(), Mode::Standalone, program, events);
+    (root, notifier, inbox)
 }
 
 fn write(state: &mut State, subject: Subject, body: Body) {
@@ -48,50 +48,50 @@ fn escalated(state: &mut State) {
 
 #[test]
 fn who_tells_is_written_before_anybody_is_told() {
-    let (_root, mut courier, _inbox) = courier(&["/bin/page"]);
+    let (_root, mut notifier, _inbox) = notifier(&["/bin/page"]);
     let mut state = State::default();
-    let follows = courier.on(TellEvent::TimePassed, &state, &now());
-    let teller = Body::Teller { program: vec!["/bin/page".to_owned()] };
-    assert_eq!(follows, [Follow::Write(Subject::default(), Box::new(teller)), Follow::TellWhatIsDue]);
+    let follows = notifier.on(NotifyEvent::TimePassed, &state, &now());
+    let teller = Body::Notifier { program: vec!["/bin/page".to_owned()] };
+    assert_eq!(follows, [Follow::Write(Subject::default(), Box::new(teller)), Follow::NotifyWhatIsDue]);
     follow(&mut state, follows);
     // Twin: it stands there.
-    assert_eq!(courier.on(TellEvent::TimePassed, &state, &now()), []);
-    courier.on(TellEvent::Program(Vec::new()), &state, &now());
-    assert_eq!(courier.on(TellEvent::TimePassed, &state, &now()).len(), 2, "other settings name another one");
+    assert_eq!(notifier.on(NotifyEvent::TimePassed, &state, &now()), []);
+    notifier.on(NotifyEvent::Program(Vec::new()), &state, &now());
+    assert_eq!(notifier.on(NotifyEvent::TimePassed, &state, &now()).len(), 2, "other settings name another one");
 }
 
 #[tokio::test]
 async fn the_program_runs_once_at_a_time_and_what_became_of_it_is_written() {
-    let (_root, mut courier, mut inbox) = courier(&["/nowhere/page"]);
+    let (_root, mut notifier, mut inbox) = notifier(&["/nowhere/page"]);
     let mut state = State::default();
-    follow(&mut state, courier.on(TellEvent::TimePassed, &State::default(), &now()));
-    assert_eq!(courier.next_ms(&state, &now()), None, "nothing to tell");
+    follow(&mut state, notifier.on(NotifyEvent::TimePassed, &State::default(), &now()));
+    assert_eq!(notifier.next_ms(&state, &now()), None, "nothing to tell");
     escalated(&mut state);
-    assert!(courier.next_ms(&state, &now()).is_some());
-    assert_eq!(courier.on(TellEvent::TimePassed, &state, &now()), []);
-    assert_eq!(courier.next_ms(&state, &now()), None, "it runs");
+    assert!(notifier.next_ms(&state, &now()).is_some());
+    assert_eq!(notifier.on(NotifyEvent::TimePassed, &state, &now()), []);
+    assert_eq!(notifier.next_ms(&state, &now()), None, "it runs");
     let event = tokio::time::timeout(SOON, inbox.recv()).await.unwrap();
-    let Some(Event::Tell(ran @ TellEvent::Ran { .. })) = event else { panic!("{event:?}") };
-    let follows = courier.on(ran, &state, &now());
+    let Some(Event::Tell(ran @ NotifyEvent::Ran { .. })) = event else { panic!("{event:?}") };
+    let follows = notifier.on(ran, &state, &now());
     let [Follow::Write(subject, body)] = follows.as_slice() else { panic!("{follows:?}") };
     assert_eq!(*subject, about());
-    assert!(matches!(body.as_ref(), Body::Told { ok: false, tries: 1, .. }), "{body:?}");
+    assert!(matches!(body.as_ref(), Body::Notified { ok: false, tries: 1, .. }), "{body:?}");
     follow(&mut state, follows);
-    assert!(courier.next_ms(&state, &now()).is_some(), "it is tried again");
+    assert!(notifier.next_ms(&state, &now()).is_some(), "it is tried again");
 }
 
 #[test]
 fn after_a_start_what_still_needs_a_person_is_entered_once_more() {
     for (how, is_entered) in [(None, true), (Some(Closing::HandedOver), true), (Some(Closing::Healed), false)] {
-        let (_root, mut courier, _inbox) = courier(&[]);
-        courier.uses_journal = true;
+        let (_root, mut notifier, _inbox) = notifier(&[]);
+        notifier.uses_journal = true;
         let mut state = State::default();
         escalated(&mut state);
         if let Some(how) = how {
             write(&mut state, about(), Body::Closed { how });
         }
-        courier.on(TellEvent::Begun, &state, &now());
-        let rows = courier.untold_rows(&state, &now());
-        assert_eq!(rows.iter().any(|row| row.by == TellBy::Journal), is_entered, "{how:?}");
+        notifier.on(NotifyEvent::Begun, &state, &now());
+        let rows = notifier.untold_rows(&state, &now());
+        assert_eq!(rows.iter().any(|row| row.by == NotifyBy::Journal), is_entered, "{how:?}");
     }
 }

@@ -63,7 +63,7 @@ fn pause_ms(tries: u32) -> u64 {
 
 /// Who tells, and what waits to be told.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub struct Telling {
+pub struct EscalationQueue {
     /// Program and arguments; empty: no program tells, and so nothing waits for it.
     pub program: Vec<String>,
     /// The oldest first.
@@ -72,22 +72,22 @@ pub struct Telling {
     pub dropped: u64,
 }
 
-impl Telling {
+impl EscalationQueue {
     /// Adds one record.
     pub fn apply(&mut self, entry: &Entry) {
         if let Body::Escalated { reason, guide } = &entry.body {
             if !self.program.is_empty() {
                 self.add(entry, reason, guide);
             }
-        } else if let Body::Told { of, ok: true, .. } = &entry.body {
+        } else if let Body::Notified { of, ok: true, .. } = &entry.body {
             self.untold.retain(|untold| !untold.is(of, &entry.subject));
-        } else if let Body::Told { of, ok: false, detail, tries } = &entry.body {
+        } else if let Body::Notified { of, ok: false, detail, tries } = &entry.body {
             for untold in self.untold.iter_mut().filter(|untold| untold.is(of, &entry.subject)) {
                 untold.tries = *tries;
                 untold.last = Some(entry.at.clone());
                 untold.detail.clone_from(detail);
             }
-        } else if let Body::Teller { program } = &entry.body {
+        } else if let Body::Notifier { program } = &entry.body {
             self.change(program);
         } else if let Body::Resumed { .. } = &entry.body {
             // A person is here: what could not be told need not be told any more.
@@ -146,5 +146,5 @@ impl Telling {
 }
 
 #[cfg(test)]
-#[path = "telling_tests.rs"]
+#[path = "escalations_tests.rs"]
 mod tests;

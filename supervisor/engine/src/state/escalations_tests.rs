@@ -27,7 +27,7 @@ struct Tale(State);
 impl Tale {
     fn with_program() -> Self {
         let mut tale = Self::default();
-        tale.says(0, Subject::default(), Body::Teller { program: vec!["/sbin/page".to_owned()] });
+        tale.says(0, Subject::default(), Body::Notifier { program: vec!["/sbin/page".to_owned()] });
         tale
     }
 
@@ -45,14 +45,14 @@ impl Tale {
     }
 
     fn told(&mut self, boot_ms: u64, incident: u64, of_ms: u64, ok: bool, tries: u32) {
-        self.says(boot_ms, about(incident), Body::Told { of: at(of_ms), ok, detail: "broken".into(), tries });
+        self.says(boot_ms, about(incident), Body::Notified { of: at(of_ms), ok, detail: "broken".into(), tries });
     }
 
     /// Fails as often as it is tried; gives the moments of the tries.
     fn fails_always(&mut self, incident: u64, of_ms: u64) -> Vec<u64> {
         let (mut now_ms, mut moments) = (of_ms, Vec::new());
         for number in 1.. {
-            let Some((due_ms, _)) = self.0.telling.next(&at(now_ms)) else { break };
+            let Some((due_ms, _)) = self.0.escalations.next(&at(now_ms)) else { break };
             now_ms = due_ms.max(now_ms);
             moments.push(now_ms);
             self.told(now_ms, incident, of_ms, false, number);
@@ -61,7 +61,7 @@ impl Tale {
     }
 
     fn waiting(&self) -> Vec<u64> {
-        self.0.telling.untold.iter().map(|untold| untold.about.incident.unwrap().0).collect()
+        self.0.escalations.untold.iter().map(|untold| untold.about.incident.unwrap().0).collect()
     }
 }
 
@@ -69,18 +69,18 @@ impl Tale {
 fn without_a_program_nothing_waits() {
     let mut tale = Tale::default();
     tale.escalates(10, 1);
-    assert_eq!(tale.0.telling, Telling::default());
+    assert_eq!(tale.0.escalations, EscalationQueue::default());
 }
 
 #[test]
 fn an_escalation_waits_from_its_own_record_on_until_it_was_told() {
     let mut tale = Tale::with_program();
     tale.escalates(10, 1);
-    let (due_ms, untold) = tale.0.telling.next(&at(11)).unwrap();
+    let (due_ms, untold) = tale.0.escalations.next(&at(11)).unwrap();
     assert_eq!((due_ms, untold.reason.as_str(), untold.guide.len()), (0, "why", 1));
-    assert_eq!(tale.0.telling.failing().count(), 0, "it was not tried yet");
+    assert_eq!(tale.0.escalations.failing().count(), 0, "it was not tried yet");
     tale.told(20, 1, 10, true, 1);
-    assert_eq!(tale.0.telling.next(&at(21)), None);
+    assert_eq!(tale.0.escalations.next(&at(21)), None);
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn what_was_given_up_stays_visible_while_a_person_is_needed() {
     tale.escalates(10, 1);
     tale.fails_always(1, 10);
     tale.says(9_000_000, about(1), Body::Closed { how: Closing::HandedOver });
-    assert!(tale.0.telling.failing().all(Untold::is_given_up) && tale.waiting() == [1]);
+    assert!(tale.0.escalations.failing().all(Untold::is_given_up) && tale.waiting() == [1]);
     let key = Subject { incident: None, ..about(1) };
     tale.says(9_000_001, key, Body::Cleared {});
     assert!(tale.waiting().is_empty());
@@ -142,7 +142,7 @@ fn another_boot_tries_at_once_with_the_tries_that_are_left() {
     tale.escalates(10, 1);
     tale.told(20, 1, 10, false, 3);
     let now = Now { boot: BootId("c".to_owned()), ..at(1) };
-    let (due_ms, untold) = tale.0.telling.next(&now).unwrap();
+    let (due_ms, untold) = tale.0.escalations.next(&now).unwrap();
     assert_eq!((due_ms, untold.tries), (0, 3));
 }
 
@@ -151,9 +151,9 @@ fn another_program_begins_anew_and_none_forgets_what_waits() {
     let mut tale = Tale::with_program();
     tale.escalates(10, 1);
     tale.fails_always(1, 10);
-    tale.says(9_000_000, Subject::default(), Body::Teller { program: vec!["/sbin/better".to_owned()] });
-    assert_eq!(tale.0.telling.next(&at(9_000_000)).map(|(due_ms, _)| due_ms), Some(0));
-    tale.says(9_000_001, Subject::default(), Body::Teller { program: vec![] });
+    tale.says(9_000_000, Subject::default(), Body::Notifier { program: vec!["/sbin/better".to_owned()] });
+    assert_eq!(tale.0.escalations.next(&at(9_000_000)).map(|(due_ms, _)| due_ms), Some(0));
+    tale.says(9_000_001, Subject::default(), Body::Notifier { program: vec![] });
     assert!(tale.waiting().is_empty());
 }
 
@@ -164,9 +164,9 @@ fn with_too_many_the_oldest_is_dropped_and_counted() {
     for incident in 1..=most + 2 {
         tale.escalates(incident, incident);
     }
-    assert_eq!((tale.waiting().len(), tale.waiting()[0], tale.0.telling.dropped), (MOST, 3, 2));
+    assert_eq!((tale.waiting().len(), tale.waiting()[0], tale.0.escalations.dropped), (MOST, 3, 2));
     tale.says(9_000, Subject::default(), Body::Resumed { who: "root".into() });
-    assert_eq!((tale.waiting().len(), tale.0.telling.dropped), (MOST, 0), "only what was given up is forgotten");
+    assert_eq!((tale.waiting().len(), tale.0.escalations.dropped), (MOST, 0), "only what was given up is forgotten");
 }
 
 #[test]

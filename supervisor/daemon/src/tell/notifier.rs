@@ -1,5 +1,5 @@
-//! The owner of what people are told of escalations: the journal entry, and the site's program for what waits in the ledger, one run at a
-//! time. What waits and when is the engine's; nothing is decided here.
+//! The owner of what people are told of escalations: the journal entry, and the site's program for what waits in the
+//! ledger, one run at a time. What waits and when is the engine's; nothing is decided here.
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
 use tracing::{error, info, warn};
 use wbd_engine::state::State;
-use wbd_engine::state::telling::Untold;
+use wbd_engine::state::escalations::Untold;
 use wbd_ledger::ESCALATED;
-use wbd_model::control::{TellBy, UntoldRow};
+use wbd_model::control::{NotifyBy, UntoldRow};
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{Closing, Phase};
 use wbd_model::time::Now;
 
-use crate::event::{Event, TellEvent};
+use crate::event::{Event, NotifyEvent};
 use crate::follow::Follow;
 use crate::mode::Mode;
 use crate::tell::journal::{self, Fields};
@@ -34,7 +34,7 @@ const JOURNAL_RETRY_MS: u64 = 5_000;
 
 /// What waits for the journal and the site's program, and what is under way.
 #[derive(Debug)]
-pub(crate) struct Courier {
+pub(crate) struct Notifier {
     root: PathBuf,
     mode: Mode,
     /// The site's program and its arguments; empty: none.
@@ -60,7 +60,7 @@ struct Entry {
     detail: String,
 }
 
-impl Courier {
+impl Notifier {
     pub(crate) fn new(root: &Path, mode: Mode, program: Vec<String>, events: Sender<Event>) -> Self {
         Self {
             root: root.to_owned(),
@@ -105,24 +105,24 @@ impl Courier {
     }
 }
 
-impl Courier {
-    /// An escalation was written, a run of the program ended, or time has passed. Who tells stands in the ledger before any
-    /// escalation that it is for.
-    pub(crate) fn on(&mut self, event: TellEvent, state: &State, now: &Now) -> Vec<Follow> {
+impl Notifier {
+    /// An escalation was written, a run of the program ended, or time has passed. Who tells stands in the ledger before
+    /// any escalation that it is for.
+    pub(crate) fn on(&mut self, event: NotifyEvent, state: &State, now: &Now) -> Vec<Follow> {
         match event {
-            TellEvent::Begun => self.remind(state),
-            TellEvent::Program(program) => self.program = program,
-            TellEvent::Escalated { about, at, reason, guide } => self.enter(&about, &at, &reason, &guide),
-            TellEvent::TimePassed => {
+            NotifyEvent::Begun => self.remind(state),
+            NotifyEvent::Program(program) => self.program = program,
+            NotifyEvent::Escalated { about, at, reason, guide } => self.enter(&about, &at, &reason, &guide),
+            NotifyEvent::TimePassed => {
                 self.send_entries(now);
-                if state.telling.program != self.program {
-                    let body = Body::Teller { program: self.program.clone() };
-                    return vec![Follow::Write(Subject::default(), Box::new(body)), Follow::TellWhatIsDue];
+                if state.escalations.program != self.program {
+                    let body = Body::Notifier { program: self.program.clone() };
+                    return vec![Follow::Write(Subject::default(), Box::new(body)), Follow::NotifyWhatIsDue];
                 }
                 self.run_what_is_due(state, now);
             }
-            TellEvent::TellerRecorded => self.run_what_is_due(state, now),
-            TellEvent::Ran { about, of, tries, result } => return vec![self.ran(about, of, tries, result)],
+            NotifyEvent::ProgramRecorded => self.run_what_is_due(state, now),
+            NotifyEvent::Ran { about, of, tries, result } => return vec![self.ran(about, of, tries, result)],
         }
         Vec::new()
     }
@@ -167,7 +167,7 @@ impl Courier {
         if self.running {
             return;
         }
-        let due = state.telling.next(now).filter(|(due_ms, _)| *due_ms <= now.boot_ms);
+        let due = state.escalations.next(now).filter(|(due_ms, _)| *due_ms <= now.boot_ms);
         if let Some(untold) = due.map(|(_, untold)| untold.clone()) {
             self.run_site_program(untold);
         }
@@ -175,7 +175,7 @@ impl Courier {
 
     /// When there is something to tell next.
     pub(crate) fn next_ms(&self, state: &State, now: &Now) -> Option<u64> {
-        let due = state.telling.next(now).filter(|_| !self.running);
+        let due = state.escalations.next(now).filter(|_| !self.running);
         due.map(|(due_ms, _)| due_ms)
     }
 
@@ -208,7 +208,7 @@ impl Courier {
             };
             // Nobody listens only when the supervisor stops; the next one tells again.
             let _ =
-                events.send(Event::Tell(TellEvent::Ran { about: untold.about, of: untold.at, tries, result })).await;
+                events.send(Event::Tell(NotifyEvent::Ran { about: untold.about, of: untold.at, tries, result })).await;
         });
     }
 
@@ -225,7 +225,7 @@ impl Courier {
         } else {
             warn!(incident, tries, detail, "on_escalation failed, nobody was told yet");
         }
-        Follow::Write(about, Box::new(Body::Told { of, ok, detail, tries }))
+        Follow::Write(about, Box::new(Body::Notified { of, ok, detail, tries }))
     }
 
     /// What waits to be told, for status.
@@ -241,23 +241,23 @@ impl Courier {
             detail: String::new(),
             given_up: false,
         };
-        let programs = state.telling.untold.iter().map(|untold| UntoldRow {
+        let programs = state.escalations.untold.iter().map(|untold| UntoldRow {
             tries: untold.tries,
             detail: untold.detail.clone(),
             given_up: untold.due_ms(now).is_none(),
-            ..row(TellBy::Program, &untold.about, &untold.at, &untold.reason)
+            ..row(NotifyBy::Program, &untold.about, &untold.at, &untold.reason)
         });
         let entries = self.entries.iter().map(|entry| UntoldRow {
             tries: entry.tries,
             detail: entry.detail.clone(),
-            ..row(TellBy::Journal, &entry.about, &entry.at, &entry.reason)
+            ..row(NotifyBy::Journal, &entry.about, &entry.at, &entry.reason)
         });
         programs.chain(entries).collect()
     }
 
     /// Escalations that nobody was told of because too many waited.
     pub(crate) fn untold_dropped(&self, state: &State) -> u64 {
-        state.telling.dropped.saturating_add(self.entries_dropped)
+        state.escalations.dropped.saturating_add(self.entries_dropped)
     }
 }
 
@@ -280,5 +280,5 @@ fn environment(untold: &Untold, tries: u32) -> Vec<(String, String)> {
 }
 
 #[cfg(test)]
-#[path = "telling_tests.rs"]
+#[path = "notifier_tests.rs"]
 mod tests;
