@@ -16,7 +16,7 @@ use zbus::{Guid, interface};
 
 use crate::event::{Event, TalkEvent};
 use crate::talk::bounded::Bounded;
-use crate::talk::seats::{Seat, Seats};
+use crate::talk::connection_pool::{ConnectionPool, Slot};
 
 /// Connections at once of root and of our own user, and as many again of everybody else, who must not be able
 /// to keep an administrator out. A further one takes the place of one that asks nothing, or waits.
@@ -110,15 +110,15 @@ pub(crate) fn close(path: &Path) {
 /// The places for connections.
 #[derive(Debug, Clone)]
 struct Places {
-    own: Arc<Seats>,
-    others: Arc<Seats>,
+    own: Arc<ConnectionPool>,
+    others: Arc<ConnectionPool>,
     lookups: Arc<Semaphore>,
 }
 
 /// Serves for as long as the loop listens.
 pub(crate) async fn serve(listener: UnixListener, events: Sender<Event>) {
-    let seats = || Seats::new(CONNECTIONS, WAITING);
-    let places = Places { own: seats(), others: seats(), lookups: Arc::new(Semaphore::new(LOOKUPS)) };
+    let pool = || ConnectionPool::new(CONNECTIONS, WAITING);
+    let places = Places { own: pool(), others: pool(), lookups: Arc::new(Semaphore::new(LOOKUPS)) };
     while !events.is_closed() {
         let accepted = listener.accept().await.and_then(|(stream, _)| Ok((stream.peer_cred()?.uid(), stream)));
         let (uid, stream) = match accepted {
@@ -130,37 +130,37 @@ pub(crate) async fn serve(listener: UnixListener, events: Sender<Event>) {
             }
         };
         let (events, places) = (events.clone(), places.clone());
-        let seats = Arc::clone(if is_own(uid) { &places.own } else { &places.others });
-        let Some(waiting) = seats.queue() else {
+        let pool = Arc::clone(if is_own(uid) { &places.own } else { &places.others });
+        let Some(waiting) = pool.queue() else {
             debug!(uid, "too many connections wait for the control socket; one is turned away");
             continue;
         };
         tokio::spawn(async move {
-            let seat = seats.take(uid, IDLE).await;
+            let slot = pool.take(uid, IDLE).await;
             drop(waiting);
-            if let Some(seat) = seat {
-                talk(stream, uid, &places, events, seat).await;
+            if let Some(slot) = slot {
+                talk(stream, uid, &places, events, slot).await;
             }
         });
     }
 }
 
-async fn talk(stream: UnixStream, uid: u32, places: &Places, events: Sender<Event>, seat: Seat) {
+async fn talk(stream: UnixStream, uid: u32, places: &Places, events: Sender<Event>, slot: Slot) {
     // Who it is may take long to tell; it gives way meanwhile too.
-    let talk = async { converse(stream, peer(uid, &places.lookups).await, events, &seat).await };
+    let talk = async { converse(stream, peer(uid, &places.lookups).await, events, &slot).await };
     tokio::select! {
         ended = talk => {
             if let Err(error) = ended {
                 debug!(%error, uid, "a control connection ended");
             }
         }
-        () = seat.wanted() => debug!(uid, "a control connection that asked nothing gave way to another one"),
+        () = slot.wanted() => debug!(uid, "a control connection that asked nothing gave way to another one"),
     }
 }
 
-async fn converse(stream: UnixStream, peer: Peer, events: Sender<Event>, seat: &Seat) -> zbus::Result<()> {
+async fn converse(stream: UnixStream, peer: Peer, events: Sender<Event>, slot: &Slot) -> zbus::Result<()> {
     use futures_util::StreamExt;
-    let bus = zbus::connection::Builder::socket(Bounded::new(stream, Arc::clone(&seat.flow)))
+    let bus = zbus::connection::Builder::socket(Bounded::new(stream, Arc::clone(&slot.flow)))
         .server(Guid::generate())?
         .p2p()
         .serve_at(OBJECT, Face { peer, events })?
@@ -170,7 +170,7 @@ async fn converse(stream: UnixStream, peer: Peer, events: Sender<Event>, seat: &
         .map_err(|_| zbus::Error::Failure("no handshake in ten seconds".to_owned()))??;
     let mut traffic = zbus::MessageStream::from(&bus);
     while let Ok(Some(Ok(_))) = tokio::time::timeout(ANSWER + IDLE, traffic.next()).await {
-        seat.used();
+        slot.used();
     }
     Ok(())
 }

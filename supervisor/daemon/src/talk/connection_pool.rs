@@ -14,7 +14,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// The places of one sort of peers.
 #[derive(Debug)]
-pub(crate) struct Seats {
+pub(crate) struct ConnectionPool {
     places: usize,
     free: Arc<Semaphore>,
     /// Whoever waits for a place holds one of these.
@@ -26,7 +26,7 @@ pub(crate) struct Seats {
 #[derive(Debug, Default)]
 struct Taken {
     next: u64,
-    seats: BTreeMap<u64, Held>,
+    slots: BTreeMap<u64, Held>,
 }
 
 #[derive(Debug)]
@@ -41,8 +41,8 @@ struct Held {
 
 /// A place; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Seat {
-    seats: Arc<Seats>,
+pub(crate) struct Slot {
+    pool: Arc<ConnectionPool>,
     number: u64,
     /// Whether this connection's request is being answered.
     pub(crate) flow: Arc<Flow>,
@@ -50,7 +50,7 @@ pub(crate) struct Seat {
     _place: OwnedSemaphorePermit,
 }
 
-impl Seats {
+impl ConnectionPool {
     /// So many places, and so many peers that may wait for one.
     pub(crate) fn new(places: usize, waiting: usize) -> Arc<Self> {
         let of = |count| Arc::new(Semaphore::new(count));
@@ -65,16 +65,16 @@ impl Seats {
 
     /// Waits for a place, at most so long. Where all are taken, one whose peer asks nothing is taken from the user
     /// who has most of them.
-    pub(crate) async fn take(self: &Arc<Self>, uid: u32, longest: Duration) -> Option<Seat> {
+    pub(crate) async fn take(self: &Arc<Self>, uid: u32, longest: Duration) -> Option<Slot> {
         let until = Instant::now() + longest;
         let waits = Arc::clone(&self.waiters);
         loop {
             self.make_room();
             match tokio::time::timeout(LOOK, Arc::clone(&self.free).acquire_owned()).await {
                 Ok(Ok(place)) => {
-                    // Before it sits: who is counted twice would cost somebody else the place.
+                    // Before it has the slot: who is counted twice would cost somebody else the place.
                     drop(waits);
-                    return Some(self.seat(uid, place));
+                    return Some(self.slot(uid, place));
                 }
                 Ok(Err(_)) => return None,
                 Err(_) if Instant::now() >= until => return None,
@@ -83,31 +83,31 @@ impl Seats {
         }
     }
 
-    fn seat(self: &Arc<Self>, uid: u32, place: OwnedSemaphorePermit) -> Seat {
+    fn slot(self: &Arc<Self>, uid: u32, place: OwnedSemaphorePermit) -> Slot {
         let (flow, end) = (Arc::new(Flow::default()), Arc::new(Notify::new()));
         let mut taken = self.taken();
         taken.next += 1;
         let number = taken.next;
         let held = Held { uid, since: Instant::now(), flow: Arc::clone(&flow), end: Arc::clone(&end), leaves: false };
-        taken.seats.insert(number, held);
+        taken.slots.insert(number, held);
         drop(taken);
-        Seat { seats: Arc::clone(self), number, flow, end, _place: place }
+        Slot { pool: Arc::clone(self), number, flow, end, _place: place }
     }
 
     /// One more is asked to give way, if those that stay and those that wait are more than there are places.
     fn make_room(&self) {
         let mut taken = self.taken();
-        let stay = taken.seats.values().filter(|held| !held.leaves).count();
-        // The seats' own one is no waiter's.
+        let stay = taken.slots.values().filter(|held| !held.leaves).count();
+        // The pool's own one is no waiter's.
         let wait = Arc::strong_count(&self.waiters).saturating_sub(1);
         if stay + wait <= self.places {
             return;
         }
         let mut of_user: BTreeMap<u32, usize> = BTreeMap::new();
-        for held in taken.seats.values() {
+        for held in taken.slots.values() {
             *of_user.entry(held.uid).or_default() += 1;
         }
-        let idle = taken.seats.values_mut().filter(|it| !it.leaves && !it.flow.is_busy() && it.since.elapsed() > GRACE);
+        let idle = taken.slots.values_mut().filter(|it| !it.leaves && !it.flow.is_busy() && it.since.elapsed() > GRACE);
         let most = |held: &&mut Held| (of_user.get(&held.uid).copied(), std::cmp::Reverse(held.since));
         if let Some(held) = idle.max_by_key(most) {
             held.leaves = true;
@@ -120,10 +120,10 @@ impl Seats {
     }
 }
 
-impl Seat {
+impl Slot {
     /// The peer asked something: it is not the longest idle one any more.
     pub(crate) fn used(&self) {
-        if let Some(held) = self.seats.taken().seats.get_mut(&self.number) {
+        if let Some(held) = self.pool.taken().slots.get_mut(&self.number) {
             held.since = Instant::now();
         }
     }
@@ -134,9 +134,9 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.seats.taken().seats.remove(&self.number);
+        self.pool.taken().slots.remove(&self.number);
     }
 }
 
@@ -148,14 +148,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_one_that_is_idle_longest_gives_way_once_it_had_its_time() {
-        let seats = Seats::new(2, 8);
-        let first = seats.take(0, SOON).await.unwrap();
+        let pool = ConnectionPool::new(2, 8);
+        let first = pool.take(0, SOON).await.unwrap();
         let began = Instant::now();
-        let second = seats.take(0, SOON).await.unwrap();
+        let second = pool.take(0, SOON).await.unwrap();
         first.used();
         let third = tokio::spawn({
-            let seats = Arc::clone(&seats);
-            async move { seats.take(0, SOON).await }
+            let pool = Arc::clone(&pool);
+            async move { pool.take(0, SOON).await }
         });
         second.wanted().await;
         assert!(began.elapsed() >= GRACE, "it had its time");
@@ -165,14 +165,14 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_has_most_gives_way_and_whoever_is_answered_does_not() {
-        let seats = Seats::new(3, 8);
-        let lone = seats.take(1, SOON).await.unwrap();
-        let busy = seats.take(2, SOON).await.unwrap();
+        let pool = ConnectionPool::new(3, 8);
+        let lone = pool.take(1, SOON).await.unwrap();
+        let busy = pool.take(2, SOON).await.unwrap();
         busy.flow.begin_for_test();
-        let idle = seats.take(2, SOON).await.unwrap();
+        let idle = pool.take(2, SOON).await.unwrap();
         let newcomer = tokio::spawn({
-            let seats = Arc::clone(&seats);
-            async move { seats.take(1, SOON).await }
+            let pool = Arc::clone(&pool);
+            async move { pool.take(1, SOON).await }
         });
         tokio::select! {
             () = idle.wanted() => {}
@@ -185,32 +185,32 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_give_way_than_there_are_waiting_however_long_one_takes_to_leave() {
-        let seats = Seats::new(3, 8);
-        let take = |seats: &Arc<Seats>| {
-            let seats = Arc::clone(seats);
-            tokio::spawn(async move { seats.take(0, SOON).await })
+        let pool = ConnectionPool::new(3, 8);
+        let take = |pool: &Arc<ConnectionPool>| {
+            let pool = Arc::clone(pool);
+            tokio::spawn(async move { pool.take(0, SOON).await })
         };
-        let mut sit = Vec::new();
+        let mut slots = Vec::new();
         for _ in 0..3 {
-            sit.push(seats.take(0, SOON).await.unwrap());
+            slots.push(pool.take(0, SOON).await.unwrap());
         }
-        let one = take(&seats);
-        sit[0].wanted().await;
-        assert!(tokio::time::timeout(2 * GRACE, sit[1].wanted()).await.is_err(), "the first one's place is enough");
-        let other = take(&seats);
-        sit[1].wanted().await;
-        assert!(tokio::time::timeout(2 * GRACE, sit[2].wanted()).await.is_err(), "two places for two");
-        sit.drain(..2);
+        let one = take(&pool);
+        slots[0].wanted().await;
+        assert!(tokio::time::timeout(2 * GRACE, slots[1].wanted()).await.is_err(), "the first one's place is enough");
+        let other = take(&pool);
+        slots[1].wanted().await;
+        assert!(tokio::time::timeout(2 * GRACE, slots[2].wanted()).await.is_err(), "two places for two");
+        slots.drain(..2);
         assert!(one.await.unwrap().is_some() && other.await.unwrap().is_some());
     }
 
     #[tokio::test]
     async fn with_nobody_to_give_way_the_wait_ends() {
-        let seats = Seats::new(1, 1);
-        let busy = seats.take(1, SOON).await.unwrap();
+        let pool = ConnectionPool::new(1, 1);
+        let busy = pool.take(1, SOON).await.unwrap();
         busy.flow.begin_for_test();
-        assert!(seats.take(1, Duration::from_millis(300)).await.is_none());
-        let _waits = seats.queue().unwrap();
-        assert!(seats.queue().is_none(), "and the queue is bounded");
+        assert!(pool.take(1, Duration::from_millis(300)).await.is_none());
+        let _waits = pool.queue().unwrap();
+        assert!(pool.queue().is_none(), "and the queue is bounded");
     }
 }
