@@ -100,14 +100,14 @@ impl<'a> Story<'a> {
     /// As [`Story::records`].
     #[must_use]
     #[track_caller]
-    pub fn incidents(&self, code: &str) -> Vec<Told> {
+    pub fn incidents(&self, code: &str) -> Vec<IncidentRecords> {
         let records = self.records();
         let opened = records.iter().filter(|record| record["kind"] == "opened" && record["code"] == code);
         opened
             .map(|opened| {
                 let id = &opened["incident"];
                 let own = records.iter().filter(|record| record["incident"] == *id);
-                Told { id: id.as_str().unwrap_or_default().to_owned(), records: own.cloned().collect() }
+                IncidentRecords { id: id.as_str().unwrap_or_default().to_owned(), records: own.cloned().collect() }
             })
             .collect()
     }
@@ -128,7 +128,7 @@ impl<'a> Story<'a> {
     /// # Panics
     /// When it is not opened or not closed in time.
     #[track_caller]
-    pub fn closed(&self, code: &str, deadline: Duration) -> Told {
+    pub fn closed(&self, code: &str, deadline: Duration) -> IncidentRecords {
         self.host.wait_for(&format!("{code} closed"), deadline, || {
             let told = self.incidents(code).into_iter().next();
             told.filter(|told| told.ending().is_some()).ok_or_else(|| self.summary())
@@ -140,7 +140,7 @@ impl<'a> Story<'a> {
     /// # Panics
     /// When it ends otherwise.
     #[track_caller]
-    pub fn healed(&self, code: &str, deadline: Duration) -> Told {
+    pub fn healed(&self, code: &str, deadline: Duration) -> IncidentRecords {
         let told = self.closed(code, deadline);
         assert_eq!(told.ending(), Some("healed"), "{told}");
         told.has_in_order(&["opened", "intent", "outcome", "verdict", "closed"]);
@@ -165,7 +165,7 @@ impl<'a> Story<'a> {
     /// # Panics
     /// At once when something is.
     #[track_caller]
-    pub fn stays_with(&self, told: &Told, span: Duration) {
+    pub fn stays_with(&self, told: &IncidentRecords, span: Duration) {
         let known = told.records.len();
         let quiet = || {
             let all = self.records();
@@ -219,14 +219,14 @@ impl<'a> Story<'a> {
 
 /// One incident as the ledger tells it.
 #[derive(Debug, Clone)]
-pub struct Told {
+pub struct IncidentRecords {
     /// Its name, such as `I4`.
     pub id: String,
     /// Its records, oldest first.
     pub records: Vec<Value>,
 }
 
-impl Told {
+impl IncidentRecords {
     /// How it ended; `None` while it is open.
     #[must_use]
     pub fn ending(&self) -> Option<&str> {
@@ -279,7 +279,7 @@ impl Told {
     }
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for IncidentRecords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:\n{}", self.id, lines(&self.records))
     }

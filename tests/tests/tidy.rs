@@ -230,7 +230,7 @@ fn a_file_is_put_in_place_and_a_program_is_run_in_one_place_each() {
         "supervisor/actions/src/agent.rs",
         "supervisor/ctl/src/demo/scratch.rs",
         "supervisor/ctl/src/demo/trial.rs",
-        "supervisor/ctl/src/doctor/apart.rs",
+        "supervisor/ctl/src/doctor/worker.rs",
     ];
     let rules = [(concat!("fs::", "rename("), &RENAMES[..]), (concat!("Command::", "new("), &STARTS[..])];
     let mut found = Vec::new();

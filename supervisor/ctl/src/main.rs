@@ -12,9 +12,9 @@ mod doctor;
 mod exit;
 mod explain;
 mod export;
+mod failed_unit;
 mod host;
 mod incidents;
-mod last_word;
 mod ledger;
 #[cfg(test)]
 mod manual;
@@ -115,7 +115,7 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Config(verb) => config::run(context, verb),
         Verb::Demo { keep } => demo::run(context, keep),
         Verb::Completions { shell } => Ok(completions(context, shell)),
-        Verb::LastWord => last_word::run(context),
+        Verb::LastWord => failed_unit::run(context),
         Verb::DemoChild { parent, scratch, program } => demo::child(parent, &scratch, &program),
     }
 }

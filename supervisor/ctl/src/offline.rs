@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use wbd_engine::replay::carry;
+use wbd_engine::replay::snapshot;
 use wbd_engine::state::State;
-use wbd_ledger::{Carry, Filter, LedgerError, Reader, Rotation};
+use wbd_ledger::{Filter, LedgerError, Reader, Rotation, Snapshot};
 use wbd_model::settings::HostBudget;
 use wbd_model::time::Now;
 
@@ -51,24 +51,24 @@ pub(crate) fn rotate(root: &Path, reason: &str) -> Result<String, Failure> {
     let budget = host::settings(root, None).map_or_else(|_| HostBudget::default(), |settings| settings.budget);
     let anchor = anchors.newest().cloned();
     let last = anchor.as_ref().map_or(last, |anchor| last.max(anchor.seq));
-    let carry = carry(state, good, last, &now, budget)?;
-    let rotation = Rotation { reason: reason.to_owned(), who: host::user(), carry, anchor };
+    let snapshot = snapshot(state, good, last, &now, budget)?;
+    let rotation = Rotation { reason: reason.to_owned(), who: host::user(), snapshot, anchor };
     let entry = wbd_ledger::rotate(&state_dir, host_id.as_deref(), &now, &rotation)?;
     let evidence = entry.body.evidence().join("; ");
-    let spent = if good { String::new() } else { format!("; {}", carry::SPENT) };
+    let spent = if good { String::new() } else { format!("; {}", snapshot::SPENT) };
     Ok(format!("a new ledger begins with record {}: {evidence}{spent}", entry.seq))
 }
 
 /// An unreadable ledger counts as an empty budget, and no number may be used twice: there are never
 /// more incidents or actions than records.
-fn carry(state: State, good: bool, last: u64, now: &Now, budget: HostBudget) -> Result<Carry, LedgerError> {
+fn snapshot(state: State, good: bool, last: u64, now: &Now, budget: HostBudget) -> Result<Snapshot, LedgerError> {
     let state = if good { state } else { state.of_a_bad_ledger(now, budget, last) };
-    let packed = carry::pack(&state, carry::MOST_BYTES);
-    Ok(Carry {
+    let packed = snapshot::pack(&state, snapshot::MOST_BYTES);
+    Ok(Snapshot {
         debits_ms: state.debits.iter().map(|debit| debit.at_ms).collect(),
         next_incident: state.next_incident.max(1),
         next_action: state.next_action.max(1),
-        state: Some(packed.map_err(|bytes| LedgerError::TooLarge { bytes, max: carry::MOST_BYTES })?),
+        state: Some(packed.map_err(|bytes| LedgerError::TooLarge { bytes, max: snapshot::MOST_BYTES })?),
     })
 }
 
@@ -82,11 +82,11 @@ mod tests {
     fn a_bad_ledger_is_no_new_budget_and_reuses_no_number() {
         let budget = HostBudget { per_hour: 3, per_day: 6 };
         let now = Now { boot: BootId("b".to_owned()), boot_ms: 500, wall_ms: 0 };
-        let numbers = |carry: &Carry| (carry.debits_ms.clone(), carry.next_incident, carry.next_action);
-        let bad = carry(State::default(), false, 41, &now, budget).unwrap();
+        let numbers = |snapshot: &Snapshot| (snapshot.debits_ms.clone(), snapshot.next_incident, snapshot.next_action);
+        let bad = snapshot(State::default(), false, 41, &now, budget).unwrap();
         assert_eq!(numbers(&bad), (vec![500; 6], 42, 42));
         let state = State { next_incident: 5, next_action: 9, ..State::default() };
-        let good = carry(state, true, 41, &now, budget).unwrap();
+        let good = snapshot(state, true, 41, &now, budget).unwrap();
         assert_eq!(numbers(&good), (vec![], 5, 9));
         assert!(good.state.is_some() && bad.state.is_some());
     }

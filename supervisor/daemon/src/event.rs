@@ -50,7 +50,7 @@ pub(crate) enum Event {
     /// Something about the ledger.
     Record(RecordEvent),
     /// The control socket is gone and cannot be made again; why.
-    Homeless(String),
+    ControlSocketLost(String),
     /// SIGHUP.
     Reload,
     /// SIGTERM or SIGINT.

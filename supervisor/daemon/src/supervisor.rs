@@ -26,8 +26,8 @@ use crate::event::loaded::Loaded;
 use crate::event::{ActEvent, AgentEvent, Event, HoldEvent, NotifyEvent, ProductEvent, RecordEvent, TalkEvent};
 use crate::follow::Follow;
 use crate::look::checks::{Checks, proving_ms};
-use crate::look::observed::Observer;
 use crate::look::products::Products;
+use crate::look::recorded_facts::FactRecorder;
 use crate::look::samples::{Sampler, Store};
 use crate::look::scheduler::ProbeScheduler;
 use crate::mode::Mode;
@@ -62,7 +62,7 @@ pub(crate) struct Supervisor {
     /// Takes the samples that leaks are judged by.
     pub(crate) sampler: Sampler,
     /// What of the looks is kept for rehearsals.
-    pub(crate) observer: Observer,
+    pub(crate) fact_recorder: FactRecorder,
     pub(crate) scheduler: ProbeScheduler,
     /// Tells people of escalations.
     pub(crate) notifier: Notifier,
@@ -125,7 +125,7 @@ impl Supervisor {
             timers: round::Timers::default(),
             checks: Checks::default(),
             doer: Doer::new(parts.executor, events),
-            observer: Observer::of(samples.clone()),
+            fact_recorder: FactRecorder::of(samples.clone()),
             sampler: Sampler::new(samples),
             started,
         }
@@ -148,7 +148,7 @@ impl Supervisor {
             let event = tokio::time::timeout(self.sleep(), inbox.recv()).await;
             match event {
                 Ok(None | Some(Event::Stop)) => break Ok(()),
-                Ok(Some(Event::Homeless(why))) => break Err(why),
+                Ok(Some(Event::ControlSocketLost(why))) => break Err(why),
                 Ok(Some(event)) => self.take(event),
                 Err(_) => {}
             }
@@ -161,7 +161,7 @@ impl Supervisor {
         };
         info!("stopping");
         self.finish_action(&mut inbox).await;
-        self.observer.ends(&now());
+        self.fact_recorder.ends(&now());
         self.writer.anchor_head();
         ended
     }
@@ -256,7 +256,7 @@ impl Supervisor {
                 self.manual("reload", "SIGHUP", "settings and playbooks");
                 self.on_products(ProductEvent::Reload(None), &now());
             }
-            Event::Stop | Event::Homeless(_) => {}
+            Event::Stop | Event::ControlSocketLost(_) => {}
         }
     }
 

@@ -111,7 +111,7 @@ impl Supervisor {
                 fresh.push(key);
             }
         }
-        self.observer.looked(&looked, &self.checks, &self.writer.state.open, now);
+        self.fact_recorder.looked(&looked, &self.checks, &self.writer.state.open, now);
         fresh
     }
 

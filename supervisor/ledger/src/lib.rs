@@ -38,7 +38,7 @@ pub use observed::{Answer, MAX_BYTES as MAX_SAMPLES_BYTES};
 pub use reader::{Filter, Reader};
 pub use recorded::Recorded;
 pub use reserve::{RESERVE_SLOTS, ReservedIntent, reserved};
-pub use rotate::{Carry, Rotation, rotate};
+pub use rotate::{Rotation, Snapshot, rotate};
 pub use samples::{Life, RAW_READINGS, RETENTION_S, Samples, Series};
 pub use verify::{AnchorState, BadRecord, Verification};
 

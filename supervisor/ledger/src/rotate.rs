@@ -17,14 +17,14 @@ const MAX_NAMES: u32 = 100;
 
 /// What a new ledger must know of the old one, so that it is no new budget and no number is used twice.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Carry {
+pub struct Snapshot {
     /// Debits still counting, as moments of this boot in milliseconds.
     pub debits_ms: Vec<u64>,
     /// The next incident number.
     pub next_incident: u64,
     /// The next action's number.
     pub next_action: u64,
-    /// Everything else, as the engine packs it ([`wbd_engine::replay::carry::pack`]).
+    /// Everything else, as the engine packs it ([`wbd_engine::replay::snapshot::pack`]).
     pub state: Option<Box<serde_json::Value>>,
 }
 
@@ -36,7 +36,7 @@ pub struct Rotation {
     /// Who.
     pub who: String,
     /// What the new ledger begins with.
-    pub carry: Carry,
+    pub snapshot: Snapshot,
     /// The newest head the journal has seen. It is the old head if the file cannot tell or ends before it: the new file
     /// then begins behind every anchor of the old one.
     pub anchor: Option<Anchor>,
@@ -109,17 +109,17 @@ fn begin(
     head: &Head,
     aside: &Path,
 ) -> Result<Entry, LedgerError> {
-    let Rotation { reason, who, carry, anchor: _ } = rotation;
+    let Rotation { reason, who, snapshot, anchor: _ } = rotation;
     let body = Body::Rotated {
         old_head: head.hash.clone(),
         old_seq: head.seq,
         file: aside.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
         reason: reason.clone(),
         who: who.clone(),
-        debits_ms: carry.debits_ms.clone(),
-        next_incident: carry.next_incident,
-        next_action: carry.next_action,
-        state: carry.state.clone(),
+        debits_ms: snapshot.debits_ms.clone(),
+        next_incident: snapshot.next_incident,
+        next_action: snapshot.next_action,
+        state: snapshot.state.clone(),
     };
     let (entry, row) = record::follow(head, at, Subject::default(), body)?;
     store::create(path, host, Some(&row))?;

@@ -11,7 +11,7 @@ use crate::deadline::stays_until;
 use crate::exec::Ran;
 use crate::json::{self, Answer};
 use crate::product::{AGENT, ROOMY, SETTINGS};
-use crate::story::Told;
+use crate::story::IncidentRecords;
 
 /// What a restart of a unit, and everything after it, may take: emulated, beside compilers on two cores.
 pub const SOON: Duration = Duration::from_secs(180);
@@ -254,7 +254,7 @@ impl<'a> VmStory<'a> {
     /// # Panics
     /// When it is not opened or not closed in time.
     #[track_caller]
-    pub fn closed(&self, code: &str) -> Told {
+    pub fn closed(&self, code: &str) -> IncidentRecords {
         self.vm.wait_for(&format!("{code} closed"), SOON, || {
             let records = self.records();
             let opened = records.iter().find(|record| record["kind"] == "opened" && record["code"] == code);
@@ -266,8 +266,8 @@ impl<'a> VmStory<'a> {
     }
 }
 
-fn told(id: &str, records: &[Value]) -> Told {
-    Told { id: id.to_owned(), records: records.to_vec() }
+fn told(id: &str, records: &[Value]) -> IncidentRecords {
+    IncidentRecords { id: id.to_owned(), records: records.to_vec() }
 }
 
 fn seq(record: &Value) -> u64 {

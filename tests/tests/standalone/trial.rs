@@ -16,7 +16,7 @@ use wbd_tests::deadline::{stays_until, wait_until};
 use wbd_tests::exec::{self, Ran};
 use wbd_tests::json;
 use wbd_tests::places;
-use wbd_tests::story::Told;
+use wbd_tests::story::IncidentRecords;
 use wbd_tests::supervisor::{Supervisor, scratch_root};
 
 /// What a healing and everything after it may take beside a compiler on two cores.
@@ -212,12 +212,12 @@ impl Trial {
     }
 
     /// The incidents of this failure, each with its records.
-    pub(crate) fn incidents(&self, code: &str) -> Vec<Told> {
+    pub(crate) fn incidents(&self, code: &str) -> Vec<IncidentRecords> {
         let records = self.records();
         let opened = records.iter().filter(|record| record["kind"] == "opened" && record["code"] == code);
         let own = |id: &Value| records.iter().filter(|record| record["incident"] == *id).cloned().collect();
         opened
-            .map(|opened| Told {
+            .map(|opened| IncidentRecords {
                 id: opened["incident"].as_str().unwrap_or_default().to_owned(),
                 records: own(&opened["incident"]),
             })
@@ -226,7 +226,7 @@ impl Trial {
 
     /// Waits until the incident of this failure with this number (from 0) is closed.
     #[track_caller]
-    pub(crate) fn closed(&self, code: &str, number: usize) -> Told {
+    pub(crate) fn closed(&self, code: &str, number: usize) -> IncidentRecords {
         wait_until(&format!("end of incident {number} of {code}"), SOON, || {
             let told = self.incidents(code).into_iter().nth(number);
             told.filter(|told| told.ending().is_some()).ok_or_else(|| self.summary())
@@ -235,7 +235,7 @@ impl Trial {
 
     /// As [`Trial::closed`], and it was healed by these actions and proved.
     #[track_caller]
-    pub(crate) fn healed(&self, code: &str, number: usize, actions: &[&str]) -> Told {
+    pub(crate) fn healed(&self, code: &str, number: usize, actions: &[&str]) -> IncidentRecords {
         let told = self.closed(code, number);
         assert_eq!((told.ending(), told.actions().as_slice()), (Some("healed"), actions), "{}", self.summary());
         told.has_in_order(&["opened", "intent", "outcome", "verdict", "closed"]);

@@ -29,7 +29,7 @@ use crate::{explain, host, incidents, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
 use super::pending::Pending;
-use super::recall::Recall;
+use super::recorded_facts::RecordedFacts;
 use super::{merge, own, policy};
 
 /// What an examination is made with.
@@ -79,8 +79,8 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     runner.facts.clone_from(&settings.facts);
     let placed = programs(order, &library, &settings);
     let (bounds, unbound) = bind(order, &library, &settings, &runner);
-    let recall = Recall::of(&runner, &library, &bounds);
-    let answers = look::look(runner, &bounds, recall, began);
+    let recorded = RecordedFacts::of(&runner, &library, &bounds);
+    let answers = look::look(runner, &bounds, recorded, began);
     let (daemon_status, daemon_report) = within(&asked, began).unwrap_or_else(late);
     let open = daemon_status.as_ref().map(|status| status.open.clone()).unwrap_or_default();
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();

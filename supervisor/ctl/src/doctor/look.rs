@@ -11,7 +11,7 @@ use wbd_model::probe::Probe;
 use wbd_probes::ProbeRunner;
 
 use super::pending::Pending;
-use super::recall::Recall;
+use super::recorded_facts::RecordedFacts;
 
 /// Questions at once.
 const AT_ONCE: usize = 8;
@@ -44,23 +44,23 @@ impl Answers {
 }
 
 /// Looks for all checks; a question that does not answer in time is left out and counts as not seen.
-pub(crate) fn look(mut runner: ProbeRunner, bounds: &[Bound], recall: Recall, began: Instant) -> Answers {
+pub(crate) fn look(mut runner: ProbeRunner, bounds: &[Bound], recorded: RecordedFacts, began: Instant) -> Answers {
     runner.deadline = ONE;
     let mut answers = Answers::default();
     let questions: BTreeSet<_> = bounds.iter().flat_map(|bound| bound.probes.values()).cloned().collect();
-    let (questions, recall) = (VecDeque::from_iter(questions), Arc::new(recall));
+    let (questions, recorded) = (VecDeque::from_iter(questions), Arc::new(recorded));
     let (mut left, threads) = (questions.len(), questions.len().min(AT_ONCE));
     let questions = Arc::new(Mutex::new(questions));
     let (sender, receiver) = sync_channel(left.max(1));
     for _ in 0..threads {
-        let (runner, recall) = (runner.clone(), Arc::clone(&recall));
+        let (runner, recorded) = (runner.clone(), Arc::clone(&recorded));
         let (questions, sender) = (Arc::clone(&questions), sender.clone());
         // Not waited for: a look that hangs ends with the program.
         thread::spawn(move || {
             let next = || questions.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             while let Some(probe) = next() {
                 let asked = Instant::now();
-                let recalled = Pending::begin().during(|| recall.answer(&probe));
+                let recalled = Pending::begin().during(|| recorded.answer(&probe));
                 let observation = recalled.unwrap_or_else(|| runner.look(&probe));
                 if sender.send((probe, observation, ms(asked.elapsed()))).is_err() {
                     return;

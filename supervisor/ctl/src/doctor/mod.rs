@@ -1,5 +1,4 @@
 //! `doctor`: looks, asks the supervisor what cannot be seen from here, and tells. Changes nothing itself.
-mod apart;
 mod examine;
 mod fix;
 mod look;
@@ -8,9 +7,10 @@ mod nagios;
 mod own;
 mod pending;
 mod policy;
-mod recall;
+mod recorded_facts;
 mod text;
 mod waived;
+mod worker;
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -23,8 +23,8 @@ use crate::ask;
 use crate::cli::{Doctor, Format};
 use crate::exit::{Ended, Exit, Failure};
 
-use self::apart::Apart;
 use self::examine::Order;
+use self::worker::Worker;
 
 const WATCH_PAUSE: Duration = Duration::from_secs(2);
 
@@ -42,18 +42,18 @@ pub(crate) fn run(context: &mut Context, doctor: Doctor) -> Ended {
         doctor,
     };
     if let Some(parent) = context.examine_for {
-        return apart::answer(context, parent, &order);
+        return worker::answer(context, parent, &order);
     }
-    let mut apart = Apart::default();
+    let mut worker = Worker::default();
     if order.doctor.watch {
-        return watch(context, &order, &mut apart);
+        return watch(context, &order, &mut worker);
     }
-    let mut report = apart.examine(&order)?;
+    let mut report = worker.examine(&order)?;
     if order.doctor.fix && !order.doctor.dry_run {
-        return heal(context, &order, &report, &mut apart);
+        return heal(context, &order, &report, &mut worker);
     }
     if order.doctor.dry_run {
-        fix::preview(&order.client, &mut report, began + apart::PATIENCE);
+        fix::preview(&order.client, &mut report, began + worker::PATIENCE);
     }
     show(context, &report)?;
     if order.doctor.dry_run && context.format == Format::Text {
@@ -72,9 +72,9 @@ fn show(context: &mut Context, report: &Report) -> Result<(), Failure> {
 }
 
 /// Looks again and again; ends when nobody reads any more.
-fn watch(context: &mut Context, order: &Order, apart: &mut Apart) -> Ended {
+fn watch(context: &mut Context, order: &Order, worker: &mut Worker) -> Ended {
     loop {
-        let report = apart.examine(order)?;
+        let report = worker.examine(order)?;
         match context.format {
             // One document a line, so that a reader can tell them apart.
             Format::Json => {
@@ -98,7 +98,7 @@ fn watch(context: &mut Context, order: &Order, apart: &mut Apart) -> Ended {
     }
 }
 
-fn heal(context: &mut Context, order: &Order, report: &Report, apart: &mut Apart) -> Ended {
+fn heal(context: &mut Context, order: &Order, report: &Report, worker: &mut Worker) -> Ended {
     let text = context.format == Format::Text;
     if text {
         text::show(&mut context.out, report);
@@ -123,7 +123,7 @@ fn heal(context: &mut Context, order: &Order, report: &Report, apart: &mut Apart
     if text && fixed.is_empty() {
         context.out.line("  Nothing: no cause has a fix that wbd may do.");
     }
-    let after = if fixed.is_empty() { report.clone() } else { apart.examine(order)? };
+    let after = if fixed.is_empty() { report.clone() } else { worker.examine(order)? };
     if text {
         context.out.heading("Afterwards");
         context.out.line(format!("{}: {}", text::word(after.verdict), text::sentence(&after)));

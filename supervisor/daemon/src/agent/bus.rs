@@ -65,9 +65,9 @@ async fn within<T>(call: impl Future<Output = zbus::Result<T>>) -> zbus::Result<
         .unwrap_or_else(|_| Err(zbus::Error::Failure("the service manager did not answer in 5 s".to_owned())))
 }
 
-/// What is told of the unit and its jobs: three sorts of signals, taken in the order in which they were sent. (A crash and
-/// systemd's own restart after it are another story in any other order.)
-enum Told {
+/// What is told of the unit and its jobs: three sorts of signals, taken in the order in which they were sent. (A crash
+/// and systemd's own restart after it are another story in any other order.)
+enum SentSignal {
     Changed(PropertiesChanged),
     Begun(JobNew),
     Ended(JobRemoved),
@@ -82,9 +82,9 @@ async fn session(events: &Sender<Event>, told: &mut bool, last: &mut Option<Unit
     let path = within(manager.load_unit(UNIT)).await?;
     let properties =
         PropertiesProxy::builder(&bus).destination("org.freedesktop.systemd1")?.path(path)?.build().await?;
-    let changed = properties.receive_properties_changed().await?.map(Told::Changed);
-    let begun = manager.receive_job_new().await?.map(Told::Begun);
-    let ended = manager.receive_job_removed().await?.map(Told::Ended);
+    let changed = properties.receive_properties_changed().await?.map(SentSignal::Changed);
+    let begun = manager.receive_job_new().await?.map(SentSignal::Begun);
+    let ended = manager.receive_job_removed().await?.map(SentSignal::Ended);
     let mut signals = pin!(join(join(changed, begun), ended));
     let mut view = last.clone().unwrap_or_default();
     reread(&properties, &mut view).await?;
@@ -100,9 +100,9 @@ async fn session(events: &Sender<Event>, told: &mut bool, last: &mut Option<Unit
         tokio::select! {
             signal = signals.next() => match signal {
                 None => return Ok(()),
-                Some(Told::Changed(changed)) => unit.changed(&changed).await?,
-                Some(Told::Begun(job)) => unit.begun(&job).await?,
-                Some(Told::Ended(job)) => unit.ended(&job).await?,
+                Some(SentSignal::Changed(changed)) => unit.changed(&changed).await?,
+                Some(SentSignal::Begun(job)) => unit.begun(&job).await?,
+                Some(SentSignal::Ended(job)) => unit.ended(&job).await?,
             },
             () = ASKED.notified() => unit.reread().await?,
             _ = again.tick() => {

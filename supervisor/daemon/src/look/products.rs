@@ -22,7 +22,7 @@ const FIND_MS: u64 = 60_000;
 
 /// Whether products are being looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Finding {
+enum ProductScan {
     /// Not now.
     #[default]
     No,
@@ -49,7 +49,7 @@ pub(crate) struct Products {
     /// Those that checks were made for; `None`: nobody has looked yet, and there is nothing to report on.
     bound: Option<BTreeSet<ProfileName>>,
     /// Looking for them right now, and when it is done next.
-    finding: Finding,
+    scan: ProductScan,
     find_ms: u64,
     /// Settings and playbooks are being read again.
     reloading: bool,
@@ -67,7 +67,7 @@ impl Products {
             unseen: Vec::new(),
             alike: Vec::new(),
             bound: None,
-            finding: Finding::No,
+            scan: ProductScan::No,
             find_ms: 0,
             reloading: false,
             reload_again: false,
@@ -79,8 +79,8 @@ impl Products {
         match event {
             ProductEvent::TimePassed => self.find(now.boot_ms),
             ProductEvent::Found(found) => {
-                let finding = std::mem::take(&mut self.finding);
-                let found = found.filter(|_| finding == Finding::Running);
+                let scan = std::mem::take(&mut self.scan);
+                let found = found.filter(|_| scan == ProductScan::Running);
                 found.map(|found| self.bind(found, state)).into_iter().collect()
             }
             ProductEvent::Reload(reply) => {
@@ -98,10 +98,10 @@ impl Products {
 
     /// Looks for the products of this host, now and then.
     fn find(&mut self, now_ms: u64) -> Vec<Follow> {
-        if self.finding != Finding::No || now_ms < self.find_ms {
+        if self.scan != ProductScan::No || now_ms < self.find_ms {
             return Vec::new();
         }
-        self.finding = Finding::Running;
+        self.scan = ProductScan::Running;
         self.find_ms = now_ms + FIND_MS;
         let (profiles, runner) = (self.loaded.library.profiles.clone(), self.runner.clone());
         let events = self.events.clone();
@@ -187,8 +187,8 @@ impl Products {
         self.runner.facts.clone_from(&settings.facts);
         let facts = Follow::LookWith(settings.facts.clone());
         let program = Follow::NotifyBy(settings.on_escalation.clone());
-        if self.finding == Finding::Running {
-            self.finding = Finding::Outdated;
+        if self.scan == ProductScan::Running {
+            self.scan = ProductScan::Outdated;
         }
         let bind = self.bind(found, state);
         let count = self.loaded.library.playbooks.len();
@@ -295,7 +295,7 @@ spec:
     fn a_look_by_profiles_that_are_not_in_force_any_more_says_nothing() {
         let (root, mut products) = products();
         let found = || ProductEvent::Found(Some(Found::default()));
-        products.finding = Finding::Running;
+        products.scan = ProductScan::Running;
         let read = Box::new((load::load(root.path()).unwrap(), Found::default()));
         let follows = on(&mut products, ProductEvent::Loaded { result: Ok(read), reply: None });
         let [Follow::LookWith(_), Follow::NotifyBy(_), Follow::Bind { is_first: true, .. }, Follow::LookAtAll] =
@@ -305,7 +305,7 @@ spec:
         };
         assert_eq!(on(&mut products, found()), []);
         // Twin: by those in force.
-        products.finding = Finding::Running;
+        products.scan = ProductScan::Running;
         let follows = on(&mut products, found());
         assert!(matches!(follows.as_slice(), [Follow::Bind { is_first: false, .. }]), "{follows:?}");
     }

@@ -9,9 +9,9 @@ use std::time::Instant;
 use tokio::sync::mpsc::Sender;
 use tracing::{error, info, warn};
 use wbd_engine::guard::Permit;
-use wbd_engine::replay::carry;
+use wbd_engine::replay::snapshot;
 use wbd_engine::state::State;
-use wbd_ledger::{Anchor, Anchors, Carry, Filter, Ledger, LedgerError, Recorded, Rotation, Standing};
+use wbd_ledger::{Anchor, Anchors, Filter, Ledger, LedgerError, Recorded, Rotation, Snapshot, Standing};
 use wbd_model::action::Undo;
 use wbd_model::entry::{Body, Entry, Subject};
 use wbd_model::incident::ActionId;
@@ -333,23 +333,23 @@ impl LedgerWriter {
             let last = self.anchor.as_ref().map_or(0, |anchor| anchor.seq);
             carried = carried.of_a_bad_ledger(now, budget, last);
         }
-        let packed = carry::pack(&carried, carry::MOST_BYTES);
-        let carry = Carry {
+        let packed = snapshot::pack(&carried, snapshot::MOST_BYTES);
+        let snapshot = Snapshot {
             debits_ms: carried.debits.iter().map(|debit| debit.at_ms).collect(),
             // Actions from the reserve have their numbers already.
             next_incident: carried.next_incident.max(self.state.next_incident),
             next_action: carried.next_action.max(self.state.next_action),
-            state: Some(packed.map_err(|bytes| LedgerError::TooLarge { bytes, max: carry::MOST_BYTES })?),
+            state: Some(packed.map_err(|bytes| LedgerError::TooLarge { bytes, max: snapshot::MOST_BYTES })?),
         };
         let (reason, who) = (reason.to_owned(), who.to_owned());
         let seen = self.anchors.newest().into_iter().chain(self.anchor.as_ref());
         let anchor = seen.max_by_key(|head| head.seq).cloned();
-        self.ledger.rotate(now, &Rotation { reason, who, carry, anchor })?;
+        self.ledger.rotate(now, &Rotation { reason, who, snapshot, anchor })?;
         self.anchor = None;
         self.anchors.heads.clear();
         self.take_standing();
         self.anchor_head();
-        Ok(if is_trusted { "" } else { carry::SPENT })
+        Ok(if is_trusted { "" } else { snapshot::SPENT })
     }
 
     /// Begins a new file where this one is full or a year old.

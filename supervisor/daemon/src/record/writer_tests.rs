@@ -75,7 +75,7 @@ fn a_ledger_that_cannot_be_read_is_no_new_budget_when_it_is_set_aside() {
     let mut writer = LedgerWriter::open(root.path()).unwrap();
     assert_ne!(writer.degraded, "");
     note(&mut writer, manual("waits"));
-    assert_eq!(writer.rotate(&now(), "it is garbage", "root", BUDGET).unwrap(), carry::SPENT);
+    assert_eq!(writer.rotate(&now(), "it is garbage", "root", BUDGET).unwrap(), snapshot::SPENT);
     assert_eq!((writer.degraded.as_str(), left(&writer)), ("", (0, 0)));
 }
 

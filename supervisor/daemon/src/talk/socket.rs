@@ -1,4 +1,5 @@
-//! Keeps the control socket where people look for it: made again when somebody cleared its folder. Serves nobody itself.
+//! Keeps the control socket where people look for it: made again when somebody cleared its folder. Serves nobody
+//! itself.
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ pub(crate) async fn keep(path: PathBuf, listener: UnixListener, events: Sender<E
                 if failures >= TRIES {
                     let why =
                         format!("{} is gone and cannot be made again ({error}); a new start makes it", path.display());
-                    let _ = events.send(Event::Homeless(why)).await;
+                    let _ = events.send(Event::ControlSocketLost(why)).await;
                     return;
                 }
             }
@@ -93,7 +94,7 @@ mod tests {
         fs::remove_dir_all(&folder).unwrap();
         fs::write(&folder, "").unwrap();
         let said = tokio::time::timeout(SOON, inbox.recv()).await.expect("it is said");
-        assert!(matches!(said, Some(Event::Homeless(_))), "{said:?}");
+        assert!(matches!(said, Some(Event::ControlSocketLost(_))), "{said:?}");
         kept.await.unwrap();
     }
 }

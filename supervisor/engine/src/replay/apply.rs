@@ -5,7 +5,7 @@ use wbd_model::control::STANDALONE;
 use wbd_model::entry::{Body, Entry, Exit};
 use wbd_model::incident::{Closing, IncidentId, Phase};
 
-use super::carry;
+use super::snapshot;
 use crate::guard::{breaker, hold, waiver};
 use crate::state::{Attempt, DEBIT_LIFE_MS, Debit, Incident, State};
 
@@ -181,7 +181,7 @@ impl State {
     /// What the ledger before this one knew, as of now.
     fn take_over(&mut self, entry: &Entry, packed: Option<&serde_json::Value>, debits_ms: &[u64]) {
         if let Some(packed) = packed {
-            *self = Self { seq: self.seq, ..carry::unpack(packed) };
+            *self = Self { seq: self.seq, ..snapshot::unpack(packed) };
             self.enter_boot(&entry.at);
         }
         // A record of an older version, or a state that cannot be read: the debits stand beside it.

@@ -203,7 +203,7 @@ fn no_act_under_a_hold(entries: &[Entry]) -> Judgement {
 
 /// What one incident has told so far.
 #[derive(Default)]
-struct Told {
+struct Reported {
     /// Times that a person was told since the last action or word.
     times: u32,
     exhausted: bool,
@@ -214,7 +214,7 @@ struct Told {
 /// is handed an incident over was told of it.
 fn told_once(entries: &[Entry]) -> Judgement {
     let mut open = BTreeMap::new();
-    let mut told: BTreeMap<IncidentId, Told> = BTreeMap::new();
+    let mut told: BTreeMap<IncidentId, Reported> = BTreeMap::new();
     for entry in entries {
         let Some(id) = entry.subject.incident else { continue };
         let key = (entry.subject.code.clone(), entry.subject.target.clone());
@@ -236,7 +236,7 @@ fn told_once(entries: &[Entry]) -> Judgement {
             // While its cause is healed a word on it is for nothing: what was told stands.
             Body::Approved { .. } if own.suppressed => {}
             // An answer or another action: what comes next is another question.
-            Body::Intent(_) | Body::Approved { .. } => *own = Told::default(),
+            Body::Intent(_) | Body::Approved { .. } => *own = Reported::default(),
             Body::Closed { how } => {
                 ensure(open.remove(&key) == Some(id), || format!("{id} was closed twice"))?;
                 let handed = *how == Closing::HandedOver;

@@ -2,7 +2,7 @@
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
-use wbd_engine::replay::{carry, replay};
+use wbd_engine::replay::{replay, snapshot};
 use wbd_engine::state::{Debit, State};
 use wbd_model::action::Class;
 use wbd_model::check::Verdict;
@@ -31,7 +31,7 @@ fn rotated(world: &World, state: Option<Box<serde_json::Value>>) -> Entry {
 
 /// The same world on a new file; the record goes through its stored text, as on disk.
 fn on_a_new_file(world: &World) -> World {
-    let packed = carry::pack(&world.state, carry::MOST_BYTES).unwrap();
+    let packed = snapshot::pack(&world.state, snapshot::MOST_BYTES).unwrap();
     let text = serde_json::to_string(&rotated(world, Some(packed))).unwrap();
     let first: Entry = serde_json::from_str(&text).unwrap();
     let mut world = world.clone();
@@ -145,8 +145,8 @@ fn what_decides_least_is_left_behind_where_not_all_of_it_fits() {
     world.run(3_000);
     world.state.debits.push(Debit { at_ms: world.now().boot_ms });
     let all = &world.state;
-    let size = |most: usize| carry::pack(all, most).map(|packed| packed.to_string().len());
-    let unpacked = |most: usize| replay(&[rotated(&world, carry::pack(all, most).ok())]);
+    let size = |most: usize| snapshot::pack(all, most).map(|packed| packed.to_string().len());
+    let unpacked = |most: usize| replay(&[rotated(&world, snapshot::pack(all, most).ok())]);
     let whole = size(usize::MAX).unwrap();
     assert_eq!((unpacked(whole).incidents.len(), all.open.len()), (all.incidents.len(), 1));
     let without_closed = unpacked(whole - 1);

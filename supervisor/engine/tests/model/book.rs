@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use wbd_engine::replay::carry;
+use wbd_engine::replay::snapshot;
 use wbd_engine::state::{Incident, State};
 use wbd_model::action::Action;
 use wbd_model::entry::{Body, Entry, Intent, Outcome, Subject};
@@ -99,7 +99,7 @@ impl Book {
 
     /// A new file: what is known goes through its first record.
     pub(crate) fn rotate(&mut self, mutant: Option<Mutant>, now: &Now) {
-        let mut packed = carry::pack(&self.state, carry::MOST_BYTES).unwrap();
+        let mut packed = snapshot::pack(&self.state, snapshot::MOST_BYTES).unwrap();
         let mut debits_ms: Vec<u64> = self.state.debits.iter().map(|debit| debit.at_ms).collect();
         if let Some(Mutant::RotationForgets(part)) = mutant {
             packed.as_object_mut().unwrap().remove(part).unwrap();

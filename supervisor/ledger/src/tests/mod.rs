@@ -15,7 +15,7 @@ use wbd_model::incident::{ActionId, IncidentId};
 use wbd_model::name::{Code, TargetName};
 use wbd_model::time::{BootId, Now};
 
-use crate::{Anchors, Carry, Ledger, Rotation, Standing};
+use crate::{Anchors, Ledger, Rotation, Snapshot, Standing};
 
 pub(crate) fn now(ms: u64) -> Now {
     Now { boot: BootId("b1".to_owned()), boot_ms: ms, wall_ms: 1_700_000_000_000 + i64::try_from(ms).unwrap() }
@@ -75,8 +75,8 @@ pub(crate) fn filled(dir: &Path, count: u64) {
 }
 
 pub(crate) fn rotation(reason: &str) -> Rotation {
-    let carry = Carry { debits_ms: vec![5, 6], next_incident: 9, next_action: 12, state: None };
-    Rotation { reason: reason.to_owned(), who: "root".to_owned(), carry, anchor: None }
+    let snapshot = Snapshot { debits_ms: vec![5, 6], next_incident: 9, next_action: 12, state: None };
+    Rotation { reason: reason.to_owned(), who: "root".to_owned(), snapshot, anchor: None }
 }
 
 /// Many more cases where there is time for them.
@@ -84,7 +84,8 @@ pub(crate) fn long() -> bool {
     std::env::var_os("WBD_LONG").is_some()
 }
 
-/// How many random cases: `few`, or what `PROPTEST_CASES` says. Each writes a file: never more than twenty times as many.
+/// How many random cases: `few`, or what `PROPTEST_CASES` says. Each writes a file: never more than twenty times as
+/// many.
 pub(crate) fn cases(few: u32) -> u32 {
     let wanted = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     wanted.map_or(few, |wanted: u32| wanted.min(20 * few))

@@ -29,13 +29,13 @@ fn outcome() -> Body {
 
 /// What happened at one length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
+enum Kept {
     Kept,
     Refused,
 }
 
 /// Appends an intent and its outcome while the files may grow by `room` bytes only, then looks at what is there.
-fn appends_with(dir: &Path, room: u64) -> [Told; 2] {
+fn appends_with(dir: &Path, room: u64) -> [Kept; 2] {
     filled(dir, 3);
     let mut ledger = open(dir);
     ledger.append(&now(4), subject(1), manual("before")).unwrap();
@@ -44,11 +44,11 @@ fn appends_with(dir: &Path, room: u64) -> [Told; 2] {
     let first = ledger.write_intent(subject(1), intent(1, Action::AgentRestart {}), &now(5)).map(drop);
     let second = ledger.append(&now(6), subject(1), outcome()).map(drop);
     files_end_at(u64::MAX);
-    let told = [first.is_ok(), second.is_ok()].map(|kept| if kept { Told::Kept } else { Told::Refused });
+    let told = [first.is_ok(), second.is_ok()].map(|kept| if kept { Kept::Kept } else { Kept::Refused });
     // As after a crash at this moment, and for those who only read.
     let mut expected = vec!["manual"; 4];
-    expected.extend((told[0] == Told::Kept).then_some("intent"));
-    expected.extend((told[1] == Told::Kept).then_some("outcome"));
+    expected.extend((told[0] == Kept::Kept).then_some("intent"));
+    expected.extend((told[1] == Kept::Kept).then_some("outcome"));
     let kinds = |entries: Vec<wbd_model::entry::Entry>| entries.iter().map(|e| e.body.kind()).collect::<Vec<_>>();
     let reader = Reader::open(dir).unwrap();
     assert!(reader.verify().unwrap().is_sound(), "with room for {room} bytes");
@@ -75,7 +75,7 @@ fn short_writer_process() {
         let told = appends_with(&dir, room);
         println!("\ntold {told:?}");
         std::fs::remove_dir_all(&dir).unwrap();
-        if told == [Told::Kept; 2] {
+        if told == [Kept::Kept; 2] {
             println!("\nenough");
             return;
         }

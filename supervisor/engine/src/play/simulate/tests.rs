@@ -47,13 +47,13 @@ fn at(boot: &str, boot_ms: u64) -> Now {
 }
 
 /// A record that grows as a host's would.
-struct Told {
+struct Recorded {
     boot: &'static str,
     entries: Vec<Entry>,
     observed: Observed,
 }
 
-impl Told {
+impl Recorded {
     fn new() -> Self {
         Self { boot: "b1", entries: Vec::new(), observed: Observed::default() }
     }
@@ -205,8 +205,8 @@ fn kinds(report: &SimulationReport) -> Vec<&str> {
 }
 
 /// Killed at 10 s and started by wbd at once.
-fn healed_in_life() -> Told {
-    let mut told = Told::new();
+fn healed_in_life() -> Recorded {
+    let mut told = Recorded::new();
     told.runs(0, HOUR).agent(10, Some(7)).agent(10_000, None).starts(10_000, 1).agent(10_500, Some(8));
     told
 }
@@ -260,7 +260,7 @@ fn another_action_is_proposed_and_its_proof_is_not_claimed() {
 
 #[test]
 fn what_was_only_observed_in_life_has_no_proof() {
-    let mut told = Told::new();
+    let mut told = Recorded::new();
     told.runs(0, HOUR).agent(10, Some(7)).agent(10_000, None).agent(HOUR, None);
     let report = told.rehearse(&down(&[]), &Settings::default());
     assert!(report.totals.actions >= 2, "{report:#?}");
@@ -277,18 +277,18 @@ fn what_was_only_observed_in_life_has_no_proof() {
 
 #[test]
 fn nothing_recorded_is_unknown_and_not_nothing() {
-    let mut told = Told::new();
+    let mut told = Recorded::new();
     told.runs(0, HOUR);
     let report = told.rehearse(&down(&[]), &Settings::default());
     assert_eq!((report.checks[0].recorded_ms, report.checks[0].failures), (0, 0));
     assert!(report.checks[0].never_recorded.contains("process.state"), "{report:#?}");
-    let empty = Told::new().rehearse(&down(&[]), &Settings::default());
+    let empty = Recorded::new().rehearse(&down(&[]), &Settings::default());
     assert_eq!((empty.from, empty.checks[0].recorded_ms), (None, 0));
 }
 
 #[test]
 fn while_nobody_looked_nothing_is_known() {
-    let mut told = Told::new();
+    let mut told = Recorded::new();
     // The first run ends with a dead agent; a second one finds it alive an hour later.
     told.runs(0, 10_000).agent(10, Some(7)).agent(9_900, None);
     told.runs(HOUR, 2 * HOUR).agent(HOUR, Some(8));
@@ -299,14 +299,14 @@ fn while_nobody_looked_nothing_is_known() {
     let report = told.rehearse(&waits, &Settings::default());
     assert!(report.events.is_empty(), "a hold is not counted across the gap: {report:#?}");
     assert_eq!(report.checks[0].recorded_ms, 9_990 + HOUR);
-    let mut twin = Told::new();
+    let mut twin = Recorded::new();
     twin.runs(0, 2 * HOUR).agent(10, Some(7)).agent(9_900, None).agent(HOUR, Some(8));
     assert_eq!(twin.rehearse(&waits, &Settings::default()).totals.actions, 3, "without the gap it acts");
 }
 
 #[test]
 fn a_difference_without_the_whole_before_it_says_nothing() {
-    let mut told = Told::new();
+    let mut told = Recorded::new();
     told.runs(0, HOUR).agent(10, None);
     told.observed.changes.iter_mut().for_each(|change| change.whole = false);
     let report = told.rehearse(&down(&[]), &Settings::default());
@@ -332,7 +332,7 @@ fn the_ledger_alone_tells_of_what_is_older_than_the_kept_answers() {
 
 #[test]
 fn a_spent_host_budget_says_no_and_until_when() {
-    let mut told = Told::new();
+    let mut told = Recorded::new();
     told.runs(0, 3 * HOUR).agent(10, Some(1));
     for number in 1..=4 {
         let killed = number * 600_000;
@@ -354,7 +354,7 @@ fn a_spent_host_budget_says_no_and_until_when() {
 
 #[test]
 fn a_pause_of_that_time_holds_until_it_was_lifted() {
-    let mut told = Told::new();
+    let mut told = Recorded::new();
     let hold = Body::Hold {
         who: "ann".to_owned(),
         why: "upgrade".to_owned(),
@@ -386,7 +386,7 @@ fn actions_of_other_playbooks_cost_the_budget_that_they_cost() {
 
 #[test]
 fn a_reboot_counts_debits_as_made_at_the_boot_and_forgets_holds_in_memory() {
-    let mut told = Told::new();
+    let mut told = Recorded::new();
     told.runs(0, 2_000_000).agent(10, Some(1));
     for number in 1..=3 {
         told.agent(number * 100_000, None).agent(number * 100_000 + 500, Some(i64::try_from(number).unwrap() + 1));
@@ -411,7 +411,7 @@ fn nothing_is_decided_before_the_time_that_was_asked_for() {
 
 #[test]
 fn an_exit_of_the_ledger_answers_where_nothing_was_kept_of_it() {
-    let mut told = Told::new();
+    let mut told = Recorded::new();
     told.runs(0, HOUR).agent(10, Some(7));
     let exit = Exit { pid: 7, how: ExitHow::Signal, code: 9, asked: false, by: String::new() };
     let about = Subject { target: Some(down(&[])[0].key.target.clone()), ..Subject::default() };
@@ -431,7 +431,7 @@ fn samples_alone_show_a_leak_to_a_playbook_that_was_not_there() {
         panic!("fd-leak asks for no trend");
     };
     let leak = Leak { window: "01:00-06:00".to_owned(), fallback: None };
-    let mut told = Told::new();
+    let mut told = Recorded::new();
     let days = 8 * 24 * HOUR;
     told.runs(0, days);
     let start_s = WALL_MS / 1000;

@@ -12,12 +12,12 @@ use super::*;
 const CONFIG: &str = include_str!("../../../../playbooks/agent-config.yaml");
 const PROFILE: &str = include_str!("../../../../playbooks/wbd/profile.yaml");
 
-/// One check, its observer, and the samples of a folder.
+/// One check, its fact recorder, and the samples of a folder.
 struct Watched {
     folder: tempfile::TempDir,
     samples: Samples,
     checks: Checks,
-    observer: Observer,
+    fact_recorder: FactRecorder,
     run: Option<i64>,
     open: BTreeMap<CheckKey, IncidentId>,
 }
@@ -31,7 +31,7 @@ impl Watched {
         let mut checks = Checks::default();
         checks.replace(library.bind(&BTreeSet::from([ProfileName::new("wbd").unwrap()]), &Settings::default()), 0);
         let samples = Samples::open(folder.path(), 300).unwrap();
-        Self { folder, samples, checks, observer: Observer::default(), run: None, open: BTreeMap::new() }
+        Self { folder, samples, checks, fact_recorder: FactRecorder::default(), run: None, open: BTreeMap::new() }
     }
 
     /// The agent uses these settings; its heart beats.
@@ -47,7 +47,7 @@ impl Watched {
         let judgement = judge::judge(&bound, &seen);
         self.checks.store(0, Looked { seen, judgement, began_ms: at_ms, took_ms: 1 }, at_ms);
         let now = Now { boot: BootId("b".to_owned()), boot_ms: at_ms, wall_ms: 1_790_000_000_000 };
-        if let Some(batch) = self.observer.news(&self.checks, &[0], &self.open, &now) {
+        if let Some(batch) = self.fact_recorder.news(&self.checks, &[0], &self.open, &now) {
             batch.write(&mut self.samples, &mut self.run).unwrap();
         }
     }

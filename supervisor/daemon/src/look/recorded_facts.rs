@@ -1,5 +1,5 @@
-//! The owner of what is kept of looks, for rehearsals: at once when a verdict, its case or a fact that is no number changes, each
-//! second while an incident is open, else now and then where it differs.
+//! The owner of what is kept of looks, for rehearsals: at once when a verdict, its case or a fact that is no number
+//! changes, each second while an incident is open, else now and then where it differs.
 //! What is lost makes a later rehearsal say "unknown"; nothing else depends on it, and nothing is judged here.
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,12 +38,12 @@ const LAST: Duration = Duration::from_secs(2);
 
 /// What was kept last.
 #[derive(Debug, Default)]
-pub(crate) struct Observer {
+pub(crate) struct FactRecorder {
     store: Option<Store>,
     writer: Option<Writer>,
     begun: Option<Now>,
     kept: BTreeMap<Probe, Kept>,
-    verdicts: BTreeMap<CheckKey, Told>,
+    verdicts: BTreeMap<CheckKey, Reported>,
     sweep_ms: u64,
     forget_ms: u64,
     rows: usize,
@@ -51,7 +51,7 @@ pub(crate) struct Observer {
 
 /// What a check said when its answers were kept last.
 #[derive(Debug)]
-struct Told {
+struct Reported {
     verdict: Verdict,
     case: Option<String>,
     at_ms: u64,
@@ -128,7 +128,7 @@ impl Writer {
     }
 }
 
-impl Observer {
+impl FactRecorder {
     /// Keeps it there; `None`: nothing is kept.
     pub(crate) fn of(store: Option<Store>) -> Self {
         Self { store, ..Self::default() }
@@ -210,7 +210,7 @@ impl Observer {
         if same && !self.turned(check, last) {
             return false;
         }
-        let told = Told { verdict, case: case.clone(), at_ms: now_ms };
+        let told = Reported { verdict, case: case.clone(), at_ms: now_ms };
         self.verdicts.insert(check.bound.key.clone(), told);
         true
     }
@@ -262,5 +262,5 @@ impl Observer {
 }
 
 #[cfg(test)]
-#[path = "observed_tests.rs"]
+#[path = "recorded_facts_tests.rs"]
 mod tests;

@@ -18,7 +18,7 @@ use crate::moment;
 
 /// What wbd remembers, as far as this user may read it.
 #[derive(Debug)]
-pub(crate) struct Recall {
+pub(crate) struct RecordedFacts {
     state_dir: PathBuf,
     runner: ProbeRunner,
     /// Read by the first question for it, with the moment beside it: the ledger may lie on a mount that hangs.
@@ -26,7 +26,7 @@ pub(crate) struct Recall {
     leaks: BTreeMap<ProcessSelector, (String, Leak)>,
 }
 
-impl Recall {
+impl RecordedFacts {
     /// Of a root; nothing is read before it is asked for.
     pub(crate) fn of(runner: &ProbeRunner, library: &Library, bounds: &[Bound]) -> Self {
         let state_dir = wbd_ledger::state_dir(&runner.root);

@@ -80,7 +80,8 @@ fn a_doctor_that_is_ended_takes_the_process_that_looks_along() {
     for (how, end) in ends {
         let root = TempDir::new().unwrap();
         let (mut child, looks) = held_up(&root);
-        // It looks in threads of its own once it is bound to doctor's life. Stopped, it does not come to the end of its time.
+        // It looks in threads of its own once it is bound to doctor's life. Stopped, it does not come to the end of its
+        // time.
         wait_for("its looks", || (fs::read_dir(looks.join("task")).unwrap().count() > 1).then_some(()));
         let stopped = looks.file_name().unwrap().to_str().unwrap().parse().unwrap();
         kill(Pid::from_raw(stopped), Signal::SIGSTOP).unwrap();

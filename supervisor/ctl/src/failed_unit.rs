@@ -1,4 +1,4 @@
-//! The word on a supervisor that has failed for good, said by a unit of its own: nobody else is left to say it. An
+//! The notification of a supervisor that has failed for good, by a unit of its own: nobody else is left. An
 //! entry in the journal, and the site's program. Starts no supervisor.
 use std::time::{Duration, SystemTime};
 

@@ -37,7 +37,7 @@ const MOST_BYTES: u64 = 16 << 20;
 
 /// What the second process says in its line.
 #[derive(Debug, Serialize, Deserialize)]
-struct Told {
+struct WorkerReply {
     report: Result<Report, Failure>,
     /// Something hangs in it that it began at an earlier time.
     held_up: bool,
@@ -45,7 +45,7 @@ struct Told {
 
 /// Whoever examines for one doctor, as often as that asks, and those before who hang.
 #[derive(Debug, Default)]
-pub(super) struct Apart {
+pub(super) struct Worker {
     now: Option<Examiner>,
     stuck: Vec<Child>,
 }
@@ -59,7 +59,7 @@ struct Examiner {
     relayed: Receiver<()>,
 }
 
-impl Apart {
+impl Worker {
     /// Examines the host; what cannot be told in time is a report that says so.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl Apart {
 
     /// What a line says; whoever is held up is ended, and another one is asked the next time.
     fn told(&mut self, line: &[u8]) -> Result<Report, Failure> {
-        let told: Told = serde_json::from_slice(line)
+        let told: WorkerReply = serde_json::from_slice(line)
             .map_err(|error| Failure::bug(format!("the examination's answer makes no sense: {error}")))?;
         if let Some(examiner) = self.now.take_if(|_| told.held_up) {
             self.dismiss(examiner);
@@ -125,7 +125,7 @@ impl Apart {
     }
 }
 
-impl Drop for Apart {
+impl Drop for Worker {
     fn drop(&mut self) {
         if let Some(examiner) = self.now.take() {
             self.dismiss(examiner);
@@ -172,7 +172,7 @@ pub(super) fn answer(context: &mut Context, parent: u32, order: &Order) -> Ended
         }
         // Left from an earlier time: each further one would leave as much again.
         let held_up = Pending::is_any();
-        let told = Told { report: examine(order, &runner), held_up };
+        let told = WorkerReply { report: examine(order, &runner), held_up };
         let line = serde_json::to_string(&told).map_err(Failure::bug)? + "\n";
         context.out.raw(line.as_bytes());
         context.out.flush();
@@ -231,39 +231,39 @@ mod tests {
         Examiner::start(Command::new("/bin/sh").args(["-c", script])).unwrap()
     }
 
-    fn ask(script: &str, patience: Duration) -> (Result<Vec<u8>, String>, Apart) {
-        let mut apart = Apart::default();
-        let answer = apart.ask(sh(script), patience);
-        (answer, apart)
+    fn ask(script: &str, patience: Duration) -> (Result<Vec<u8>, String>, Worker) {
+        let mut worker = Worker::default();
+        let answer = worker.ask(sh(script), patience);
+        (answer, worker)
     }
 
     #[test]
     fn an_answer_is_an_answer_whether_its_process_ends_or_not() {
         for script in ["read asked; echo answer", "read asked; echo answer; exec sleep 1000"] {
             let began = Instant::now();
-            let (answer, apart) = ask(script, LONG);
+            let (answer, worker) = ask(script, LONG);
             assert_eq!(answer.as_deref(), Ok(&b"answer\n"[..]), "{script}");
-            drop(apart);
+            drop(worker);
             assert!(began.elapsed() < LONG, "{script}");
         }
     }
 
     #[test]
     fn the_same_process_is_asked_again_and_again() {
-        let (answer, mut apart) = ask("while read asked; do echo $$; done", LONG);
-        let again = apart.now.take().unwrap();
-        assert_eq!(apart.ask(again, LONG), answer);
-        let id = apart.now.as_ref().unwrap().child.id();
-        drop(apart);
+        let (answer, mut worker) = ask("while read asked; do echo $$; done", LONG);
+        let again = worker.now.take().unwrap();
+        assert_eq!(worker.ask(again, LONG), answer);
+        let id = worker.now.as_ref().unwrap().child.id();
+        drop(worker);
         assert!(!std::path::Path::new(&format!("/proc/{id}")).exists(), "it was left behind");
     }
 
     #[test]
     fn one_that_says_nothing_is_ended_and_told_of() {
         for script in ["exec sleep 1000", "printf half; exec sleep 1000"] {
-            let (answer, apart) = ask(script, Duration::from_millis(200));
+            let (answer, worker) = ask(script, Duration::from_millis(200));
             assert!(answer.clone().is_err_and(|why| why.contains("no answer within 0.2 s")), "{script}: {answer:?}");
-            assert!(apart.now.is_none() && apart.stuck.is_empty(), "{script}");
+            assert!(worker.now.is_none() && worker.stuck.is_empty(), "{script}");
         }
     }
 
@@ -292,12 +292,12 @@ mod tests {
             },
         };
         let stuck = (0..MOST_STUCK).map(|_| sh("exec sleep 1000").child).collect();
-        let mut apart = Apart { now: None, stuck };
-        let report = apart.examine(&order).unwrap();
+        let mut worker = Worker { now: None, stuck };
+        let report = worker.examine(&order).unwrap();
         let reason = report.checks.iter().map(|row| row.reason.as_str()).collect::<String>();
         assert!(reason.contains("4 earlier examinations still hang"), "{report:?}");
         assert_eq!(report.verdict, Overall::Unknown);
-        for child in &mut apart.stuck {
+        for child in &mut worker.stuck {
             child.kill().unwrap();
             child.wait().unwrap();
         }
