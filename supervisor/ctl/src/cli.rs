@@ -97,16 +97,16 @@ pub(crate) enum Verb {
         /// The code, such as WBD-5404 or 5404; without it all are listed
         code: Option<String>,
     },
-    /// Say yes to the step that waits, after it was shown
+    /// Approve the step that waits, after it was shown
     Approve {
         /// The incident, such as I4
         #[arg(value_parser = incident)]
         incident: IncidentId,
-        /// Do not ask back: the yes is to what is shown now
+        /// Do not ask back: the approval is of what is shown now
         #[arg(long)]
         yes: bool,
     },
-    /// Say no to the step that waits
+    /// Deny the step that waits
     Deny {
         /// The incident, such as I4
         #[arg(value_parser = incident)]

@@ -1,4 +1,4 @@
-//! `pause`, `resume`, `undo`, `reload`: an operator's word to the supervisor. Decides nothing.
+//! `pause`, `resume`, `undo`, `reload`: an operator's decision to the supervisor. Decides nothing.
 use std::time::Duration;
 
 use wbd_model::action::Class;

@@ -1,4 +1,4 @@
-//! `incidents`, `approve`, `deny`: failures through time, and an operator's word on what waits.
+//! `incidents`, `approve`, `deny`: failures through time, and an operator's decision on what waits.
 use std::io::{BufRead, IsTerminal, Read, Write};
 
 use serde_json::json;
@@ -30,7 +30,7 @@ pub(crate) fn run(context: &mut Context, verb: &Incidents) -> Ended {
     }
 }
 
-/// `approve`: shows what it is a yes to, asks, then says it.
+/// `approve`: shows what it is an approval of, asks, then says it.
 ///
 /// # Errors
 /// No answer, no leave, nothing waits, it is no longer what was shown; or nobody could be asked.
@@ -163,7 +163,7 @@ fn show(context: &mut Context, rows: &[IncidentRow], id: IncidentId) -> Ended {
     }
     if let Some(waiting) = &waiting {
         plan::show(out, waiting);
-        out.paragraph("", &format!("Say yes: wbdctl approve {id}; say no: wbdctl deny {id}"));
+        out.paragraph("", &format!("To approve: wbdctl approve {id}; to deny: wbdctl deny {id}"));
     }
     out.heading("Records");
     match &entries {

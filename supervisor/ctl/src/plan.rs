@@ -10,7 +10,7 @@ use crate::ask;
 use crate::exit::Failure;
 use crate::out::Out;
 
-/// A rung that waits for a word.
+/// A rung that waits for an approval.
 #[derive(Debug, Clone)]
 pub(crate) struct Waiting {
     /// The rung.
@@ -58,12 +58,12 @@ pub(crate) fn change_line(change: &Change) -> String {
     format!("{}: {} -> {}", change.what, one_line(before), one_line(&change.after))
 }
 
-/// Who has to say yes to a fix, in words; or why wbd does not do it.
+/// Who has to approve a fix, in words; or why wbd does not do it.
 pub(crate) fn approval(fix: &Fix) -> String {
     match (&fix.withheld, fix.approval) {
         (Some(why), Approval::Auto | Approval::Operator) => format!("not done: {why}"),
         (None, Approval::Auto) => "wbd does it by itself".to_owned(),
-        (None, Approval::Operator) => "waits for your word".to_owned(),
+        (None, Approval::Operator) => "waits for your approval".to_owned(),
     }
 }
 

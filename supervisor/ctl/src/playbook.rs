@@ -172,5 +172,5 @@ fn test(context: &mut Context, named: &[PathBuf]) -> Ended {
 }
 
 fn ask_for(context: &mut Context, playbook: PlaybookName, target: Option<TargetName>) -> Ended {
-    ask::change(context, &Request::RunPlaybook { playbook, target, without_word: false })
+    ask::change(context, &Request::RunPlaybook { playbook, target, without_approval: false })
 }

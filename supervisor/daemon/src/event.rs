@@ -69,9 +69,9 @@ pub(crate) enum TalkEvent {
         /// Where the answer goes.
         reply: oneshot::Sender<Response>,
     },
-    /// What a whole plan would change was looked at, step by step, for somebody who may say yes to it.
+    /// What a whole plan would change was looked at, step by step, for somebody who may approve it.
     PlanPreviewed {
-        /// The incident that waits to do it; `None`: nobody is asked for a yes.
+        /// The incident that waits to do it; `None`: nobody is asked for an approval.
         incident: Option<IncidentId>,
         /// The plan.
         plan: Box<Plan>,
@@ -188,7 +188,7 @@ pub(crate) enum ActEvent {
     ByHand(ByHand),
     /// Somebody asks what a plan would change.
     PlanAsked {
-        /// The incident that waits to do it; `None`: nobody is asked for a yes.
+        /// The incident that waits to do it; `None`: nobody is asked for an approval.
         incident: Option<IncidentId>,
         /// The plan.
         plan: Box<Plan>,

@@ -79,7 +79,7 @@ pub(crate) enum Follow {
     Rotate {
         /// Why.
         reason: String,
-        /// By whose word.
+        /// Who decided it.
         who: String,
         /// Who waits for it.
         reply: oneshot::Sender<Response>,

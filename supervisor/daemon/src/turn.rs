@@ -53,9 +53,9 @@ impl Supervisor {
             }
             written
         });
-        // What an operator asked for is over, or was not needed: it is no word for a later incident.
+        // What an operator asked for is over, or was not needed: it is no approval for a later incident.
         if self.timers.asked.is_none() {
-            self.desk.forget_word();
+            self.desk.forget_approval();
         }
         self.plan_next_looks(&fresh);
         self.publish_news();
@@ -83,8 +83,8 @@ impl Supervisor {
     fn write_step(&mut self, now: &Now, subject: Subject, body: Body) {
         let opened = matches!(body, Body::Opened { .. });
         self.writer.write(now, subject.clone(), body);
-        // An operator who ran the playbook by hand has said yes to what it does.
-        if opened && let Some(who) = self.desk.takes_word(&subject) {
+        // An operator who ran the playbook by hand has approved what it does.
+        if opened && let Some(who) = self.desk.takes_approval(&subject) {
             self.writer.write(now, subject, Body::Approved { who, shown: None });
         }
     }

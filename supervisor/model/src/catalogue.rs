@@ -35,7 +35,7 @@ pub struct Row {
 pub enum Respond {
     /// wbd acts by itself, verifies and records.
     Heal,
-    /// wbd prepares the act and waits for an operator's word.
+    /// wbd prepares the act and waits for an operator's approval.
     Approve,
     /// The operator gets the exact steps.
     Guide,

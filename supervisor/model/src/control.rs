@@ -41,15 +41,15 @@ pub enum Request {
         /// The check.
         key: CheckKey,
     },
-    /// Say yes to the waiting rung.
+    /// Approve the waiting rung.
     Approve {
         /// Which.
         incident: IncidentId,
-        /// Digest of what was shown, from the answer to `Preview`: the yes is to that and nothing else.
+        /// Digest of what was shown, from the answer to `Preview`: the approval is of that and nothing else.
         #[serde(default)]
         shown: Option<String>,
     },
-    /// Say no to the waiting rung.
+    /// Deny the waiting rung.
     Deny {
         /// Which.
         incident: IncidentId,
@@ -89,9 +89,9 @@ pub enum Request {
         playbook: PlaybookName,
         /// On which target; `None` where there is only one.
         target: Option<TargetName>,
-        /// Asking is no operator's yes: only the time is not waited for that the failure has to last.
-        #[serde(default)]
-        without_word: bool,
+        /// Asking is no operator's approval: only the time is not waited for that the failure has to last.
+        #[serde(default, rename = "without_word")]
+        without_approval: bool,
     },
     /// Start, stop or reload the agent by hand.
     Agent {
@@ -346,9 +346,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_playbook_that_is_asked_for_as_before_is_asked_for_with_a_yes() {
+    fn a_playbook_that_is_asked_for_as_before_is_asked_for_with_an_approval() {
         let request: Request = serde_json::from_str(r#"{"run_playbook":{"playbook":"dns","target":null}}"#).unwrap();
         let playbook = PlaybookName::new("dns").unwrap();
-        assert_eq!(request, Request::RunPlaybook { playbook, target: None, without_word: false });
+        assert_eq!(request, Request::RunPlaybook { playbook, target: None, without_approval: false });
     }
 }

@@ -125,7 +125,7 @@ pub enum Body {
         /// Program and arguments; empty: none, escalations stand in journal and lists only.
         program: Vec<String>,
     },
-    /// An operator said yes to the waiting rung.
+    /// An operator approved the waiting rung.
     Approved {
         /// Who.
         who: String,
@@ -134,7 +134,7 @@ pub enum Body {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         shown: Option<Box<Shown>>,
     },
-    /// An operator said no to the waiting rung.
+    /// An operator denied the waiting rung.
     Denied {
         /// Who.
         who: String,

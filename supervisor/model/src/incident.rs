@@ -104,7 +104,7 @@ pub enum Guard {
     Hold,
     /// `healing: observe`.
     Mode,
-    /// The action needs an operator's word.
+    /// The action needs an operator's approval.
     Approval,
     /// An operator said no.
     Denied,

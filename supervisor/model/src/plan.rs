@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::{Action, Change, Class};
 use crate::name::{Code, PlaybookName, TargetName};
 
-/// Who has to say yes.
+/// Who has to approve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Approval {
@@ -30,7 +30,7 @@ pub struct Plan {
     pub rung: usize,
     /// The rung's name.
     pub rung_id: String,
-    /// Who has to say yes.
+    /// Who has to approve.
     pub approval: Approval,
     /// The actions in order.
     pub steps: Vec<Action>,
@@ -57,7 +57,7 @@ pub struct Attempts {
     pub backoff_to_ms: u64,
 }
 
-/// A plan as an operator was shown it, with everything that it would change: what a yes is to.
+/// A plan as an operator was shown it, with everything that it would change: what an approval is of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Shown {
     /// The rung, resolved.

@@ -96,7 +96,7 @@ pub struct Cause {
 pub struct Fix {
     /// The playbook.
     pub playbook: PlaybookName,
-    /// Who has to say yes.
+    /// Who has to approve.
     pub approval: Approval,
     /// Its risk.
     pub class: Class,

@@ -57,7 +57,7 @@ impl Default for Settings {
 pub enum Healing {
     /// Look and tell, never act.
     Observe,
-    /// Prepare each action and wait for an operator's word.
+    /// Prepare each action and wait for an operator's approval.
     Approve,
     /// Act within guards and budgets.
     #[default]

@@ -1,5 +1,5 @@
-//! An operator's yes to a value on a booted host that outgrows it: not taken for another value, and what is done is
-//! what was shown.
+//! An operator's approval of a value on a booted host that outgrows it: not taken for another value, and what is done
+//! is what was shown.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const HEALING: Duration = Duration::from_secs(90);
 const QUIET: Duration = Duration::from_secs(8);
 
 #[test]
-fn a_yes_is_not_taken_for_another_value_than_was_shown_and_what_is_done_is_what_was_shown() {
+fn an_approval_is_not_taken_for_another_value_than_was_shown_and_what_is_done_is_what_was_shown() {
     let _limits = SysctlGuard::take();
     let host = product::shared();
     product::configure(&host, &ROOMY.replace("healing: auto", "healing: approve"));
@@ -30,7 +30,7 @@ fn a_yes_is_not_taken_for_another_value_than_was_shown_and_what_is_done_is_what_
     let story = Story::begin(&host).about(LIMIT);
     site::add(&host).ok();
     ctl(&host, &["agent", "activate"]).ok();
-    let refused = story.wait_for("a wait for a word", HEALING, |record| {
+    let refused = story.wait_for("a wait for an approval", HEALING, |record| {
         record["kind"] == "refused" && record["code"] == LIMIT && record["result"] == "approval"
     });
     let incident = refused["incident"].as_str().expect("an incident").to_owned();
@@ -41,12 +41,12 @@ fn a_yes_is_not_taken_for_another_value_than_was_shown_and_what_is_done_is_what_
     assert!(shown.contains(&format!("{KEY}: {} -> ", TOO_LOW[0])), "{shown}");
     set(&host, TOO_LOW[1]);
     ctl(&host, &["resume"]).ok();
-    let anew = story.wait_for("the yes refused", SOON, |record| {
+    let anew = story.wait_for("the approval refused", SOON, |record| {
         let words = record["evidence"][0].as_str().unwrap_or_default();
         record["kind"] == "refused" && words.contains("is no longer what was approved")
     });
     assert_eq!(anew["result"], "approval", "{anew}");
-    story.stays_undone("the wait for another yes", QUIET);
+    story.stays_undone("the wait for another approval", QUIET);
     assert_eq!(limit(&host), TOO_LOW[1]);
 
     let shown = json::wbdctl(&host, ["approve", "--yes", &incident]).json;

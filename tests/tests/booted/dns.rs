@@ -1,4 +1,4 @@
-//! The resolver on this host itself: failed it is started again, running and useless it waits for a person's word
+//! The resolver on this host itself: failed it is started again, running and useless it waits for a person's approval
 //! (AEGIS-DNS).
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -76,7 +76,7 @@ fn a_resolver_of_this_host_that_failed_is_started_again() {
 }
 
 #[test]
-fn a_resolver_of_this_host_that_runs_and_is_silent_waits_for_a_persons_word() {
+fn a_resolver_of_this_host_that_runs_and_is_silent_waits_for_a_persons_approval() {
     let host = product::shared();
     let scene = Scene::begin(&host);
     let story = Story::begin(&host).about(CODE);

@@ -52,7 +52,7 @@ fn approving_waits_for_the_word_and_shows_what_it_is_for() {
     product::configure(&host, &with_healing("approve"));
     let story = Story::begin(&host);
     let incident = refused(&host, &story, "approval");
-    story.stays_undone("waiting for a word", Duration::from_secs(5));
+    story.stays_undone("waiting for an approval", Duration::from_secs(5));
     let shown = json::wbdctl(&host, ["incidents", "show", &incident]);
     assert_eq!(shown.json["waiting"]["plan"]["rung_id"], "start", "{}", shown.json);
     let approved = ctl(&host, &["approve", "--yes", &incident]).ok();
@@ -64,7 +64,7 @@ fn approving_waits_for_the_word_and_shows_what_it_is_for() {
     let story = Story::begin(&host);
     let incident = refused(&host, &story, "approval");
     ctl(&host, &["deny", &incident]).ok();
-    story.stays_undone("a no", Duration::from_secs(5));
+    story.stays_undone("a denial", Duration::from_secs(5));
     assert_eq!(story.of("denied").len(), 1, "{}", story.summary());
     host.run(["/usr/bin/systemctl", "start", AGENT]).ok();
     let told = story.closed(CODE, SOON);

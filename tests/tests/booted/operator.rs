@@ -1,4 +1,4 @@
-//! An operator's word on a booted host: what systemctl does by hand, and hold files.
+//! An operator's decision on a booted host: what systemctl does by hand, and hold files.
 
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ fn a_hold_file_holds_before_the_supervisor_is_there_and_without_it() {
     // Of an end that nobody saw nothing is known, and nothing would have to be held.
     product::healthy(&host);
     host.signal(product::agent_works(&host), "TERM");
-    let refused = story.wait_for("a no by the file", SOON, |record| record["kind"] == "refused");
+    let refused = story.wait_for("a refusal by the file", SOON, |record| record["kind"] == "refused");
     assert_eq!(refused["result"], "hold", "{refused}");
     story.stays_undone("a hold file", QUIET);
     // The durable one takes over before the other goes.

@@ -87,7 +87,7 @@ fn killed_aborted_hung_or_restarted_it_goes_on_where_it_was() {
     let host = product::shared();
     overridden(&host, "[Unit]\nStartLimitIntervalSec=0\n[Service]\nWatchdogSec=15\nTimeoutStopSec=3\n");
     product::healthy(&host);
-    // A debit, a pause, and an incident that waits for a word.
+    // A debit, a pause, and an incident that waits for an approval.
     let story = Story::begin(&host);
     host.signal(product::agent_works(&host), "TERM");
     story.healed(CODE, SOON);
@@ -116,7 +116,7 @@ fn killed_aborted_hung_or_restarted_it_goes_on_where_it_was() {
             if standing == before { Ok(()) } else { Err(format!("{pid}: {standing}")) }
         });
     }
-    story.stays_undone("nobody said yes", QUIET);
+    story.stays_undone("nobody approved", QUIET);
     assert_eq!(story.of("opened").len(), 1, "{}", story.summary());
     assert_eq!(told(&host).len(), 1, "nobody is told again");
     ctl(&host, &["approve", "--yes", &incident]).ok();

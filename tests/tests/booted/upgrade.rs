@@ -112,7 +112,7 @@ fn an_upgrade_in_the_middle_of_an_incident_changes_nothing_of_it() {
     ctl(&host, &["pause", "an", "upgrade"]).ok();
     let story = Story::begin(&host);
     host.signal(product::agent_works(&host), "TERM");
-    let refused = story.wait_for("a no", SOON, |record| record["kind"] == "refused");
+    let refused = story.wait_for("a refusal", SOON, |record| record["kind"] == "refused");
     let incident = refused["incident"].as_str().expect("an incident").to_owned();
     goes_on(&host, &story, &incident, &next, NEXT);
     goes_on(&host, &story, &incident, &places::deb(), &old);

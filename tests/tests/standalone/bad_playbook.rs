@@ -166,7 +166,7 @@ fn two_playbooks_that_raise_each_others_fault_end_with_a_person_and_not_in_a_loo
 }
 
 #[test]
-fn words_for_what_is_over_or_was_never_asked_are_refused_by_name_and_nothing_is_done() {
+fn decisions_on_what_is_over_or_was_never_asked_are_refused_by_name_and_nothing_is_done() {
     let root = toy::root("approve");
     toy::breaks(root.path(), "toy");
     toy::write(root.path(), "toy", &toy::playbook("toy", CODE));
@@ -181,19 +181,19 @@ fn words_for_what_is_over_or_was_never_asked_are_refused_by_name_and_nothing_is_
     assert_eq!(trial.closed(CODE, 0).ending(), Some("handed-over"));
     refused(&["approve", "--yes", &incident], &incident);
     refused(&["deny", &incident], &incident);
-    toy::stays_at(&trial, 0, "a no, and a yes after it");
+    toy::stays_at(&trial, 0, "a denial, and an approval after it");
     assert_eq!((trial.of("approved").len(), trial.incidents(CODE).len()), (0, 1), "{}", trial.summary());
 
-    // The end of a pause is no yes, and `resume` by itself neither.
+    // The end of a pause is no approval, and `resume` by itself neither.
     trial.ctl(&["pause", "something else"]).ok();
     for words in ["resumed", "what was denied stays so"] {
         let resumed = trial.ctl(&["resume"]).ok();
         assert!(String::from_utf8_lossy(&resumed.stdout).contains(words), "{}", resumed.report());
     }
-    toy::stays_at(&trial, 0, "a no after a resume");
+    toy::stays_at(&trial, 0, "a denial after a resume");
     assert_eq!((trial.incidents(CODE).len(), trial.of("resumed").len()), (1, 0), "{}", trial.summary());
 
-    // It goes away and comes back: that is another question, and the twin of all this is a yes in time.
+    // It goes away and comes back: that is another question, and the twin of all this is an approval in time.
     let left = trial.root().join("etc/toy/left");
     fs::copy(trial.root().join("etc/toy/right"), left).expect("scratch file");
     wait_until("it is seen gone", SOON, || if trial.of("cleared").len() == 1 { Ok(()) } else { Err(trial.summary()) });
@@ -210,14 +210,14 @@ fn words_for_what_is_over_or_was_never_asked_are_refused_by_name_and_nothing_is_
 }
 
 #[test]
-fn a_yes_to_one_plan_is_none_to_another() {
+fn an_approval_of_one_plan_is_none_of_another() {
     for changes in [true, false] {
         let root = toy::root("approve");
         toy::breaks(root.path(), "toy");
         toy::write(root.path(), "toy", &toy::playbook("toy", CODE));
         let trial = Trial::on(root);
         let incident = trial.held_by(CODE, "approval");
-        trial.ctl(&["pause", "between the yes and the action"]).ok();
+        trial.ctl(&["pause", "between the approval and the action"]).ok();
         trial.ctl(&["approve", "--yes", &incident]).ok();
         if changes {
             let other =
@@ -229,7 +229,7 @@ fn a_yes_to_one_plan_is_none_to_another() {
         trial.ctl(&["resume"]).ok();
         if changes {
             trial.held_by(CODE, "approval");
-            toy::stays_at(&trial, 0, "a yes to another plan");
+            toy::stays_at(&trial, 0, "an approval of another plan");
         } else {
             trial.healed(CODE, 0, &["command.run"]);
             assert_eq!(toy::acts(trial.root()), 1);

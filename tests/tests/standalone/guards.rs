@@ -1,4 +1,4 @@
-//! What keeps an action back, and what lets it go on: healing modes, an operator's word, a pause.
+//! What keeps an action back, and what lets it go on: healing modes, an operator's decision, a pause.
 
 use std::fs;
 
@@ -36,7 +36,7 @@ fn observing_does_nothing_and_tells_a_person() {
     assert!(told.actions().is_empty() && told.of("escalated").len() == 1, "{told:#?}");
     let guide = told.last("escalated")["evidence"].as_array().map_or(0, Vec::len);
     assert!(guide > 1, "{told:#?}");
-    // Nor does doctor promise it, or send for a yes that would do nothing.
+    // Nor does doctor promise it, or send for an approval that would do nothing.
     let doctor = json::wbdctl_at(trial.root(), ["doctor", "--fix", "--only", DOWN]);
     let (cause, fixed) = (doctor.cause(DOWN).expect("it is down"), &doctor.list("fixed")[0]);
     assert!(cause["fix"]["withheld"].as_str().is_some_and(|why| why.contains("healing is observe")), "{cause}");
@@ -44,17 +44,17 @@ fn observing_does_nothing_and_tells_a_person() {
     assert!(came.contains("healing is observe") && !came.contains("approve I"), "{fixed}");
     let text = trial.ctl(&["doctor", "--only", DOWN]).exits(2);
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
-    assert!(text.contains("by hand:") && !text.contains("waits for your word"), "{text}");
+    assert!(text.contains("by hand:") && !text.contains("waits for your approval"), "{text}");
     // Not even by hand: observe means observe.
     for words in [["playbook", "run", "agent-down"], ["approve", "--yes", &incident]] {
         let refused = trial.ctl(&words).exits(1);
         assert!(String::from_utf8_lossy(&refused.stderr).contains("healing is observe"), "{}", refused.report());
     }
     stays_down(&trial, "observing, whoever asks for a playbook");
-    // Nor is such a yes found when the mode is another one.
+    // Nor is such an approval found when the mode is another one.
     heals(&trial, "observe", "approve");
     trial.held_by(DOWN, "approval");
-    stays_down(&trial, "a yes that was refused");
+    stays_down(&trial, "an approval that was refused");
     let told = trial.incidents(DOWN).remove(0);
     assert!(trial.of("approved").is_empty() && told.of("escalated").len() == 1, "{told:#?}");
     trial.ctl(&["approve", "--yes", &incident]).ok();
@@ -69,11 +69,11 @@ fn a_no_while_observing_counts_in_every_mode() {
     trial.ctl(&["deny", &incident]).ok();
     heals(&trial, "observe", "auto");
     assert_eq!(trial.closed(DOWN, 0).ending(), Some("handed-over"));
-    stays_down(&trial, "a no");
+    stays_down(&trial, "a denial");
 }
 
 #[test]
-fn approving_shows_the_plan_and_acts_on_a_yes() {
+fn approving_shows_the_plan_and_acts_on_an_approval() {
     let trial = Trial::begin("approve");
     trial.hurt(Signal::SIGKILL);
     let incident = trial.held_by(DOWN, "approval");
@@ -97,7 +97,7 @@ fn a_no_ends_the_waiting() {
     trial.ctl(&["deny", &incident]).ok();
     let told = trial.closed(DOWN, 0);
     assert_eq!((told.ending(), told.actions().len()), (Some("handed-over"), 0), "{told:#?}");
-    stays_down(&trial, "a no");
+    stays_down(&trial, "a denial");
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_pause_with_an_end_ends_by_itself() {
 }
 
 #[test]
-fn a_playbook_run_by_hand_is_a_yes_and_keeps_the_other_guards() {
+fn a_playbook_run_by_hand_is_an_approval_and_keeps_the_other_guards() {
     let trial = Trial::begin("approve");
     let healthy = trial.ctl(&["playbook", "run", "agent-down"]).exits(1);
     assert!(String::from_utf8_lossy(&healthy.stderr).contains("nothing to heal"), "{}", healthy.report());
@@ -157,7 +157,7 @@ fn a_playbook_run_by_hand_is_a_yes_and_keeps_the_other_guards() {
     let told = trial.healed(DOWN, 0, &["agent.start"]);
     told.has_in_order(&["refused", "approved", "refused", "intent"]);
     let new = trial.agent_after(old);
-    // The yes was for that one time.
+    // The approval was for that one time.
     trial.hurt(Signal::SIGKILL);
     wait_until("the next incident waits", SOON, || {
         let next = trial.incidents(DOWN).into_iter().nth(1);

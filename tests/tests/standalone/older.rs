@@ -13,7 +13,8 @@ use wbd_tests::supervisor::{Supervisor, copy, scratch_root};
 use crate::toy;
 use crate::trial::{self, DOWN, QUIET, SOON, Trial};
 
-/// As the older version left it, in the middle of an operator's pause: the toy waits for a word, the agent is dead.
+/// As the older version left it, in the middle of an operator's pause: the toy waits for an approval, the agent is
+/// dead.
 fn root() -> TempDir {
     let root = scratch_root();
     for product in ["aegis", "dsva", "iwss"] {
@@ -39,7 +40,7 @@ fn root() -> TempDir {
 }
 
 #[test]
-fn an_upgraded_host_keeps_pause_waiver_and_open_incidents_and_goes_on_after_the_word() {
+fn an_upgraded_host_keeps_pause_waiver_and_open_incidents_and_goes_on_after_the_approval() {
     let root = root();
     let trial = Trial::with(Supervisor::start(root.path()), root);
     let phase = |number: u64| {
@@ -64,8 +65,8 @@ fn an_upgraded_host_keeps_pause_waiver_and_open_incidents_and_goes_on_after_the_
 
     trial.ctl(&["resume"]).ok();
     trial.held_by(toy::CODE, "approval");
-    assert_eq!(toy::acts(trial.root()), 0, "not without a word");
-    wait_until("the word", SOON, || {
+    assert_eq!(toy::acts(trial.root()), 0, "not without an approval");
+    wait_until("the approval", SOON, || {
         let ran = trial.ctl(&["approve", "I3", "--yes"]);
         if ran.code == Some(0) { Ok(()) } else { Err(ran.report()) }
     });

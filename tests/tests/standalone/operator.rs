@@ -1,5 +1,5 @@
-//! An operator's word on a real supervisor: waivers, hold files, and a yes that is refused when it is for something
-//! else.
+//! An operator's decision on a real supervisor: waivers, hold files, and an approval that is refused when it is for
+//! something else.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -31,7 +31,7 @@ fn waived(answer: &json::Answer) -> Vec<(String, String)> {
 }
 
 #[test]
-fn doctor_fix_is_no_yes_where_a_word_is_needed_and_none_over_a_no() {
+fn doctor_fix_is_no_approval_where_one_is_needed_and_none_over_a_denial() {
     let trial = Trial::begin("approve");
     trial.hurt(Signal::SIGKILL);
     let incident = trial.held_by(DOWN, "approval");
@@ -43,12 +43,12 @@ fn doctor_fix_is_no_yes_where_a_word_is_needed_and_none_over_a_no() {
     };
     let came = fix("waiting");
     assert!(came.contains(&format!("wbdctl approve {incident}")), "{came}");
-    trial.stays_undone("doctor --fix without a word", QUIET);
+    trial.stays_undone("doctor --fix without an approval", QUIET);
     trial.ctl(&["deny", &incident]).ok();
     trial.closed(DOWN, 0);
     let came = fix("denied");
     assert!(came.contains("handed over") && came.contains("wbdctl playbook run agent-down --target wbd"), "{came}");
-    trial.stays_undone("doctor --fix after a no", QUIET);
+    trial.stays_undone("doctor --fix after a denial", QUIET);
     let asked = [trial.of("approved").len(), trial.of("manual").len(), trial.of("opened").len()];
     assert_eq!(asked, [0, 0, 1], "{}", trial.summary());
 }
@@ -125,7 +125,7 @@ fn doctor_fix_does_at_once_what_wbd_would_do_by_itself() {
 }
 
 #[test]
-fn doctor_fix_is_no_yes_by_settings_that_are_not_in_force() {
+fn doctor_fix_is_no_approval_by_settings_that_are_not_in_force() {
     let root = toy::root("auto");
     let file = root.path().join("etc/wbd/wbd.yaml");
     let free = fs::read_to_string(&file).expect("the settings");
@@ -154,7 +154,7 @@ fn doctor_fix_is_no_yes_by_settings_that_are_not_in_force() {
     });
     toy::stays_at(&trial, 0, "doctor --fix under another healing than is in force");
     assert!(trial.of("approved").is_empty(), "{}", trial.summary());
-    // Twin: a yes is one.
+    // Twin: an approval is one.
     trial.ctl(&["playbook", "run", "toy-match", "--target", "toy"]).ok();
     trial.healed(toy::CODE, 0, &["command.run"]);
 }
@@ -394,7 +394,7 @@ fn a_pause_with_an_end_that_the_ledger_cannot_take_ends_by_itself_all_the_same()
 }
 
 #[test]
-fn a_yes_to_what_has_changed_since_it_was_shown_is_refused() {
+fn an_approval_of_what_has_changed_since_it_was_shown_is_refused() {
     let trial = Trial::begin("approve");
     trial.hurt(Signal::SIGKILL);
     let incident = trial.held_by(DOWN, "approval");
@@ -407,13 +407,13 @@ fn a_yes_to_what_has_changed_since_it_was_shown_is_refused() {
         let shown = serde_json::json!({"approve": {"incident": incident[1..].parse::<u64>().ok(), "shown": shown}});
         crate::control::ask(trial.root(), &shown.to_string())
     };
-    // A yes that names nothing, or something else, is none.
+    // An approval that names nothing, or something else, is none.
     for shown in [None, Some("0".repeat(64))] {
         let answer = approve(&trial, shown.as_deref());
         assert!(answer.starts_with("{\"refused\""), "{answer}");
     }
     let shown = digest(&trial);
-    // The playbook changes between the look and the yes.
+    // The playbook changes between the look and the approval.
     let path = trial.root().join("etc/wbd/playbooks.d/agent-down.yaml");
     let text = fs::read_to_string(&path).expect("the playbook");
     assert!(text.contains("The agent is dead"), "{text}");
@@ -429,12 +429,12 @@ fn a_yes_to_what_has_changed_since_it_was_shown_is_refused() {
     trial.healed(DOWN, 0, &["agent.start"]);
     let approved = &trial.of("approved")[0];
     let lines = approved["evidence"].as_array().map_or(0, Vec::len);
-    assert_eq!(lines, 2, "who, and what it was a yes to: {approved}");
+    assert_eq!(lines, 2, "who, and what was approved: {approved}");
     assert!(approve(&trial, Some(&"f".repeat(64))).contains("is over (healed)"));
 }
 
 #[test]
-fn a_yes_said_twice_is_one_yes_and_waits_for_the_pause() {
+fn an_approval_said_twice_is_one_approval_and_waits_for_the_pause() {
     let trial = Trial::begin("approve");
     trial.ctl(&["pause", "a test of pauses"]).ok();
     trial.hurt(Signal::SIGKILL);

@@ -27,7 +27,7 @@ fn next(trial: &Trial) -> String {
 }
 
 #[test]
-fn outside_its_window_a_restart_waits_until_an_operator_says_yes() {
+fn outside_its_window_a_restart_waits_until_an_operator_approves() {
     let trial = windowed(3);
     assert!(next(&trial).contains("maintenance window for A2 and above opens"), "{}", next(&trial));
     trial.hurt(Signal::SIGKILL);

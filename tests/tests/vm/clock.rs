@@ -62,7 +62,7 @@ fn a_pause_for_a_time_is_in_force_whatever_the_wall_clock_says() {
     let story = VmStory::begin(&vm);
     jump(&vm, -YEAR_S);
     end_agent(&vm);
-    let refused = story.wait_for("a no", |record| record["kind"] == "refused");
+    let refused = story.wait_for("a refusal", |record| record["kind"] == "refused");
     assert_eq!(refused["result"], "hold", "{refused}");
     let is_act = |record: &Value| record["kind"] == "intent";
     story.stays_without("the pause before its time", QUIET, is_act);

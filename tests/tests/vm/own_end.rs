@@ -19,7 +19,7 @@ fn after_an_oom_kill_and_a_watchdog_kill_everything_is_as_before() {
     vm.run(["/usr/bin/wbdctl", "pause", "a", "change"]).ok();
     let story = VmStory::begin(&vm);
     vm.signal(product::agent_works(&vm), "TERM");
-    story.wait_for("a no", |record| record["kind"] == "refused");
+    story.wait_for("a refusal", |record| record["kind"] == "refused");
     let before = known(&product::wbdctl(&vm, ["status"]).json);
     assert_eq!(before["open"].as_array().map(Vec::len), Some(1), "{before}");
 

@@ -28,7 +28,7 @@ fn limits_debits_pauses_incidents_and_undo_outlive_a_reboot() {
     vm.sh("i=0; while [ $((i += 1)) -le 200 ]; do echo /srv/shop/1/$i; done | xargs mkdir -p; wbdctl agent reload")
         .ok();
     let opened = story.wait_for("an open incident", |record| record["kind"] == "opened" && record["code"] == CODE);
-    story.wait_for("a no", |record| record["kind"] == "refused" && record["incident"] == opened["incident"]);
+    story.wait_for("a refusal", |record| record["kind"] == "refused" && record["incident"] == opened["incident"]);
     let before = product::wbdctl(&vm, ["status"]).json;
 
     let boot = vm.boot_id();

@@ -106,7 +106,7 @@ pub(crate) fn fix(client: &Client, cause: &Cause, fix: &Fix) -> Result<Fixed, Fa
     let before = row;
     let (playbook, target) = (fix.playbook.clone(), Some(cause.target.clone()));
     // What is in force may be stricter than the settings that were read here.
-    let request = Request::RunPlaybook { playbook, target, without_word: true };
+    let request = Request::RunPlaybook { playbook, target, without_approval: true };
     if let Err(failure) = ask::done(client.call(&request)?) {
         return Ok(Fixed { what, good: false, came: failure.message });
     }
@@ -136,8 +136,8 @@ fn is_closed(row: &IncidentRow) -> bool {
     matches!(row.phase, Phase::Closed { .. })
 }
 
-/// Why a fix is not asked for: where a yes is needed or a no was said, a person must say so to what was shown. What wbd
-/// does not do is not asked for either.
+/// Why a fix is not asked for: where an approval is needed or it was denied, a person must say so to what was shown.
+/// What wbd does not do is not asked for either.
 fn needs_a_word(cause: &Cause, fix: &Fix, row: Option<&IncidentRow>) -> Option<String> {
     if fix.withheld.is_some() {
         return Some(approval(fix));
@@ -146,7 +146,7 @@ fn needs_a_word(cause: &Cause, fix: &Fix, row: Option<&IncidentRow>) -> Option<S
     match (waits.and_then(ended), fix.approval) {
         (Some((_, came)), Approval::Auto | Approval::Operator) => Some(came),
         (None, Approval::Operator) => {
-            Some(format!("waits for your word: wbdctl playbook run {} --target {}", fix.playbook, cause.target))
+            Some(format!("waits for your approval: wbdctl playbook run {} --target {}", fix.playbook, cause.target))
         }
         (None, Approval::Auto) => None,
     }
@@ -170,7 +170,7 @@ fn ended(row: &IncidentRow) -> Option<(bool, String)> {
         Phase::Gated { .. } => {
             let refusal = held(row)?;
             match refusal.guard {
-                Guard::Approval => Some((false, format!("waits for your word: wbdctl approve {id}"))),
+                Guard::Approval => Some((false, format!("waits for your approval: wbdctl approve {id}"))),
                 Guard::Mode
                 | Guard::Hold
                 | Guard::Denied

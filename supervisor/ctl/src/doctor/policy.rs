@@ -1,4 +1,4 @@
-//! What people and the supervisor decided about a fix: who must say yes, and whether wbd does it at all. Plans nothing.
+//! What people and the supervisor decided about a fix: who must approve, and whether wbd does it at all. Plans nothing.
 use wbd_model::action::Class;
 use wbd_model::check::CheckKey;
 use wbd_model::control::Status;
@@ -7,7 +7,7 @@ use wbd_model::report::Cause;
 use wbd_model::settings::{Healing, Settings};
 
 /// Counts before what the playbook's author wrote. Where the settings are not those that were `read` for this host, or
-/// the supervisor does not say what it was denied, nobody knows who must say yes: then a person must.
+/// the supervisor does not say what it was denied, nobody knows who must approve: then a person must.
 pub(super) fn apply(cause: &mut Cause, settings: &Settings, read: bool, status: Option<&Status>) {
     let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
     let handed_over = status.is_some_and(|status| is_handed_over(status, &key));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn who_must_say_yes_is_a_person_wherever_that_is_not_known() {
+    fn who_must_approve_is_a_person_wherever_that_is_not_known() {
         let (settings, status) = (Settings::default(), testing::status());
         assert_eq!(approval(&settings, true, Some(&status)), Approval::Auto);
         assert_eq!(approval(&settings, false, Some(&status)), Approval::Operator, "the settings were not read");

@@ -158,7 +158,7 @@ fn document(rehearsed: &Rehearsed<'_>) -> Value {
         "events": report.events,
         "events_left_out": report.events_left_out,
         "totals": report.totals,
-        "in_life": {"deeds": report.actions_in_life, "words": report.words_in_life},
+        "in_life": {"deeds": report.actions_in_life, "words": report.decisions_in_life},
         "cannot_know": limits(rehearsed),
         "duration_ms": duration_ms,
     })

@@ -51,11 +51,11 @@ pub(super) fn limits(rehearsed: &Rehearsed<'_>) -> Vec<String> {
             report.actions_in_life
         ));
     }
-    if report.words_in_life > 0 {
+    if report.decisions_in_life > 0 {
         limits.push(format!(
-            "What a person would have said: {} words (yes or no) that were given for these failures are not carried \
+            "What a person would have decided: {} decisions (approvals or denials) on these failures are not carried \
              over.",
-            report.words_in_life
+            report.decisions_in_life
         ));
     }
     limits

@@ -140,7 +140,7 @@ impl Doer {
             return refuse(view.state(), about(&want), refusal).into_iter().collect();
         }
         if let Some(reason) = self.beyond_reach(&want) {
-            // A no of its own first, so that the hand-over waits for no word.
+            // A refusal of its own first, so that the hand-over waits for no approval.
             let refusal = Refusal { guard: Guard::Reach, reason: reason.clone(), until_ms: None };
             let refusal = refuse(view.state(), about(&want), refusal);
             return refusal.into_iter().chain(hand_over(&want, reason, view)).collect();

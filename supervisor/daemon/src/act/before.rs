@@ -38,7 +38,7 @@ pub(super) fn still_wanted(
 ) -> Result<Observations, String> {
     let (seen, plan) = last_look(want, answers, view, now)?;
     let Some(plan) = plan else { return Ok(seen) };
-    // A yes is to values too.
+    // An approval is of values too.
     let plan = approval::as_shown(view.state().incidents.get(&want.incident), plan);
     match plan.steps.get(want.step).cloned() {
         Some(action) if same_actions(&plan, &want.plan) => {

@@ -102,7 +102,7 @@ fn records_wait_while_the_file_is_away_and_follow_when_it_is_back() {
     hide(&root, "ledger.db", "away.db");
     note(&mut writer, hold("while it is away"));
     assert_ne!(writer.degraded, "");
-    assert!(writer.state.hold.is_some(), "an operator's word counts at once");
+    assert!(writer.state.hold.is_some(), "an operator's decision counts at once");
     // A new file in its place would forget every debit: it is not begun over.
     writer.retry();
     assert!(writer.degraded.contains("does not verify"), "{}", writer.degraded);

@@ -1,5 +1,5 @@
-//! The owner of an operator's yes and no to what waits: each is to exactly what was shown, and to nothing that is over.
-//! Judges no plan.
+//! The owner of an operator's approval or denial of what waits: each is of exactly what was shown, and of nothing that
+//! is over. Judges no plan.
 use std::collections::VecDeque;
 
 use wbd_engine::guard::approval;
@@ -42,25 +42,25 @@ impl Approvals {
 
 /// What an operator says to an incident that waits.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Spoken<'a> {
+pub(crate) enum Decision<'a> {
     /// Do what was shown under this digest.
-    Yes {
+    Approve {
         /// The incident.
         incident: IncidentId,
         /// Of what was shown; `None`: nothing is named.
         digest: Option<&'a str>,
     },
     /// Do nothing.
-    No {
+    Deny {
         /// The incident.
         incident: IncidentId,
     },
 }
 
-/// What follows from a word, and what to say; or why it is none.
-pub(crate) type Word = Result<(Vec<Follow>, String), String>;
+/// What follows from a decision, and what to say; or why it is refused.
+pub(crate) type Decided = Result<(Vec<Follow>, String), String>;
 
-/// What words are about.
+/// What decisions are about.
 #[derive(Debug)]
 pub(crate) struct About<'a> {
     pub(crate) checks: &'a Checks,
@@ -100,16 +100,16 @@ impl About<'_> {
     }
 
     /// Yes, to whatever the playbook leads to: it was asked for by hand.
-    pub(crate) fn approve_unseen(&self, id: IncidentId, who: &str) -> Word {
+    pub(crate) fn approve_unseen(&self, id: IncidentId, who: &str) -> Decided {
         self.waits(id)?;
         self.may_act(id)?;
-        self.say_yes(id, None, who)
+        self.approve_shown(id, None, who)
     }
 
-    fn say_yes(&self, id: IncidentId, shown: Option<Box<Shown>>, who: &str) -> Word {
+    fn approve_shown(&self, id: IncidentId, shown: Option<Box<Shown>>, who: &str) -> Decided {
         let incident = self.open_incident(id)?;
         let mut follows = Vec::new();
-        // Said twice it is still one yes.
+        // Said twice it is still one approval.
         if !(incident.approved && incident.denied.is_none() && incident.shown == shown) {
             let body = Body::Approved { who: who.to_owned(), shown };
             follows.push(Follow::Write(incident.subject(), Box::new(body)));
@@ -137,7 +137,8 @@ impl About<'_> {
         self.acts(&self.open_incident(id)?.playbook)
     }
 
-    /// Whether a yes could lead to an action now: one that is kept for another mode would be done much later, unasked.
+    /// Whether an approval could lead to an action now: one that is kept for another mode would be done much later,
+    /// unasked.
     pub(crate) fn acts(&self, playbook: &PlaybookName) -> Result<(), String> {
         match self.settings.healing_for(playbook.as_str()) {
             Healing::Observe => Err(format!(
@@ -147,7 +148,7 @@ impl About<'_> {
         }
     }
 
-    /// Whether a word on an incident has anything to be for.
+    /// Whether a decision on an incident has anything to be for.
     fn waits(&self, id: IncidentId) -> Result<(), String> {
         let does = match &self.open_incident(id)?.phase {
             Phase::Gated { .. } => return Ok(()),
@@ -158,7 +159,7 @@ impl About<'_> {
             Phase::RollingBack { .. } => "is being taken back".to_owned(),
             Phase::Closed { how } => format!("is over ({})", how.as_str()),
         };
-        Err(format!("{id} does not wait for a word: it {does}; {LIST}"))
+        Err(format!("{id} does not wait for an approval: it {does}; {LIST}"))
     }
 }
 
@@ -172,7 +173,7 @@ impl Approvals {
         Response::Preview { plan, changes, digest }
     }
 
-    /// A whole plan was looked at: the answer, kept for a yes where it is of an incident.
+    /// A whole plan was looked at: the answer, kept for an approval where it is of an incident.
     pub(crate) fn previewed(
         &mut self,
         of: Option<IncidentId>,
@@ -188,16 +189,16 @@ impl Approvals {
         }
     }
 
-    /// A yes to what was shown under this digest, or a no.
-    pub(crate) fn on(&self, word: Spoken<'_>, about: &About<'_>, who: &str) -> Word {
-        match word {
-            Spoken::Yes { incident, digest } => {
+    /// An approval of what was shown under this digest, or a denial.
+    pub(crate) fn on(&self, decision: Decision<'_>, about: &About<'_>, who: &str) -> Decided {
+        match decision {
+            Decision::Approve { incident, digest } => {
                 about.waits(incident)?;
                 about.may_act(incident)?;
                 let shown = self.shown_now(incident, digest, about)?;
-                about.say_yes(incident, Some(Box::new(shown)), who)
+                about.approve_shown(incident, Some(Box::new(shown)), who)
             }
-            Spoken::No { incident } => {
+            Decision::Deny { incident } => {
                 about.waits(incident)?;
                 let open = about.open_incident(incident)?;
                 if let Some(who) = &open.denied {
@@ -213,10 +214,10 @@ impl Approvals {
     /// What was shown under a digest, if it is still what would be done.
     fn shown_now(&self, id: IncidentId, digest: Option<&str>, about: &About<'_>) -> Result<Shown, String> {
         let again = format!("look at it again: wbdctl approve {id}");
-        let digest = digest.ok_or_else(|| format!("the yes does not name what was shown; {again}"))?;
+        let digest = digest.ok_or_else(|| format!("the approval does not name what was shown; {again}"))?;
         let known = self.of(digest).ok_or_else(|| format!("what was shown for {id} is too long ago; {again}"))?;
         if approval::digest(id, known) != digest {
-            return Err(format!("the yes is to another incident's plan; {again}"));
+            return Err(format!("the approval is of another incident's plan; {again}"));
         }
         let (plan, _) = about.waiting_plan(id)?;
         match approval::other_plan(&known.plan, &plan) {

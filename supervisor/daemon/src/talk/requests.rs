@@ -19,7 +19,7 @@ use crate::event::{ActEvent, ByHand, ProductEvent, TalkEvent};
 use crate::follow::Follow;
 use crate::talk::agent_call;
 use crate::talk::answer::{UNDER_WAY, done, refused};
-use crate::talk::approvals::{About, Approvals, Spoken, Word};
+use crate::talk::approvals::{About, Approvals, Decided, Decision};
 use crate::talk::waivers::{self, Wanted};
 use crate::view::View;
 
@@ -65,10 +65,10 @@ impl Desk {
             Request::Preview { incident } => ask_plan(Some(incident), about.waiting_plan(incident), reply),
             Request::PreviewFix { key } => ask_plan(None, about.fix_plan(&key), reply),
             Request::Approve { incident, shown } => {
-                let word = Spoken::Yes { incident, digest: shown.as_deref() };
-                answer(self.approvals.on(word, &about, who), reply)
+                let decision = Decision::Approve { incident, digest: shown.as_deref() };
+                answer(self.approvals.on(decision, &about, who), reply)
             }
-            Request::Deny { incident } => answer(self.approvals.on(Spoken::No { incident }, &about, who), reply),
+            Request::Deny { incident } => answer(self.approvals.on(Decision::Deny { incident }, &about, who), reply),
             Request::Pause { why, for_ms, from_class } => pause(who, why, for_ms, from_class, reply, now),
             Request::Resume {} => resume(who, reply, view.state(), now),
             Request::Waive { code, target, why, until_wall_ms } => {
@@ -80,9 +80,9 @@ impl Desk {
                 Follow::manual("reload", who, "settings and playbooks"),
                 Follow::Products(ProductEvent::Reload(Some(reply))),
             ],
-            Request::RunPlaybook { playbook, target, without_word } => {
-                match to_run(&playbook, target.as_ref(), without_word, &about, view.products.is_known()) {
-                    Ok(key) => self.run_playbook(&playbook, key, without_word, who, &about, reply),
+            Request::RunPlaybook { playbook, target, without_approval } => {
+                match to_run(&playbook, target.as_ref(), without_approval, &about, view.products.is_known()) {
+                    Ok(key) => self.run_playbook(&playbook, key, without_approval, who, &about, reply),
                     Err(why) => say(reply, refused(why)),
                 }
             }
@@ -104,22 +104,22 @@ impl Desk {
         &mut self,
         name: &PlaybookName,
         key: CheckKey,
-        without_word: bool,
+        without_approval: bool,
         who: &str,
         about: &About<'_>,
         reply: Reply,
     ) -> Vec<Follow> {
         let mut follows = vec![Follow::manual("playbook.run", who, &format!("{name} on {}", key.target))];
         match about.state.open_for(&key).map(|incident| incident.id) {
-            Some(id) if !without_word => {
+            Some(id) if !without_approval => {
                 follows.extend(answer(about.approve_unseen(id, who), reply));
                 return follows;
             }
             Some(_) => {}
             None => {
                 follows.push(Follow::AskedFor(key.clone()));
-                if without_word {
-                    // A yes to this very failure that was said just before stands.
+                if without_approval {
+                    // An approval of this very failure that was said just before stands.
                     self.asked_by.take_if(|(asked, _)| *asked != key);
                 } else {
                     self.asked_by = Some((key.clone(), who.to_owned()));
@@ -132,15 +132,15 @@ impl Desk {
         follows
     }
 
-    /// Who said yes beforehand to what is done about this: by running its playbook by hand. A word is good for once.
-    pub(crate) fn takes_word(&mut self, about: &Subject) -> Option<String> {
+    /// Who approved beforehand what is done about this: by running its playbook by hand. An approval is good for once.
+    pub(crate) fn takes_approval(&mut self, about: &Subject) -> Option<String> {
         let is_about =
             |key: &CheckKey| about.code.as_ref() == Some(&key.code) && about.target.as_ref() == Some(&key.target);
         self.asked_by.take_if(|(key, _)| is_about(key)).map(|(_, who)| who)
     }
 
-    /// What an operator asked for is over, or was not needed: it is no word for a later incident.
-    pub(crate) fn forget_word(&mut self) {
+    /// What an operator asked for is over, or was not needed: it is no approval for a later incident.
+    pub(crate) fn forget_approval(&mut self) {
         self.asked_by = None;
     }
 
@@ -159,7 +159,7 @@ impl Desk {
     }
 }
 
-/// What an operator's words are about.
+/// What an operator's decisions are about.
 pub(crate) fn about<'a>(view: &View<'a>, now: &'a Now) -> About<'a> {
     About { checks: view.checks, state: view.state(), settings: view.settings(), now }
 }
@@ -170,9 +170,9 @@ fn say(reply: Reply, response: Response) -> Vec<Follow> {
     Vec::new()
 }
 
-/// What follows from a word is done, and then said.
-fn answer(word: Word, reply: Reply) -> Vec<Follow> {
-    match word {
+/// What follows from a decision is done, and then said.
+fn answer(decided: Decided, reply: Reply) -> Vec<Follow> {
+    match decided {
         Ok((follows, message)) if follows.is_empty() => say(reply, done(message)),
         Ok((mut follows, message)) => {
             follows.push(Follow::Say { reply, message });
@@ -219,7 +219,7 @@ fn resume(who: &str, reply: Reply, state: &State, now: &Now) -> Vec<Follow> {
     if state.hold.is_some() {
         write(Body::Lifted { who: who.to_owned(), file: None });
     }
-    // The end of a pause is no word on what was given up before it.
+    // The end of a pause is no approval of what was given up before it.
     if !state.suspended.is_empty() || (!lifts && state.has_given_up()) {
         write(Body::Resumed { who: who.to_owned() });
     }
@@ -249,7 +249,7 @@ fn resumed(reply: Reply, state: &State, now: &Now) -> Vec<Follow> {
 fn to_run(
     name: &PlaybookName,
     target: Option<&TargetName>,
-    without_word: bool,
+    without_approval: bool,
     about: &About<'_>,
     products_known: bool,
 ) -> Result<CheckKey, String> {
@@ -287,7 +287,7 @@ fn to_run(
         return Err(format!("{key} is waived by {}: {}; wbdctl waiver list", waiver.who, waiver.why));
     }
     about.acts(name)?;
-    if without_word && about.state.latched.contains(&key) {
+    if without_approval && about.state.latched.contains(&key) {
         let again = format!("wbdctl playbook run {name} --target {}", key.target);
         return Err(format!("{key} was handed over; one more try: {again}"));
     }

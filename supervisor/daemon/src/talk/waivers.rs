@@ -1,4 +1,5 @@
-//! Waivers as they are asked for: checked against the checks of this host and recorded. What they cover is the engine's.
+//! Waivers as they are asked for: checked against the checks of this host and recorded. What they cover is the
+//! engine's.
 use wbd_engine::guard::waiver::{self, LONGEST_MS, MOST};
 use wbd_engine::state::State;
 use wbd_model::entry::{Body, Subject};
@@ -8,7 +9,7 @@ use wbd_model::time::{Now, utc};
 use crate::event::ActEvent;
 use crate::follow::Follow;
 use crate::look::checks::Checks;
-use crate::talk::approvals::Word;
+use crate::talk::approvals::Decided;
 
 /// Names in a message.
 const NAMED: usize = 12;
@@ -28,7 +29,7 @@ pub(crate) struct Wanted {
 ///
 /// # Errors
 /// Why not, in words.
-pub(crate) fn waive(wanted: Wanted, who: &str, checks: &Checks, state: &State, now: &Now) -> Word {
+pub(crate) fn waive(wanted: Wanted, who: &str, checks: &Checks, state: &State, now: &Now) -> Decided {
     if wanted.why.trim().is_empty() {
         return Err("say why: whoever sees the waiver will ask".to_owned());
     }

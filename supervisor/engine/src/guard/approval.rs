@@ -1,4 +1,4 @@
-//! An operator's yes: to exactly what was shown. Compares a plan and what it would change with that; asks nobody.
+//! An operator's approval: of exactly what was shown. Compares a plan and what it would change with that; asks nobody.
 use sha2::{Digest as _, Sha256};
 use wbd_model::action::{Action, Change};
 use wbd_model::incident::{Guard, IncidentId, Refusal};
@@ -34,7 +34,7 @@ fn same_but_value(shown: &Action, fresh: &Action) -> bool {
     shown.without_value() == fresh.without_value()
 }
 
-/// The plan with the values that an operator said yes to, where it is that plan.
+/// The plan with the values that an operator approved, where it is that plan.
 #[must_use]
 pub fn as_shown(incident: Option<&Incident>, plan: Plan) -> Plan {
     let shown = incident.and_then(|incident| incident.shown.as_deref());
@@ -44,7 +44,7 @@ pub fn as_shown(incident: Option<&Incident>, plan: Plan) -> Plan {
     }
 }
 
-/// Whether an action is what an operator said yes to, if one did: the plan, and what it would change on this host now.
+/// Whether an action is what an operator approved, if one did: the plan, and what it would change on this host now.
 ///
 /// # Errors
 /// What differs; then the operator is asked anew.
@@ -56,7 +56,7 @@ pub(crate) fn permits(state: &State, want: &ActionRequest, changes: &[Change]) -
     let Some(differs) = shown.and_then(|shown| differs(shown, want, changes)) else { return Ok(()) };
     let id = want.incident;
     let reason = format!(
-        "what it would change is no longer what was approved: {differs}; see it and say yes again: wbdctl approve {id}"
+        "what it would change is no longer what was approved: {differs}; see it and approve again: wbdctl approve {id}"
     );
     Err(Refusal { guard: Guard::Approval, reason, until_ms: None })
 }

@@ -6,7 +6,7 @@ use wbd_model::plan::{Approval, Attempts};
 use wbd_model::settings::{Healing, Settings};
 use wbd_model::time::Now;
 
-use super::{approval as word, breaker, hold, waiver, window};
+use super::{approval as shown, breaker, hold, waiver, window};
 use crate::state::{ActionRequest, Captured, Incident, START_DEADLINE_MS, State};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -82,7 +82,7 @@ pub fn permit(
     captured: Captured,
 ) -> Result<Permit, Refusal> {
     check(state, settings, now, &want)?;
-    word::permits(state, &want, &captured.changes)?;
+    shown::permits(state, &want, &captured.changes)?;
     if want.undoes.is_none() && captured.before.is_empty() {
         return Err(no(Guard::Conflict, "nothing was seen just before the action"));
     }

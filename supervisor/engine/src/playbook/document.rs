@@ -167,7 +167,7 @@ pub(crate) struct RungSpec {
     /// When it fits, in CEL; always where it is left out.
     #[serde(default, rename = "if")]
     pub(crate) condition: Option<At<String>>,
-    /// `auto`, or `operator`: a person has to say yes.
+    /// `auto`, or `operator`: a person has to approve.
     #[serde(default)]
     pub(crate) approval: Approval,
     /// The actions, in order.

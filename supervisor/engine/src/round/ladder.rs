@@ -23,7 +23,7 @@ pub(super) fn next_rung(snapshot: &CheckSnapshot, incident: &Incident) -> Option
 /// What would be done next for an open incident, whatever the guards say: what an operator is shown.
 ///
 /// # Errors
-/// Why there is nothing to say yes to.
+/// Why there is nothing to approve.
 pub fn next_plan(snapshot: &CheckSnapshot, incident: &Incident) -> Result<Plan, String> {
     if !incident.rollback.is_empty() {
         return Err("what was tried before is taken back first; try again when it waits".to_owned());

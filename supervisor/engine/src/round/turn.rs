@@ -149,7 +149,7 @@ fn gated(
     settings: &Settings,
     now: &Now,
 ) -> Option<Step> {
-    // While a person was asked for a word it stays open; else nothing is left to wait for.
+    // While a person was asked for an approval it stays open; else nothing is left to wait for.
     if incident.escalated.is_some() && (!incident.asks || waited_too_long(incident, now)) {
         return Some(close(incident, Closing::HandedOver));
     }

@@ -18,7 +18,7 @@ pub struct Incident {
     pub key: CheckKey,
     /// Its playbook.
     pub playbook: PlaybookName,
-    /// Digest of the playbook when it was opened, or when an operator last said yes to what it leads to.
+    /// Digest of the playbook when it was opened, or when an operator last approved what it leads to.
     pub digest: String,
     /// The case that opened it.
     pub case: String,
@@ -46,9 +46,9 @@ pub struct Incident {
     pub rollback: Vec<(ActionId, Undo)>,
     /// Actions of the present rung that can be taken back.
     pub undo: Vec<(ActionId, Undo)>,
-    /// An operator approved the next try; the word is used up by it.
+    /// An operator approved the next try; the approval is used up by it.
     pub approved: bool,
-    /// What that operator was shown; `None`: the yes is to whatever the playbook leads to.
+    /// What that operator was shown; `None`: the approval is of whatever the playbook leads to.
     pub shown: Option<Box<Shown>>,
     /// What was approved is not what would be done now: nothing is, in the middle of a rung neither, without another
     /// yes.
@@ -57,7 +57,7 @@ pub struct Incident {
     pub denied: Option<String>,
     /// A person was told, with this guide.
     pub escalated: Option<Vec<String>>,
-    /// That person was asked for a word: the incident waits for it, whatever other guard comes in between.
+    /// That person was asked for an approval: the incident waits for it, whatever other guard comes in between.
     pub asks: bool,
     /// What was seen when it was opened.
     pub evidence: Vec<String>,
@@ -116,7 +116,7 @@ impl Incident {
                 if let Phase::Gated { held } = &mut self.phase {
                     *held = Some(refusal.clone());
                     if refusal.guard == Guard::Approval && self.approved {
-                        self.word_is_used_up();
+                        self.approval_is_used_up();
                         self.outdated = true;
                     }
                 }
@@ -127,7 +127,7 @@ impl Incident {
                     matches!(held.guard, Guard::Approval | Guard::Mode | Guard::Suspended | Guard::Window)
                 });
             }
-            // A word that comes at any other time has nothing to be for.
+            // An approval that comes at any other time has nothing to be for.
             Body::Approved { .. } if !matches!(self.phase, Phase::Gated { .. }) => {}
             Body::Approved { shown, .. } => {
                 self.approved = true;
@@ -169,7 +169,7 @@ impl Incident {
     }
 
     /// An approval is for one try.
-    fn word_is_used_up(&mut self) {
+    fn approval_is_used_up(&mut self) {
         self.approved = false;
         self.shown = None;
         self.outdated = false;
@@ -252,7 +252,7 @@ impl Incident {
     fn rung_failed(&mut self) {
         self.rollback.append(&mut self.undo);
         self.step = 0;
-        self.word_is_used_up();
+        self.approval_is_used_up();
         self.phase = Phase::Gated { held: None };
     }
 

@@ -76,7 +76,7 @@ pub struct State {
     pub open: BTreeMap<CheckKey, IncidentId>,
     /// Handed over, and the failure not yet seen gone: not opened again meanwhile.
     pub latched: BTreeSet<CheckKey>,
-    /// Those of them that an operator said no to: `resume` does not open them again.
+    /// Those of them that an operator denied: `resume` does not open them again.
     pub denied: BTreeSet<CheckKey>,
     /// Disruptive actions within the longest window.
     pub debits: Vec<Debit>,

@@ -1,5 +1,5 @@
-//! Every order of a few words and faults, to a stated length: hold files win, and a yes is to what was shown. Each law
-//! is also broken on purpose, and that must be seen.
+//! Every order of a few decisions and faults, to a stated length: hold files win, and an approval is of what was shown.
+//! Each law is also broken on purpose, and that must be seen.
 use wbd_engine::guard::hold;
 use wbd_model::action::{Action, Class};
 use wbd_model::entry::{Body, Subject};
@@ -106,7 +106,7 @@ fn a_hold_file_that_is_ignored_is_seen() {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Yes {
+enum Approvals {
     /// To what is shown at this moment.
     Approve,
     /// Somebody else sets the limit.
@@ -125,8 +125,8 @@ fn limits(value: i64, digest: &str) -> Check {
     check
 }
 
-/// Whether every limit that was raised was raised as it was shown to whoever said yes last before.
-fn yes_is_to_what_was_shown(sequence: &[Yes], any_plan_is_accepted: bool) -> bool {
+/// Whether every limit that was raised was raised as it was shown to whoever approved last before.
+fn approval_is_of_what_was_shown(sequence: &[Approvals], any_plan_is_accepted: bool) -> bool {
     let mut world = World::failing(limits(20_000, "first"));
     world.audited = !any_plan_is_accepted;
     world.settings.healing = Healing::Approve;
@@ -134,28 +134,28 @@ fn yes_is_to_what_was_shown(sequence: &[Yes], any_plan_is_accepted: bool) -> boo
     let (mut need, mut digest) = (20_000, "first");
     for event in sequence {
         match event {
-            Yes::Approve => {
+            Approvals::Approve => {
                 let plan = world.snapshots()[0].ladder[0].clone();
                 let changes = vec![vec![world.raised(KEY, need)], Vec::new()];
                 let body = Body::Approved { who: "root".to_owned(), shown: Some(Box::new(Shown { plan, changes })) };
                 world.append(world.about(1), body);
             }
-            Yes::HostChanges => {
+            Approvals::HostChanges => {
                 *world.sysctl.entry(KEY.to_owned()).or_insert(8_192) += 1;
             }
-            Yes::NeedChanges => need += 1,
-            Yes::PlaybookChanges => digest = "second",
-            Yes::Run | Yes::Crash => {}
+            Approvals::NeedChanges => need += 1,
+            Approvals::PlaybookChanges => digest = "second",
+            Approvals::Run | Approvals::Crash => {}
         }
         world.checks[0] = limits(need, digest);
         world.breaks(0);
-        if *event == Yes::Crash {
+        if *event == Approvals::Crash {
             world.dies();
         }
         if any_plan_is_accepted && let Some(incident) = world.state.incidents.get_mut(&IncidentId(1)) {
             incident.shown = None;
         }
-        if *event == Yes::Run {
+        if *event == Approvals::Run {
             world.run(RUN_MS);
         }
     }
@@ -171,15 +171,22 @@ fn yes_is_to_what_was_shown(sequence: &[Yes], any_plan_is_accepted: bool) -> boo
     })
 }
 
-const YES: [Yes; 6] = [Yes::Approve, Yes::HostChanges, Yes::NeedChanges, Yes::PlaybookChanges, Yes::Run, Yes::Crash];
+const APPROVALS: [Approvals; 6] = [
+    Approvals::Approve,
+    Approvals::HostChanges,
+    Approvals::NeedChanges,
+    Approvals::PlaybookChanges,
+    Approvals::Run,
+    Approvals::Crash,
+];
 
 #[test]
-fn in_every_order_a_yes_is_to_what_was_shown() {
-    let broken = explore(&YES, 5, |sequence| yes_is_to_what_was_shown(sequence, false));
+fn in_every_order_an_approval_is_of_what_was_shown() {
+    let broken = explore(&APPROVALS, 5, |sequence| approval_is_of_what_was_shown(sequence, false));
     assert!(broken.is_empty(), "{broken:?}");
 }
 
 #[test]
-fn a_yes_that_is_taken_for_another_plan_is_seen() {
-    assert!(!explore(&YES, 3, |sequence| yes_is_to_what_was_shown(sequence, true)).is_empty());
+fn an_approval_that_is_taken_for_another_plan_is_seen() {
+    assert!(!explore(&APPROVALS, 3, |sequence| approval_is_of_what_was_shown(sequence, true)).is_empty());
 }

@@ -1,6 +1,7 @@
 //! The incident engine as its ledger tells it: every test is a small world, a fault and the records
 //! that must come of it. Nothing here waits or looks at the host.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test ends at the first surprise")]
+mod approvals;
 mod breaker;
 mod causes;
 mod check;
@@ -13,5 +14,4 @@ mod operator;
 mod rotation;
 mod schedules;
 mod windows;
-mod words;
 mod world;

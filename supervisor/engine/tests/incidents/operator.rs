@@ -1,4 +1,4 @@
-//! An operator's word: waivers, hold files, and a yes that is good for exactly what was shown.
+//! An operator's decision: waivers, hold files, and an approval that is good for exactly what was shown.
 use wbd_engine::guard::{self, hold};
 use wbd_engine::replay::replay;
 use wbd_engine::state::Captured;
@@ -182,7 +182,7 @@ fn a_hold_file_that_names_a_class_lets_gentler_actions_pass() {
     assert_eq!((world.actions(), world.held_by(1)), (0, Some(Guard::Hold)));
 }
 
-/// A world in which raising a limit waits for a word, and what it would change.
+/// A world in which raising a limit waits for an approval, and what it would change.
 fn asking(value: i64) -> (World, Shown) {
     let mut world = World::failing(limits(value));
     world.settings.healing = Healing::Approve;
@@ -219,7 +219,7 @@ fn permitted(world: &mut World, changes: &[Change]) -> Result<Action, wbd_model:
 }
 
 #[test]
-fn a_yes_is_to_what_was_shown_and_to_nothing_else() {
+fn an_approval_is_of_what_was_shown_and_of_nothing_else() {
     let (mut world, shown) = asking(20_000);
     approve(&mut world, &shown);
     assert_eq!(permitted(&mut world, &[raised("8192", 20_000)]), Ok(raise(20_000)));
@@ -240,7 +240,7 @@ fn the_value_that_was_shown_is_set_though_another_one_is_measured_now() {
 }
 
 #[test]
-fn another_plan_of_the_same_playbook_needs_another_yes() {
+fn another_plan_of_the_same_playbook_needs_another_approval() {
     let (mut world, shown) = asking(20_000);
     approve(&mut world, &shown);
     world.checks[0] = check("WBD-5404", "wbd", "inotify-limit").rung(&[reload()]).cured_by(&[reload()]);

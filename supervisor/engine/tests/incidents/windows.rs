@@ -66,7 +66,7 @@ fn inside_the_window_and_below_its_class_nothing_waits() {
 }
 
 #[test]
-fn an_operators_yes_to_the_rung_is_done_at_once() {
+fn an_operators_approval_of_the_rung_is_done_at_once() {
     let mut world = broken(dns(), windows(&[], "01:00", "05:00"));
     world.run(10_000);
     world.approve(1);
@@ -161,7 +161,7 @@ fn a_failure_that_goes_away_while_it_waits_is_over() {
     assert_eq!(world.closed_as(1), Some(Closing::SelfHealed), "{}", world.story());
 }
 
-/// A yes to what would be done now.
+/// An approval of what would be done now.
 fn approve_what_is_shown(world: &mut World) {
     let plan = next_plan(&world.snapshots()[0], &world.state.incidents[&IncidentId(1)]).unwrap();
     let changes = vec![Vec::new(); plan.steps.len()];
@@ -170,7 +170,7 @@ fn approve_what_is_shown(world: &mut World) {
 }
 
 #[test]
-fn a_yes_to_a_playbook_that_was_changed_since_the_opening_is_done_at_once_too() {
+fn an_approval_of_a_playbook_that_was_changed_since_the_opening_is_done_at_once_too() {
     let mut world = broken(dns(), windows(&[], "01:00", "05:00"));
     world.run(10_000);
     world.checks[0].edited("another");
@@ -182,7 +182,7 @@ fn a_yes_to_a_playbook_that_was_changed_since_the_opening_is_done_at_once_too() 
 }
 
 #[test]
-fn a_yes_to_a_playbook_that_is_changed_after_it_opens_no_window() {
+fn an_approval_of_a_playbook_that_is_changed_after_it_opens_no_window() {
     let mut world = broken(dns(), windows(&[], "01:00", "05:00"));
     world.run(10_000);
     world.pause(Class::A0, None);
@@ -195,7 +195,7 @@ fn a_yes_to_a_playbook_that_is_changed_after_it_opens_no_window() {
 }
 
 #[test]
-fn a_yes_to_a_changed_playbook_is_good_for_all_steps_of_the_rung() {
+fn an_approval_of_a_changed_playbook_is_good_for_all_steps_of_the_rung() {
     let both = check("AEGIS-DNS", "host", "dns")
         .rung(&[unit("a.service"), unit("named.service")])
         .cured_by(&[unit("named.service")]);

@@ -54,7 +54,7 @@ fn a_ladder_to_its_end() {
 }
 
 #[test]
-fn an_operators_words_at_every_moment() {
+fn an_operators_decisions_at_every_moment() {
     prove(scenes::operator(Depth::asked()));
 }
 

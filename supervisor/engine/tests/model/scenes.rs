@@ -7,7 +7,7 @@ use wbd_model::settings::{Healing, HostBudget, Settings};
 
 use crate::check::{Check, Sight, Views, raise, reload, restart, unit, vendor};
 use crate::goals::{Goal, Reached};
-use crate::trial::{Bounds, Trial, Word};
+use crate::trial::{Bounds, Decision, Trial};
 
 /// As long as the start deadline.
 const SHORT_S: u32 = 5;
@@ -45,7 +45,7 @@ fn trial(name: &'static str, checks: Vec<Check>, causes: &[(usize, usize)], boun
         settings: Settings { budget: HostBudget { per_hour: 9, per_day: 9 }, ..Settings::default() },
         begins: vec![Sight::Fail; checks.len()],
         sights: vec![Sight::Fail, Sight::Pass],
-        words: Vec::new(),
+        decisions: Vec::new(),
         replies: vec![Outcome::Done, Outcome::Failed, Outcome::Unknown],
         failures: 0,
         checks,
@@ -127,8 +127,8 @@ pub(crate) fn ladder(depth: Depth) -> Trial {
     };
     let mut ladder = trial("ladder", vec![check], &[], bounds);
     ladder.failures = 7;
-    ladder.words = vec![Word::Resume];
-    ladder.bounds.words = depth.of(0, 1);
+    ladder.decisions = vec![Decision::Resume];
+    ladder.bounds.decisions = depth.of(0, 1);
     ladder.reaches = vec![
         Goal::Rung0,
         Goal::Rung1,
@@ -156,7 +156,7 @@ pub(crate) fn climb(depth: Depth) -> Trial {
     climb
 }
 
-/// An operator's words at every moment.
+/// An operator's decisions at every moment.
 pub(crate) fn operator(depth: Depth) -> Trial {
     let check = Check::new("AEGIS-DNS", "dns", 4)
         .auto(&[restart()])
@@ -168,11 +168,12 @@ pub(crate) fn operator(depth: Depth) -> Trial {
         intents: 2,
         crashes: depth.of(0, 1),
         clock_steps: depth.of(0, 1),
-        words: 2,
+        decisions: 2,
         ..Bounds::default()
     };
     let mut operator = trial("operator", vec![check], &[], bounds);
-    operator.words = vec![Word::Hold(Class::A2), Word::Hold(Class::A3), Word::Lift, Word::Approve, Word::Deny];
+    operator.decisions =
+        vec![Decision::Hold(Class::A2), Decision::Hold(Class::A3), Decision::Lift, Decision::Approve, Decision::Deny];
     operator.reaches =
         vec![Goal::Hold, Goal::Approval, Goal::Denied, Goal::Probation, Goal::Rung1, Goal::Escalated, Goal::HandedOver];
     operator
@@ -223,12 +224,12 @@ pub(crate) fn disk(depth: Depth) -> Trial {
         intents: depth.of(2, 3),
         crashes: 1,
         disk: 2,
-        words: 1,
+        decisions: 1,
         ..Bounds::default()
     };
     let mut disk = trial("disk", checks, &[], bounds);
     disk.settings.budget.per_hour = 1;
-    disk.words = vec![Word::Hold(Class::A2)];
+    disk.decisions = vec![Decision::Hold(Class::A2)];
     disk.reaches = vec![Goal::Ledger, Goal::Indeterminate, Goal::Healed];
     disk
 }
@@ -262,7 +263,7 @@ pub(crate) fn window(depth: Depth) -> Trial {
         intents: depth.of(1, 2),
         crashes: depth.of(0, 1),
         clock_steps: 1,
-        words: depth.of(0, 1),
+        decisions: depth.of(0, 1),
         ..Bounds::default()
     };
     let mut window = trial("window", vec![check], &[], bounds);
@@ -270,7 +271,7 @@ pub(crate) fn window(depth: Depth) -> Trial {
     let night = MaintenanceWindow { days: Vec::new(), from: time("23:30"), to: time("00:30") };
     window.settings.maintenance =
         Some(Maintenance { zone: "Europe/Berlin".to_owned(), from_class: Class::A3, windows: vec![night] });
-    window.words = vec![Word::Approve];
+    window.decisions = vec![Decision::Approve];
     window.reaches = vec![Goal::Window, Goal::Acting, Goal::Healed];
     window
 }
@@ -284,12 +285,12 @@ pub(crate) fn rotation(depth: Depth) -> Trial {
         crashes: depth.of(0, 1),
         reboots: depth.of(0, 1),
         shows: 1,
-        words: 1,
+        decisions: 1,
         rotations: 1,
         ..Bounds::default()
     };
     let mut rotation = trial("rotation", vec![check], &[], bounds);
-    rotation.words = vec![Word::Hold(Class::A2)];
+    rotation.decisions = vec![Decision::Hold(Class::A2)];
     rotation.replies = vec![Outcome::Done, Outcome::Unknown];
     rotation.reaches = vec![Goal::Hold, Goal::Attempts, Goal::Healed];
     rotation

@@ -1,5 +1,5 @@
 //! A trial: checks, settings and bounds as a stateright model. Its events are the world's whims and an operator's
-//! words; what the supervisor makes of them is in `turn`.
+//! decisions; what the supervisor makes of them is in `turn`.
 use stateright::{Model, Property};
 use wbd_engine::state::State;
 use wbd_model::action::{Action, Class, SysctlRestore, SysctlSet};
@@ -16,7 +16,7 @@ use crate::world::{CLOCK_STEP_S, World};
 
 /// What an operator may say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Word {
+pub(crate) enum Decision {
     Hold(Class),
     Lift,
     Approve,
@@ -47,7 +47,7 @@ pub(crate) enum Event {
     Rotate,
     Disk(bool),
     Show(usize, Sight),
-    Say(Word),
+    Say(Decision),
 }
 
 /// How far a trial goes; seconds of each kind of tick, and how many.
@@ -60,7 +60,7 @@ pub(crate) struct Bounds {
     pub(crate) clock_steps: u8,
     pub(crate) disk: u8,
     pub(crate) shows: u8,
-    pub(crate) words: u8,
+    pub(crate) decisions: u8,
     pub(crate) rotations: u8,
     /// A request that was sent may outlive its supervisor.
     pub(crate) orphans: bool,
@@ -75,7 +75,7 @@ pub(crate) struct Trial {
     pub(crate) begins: Vec<Sight>,
     /// What a check may come to show.
     pub(crate) sights: Vec<Sight>,
-    pub(crate) words: Vec<Word>,
+    pub(crate) decisions: Vec<Decision>,
     /// What may become of an action that was begun.
     pub(crate) replies: Vec<Outcome>,
     /// Failed verifications before the trial.
@@ -162,18 +162,18 @@ impl Trial {
         }
     }
 
-    fn say(&self, world: &mut World, word: Word) {
+    fn say(&self, world: &mut World, decision: Decision) {
         let who = String::new;
-        let body = match word {
-            Word::Hold(from_class) => {
+        let body = match decision {
+            Decision::Hold(from_class) => {
                 Body::Hold { who: who(), why: who(), until_wall_ms: None, from_class, file: None }
             }
-            Word::Lift => Body::Lifted { who: who(), file: None },
-            Word::Resume => Body::Resumed { who: who() },
-            Word::Approve => {
+            Decision::Lift => Body::Lifted { who: who(), file: None },
+            Decision::Resume => Body::Resumed { who: who() },
+            Decision::Approve => {
                 return turn::write_about(self, world, &self.checks[0], Body::Approved { who: who(), shown: None });
             }
-            Word::Deny => return turn::write_about(self, world, &self.checks[0], Body::Denied { who: who() }),
+            Decision::Deny => return turn::write_about(self, world, &self.checks[0], Body::Denied { who: who() }),
         };
         turn::write(self, world, Subject::default(), body);
     }
@@ -226,8 +226,8 @@ impl Model for Trial {
                     .extend(self.sights.iter().filter(|other| *other != sight).map(|other| Event::Show(check, *other)));
             }
         }
-        if spent.words < bounds.words {
-            events.extend(self.words.iter().map(|word| Event::Say(*word)));
+        if spent.decisions < bounds.decisions {
+            events.extend(self.decisions.iter().map(|decision| Event::Say(*decision)));
         }
     }
 
@@ -280,9 +280,9 @@ impl Model for Trial {
                 world.spent.shows += 1;
                 world.sights[check] = sight;
             }
-            Event::Say(word) => {
-                world.spent.words += 1;
-                self.say(&mut world, word);
+            Event::Say(decision) => {
+                world.spent.decisions += 1;
+                self.say(&mut world, decision);
             }
         }
         Some(world)

@@ -67,7 +67,7 @@ pub(crate) struct Spent {
     pub(crate) clock_steps: u8,
     pub(crate) disk: u8,
     pub(crate) shows: u8,
-    pub(crate) words: u8,
+    pub(crate) decisions: u8,
     pub(crate) rotations: u8,
 }
 

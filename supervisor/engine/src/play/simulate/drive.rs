@@ -193,7 +193,8 @@ impl<'a> Drive<'a> {
             if self.begun {
                 let report = &mut self.recorder.report;
                 report.actions_in_life += u64::from(matches!(entry.body, Body::Intent(_)));
-                report.words_in_life += u64::from(matches!(entry.body, Body::Approved { .. } | Body::Denied { .. }));
+                report.decisions_in_life +=
+                    u64::from(matches!(entry.body, Body::Approved { .. } | Body::Denied { .. }));
             }
             return;
         }

@@ -136,8 +136,8 @@ pub struct SimulationReport {
     pub totals: Totals,
     /// Actions that were really done for these failures in that time.
     pub actions_in_life: u64,
-    /// Words of operators (yes, no) for these failures, which are not carried over.
-    pub words_in_life: u64,
+    /// Decisions of operators (approvals, denials) on these failures, which are not carried over.
+    pub decisions_in_life: u64,
 }
 
 /// An action of the record.

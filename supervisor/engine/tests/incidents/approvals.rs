@@ -1,4 +1,4 @@
-//! What a person decides: the mode, the ceiling, a yes, a no, a pause. Budgets and conflicts stand in
+//! What a person decides: the mode, the ceiling, an approval, a denial, a pause. Budgets and conflicts stand in
 //! `guards`.
 use wbd_engine::round::Step;
 use wbd_model::action::Class;
@@ -63,7 +63,7 @@ fn a_person_who_was_told_of_the_mode_is_told_again_when_nothing_helped() {
 }
 
 #[test]
-fn approve_waits_for_a_word_and_acts_on_it() {
+fn approve_waits_for_an_approval_and_acts_on_it() {
     let mut world = World::failing(agent_down());
     world.settings.healing = Healing::Approve;
     world.run(60_000);
@@ -74,7 +74,7 @@ fn approve_waits_for_a_word_and_acts_on_it() {
 }
 
 #[test]
-fn every_action_that_needs_a_word_waits_for_it_and_the_others_do_not() {
+fn every_action_that_needs_an_approval_waits_for_it_and_the_others_do_not() {
     let cases = [
         (Class::A3, vec![unit("named.service")], false),
         (Class::A2, vec![unit("named.service")], true),
@@ -110,7 +110,7 @@ fn a_rung_that_asks_waits_although_healing_is_automatic() {
 }
 
 #[test]
-fn a_word_for_a_higher_rung_counts_for_it() {
+fn an_approval_for_a_higher_rung_counts_for_it() {
     let check = check("AEGIS-DNS", "host", "dns").rung(&[reload()]).asking_rung(&[restart()]).cured_by(&[restart()]);
     let mut world = World::failing(check);
     world.run(60_000);
@@ -121,7 +121,7 @@ fn a_word_for_a_higher_rung_counts_for_it() {
 }
 
 #[test]
-fn a_word_is_for_one_try_and_the_next_one_asks_again() {
+fn an_approval_is_for_one_try_and_the_next_one_asks_again() {
     let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[reload()]));
     world.run(60_000);
     world.approve(1);
@@ -136,7 +136,7 @@ fn a_word_is_for_one_try_and_the_next_one_asks_again() {
 }
 
 #[test]
-fn a_word_for_all_steps_of_a_rung_is_given_once() {
+fn an_approval_for_all_steps_of_a_rung_is_given_once() {
     let steps = [raise(20_000), reload()];
     let mut world = World::failing(check("WBD-5404", "wbd", "inotify-limit").asking_rung(&steps).cured_by(&steps));
     world.run(60_000);
@@ -150,7 +150,7 @@ fn a_word_for_all_steps_of_a_rung_is_given_once() {
 }
 
 #[test]
-fn a_word_given_before_the_playbook_changed_is_none() {
+fn an_approval_given_before_the_playbook_changed_is_none() {
     let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[reload()]).cured_by(&[reload()]));
     world.run(60_000);
     world.checks[0].edited("digest-2");
@@ -160,7 +160,7 @@ fn a_word_given_before_the_playbook_changed_is_none() {
 }
 
 #[test]
-fn a_word_that_comes_while_an_action_is_verified_starts_nothing() {
+fn an_approval_that_comes_while_an_action_is_verified_starts_nothing() {
     let mut world = World::failing(check("AEGIS-DNS", "host", "dns").rung(&[reload()]));
     world.run(3_000);
     assert_eq!(*world.phase(1), Phase::Verifying);
@@ -171,7 +171,7 @@ fn a_word_that_comes_while_an_action_is_verified_starts_nothing() {
 }
 
 #[test]
-fn a_word_that_comes_after_the_end_changes_nothing() {
+fn an_approval_that_comes_after_the_end_changes_nothing() {
     let mut world = World::failing(agent_down());
     world.run(30_000);
     world.approve(1);
@@ -194,7 +194,7 @@ fn a_pause_while_a_person_is_asked_does_not_end_the_asking() {
 }
 
 #[test]
-fn a_no_hands_over_without_an_action() {
+fn a_denial_hands_over_without_an_action() {
     let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[reload()]).cured_by(&[reload()]));
     world.run(60_000);
     world.deny(1);
@@ -204,7 +204,7 @@ fn a_no_hands_over_without_an_action() {
 }
 
 #[test]
-fn a_yes_after_a_no_counts() {
+fn an_approval_after_a_denial_counts() {
     let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[reload()]).cured_by(&[reload()]));
     world.run(60_000);
     world.deny(1);
@@ -309,7 +309,7 @@ fn a_hold_survives_a_crash_and_a_reboot() {
     assert_eq!(world.actions(), 0);
 }
 
-/// A denied incident that is over: a pause held it, so that there was something to say no to.
+/// A denied incident that is over: a pause held it, so that there was something to deny.
 fn denied() -> World {
     let mut world = World::failing(agent_down());
     world.pause(Class::A1, None);
