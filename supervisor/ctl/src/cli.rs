@@ -112,7 +112,7 @@ pub(crate) enum Verb {
         #[arg(value_parser = incident)]
         incident: IncidentId,
     },
-    /// Stop all healing; looking goes on
+    /// Stop all healing; checks go on
     Pause {
         /// For how long; without it until `resume`
         #[arg(long = "for", value_name = "TIME", value_parser = time)]

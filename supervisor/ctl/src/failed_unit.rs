@@ -46,7 +46,7 @@ pub(crate) fn run(context: &mut Context) -> Ended {
 fn tell(context: &Context, reason: &str, guide: &[String]) -> Result<(), Failure> {
     let settings = host::settings(&context.root, context.config.as_deref()).map_err(|problems| {
         let first = problems.first().map(Problem::brief).unwrap_or_default();
-        Failure::new(Exit::BadConfig, format!("whom to tell cannot be read: {first}; correct wbd.yaml"))
+        Failure::new(Exit::BadConfig, format!("whom to notify cannot be read: {first}; correct wbd.yaml"))
     })?;
     let Some((path, args)) = settings.on_escalation.split_first() else { return Ok(()) };
     let seconds = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_secs());
@@ -68,11 +68,11 @@ fn tell(context: &Context, reason: &str, guide: &[String]) -> Result<(), Failure
         deadline: DEADLINE,
         output: Output::Whole { most: MOST_OUTPUT },
     };
-    let said = program::run(&program).map_err(|error| Failure::failed(format!("nobody was told: {error}")))?;
+    let said = program::run(&program).map_err(|error| Failure::failed(format!("nobody was notified: {error}")))?;
     if said.status.success() {
         return Ok(());
     }
-    Err(Failure::failed(format!("nobody was told: {path} ended with {}; run it by hand", said.status)))
+    Err(Failure::failed(format!("nobody was notified: {path} ended with {}; run it by hand", said.status)))
 }
 
 /// Why, as the service manager hands it to a unit of OnFailure=.

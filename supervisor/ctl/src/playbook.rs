@@ -64,7 +64,7 @@ fn list(context: &mut Context) -> Ended {
         out.line(format!("No playbooks in {}.", host::playbook_folder(&context.root).display()));
     }
     for playbook in library.playbooks.values() {
-        let acts = if playbook.acts() { "heals" } else { "tells" };
+        let acts = if playbook.acts() { "heals" } else { "reports" };
         // Whole, though a path may go beyond the line: it is there to be opened.
         out.line(format!("{:<18} {:<14} {acts}  {}", playbook.name.as_str(), playbook.code.as_str(), playbook.file));
     }

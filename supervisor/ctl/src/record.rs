@@ -23,10 +23,10 @@ pub(crate) fn gist(entry: &Entry) -> String {
         Body::Closed { how } => how.as_str().to_owned(),
         Body::Refused(refusal) => format!("{}: {}", refusal.guard.as_str(), refusal.reason),
         Body::Escalated { reason, .. } => format!("a person is needed: {reason}"),
-        Body::Notified { ok: true, tries, .. } => format!("a person was told, try {tries}"),
-        Body::Notified { ok: false, tries, detail, .. } => format!("nobody was told, try {tries}: {detail}"),
-        Body::Notifier { program } if program.is_empty() => "no program tells of escalations".to_owned(),
-        Body::Notifier { program } => format!("{} tells of escalations", program.join(" ")),
+        Body::Notified { ok: true, tries, .. } => format!("a person was notified, try {tries}"),
+        Body::Notified { ok: false, tries, detail, .. } => format!("nobody was notified, try {tries}: {detail}"),
+        Body::Notifier { program } if program.is_empty() => "no program notifies of escalations".to_owned(),
+        Body::Notifier { program } => format!("{} notifies of escalations", program.join(" ")),
         Body::Approved { who, .. } | Body::Denied { who } | Body::Lifted { who, .. } | Body::Resumed { who } => {
             format!("by {who}")
         }

@@ -205,7 +205,7 @@ fn show_action(out: &mut Out, it: &action::Declaration) {
     }
     out.paragraph("  ", it.again());
     if let Some(instead) = it.alone {
-        out.paragraph("  ", &format!("Stand-alone this is not done: a person is told {}.", spoken(instead)));
+        out.paragraph("  ", &format!("Stand-alone this is not done: a person is notified {}.", spoken(instead)));
     }
 }
 

@@ -96,16 +96,16 @@ pub(crate) fn untold(status: &Status) -> Vec<String> {
         .map(|row| {
             let what = row.incident.map_or_else(|| "the host".to_owned(), |id| id.to_string());
             let how = match (row.given_up, row.tries) {
-                (true, tries) => format!("could not be told in {tries} tries"),
-                (false, 0) => "is about to be told".to_owned(),
-                (false, tries) => format!("was not told yet ({tries} tries)"),
+                (true, tries) => format!("could not be notified in {tries} tries"),
+                (false, 0) => "is about to be notified".to_owned(),
+                (false, tries) => format!("was not notified yet ({tries} tries)"),
             };
             let why = if row.detail.is_empty() { String::new() } else { format!(": {}", row.detail) };
             format!("a person {how} of {what}, by {}{why}", row.by.as_str())
         })
         .collect();
     if status.untold_dropped > 0 {
-        lines.push(format!("{} more were dropped untold: too many waited", status.untold_dropped));
+        lines.push(format!("{} more notifications were dropped: too many waited", status.untold_dropped));
     }
     lines
 }
@@ -165,7 +165,7 @@ pub(crate) mod testing {
             budget_left_day: 5,
             open: vec![],
             handed_over: vec![],
-            next: vec!["agent-down on wbd: look in 8 s".into()],
+            next: vec!["agent-down on wbd: check in 8 s".into()],
             untold: vec![],
             untold_dropped: 0,
             checks: Vec::new(),
@@ -200,7 +200,7 @@ ledger     12 records
 Open incidents: 0
 
 Due next
-  agent-down on wbd: look in 8 s
+  agent-down on wbd: check in 8 s
 ";
         assert_eq!(text, expected);
         let own = mode_and_suspensions(&status());
@@ -240,9 +240,9 @@ Handed over to a person and not seen gone: 1
             UntoldRow { by: NotifyBy::Journal, tries: 0, detail: String::new(), given_up: false, ..row.clone() };
         let lines = untold(&Status { untold: vec![row, fresh], untold_dropped: 2, ..status() });
         let expected = [
-            "a person could not be told in 10 tries of I3, by program: it ended with exit status: 1",
-            "a person is about to be told of I3, by journal",
-            "2 more were dropped untold: too many waited",
+            "a person could not be notified in 10 tries of I3, by program: it ended with exit status: 1",
+            "a person is about to be notified of I3, by journal",
+            "2 more notifications were dropped: too many waited",
         ];
         assert_eq!(lines, expected);
     }

@@ -124,7 +124,7 @@ pub(crate) enum NotifyEvent {
         of: Now,
         /// Which try this was.
         tries: u32,
-        /// What became of it, or why nobody was told.
+        /// What became of it, or why nobody was notified.
         result: Result<(), String>,
     },
 }

@@ -137,7 +137,7 @@ impl Supervisor {
     /// In words, why it cannot go on; another start may.
     pub(crate) async fn run(mut self, mut inbox: Receiver<Event>) -> Result<(), String> {
         self.begin_life();
-        // Before anybody is answered: an entry on its way to the journal looks like one that nobody was told of.
+        // Before anybody is answered: an entry on its way to the journal looks like one that nobody was notified of.
         self.on_tell(NotifyEvent::Begun, &now());
         self.on_tell(NotifyEvent::TimePassed, &now());
         self.see_holds(HoldEvent::Wanted, &now());

@@ -252,7 +252,7 @@ pub struct Status {
     /// Further ones that were dropped untold because too many waited.
     #[serde(default)]
     pub untold_dropped: u64,
-    /// When each check was looked at last; one without a row was not looked at yet.
+    /// When each check was looked at last; one without a row was not checked yet.
     #[serde(default)]
     pub checks: Vec<CheckedRow>,
 }

@@ -73,7 +73,7 @@ pub enum Closing {
     SelfHealed,
     /// It was a consequence, and went with its cause.
     Subsumed,
-    /// Nothing more may or can be done here; a person was told.
+    /// Nothing more may or can be done here; a person was notified.
     HandedOver,
     /// The product or the playbook is no longer there.
     Noise,

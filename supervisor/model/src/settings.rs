@@ -22,7 +22,7 @@ pub struct Settings {
     pub budget: HostBudget,
     /// When actions that disturb may be done; at any time if it is left out.
     pub maintenance: Option<Maintenance>,
-    /// How often checks look (events make them look at once).
+    /// How often checks run (events make them run at once).
     pub every: Duration,
     /// How often file descriptors are sampled.
     pub sample_every: Duration,
@@ -55,7 +55,7 @@ impl Default for Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Healing {
-    /// Look and tell, never act.
+    /// Check and report, never act.
     Observe,
     /// Prepare each action and wait for an operator's approval.
     Approve,

@@ -101,10 +101,10 @@ impl ProbeRunner {
         {
             let stuck = held(&self.stuck);
             if stuck.contains(question) {
-                return Err("an earlier look still hangs; look for a dead mount or a stuck disk".to_owned());
+                return Err("an earlier probe still hangs; look for a dead mount or a stuck disk".to_owned());
             }
             if stuck.len() >= MAX_STUCK {
-                return Err(format!("{MAX_STUCK} earlier looks still hang; look for a dead mount or a stuck disk"));
+                return Err(format!("{MAX_STUCK} earlier probes still hang; look for a dead mount or a stuck disk"));
             }
         }
         let (sender, receiver) = sync_channel(1);
@@ -114,13 +114,13 @@ impl ProbeRunner {
         let question = question.to_owned();
         let ending = Ending { state: Arc::clone(&state), stuck: Arc::clone(&self.stuck), question: question.clone() };
         thread::Builder::new()
-            .name("wbd-look".to_owned())
+            .name("wbd-probe".to_owned())
             .spawn(move || {
                 let _ending = ending;
                 // Nobody listening any more is the deadline's business, not ours.
                 let _ = sender.send(work(&context));
             })
-            .map_err(|error| format!("cannot start a thread for the look: {error}"))?;
+            .map_err(|error| format!("cannot start a thread for the probe: {error}"))?;
         let stuck = Arc::clone(&self.stuck);
         Ok(Pending { receiver, state, stuck, question, deadline, until: Instant::now() + deadline })
     }
@@ -142,7 +142,7 @@ impl<T> Pending<T> {
         match self.receiver.recv_timeout(self.until.saturating_duration_since(Instant::now())) {
             Ok(seen) => Ok(seen),
             Err(RecvTimeoutError::Disconnected) => {
-                Err("the look broke off, which is a bug in wbd; please report it".to_owned())
+                Err("the probe broke off, which is a bug in wbd; please report it".to_owned())
             }
             Err(RecvTimeoutError::Timeout) => {
                 // Under the lock: a thread that ends just now takes its question out after it was put in.
@@ -211,7 +211,7 @@ mod tests {
         for number in 0..MAX_STUCK {
             assert!(hang(&runner, &number.to_string(), &wait).contains("no answer within"));
         }
-        assert!(runner.aside("another", |_| ()).unwrap_err().contains("32 earlier looks still hang"));
+        assert!(runner.aside("another", |_| ()).unwrap_err().contains("32 earlier probes still hang"));
         drop(release);
         deadline_passes("threads end", || held(&runner.stuck).is_empty());
         assert!(patient(&runner).aside("another", |_| ()).is_ok());
@@ -222,7 +222,7 @@ mod tests {
         let (runner, release, wait) = impatient();
         assert!(hang(&runner, "dead", &wait).contains("no answer within"));
         for _ in 0..MAX_STUCK {
-            assert!(hang(&runner, "dead", &wait).contains("an earlier look still hangs"));
+            assert!(hang(&runner, "dead", &wait).contains("an earlier probe still hangs"));
             assert!(patient(&runner).aside("alive", |_| ()).is_ok());
         }
         assert_eq!(held(&runner.stuck).len(), 1);

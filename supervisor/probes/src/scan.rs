@@ -136,7 +136,7 @@ impl Scan {
                 // Every list begins with what is there, so half of one does no harm.
                 Err(TryLockError::Poisoned(table)) => return Ok(PoisonError::into_inner(table)),
                 Err(TryLockError::WouldBlock) if Instant::now() >= until => {
-                    return Err("another look at the process list does not end; the host is overloaded".to_owned());
+                    return Err("another reading of the process list does not end; the host is overloaded".to_owned());
                 }
                 Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
             }

@@ -1,5 +1,5 @@
 //! The supervisor's own life is the service manager's: killed, hung or crashing it comes back with everything as
-//! before; when it cannot come back, a person is told once.
+//! before; when it cannot come back, a person is notified once.
 
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ fn killed_aborted_hung_or_restarted_it_goes_on_where_it_was() {
     host.signal(product::agent_works(&host), "TERM");
     let refused = story.wait_for("a question", SOON, |record| record["kind"] == "refused");
     let incident = refused["incident"].as_str().expect("an incident").to_owned();
-    story.wait_for("the telling", SOON, |record| record["kind"] == "told" && record["result"] == "done");
+    story.wait_for("the notification", SOON, |record| record["kind"] == "told" && record["result"] == "done");
     assert_eq!(told(&host), [format!("{CODE} wbd {incident}")], "outside of the supervisor's own sandbox");
     let before = standing(&host).expect("a status");
     assert_eq!(before["open"].as_array().map(Vec::len), Some(1), "{before}");
@@ -118,7 +118,7 @@ fn killed_aborted_hung_or_restarted_it_goes_on_where_it_was() {
     }
     story.stays_undone("nobody approved", QUIET);
     assert_eq!(story.of("opened").len(), 1, "{}", story.summary());
-    assert_eq!(told(&host).len(), 1, "nobody is told again");
+    assert_eq!(told(&host).len(), 1, "nobody is notified again");
     ctl(&host, &["approve", "--yes", &incident]).ok();
     let healed = story.healed(CODE, SOON);
     assert_eq!(healed.of("intent").len(), 1, "{healed}");
@@ -146,7 +146,7 @@ fn when_it_cannot_come_back_a_person_is_told_once_and_the_agent_goes_on() {
         "failed" => Ok(()),
         state => Err(state.to_owned()),
     });
-    host.wait_for("the telling", SOON, || if told(&host).is_empty() { Err("nothing".to_owned()) } else { Ok(()) });
+    host.wait_for("the notification", SOON, || if told(&host).is_empty() { Err("nothing".to_owned()) } else { Ok(()) });
     // There is no supervisor to look; what tells of it has run.
     stays("told once", QUIET, || {
         let lines = told(&host);

@@ -1,4 +1,4 @@
-//! The control socket as strangers meet it: unknown words, too many of them, and those who may only look.
+//! The control socket as strangers meet it: unknown words, too many of them, and those who may only read.
 
 use std::fs;
 use std::io::Write;

@@ -76,7 +76,7 @@ fn one_that_fails_twice_is_tried_until_it_works_and_told_once() {
     assert!(shown.contains(&format!("of {incident}, by program")), "{shown}");
     let doctor = trial.supervisor.wbdctl(&["doctor"]);
     assert!(doctor.cause("WBD-ESCALATION").is_some_and(|cause| cause["severity"] == "warn"), "{}", doctor.json);
-    untold(&trial, "the telling", SOON, <[Value]>::is_empty);
+    untold(&trial, "the notification", SOON, <[Value]>::is_empty);
     assert_eq!(lines(&trial, "tries"), ["1 ", "2 ", "3 "], "each try knows its number, and nothing of our environment");
     assert_eq!(lines(&trial, "told"), [format!("{DOWN} {incident} wbd")]);
     let told: Vec<Value> = trial.of("told").iter().map(|record| record["result"].clone()).collect();
@@ -96,7 +96,7 @@ fn a_supervisor_killed_while_it_tells_tells_again_and_the_tries_before_count() {
     });
     trial.supervisor.kill9();
     trial.start_again();
-    untold(&trial, "the telling", SOON, <[Value]>::is_empty);
+    untold(&trial, "the notification", SOON, <[Value]>::is_empty);
     assert_eq!(lines(&trial, "tries"), ["1", "2", "2"], "the run that was cut off is made again");
     let results: Vec<Value> = trial.of("told").iter().map(|record| record["result"].clone()).collect();
     assert_eq!(results, ["failed", "done"], "{}", trial.summary());
@@ -123,7 +123,7 @@ fn one_that_hangs_floods_or_is_missing_holds_up_nothing() {
     fs::write(&settings, text.replace("/tell]", "/tell2]")).expect("scratch file");
     trial.ctl(&["reload", "--wait"]).ok();
     // Another program begins anew, at once.
-    untold(&trial, "the telling", Duration::from_secs(20), <[Value]>::is_empty);
+    untold(&trial, "the notification", Duration::from_secs(20), <[Value]>::is_empty);
     assert_eq!(lines(&trial, "told"), [incident]);
 }
 

@@ -421,7 +421,7 @@ fn an_approval_of_what_has_changed_since_it_was_shown_is_refused() {
     trial.ctl(&["reload", "--wait"]).ok();
     let answer = wait_until("a look by the new playbook", SOON, || {
         let answer = approve(&trial, Some(&shown));
-        if answer.contains("was not looked at yet") { Err(answer) } else { Ok(answer) }
+        if answer.contains("was not checked yet") { Err(answer) } else { Ok(answer) }
     });
     assert!(answer.contains("refused") && answer.contains("is no longer what was shown"), "{answer}");
     assert!(trial.of("approved").is_empty(), "{}", trial.summary());

@@ -168,9 +168,10 @@ impl Break {
                 Tone::Good,
                 format!("HEALED: {} from the break to the passing verdict, {}", when::length(ms), counted(actions)),
             ),
-            (None, _) => {
-                (Tone::Good, format!("HANDED OVER after {}, no loop; what the person is told:", counted(actions)))
-            }
+            (None, _) => (
+                Tone::Good,
+                format!("HANDED OVER after {}, no loop; what the person is notified of:", counted(actions)),
+            ),
         };
         show.with(|out| {
             out.spans(&[(Tone::Plain, "  "), (tone, &text)]);

@@ -88,7 +88,7 @@ pub(crate) fn escalation(status: &Result<Status, Unanswered>) -> Option<Own> {
     let status = status.as_ref().ok()?;
     let failing = status.untold.iter().filter(|row| row.tries > 0).count();
     Some(if failing == 0 && status.untold_dropped == 0 {
-        Own::new(CODE, Verdict::Pass, "nobody waits to be told")
+        Own::new(CODE, Verdict::Pass, "no notification waits")
     } else {
         Own::new(CODE, Verdict::Warn, crate::status::untold(status).join("; "))
     })
@@ -98,7 +98,7 @@ pub(crate) fn escalation(status: &Result<Status, Unanswered>) -> Option<Own> {
 pub(crate) fn ledger(verified: Option<Result<Verification, LedgerError>>, status: Option<&Status>) -> Own {
     const CODE: &str = "WBD-LEDGER";
     match verified {
-        None => Own::new(CODE, Verdict::Unknown, "not verified within the time for a look; run wbdctl ledger verify"),
+        None => Own::new(CODE, Verdict::Unknown, "not verified within the time for a check; run wbdctl ledger verify"),
         Some(Ok(Verification { problem: None, unread: Some(why), entries, .. })) => Own::new(
             CODE,
             Verdict::Unknown,

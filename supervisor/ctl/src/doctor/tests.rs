@@ -75,7 +75,7 @@ fn the_verdict_comes_first_then_the_cause_with_evidence_fix_and_code() {
     );
     let expected = "\
 CRITICAL: 1 failure
-web1, looked for 412 ms. Supervisor: healing auto; its last look is 3.2 s old.
+web1, looked for 412 ms. Supervisor: healing auto; its last check is 3.2 s old.
 
 1. FAIL  The inotify watch limit is used up  [WBD-5404 on wbd]
    37 folders of the web root are not watched.

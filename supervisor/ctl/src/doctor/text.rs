@@ -76,7 +76,7 @@ fn verdict(out: &mut Out, report: &Report) {
             let age = when::length(daemon.age_ms);
             out.paragraph(
                 "",
-                &format!("{looked}. Supervisor: healing {}; its last look is {age} old.", daemon.healing),
+                &format!("{looked}. Supervisor: healing {}; its last check is {age} old.", daemon.healing),
             );
         }
         None => out.paragraph("", &format!("{looked}. Supervisor: not reached; what is shown was seen from here.")),

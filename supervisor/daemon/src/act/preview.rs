@@ -76,7 +76,7 @@ impl Previews {
                 drop(place);
                 preview
             });
-            looking.await.unwrap_or_else(|error| Err(format!("bug: the look broke off: {error}; please report it")))
+            looking.await.unwrap_or_else(|error| Err(format!("bug: the preview broke off: {error}; please report it")))
         };
         tokio::time::timeout(DEADLINE, looking).await.unwrap_or_else(|_| {
             let seconds = DEADLINE.as_secs();
@@ -93,9 +93,7 @@ impl Previews {
             return Ok(Arc::clone(place));
         }
         if places.len() >= AT_ONCE {
-            return Err(
-                "too many earlier looks at what an action would change still hang; look for a dead mount".to_owned()
-            );
+            return Err("too many earlier previews still hang; look for a dead mount".to_owned());
         }
         let place = Arc::new(Semaphore::new(1));
         places.insert(thing.to_owned(), Arc::clone(&place));

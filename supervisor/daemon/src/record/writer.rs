@@ -139,7 +139,7 @@ impl LedgerWriter {
     }
 
     fn degrade(&mut self, error: &LedgerError) {
-        error!(%error, "the ledger cannot be written: looking only");
+        error!(%error, "the ledger cannot be written: checking only");
         self.degraded = error.to_string();
         self.part_from_disk();
     }
@@ -280,7 +280,7 @@ impl LedgerWriter {
                 if self.degraded.is_empty() {
                     self.degraded = format!("the ledger cannot be used: {why}");
                     self.part_from_disk();
-                    error!(reason = self.degraded, "looking only: nothing but a few restarts can be done");
+                    error!(reason = self.degraded, "checking only: nothing but a few restarts can be done");
                 }
             }
             None if self.is_disk_bad => {

@@ -78,7 +78,7 @@ impl About<'_> {
         let incident = self.open_incident(id)?;
         let causes = self.checks.causes(self.state, self.now.wall_ms);
         let look = self.checks.look(&incident.key, self.state, &causes);
-        let look = look.ok_or_else(|| format!("the check of {id} is gone or was not looked at yet; try again"))?;
+        let look = look.ok_or_else(|| format!("the check of {id} is gone or was not checked yet; try again"))?;
         Ok((round::next_plan(&look, incident)?, incident.step))
     }
 
@@ -92,7 +92,7 @@ impl About<'_> {
             return self.waiting_plan(incident.id);
         }
         let check = self.checks.get(key).ok_or_else(|| format!("nothing here checks {key}"))?;
-        let last = check.last.as_ref().ok_or_else(|| format!("{key} was not looked at yet; try again"))?;
+        let last = check.last.as_ref().ok_or_else(|| format!("{key} was not checked yet; try again"))?;
         let plan = plan::plan(&check.bound, &last.judgement, &last.seen, 0);
         plan.map_err(|reason| format!("the plan cannot be made: {reason}"))?
             .map(|plan| (plan, 0))
@@ -213,7 +213,7 @@ impl Approvals {
 
     /// What was shown under a digest, if it is still what would be done.
     fn shown_now(&self, id: IncidentId, digest: Option<&str>, about: &About<'_>) -> Result<Shown, String> {
-        let again = format!("look at it again: wbdctl approve {id}");
+        let again = format!("see it again: wbdctl approve {id}");
         let digest = digest.ok_or_else(|| format!("the approval does not name what was shown; {again}"))?;
         let known = self.of(digest).ok_or_else(|| format!("what was shown for {id} is too long ago; {again}"))?;
         if approval::digest(id, known) != digest {

@@ -67,7 +67,7 @@ impl Face {
             }
         };
         if request.is_change() && !self.peer.may_change {
-            let message = format!("uid {} may only look; changes need root or the group {ADMIN_GROUP}", self.peer.uid);
+            let message = format!("uid {} may only read; changes need root or the group {ADMIN_GROUP}", self.peer.uid);
             return Response::NotPermitted { message };
         }
         let (reply, answer) = oneshot::channel();

@@ -271,7 +271,7 @@ fn to_run(
                 .iter()
                 .map(|check| {
                     let says =
-                        check.last.as_ref().map_or("was not looked at yet", |last| last.judgement.verdict.as_str());
+                        check.last.as_ref().map_or("was not checked yet", |last| last.judgement.verdict.as_str());
                     format!("{} says {says}", check.bound.key)
                 })
                 .collect();

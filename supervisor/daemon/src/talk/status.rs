@@ -123,7 +123,7 @@ impl View<'_> {
         let maintenance = self.products.loaded.settings.maintenance.as_ref();
         due.extend(maintenance.and_then(|maintenance| window::outlook(maintenance, now.wall_ms)));
         if let Some(at_ms) = self.checks.next_due_ms() {
-            due.push((at_ms.saturating_sub(now.boot_ms), "next look".to_owned()));
+            due.push((at_ms.saturating_sub(now.boot_ms), "next check".to_owned()));
         }
         due.sort();
         due.truncate(8);

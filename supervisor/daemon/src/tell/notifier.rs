@@ -221,9 +221,9 @@ impl Notifier {
         };
         let incident = about.incident.map(|id| id.to_string());
         if ok {
-            info!(incident, tries, "a person was told");
+            info!(incident, tries, "a person was notified");
         } else {
-            warn!(incident, tries, detail, "on_escalation failed, nobody was told yet");
+            warn!(incident, tries, detail, "on_escalation failed, nobody was notified yet");
         }
         Follow::Write(about, Box::new(Body::Notified { of, ok, detail, tries }))
     }
@@ -255,7 +255,7 @@ impl Notifier {
         programs.chain(entries).collect()
     }
 
-    /// Escalations that nobody was told of because too many waited.
+    /// Escalations that nobody was notified of because too many waited.
     pub(crate) fn untold_dropped(&self, state: &State) -> u64 {
         state.escalations.dropped.saturating_add(self.entries_dropped)
     }

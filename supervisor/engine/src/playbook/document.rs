@@ -74,7 +74,7 @@ pub(crate) struct PlaybookSpec {
     /// A list of the profile whose items are judged one by one.
     #[serde(default)]
     pub(crate) each: Option<Each>,
-    /// How often it looks; the setting `every` where it is left out.
+    /// How often it runs; the setting `every` where it is left out.
     #[serde(default)]
     pub(crate) every: Option<Duration>,
     /// What is looked at: a name for expressions and texts, and the question.

@@ -13,7 +13,7 @@ pub const TRIES: u32 = 10;
 const FIRST_PAUSE_MS: u64 = 5_000;
 const LONGEST_PAUSE_MS: u64 = 30 * 60_000;
 
-/// One escalation that nobody was told of yet.
+/// One escalation that nobody was notified of yet.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Untold {
     /// What it is about.

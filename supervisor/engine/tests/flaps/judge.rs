@@ -204,7 +204,7 @@ fn no_act_under_a_hold(entries: &[Entry]) -> Judgement {
 /// What one incident has told so far.
 #[derive(Default)]
 struct Reported {
-    /// Times that a person was told since the last action or word.
+    /// Times that a person was notified since the last action or word.
     times: u32,
     exhausted: bool,
     suppressed: bool,

@@ -177,7 +177,7 @@ fn where_only_a_person_can_help_it_is_handed_over_at_once_with_the_guide() {
     assert_eq!(world.state.incidents[&IncidentId(1)].escalated, Some(vec!["call a person".to_owned()]));
     assert_eq!(world.actions(), 0);
     world.run(86_400_000 / 4);
-    assert_eq!(world.count("escalated"), 1, "a person is told once");
+    assert_eq!(world.count("escalated"), 1, "a person is notified once");
 }
 
 #[test]

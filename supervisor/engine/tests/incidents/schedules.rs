@@ -197,7 +197,7 @@ fn ladders_go_up(world: &World) {
     }
 }
 
-/// One open incident for each check; it ends once, and a person is told once for each question.
+/// One open incident for each check; it ends once, and a person is notified once for each question.
 fn incidents_are_single(world: &World) {
     let mut open = BTreeMap::new();
     let mut told: BTreeSet<IncidentId> = BTreeSet::new();

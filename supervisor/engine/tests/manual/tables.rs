@@ -45,7 +45,7 @@ fn action(it: &action::Declaration) -> String {
     page.push_str(&prose(&undo));
     page.push_str(&prose(it.again()));
     if let Some(instead) = it.alone {
-        page.push_str(&prose(&format!("Stand-alone this is not done: a person is told {instead}.")));
+        page.push_str(&prose(&format!("Stand-alone this is not done: a person is notified {instead}.")));
     }
     page
 }

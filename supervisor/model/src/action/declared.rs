@@ -41,9 +41,9 @@ impl Declaration {
     #[must_use]
     pub const fn again(&self) -> &'static str {
         if self.provable {
-            "After a crash it may be tried once more where a look shows that it had no effect."
+            "After a crash it may be tried once more where a check shows that it had no effect."
         } else {
-            "After a crash it is not repeated in the same incident: no look can show that it had no effect."
+            "After a crash it is not repeated in the same incident: no check can show that it had no effect."
         }
     }
 }

@@ -47,8 +47,8 @@ impl Answered {
     pub const fn note(self) -> Option<&'static str> {
         match self {
             Self::Host => None,
-            Self::Ledger => Some("Answered from the ledger, not by a look at the host."),
-            Self::Samples => Some("Answered from the samples, not by a look at the host."),
+            Self::Ledger => Some("Answered from the ledger, not from the host."),
+            Self::Samples => Some("Answered from the samples, not from the host."),
         }
     }
 }

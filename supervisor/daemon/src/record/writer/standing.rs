@@ -57,7 +57,7 @@ impl LedgerWriter {
         } else {
             self.part_from_disk();
             if self.degraded != before {
-                error!(reason = self.degraded, "looking only: nothing but a few restarts can be done");
+                error!(reason = self.degraded, "checking only: nothing but a few restarts can be done");
             }
         }
     }
