@@ -57,19 +57,18 @@ const ENGINE_ROOMS: &Drawing = &[
 /// The daemon's rooms: what can happen and what can follow below, the loop on top, and between them owners that know of
 /// each other's only what a view shows.
 const DAEMON_ROOMS: &Drawing = &[
-    ("mode", &[]),
     ("event", &[]),
     ("follow", &["event"]),
-    ("agent", &["event", "follow", "mode"]),
+    ("agent", &["event", "follow"]),
     ("record", &["event"]),
-    ("tell", &["event", "follow", "mode"]),
+    ("tell", &["event", "follow"]),
     ("look", &["event", "follow"]),
-    ("view", &["agent", "look", "mode", "record", "tell"]),
-    ("talk", &["event", "follow", "look", "mode", "view"]),
+    ("view", &["agent", "look", "record", "tell"]),
+    ("talk", &["event", "follow", "look", "view"]),
     ("act", &["event", "follow", "talk", "view"]),
-    ("supervisor", &["act", "agent", "event", "follow", "look", "mode", "record", "talk", "tell", "view"]),
+    ("supervisor", &["act", "agent", "event", "follow", "look", "record", "talk", "tell", "view"]),
     ("turn", &["event", "look", "supervisor", "tell"]),
-    ("start", &["agent", "event", "look", "mode", "record", "supervisor", "talk", "tell"]),
+    ("start", &["agent", "event", "look", "record", "supervisor", "talk", "tell"]),
     ("main", &["start", "tell"]),
 ];
 

@@ -39,7 +39,7 @@ fn without(context: &Context, error: Unanswered) -> Failure {
 
 fn show(out: &mut Out, status: &Status) {
     let healing = mode(status);
-    let good = status.hold.is_empty() && status.degraded.is_empty();
+    let good = status.hold.is_none() && status.degraded.is_none();
     out.spans(&[
         (Tone::Strong, "wbd-supervisord "),
         (
@@ -56,8 +56,7 @@ fn show(out: &mut Out, status: &Status) {
     let profiles = if status.profiles.is_empty() { "none".to_owned() } else { status.profiles.join(", ") };
     out.paragraph("playbooks  ", &format!("{} loaded; products on this host: {profiles}", status.playbooks));
     out.line(format!("ledger     {} records", status.ledger_seq));
-    if !status.journal_unread.is_empty() {
-        let why = &status.journal_unread;
+    if let Some(why) = &status.journal_unread {
         out.paragraph(
             "           ",
             &format!("the journal could not be read: {why}; check again: wbdctl ledger verify"),
@@ -126,12 +125,12 @@ pub(crate) fn mode_and_suspensions(status: &Status) -> String {
 
 /// The healing mode with everything that holds it back.
 pub(crate) fn mode(status: &Status) -> String {
-    let mut text = status.healing.clone();
-    if !status.hold.is_empty() {
-        text = format!("{text}, paused {}", status.hold);
+    let mut text = status.healing.as_str().to_owned();
+    if let Some(hold) = &status.hold {
+        text = format!("{text}, paused {hold}");
     }
-    if !status.degraded.is_empty() {
-        text = format!("{text}, only observing: {}", status.degraded);
+    if let Some(why) = &status.degraded {
+        text = format!("{text}, only observing: {why}");
     }
     text
 }
@@ -139,28 +138,29 @@ pub(crate) fn mode(status: &Status) -> String {
 /// A status for tests of what shows one.
 #[cfg(test)]
 pub(crate) mod testing {
-    use wbd_model::control::Status;
+    use wbd_model::control::{Mode, Status};
     use wbd_model::name::PlaybookName;
+    use wbd_model::settings::Healing;
 
     /// Paused, degraded, one playbook suspended.
     pub(crate) fn status() -> Status {
         Status {
             schema: 1,
             version: "0.1.0".into(),
-            mode: "systemd".into(),
+            mode: Mode::Systemd,
             pid: 7,
             up_ms: 65_000,
-            healing: "auto".into(),
-            hold: "by root: kernel update".into(),
+            healing: Healing::Auto,
+            hold: Some("by root: kernel update".into()),
             holds: vec![],
             waivers: vec![],
-            degraded: "the ledger does not verify".into(),
+            degraded: Some("the ledger does not verify".into()),
             suspended: vec![PlaybookName::new("dns").unwrap()],
             suspensions: vec!["dns: 9 verifications in a row failed; tries once more in 58 min".into()],
             playbooks: 7,
             profiles: vec!["wbd".into()],
             ledger_seq: 12,
-            journal_unread: String::new(),
+            journal_unread: None,
             budget_left_hour: 2,
             budget_left_day: 5,
             open: vec![],

@@ -22,10 +22,10 @@ use wbd_probes::{Manager, ProbeRunner};
 use crate::event::unit::UnitView;
 use crate::event::{AgentEvent, Effect, EndedJob, Event};
 use crate::follow::Follow;
-use crate::mode::Mode;
 use jobs::{Jobs, Whose};
 use oom::OomWatch;
 use watch::Watch;
+use wbd_model::control::Mode;
 
 /// The bus gets this long to tell how the agent ended before "unknown" is written.
 const BUS_TELLS_MS: u64 = 1_500;

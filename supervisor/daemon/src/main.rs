@@ -5,7 +5,6 @@ mod agent;
 mod event;
 mod follow;
 mod look;
-mod mode;
 mod record;
 mod start;
 mod supervisor;

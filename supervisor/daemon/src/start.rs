@@ -13,10 +13,10 @@ use wbd_model::control;
 use crate::agent::bus;
 use crate::event::{Event, QUEUE};
 use crate::look::load;
-use crate::mode::Mode;
 use crate::record::writer::LedgerWriter;
 use crate::supervisor::{Parts, Supervisor};
 use crate::tell::notify;
+use wbd_model::control::Mode;
 
 /// Usage errors, as everywhere in this product.
 pub(crate) const USAGE: u8 = 64;

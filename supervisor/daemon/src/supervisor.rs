@@ -30,13 +30,13 @@ use crate::look::products::Products;
 use crate::look::recorded_facts::FactRecorder;
 use crate::look::samples::{Sampler, Store};
 use crate::look::scheduler::ProbeScheduler;
-use crate::mode::Mode;
 use crate::record::writer::LedgerWriter;
 use crate::talk::answer::{done, recorded};
 use crate::talk::holds::HoldFiles;
 use crate::talk::requests::{Desk, rotated};
 use crate::tell::notifier::Notifier;
 use crate::view::View;
+use wbd_model::control::Mode;
 
 /// The loop wakes at least this often: the watchdog is fed here and nowhere else.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
@@ -168,7 +168,7 @@ impl Supervisor {
 
     /// The first record of this life.
     pub(crate) fn begin_life(&mut self) {
-        let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode.word().to_owned() };
+        let body = Body::Started { version: env!("CARGO_PKG_VERSION").to_owned(), mode: self.mode.as_str().to_owned() };
         self.writer.write(&now(), Subject::default(), body);
     }
 

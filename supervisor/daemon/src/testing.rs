@@ -7,9 +7,9 @@ use wbd_actions::{Alone, Executor, Reach};
 
 use crate::event::Event;
 use crate::look::load;
-use crate::mode::Mode;
 use crate::record::writer::LedgerWriter;
 use crate::supervisor::{Parts, Supervisor};
+use wbd_model::control::Mode;
 
 pub(crate) fn supervisor(mode: Mode) -> (TempDir, Supervisor) {
     let (folder, supervisor, _) = listening(mode);

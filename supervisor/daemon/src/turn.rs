@@ -163,8 +163,8 @@ mod tests {
     use wbd_model::name::PlaybookName;
 
     use super::*;
-    use crate::mode::Mode;
     use crate::testing::supervisor;
+    use wbd_model::control::Mode;
 
     #[test]
     fn an_event_that_brings_nothing_new_leads_to_nothing() {

@@ -11,9 +11,9 @@ use crate::agent::Agent;
 use crate::look::checks::Checks;
 use crate::look::products::Products;
 use crate::look::samples::Sampler;
-use crate::mode::Mode;
 use crate::record::writer::LedgerWriter;
 use crate::tell::notifier::Notifier;
+use wbd_model::control::Mode;
 
 /// What is known at one moment.
 #[derive(Debug)]

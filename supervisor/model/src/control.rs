@@ -1,4 +1,6 @@
 //! Requests to the daemon and its answers, plain and serialisable; the transport is not here.
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Change, Class};
@@ -8,6 +10,7 @@ use crate::incident::{ActionId, IncidentId, Phase, Refusal};
 use crate::name::{Code, PlaybookName, TargetName};
 use crate::plan::Plan;
 use crate::report::Report;
+use crate::settings::Healing;
 use crate::waiver::Waiver;
 
 /// Bus name of the interface on the control socket (zbus peer-to-peer).
@@ -16,8 +19,6 @@ pub const INTERFACE: &str = "wbd.Control1";
 pub const OBJECT: &str = "/wbd/control";
 /// Socket path under the root.
 pub const SOCKET: &str = "run/wbd/control.sock";
-/// [`Status::mode`] of a supervisor without systemd.
-pub const STANDALONE: &str = "standalone";
 /// Group whose members may ask for changes.
 pub const ADMIN_GROUP: &str = "wbd-admin";
 
@@ -194,31 +195,60 @@ pub enum Response {
     },
 }
 
-/// How the daemon is.
+/// How the supervisor was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Units over D-Bus.
+    Systemd,
+    /// Parent of the agent; no systemd, no bus, no root needed.
+    Standalone,
+}
+
+impl Mode {
+    /// Its name in records, in status and on the screen.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemd",
+            Self::Standalone => "standalone",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How the daemon is. What is fine has no text here; in JSON it stands as an empty one, as it did from the first version on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// [`crate::report::SCHEMA`].
     pub schema: u32,
     /// Version.
     pub version: String,
-    /// `systemd` or [`STANDALONE`].
-    pub mode: String,
+    /// How it was started.
+    pub mode: Mode,
     /// Process id.
     pub pid: u32,
     /// Milliseconds since it started.
     pub up_ms: u64,
-    /// `observe`, `approve` or `auto`.
-    pub healing: String,
-    /// Who paused it and why, empty if nobody did.
-    pub hold: String,
+    /// What it may do.
+    pub healing: Healing,
+    /// Who paused it and why.
+    #[serde(with = "empty_text")]
+    pub hold: Option<String>,
     /// The same in parts: the pause and each hold file.
     #[serde(default)]
     pub holds: Vec<HoldRow>,
     /// Checks that an operator waived, those whose time is over included.
     #[serde(default)]
     pub waivers: Vec<Waiver>,
-    /// Why it only observes although it should heal (ledger trouble), empty if it does not.
-    pub degraded: String,
+    /// Why it only observes although it should heal (ledger trouble).
+    #[serde(with = "empty_text")]
+    pub degraded: Option<String>,
     /// Playbooks that wbd itself suspended.
     pub suspended: Vec<PlaybookName>,
     /// The same in words, a line each: why, and when it is tried once more.
@@ -231,9 +261,9 @@ pub struct Status {
     /// Last record of the ledger.
     pub ledger_seq: u64,
     /// Why the journal could not be read at the start, so that a ledger whose end was cut off is not told from a whole
-    /// one; empty if it was read.
-    #[serde(default)]
-    pub journal_unread: String,
+    /// one; `None`: it was read.
+    #[serde(default, with = "empty_text")]
+    pub journal_unread: Option<String>,
     /// Disruptive actions left in this hour.
     pub budget_left_hour: u32,
     /// Disruptive actions left in this day.
@@ -341,9 +371,44 @@ pub struct IncidentRow {
     pub guide: Vec<String>,
 }
 
+/// `None` is an empty text in JSON.
+mod empty_text {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde calls it so")]
+    pub(super) fn serialize<S: Serializer>(text: &Option<String>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(text.as_deref().unwrap_or_default())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+        let text = String::deserialize(from)?;
+        Ok((!text.is_empty()).then_some(text))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As a supervisor of the first version says it, word for word.
+    const FIRST: &str = r#"{"schema":1,"version":"0.1.0","mode":"standalone","pid":7,"up_ms":65000,"healing":"observe","hold":"","degraded":"","suspended":[],"playbooks":7,"profiles":["wbd"],"ledger_seq":12,"budget_left_hour":2,"budget_left_day":5,"open":[],"next":[]}"#;
+
+    #[test]
+    fn what_is_fine_is_an_empty_text_to_and_from_every_version() {
+        let status: Status = serde_json::from_str(FIRST).unwrap();
+        assert_eq!((status.mode, status.healing), (Mode::Standalone, Healing::Observe));
+        assert_eq!((&status.hold, &status.degraded, &status.journal_unread), (&None, &None, &None));
+        let theirs: serde_json::Value = serde_json::from_str(FIRST).unwrap();
+        let ours = serde_json::to_value(&status).unwrap();
+        for (key, value) in theirs.as_object().unwrap() {
+            assert_eq!(ours[key], *value, "{key}");
+        }
+        assert_eq!(ours["journal_unread"], "");
+        // Twin: what is not fine is said.
+        let held: Status = serde_json::from_str(&FIRST.replace(r#""hold":"""#, r#""hold":"by root: update""#)).unwrap();
+        assert_eq!(held.hold.as_deref(), Some("by root: update"));
+        assert_eq!(serde_json::to_value(&held).unwrap()["hold"], "by root: update");
+    }
 
     #[test]
     fn a_playbook_that_is_asked_for_as_before_is_asked_for_with_an_approval() {

@@ -64,6 +64,18 @@ pub enum Healing {
     Auto,
 }
 
+impl Healing {
+    /// The word in settings, JSON and on the screen.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Approve => "approve",
+            Self::Auto => "auto",
+        }
+    }
+}
+
 /// A playbook's own policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -9,7 +9,7 @@ use wbd_engine::judge;
 use wbd_engine::judge::report::{self, Inputs, Row};
 use wbd_engine::playbook::{Bound, Library};
 use wbd_model::check::{CheckKey, Verdict};
-use wbd_model::control::{IncidentRow, Request, Response, STANDALONE, Status};
+use wbd_model::control::{IncidentRow, Mode, Request, Response, Status};
 use wbd_model::hold::HoldRow;
 use wbd_model::incident::Phase;
 use wbd_model::lang::Lang;
@@ -147,7 +147,7 @@ fn view(status: &Status, age_ms: Option<u64>) -> DaemonView {
 
 /// Whether the supervisor is stand-alone; under a root of its own it is, or there is none.
 fn is_alone(order: &Order, status: Option<&Status>) -> bool {
-    order.root != Path::new("/") || status.is_some_and(|status| status.mode == STANDALONE)
+    order.root != Path::new("/") || status.is_some_and(|status| status.mode == Mode::Standalone)
 }
 
 /// What people said to the supervisor: by its own word, else by the ledger and the hold files.

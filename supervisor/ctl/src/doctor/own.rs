@@ -75,10 +75,9 @@ pub(crate) fn supervisor(root: &Path, belongs: bool, status: &Result<Status, Una
 pub(crate) fn degraded(status: &Result<Status, Unanswered>) -> Option<Own> {
     const CODE: &str = "WBD-DEGRADED";
     let status = status.as_ref().ok()?;
-    Some(if status.degraded.is_empty() {
-        Own::new(CODE, Verdict::Pass, "its ledger can be used")
-    } else {
-        Own::new(CODE, Verdict::Warn, format!("it only observes: {}", status.degraded))
+    Some(match &status.degraded {
+        None => Own::new(CODE, Verdict::Pass, "its ledger can be used"),
+        Some(why) => Own::new(CODE, Verdict::Warn, format!("it only observes: {why}")),
     })
 }
 
@@ -116,7 +115,7 @@ pub(crate) fn ledger(verified: Option<Result<Verification, LedgerError>>, status
         ),
         Some(Err(LedgerError::NotThere { .. })) => Own::new(CODE, Verdict::Skip, "none has been begun yet"),
         Some(Err(error @ LedgerError::Denied { .. })) => match status {
-            Some(status) if status.degraded.is_empty() => Own::new(
+            Some(status) if status.degraded.is_none() => Own::new(
                 CODE,
                 Verdict::Pass,
                 format!("needs root; the supervisor works with it ({} records)", status.ledger_seq),
@@ -235,8 +234,8 @@ mod tests {
     fn a_supervisor_that_answers_and_only_observes_is_not_said_to_be_silent() {
         let root = tempfile::tempdir().unwrap();
         let full = crate::status::testing::status();
-        assert!(!full.degraded.is_empty());
-        let well = Status { degraded: String::new(), ..full.clone() };
+        let why = full.degraded.clone().unwrap();
+        let well = Status { degraded: None, ..full.clone() };
         let says = |status: &Status| {
             let status = Ok(status.clone());
             (supervisor(root.path(), true, &status).verdict, degraded(&status).unwrap())
@@ -244,7 +243,7 @@ mod tests {
         let (answers, observes) = says(&full);
         assert_eq!((answers, observes.verdict), (Verdict::Pass, Verdict::Warn));
         let cause = observes.cause().unwrap();
-        assert!(cause.title.contains("only observes") && cause.evidence[0].contains(&full.degraded), "{cause:?}");
+        assert!(cause.title.contains("only observes") && cause.evidence[0].contains(&why), "{cause:?}");
         assert!(!cause.guide.iter().any(|step| step.contains("systemctl start")), "{:?}", cause.guide);
         let (answers, acts) = says(&well);
         assert_eq!((answers, acts.verdict), (Verdict::Pass, Verdict::Pass));

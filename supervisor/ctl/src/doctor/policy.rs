@@ -42,11 +42,7 @@ fn is_handed_over(status: &Status, key: &CheckKey) -> bool {
 
 /// What the settings allow a playbook; a supervisor that did not read them since may still be the stricter one.
 fn healing(playbook: &str, settings: &Settings, status: Option<&Status>) -> Healing {
-    let theirs = match status.map(|status| status.healing.as_str()) {
-        Some("observe") => Healing::Observe,
-        Some("approve") => Healing::Approve,
-        Some(_) | None => Healing::Auto,
-    };
+    let theirs = status.map_or(Healing::Auto, |status| status.healing);
     settings.healing_for(playbook).min(theirs)
 }
 

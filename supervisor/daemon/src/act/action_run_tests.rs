@@ -10,9 +10,9 @@ use wbd_model::plan::{Approval, Attempts, Plan};
 use wbd_probes::clock::now;
 
 use super::*;
-use crate::mode::Mode;
 use crate::supervisor::Supervisor;
 use crate::testing;
+use wbd_model::control::Mode;
 
 const SOON: Duration = Duration::from_secs(20);
 

@@ -7,7 +7,7 @@ use wbd_model::time::Now;
 
 use super::{Agent, BUS_TELLS_MS, bus};
 use crate::follow::Follow;
-use crate::mode::Mode;
+use wbd_model::control::Mode;
 
 /// Ends that wait for the bus; with more of them the oldest is written as unknown at once.
 pub(super) const UNTOLD: usize = 16;

@@ -30,7 +30,7 @@ impl Rig {
         let (events, _) = mpsc::channel(8);
         let agent = Agent::new(root.path(), mode, ProbeRunner::new(root.path().to_path_buf()), events);
         let mut rig = Self { root, agent, state: State::default() };
-        rig.write(&now(), Subject::default(), Body::Started { version: String::new(), mode: mode.word().to_owned() });
+        rig.write(&now(), Subject::default(), Body::Started { version: String::new(), mode: mode.as_str().to_owned() });
         rig
     }
 

@@ -8,10 +8,10 @@ use wbd_probes::clock::now;
 
 use super::*;
 use crate::look::checks::{self, Looked};
-use crate::mode::Mode;
 use crate::supervisor::Supervisor;
 use crate::talk::requests::about;
 use crate::testing;
+use wbd_model::control::Mode;
 
 /// A unit that failed, nobody asked for that, as the only check; its key.
 fn dead_unit(supervisor: &mut Supervisor) -> CheckKey {

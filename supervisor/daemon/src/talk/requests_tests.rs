@@ -9,9 +9,9 @@ use wbd_probes::clock::now;
 
 use super::*;
 use crate::follow::agent_target;
-use crate::mode::Mode;
 use crate::supervisor::Supervisor;
 use crate::testing::{listening, supervisor};
+use wbd_model::control::Mode;
 
 /// An incident has the agent in hand.
 fn in_hand(supervisor: &mut Supervisor) {

@@ -11,8 +11,8 @@ use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
 use crate::look::checks::Check;
-use crate::mode::Mode;
 use crate::view::View;
+use wbd_model::control::Mode;
 
 impl View<'_> {
     /// Open incidents, and the closed ones that are still in memory.
@@ -46,20 +46,20 @@ impl View<'_> {
         Status {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            mode: self.mode.word().to_owned(),
+            mode: self.mode,
             pid: std::process::id(),
             up_ms: now.since(&self.started.boot, self.started.boot_ms).unwrap_or(0),
-            healing: format!("{:?}", self.products.loaded.settings.healing).to_lowercase(),
-            hold: words(&holds),
+            healing: self.products.loaded.settings.healing,
+            hold: (!holds.is_empty()).then(|| words(&holds)),
             holds,
             waivers: self.writer.state.waivers.clone(),
-            degraded: self.writer.degraded.clone(),
+            degraded: Some(self.writer.degraded.clone()).filter(|why| !why.is_empty()),
             suspended: self.writer.state.suspended.keys().cloned().collect(),
             suspensions: self.suspensions(&now),
             playbooks: self.products.loaded.library.playbooks.len(),
             profiles: self.profiles(),
             ledger_seq: self.writer.state.seq,
-            journal_unread: self.writer.anchors_unread().unwrap_or_default().to_owned(),
+            journal_unread: self.writer.anchors_unread().map(str::to_owned),
             budget_left_hour: hour,
             budget_left_day: day,
             open: self.incident_rows(false),
@@ -170,7 +170,7 @@ impl View<'_> {
     }
 
     fn healing_words(&self) -> String {
-        let mode = format!("{:?}", self.products.loaded.settings.healing).to_lowercase();
+        let mode = self.products.loaded.settings.healing.as_str().to_owned();
         match (self.holds(&now()).as_slice(), self.writer.degraded.as_str()) {
             (_, degraded) if !degraded.is_empty() => format!("nothing is done: {degraded}"),
             ([], _) => mode,
@@ -196,9 +196,9 @@ fn seconds(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mode::Mode;
     use crate::supervisor::Supervisor;
     use crate::testing::supervisor;
+    use wbd_model::control::Mode;
     use wbd_model::incident::IncidentId;
     use wbd_model::name::{Code, TargetName};
 

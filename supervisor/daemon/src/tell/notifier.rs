@@ -18,8 +18,8 @@ use wbd_model::time::Now;
 
 use crate::event::{Event, NotifyEvent};
 use crate::follow::Follow;
-use crate::mode::Mode;
 use crate::tell::journal::{self, Fields};
+use wbd_model::control::Mode;
 
 /// The program gets this long.
 const SITE_PROGRAM: Duration = Duration::from_secs(30);

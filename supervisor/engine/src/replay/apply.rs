@@ -1,7 +1,7 @@
 //! From the ledger to the supervisor's state, record by record. Decides nothing.
 use wbd_model::action::Class;
 use wbd_model::check::CheckKey;
-use wbd_model::control::STANDALONE;
+use wbd_model::control::Mode;
 use wbd_model::entry::{Body, Entry, Exit};
 use wbd_model::incident::{Closing, IncidentId, Phase};
 
@@ -155,7 +155,7 @@ impl State {
                 self.next_incident = self.next_incident.max(*next_incident).max(1);
                 self.next_action = self.next_action.max(*next_action).max(1);
             }
-            Body::Started { mode, .. } => self.alone = mode == STANDALONE,
+            Body::Started { mode, .. } => self.alone = *mode == Mode::Standalone.as_str(),
             Body::Opened { .. }
             | Body::Suppressed { .. }
             | Body::Unsuppressed {}
