@@ -70,7 +70,7 @@ fn start_log() {
         .with_env_filter(filter)
         .with_writer(|| Lines(std::io::stderr()))
         .with_ansi(false)
-        // Telling of a line that could not be written panics: with the journal gone every line would end the agent.
+        // To report a line that could not be written panics: with the journal gone every line would end the agent.
         .log_internal_errors(false);
     // Only a second log could be refused, and there is none.
     let _ = log.try_init();

@@ -16,7 +16,7 @@ use trace::Trace;
 
 use crate::figures::say;
 
-pub use event::{Event, Happening};
+pub use event::{Event, Occurrence};
 
 /// One process of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,16 +95,16 @@ impl Recording {
         let mut open: BTreeMap<u32, usize> = BTreeMap::new();
         for event in &self.events {
             match &event.what {
-                Happening::Exec { program: begun, pid } if begun == program => {
+                Occurrence::Exec { program: begun, pid } if begun == program => {
                     open.insert(*pid, lives.len());
                     lives.push(Life { pid: *pid, from_us: event.at_us, until_us: None });
                 }
-                Happening::Exit { pid } => {
+                Occurrence::Exit { pid } => {
                     if let Some(life) = open.remove(pid).and_then(|index| lives.get_mut(index)) {
                         life.until_us = Some(event.at_us);
                     }
                 }
-                Happening::Exec { .. } | Happening::Signal { .. } => {}
+                Occurrence::Exec { .. } | Occurrence::Signal { .. } => {}
             }
         }
         lives
@@ -121,10 +121,10 @@ impl Recording {
             .iter()
             .filter(|event| by(&event.actor))
             .filter_map(|event| match event.what {
-                Happening::Signal { number, pid, by_kernel: false } if to(event.at_us, pid) => {
+                Occurrence::Signal { number, pid, by_kernel: false } if to(event.at_us, pid) => {
                     Some((event.at_us, number, pid))
                 }
-                Happening::Signal { .. } | Happening::Exec { .. } | Happening::Exit { .. } => None,
+                Occurrence::Signal { .. } | Occurrence::Exec { .. } | Occurrence::Exit { .. } => None,
             })
             .collect()
     }
@@ -144,21 +144,21 @@ pub fn now_us() -> u64 {
 mod tests {
     use super::*;
 
-    fn event(at_us: u64, actor: &str, what: Happening) -> Event {
+    fn event(at_us: u64, actor: &str, what: Occurrence) -> Event {
         Event { at_us, actor: actor.to_owned(), what }
     }
 
     #[test]
     fn a_process_lives_from_its_program_to_its_end_and_its_number_is_used_again() {
-        let exec = |at, pid, program: &str| event(at, "sh", Happening::Exec { program: program.to_owned(), pid });
-        let sent = |at, actor, number, by_kernel| event(at, actor, Happening::Signal { number, pid: 7, by_kernel });
+        let exec = |at, pid, program: &str| event(at, "sh", Occurrence::Exec { program: program.to_owned(), pid });
+        let sent = |at, actor, number, by_kernel| event(at, actor, Occurrence::Signal { number, pid: 7, by_kernel });
         let signal = |at, actor, number| sent(at, actor, number, false);
         let events = vec![
             exec(10, 7, "/a"),
             signal(20, "healer", 15),
             signal(21, "other", 9),
             sent(22, "healer", 18, true),
-            event(30, "a", Happening::Exit { pid: 7 }),
+            event(30, "a", Occurrence::Exit { pid: 7 }),
             signal(35, "healer", 9),
             exec(40, 7, "/b"),
             signal(45, "healer", 15),

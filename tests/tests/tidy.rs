@@ -1,5 +1,5 @@
-//! House rules that no compiler checks: sizes, opening sentences, no ignored or sleeping tests, no banned crates, a
-//! README that starts with a command.
+//! House rules that no compiler checks: sizes, opening sentences, one name for one thing, no ignored or sleeping tests,
+//! no banned crates, a README that starts with a command.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::fs;
@@ -16,6 +16,33 @@ const README_START: usize = 20;
 
 /// In pieces, so that this file does not find itself.
 const SLEEPS: [&str; 3] = [concat!("thread::", "sleep("), concat!("time::", "sleep("), concat!(" sleep", "(Duration")];
+
+/// Words that once stood beside the field's own (action, notifier, probe runner, scheduler, connection pool, report):
+/// one thing has one name. Each with the files in which a form that was written or read before keeps it.
+const GONE: [(&str, &[&str]); 13] = [
+    ("courier", &[]),
+    ("deed", &[]),
+    (
+        "deeds",
+        &[
+            "supervisor/ctl/src/demo/breaks.rs",
+            "supervisor/ctl/src/simulate/mod.rs",
+            "supervisor/engine/src/play/simulate/report.rs",
+            "tests/tests/standalone/ninety_days.rs",
+            "tests/tests/standalone/simulate.rs",
+        ],
+    ),
+    ("eyes", &[]),
+    ("homeless", &[]),
+    ("lookout", &[]),
+    ("seat", &[]),
+    ("seats", &[]),
+    ("tale", &[]),
+    ("tales", &[]),
+    ("teller", &["man/wbdctl.1", "supervisor/model/src/entry.rs", "tests/tests/standalone/escalation.rs"]),
+    ("telling", &["supervisor/engine/src/state/escalations_tests.rs", "supervisor/engine/src/state/mod.rs"]),
+    ("tellings", &[]),
+];
 
 struct Source {
     name: String,
@@ -102,6 +129,23 @@ fn first_command(readme: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// The words of a line in lower case, those inside of names too: `MOST_DEEDS`, `a_deed`, `DeedEnded`.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before = ' ';
+    for letter in line.chars() {
+        if !letter.is_alphabetic() || (before.is_lowercase() && letter.is_uppercase()) {
+            words.push(String::new());
+        }
+        if let (true, Some(word)) = (letter.is_alphabetic(), words.last_mut()) {
+            word.extend(letter.to_lowercase());
+        }
+        before = letter;
+    }
+    words.retain(|word| !word.is_empty());
+    words
 }
 
 fn none(what: &str, found: Vec<String>) {
@@ -251,6 +295,32 @@ fn a_file_is_put_in_place_and_a_program_is_run_in_one_place_each() {
 }
 
 #[test]
+fn one_thing_has_one_name() {
+    let mut found = Vec::new();
+    let mut kept = std::collections::BTreeSet::new();
+    let files = [".rs", ".yaml", ".md", ".1", ".5"].into_iter().flat_map(sources);
+    // What an older version wrote stays as it wrote it, and here they stand to be found.
+    let tells_of_them = ["tests/tests/tidy.rs", "ARCHITECTURE.md"];
+    let mine =
+        |file: &Source| !file.name.starts_with("tests/fixtures/") && !tells_of_them.contains(&file.name.as_str());
+    for file in files.filter(mine) {
+        for (number, line) in file.text.lines().enumerate() {
+            let words = words(line);
+            for (gone, places) in GONE.iter().filter(|(gone, _)| words.iter().any(|word| word == gone)) {
+                if places.contains(&file.name.as_str()) {
+                    kept.insert((*gone, file.name.clone()));
+                } else {
+                    found.push(format!("{}:{}: {gone}", file.name, number + 1));
+                }
+            }
+        }
+    }
+    let all = GONE.iter().flat_map(|(gone, places)| places.iter().map(move |place| (*gone, (*place).to_owned())));
+    found.extend(all.filter(|one| !kept.contains(one)).map(|(gone, place)| format!("{place} has {gone} no more")));
+    none("words that the field has another one for", found);
+}
+
+#[test]
 fn no_manifest_names_a_banned_crate() {
     let mut found = Vec::new();
     for file in sources("Cargo.toml") {
@@ -293,4 +363,8 @@ fn the_checks_see_what_they_look_for() {
     assert_eq!(found, [vec![], vec![4], vec![], vec![], vec![2]]);
     assert_eq!(first_command("# x\n\n```sh\ncargo x\n```\n"), Some(4));
     assert_eq!(first_command("# x\n"), None);
+    assert_eq!(
+        words("const MOST_DEEDS: u32 = a_deed(DeedEnded);"),
+        ["const", "most", "deeds", "u", "a", "deed", "deed", "ended"]
+    );
 }

@@ -222,7 +222,8 @@ impl fmt::Display for Mode {
     }
 }
 
-/// How the daemon is. What is fine has no text here; in JSON it stands as an empty one, as it did from the first version on.
+/// How the daemon is. What is fine has no text here; in JSON it stands as an empty one, as it did from the first
+/// version on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// [`crate::report::SCHEMA`].

@@ -1,4 +1,5 @@
-//! The eyes: read-only looks at a host, each under a root path and a deadline. They change nothing and decide nothing.
+//! The probes: read-only questions to a host, each under a root path and a deadline. They change nothing and decide
+//! nothing.
 //!
 //! Everything here is synchronous and blocking; whoever has other things to do calls from a thread of its own.
 

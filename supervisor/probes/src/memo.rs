@@ -9,7 +9,7 @@ use crate::scan::Scan;
 /// Programs whose word is kept; a profile names two at most.
 const MOST_WORDS: usize = 32;
 
-/// Shared by all copies of the same eyes.
+/// Shared by all copies of the same runner.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Memo {
     /// The process list.

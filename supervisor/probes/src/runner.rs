@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use crate::testing::deadline_passes;
 
-    /// Eyes with a short deadline, and what every look of `hang` waits for.
+    /// A runner with a short deadline, and what every probe of `hang` waits for.
     fn impatient() -> (ProbeRunner, std::sync::mpsc::SyncSender<()>, Arc<Mutex<Receiver<()>>>) {
         let mut runner = ProbeRunner::new("/");
         runner.deadline = Duration::from_millis(20);
@@ -199,7 +199,7 @@ mod tests {
         runner.aside(question, move |_| drop(wait.lock().map(|w| w.recv()))).unwrap_err()
     }
 
-    /// The same eyes for looks that do answer: on a busy machine a thread may take longer to begin than `impatient`
+    /// The same runner for probes that do answer: on a busy machine a thread may take longer to begin than `impatient`
     /// waits.
     fn patient(runner: &ProbeRunner) -> ProbeRunner {
         ProbeRunner { deadline: Duration::from_secs(20), ..runner.clone() }

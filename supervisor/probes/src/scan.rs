@@ -24,7 +24,7 @@ const MOST_SELECTORS: usize = 64;
 /// Between two looks whether another one's list is done.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Shared by all copies of the same eyes.
+/// Shared by all copies of the same runner.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Scan(Arc<Mutex<Table>>);
 

@@ -8,12 +8,12 @@ pub struct Event {
     /// Name of the thread that did it.
     pub actor: String,
     /// What.
-    pub what: Happening,
+    pub what: Occurrence,
 }
 
 /// What can happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Happening {
+pub enum Occurrence {
     /// A process became this program.
     Exec {
         /// The path as it was asked for.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::event::{Event, Happening};
+use super::event::{Event, Occurrence};
 
 /// /proc counts starts in hundredths of a second.
 pub(super) const BLUR_US: u64 = 10_000;
@@ -44,7 +44,7 @@ impl Poller {
         let event = |((ticks, pid), program): (&(u64, u32), &String)| Event {
             at_us: ticks * BLUR_US,
             actor: String::new(),
-            what: Happening::Exec { program: program.clone(), pid: *pid },
+            what: Occurrence::Exec { program: program.clone(), pid: *pid },
         };
         seen.iter().map(event).collect()
     }

@@ -1,4 +1,5 @@
-//! A private instance of the kernel's own trace: begins of `wbd_agent`, their ends and the signals to them; it judges nothing.
+//! A private instance of the kernel's own trace: begins of `wbd_agent`, their ends and the signals to them; it judges
+//! nothing.
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -7,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::event::{Event, Happening};
+use super::event::{Event, Occurrence};
 use crate::exec;
 
 /// What instances of ours are called; the process id and a number follow.
@@ -130,13 +131,13 @@ fn parse(line: &str) -> Option<Event> {
         "sched_prepare_exec" | "sched_process_exec" => {
             // A path may hold spaces.
             let program = said.split_once("filename=")?.1.rsplit_once(" pid=")?.0.to_owned();
-            Happening::Exec { program, pid }
+            Occurrence::Exec { program, pid }
         }
-        "sched_process_exit" => Happening::Exit { pid },
+        "sched_process_exit" => Occurrence::Exit { pid },
         "signal_generate" => {
             // Codes above 0 are the kernel's own.
             let by_kernel = field("code")?.parse::<i32>().ok()? > 0;
-            Happening::Signal { number: field("sig")?.parse().ok()?, pid, by_kernel }
+            Occurrence::Signal { number: field("sig")?.parse().ok()?, pid, by_kernel }
         }
         _ => return None,
     };
@@ -163,16 +164,16 @@ mod tests {
             event(
                 13_010_168_309,
                 "wbd-supervisord",
-                Happening::Exec { program: "/a b/wbd_agent".to_owned(), pid: 8977 },
+                Occurrence::Exec { program: "/a b/wbd_agent".to_owned(), pid: 8977 },
             ),
             event(
                 13_010_168_310,
                 "wbd-supervisord",
-                Happening::Exec { program: "/a b/wbd_agent".to_owned(), pid: 8978 },
+                Occurrence::Exec { program: "/a b/wbd_agent".to_owned(), pid: 8978 },
             ),
-            event(13_010_271_391, "tokio-rt-worker", Happening::Signal { number: 15, pid: 8977, by_kernel: false }),
-            event(13_010_271_392, "wbd-supervisord", Happening::Signal { number: 18, pid: 8977, by_kernel: true }),
-            event(13_010_376_119, "wbd_agent", Happening::Exit { pid: 8977 }),
+            event(13_010_271_391, "tokio-rt-worker", Occurrence::Signal { number: 15, pid: 8977, by_kernel: false }),
+            event(13_010_271_392, "wbd-supervisord", Occurrence::Signal { number: 18, pid: 8977, by_kernel: true }),
+            event(13_010_376_119, "wbd_agent", Occurrence::Exit { pid: 8977 }),
         ];
         assert_eq!(events, wanted);
     }

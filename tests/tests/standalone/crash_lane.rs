@@ -215,7 +215,8 @@ pub(crate) fn effects(recording: &Recording, lives: &[Life]) -> Vec<Effect> {
     effects
 }
 
-/// The ledger by the test's own eyes, quick enough to aim by. Read only: closing it must not tidy up after a kill.
+/// The ledger as the test reads it by itself, quick enough to aim by. Read only: closing it must not tidy up after a
+/// kill.
 struct Watch {
     file: Connection,
     after: i64,

@@ -1,4 +1,5 @@
-//! The ends of the agent's process, and the administrator's stops: told apart, and what is recorded of them. Starts nothing.
+//! The ends of the agent's process, and the administrator's stops: told apart, and what is recorded of them. Starts
+//! nothing.
 use tracing::{error, warn};
 use wbd_actions::notes;
 use wbd_engine::state::State;

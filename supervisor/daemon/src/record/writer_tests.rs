@@ -1,4 +1,5 @@
-//! The memory on a real ledger in a folder that goes wrong: what waits, what still counts, what remains possible.
+//! The ledger writer on a real ledger in a folder that goes wrong: what waits, what still counts, what remains
+//! possible.
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;

@@ -21,7 +21,7 @@ pub(crate) fn begin() {
     } else {
         // One line an event, without colours: whatever steers a terminal would be the host's.
         let stderr = || Lines(io::stderr());
-        // Telling of a line that could not be written panics: a reader that went away must not end the loop.
+        // To report a line that could not be written panics: a reader that went away must not end the loop.
         let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(false).log_internal_errors(false);
         registry().with(filter).with(layer).init();
     }

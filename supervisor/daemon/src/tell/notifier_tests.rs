@@ -51,8 +51,8 @@ fn who_tells_is_written_before_anybody_is_told() {
     let (_root, mut notifier, _inbox) = notifier(&["/bin/page"]);
     let mut state = State::default();
     let follows = notifier.on(NotifyEvent::TimePassed, &state, &now());
-    let teller = Body::Notifier { program: vec!["/bin/page".to_owned()] };
-    assert_eq!(follows, [Follow::Write(Subject::default(), Box::new(teller)), Follow::NotifyWhatIsDue]);
+    let notifies = Body::Notifier { program: vec!["/bin/page".to_owned()] };
+    assert_eq!(follows, [Follow::Write(Subject::default(), Box::new(notifies)), Follow::NotifyWhatIsDue]);
     follow(&mut state, follows);
     // Twin: it stands there.
     assert_eq!(notifier.on(NotifyEvent::TimePassed, &state, &now()), []);

@@ -22,13 +22,13 @@ fn about(incident: u64) -> Subject {
 
 /// A state to which records are added one by one.
 #[derive(Default)]
-struct Tale(State);
+struct Rig(State);
 
-impl Tale {
+impl Rig {
     fn with_program() -> Self {
-        let mut tale = Self::default();
-        tale.says(0, Subject::default(), Body::Notifier { program: vec!["/sbin/page".to_owned()] });
-        tale
+        let mut rig = Self::default();
+        rig.says(0, Subject::default(), Body::Notifier { program: vec!["/sbin/page".to_owned()] });
+        rig
     }
 
     fn says(&mut self, boot_ms: u64, subject: Subject, body: Body) {
@@ -67,36 +67,36 @@ impl Tale {
 
 #[test]
 fn without_a_program_nothing_waits() {
-    let mut tale = Tale::default();
-    tale.escalates(10, 1);
-    assert_eq!(tale.0.escalations, EscalationQueue::default());
+    let mut rig = Rig::default();
+    rig.escalates(10, 1);
+    assert_eq!(rig.0.escalations, EscalationQueue::default());
 }
 
 #[test]
 fn an_escalation_waits_from_its_own_record_on_until_it_was_told() {
-    let mut tale = Tale::with_program();
-    tale.escalates(10, 1);
-    let (due_ms, untold) = tale.0.escalations.next(&at(11)).unwrap();
+    let mut rig = Rig::with_program();
+    rig.escalates(10, 1);
+    let (due_ms, untold) = rig.0.escalations.next(&at(11)).unwrap();
     assert_eq!((due_ms, untold.reason.as_str(), untold.guide.len()), (0, "why", 1));
-    assert_eq!(tale.0.escalations.failing().count(), 0, "it was not tried yet");
-    tale.told(20, 1, 10, true, 1);
-    assert_eq!(tale.0.escalations.next(&at(21)), None);
+    assert_eq!(rig.0.escalations.failing().count(), 0, "it was not tried yet");
+    rig.told(20, 1, 10, true, 1);
+    assert_eq!(rig.0.escalations.next(&at(21)), None);
 }
 
 #[test]
 fn two_of_one_moment_are_two() {
-    let mut tale = Tale::with_program();
-    tale.escalates(10, 1);
-    tale.escalates(10, 2);
-    tale.told(20, 1, 10, true, 1);
-    assert_eq!(tale.waiting(), [2]);
+    let mut rig = Rig::with_program();
+    rig.escalates(10, 1);
+    rig.escalates(10, 2);
+    rig.told(20, 1, 10, true, 1);
+    assert_eq!(rig.waiting(), [2]);
 }
 
 #[test]
 fn tries_are_counted_and_their_pauses_double_up_to_half_an_hour() {
-    let mut tale = Tale::with_program();
-    tale.escalates(10, 1);
-    let moments = tale.fails_always(1, 10);
+    let mut rig = Rig::with_program();
+    rig.escalates(10, 1);
+    let moments = rig.fails_always(1, 10);
     assert_eq!(moments.len(), usize::try_from(TRIES).unwrap());
     let pauses: Vec<u64> = moments.windows(2).map(|pair| (pair[1] - pair[0]) / 1000).collect();
     assert_eq!(pauses, [5, 10, 20, 40, 80, 160, 320, 640, 1280]);
@@ -105,75 +105,85 @@ fn tries_are_counted_and_their_pauses_double_up_to_half_an_hour() {
 
 #[test]
 fn what_was_given_up_stays_visible_while_a_person_is_needed() {
-    let mut tale = Tale::with_program();
-    tale.escalates(10, 1);
-    tale.fails_always(1, 10);
-    tale.says(9_000_000, about(1), Body::Closed { how: Closing::HandedOver });
-    assert!(tale.0.escalations.failing().all(Untold::is_given_up) && tale.waiting() == [1]);
+    let mut rig = Rig::with_program();
+    rig.escalates(10, 1);
+    rig.fails_always(1, 10);
+    rig.says(9_000_000, about(1), Body::Closed { how: Closing::HandedOver });
+    assert!(rig.0.escalations.failing().all(Untold::is_given_up) && rig.waiting() == [1]);
     let key = Subject { incident: None, ..about(1) };
-    tale.says(9_000_001, key, Body::Cleared {});
-    assert!(tale.waiting().is_empty());
+    rig.says(9_000_001, key, Body::Cleared {});
+    assert!(rig.waiting().is_empty());
 }
 
 #[test]
 fn one_that_ended_meanwhile_is_told_all_the_same_and_not_kept_beyond_its_last_try() {
-    let mut tale = Tale::with_program();
-    tale.escalates(10, 1);
-    tale.told(20, 1, 10, false, 1);
-    tale.says(30, about(1), Body::Closed { how: Closing::Healed });
-    assert_eq!(tale.waiting(), [1]);
-    tale.told(40, 1, 10, false, TRIES);
-    assert!(tale.waiting().is_empty());
+    let mut rig = Rig::with_program();
+    rig.escalates(10, 1);
+    rig.told(20, 1, 10, false, 1);
+    rig.says(30, about(1), Body::Closed { how: Closing::Healed });
+    assert_eq!(rig.waiting(), [1]);
+    rig.told(40, 1, 10, false, TRIES);
+    assert!(rig.waiting().is_empty());
 }
 
 #[test]
-fn telling_late_does_not_latch_what_was_seen_to_be_gone() {
-    let mut tale = Tale::with_program();
-    tale.escalates(10, 1);
-    tale.says(20, about(1), Body::Closed { how: Closing::HandedOver });
-    tale.says(30, Subject { incident: None, ..about(1) }, Body::Cleared {});
-    tale.told(40, 1, 10, true, 1);
-    assert!(tale.0.latched.is_empty());
+fn a_late_notification_does_not_latch_what_was_seen_to_be_gone() {
+    let mut rig = Rig::with_program();
+    rig.escalates(10, 1);
+    rig.says(20, about(1), Body::Closed { how: Closing::HandedOver });
+    rig.says(30, Subject { incident: None, ..about(1) }, Body::Cleared {});
+    rig.told(40, 1, 10, true, 1);
+    assert!(rig.0.latched.is_empty());
 }
 
 #[test]
 fn another_boot_tries_at_once_with_the_tries_that_are_left() {
-    let mut tale = Tale::with_program();
-    tale.escalates(10, 1);
-    tale.told(20, 1, 10, false, 3);
+    let mut rig = Rig::with_program();
+    rig.escalates(10, 1);
+    rig.told(20, 1, 10, false, 3);
     let now = Now { boot: BootId("c".to_owned()), ..at(1) };
-    let (due_ms, untold) = tale.0.escalations.next(&now).unwrap();
+    let (due_ms, untold) = rig.0.escalations.next(&now).unwrap();
     assert_eq!((due_ms, untold.tries), (0, 3));
 }
 
 #[test]
 fn another_program_begins_anew_and_none_forgets_what_waits() {
-    let mut tale = Tale::with_program();
-    tale.escalates(10, 1);
-    tale.fails_always(1, 10);
-    tale.says(9_000_000, Subject::default(), Body::Notifier { program: vec!["/sbin/better".to_owned()] });
-    assert_eq!(tale.0.escalations.next(&at(9_000_000)).map(|(due_ms, _)| due_ms), Some(0));
-    tale.says(9_000_001, Subject::default(), Body::Notifier { program: vec![] });
-    assert!(tale.waiting().is_empty());
+    let mut rig = Rig::with_program();
+    rig.escalates(10, 1);
+    rig.fails_always(1, 10);
+    rig.says(9_000_000, Subject::default(), Body::Notifier { program: vec!["/sbin/better".to_owned()] });
+    assert_eq!(rig.0.escalations.next(&at(9_000_000)).map(|(due_ms, _)| due_ms), Some(0));
+    rig.says(9_000_001, Subject::default(), Body::Notifier { program: vec![] });
+    assert!(rig.waiting().is_empty());
 }
 
 #[test]
 fn with_too_many_the_oldest_is_dropped_and_counted() {
-    let mut tale = Tale::with_program();
+    let mut rig = Rig::with_program();
     let most = u64::try_from(MOST).unwrap();
     for incident in 1..=most + 2 {
-        tale.escalates(incident, incident);
+        rig.escalates(incident, incident);
     }
-    assert_eq!((tale.waiting().len(), tale.waiting()[0], tale.0.escalations.dropped), (MOST, 3, 2));
-    tale.says(9_000, Subject::default(), Body::Resumed { who: "root".into() });
-    assert_eq!((tale.waiting().len(), tale.0.escalations.dropped), (MOST, 0), "only what was given up is forgotten");
+    assert_eq!((rig.waiting().len(), rig.waiting()[0], rig.0.escalations.dropped), (MOST, 3, 2));
+    rig.says(9_000, Subject::default(), Body::Resumed { who: "root".into() });
+    assert_eq!((rig.waiting().len(), rig.0.escalations.dropped), (MOST, 0), "only what was given up is forgotten");
 }
 
 #[test]
 fn being_told_of_changes_nothing_about_an_incident() {
-    let mut tale = Tale::with_program();
-    tale.escalates(10, 1);
-    let before = tale.0.incidents.clone();
-    tale.told(20, 1, 10, false, 1);
-    assert_eq!(tale.0.incidents, before);
+    let mut rig = Rig::with_program();
+    rig.escalates(10, 1);
+    let before = rig.0.incidents.clone();
+    rig.told(20, 1, 10, false, 1);
+    assert_eq!(rig.0.incidents, before);
+}
+
+#[test]
+fn the_queue_of_a_ledger_that_an_older_version_set_aside_is_read_and_written_under_its_name() {
+    let mut rig = Rig::with_program();
+    rig.escalates(10, 1);
+    let packed = serde_json::to_value(&rig.0).unwrap();
+    assert_eq!(packed["telling"]["untold"][0]["about"]["incident"], 1);
+    let read: State = serde_json::from_value(packed).unwrap();
+    assert_eq!(read.escalations, rig.0.escalations);
 }

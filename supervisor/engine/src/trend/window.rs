@@ -28,7 +28,7 @@ struct RawWindow {
 pub enum WindowError {
     /// A minute of the day lies past 23:59.
     Minute(u16),
-    /// Start and end are the same minute: nothing, or a whole day, and no telling which.
+    /// Start and end are the same minute: nothing, or a whole day, and nobody knows which.
     Empty(u16),
     /// No zone is more than a day away from UTC.
     Offset(i32),
