@@ -11,8 +11,8 @@
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn action(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError>
-/// { let recorded = ledger.record(permit, now)?;
+/// async fn act(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
+///     let recorded = ledger.record(permit, now)?;
 ///     Ok(executor.act(recorded, now, None).await)
 /// }
 /// ```
@@ -22,8 +22,8 @@
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn action(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError>
-/// { let recorded = permit;
+/// async fn act(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
+///     let recorded = permit;
 ///     Ok(executor.act(recorded, now, None).await)
 /// }
 /// ```
@@ -33,8 +33,8 @@
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn action(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError>
-/// { let recorded = ledger.record(permit, now)?.into_intent().1;
+/// async fn act(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
+///     let recorded = ledger.record(permit, now)?.into_intent().1;
 ///     Ok(executor.act(recorded, now, None).await)
 /// }
 /// ```
@@ -44,8 +44,8 @@
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn action(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError>
-/// { let recorded = ledger.record(permit, now)?;
+/// async fn act(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
+///     let recorded = ledger.record(permit, now)?;
 ///     let _ = executor.act(recorded, now, None).await;
 ///     Ok(executor.act(recorded, now, None).await)
 /// }
@@ -56,8 +56,8 @@
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn action(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError>
-/// { let _ = ledger.record(permit, now)?;
+/// async fn act(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
+///     let _ = ledger.record(permit, now)?;
 ///     let recorded = ledger.record(permit, now)?;
 ///     Ok(executor.act(recorded, now, None).await)
 /// }
@@ -68,8 +68,8 @@
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn action(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError>
-/// { let recorded = ledger.record(permit, now)?;
+/// async fn act(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
+///     let recorded = ledger.record(permit, now)?;
 ///     Ok(executor.act(recorded.clone(), now, None).await)
 /// }
 /// ```
@@ -79,8 +79,8 @@
 /// use wbd_engine::guard::Permit;
 /// use wbd_ledger::{Ledger, LedgerError};
 /// use wbd_model::time::Now;
-/// async fn action(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError>
-/// { let recorded = ledger.record(permit.clone(), now)?;
+/// async fn act(executor: &Executor, ledger: &mut Ledger, permit: Permit, now: &Now) -> Result<Report, LedgerError> {
+///     let recorded = ledger.record(permit.clone(), now)?;
 ///     Ok(executor.act(recorded, now, None).await)
 /// }
 /// ```
