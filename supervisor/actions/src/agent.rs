@@ -1,5 +1,5 @@
-//! Starts, stops and reloads the agent where there is no service manager. Does not reap it: its parent, the daemon, does.
-use std::ffi::OsString;
+//! The agent as every action on it meets it: its unit, or our child where there is no service manager. Decides nothing.
+//! It does not reap the agent: its parent, the daemon, does.
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -10,16 +10,38 @@ use rustix::process::Signal;
 use wbd_model::entry::Outcome;
 
 use crate::done::Done;
+use crate::notes;
+use crate::preview::Preview;
 use crate::process::{Process, ProcessRef};
 use crate::program::SEARCH_PATH;
+use crate::reach::{Alone, Reach};
+use crate::units::Job;
 
 /// How long it may take to end by itself; its unit grants the same order of time.
 const TERM_WAIT: Duration = Duration::from_secs(3);
 /// After SIGKILL only the kernel is in the way.
 const KILL_WAIT: Duration = Duration::from_secs(2);
 
-/// The process is as it was, or it is gone: nothing in between is reported as done.
-pub(crate) async fn stop(current: Option<ProcessRef>) -> Result<String, Done> {
+/// What a job on it changes.
+pub(crate) fn preview(reach: &Reach, job: Job) -> Preview {
+    match reach {
+        Reach::Machine(machine) => Preview::of_job(machine.agent_unit(), job),
+        Reach::Alone(alone) => Preview::of_job(&alone.agent.display().to_string(), job),
+    }
+}
+
+/// Why it must not be started: an administrator stopped it meanwhile, or that cannot be told.
+pub(crate) fn unwanted(root: &Path) -> Option<Done> {
+    let said = match notes::stop_noted(root) {
+        Ok(None) => return None,
+        Ok(Some(note)) => format!("not started: it was stopped meanwhile by {}", note.who),
+        Err(error) => format!("not started: whether it was stopped meanwhile cannot be told: {error}"),
+    };
+    Some(Done::new(Outcome::Aborted, said))
+}
+
+/// The process is as it was, or it is gone (in words): nothing in between is reported as done.
+pub(crate) async fn end(current: Option<ProcessRef>) -> Result<String, Done> {
     let failed = |text: String| Done::new(Outcome::Failed, text);
     let Some(current) = current else { return Ok("no agent ran".to_owned()) };
     let opened =
@@ -43,43 +65,10 @@ pub(crate) async fn stop(current: Option<ProcessRef>) -> Result<String, Done> {
     Err(Done::new(Outcome::Unknown, text))
 }
 
-pub(crate) fn start(current: Option<ProcessRef>, program: &Path, args: &[OsString]) -> Done {
-    match current.map(Process::open) {
-        Some(Ok(Some(process))) => {
-            return Done::new(Outcome::Aborted, format!("already so: the agent runs as process {}", process.pid));
-        }
-        Some(Err(error)) => return Done::new(Outcome::Failed, format!("cannot tell whether the agent runs: {error}")),
-        Some(Ok(None)) | None => {}
-    }
-    spawn(program, args)
-}
-
-/// `unwanted`: why it is not started again, if somebody stopped it while it was ending.
-pub(crate) async fn restart(
-    current: Option<ProcessRef>,
-    program: &Path,
-    args: &[OsString],
-    unwanted: impl Fn() -> Option<Done>,
-) -> Done {
-    match stop(current).await {
-        Ok(ended) => unwanted().unwrap_or_else(|| spawn(program, args)).after(&ended),
-        Err(done) => done,
-    }
-}
-
-pub(crate) fn reload(current: Option<ProcessRef>) -> Done {
-    let gone = || Done::new(Outcome::Failed, "no agent runs to be reloaded");
-    let Some(current) = current else { return gone() };
-    match Process::open(current).and_then(|process| process.map(|process| process.signal(Signal::HUP)).transpose()) {
-        Ok(Some(true)) => Done::new(Outcome::Done, format!("process {} was told to reload", current.pid)),
-        Ok(Some(false) | None) => gone(),
-        Err(error) => Done::new(Outcome::Failed, format!("cannot signal process {}: {error}", current.pid)),
-    }
-}
-
-fn spawn(program: &Path, args: &[OsString]) -> Done {
-    let spawned = Command::new(program)
-        .args(args)
+/// Starts its program as our child.
+pub(crate) fn spawn(alone: &Alone) -> Done {
+    let spawned = Command::new(&alone.agent)
+        .args(&alone.args)
         .env_clear()
         .env("PATH", SEARCH_PATH)
         .current_dir("/")
@@ -92,6 +81,6 @@ fn spawn(program: &Path, args: &[OsString]) -> Done {
         Ok(child) => {
             Done { spawned: Some(child.id()), ..Done::new(Outcome::Done, format!("started as process {}", child.id())) }
         }
-        Err(error) => Done::new(Outcome::Failed, format!("cannot start {}: {error}", program.display())),
+        Err(error) => Done::new(Outcome::Failed, format!("cannot start {}: {error}", alone.agent.display())),
     }
 }

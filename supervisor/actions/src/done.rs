@@ -1,15 +1,5 @@
-//! What an action would change, and what became of it. Does nothing.
-use wbd_model::action::{Change, Undo};
+//! What became of an action. Does nothing.
 use wbd_model::entry::Outcome;
-
-/// What an action would change, and how it could be taken back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Preview {
-    /// What it changes; empty: nothing, it is already so.
-    pub changes: Vec<Change>,
-    /// How to take it back, from the state as it is now.
-    pub undo: Option<Undo>,
-}
 
 /// What became of it, before it has a number.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,11 +4,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use wbd_agent_api::program::{Output, Program, RunError, Said, run as run_program};
-use wbd_model::action::Change;
 use wbd_model::entry::Outcome;
 use wbd_model::profile::{Command, names_ourselves};
 use wbd_model::text::chain;
@@ -27,11 +26,6 @@ const DETAIL_BYTES: u32 = 2 << 10;
 const INTERPRETERS: [&str; 14] =
     ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "fish", "csh", "tcsh", "busybox", "env", "xargs", "nohup"];
 
-pub(crate) fn preview(root: &Path, command: &Command) -> Result<Change, ActionError> {
-    checked(root, command)?;
-    Ok(Change { what: command.argv.join(" "), before: None, after: format!("run, at most {}", command.timeout) })
-}
-
 /// Whose child the program is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parent {
@@ -39,23 +33,6 @@ pub(crate) enum Parent {
     Us,
     /// The service manager's, through systemd-run: a service that it starts again must outlive us.
     Systemd,
-}
-
-/// Runs it and says what became of it, unless it is found only after `start_by`.
-pub(crate) async fn run(
-    root: &Path,
-    command: &Command,
-    parent: Parent,
-    start_by: Instant,
-) -> Result<Done, ActionError> {
-    let program = checked(root, command)?;
-    // I3: on a dead mount that look hangs until the mount is back; the window, the pause and the actions since then are
-    // not those that the guards saw.
-    if Instant::now() > start_by {
-        let late = "not begun: looking at its program outlasted its start deadline; look for a dead mount";
-        return Ok(Done::new(Outcome::Aborted, late));
-    }
-    start(&program, command, parent, &[]).await
 }
 
 /// Runs it whenever it is found, with a few variables of ours.
@@ -68,7 +45,8 @@ pub(crate) async fn run_with(
     start(&checked(root, command)?, command, parent, env).await
 }
 
-async fn start(
+/// Runs the program that [`checked`] found, and says what became of it.
+pub(crate) async fn start(
     program: &Path,
     command: &Command,
     parent: Parent,
@@ -135,7 +113,7 @@ fn arguments(program: &Path, command: &Command, parent: Parent, env: &[(String, 
 }
 
 /// The program under the root, if it may be run at all.
-fn checked(root: &Path, command: &Command) -> Result<PathBuf, ActionError> {
+pub(crate) fn checked(root: &Path, command: &Command) -> Result<PathBuf, ActionError> {
     let what = command.argv.join(" ");
     let refuse = |rule| ActionError::NotAllowed { verb: "run", what: what.clone(), rule };
     let Some(name) = command.argv.first() else { return Err(refuse("a command needs a program")) };

@@ -18,9 +18,6 @@ use crate::error::ActionError;
 use crate::program::{self, Parent};
 use crate::reach::Machine;
 
-/// Services whose restart a playbook may ask for: resolvers of names, nothing that holds data.
-pub const RESTARTABLE_UNITS: [&str; 5] =
-    ["systemd-resolved.service", "dnsmasq.service", "unbound.service", "named.service", "bind9.service"];
 /// The bus answers within milliseconds; one that hangs must leave time before the start deadline to do without it.
 const BUS_WAIT: Duration = Duration::from_secs(1);
 const CALL_WAIT: Duration = Duration::from_secs(5);
@@ -63,15 +60,6 @@ impl Job {
             Self::Reload => "reloaded",
         }
     }
-}
-
-/// Whether this unit may be restarted for a playbook.
-pub(crate) fn allowed(unit: &str) -> Result<(), ActionError> {
-    if RESTARTABLE_UNITS.contains(&unit) {
-        return Ok(());
-    }
-    let rule = "wbd restarts resolvers of names only (systemd-resolved, dnsmasq, unbound, named, bind9)";
-    Err(ActionError::NotAllowed { verb: "restart", what: unit.to_owned(), rule })
 }
 
 /// Does a job on a machine's system bus.

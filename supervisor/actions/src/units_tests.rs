@@ -225,13 +225,3 @@ async fn without_a_bus_nothing_is_done_and_that_is_known() {
     let done = run(&machine, "wbd-agent.service", Job::Restart, soon()).await;
     assert_eq!(done.outcome, Outcome::Failed, "{}", done.detail);
 }
-
-#[test]
-fn only_resolvers_may_be_restarted() {
-    for unit in RESTARTABLE_UNITS {
-        assert!(allowed(unit).is_ok(), "{unit}");
-    }
-    for unit in ["wbd-supervisord.service", "sshd.service", "dnsmasq", "../named.service", ""] {
-        assert!(allowed(unit).is_err(), "{unit}");
-    }
-}

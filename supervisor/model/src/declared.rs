@@ -38,7 +38,7 @@ pub enum Takes {
     /// One of these words.
     Word(&'static [&'static str]),
     /// true or false.
-    Verification,
+    Truth,
     /// A whole number, or an expression that gives one.
     Number,
     /// A service's unit by its name, or an expression that gives it.
@@ -51,7 +51,7 @@ impl Takes {
     pub const fn kind(self) -> Kind {
         match self {
             Self::Process | Self::Version | Self::Command | Self::Endpoint | Self::Word(_) | Self::Unit => Kind::Text,
-            Self::Verification => Kind::Bool,
+            Self::Truth => Kind::Bool,
             Self::Number => Kind::Int,
         }
     }
@@ -63,7 +63,7 @@ impl Takes {
             Self::Process => Some("ROLE"),
             Self::Version | Self::Command => Some("NAME"),
             Self::Endpoint => Some("endpoint"),
-            Self::Verification => Some("BOOL"),
+            Self::Truth => Some("BOOL"),
             Self::Word(_) | Self::Number | Self::Unit => None,
         }
     }
@@ -77,7 +77,7 @@ impl Takes {
             Self::Command => "a program of the profile by its name".to_owned(),
             Self::Endpoint => "the word endpoint".to_owned(),
             Self::Word(known) => format!("one of {}", known.join(", ")),
-            Self::Verification => "true or false".to_owned(),
+            Self::Truth => "true or false".to_owned(),
             Self::Number => "a number or {cel: EXPRESSION}".to_owned(),
             Self::Unit => "a unit's name or {cel: EXPRESSION}".to_owned(),
         }

@@ -184,7 +184,7 @@ impl Compiler<'_> {
                 self.faults.add(written.place, "there is no item: add each: {endpoint: profile.endpoints}");
                 return None;
             }
-            Takes::Endpoint | Takes::Word(_) | Takes::Verification | Takes::Number | Takes::Unit => return Some(value),
+            Takes::Endpoint | Takes::Word(_) | Takes::Truth | Takes::Number | Takes::Unit => return Some(value),
         };
         self.needs(written.place, &requirement);
         Some(value)

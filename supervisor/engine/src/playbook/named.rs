@@ -204,7 +204,7 @@ impl<'de> DeserializeSeed<'de> for ParameterValue {
             Takes::Process | Takes::Version | Takes::Command => At::<String>::deserialize(deserializer).map(plain),
             Takes::Endpoint => word(deserializer, &["endpoint"]),
             Takes::Word(known) => word(deserializer, known),
-            Takes::Verification => At::<bool>::deserialize(deserializer).map(plain),
+            Takes::Truth => At::<bool>::deserialize(deserializer).map(plain),
             Takes::Number => At::<Given<i64>>::deserialize(deserializer).map(given),
             Takes::Unit => At::<Given<String>>::deserialize(deserializer).map(given),
         }
@@ -239,7 +239,7 @@ fn of_parameters(parameters: &[Parameter], generator: &mut SchemaGenerator) -> J
             Takes::Process | Takes::Version | Takes::Command => json!({"type": "string"}),
             Takes::Endpoint => json!({"type": "string", "enum": ["endpoint"]}),
             Takes::Word(known) => json!({"type": "string", "enum": known}),
-            Takes::Verification => json!({"type": "boolean", "default": false}),
+            Takes::Truth => json!({"type": "boolean", "default": false}),
             Takes::Number => generator.subschema_for::<Given<i64>>().to_value(),
             Takes::Unit => generator.subschema_for::<Given<String>>().to_value(),
         };

@@ -42,7 +42,7 @@ pub(super) const DECLARATION: Declaration = Declaration {
         },
         Parameter {
             name: "persist",
-            takes: Takes::Verification,
+            takes: Takes::Truth,
             required: false,
             doc: "Also write wbd's own drop-in in sysctl.d, so that it survives a reboot.",
         },
