@@ -299,29 +299,21 @@ impl World {
     }
 
     fn captured(&self, want: &ActionRequest) -> Captured {
-        let undo = match &want.action {
-            Action::SysctlSet(SysctlSet { key, .. }) | Action::SysctlRestore(SysctlRestore { key, .. }) => {
-                let value = self.sysctl.get(key).copied().unwrap_or(8_192);
-                Some(Undo { action: Action::SysctlRestore(SysctlRestore { key: key.clone(), value, dropin: None }) })
-            }
-            Action::AgentReload {}
-            | Action::AgentStart {}
-            | Action::AgentRestart {}
-            | Action::AgentStop(_)
-            | Action::UnitRestart(_)
-            | Action::CommandRun(_) => None,
+        let undo = if let Action::SysctlSet(SysctlSet { key, .. }) | Action::SysctlRestore(SysctlRestore { key, .. }) =
+            &want.action
+        {
+            let value = self.sysctl.get(key).copied().unwrap_or(8_192);
+            Some(Undo { action: Action::SysctlRestore(SysctlRestore { key: key.clone(), value, dropin: None }) })
+        } else {
+            assert_eq!(want.action.declaration().undo, None, "no undo of it is made up here");
+            None
         };
         let seen =
             self.checks.iter().find(|check| check.snapshot.key == want.key).map(|check| check.snapshot.seen.clone());
-        let changes = match &want.action {
-            Action::SysctlSet(SysctlSet { key, value, .. }) => vec![self.raised(key, *value)],
-            Action::SysctlRestore(_)
-            | Action::AgentReload {}
-            | Action::AgentStart {}
-            | Action::AgentRestart {}
-            | Action::AgentStop(_)
-            | Action::UnitRestart(_)
-            | Action::CommandRun(_) => Vec::new(),
+        let changes = if let Action::SysctlSet(SysctlSet { key, value, .. }) = &want.action {
+            vec![self.raised(key, *value)]
+        } else {
+            Vec::new()
         };
         Captured { changes, undo, before: seen.unwrap_or_default() }
     }

@@ -43,16 +43,13 @@ impl Host {
     fn prepares(&mut self, want: ActionRequest, looked_ms: u64, sight: Sight) {
         let sysctl =
             |key: &String| Action::SysctlRestore(SysctlRestore { key: key.clone(), value: self.sysctl, dropin: None });
-        let undo = match &want.action {
-            Action::SysctlSet(SysctlSet { key, .. }) | Action::SysctlRestore(SysctlRestore { key, .. }) => {
-                Some(Undo { action: sysctl(key) })
-            }
-            Action::AgentReload {}
-            | Action::AgentStart {}
-            | Action::AgentRestart {}
-            | Action::AgentStop(_)
-            | Action::UnitRestart(_)
-            | Action::CommandRun(_) => None,
+        let undo = if let Action::SysctlSet(SysctlSet { key, .. }) | Action::SysctlRestore(SysctlRestore { key, .. }) =
+            &want.action
+        {
+            Some(Undo { action: sysctl(key) })
+        } else {
+            assert_eq!(want.action.declaration().undo, None, "no undo of it is made up here");
+            None
         };
         let about = self.about(want.incident);
         let before = self.checks[0].snapshot.seen.clone();
