@@ -62,14 +62,14 @@ impl Outcome {
 
 /// What a command works on.
 #[derive(Debug)]
-pub(crate) struct Desk<'a> {
+pub(crate) struct CommandHandler<'a> {
     pub(crate) store: &'a Store,
     pub(crate) running: &'a Loaded,
     pub(crate) around: &'a Around,
     pub(crate) ticket: &'a Ticket,
 }
 
-impl Desk<'_> {
+impl CommandHandler<'_> {
     /// Does the command, or says why not. Nothing changes unless the reply is `Done`; a reload may say `Failed` and
     /// still look at everything again.
     pub(crate) fn carry_out(&self, command: Command) -> Outcome {

@@ -42,8 +42,8 @@ impl Host {
 
     fn ask_with(&mut self, command: Command, ticket: &Ticket) -> Reply {
         let around = Around { root: self.root.path().to_path_buf(), proc: self.proc.root() };
-        let desk = Desk { store: &self.store, running: &self.running, around: &around, ticket };
-        let outcome = desk.carry_out(command);
+        let handler = CommandHandler { store: &self.store, running: &self.running, around: &around, ticket };
+        let outcome = handler.carry_out(command);
         if let Some(adopt) = outcome.adopt {
             self.running = adopt;
         }

@@ -6,7 +6,7 @@
 use crate::agent::{Agent, Due};
 use crate::channel::{self, Inbox};
 use crate::cli::Cli;
-use crate::commands::{Desk, Outcome, Ticket};
+use crate::commands::{CommandHandler, Outcome, Ticket};
 use crate::failure::{Exit, Failure};
 use crate::lock::{self, Holder, Lock};
 use crate::look::{Around, Look, look};
@@ -225,8 +225,8 @@ impl Loop {
         tracing::info!(?command, "command");
         let (store, running, around) = (self.store.clone(), self.agent.loaded.clone(), self.around.clone());
         self.work.spawn_blocking(move || {
-            let desk = Desk { store: &store, running: &running, around: &around, ticket: &ticket };
-            Done::Command(Box::new(desk.carry_out(command)), reply)
+            let handler = CommandHandler { store: &store, running: &running, around: &around, ticket: &ticket };
+            Done::Command(Box::new(handler.carry_out(command)), reply)
         });
     }
 

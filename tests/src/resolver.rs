@@ -59,8 +59,8 @@ impl Resolver {
 
     fn serve(udp: UdpSocket, tcp: TcpListener, manner: Manner) -> Self {
         let (end, asked) = (Arc::default(), Arc::default());
-        let desk = || Desk { manner, end: Arc::clone(&end), asked: Arc::clone(&asked) };
-        let (one, two) = (desk(), desk());
+        let server = || Server { manner, end: Arc::clone(&end), asked: Arc::clone(&asked) };
+        let (one, two) = (server(), server());
         let threads = vec![thread::spawn(move || one.datagrams(&udp)), thread::spawn(move || two.connections(&tcp))];
         Self { end, asked, threads }
     }
@@ -77,13 +77,13 @@ impl Drop for Resolver {
 
 /// What one serving thread knows.
 #[derive(Clone)]
-struct Desk {
+struct Server {
     manner: Manner,
     end: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
 }
 
-impl Desk {
+impl Server {
     fn open(&self) -> bool {
         !self.end.load(Ordering::Relaxed)
     }
@@ -95,9 +95,9 @@ impl Desk {
             let Ok((length, from)) = socket.recv_from(&mut question) else {
                 continue;
             };
-            let (desk, socket, question) = (self.clone(), socket.try_clone(), question[..length].to_vec());
+            let (server, socket, question) = (self.clone(), socket.try_clone(), question[..length].to_vec());
             let answer = move || {
-                if let (Some(answer), Ok(socket)) = (desk.answer(&question), socket) {
+                if let (Some(answer), Ok(socket)) = (server.answer(&question), socket) {
                     // Who asked may have given up.
                     socket.send_to(&answer, from).ok();
                 }

@@ -20,7 +20,7 @@ use wbd_model::time::Now;
 use wbd_probes::ProbeRunner;
 use wbd_probes::clock::now;
 
-use crate::act::action_run::Doer;
+use crate::act::action_run::ActionRunner;
 use crate::agent::Agent;
 use crate::event::loaded::Loaded;
 use crate::event::{ActEvent, AgentEvent, Event, HoldEvent, NotifyEvent, ProductEvent, RecordEvent, TalkEvent};
@@ -33,7 +33,7 @@ use crate::look::scheduler::ProbeScheduler;
 use crate::record::writer::LedgerWriter;
 use crate::talk::answer::{done, recorded};
 use crate::talk::holds::HoldFiles;
-use crate::talk::requests::{Desk, rotated};
+use crate::talk::requests::{RequestHandler, rotated};
 use crate::tell::notifier::Notifier;
 use crate::view::View;
 use wbd_model::control::Mode;
@@ -58,7 +58,7 @@ pub(crate) struct Supervisor {
     pub(crate) timers: round::Timers,
     pub(crate) checks: Checks,
     /// What is done, one action at a time.
-    pub(crate) doer: Doer,
+    pub(crate) action_runner: ActionRunner,
     /// Takes the samples that leaks are judged by.
     pub(crate) sampler: Sampler,
     /// What of the looks is kept for rehearsals.
@@ -67,7 +67,7 @@ pub(crate) struct Supervisor {
     /// Tells people of escalations.
     pub(crate) notifier: Notifier,
     /// What is asked on the control socket.
-    pub(crate) desk: Desk,
+    pub(crate) requests: RequestHandler,
     /// Hold files that are there.
     pub(crate) hold_files: HoldFiles,
 }
@@ -85,7 +85,7 @@ macro_rules! view {
             checks: &$supervisor.checks,
             sampler: &$supervisor.sampler,
             notifier: &$supervisor.notifier,
-            is_acting: $supervisor.doer.is_acting(),
+            is_acting: $supervisor.action_runner.is_acting(),
         }
     };
 }
@@ -111,7 +111,7 @@ impl Supervisor {
         Self {
             agent: Agent::new(&parts.root, parts.mode, runner.clone(), events.clone()),
             hold_files: HoldFiles::new(&parts.root),
-            desk: Desk::new(&parts.root),
+            requests: RequestHandler::new(&parts.root),
             notifier: Notifier::new(
                 &parts.root,
                 parts.mode,
@@ -124,7 +124,7 @@ impl Supervisor {
             writer: parts.writer,
             timers: round::Timers::default(),
             checks: Checks::default(),
-            doer: Doer::new(parts.executor, events),
+            action_runner: ActionRunner::new(parts.executor, events),
             fact_recorder: FactRecorder::of(samples.clone()),
             sampler: Sampler::new(samples),
             started,
@@ -231,7 +231,7 @@ impl Supervisor {
     /// The action under way is ended in order, as far as that is quick: half a restart is no agent.
     async fn finish_action(&mut self, inbox: &mut Receiver<Event>) {
         let until = tokio::time::Instant::now() + LAST_ACTION;
-        while self.doer.is_acting() {
+        while self.action_runner.is_acting() {
             match tokio::time::timeout_at(until, inbox.recv()).await {
                 Ok(Some(Event::Act(event @ ActEvent::Ended { .. }))) => self.on_action(event, &now()),
                 Ok(Some(_)) => {}
@@ -273,14 +273,14 @@ impl Supervisor {
     /// The owner of what is done is told, and what follows from it is done.
     pub(crate) fn on_action(&mut self, event: ActEvent, now: &Now) {
         let view = view!(self);
-        let follows = self.doer.on(event, &view, now);
+        let follows = self.action_runner.on(event, &view, now);
         self.follow(follows);
     }
 
     /// The owner of what is asked is told, and what follows from it is done.
     pub(crate) fn on_talk(&mut self, event: TalkEvent, now: &Now) {
         let view = view!(self);
-        let follows = self.desk.on(event, &view, now);
+        let follows = self.requests.on(event, &view, now);
         self.follow(follows);
     }
 

@@ -55,7 +55,7 @@ impl Supervisor {
         });
         // What an operator asked for is over, or was not needed: it is no approval for a later incident.
         if self.timers.asked.is_none() {
-            self.desk.forget_approval();
+            self.requests.forget_approval();
         }
         self.plan_next_looks(&fresh);
         self.publish_news();
@@ -84,7 +84,7 @@ impl Supervisor {
         let opened = matches!(body, Body::Opened { .. });
         self.writer.write(now, subject.clone(), body);
         // An operator who ran the playbook by hand has approved what it does.
-        if opened && let Some(who) = self.desk.takes_approval(&subject) {
+        if opened && let Some(who) = self.requests.takes_approval(&subject) {
             self.writer.write(now, subject, Body::Approved { who, shown: None });
         }
     }
@@ -131,7 +131,7 @@ impl Supervisor {
                     self.hasten_check(key, until);
                 }
                 // Looked at again when the executor is free (`executor_free`).
-                Some((Phase::Gated { .. }, None)) if self.doer.is_busy() => {}
+                Some((Phase::Gated { .. }, None)) if self.action_runner.is_busy() => {}
                 Some((Phase::Gated { .. }, None)) => self.hasten_check(key, now_ms + 200),
                 Some((Phase::Gated { .. } | Phase::Suppressed { .. }, _)) => {}
                 Some((Phase::Acting { .. } | Phase::RollingBack { .. } | Phase::Closed { .. }, _)) => {}

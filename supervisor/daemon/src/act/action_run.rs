@@ -66,7 +66,7 @@ impl ActionRun {
 
 /// One action at a time, from the last look before it to its outcome.
 #[derive(Debug)]
-pub(crate) struct Doer {
+pub(crate) struct ActionRunner {
     executor: Arc<Executor>,
     previews: Previews,
     events: Sender<Event>,
@@ -75,7 +75,7 @@ pub(crate) struct Doer {
     looks: u64,
 }
 
-impl Doer {
+impl ActionRunner {
     pub(crate) fn new(executor: Executor, events: Sender<Event>) -> Self {
         Self { executor: Arc::new(executor), previews: Previews::default(), events, run: None, looks: 0 }
     }

@@ -16,12 +16,12 @@ use wbd_model::control::Mode;
 
 const SOON: Duration = Duration::from_secs(20);
 
-/// A doer beside a supervisor that knows of nothing.
-fn doer() -> (TempDir, Supervisor, Doer, Receiver<Event>) {
+/// An action runner beside a supervisor that knows of nothing.
+fn action_runner() -> (TempDir, Supervisor, ActionRunner, Receiver<Event>) {
     let (root, supervisor) = testing::supervisor(Mode::Standalone);
     let reach = Alone { root: root.path().to_owned(), agent: root.path().join("agent"), args: Vec::new() };
     let (events, inbox) = channel(8);
-    (root, supervisor, Doer::new(Executor::new(Reach::Alone(reach)), events), inbox)
+    (root, supervisor, ActionRunner::new(Executor::new(Reach::Alone(reach)), events), inbox)
 }
 
 /// A start of the agent that takes something back, so that it needs no look.
@@ -52,51 +52,51 @@ async fn next(inbox: &mut Receiver<Event>) -> ActEvent {
 
 #[tokio::test]
 async fn hold_files_are_looked_for_after_everything_else_and_before_the_guards_are_asked() {
-    let (_root, supervisor, mut doer, mut inbox) = doer();
+    let (_root, supervisor, mut action_runner, mut inbox) = action_runner();
     let view = supervisor.view();
-    assert_eq!(doer.on(wanted(), &view, &now()), []);
-    assert!(doer.is_busy() && !doer.is_acting());
-    let follows = doer.on(next(&mut inbox).await, &view, &now());
+    assert_eq!(action_runner.on(wanted(), &view, &now()), []);
+    assert!(action_runner.is_busy() && !action_runner.is_acting());
+    let follows = action_runner.on(next(&mut inbox).await, &view, &now());
     assert!(matches!(follows.as_slice(), [Follow::SeeHolds, Follow::Act(ActEvent::HoldsSeen { .. })]), "{follows:?}");
-    assert!(!doer.is_busy());
+    assert!(!action_runner.is_busy());
 }
 
 #[tokio::test]
 async fn what_was_given_up_is_not_gone_on_with() {
-    let (_root, supervisor, mut doer, mut inbox) = doer();
+    let (_root, supervisor, mut action_runner, mut inbox) = action_runner();
     let view = supervisor.view();
-    doer.on(wanted(), &view, &now());
-    assert_eq!(doer.on(ActEvent::GiveUp, &view, &now()), []);
+    action_runner.on(wanted(), &view, &now());
+    assert_eq!(action_runner.on(ActEvent::GiveUp, &view, &now()), []);
     // The same is asked for again before the first answer comes.
-    doer.on(wanted(), &view, &now());
-    assert_eq!(doer.on(next(&mut inbox).await, &view, &now()), [], "an old answer");
-    assert_eq!(doer.on(next(&mut inbox).await, &view, &now()).len(), 2);
+    action_runner.on(wanted(), &view, &now());
+    assert_eq!(action_runner.on(next(&mut inbox).await, &view, &now()), [], "an old answer");
+    assert_eq!(action_runner.on(next(&mut inbox).await, &view, &now()).len(), 2);
 }
 
 #[tokio::test]
 async fn beside_an_action_nothing_is_begun_and_it_is_not_given_up() {
-    let (_root, supervisor, mut doer, _inbox) = doer();
+    let (_root, supervisor, mut action_runner, _inbox) = action_runner();
     let view = supervisor.view();
-    doer.run = Some(ActionRun::Acting);
-    assert_eq!(doer.on(wanted(), &view, &now()), []);
-    assert_eq!(doer.on(ActEvent::GiveUp, &view, &now()), []);
+    action_runner.run = Some(ActionRun::Acting);
+    assert_eq!(action_runner.on(wanted(), &view, &now()), []);
+    assert_eq!(action_runner.on(ActEvent::GiveUp, &view, &now()), []);
     let (reply, mut answer) = oneshot::channel();
     let asked = ByHand { action: Action::AgentReload {}, undoes: None, who: "root".to_owned(), reply };
-    assert_eq!(doer.on(ActEvent::ByHand(asked), &view, &now()), []);
+    assert_eq!(action_runner.on(ActEvent::ByHand(asked), &view, &now()), []);
     assert!(matches!(answer.try_recv(), Ok(Response::Refused { .. })));
-    assert!(doer.is_acting());
+    assert!(action_runner.is_acting());
 }
 
 #[tokio::test]
 async fn the_agents_owner_is_told_of_an_end_before_its_outcome_is_written() {
-    let (_root, supervisor, mut doer, _inbox) = doer();
-    doer.run = Some(ActionRun::Acting);
+    let (_root, supervisor, mut action_runner, _inbox) = action_runner();
+    action_runner.run = Some(ActionRun::Acting);
     let detail = "started as process 5".to_owned();
     let (action, outcome) = (ActionId(1), Outcome::Done);
     let report = Report { action, outcome, detail: detail.clone(), spawned: Some(5), job: None, took_ms: 1 };
     let (reply, mut answer) = oneshot::channel();
     let ended = ActEvent::Ended { subject: Subject::default(), report, reply: Some(reply) };
-    let mut follows = doer.on(ended, &supervisor.view(), &now());
+    let mut follows = action_runner.on(ended, &supervisor.view(), &now());
     assert!(answer.try_recv().is_err(), "whoever waits hears of it when it is on record");
     assert!(matches!(follows.pop(), Some(Follow::Answer { .. })));
     let body = Body::Outcome { action, result: outcome, detail, took_ms: 1 };
@@ -107,5 +107,5 @@ async fn the_agents_owner_is_told_of_an_end_before_its_outcome_is_written() {
         Follow::LookAtAgent,
     ];
     assert_eq!(follows, wanted);
-    assert!(!doer.is_busy());
+    assert!(!action_runner.is_busy());
 }

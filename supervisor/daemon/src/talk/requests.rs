@@ -27,7 +27,7 @@ type Reply = oneshot::Sender<Response>;
 
 /// What is asked on the control socket, and what of it is remembered.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct RequestHandler {
     root: PathBuf,
     /// Plans that were shown and may be approved.
     approvals: Approvals,
@@ -35,7 +35,7 @@ pub(crate) struct Desk {
     asked_by: Option<(CheckKey, String)>,
 }
 
-impl Desk {
+impl RequestHandler {
     pub(crate) fn new(root: &Path) -> Self {
         Self { root: root.to_owned(), approvals: Approvals::default(), asked_by: None }
     }

@@ -54,12 +54,12 @@ async fn a_refused_start_leaves_the_administrators_stop_and_a_permitted_one_take
 #[test]
 fn what_changes_the_agent_is_on_record_before_the_agent_hears_of_it_and_what_reads_leaves_no_record() {
     let (_root, supervisor) = supervisor(Mode::Standalone);
-    let mut desk = Desk::new(std::path::Path::new("/"));
+    let mut requests = RequestHandler::new(std::path::Path::new("/"));
     for change in [true, false] {
         let request = Request::AgentCall { command: "{}".to_owned(), change };
         let (reply, _answer) = oneshot::channel();
         let asked = TalkEvent::Asked { request, who: "root".to_owned(), reply };
-        let mut follows = desk.on(asked, &supervisor.view(), &now());
+        let mut follows = requests.on(asked, &supervisor.view(), &now());
         assert!(matches!(follows.pop(), Some(Follow::Talk(TalkEvent::CallAgent { .. }))));
         assert_eq!(follows.len(), usize::from(change), "{follows:?}");
         assert!(follows.iter().all(|follow| matches!(follow, Follow::Write(..))), "{follows:?}");
