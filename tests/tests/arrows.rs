@@ -62,7 +62,7 @@ const DAEMON_ROOMS: &Drawing = &[
     ("agent", &["event", "follow"]),
     ("record", &["event"]),
     ("tell", &["event", "follow"]),
-    ("look", &["event", "follow"]),
+    ("look", &["agent", "event", "follow"]),
     ("view", &["agent", "look", "record", "tell"]),
     ("talk", &["event", "follow", "look", "view"]),
     ("act", &["event", "follow", "talk", "view"]),

@@ -20,7 +20,7 @@ use wbd_model::time::Now;
 use wbd_probes::{Manager, ProbeRunner};
 
 use crate::event::unit::UnitView;
-use crate::event::{AgentEvent, Effect, EndedJob, Event};
+use crate::event::{AgentEvent, CheckEvent, Effect, EndedJob, Event};
 use crate::follow::Follow;
 use jobs::{Jobs, Whose};
 use oom::OomWatch;
@@ -106,7 +106,7 @@ impl Agent {
             AgentEvent::TimePassed => self.give_up_waiting(state, now),
             AgentEvent::Unit(view) => {
                 self.unit = Some(*view);
-                vec![Follow::LookAtAgent]
+                vec![Follow::Check(CheckEvent::Agent)]
             }
             AgentEvent::BusLost => {
                 self.unit = None;
@@ -153,7 +153,7 @@ impl Agent {
         });
         match (self.jobs.whose(job, may_be_ours, now.boot_ms), job.effect) {
             (Whose::Unknown, _) => Vec::new(),
-            (Whose::Ours, _) => vec![Follow::LookAtAgent],
+            (Whose::Ours, _) => vec![Follow::Check(CheckEvent::Agent)],
             (Whose::Others, Effect::Stopped { ran }) => self.note_stop(ran, now),
             (Whose::Others, Effect::Runs(what)) => self.forget_stop(what),
         }

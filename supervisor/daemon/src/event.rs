@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
 use wbd_actions::{Preview, Report};
+use wbd_engine::playbook::Bound;
 use wbd_engine::state::ActionRequest;
 use wbd_ledger::Recorded;
 use wbd_model::action::{Action, Change};
+use wbd_model::check::CheckKey;
 use wbd_model::control::{Request, Response};
 use wbd_model::entry::{Exit, Outcome, Subject};
 use wbd_model::incident::{ActionId, IncidentId};
@@ -26,17 +28,8 @@ pub(crate) const QUEUE: usize = 256;
 /// Something happened.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// A probe answered: what was seen, when looking began (milliseconds of this boot), how long it took.
-    Seen {
-        /// The question.
-        probe: Probe,
-        /// Its answer.
-        observation: Observation,
-        /// When looking began.
-        began_ms: u64,
-        /// How long it took.
-        took_ms: u64,
-    },
+    /// Something about the checks.
+    Check(CheckEvent),
     /// Something about what is done.
     Act(ActEvent),
     /// Something about settings, playbooks and products.
@@ -55,6 +48,50 @@ pub(crate) enum Event {
     Reload,
     /// SIGTERM or SIGINT.
     Stop,
+}
+
+/// Something happened to the checks, or is wanted of them.
+#[derive(Debug)]
+pub(crate) enum CheckEvent {
+    /// Time has passed: what is due is asked.
+    TimePassed,
+    /// A probe answered.
+    Seen {
+        /// The question.
+        probe: Probe,
+        /// Its answer.
+        observation: Observation,
+        /// When looking began (milliseconds of this boot).
+        began_ms: u64,
+        /// How long it took (milliseconds).
+        took_ms: u64,
+    },
+    /// Everything that concerns the agent is looked at now.
+    Agent,
+    /// This check is looked at now.
+    Now(CheckKey),
+    /// This check is looked at at this moment at the latest (milliseconds of this boot).
+    By(CheckKey, u64),
+    /// This check waits for a proof, and is looked at again as soon as what it asks allows.
+    Prove(CheckKey),
+    /// Everything is looked at now.
+    All,
+    /// All that this check asks is asked once more, just before an action, as the look of this number.
+    Again {
+        /// Which last look this is.
+        number: u64,
+        /// The check.
+        bound: Box<Bound>,
+    },
+    /// From now on these checks are looked at; `is_first`: there were none before.
+    Bound {
+        /// All of them.
+        bounds: Vec<Bound>,
+        /// The products of this host were not known before.
+        is_first: bool,
+    },
+    /// Probes use these facts of the site from now on.
+    Facts(BTreeMap<String, String>),
 }
 
 /// Something happened to what is asked on the control socket.

@@ -1,10 +1,7 @@
 //! What an owner wants from the others. The loop in `supervisor` does it, in this order; no owner reaches for another
 //! one.
-use std::collections::BTreeMap;
-
 use tokio::sync::oneshot;
 use wbd_engine::guard::Permit;
-use wbd_engine::playbook::Bound;
 use wbd_engine::state::Hold;
 use wbd_model::check::CheckKey;
 use wbd_model::control::Response;
@@ -12,26 +9,15 @@ use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::ActionId;
 use wbd_model::name::TargetName;
 
-use crate::event::{ActEvent, AgentEvent, ProductEvent, TalkEvent};
+use crate::event::{ActEvent, AgentEvent, CheckEvent, ProductEvent, TalkEvent};
 
 /// Something that follows from an event.
 #[derive(Debug)]
 pub(crate) enum Follow {
     /// A record is written; what follows after it sees the state with it.
     Write(Subject, Box<Body>),
-    /// Everything that concerns the agent is looked at now.
-    LookAtAgent,
-    /// This check is looked at now.
-    LookAt(CheckKey),
-    /// This check is looked at at this moment at the latest (milliseconds of this boot).
-    LookBy(CheckKey, u64),
-    /// All that this check asks is asked once more, just before an action, as the look of this number.
-    Relook {
-        /// Which last look this is.
-        number: u64,
-        /// The check.
-        bound: Box<Bound>,
-    },
+    /// This goes to the checks.
+    Check(CheckEvent),
     /// Hold files are looked for.
     SeeHolds,
     /// This goes to what is done, with the state as it is then.
@@ -86,17 +72,6 @@ pub(crate) enum Follow {
     },
     /// The engine knows which action is being done.
     InFlight(Option<ActionId>),
-    /// Everything is looked at now.
-    LookAtAll,
-    /// From now on these checks are looked at; `is_first`: there were none before.
-    Bind {
-        /// All of them.
-        bounds: Vec<Bound>,
-        /// The products of this host were not known before.
-        is_first: bool,
-    },
-    /// Looks use these facts of the site from now on.
-    LookWith(BTreeMap<String, String>),
     /// People are told by this program from now on.
     NotifyBy(Vec<String>),
     /// The ledger begins a new file, if it is time to.

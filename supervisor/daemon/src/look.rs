@@ -1,4 +1,5 @@
 //! What is looked at and when, the answers, and which products there are. Judges nothing.
+pub(crate) mod check_runner;
 pub(crate) mod checks;
 pub(crate) mod load;
 pub(crate) mod products;

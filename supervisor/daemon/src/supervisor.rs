@@ -8,14 +8,11 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 use wbd_actions::Executor;
 use wbd_engine::guard::{self, Permit};
-use wbd_engine::playbook::Bound;
 use wbd_engine::round;
 use wbd_engine::state::Hold;
 use wbd_ledger::Samples;
-use wbd_model::check::CheckKey;
 use wbd_model::control::Response;
 use wbd_model::entry::{Body, Subject};
-use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 use wbd_probes::ProbeRunner;
 use wbd_probes::clock::now;
@@ -23,13 +20,12 @@ use wbd_probes::clock::now;
 use crate::act::action_run::ActionRunner;
 use crate::agent::Agent;
 use crate::event::loaded::Loaded;
-use crate::event::{ActEvent, AgentEvent, Event, HoldEvent, NotifyEvent, ProductEvent, RecordEvent, TalkEvent};
+use crate::event::{
+    ActEvent, AgentEvent, CheckEvent, Event, HoldEvent, NotifyEvent, ProductEvent, RecordEvent, TalkEvent,
+};
 use crate::follow::Follow;
-use crate::look::checks::{Checks, proving_ms};
+use crate::look::check_runner::{Around, CheckRunner};
 use crate::look::products::Products;
-use crate::look::recorded_facts::FactRecorder;
-use crate::look::samples::{Sampler, Store};
-use crate::look::scheduler::ProbeScheduler;
 use crate::record::writer::LedgerWriter;
 use crate::talk::answer::{done, recorded};
 use crate::talk::holds::HoldFiles;
@@ -56,14 +52,9 @@ pub(crate) struct Supervisor {
     /// The ledger, and the state that is replayed from it.
     pub(crate) writer: LedgerWriter,
     pub(crate) timers: round::Timers,
-    pub(crate) checks: Checks,
+    pub(crate) check_runner: CheckRunner,
     /// What is done, one action at a time.
     pub(crate) action_runner: ActionRunner,
-    /// Takes the samples that leaks are judged by.
-    pub(crate) sampler: Sampler,
-    /// What of the looks is kept for rehearsals.
-    pub(crate) fact_recorder: FactRecorder,
-    pub(crate) scheduler: ProbeScheduler,
     /// Tells people of escalations.
     pub(crate) notifier: Notifier,
     /// What is asked on the control socket.
@@ -82,8 +73,8 @@ macro_rules! view {
             products: &$supervisor.products,
             writer: &$supervisor.writer,
             timers: &$supervisor.timers,
-            checks: &$supervisor.checks,
-            sampler: &$supervisor.sampler,
+            checks: &$supervisor.check_runner.checks,
+            check_runner: &$supervisor.check_runner,
             notifier: &$supervisor.notifier,
             is_acting: $supervisor.action_runner.is_acting(),
         }
@@ -107,7 +98,6 @@ impl Supervisor {
         let mut runner = ProbeRunner::new(parts.root.clone());
         runner.facts = parts.loaded.settings.facts.clone();
         let started = now();
-        let samples = parts.samples.map(Store::new);
         Self {
             agent: Agent::new(&parts.root, parts.mode, runner.clone(), events.clone()),
             hold_files: HoldFiles::new(&parts.root),
@@ -120,13 +110,10 @@ impl Supervisor {
             ),
             mode: parts.mode,
             products: Products::new(&parts.root, parts.loaded, runner.clone(), events.clone()),
-            scheduler: ProbeScheduler::new(runner, events.clone()),
+            check_runner: CheckRunner::new(runner, parts.samples, events.clone()),
             writer: parts.writer,
             timers: round::Timers::default(),
-            checks: Checks::default(),
             action_runner: ActionRunner::new(parts.executor, events),
-            fact_recorder: FactRecorder::of(samples.clone()),
-            sampler: Sampler::new(samples),
             started,
         }
     }
@@ -161,7 +148,7 @@ impl Supervisor {
         };
         info!("stopping");
         self.finish_action(&mut inbox).await;
-        self.fact_recorder.ends(&now());
+        self.check_runner.ends(&now());
         self.writer.anchor_head();
         ended
     }
@@ -189,13 +176,12 @@ impl Supervisor {
         let now = now();
         let now_ms = now.boot_ms;
         let next = self
-            .checks
-            .next_due_ms()
+            .agent
+            .next_ms()
             .into_iter()
-            .chain(self.agent.next_ms())
             .chain(self.notifier.next_ms(&self.writer.state, &now))
             .chain(self.writer.next_ms(now_ms))
-            .chain([self.sampler.next_ms(), self.hold_files.next_ms()])
+            .chain([self.check_runner.next_ms(), self.hold_files.next_ms()])
             .min();
         next.map_or(LONGEST_SLEEP, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)).min(LONGEST_SLEEP))
     }
@@ -203,29 +189,8 @@ impl Supervisor {
     fn look_where_due(&mut self) {
         let now = now();
         self.on_products(ProductEvent::TimePassed, &now);
-        self.sampler.on_time(&self.checks, &self.products.loaded, self.scheduler.runner(), &now);
         self.agent.watch_over(now.boot_ms);
-        let mut probes = self.checks.due(now.boot_ms);
-        probes.extend(self.checks.stale());
-        for probe in probes {
-            match self.view().own_answer(&probe, &now) {
-                Some(observation) => self.checks.answer(probe, observation, now.boot_ms, 0),
-                None => {
-                    let question = self.sampler.question(&probe, &self.checks, &self.products.loaded, &now);
-                    self.scheduler.ask(probe, question);
-                }
-            }
-        }
-    }
-
-    /// Asks everything of one check once more, just before an action.
-    fn relook(&mut self, number: u64, bound: &Bound) {
-        let now = now();
-        let view = self.view();
-        let asked = bound.probes.values().filter(|probe| view.own_answer(probe, &now).is_none());
-        let question = |probe| self.sampler.question(probe, &self.checks, &self.products.loaded, &now);
-        let asked = asked.map(|probe| (probe.clone(), question(probe))).collect();
-        self.scheduler.relook(number, asked);
+        self.on_check(CheckEvent::TimePassed, &now);
     }
 
     /// The action under way is ended in order, as far as that is quick: half a restart is no agent.
@@ -242,10 +207,7 @@ impl Supervisor {
 
     pub(crate) fn take(&mut self, event: Event) {
         match event {
-            Event::Seen { probe, observation, began_ms, took_ms } => {
-                self.scheduler.answered(&probe);
-                self.checks.answer(probe, observation, began_ms, took_ms);
-            }
+            Event::Check(event) => self.on_check(event, &now()),
             Event::Act(event) => self.on_action(event, &now()),
             Event::Products(event) => self.on_products(event, &now()),
             Event::Tell(event) => self.on_tell(event, &now()),
@@ -268,6 +230,12 @@ impl Supervisor {
     pub(crate) fn on_agent(&mut self, event: AgentEvent, now: &Now) {
         let follows = self.agent.on(event, &self.writer.state, now);
         self.follow(follows);
+    }
+
+    /// The owner of the checks is told.
+    pub(crate) fn on_check(&mut self, event: CheckEvent, now: &Now) {
+        let around = Around { agent: &self.agent, loaded: &self.products.loaded, state: &self.writer.state };
+        self.check_runner.on(event, around, now);
     }
 
     /// The owner of what is done is told, and what follows from it is done.
@@ -334,10 +302,7 @@ impl Supervisor {
             let now = &now();
             match follow {
                 Follow::Write(subject, body) => self.writer.write(now, subject, *body),
-                Follow::LookAtAgent => self.hasten_agent(),
-                Follow::LookAt(key) => self.hasten_check(&key, now.boot_ms),
-                Follow::LookBy(key, at_ms) => self.hasten_check(&key, at_ms),
-                Follow::Relook { number, bound } => self.relook(number, &bound),
+                Follow::Check(event) => self.on_check(event, now),
                 Follow::SeeHolds => self.see_holds(HoldEvent::Wanted, now),
                 Follow::Act(event) => self.on_action(event, now),
                 Follow::Agent(event) => self.on_agent(event, now),
@@ -355,37 +320,10 @@ impl Supervisor {
                     drop(reply.send(rotated(self.writer.rotate(now, &reason, &who, budget))));
                 }
                 Follow::InFlight(action) => self.timers.in_flight = action,
-                Follow::LookAtAll => self.checks.hasten(now.boot_ms, |_| true),
-                Follow::Bind { bounds, is_first } => {
-                    self.checks.replace(bounds, now.boot_ms);
-                    if is_first {
-                        self.sampler.hasten(now.boot_ms);
-                    }
-                }
-                Follow::LookWith(facts) => self.scheduler.state(facts),
                 Follow::NotifyBy(program) => self.on_tell(NotifyEvent::Program(program), now),
                 Follow::RotateIfDue => self.writer.rotate_if_due(now),
                 Follow::NotifyWhatIsDue => self.on_tell(NotifyEvent::ProgramRecorded, now),
             }
         }
-    }
-
-    /// Looks at everything that concerns the agent's process now.
-    pub(crate) fn hasten_agent(&mut self) {
-        let now_ms = now().boot_ms;
-        self.checks.hasten(now_ms, |bound| {
-            bound.probes.values().any(|probe| matches!(probe, Probe::AgentHealth | Probe::ServiceState(_)))
-        });
-    }
-
-    /// Looks at one check after a while (backoff, verification, hold time).
-    pub(crate) fn hasten_check(&mut self, key: &CheckKey, at_ms: u64) {
-        self.checks.hasten(at_ms, |bound| bound.key == *key);
-    }
-
-    /// Looks again soon at a check that waits for a proof.
-    pub(crate) fn prove(&mut self, key: &CheckKey) {
-        let pause = self.checks.get(key).map_or(1_000, |check| proving_ms(&check.bound));
-        self.hasten_check(key, now().boot_ms + pause);
     }
 }

@@ -1,16 +1,15 @@
 //! One turn of the ring: complete looks are judged and handed to the engine; what it answers is written or
 //! begun. Decides nothing itself.
-use wbd_engine::judge;
 use wbd_engine::judge::snapshot::{self, CheckSnapshot};
 use wbd_engine::round::{self, Step};
-use wbd_model::check::{CheckKey, Verdict};
+use wbd_model::check::CheckKey;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{Phase, Refusal};
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
-use crate::event::{ActEvent, NotifyEvent};
-use crate::look::checks::{Looked, suspect_due_ms};
+use crate::event::{ActEvent, CheckEvent, NotifyEvent};
+use crate::look::checks::suspect_due_ms;
 use crate::supervisor::Supervisor;
 use crate::tell::publish;
 
@@ -21,18 +20,24 @@ impl Supervisor {
     /// Judges what was seen and does what follows from it, until nothing more follows.
     pub(crate) fn turn(&mut self) {
         let began = now();
-        let fresh = self.judge_complete(&began);
+        let fresh = self.check_runner.judge_complete(&self.writer.state, &began);
         // Most events bring nothing new. Without anything open nothing becomes due by itself, and a record that was
         // written since the last turn may have left something to do.
         if fresh.is_empty() && self.writer.state.open.is_empty() && !self.writer.has_news() {
             return;
         }
-        let known = self.checks.keys();
-        let causes = if fresh.is_empty() { Vec::new() } else { self.checks.causes(&self.writer.state, now().wall_ms) };
+        let known = self.check_runner.checks.keys();
+        let causes = if fresh.is_empty() {
+            Vec::new()
+        } else {
+            self.check_runner.checks.causes(&self.writer.state, now().wall_ms)
+        };
         round::turn(|| {
             let now = now();
-            let snapshots: Vec<CheckSnapshot> =
-                fresh.iter().filter_map(|key| self.checks.look(key, &self.writer.state, &causes)).collect();
+            let snapshots: Vec<CheckSnapshot> = fresh
+                .iter()
+                .filter_map(|key| self.check_runner.checks.look(key, &self.writer.state, &causes))
+                .collect();
             let steps = round::round(
                 &self.writer.state,
                 &mut self.timers,
@@ -89,72 +94,43 @@ impl Supervisor {
         }
     }
 
-    /// Judges the complete looks; gives those that may be acted on. A look that began before the last
-    /// record of its incident was written tells of the time before it and is only shown.
-    fn judge_complete(&mut self, now: &Now) -> Vec<CheckKey> {
-        let mut fresh = Vec::new();
-        let mut looked = Vec::new();
-        for (index, seen, began_ms, took_ms) in self.checks.complete() {
-            let Some(check) = self.checks.all.get(index) else { continue };
-            let key = check.bound.key.clone();
-            let judgement = judge::judge(&check.bound, &seen);
-            let outdated = self
-                .writer
-                .state
-                .open_for(&key)
-                .is_some_and(|incident| incident.changed.boot == now.boot && began_ms < incident.changed.boot_ms);
-            self.checks.store(index, Looked { seen, judgement, began_ms, took_ms }, now.boot_ms);
-            looked.push(index);
-            if outdated {
-                self.hasten_check(&key, now.boot_ms);
-            } else {
-                fresh.push(key);
-            }
-        }
-        self.fact_recorder.looked(&looked, &self.checks, &self.writer.state.open, now);
-        fresh
-    }
-
     /// Checks that wait for a moment (hold time, backoff, proof) are looked at when it comes.
     fn plan_next_looks(&mut self, fresh: &[CheckKey]) {
-        let now_ms = now().boot_ms;
-        for key in fresh {
-            match self.writer.state.open_for(key).map(|incident| (&incident.phase, incident.held().cloned())) {
-                Some((Phase::Verifying | Phase::Indeterminate { .. }, _)) => self.prove(key),
-                // What cannot be seen does not come sooner by being looked at without a pause.
-                Some((Phase::Probation | Phase::Gated { .. }, _)) if self.is_unseen(key) => {
-                    self.hasten_check(key, now_ms + UNSEEN_MS);
-                }
-                Some((Phase::Probation, _)) => self.prove(key),
-                // A moment that has passed is an earlier refusal's: another one by the same guard stands now.
-                Some((Phase::Gated { .. }, Some(Refusal { until_ms: Some(until), .. }))) if until > now_ms => {
-                    self.hasten_check(key, until);
-                }
-                // Looked at again when the executor is free (`executor_free`).
-                Some((Phase::Gated { .. }, None)) if self.action_runner.is_busy() => {}
-                Some((Phase::Gated { .. }, None)) => self.hasten_check(key, now_ms + 200),
-                Some((Phase::Gated { .. } | Phase::Suppressed { .. }, _)) => {}
-                Some((Phase::Acting { .. } | Phase::RollingBack { .. } | Phase::Closed { .. }, _)) => {}
-                None => self.plan_suspect(key, now_ms),
-            }
+        let now = now();
+        for event in fresh.iter().filter_map(|key| self.next_look(key, now.boot_ms)).collect::<Vec<_>>() {
+            self.on_check(event, &now);
         }
     }
 
-    fn is_unseen(&self, key: &CheckKey) -> bool {
-        let last = self.checks.get(key).and_then(|check| check.last.as_ref());
-        last.is_some_and(|last| last.judgement.verdict == Verdict::Unknown)
+    /// What this check waits for; `None`: nothing but its own interval, or an event.
+    fn next_look(&self, key: &CheckKey, now_ms: u64) -> Option<CheckEvent> {
+        let Some(incident) = self.writer.state.open_for(key) else { return self.suspect_look(key, now_ms) };
+        let by = |at_ms| Some(CheckEvent::By(key.clone(), at_ms));
+        let is_unseen = || self.check_runner.is_unseen(key);
+        match (&incident.phase, incident.held()) {
+            // What cannot be seen does not come sooner by being looked at without a pause.
+            (Phase::Probation | Phase::Gated { .. }, _) if is_unseen() => by(now_ms + UNSEEN_MS),
+            (Phase::Verifying | Phase::Indeterminate { .. } | Phase::Probation, _) => {
+                Some(CheckEvent::Prove(key.clone()))
+            }
+            // A moment that has passed is an earlier refusal's: another one by the same guard stands now.
+            (Phase::Gated { .. }, Some(&Refusal { until_ms: Some(until), .. })) if until > now_ms => by(until),
+            // Looked at again when the executor is free (`executor_free`).
+            (Phase::Gated { .. }, None) if self.action_runner.is_busy() => None,
+            (Phase::Gated { .. }, None) => by(now_ms + 200),
+            (Phase::Gated { .. } | Phase::Suppressed { .. }, _) => None,
+            (Phase::Acting { .. } | Phase::RollingBack { .. } | Phase::Closed { .. }, _) => None,
+        }
     }
 
-    fn plan_suspect(&mut self, key: &CheckKey, now_ms: u64) {
-        let Some(since) = self.timers.failing_since(key) else { return };
-        let Some(check) = self.checks.get(key) else { return };
+    fn suspect_look(&self, key: &CheckKey, now_ms: u64) -> Option<CheckEvent> {
+        let since = self.timers.failing_since(key)?;
+        let check = self.check_runner.checks.get(key)?;
         let held_for = check.last.as_ref().map_or(0, |last| snapshot::hold_ms(&check.bound, &last.judgement));
         if self.writer.state.latched.contains(key) {
-            return;
+            return None;
         }
-        if let Some(at_ms) = suspect_due_ms(since, held_for, now_ms) {
-            self.hasten_check(key, at_ms);
-        }
+        suspect_due_ms(since, held_for, now_ms).map(|at_ms| CheckEvent::By(key.clone(), at_ms))
     }
 }
 

@@ -1,5 +1,4 @@
 //! What the owners know, for each of them to read. Changes nothing.
-use wbd_agent_api::paths;
 use wbd_engine::round;
 use wbd_engine::state::State;
 use wbd_model::observation::Observation;
@@ -8,9 +7,9 @@ use wbd_model::settings::Settings;
 use wbd_model::time::Now;
 
 use crate::agent::Agent;
+use crate::look::check_runner::{Around, CheckRunner};
 use crate::look::checks::Checks;
 use crate::look::products::Products;
-use crate::look::samples::Sampler;
 use crate::record::writer::LedgerWriter;
 use crate::tell::notifier::Notifier;
 use wbd_model::control::Mode;
@@ -25,7 +24,7 @@ pub(crate) struct View<'a> {
     pub(crate) writer: &'a LedgerWriter,
     pub(crate) timers: &'a round::Timers,
     pub(crate) checks: &'a Checks,
-    pub(crate) sampler: &'a Sampler,
+    pub(crate) check_runner: &'a CheckRunner,
     pub(crate) notifier: &'a Notifier,
     /// An action is being done.
     pub(crate) is_acting: bool,
@@ -42,19 +41,9 @@ impl<'a> View<'a> {
         &self.products.loaded.settings
     }
 
-    /// Questions that need no look: they are answered from the ledger, the samples, and what was followed.
+    /// Questions that need no look; see [`CheckRunner::own_answer`].
     pub(crate) fn own_answer(&self, probe: &Probe, now: &Now) -> Option<Observation> {
-        if let Probe::ExitLast(target) = probe {
-            return Some(self.agent.last_exit(target, self.state(), now));
-        }
-        if let Probe::FdTrend(selector) = probe {
-            return self.sampler.no_trend(selector, self.checks, &self.products.loaded);
-        }
-        if let Probe::ServiceState(service) = probe
-            && service.unit.as_deref() == Some(paths::UNIT)
-        {
-            return Some(self.agent.service());
-        }
-        None
+        let around = Around { agent: self.agent, loaded: &self.products.loaded, state: self.state() };
+        self.check_runner.own_answer(probe, around, now)
     }
 }

@@ -25,7 +25,7 @@ use wbd_probes::clock;
 
 use super::before::{about, cannot_be_told, failed_just_now, hand_over, ledger_forbids, refuse, still_wanted};
 use super::preview::Previews;
-use crate::event::{ActEvent, AgentEvent, Asked, ByHand, Event};
+use crate::event::{ActEvent, AgentEvent, Asked, ByHand, CheckEvent, Event};
 use crate::follow::Follow;
 use crate::talk::answer::{UNDER_WAY, refused};
 use crate::talk::approvals::seen_before;
@@ -153,7 +153,7 @@ impl ActionRunner {
         let Some(bound) = view.checks.get(&want.key).map(|check| check.bound.clone()) else { return Vec::new() };
         self.looks += 1;
         self.run = Some(ActionRun::Looking { want: Box::new(want), number: self.looks });
-        vec![Follow::Relook { number: self.looks, bound: Box::new(bound) }]
+        vec![Follow::Check(CheckEvent::Again { number: self.looks, bound: Box::new(bound) })]
     }
 
     /// A step of its rung that is beyond our executor. A rung of which a later step cannot be done is not begun.
@@ -168,7 +168,7 @@ impl ActionRunner {
         let state = view.state();
         let waiting = state.open.keys().filter(|key| waits_for_executor(state, key));
         let soon_ms = now.boot_ms + EXECUTOR_FREE_MS;
-        waiting.map(|key| Follow::LookBy(key.clone(), soon_ms)).collect()
+        waiting.map(|key| Follow::Check(CheckEvent::By(key.clone(), soon_ms))).collect()
     }
 
     /// The last look before the action came back.
@@ -276,8 +276,8 @@ impl ActionRunner {
         let body = Body::Outcome { action: report.action, result: outcome, detail, took_ms };
         let key = subject.incident.and_then(|id| view.state().incidents.get(&id)).map(|incident| incident.key.clone());
         follows.push(Follow::Write(subject, Box::new(body)));
-        follows.extend(key.map(Follow::LookAt));
-        follows.push(Follow::LookAtAgent);
+        follows.extend(key.map(|key| Follow::Check(CheckEvent::Now(key))));
+        follows.push(Follow::Check(CheckEvent::Agent));
         if let Some(reply) = reply {
             let response = Box::new(told(report.action, outcome, &report.detail));
             follows.push(Follow::Answer { reply, response });

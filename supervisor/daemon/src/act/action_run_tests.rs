@@ -104,7 +104,7 @@ async fn the_agents_owner_is_told_of_an_end_before_its_outcome_is_written() {
         Follow::InFlight(None),
         Follow::Agent(AgentEvent::ActionEnded { outcome, job: None, spawned: Some(5) }),
         Follow::Write(Subject::default(), Box::new(body)),
-        Follow::LookAtAgent,
+        Follow::Check(CheckEvent::Agent),
     ];
     assert_eq!(follows, wanted);
     assert!(!action_runner.is_busy());

@@ -13,6 +13,7 @@ use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 
+use crate::event::CheckEvent;
 use crate::follow::Follow;
 use crate::view::View;
 
@@ -108,7 +109,7 @@ pub(super) fn cannot_be_told(want: &ActionRequest, error: &str, view: &View<'_>,
     }
     let refusal = Refusal { guard: Guard::Unseen, reason, until_ms: Some(now.boot_ms + AGAIN_MS) };
     // The engine goes on from what was written.
-    vec![Follow::Write(about(want), Box::new(Body::Refused(refusal))), Follow::LookAt(want.key.clone())]
+    vec![Follow::Write(about(want), Box::new(Body::Refused(refusal))), Follow::Check(CheckEvent::Now(want.key.clone()))]
 }
 
 /// A person has to do it: nothing was intended, so nothing is paid for, and it stays with the person until the
@@ -116,7 +117,10 @@ pub(super) fn cannot_be_told(want: &ActionRequest, error: &str, view: &View<'_>,
 pub(super) fn hand_over(want: &ActionRequest, reason: String, view: &View<'_>) -> [Follow; 2] {
     let guide = view.checks.look(&want.key, view.state(), &[]).map(|look| look.guide).unwrap_or_default();
     // The engine goes on from what was written.
-    [Follow::Write(about(want), Box::new(Body::Escalated { reason, guide })), Follow::LookAt(want.key.clone())]
+    [
+        Follow::Write(about(want), Box::new(Body::Escalated { reason, guide })),
+        Follow::Check(CheckEvent::Now(want.key.clone())),
+    ]
 }
 
 /// The same actions of the same rung, whatever their values.

@@ -7,6 +7,7 @@ use wbd_model::entry::{Body, Exit, ExitHow};
 use wbd_model::time::Now;
 
 use super::{Agent, BUS_TELLS_MS, bus};
+use crate::event::CheckEvent;
 use crate::follow::Follow;
 use wbd_model::control::Mode;
 
@@ -28,7 +29,7 @@ impl Agent {
                 follows
             }
         };
-        follows.push(Follow::LookAtAgent);
+        follows.push(Follow::Check(CheckEvent::Agent));
         follows
     }
 
@@ -62,7 +63,7 @@ impl Agent {
             exit.by = note.who;
         }
         warn!(pid = exit.pid, how = exit.how.as_str(), code = exit.code, asked = exit.asked, "the agent ended");
-        vec![Follow::of_agent(Body::Exit(exit)), Follow::LookAtAgent]
+        vec![Follow::of_agent(Body::Exit(exit)), Follow::Check(CheckEvent::Agent)]
     }
 
     /// A stop job that was not ours is an administrator's word, and is respected; `ran`: there was something to stop.
@@ -75,7 +76,7 @@ impl Agent {
         if let Err(error) = notes::note_stop(&self.root, "systemctl", now.boot_ms, JOB) {
             error!(%error, "the administrator's stop could not be noted");
         }
-        vec![Follow::manual("agent.stop", "systemctl", JOB), Follow::LookAtAgent]
+        vec![Follow::manual("agent.stop", "systemctl", JOB), Follow::Check(CheckEvent::Agent)]
     }
 
     /// A start job that was not ours takes an earlier stop back. What it did is recorded, if it did anything.
@@ -86,7 +87,7 @@ impl Agent {
         }
         let done = what.or(noted.then_some("agent.start"));
         let record = done.map(|what| Follow::manual(what, "systemctl", "a job on the bus"));
-        record.into_iter().chain([Follow::LookAtAgent]).collect()
+        record.into_iter().chain([Follow::Check(CheckEvent::Agent)]).collect()
     }
 }
 

@@ -100,7 +100,7 @@ fn known(value: &str) -> Fact {
 fn an_end_is_recorded_before_the_agent_is_looked_at_again() {
     let mut rig = Rig::new(Mode::Standalone);
     let follows = rig.on(AgentEvent::Exit(exit(5, ExitHow::Signal)));
-    assert_eq!(follows, [Follow::of_agent(Body::Exit(exit(5, ExitHow::Signal))), Follow::LookAtAgent]);
+    assert_eq!(follows, [Follow::of_agent(Body::Exit(exit(5, ExitHow::Signal))), Follow::Check(CheckEvent::Agent)]);
     // Twin: told twice, nothing is new.
     assert_eq!(rig.on(AgentEvent::Exit(exit(5, ExitHow::Signal))), []);
 }
@@ -166,7 +166,7 @@ fn an_end_after_an_administrators_stop_was_asked_for_by_name() {
 fn what_the_bus_does_not_tell_in_time_is_written_as_unknown() {
     let mut rig = Rig::new(Mode::Systemd);
     for pid in [5, 6] {
-        assert_eq!(rig.on(AgentEvent::Gone { pid, exit: None }), [Follow::LookAtAgent]);
+        assert_eq!(rig.on(AgentEvent::Gone { pid, exit: None }), [Follow::Check(CheckEvent::Agent)]);
     }
     rig.on(AgentEvent::Exit(exit(6, ExitHow::Oom)));
     rig.on(AgentEvent::TimePassed);

@@ -14,7 +14,7 @@ use wbd_probes::ProbeRunner;
 
 use super::load;
 use crate::event::loaded::{Found, Loaded};
-use crate::event::{Event, ProductEvent};
+use crate::event::{CheckEvent, Event, ProductEvent};
 use crate::follow::Follow;
 
 /// Products may come and go.
@@ -122,7 +122,7 @@ impl Products {
         self.unseen = found.unseen;
         self.alike = found.alike;
         self.bound = Some(bounds.iter().filter_map(|bound| bound.profile.clone()).collect());
-        Follow::Bind { bounds, is_first }
+        Follow::Check(CheckEvent::Bound { bounds, is_first })
     }
 
     /// Reads settings and playbooks again; the old set stays if anything is broken.
@@ -185,7 +185,7 @@ impl Products {
         self.loaded = loaded;
         let settings = &self.loaded.settings;
         self.runner.facts.clone_from(&settings.facts);
-        let facts = Follow::LookWith(settings.facts.clone());
+        let facts = Follow::Check(CheckEvent::Facts(settings.facts.clone()));
         let program = Follow::NotifyBy(settings.on_escalation.clone());
         if self.scan == ProductScan::Running {
             self.scan = ProductScan::Outdated;
@@ -196,7 +196,7 @@ impl Products {
         let warnings = self.loaded.misplaced.iter().map(|finding| format!("; warning: {finding}"));
         let message = format!("{count} playbooks loaded{}", warnings.collect::<String>());
         // Settings may let something be done now that was held before.
-        (Response::Done { message }, vec![facts, program, bind, Follow::LookAtAll])
+        (Response::Done { message }, vec![facts, program, bind, Follow::Check(CheckEvent::All)])
     }
 }
 
@@ -298,8 +298,12 @@ spec:
         products.scan = ProductScan::Running;
         let read = Box::new((load::load(root.path()).unwrap(), Found::default()));
         let follows = on(&mut products, ProductEvent::Loaded { result: Ok(read), reply: None });
-        let [Follow::LookWith(_), Follow::NotifyBy(_), Follow::Bind { is_first: true, .. }, Follow::LookAtAll] =
-            follows.as_slice()
+        let [
+            Follow::Check(CheckEvent::Facts(_)),
+            Follow::NotifyBy(_),
+            Follow::Check(CheckEvent::Bound { is_first: true, .. }),
+            Follow::Check(CheckEvent::All),
+        ] = follows.as_slice()
         else {
             panic!("{follows:?}")
         };
@@ -307,7 +311,10 @@ spec:
         // Twin: by those in force.
         products.scan = ProductScan::Running;
         let follows = on(&mut products, found());
-        assert!(matches!(follows.as_slice(), [Follow::Bind { is_first: false, .. }]), "{follows:?}");
+        assert!(
+            matches!(follows.as_slice(), [Follow::Check(CheckEvent::Bound { is_first: false, .. })]),
+            "{follows:?}"
+        );
     }
 
     #[tokio::test]

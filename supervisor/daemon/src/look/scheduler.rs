@@ -9,7 +9,7 @@ use wbd_model::observation::Observation;
 use wbd_model::probe::Probe;
 use wbd_probes::ProbeRunner;
 
-use crate::event::{ActEvent, Event};
+use crate::event::{ActEvent, CheckEvent, Event};
 use crate::look::samples::Question;
 
 /// Probes at once: a slow name server must not hold up the look at the agent.
@@ -46,7 +46,7 @@ impl ProbeScheduler {
             drop(place);
             let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             // Nobody listens only when the supervisor stops.
-            let _ = events.send(Event::Seen { probe, observation, began_ms, took_ms }).await;
+            let _ = events.send(Event::Check(CheckEvent::Seen { probe, observation, began_ms, took_ms })).await;
         });
     }
 

@@ -16,6 +16,7 @@ use wbd_model::plan::{Plan, Shown};
 use wbd_model::settings::{Healing, Settings};
 use wbd_model::time::Now;
 
+use crate::event::CheckEvent;
 use crate::follow::Follow;
 use crate::look::checks::Checks;
 
@@ -114,7 +115,7 @@ impl About<'_> {
             let body = Body::Approved { who: who.to_owned(), shown };
             follows.push(Follow::Write(incident.subject(), Box::new(body)));
         }
-        follows.push(Follow::LookAt(incident.key.clone()));
+        follows.push(Follow::Check(CheckEvent::Now(incident.key.clone())));
         Ok((follows, format!("{id} approved; wbdctl incidents show {id} tells what becomes of it")))
     }
 
@@ -205,7 +206,8 @@ impl Approvals {
                     return Ok((Vec::new(), format!("{incident} was denied by {who} already")));
                 }
                 let body = Body::Denied { who: who.to_owned() };
-                let follows = [Follow::Write(open.subject(), Box::new(body)), Follow::LookAt(open.key.clone())];
+                let follows =
+                    [Follow::Write(open.subject(), Box::new(body)), Follow::Check(CheckEvent::Now(open.key.clone()))];
                 Ok((follows.into(), format!("{incident} denied")))
             }
         }

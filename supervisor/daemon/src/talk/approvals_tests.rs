@@ -15,8 +15,8 @@ use wbd_model::control::Mode;
 
 /// A unit that failed, nobody asked for that, as the only check; its key.
 fn dead_unit(supervisor: &mut Supervisor) -> CheckKey {
-    supervisor.checks.replace(checks::tests::bound(&[checks::tests::DOWN]), 0);
-    let check = &mut supervisor.checks.all[0];
+    supervisor.check_runner.checks.replace(checks::tests::bound(&[checks::tests::DOWN]), 0);
+    let check = &mut supervisor.check_runner.checks.all[0];
     let mut seen = Observations::new();
     for (name, probe) in &check.bound.probes {
         seen.insert(name.clone(), Observation::unseen(probe.name().fields(), "a test"));
@@ -42,7 +42,7 @@ fn what_a_fix_would_do_is_what_its_incident_goes_on_with() {
     let id = IncidentId(1);
     let (code, target) = (Some(key.code.clone()), Some(key.target.clone()));
     let about = Subject { incident: Some(id), code, target, playbook: PlaybookName::new("agent-down").ok() };
-    let (digest, case) = (supervisor.checks.all[0].bound.digest.clone(), "dead-unit".to_owned());
+    let (digest, case) = (supervisor.check_runner.checks.all[0].bound.digest.clone(), "dead-unit".to_owned());
     let opened = Body::Opened { digest, case, evidence: Vec::new(), before: Observations::new() };
     supervisor.writer.write(&now(), about, opened);
     assert_eq!(steps(&supervisor), Ok((vec![Action::AgentStart {}], 0)), "it waits for its first try");

@@ -14,7 +14,7 @@ use wbd_model::time::{Now, utc};
 use wbd_probes::clock::now;
 use wbd_probes::holds;
 
-use crate::event::HoldEvent;
+use crate::event::{CheckEvent, HoldEvent};
 use crate::follow::Follow;
 
 /// They are seen within 5 s, the loop's own delays included.
@@ -121,7 +121,7 @@ fn changes(seen: BTreeMap<String, Hold>, known: &BTreeMap<String, Hold>) -> Vec<
         follows.push(Follow::Write(Subject::default(), Box::new(body)));
     }
     // What one of them held may go on, or has to be told that it may not.
-    follows.push(Follow::LookAtAll);
+    follows.push(Follow::Check(CheckEvent::All));
     follows
 }
 
@@ -177,7 +177,7 @@ mod tests {
                 if let Follow::Write(_, body) = follow {
                     return body.kind();
                 }
-                assert_eq!(*follow, Follow::LookAtAll);
+                assert_eq!(*follow, Follow::Check(CheckEvent::All));
                 "look"
             });
             let kinds = kinds.collect();

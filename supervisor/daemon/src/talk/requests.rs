@@ -15,7 +15,7 @@ use wbd_model::name::{PlaybookName, TargetName};
 use wbd_model::plan::Plan;
 use wbd_model::time::Now;
 
-use crate::event::{ActEvent, ByHand, ProductEvent, TalkEvent};
+use crate::event::{ActEvent, ByHand, CheckEvent, ProductEvent, TalkEvent};
 use crate::follow::Follow;
 use crate::talk::agent_call;
 use crate::talk::answer::{UNDER_WAY, done, refused};
@@ -127,7 +127,7 @@ impl RequestHandler {
             }
         }
         let message = format!("{name} runs on {}; wbdctl incidents list shows how it goes", key.target);
-        follows.push(Follow::LookAt(key));
+        follows.push(Follow::Check(CheckEvent::Now(key)));
         follows.push(Follow::Answer { reply, response: Box::new(done(message)) });
         follows
     }
@@ -223,7 +223,7 @@ fn resume(who: &str, reply: Reply, state: &State, now: &Now) -> Vec<Follow> {
     if !state.suspended.is_empty() || (!lifts && state.has_given_up()) {
         write(Body::Resumed { who: who.to_owned() });
     }
-    follows.extend([Follow::LookAtAll, Follow::SeeHolds, Follow::Talk(TalkEvent::Resumed { reply })]);
+    follows.extend([Follow::Check(CheckEvent::All), Follow::SeeHolds, Follow::Talk(TalkEvent::Resumed { reply })]);
     follows
 }
 

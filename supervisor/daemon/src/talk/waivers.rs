@@ -6,7 +6,7 @@ use wbd_model::entry::{Body, Subject};
 use wbd_model::name::{Code, TargetName};
 use wbd_model::time::{Now, utc};
 
-use crate::event::ActEvent;
+use crate::event::{ActEvent, CheckEvent};
 use crate::follow::Follow;
 use crate::look::checks::Checks;
 use crate::talk::approvals::Decided;
@@ -50,7 +50,8 @@ pub(crate) fn waive(wanted: Wanted, who: &str, checks: &Checks, state: &State, n
     let subject = Subject { code: Some(code), target, ..Subject::default() };
     let body = Body::Waived { who: who.to_owned(), why, until_wall_ms };
     // An action that was asked for and has not begun is not wanted any more.
-    let follows = vec![Follow::Write(subject, Box::new(body)), Follow::Act(ActEvent::GiveUp), Follow::LookAtAll];
+    let follows =
+        vec![Follow::Write(subject, Box::new(body)), Follow::Act(ActEvent::GiveUp), Follow::Check(CheckEvent::All)];
     let said = match until_wall_ms {
         Some(until) => format!("{what} is waived until {}; wbdctl waiver list shows it", utc(until)),
         None => format!("{what} counts again"),
