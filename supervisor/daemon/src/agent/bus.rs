@@ -240,9 +240,11 @@ async fn tell_missed(events: &Sender<Event>, before: &UnitView, view: &UnitView)
     if view.was_started_since(before) {
         send(events, AgentEvent::StartedByHand).await?;
     }
-    let stopped = view.has_ended_since(before) && view.was_stopped();
-    // As failed, if it had to be killed.
-    if stopped && matches!(view.state.active.as_str(), "inactive" | "failed") {
+    let stopped = view.was_stopped();
+    // An earlier reading may have fallen into the middle of the stop, when its process had ended and the unit had not. As
+    // failed, if it had to be killed.
+    let is_new = view.has_ended_since(before) || !before.is_at_rest();
+    if stopped && is_new && view.is_at_rest() {
         send(events, AgentEvent::StoppedByHand { ran: true }).await?;
     }
     if let Some(exit) = view.ended_since(before, stopped) {
@@ -329,6 +331,21 @@ mod tests {
         ] {
             assert_eq!(stop_told(up(), view.clone()).await, wanted, "{view:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_stop_that_was_seen_in_its_middle_is_told_once_when_it_is_over() {
+        // Its process has ended, and its ExecStop= or ExecStopPost= has not.
+        let ending = |times| Some(unit("deactivating", "success", times));
+        let over = |result, times| unit(if result == "success" { "inactive" } else { "failed" }, result, times);
+        assert_eq!(stop_told(Some(unit("active", "success", [1, 0, 0])), ending([1, 2, 3]).unwrap()).await, None);
+        for result in ["success", "timeout", "exit-code"] {
+            assert_eq!(stop_told(ending([1, 2, 3]), over(result, [1, 2, 3])).await, Some(true), "{result}");
+            assert_eq!(stop_told(Some(over(result, [1, 2, 3])), over(result, [1, 2, 3])).await, None, "told before");
+        }
+        // Twins: it ended by itself, and then its unit; it was killed for its memory.
+        assert_eq!(stop_told(ending([1, 3, 2]), over("exit-code", [1, 3, 2])).await, None);
+        assert_eq!(stop_told(ending([1, 2, 3]), over("oom-kill", [1, 2, 3])).await, None);
     }
 
     #[tokio::test]

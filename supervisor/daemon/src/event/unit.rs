@@ -50,6 +50,11 @@ impl UnitView {
         before_its_end && self.active_exit != 0 && !other.contains(&self.state.result.as_str())
     }
 
+    /// Whether it stands still: stopped, or failed.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        matches!(self.state.active.as_str(), "inactive" | "failed")
+    }
+
     /// Whether the main process ended since `before`.
     pub(crate) fn has_ended_since(&self, before: &Self) -> bool {
         self.exec_exit != 0 && self.exec_exit != before.exec_exit
@@ -57,9 +62,7 @@ impl UnitView {
 
     /// Whether it was started since it stood still, whatever became of it then.
     pub(crate) fn was_started_since(&self, before: &Self) -> bool {
-        matches!(before.state.active.as_str(), "inactive" | "failed")
-            && self.exec_pid != 0
-            && self.exec_pid != before.exec_pid
+        before.is_at_rest() && self.exec_pid != 0 && self.exec_pid != before.exec_pid
     }
 
     /// How the main process ended, if it did since `before`; `asked`: a stop or restart job was under way.
