@@ -131,24 +131,25 @@ fn set(vm: &Vm, round: usize, random: &mut u32) -> (Scene, Limit) {
 /// There as soon as the watch has begun.
 const WATCHING: &str = "/run/watching";
 
-/// Ends as soon as the ledger's files hold one more record of the kind given than at its beginning, which it marks by a
-/// file.
+/// Ends as soon as the ledger's files hold a record of the kind given that they did not hold at its beginning, which it marks
+/// by a file. Records are told apart by their number: while the write-ahead log is begun anew, their count may stay the same.
 const WATCH: &str = r#"
 my ($kind, $mark) = @ARGV;
-sub count {
-    my $n = 0;
+sub seen {
+    my %seen;
     for (glob '/var/lib/wbd/ledger.db*') {
         open my $file, '<:raw', $_ or next;
         local $/;
         my $all = <$file>;
-        $n += () = $all =~ /\{"$kind":/g;
+        $seen{$1} = 1 while $all =~ /\{"seq":(\d+),"at":(?:(?!\{"seq":)[^\0]){0,2000}?"body":\{"$kind":/g;
     }
-    return $n;
+    return %seen;
 }
-my $before = count();
+my %before = seen();
 open my $begun, '>', $mark or die $!;
 for (1 .. 6000) {
-    exit 0 if count() != $before;
+    my %now = seen();
+    exit 0 if grep { !$before{$_} } keys %now;
     select undef, undef, undef, 0.01;
 }
 exit 1;
