@@ -86,3 +86,66 @@ fn differs(shown: &Shown, want: &ActionRequest, changes: &[Change]) -> Option<St
     let missed = told.iter().find(|told| !own(told) && !changes.iter().any(|now| same(told, now)));
     missed.map(|missed| format!("{} would not change", missed.what))
 }
+
+#[cfg(test)]
+mod tests {
+    use wbd_model::action::{SysctlSet, UnitRestart};
+    use wbd_model::name::{Code, PlaybookName, TargetName};
+    use wbd_model::plan::Approval;
+
+    use super::*;
+
+    fn raise(key: &str, value: i64) -> Action {
+        Action::SysctlSet(SysctlSet { key: key.to_owned(), value, persist: false })
+    }
+
+    fn plan(steps: &[Action]) -> Plan {
+        Plan {
+            code: Code::new("WBD-5404").unwrap(),
+            target: TargetName::new("wbd").unwrap(),
+            playbook: PlaybookName::new("limits").unwrap(),
+            digest: "digest-1".to_owned(),
+            rung: 1,
+            rung_id: "raise".to_owned(),
+            approval: Approval::Operator,
+            steps: steps.to_vec(),
+        }
+    }
+
+    #[test]
+    fn another_value_is_the_same_plan_and_everything_else_is_another_one() {
+        let steps = [raise("k.a", 5), Action::AgentReload {}];
+        let shown = plan(&steps);
+        assert_eq!(other_plan(&shown, &plan(&steps)), None);
+        assert_eq!(other_plan(&shown, &plan(&[raise("k.a", 6), Action::AgentReload {}])), None);
+        let edited = Plan { digest: "digest-2".to_owned(), ..plan(&steps) };
+        assert_eq!(other_plan(&shown, &edited), Some("the playbook limits was changed".to_owned()));
+        let says = |now: &str| Some(format!("it would now {now} instead of set k.a to 5, reload the agent"));
+        let rung = Plan { rung: 2, ..plan(&steps) };
+        assert_eq!(other_plan(&shown, &rung), says("set k.a to 5, reload the agent"));
+        for (now, words) in [
+            (vec![raise("k.b", 5), Action::AgentReload {}], "set k.b to 5, reload the agent"),
+            (vec![raise("k.a", 5)], "set k.a to 5"),
+            (
+                vec![
+                    raise("k.a", 5),
+                    Action::AgentReload {},
+                    Action::UnitRestart(UnitRestart { unit: "a.service".to_owned() }),
+                ],
+                "set k.a to 5, reload the agent, restart a.service",
+            ),
+        ] {
+            assert_eq!(other_plan(&shown, &plan(&now)), says(words));
+        }
+    }
+
+    #[test]
+    fn the_name_of_what_was_shown_is_its_own_and_its_incidents() {
+        let shown = |value| Shown { plan: plan(&[raise("k.a", value)]), changes: vec![vec![]] };
+        let name = digest(IncidentId(1), &shown(5));
+        assert!(name.len() == 64 && name.bytes().all(|byte| b"0123456789abcdef".contains(&byte)), "{name}");
+        assert_eq!(name, digest(IncidentId(1), &shown(5)));
+        assert_ne!(name, digest(IncidentId(2), &shown(5)));
+        assert_ne!(name, digest(IncidentId(1), &shown(6)));
+    }
+}

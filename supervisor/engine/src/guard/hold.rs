@@ -214,6 +214,10 @@ mod tests {
         for content in broken {
             assert!(text(content).why.starts_with("everything, since"), "{content:?}: {}", text(content).why);
         }
+        for content in ["- x\n- A2", "a: b\n---\nc: d"] {
+            let why = text(content).why;
+            assert!(why.ends_with("(one map of why, class and until is wanted)"), "{content:?}: {why}");
+        }
         assert_eq!(
             (text("kernel upgrade").why.as_str(), text("kernel upgrade").from_class),
             ("kernel upgrade", Class::A0)
@@ -253,7 +257,49 @@ mod tests {
         let pause = Hold { until_boot: end_in_boot(hold.until_wall_ms, &at(50_000, 1_000_000)), ..hold.clone() };
         let until = |hold: &Hold, now: Now| row(None, hold, &now).until_wall_ms;
         assert_eq!(until(&pause, at(51_000, 1_000_999)), Some(4_600_000), "the same moment, read a little apart");
+        assert_eq!(until(&pause, at(51_000, 1_002_999)), Some(4_600_000), "less than two seconds apart");
+        assert_eq!(until(&pause, at(51_000, 1_003_000)), Some(4_602_000), "a jump of two seconds");
         assert_eq!(until(&pause, at(51_000, 9_001_000)), Some(12_600_000));
         assert_eq!(until(&hold, at(51_000, 9_001_000)), Some(4_600_000), "a file names the moment itself");
+    }
+    #[test]
+    fn the_words_name_who_and_only_what_narrows_it() {
+        let row = |why: &str, from_class, until_wall_ms| HoldRow {
+            who: "root".to_owned(),
+            why: why.to_owned(),
+            from_class,
+            until_wall_ms,
+            file: None,
+        };
+        for every in [Class::A0, Class::A1] {
+            assert_eq!(words(&row("", every, None)), "by root");
+        }
+        let narrow = row("kernel upgrade", Class::A2, Some(1_798_740_000_000));
+        assert_eq!(words(&narrow), "by root: kernel upgrade (class A2 and above), until 2026-12-31T18:00:00Z");
+    }
+
+    #[test]
+    fn what_stands_names_its_file_and_what_lifts_it() {
+        let now = Now { boot: BootId("b".to_owned()), boot_ms: 5_000, wall_ms: 1_000_000 };
+        let mut state = State { hold: Some(of_file("x", "one")), ..State::default() };
+        let said = |state: &State| {
+            let rows = standing(state, &now).map(|(file, hold)| row(file, hold, &now));
+            rows.map(|row| (row.file, row.why)).collect::<Vec<_>>()
+        };
+        let lifts = |state: &State| permits(state, &now, Class::A1).map_err(|refusal| refusal.reason);
+        let pause = || (None, "one".to_owned());
+        assert_eq!(said(&state), [pause()]);
+        assert_eq!(lifts(&state), Err("paused by file x: one; wbdctl resume lifts it".to_owned()));
+        state.file_holds.insert("/etc/wbd/hold".to_owned(), of_file("/etc/wbd/hold", "two"));
+        let over = Hold { until_wall_ms: Some(1_000_000), ..of_file("/run/wbd/hold", "three") };
+        state.file_holds.insert("/run/wbd/hold".to_owned(), over);
+        let file = (Some("/etc/wbd/hold".to_owned()), "two".to_owned());
+        assert_eq!(said(&state), [pause(), file.clone()], "the pause first, and not the one that is over");
+        state.hold = None;
+        assert_eq!(said(&state), [file]);
+        let remedy = "paused by file /etc/wbd/hold: two; remove /etc/wbd/hold to lift it";
+        assert_eq!(lifts(&state), Err(remedy.to_owned()));
+        state.file_holds.clear();
+        assert_eq!((said(&state), lifts(&state)), (vec![], Ok(())));
     }
 }

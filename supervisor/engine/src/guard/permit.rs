@@ -1,7 +1,7 @@
 //! The only place that can permit an action. A permit cannot be made, cloned or changed elsewhere.
 use wbd_model::action::{Action, Class, Conflict};
 use wbd_model::entry::{Intent, Subject};
-use wbd_model::incident::{ActionId, Guard, Phase, Refusal};
+use wbd_model::incident::{ActionId, Guard, IncidentId, Phase, Refusal};
 use wbd_model::plan::{Approval, Attempts};
 use wbd_model::settings::{Healing, Settings};
 use wbd_model::time::Now;
@@ -220,7 +220,7 @@ fn attempts(state: &State, now: &Now, want: &ActionRequest, incident: &Incident)
         return Ok(());
     }
     let Some(last) = made.last() else { return Ok(()) };
-    let pause = backoff_ms(want.attempts, incident);
+    let pause = backoff_ms(want.attempts, incident.attempts, incident.id, incident.opened.boot_ms);
     let age = state.age_ms(*last, now);
     if age < pause {
         let reason = format!("waits {} s after attempt {}", pause.div_ceil(1000), incident.attempts);
@@ -231,10 +231,10 @@ fn attempts(state: &State, now: &Now, want: &ActionRequest, incident: &Incident)
 
 /// Doubles with each attempt, up to the bound, plus up to a tenth that differs between incidents so
 /// that many hosts do not act in step. No randomness: the same state gives the same pause.
-fn backoff_ms(attempts: Attempts, incident: &Incident) -> u64 {
-    let doublings = incident.attempts.saturating_sub(1).min(20);
+fn backoff_ms(attempts: Attempts, made: u32, incident: IncidentId, opened_ms: u64) -> u64 {
+    let doublings = made.saturating_sub(1).min(20);
     let pause = attempts.backoff_from_ms.saturating_mul(1 << doublings).min(attempts.backoff_to_ms);
-    let seed = incident.id.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ incident.opened.boot_ms;
+    let seed = incident.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ opened_ms;
     pause + pause / 10 * (seed % 10) / 10
 }
 
@@ -286,4 +286,29 @@ fn acts_on(incident: &Incident, thing: &Conflict) -> bool {
     };
     let acts = |intent: &Intent| intent.plan.iter().chain([&intent.action]).any(|action| action.conflict() == *thing);
     busy && incident.intent.as_ref().is_some_and(|intent| acts(intent))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The tenths of a tenth that are added to a pause of 100 s.
+    fn added(pauses: impl Iterator<Item = (u64, u64)>) -> BTreeSet<u64> {
+        let attempts = Attempts { max: 3, per_ms: HOUR_MS, backoff_from_ms: 100_000, backoff_to_ms: 100_000 };
+        let pause = |(id, opened_ms)| backoff_ms(attempts, 1, IncidentId(id), opened_ms);
+        pauses.map(|each| pause(each) - 100_000).collect()
+    }
+
+    #[test]
+    fn the_pauses_of_many_hosts_spread_over_a_tenth_whatever_their_incidents_have_in_common() {
+        let all: BTreeSet<u64> = (0..10).map(|tenth| tenth * 1_000).collect();
+        for common in 0..128 {
+            assert_eq!(added((0..128).map(|opened_ms| (common, opened_ms))), all, "the number {common}");
+            let numbers = added((0..128).map(|id| (id, common)));
+            assert!(numbers.len() > 1 && numbers.is_subset(&all), "the moment {common}: {numbers:?}");
+        }
+        assert_eq!(added([(7, 9), (7, 9)].into_iter()).len(), 1, "the same state gives the same pause");
+    }
 }

@@ -112,3 +112,20 @@ pub fn hint<'a>(wrong: &str, known: impl Iterator<Item = &'a str> + Clone) -> St
 pub fn worst(row: &WaivedRow) -> Option<Verdict> {
     row.checks.iter().map(|check| check.verdict).max()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_waiver_is_a_leap_year() {
+        let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap().as_millisecond();
+        assert_eq!(LONGEST_MS, at("2029-01-01T00:00:00Z") - at("2028-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn a_name_that_nobody_knows_gets_a_hint_where_there_is_one() {
+        assert_eq!(hint("WBD-540", ["WBD-5404", "AEGIS-DNS"].into_iter()), "; did you mean \"WBD-5404\"?");
+        assert_eq!(hint("WBD-540", std::iter::empty()), "");
+    }
+}

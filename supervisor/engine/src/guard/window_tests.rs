@@ -107,6 +107,9 @@ fn windows_that_touch_or_overlap_are_one_and_equal_ends_are_a_whole_day() {
     assert_eq!(opens(&two, "2026-11-22T00:00:00Z"), utc("2026-11-22T01:00:00Z", "2026-11-22T06:00:00Z"));
     let sunday = maintenance("Etc/UTC", &[(&[Day::Sun], "00:00", "00:00")]);
     assert_eq!(opens(&sunday, "2026-11-18T00:00:00Z"), utc("2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z"));
+    let always = daily("Etc/UTC", "00:00", "00:00");
+    let closes = opens(&always, "2026-11-22T12:00:00Z").1;
+    assert_eq!(closes, "2026-12-08T00:00:00Z", "one that never closes is seen through for two weeks, not for two days");
     let gap = maintenance("Etc/UTC", &[(&[], "01:00", "02:00"), (&[], "03:00", "04:00")]);
     assert_eq!(opens(&gap, "2026-11-22T02:30:00Z"), utc("2026-11-22T03:00:00Z", "2026-11-22T04:00:00Z"));
 }

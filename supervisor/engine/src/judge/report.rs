@@ -201,3 +201,7 @@ fn unseen(inputs: &Inputs<'_>) -> Vec<CheckRow> {
     let problems = problems.filter_map(|problem| row("WBD-PLAYBOOK", "host", Verdict::Unknown, &problem));
     profiles.chain(alike).chain(problems).collect()
 }
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

@@ -111,3 +111,7 @@ fn awaits_proof(incident: &Incident) -> bool {
         Phase::Suppressed { .. } | Phase::Acting { .. } | Phase::RollingBack { .. } | Phase::Closed { .. } => false,
     }
 }
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;

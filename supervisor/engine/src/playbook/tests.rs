@@ -15,7 +15,7 @@ use wbd_model::settings::Settings;
 use super::{Bound, Library, load, schema};
 use crate::judge::plan::{ladder, plan};
 use crate::judge::words::words;
-use crate::judge::{Judgement, Verification, cured, judge};
+use crate::judge::{Judgement, Verification, cured, judge, proof};
 
 const PROFILE: &str = "\
 apiVersion: wbd/v1
@@ -453,6 +453,7 @@ fn the_cure_is_measured_against_the_state_before() {
     assert_eq!(cured(&check, &seen(Some(3), 95), &before), Verification::Failed);
     assert_eq!(cured(&check, &seen(None, 95), &before), Verification::Unknown("ino.missing: not permitted".to_owned()));
     assert!(matches!(cured(&check, &seen(Some(0), 95), &Observations::new()), Verification::Unknown(_)));
+    assert_eq!(proof(&check, &seen(Some(0), 95), &before), ["ino.missing = 0", "before.ino.missing = 3"]);
 }
 
 #[test]

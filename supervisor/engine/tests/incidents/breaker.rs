@@ -58,6 +58,28 @@ fn nothing_is_tried_before_the_pause_is_over_and_then_once_on_one_target() {
 }
 
 #[test]
+fn while_one_target_has_the_try_another_one_waits_though_nothing_else_keeps_it_back() {
+    let mut world = suspended();
+    // What it would act on is free.
+    world.checks[1].rungs.remove(0);
+    world.breaks(0);
+    world.breaks(1);
+    world.run(HOUR_MS + 5_000);
+    assert_eq!((world.actions(), world.held_by(2)), (1, Some(Guard::Suspended)), "{}", world.story());
+}
+
+#[test]
+fn the_one_try_is_a_whole_rung() {
+    let mut world = suspended();
+    let raise = Action::SysctlSet(SysctlSet { key: "k.a".to_owned(), value: 1, persist: false });
+    world.checks[0].rungs.clear();
+    world.checks[0] = world.checks[0].clone().rung(&[raise, reload()]).cured_by(&[reload()]);
+    world.breaks(0);
+    world.run(HOUR_MS + 10_000);
+    assert_eq!((world.closed_as(1), world.actions()), (Some(Closing::Healed), 2), "{}", world.story());
+}
+
+#[test]
 fn a_try_that_fails_suspends_for_twice_as_long_each_time_up_to_a_day() {
     let mut world = suspended();
     world.audited = false;

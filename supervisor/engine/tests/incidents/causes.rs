@@ -51,6 +51,23 @@ fn a_consequence_goes_with_its_cause() {
 }
 
 #[test]
+fn a_consequence_that_is_gone_for_a_moment_stays_and_one_that_is_gone_for_good_ends() {
+    let mut world = World::new(vec![dns(), endpoint()]);
+    world.settings.healing = Healing::Observe;
+    world.breaks(0);
+    world.breaks(1);
+    world.run(5_000);
+    world.shows(1, Verdict::Pass);
+    world.run(1_500);
+    world.breaks(1);
+    world.run(5_000);
+    assert_eq!(world.story_of(2), "opened suppressed");
+    world.shows(1, Verdict::Pass);
+    world.run(2_000);
+    assert_eq!(world.story_of(2), "opened suppressed closed:subsumed");
+}
+
+#[test]
 fn a_consequence_that_outlives_its_cause_is_picked_up() {
     let mut world = World::new(vec![dns(), endpoint()]);
     world.answers.push_back(Answer::Slow);

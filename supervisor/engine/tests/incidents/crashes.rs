@@ -1,7 +1,9 @@
 //! The supervisor dies, the host reboots, replies are lost: nothing is done twice, everything ends.
 use std::collections::BTreeSet;
 
+use wbd_engine::guard;
 use wbd_engine::replay::replay;
+use wbd_engine::state::Captured;
 use wbd_model::action::{Action, Class};
 use wbd_model::check::Verdict;
 use wbd_model::entry::{Body, Outcome};
@@ -200,6 +202,35 @@ fn waiting_for_a_guard_goes_on_after_a_reboot() {
     world.settings.budget.per_hour = 3;
     world.run(10_000);
     assert_eq!(world.closed_as(1), Some(Closing::Healed));
+}
+
+#[test]
+fn an_action_of_a_check_that_is_gone_is_lost_only_where_nobody_is_doing_it() {
+    for (dies, lost) in [(false, 0), (true, 1)] {
+        let mut world = World::failing(agent_down());
+        world.answers.push_back(Answer::Slow);
+        world.run(2_500);
+        world.checks[0].absent = true;
+        if dies {
+            world.dies();
+        }
+        world.run(1_000);
+        assert_eq!(world.count("unknown"), lost, "{}", world.story());
+    }
+}
+
+#[test]
+fn an_action_by_hand_without_an_outcome_is_called_lost_once_and_not_while_it_is_done() {
+    let mut world = World::new(vec![]);
+    let permit = guard::permit_by_hand(&world.state, &world.now(), "root", restart(), None, Captured::default());
+    let (subject, intent) = permit.unwrap().into_parts();
+    world.timers.in_flight = Some(intent.action_id);
+    world.append(subject, Body::Intent(Box::new(intent)));
+    world.run(5_000);
+    assert_eq!(world.count("unknown"), 0, "{}", world.story());
+    world.dies();
+    world.run(5_000);
+    assert_eq!((world.count("unknown"), world.state.unresolved.len()), (1, 0), "{}", world.story());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use wbd_model::entry::{Body, Entry, Exit, ExitHow, Subject};
 use wbd_model::incident::{Closing, Guard, Refusal};
 use wbd_model::name::TargetName;
 
-use crate::check::{agent_down, check, raise, reload, restart};
+use crate::check::{agent_down, check, raise, reload, restart, start, unit};
 use crate::world::{Answer, World};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -157,9 +157,21 @@ fn an_action_by_hand_costs_nothing_is_recorded_and_ignores_a_spent_budget() {
         guard::permit_by_hand(&world.state, &world.now(), "root", restart(), None, Captured::default()).unwrap();
     let (subject, intent) = permit.into_parts();
     assert_eq!(intent.by_hand.as_deref(), Some("root"));
+    assert_eq!(intent.start_by_ms, world.now().boot_ms + wbd_engine::state::START_DEADLINE_MS);
     world.append(subject, Body::Intent(Box::new(intent)));
     assert!(world.state.debits.is_empty() && world.state.attempts.is_empty());
     assert_eq!(world.state.next_action, 2, "but it has a number of its own");
+}
+
+#[test]
+fn an_administrators_start_takes_back_the_stop_and_nothing_else_does() {
+    let world = World::new(vec![]);
+    let by_hand = |action| guard::permit_by_hand(&world.state, &world.now(), "root", action, None, Captured::default());
+    let takes_back = |permit: guard::Permit| permit.intent().takes_back_stop;
+    assert!(takes_back(by_hand(start()).unwrap()));
+    assert!(!takes_back(by_hand(restart()).unwrap()));
+    let first = guard::permit_first_start(&world.state, &world.settings, &world.now());
+    assert!(!takes_back(first.unwrap()), "nobody has said it");
 }
 
 /// The supervisor begins anew and would start the agent.
@@ -242,6 +254,32 @@ fn an_action_by_hand_waits_for_one_under_way_on_the_same_thing_only() {
 }
 
 #[test]
+fn a_rung_between_two_steps_keeps_its_things_and_one_that_waits_for_its_next_attempt_does_not() {
+    let by_hand = |world: &World, action| {
+        guard::permit_by_hand(&world.state, &world.now(), "root", action, None, Captured::default()).is_ok()
+    };
+    let mut world =
+        World::failing(check("WBD-5404", "wbd", "inotify-limit").rung(&[unit("a.service"), unit("b.service")]));
+    world.answers.push_back(Answer::Slow);
+    world.run(2_500);
+    world.pause(Class::A0, None);
+    world.run(10_000);
+    assert_eq!((world.actions(), world.held_by(1)), (1, Some(Guard::Hold)), "{}", world.story());
+    assert!(!by_hand(&world, unit("a.service")) && !by_hand(&world, unit("b.service")));
+    assert!(by_hand(&world, unit("c.service")));
+    let mut down = agent_down().cured_by(&[]);
+    down.snapshot.attempts.backoff_from_ms = 600_000;
+    let reloads = check("WBD-5404", "wbd", "inotify-limit").rung(&[reload()]).cured_by(&[reload()]);
+    let mut world = World::new(vec![down, reloads]);
+    world.breaks(0);
+    world.run(20_000);
+    assert_eq!(world.held_by(1), Some(Guard::Backoff), "{}", world.story());
+    world.breaks(1);
+    world.run(10_000);
+    assert_eq!(world.closed_as(2), Some(Closing::Healed), "{}", world.story());
+}
+
+#[test]
 fn the_pause_doubles_with_each_attempt_up_to_its_bound() {
     let mut check = check("WBD-5404", "wbd", "inotify-limit").rung(&[reload()]);
     check.snapshot.attempts =
@@ -277,6 +315,45 @@ fn the_attempts_are_free_again_after_their_time() {
     world.true_ms += HOUR_MS + wbd_engine::state::START_DEADLINE_MS;
     heal_once(&mut world);
     assert_eq!(world.closed_as(4), Some(Closing::Healed), "{}", world.story());
+}
+
+#[test]
+fn spent_attempts_name_the_moment_from_which_there_is_one_more() {
+    let mut world = World::failing(agent_down());
+    world.run(10_000);
+    world.breaks(0);
+    world.pause(Class::A0, None);
+    world.run(10_000);
+    world.lift();
+    let mut want = world.wanted().unwrap();
+    want.attempts.max = 1;
+    let free = world.effects[0].true_ms + HOUR_MS + wbd_engine::state::START_DEADLINE_MS + 1;
+    for at in [world.true_ms, free - 1] {
+        world.true_ms = at;
+        let refusal = world.permit(want.clone()).unwrap_err();
+        assert_eq!((refusal.guard, refusal.until_ms), (Guard::Attempts, Some(free)));
+    }
+    world.true_ms = free;
+    assert!(world.permit(want).is_ok());
+}
+
+#[test]
+fn a_pause_between_attempts_names_its_end_and_lets_go_then() {
+    let mut check = agent_down().cured_by(&[]);
+    check.snapshot.attempts.backoff_from_ms = 60_000;
+    let mut world = World::failing(check);
+    world.run(20_000);
+    let refusal = last_refusal(&world).clone();
+    let until = refusal.until_ms.unwrap();
+    let pause = until - world.effects[0].true_ms;
+    assert!((60_000..=66_000).contains(&pause), "{pause}");
+    let reason = format!("waits {} s after attempt 1", pause.div_ceil(1_000));
+    assert_eq!((refusal.guard, refusal.reason), (Guard::Backoff, reason));
+    for (at, actions) in [(until - 1, 1), (until, 2)] {
+        world.true_ms = at;
+        world.turn();
+        assert_eq!(world.actions(), actions, "{}", world.story());
+    }
 }
 
 #[test]
@@ -355,7 +432,8 @@ fn nothing_is_permitted_without_a_look_just_before() {
     let want = world.wanted().unwrap();
     let blind = guard::permit(&world.state, &world.settings, &world.now(), want.clone(), Captured::default());
     assert_eq!(blind.unwrap_err().guard, Guard::Conflict);
-    assert!(world.permit(want).is_ok());
+    let permit = world.permit(want.clone()).unwrap();
+    assert_eq!((permit.subject(), &permit.intent().action), (&world.about(1), &want.action));
 }
 
 #[test]

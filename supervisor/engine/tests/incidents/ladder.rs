@@ -1,8 +1,12 @@
 //! Rungs, steps, proofs and what is taken back.
+use wbd_engine::guard;
+use wbd_engine::judge::snapshot::CheckSnapshot;
+use wbd_engine::round::next_plan;
+use wbd_engine::state::Captured;
 use wbd_model::action::{Action, Class, SysctlSet};
 use wbd_model::check::Verdict;
 use wbd_model::entry::{Body, Intent};
-use wbd_model::incident::{Closing, Phase};
+use wbd_model::incident::{Closing, Guard, IncidentId, Phase};
 use wbd_model::plan::Approval;
 
 use crate::check::{agent_down, check, command, raise, reload, restart, start, unit};
@@ -176,6 +180,42 @@ fn what_waits_and_becomes_something_for_a_person_has_to_last_as_long_as_that_mus
     }
 }
 
+/// What an operator would be shown now, with a ladder that could not be resolved.
+fn shown(world: &World, unknown: Option<&str>) -> Result<Vec<Action>, String> {
+    let ladder_unknown = unknown.map(str::to_owned);
+    let snapshot = CheckSnapshot { ladder_unknown, ..world.snapshots().remove(0) };
+    next_plan(&snapshot, &world.state.incidents[&IncidentId(1)]).map(|plan| plan.steps)
+}
+
+#[test]
+fn what_an_operator_is_shown_is_what_comes_next_or_why_nothing_does() {
+    let steps = vec![raise(20_000), reload()];
+    let mut world = World::failing(inotify().cured_by(&[]));
+    world.checks[0].snapshot.attempts.max = 1;
+    world.pause(Class::A0, None);
+    world.run(3_000);
+    assert_eq!(shown(&world, None), Ok(steps.clone()));
+    assert_eq!(shown(&world, Some("not seen")), Err("the plan cannot be made: not seen".to_owned()));
+    let rungs = std::mem::take(&mut world.checks[0].rungs);
+    let person = "I1 has nothing that wbd could do; its guide is for a person";
+    assert_eq!(shown(&world, None), Err(person.to_owned()));
+    world.checks[0].rungs = rungs;
+    world.lift();
+    world.answers.push_back(Answer::Slow);
+    world.run(500);
+    world.pause(Class::A0, None);
+    world.run(5_000);
+    assert_eq!(world.story_of(1), "opened refused:hold sysctl.set done refused:hold");
+    assert_eq!(shown(&world, Some("not seen")), Ok(steps), "a rung that was begun is known");
+    world.lift();
+    world.run(500);
+    world.pause(Class::A0, None);
+    world.run(15_000);
+    assert!(world.story().ends_with("unproven refused:hold"), "{}", world.story());
+    let first = "what was tried before is taken back first; try again when it waits";
+    assert_eq!(shown(&world, None), Err(first.to_owned()));
+}
+
 #[test]
 fn spent_attempts_end_in_one_hand_over_and_not_in_a_loop() {
     let mut world = World::failing(agent_down().cured_by(&[]));
@@ -265,6 +305,18 @@ fn a_rollback_is_not_rolled_back_whatever_becomes_of_it() {
         assert_eq!(world.closed_as(1), Some(Closing::HandedOver), "{answer:?}: {}", world.story());
         assert_eq!(intents(&world).len(), 2, "{answer:?}");
     }
+}
+
+#[test]
+fn what_is_still_to_be_taken_back_keeps_others_off_its_own_thing_only() {
+    let mut world = World::failing(check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000)]));
+    world.run(3_000);
+    world.pause(Class::A0, None);
+    world.run(15_000);
+    assert!(world.story().ends_with("unproven refused:hold"), "{}", world.story());
+    let by_hand = |action| guard::permit_by_hand(&world.state, &world.now(), "root", action, None, Captured::default());
+    assert_eq!(by_hand(raise(30_000)).unwrap_err().guard, Guard::Conflict);
+    assert!(by_hand(reload()).is_ok());
 }
 
 #[test]

@@ -1,4 +1,9 @@
 //! From the first suspicion to the end of an incident, without a second thought on the way.
+use std::collections::BTreeSet;
+
+use wbd_engine::judge::Verification;
+use wbd_engine::judge::snapshot::CheckSnapshot;
+use wbd_engine::round::round;
 use wbd_model::action::Class;
 use wbd_model::check::Verdict;
 use wbd_model::entry::{Body, Exit, ExitHow, Subject};
@@ -264,6 +269,32 @@ fn what_was_asked_of_a_healthy_check_is_not_remembered_for_its_next_failure() {
     world.breaks(0);
     world.run(1_000);
     assert_eq!(world.story(), "");
+}
+
+#[test]
+fn what_was_asked_of_one_check_is_not_taken_for_asked_of_another() {
+    let other = check("WBD-5404", "wbd", "inotify-limit").rung(&[restart()]).held_for(600_000);
+    let mut world = World::new(vec![check("AEGIS-DNS", "host", "dns"), agent_down().held_for(600_000), other]);
+    world.breaks(1);
+    world.breaks(2);
+    world.timers.asked = Some(world.checks[1].snapshot.key.clone());
+    world.run(1_000);
+    assert_eq!(world.story(), "opened agent.start done", "beside a healthy one and one that fails");
+}
+
+#[test]
+fn a_proof_that_still_holds_ends_the_probation_of_a_check_that_cannot_pass_yet() {
+    for (cured, steps) in [(Verification::Passed, 1), (Verification::Unknown("no samples yet".to_owned()), 0)] {
+        let mut world = World::failing(agent_down());
+        world.run(4_500);
+        assert_eq!(*world.phase(1), Phase::Probation, "{}", world.story());
+        world.true_ms += 60_000;
+        let unseen = CheckSnapshot { verdict: Verdict::Unknown, cured, ..world.snapshots().remove(0) };
+        let known = BTreeSet::from([unseen.key.clone()]);
+        let now = world.now();
+        let next = round(&world.state, &mut world.timers, &[unseen], &known, &world.settings, &now);
+        assert_eq!(next.len(), steps, "{next:?}");
+    }
 }
 
 fn exited(world: &mut World, pid: i64, asked: bool) {

@@ -44,6 +44,15 @@ fn file_is_gone(world: &mut World) {
     world.append(Subject::default(), Body::Lifted { who: "root".to_owned(), file: Some(FILE.to_owned()) });
 }
 
+/// Until its first action; it ends where none comes.
+fn run_until_it_acts(world: &mut World) {
+    let _ = (0..100).find(|_| {
+        world.run(500);
+        world.actions() > 0
+    });
+    assert!(world.actions() > 0, "{}", world.story());
+}
+
 #[test]
 fn a_waived_failure_opens_nothing_and_its_unwaived_twin_is_healed() {
     for (target, actions) in [(None, 0), (Some("wbd"), 0), (Some("iwss"), 1)] {
@@ -79,6 +88,24 @@ fn a_waiver_can_be_ended_early() {
 }
 
 #[test]
+fn a_later_waiver_replaces_the_one_for_the_same_code_and_target_and_no_other() {
+    let mut world = World::new(vec![]);
+    for (code, target, until) in [
+        (CODE, Some("wbd"), 1),
+        (CODE, Some("iwss"), 2),
+        (CODE, None, 3),
+        ("WBD-5404", Some("wbd"), 4),
+        (CODE, Some("wbd"), 5),
+    ] {
+        waive(&mut world, code, target, Some(until));
+    }
+    let ends = |world: &World| world.state.waivers.iter().map(|waiver| waiver.until_wall_ms).collect::<Vec<_>>();
+    assert_eq!(ends(&world), [2, 3, 4, 5]);
+    waive(&mut world, CODE, None, None);
+    assert_eq!(ends(&world), [2, 4, 5], "the end of one for every target");
+}
+
+#[test]
 fn an_open_incident_of_a_waived_failure_is_closed_visibly() {
     let mut world = World::failing(agent_down());
     world.pause(Class::A1, None);
@@ -94,9 +121,7 @@ fn an_open_incident_of_a_waived_failure_is_closed_visibly() {
 fn an_action_under_way_is_seen_to_its_end_before_its_incident_is_closed_as_waived() {
     let mut world = World::failing(agent_down());
     world.answers.push_back(Answer::Slow);
-    while world.actions() == 0 {
-        world.run(500);
-    }
+    run_until_it_acts(&mut world);
     waive_for(&mut world, HOUR_MS);
     world.run(1_000);
     assert!(matches!(world.phase(1), Phase::Acting { .. }), "{}", world.story());
@@ -152,12 +177,9 @@ fn a_hold_file_with_an_end_lets_go_at_its_end_and_its_twin_without_one_does_not(
 fn a_hold_file_outlives_crash_and_reboot_and_comes_between_two_steps() {
     let two = check("WBD-5404", "wbd", "inotify-limit").rung(&[raise(20_000), reload()]).cured_by(&[reload()]);
     let mut world = World::failing(two);
-    while world.actions() == 0 {
-        world.answers.push_back(Answer::Slow);
-        world.run(500);
-    }
+    world.answers.push_back(Answer::Slow);
+    run_until_it_acts(&mut world);
     file_is_there(&mut world, "");
-    world.answers.clear();
     world.run(20_000);
     assert_eq!(world.actions(), 1, "the second step waits: {}", world.story());
     world.dies();
@@ -188,6 +210,7 @@ fn asking(value: i64) -> (World, Shown) {
     world.settings.healing = Healing::Approve;
     world.run(20_000);
     assert_eq!(world.held_by(1), Some(Guard::Approval), "{}", world.story());
+    assert_eq!(asks_for(&world), "waits for an operator: wbdctl approve I1");
     let plan = world.snapshots()[0].ladder[0].clone();
     (world, Shown { plan, changes: vec![vec![raised("8192", value)], vec![restarted()]] })
 }
@@ -207,6 +230,10 @@ fn restarted() -> Change {
 fn approve(world: &mut World, shown: &Shown) {
     let body = Body::Approved { who: "root".to_owned(), shown: Some(Box::new(shown.clone())) };
     world.append(world.about(1), body);
+}
+
+fn asks_for(world: &World) -> &str {
+    world.state.incidents.values().next().and_then(|incident| incident.held()).map_or("", |held| &held.reason)
 }
 
 /// What the guard says when the host would change like this.
@@ -257,6 +284,8 @@ fn a_changed_playbook_needs_another_yes_and_takes_it() {
     world.run(20_000);
     assert_eq!((world.held_by(1), world.actions()), (Some(Guard::Approval), 0), "{}", world.story());
     assert!(world.story().ends_with("approved refused:approval escalated"), "asked anew: {}", world.story());
+    let anew = "waits for an operator anew, since what it would change has changed: wbdctl approve I1";
+    assert_eq!(asks_for(&world), anew);
     let plan = world.snapshots()[0].ladder[0].clone();
     approve(&mut world, &Shown { plan, ..shown });
     assert_eq!(permitted(&mut world, &[raised("8192", 20_000)]), Ok(raise(20_000)));

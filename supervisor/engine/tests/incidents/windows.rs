@@ -90,6 +90,17 @@ fn where_the_window_is_days_away_a_person_is_told_at_once_and_it_is_done_then_al
 }
 
 #[test]
+fn a_window_a_day_away_is_waited_for_and_of_one_later_than_that_a_person_is_told() {
+    // Opened after two seconds, on Tuesday at 23:30 by the clock on the wall, or a moment before.
+    for (early_ms, told) in [(2_000, 0), (2_001, 1)] {
+        let mut world = broken(dns(), windows(&[Day::Wed], "23:30", "23:50"));
+        world.wall_skew_ms = -early_ms;
+        world.run(10_000);
+        assert_eq!((world.count("escalated"), world.held_by(1)), (told, Some(Guard::Window)), "{}", world.story());
+    }
+}
+
+#[test]
 fn a_jump_of_the_wall_clock_changes_membership_and_nothing_else() {
     let years_ms = 5 * 365 * 24 * 3_600_000_i64;
     for (jump, actions) in [(years_ms, 0), (-years_ms, 0), (years_ms + 7_200_000, 1), (7_200_000, 1)] {
