@@ -1,12 +1,13 @@
 //! Heads of the ledger in the journal, out of reach of whoever can write the ledger's folder only. Judges no chain.
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
 use wbd_agent_api::program::{Output, Program, run};
+
+use crate::journal::enter_in_journal;
 
 /// The journal's MESSAGE_ID of an anchor.
 pub const MESSAGE_ID: &str = "fb9c4bfe407b413399ea65e038274537";
@@ -71,10 +72,7 @@ pub fn anchor_fields(seq: u64, hash: &str) -> Vec<(&'static str, String)> {
 /// # Errors
 /// No journal there, or its queue is full. The ledger is good without: note it once and go on.
 pub fn send_anchor(root: &Path, seq: u64, hash: &str) -> io::Result<()> {
-    let text: String = anchor_fields(seq, hash).iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-    let socket = UnixDatagram::unbound()?;
-    socket.set_nonblocking(true)?;
-    socket.send_to(text.as_bytes(), root.join("run/systemd/journal/socket")).map(|_| ())
+    enter_in_journal(root, &anchor_fields(seq, hash))
 }
 
 /// The anchors in the journal under `root`; blocks for at most 5 s. A root without a journal has none.
@@ -83,10 +81,22 @@ pub fn send_anchor(root: &Path, seq: u64, hash: &str) -> io::Result<()> {
 /// and all) ends what was before it: root sends that one from the package's script.
 #[must_use]
 pub fn anchors(root: &Path) -> Anchors {
+    anchors_by(JOURNALCTL, root)
+}
+
+fn anchors_by(journalctl: &str, root: &Path) -> Anchors {
     let has_journal = ["var/log/journal", "run/log/journal"].iter().any(|folder| root.join(folder).is_dir());
     if !has_journal {
         return Anchors::default();
     }
+    match answer(journalctl, question(root), WITHIN) {
+        Ok(bytes) => Anchors { heads: read_answer(&bytes), unread: None },
+        Err(why) => Anchors { heads: Vec::new(), unread: Some(why) },
+    }
+}
+
+/// What journalctl is asked: the newest anchors in the journal under `root`.
+fn question(root: &Path) -> Vec<OsString> {
     let mut args: Vec<OsString> = Vec::new();
     if root != Path::new("/") {
         args.extend(["--root".into(), root.into()]);
@@ -96,10 +106,7 @@ pub fn anchors(root: &Path) -> Anchors {
     args.push(format!("--lines={MOST_ANCHORS}").into());
     args.push(format!("MESSAGE_ID={MESSAGE_ID}").into());
     args.push(format!("_UID={UID}").into());
-    match answer(JOURNALCTL, args, WITHIN) {
-        Ok(bytes) => Anchors { heads: read_answer(&bytes), unread: None },
-        Err(why) => Anchors { heads: Vec::new(), unread: Some(why) },
-    }
+    args
 }
 
 /// A bounded answer of a program that ends in time.
@@ -138,6 +145,8 @@ fn read_answer(bytes: &[u8]) -> Vec<Anchor> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
+
     use super::*;
 
     #[test]
@@ -154,6 +163,17 @@ mod tests {
         for line in ["WBD_SEQ=7", "WBD_HASH=ab", &format!("MESSAGE_ID={MESSAGE_ID}")] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
+    }
+
+    #[test]
+    fn only_the_journal_of_another_root_is_named_to_journalctl() {
+        let asked = |root: &str| -> Vec<String> {
+            question(Path::new(root)).into_iter().map(|argument| argument.into_string().unwrap()).collect()
+        };
+        let (ours, others) = (asked("/"), asked("/srv/host"));
+        assert!(!ours.contains(&"--root".to_owned()), "{ours:?}");
+        assert_eq!((&others[..2], &others[2..]), (&["--root".to_owned(), "/srv/host".to_owned()][..], &ours[..]));
+        assert!(ours.contains(&"_UID=0".to_owned()), "{ours:?}");
     }
 
     #[test]
@@ -176,6 +196,10 @@ mod tests {
     fn a_root_without_a_journal_has_no_anchors_and_one_that_does_not_answer_says_why() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(anchors(root.path()), Anchors::default());
+        assert_eq!(anchors_by("/bin/false", root.path()), Anchors::default(), "nobody is asked");
+        std::fs::create_dir_all(root.path().join("run/log/journal")).unwrap();
+        assert!(anchors_by("/bin/false", root.path()).unread.is_some_and(|why| why.contains("failed")));
+        assert_eq!(anchors_by("/bin/true", root.path()), Anchors::default());
         let asked = |program: &str, argument: &str, within| answer(program, vec![argument.into()], within);
         assert_eq!(asked("/bin/echo", "said", Duration::from_secs(60)), Ok(b"said\n".to_vec()));
         assert!(asked("/bin/sleep", "60", Duration::from_millis(50)).unwrap_err().contains("gave no answer"));

@@ -33,7 +33,7 @@ pub fn takes_writes(state_dir: &Path) -> Result<(), String> {
         return Err(format!("{} is on a file system that is read-only now", state_dir.display()));
     }
     // What is kept back for root, or for the file system itself, shows in no number: where little is left, it is tried.
-    let little = disk.f_blocks > 0 && disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE_BYTES;
+    let little = disk.f_bavail.saturating_mul(disk.f_frsize) < LITTLE_BYTES;
     match if little { has_room(state_dir) } else { Ok(()) } {
         Err(error) if Errno::from_io_error(&error) == Some(Errno::NOSPC) => {
             return Err(format!("the disk of {} is full", state_dir.display()));
@@ -89,6 +89,15 @@ mod tests {
         std::fs::write(files::lock(dir.path()), "1234\n").unwrap();
         assert_eq!(takes_writes(dir.path()), Ok(()));
         assert_eq!(std::fs::read(files::lock(dir.path())).unwrap(), b"1234\n");
+    }
+
+    #[test]
+    fn a_folder_and_a_lock_that_are_none_are_trouble() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(files::lock(dir.path())).unwrap();
+        assert!(takes_writes(dir.path()).is_err(), "a lock that cannot be written");
+        std::fs::write(dir.path().join("file"), "").unwrap();
+        assert!(takes_writes(&dir.path().join("file/folder")).is_err(), "no folder at all");
     }
 
     #[test]

@@ -183,4 +183,38 @@ mod tests {
         assert!(told.ends_with("run as root, or as the user that runs the supervisor"), "{told}");
         assert!(!told.contains("wbd-admin"), "the group may give orders, the file is root's: {told}");
     }
+
+    #[test]
+    fn what_an_operator_can_act_on_is_told_apart_and_the_rest_keeps_its_source() {
+        let path = Path::new("/var/lib/wbd/ledger.db");
+        let of_io = |kind| LedgerError::io("read", path, io::Error::from(kind)).to_string();
+        let words = [
+            (io::ErrorKind::StorageFull, "the disk is full"),
+            (io::ErrorKind::QuotaExceeded, "the disk is full"),
+            (io::ErrorKind::ReadOnlyFilesystem, "read-only here"),
+            (io::ErrorKind::PermissionDenied, "not permitted"),
+            (io::ErrorKind::TimedOut, "look at that file system"),
+        ];
+        for (kind, words) in words {
+            assert!(of_io(kind).contains(words), "{kind}: {}", of_io(kind));
+        }
+        let of_database = |code| {
+            let source = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error { code, extended_code: 0 }, None);
+            LedgerError::database("append to", path, source)
+        };
+        let words = [
+            (ErrorCode::DiskFull, "the disk is full"),
+            (ErrorCode::ReadOnly, "read-only here"),
+            (ErrorCode::DatabaseBusy, "another program keeps it locked"),
+            (ErrorCode::DatabaseLocked, "another program keeps it locked"),
+            (ErrorCode::DatabaseCorrupt, "cannot trust ledger"),
+            (ErrorCode::NotADatabase, "cannot trust ledger"),
+        ];
+        for (code, words) in words {
+            let told = of_database(code).to_string();
+            assert!(told.contains(words), "{code:?}: {told}");
+        }
+        let other = of_database(ErrorCode::OutOfMemory);
+        assert!(std::error::Error::source(&other).is_some(), "{other}");
+    }
 }

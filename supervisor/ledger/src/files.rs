@@ -80,11 +80,33 @@ mod tests {
         assert_eq!(host_id(root.path()), None);
         fs::create_dir(root.path().join("etc")).unwrap();
         let file = root.path().join("etc/machine-id");
-        fs::write(&file, "uninitialized\n").unwrap();
-        assert_eq!(host_id(root.path()), None);
+        let short = &"0123456789abcdef0123456789abcdef"[1..];
+        for none in
+            ["uninitialized\n", "", short, "0123456789abcdef0123456789abcdeg", "0123456789abcdef0123456789abcdef0"]
+        {
+            fs::write(&file, none).unwrap();
+            assert_eq!(host_id(root.path()), None, "{none}");
+        }
         fs::write(&file, "0123456789abcdef0123456789abcdef\n").unwrap();
         let id = host_id(root.path()).unwrap();
         assert_eq!(id.len(), 32);
         assert_ne!(id, "0123456789abcdef0123456789abcdef");
+        fs::write(&file, "1123456789abcdef0123456789abcdef\n").unwrap();
+        assert_ne!(host_id(root.path()).unwrap(), id, "another host");
+    }
+
+    #[test]
+    fn bytes_are_two_lower_case_digits_each() {
+        assert_eq!(hex(&[0x00, 0x0f, 0xf0, 0xa5, 0x3c, 0xff]), "000ff0a53cff");
+    }
+
+    #[test]
+    fn the_files_are_where_the_manual_says() {
+        let dir = state_dir(Path::new("/root"));
+        assert_eq!(dir, Path::new("/root/var/lib/wbd"));
+        let names =
+            [database(&dir), samples_database(&dir), lock(&dir), reserve(&dir), beside(&database(&dir), "-wal")];
+        let expected = ["ledger.db", "samples.db", "ledger.lock", "ledger.reserve", "ledger.db-wal"];
+        assert_eq!(names, expected.map(|name| dir.join(name)));
     }
 }

@@ -38,4 +38,17 @@ mod tests {
         let bytes = encoded(&[("A", "x\nPRIORITY=7\x1b[2J\u{202e}".to_owned()), ("B", "日本 1".to_owned())]);
         assert_eq!(String::from_utf8(bytes).unwrap(), "A=x\\nPRIORITY=7\\x1b[2J\\u{202e}\nB=日本 1\n");
     }
+
+    #[test]
+    fn an_entry_is_one_datagram_and_without_a_journal_that_is_said() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(enter_in_journal(root.path(), &[("A", "1".to_owned())]).is_err());
+        std::fs::create_dir_all(root.path().join("run/systemd/journal")).unwrap();
+        let journal = UnixDatagram::bind(root.path().join("run/systemd/journal/socket")).unwrap();
+        journal.set_nonblocking(true).unwrap();
+        enter_in_journal(root.path(), &[("A", "1".to_owned()), ("B", "2".to_owned())]).unwrap();
+        let mut buffer = [0; 64];
+        let length = journal.recv(&mut buffer).unwrap();
+        assert_eq!(&buffer[..length], b"A=1\nB=2\n");
+    }
 }

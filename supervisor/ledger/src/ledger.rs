@@ -311,8 +311,7 @@ impl Ledger {
             return Some("it has reached 64 MiB");
         }
         let mut begun = None;
-        let first = Filter { limit: Some(1), ..Filter::default() };
-        self.each(&first, |entry| {
+        self.each(&Filter::default(), |entry| {
             begun = Some(entry.at.wall_ms);
             ControlFlow::Break(())
         })
@@ -414,7 +413,7 @@ impl Ledger {
 
 /// A database without our tables is no ledger; that needs a person, not another try.
 fn no_ledger(operation: &'static str, path: &Path, source: rusqlite::Error) -> LedgerError {
-    if source.to_string().contains("no such table") {
+    if store::lacks_table(&source) {
         return LedgerError::DoesNotVerify {
             path: path.to_path_buf(),
             seq: 0,

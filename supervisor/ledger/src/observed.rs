@@ -5,7 +5,7 @@
 //! it holds all of them, so that old rows can go. By hand: `sqlite3 samples.db "SELECT * FROM seen_words"`.
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::{Map, Value as Json};
 use wbd_model::observation::{Fact, Kind, Value};
 use wbd_model::observed::{Change, Observed, Run};
@@ -15,6 +15,7 @@ use wbd_model::time::{BootId, Now};
 
 use crate::error::SamplesError;
 use crate::samples::{RETENTION_S, Samples};
+use crate::store;
 
 /// Space that the samples' file may take, bytes: when it is used up the oldest answers go first.
 pub const MAX_BYTES: i64 = 16 << 20;
@@ -108,7 +109,7 @@ impl Samples {
             let mut observed = Observed { series: all_series(&self.connection)?, ..Observed::default() };
             match answers(&self.connection, &wanted, &mut observed) {
                 // A file of before answers were kept.
-                Err(error) if is_no_table(&error) => {
+                Err(error) if store::lacks_table(&error) => {
                     observed.runs.clear();
                     Ok(observed)
                 }
@@ -117,10 +118,6 @@ impl Samples {
         };
         read().map_err(|source| self.failed("read", source))
     }
-}
-
-fn is_no_table(error: &rusqlite::Error) -> bool {
-    error.sqlite_error_code() == Some(ErrorCode::Unknown) && error.to_string().contains("no such table")
 }
 
 fn answers(connection: &Connection, wanted: &impl Fn(&Probe) -> bool, observed: &mut Observed) -> rusqlite::Result<()> {

@@ -224,3 +224,42 @@ fn decode(slot: &[u8]) -> Option<ReservedIntent> {
     }
     serde_json::from_slice(text).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use wbd_model::action::Action;
+
+    use super::*;
+    use crate::tests::{intent, now, subject};
+
+    /// What was seen before the action may take as much room as a slot has, and not a byte of the next one.
+    #[test]
+    fn a_restart_that_just_fits_its_slot_is_kept_whole_and_a_larger_one_without_what_was_seen_before() {
+        let sized = |characters: usize| {
+            let mut intent = intent(3, Action::AgentRestart {});
+            let mut seen = wbd_model::observation::Observation::default();
+            seen.facts.insert("x".to_owned(), wbd_model::observation::Fact::Unknown("y".repeat(characters)));
+            intent.before.insert("health".to_owned(), seen);
+            intent
+        };
+        let bytes = |intent: Intent| {
+            encode(&ReservedIntent { at: now(1), subject: subject(1), intent }).map(|bytes| bytes.len())
+        };
+        let most = SLOT_BYTES - bytes(sized(0)).unwrap();
+        assert_eq!(bytes(sized(most)).unwrap(), SLOT_BYTES);
+        assert!(matches!(bytes(sized(most + 1)), Err(LedgerError::TooLarge { .. })));
+        for (characters, whole) in [(most, true), (most + 1, false), (2 * SLOT_BYTES, false)] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut reserve = Reserve::open(dir.path());
+            reserve.refill(dir.path(), &now(1).boot);
+            // The second slot is the first one that is taken.
+            for number in 0..RESERVE_SLOTS {
+                let recorded = reserve.take(&now(1), subject(1), sized(characters)).unwrap();
+                assert_eq!(recorded.intent().before.is_empty(), !whole, "{characters} in slot {number}");
+            }
+            let kept = reserved(dir.path());
+            assert_eq!(kept.len(), RESERVE_SLOTS, "{characters}");
+            assert!(kept.iter().all(|kept| kept.intent.before.is_empty() != whole), "{characters}");
+        }
+    }
+}

@@ -283,8 +283,7 @@ fn writer(path: &Path) -> rusqlite::Result<Connection> {
             .open(path)
             .and_then(|file| file.set_permissions(fs::Permissions::from_mode(0o640)));
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags(path, store::WRITER.union(OpenFlags::SQLITE_OPEN_CREATE))?;
     store::keep_helpers(&connection)?;
     connection.busy_timeout(store::BUSY)?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;

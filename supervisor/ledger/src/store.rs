@@ -12,6 +12,9 @@ use crate::error::LedgerError;
 use crate::files;
 use crate::record::{Columns, Head, MAX_PAYLOAD_BYTES, Row};
 
+/// Of a file that is there; one thread uses the connection.
+pub(crate) const WRITER: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+const READER: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 /// How long a locked database is waited for.
 pub(crate) const BUSY: Duration = Duration::from_secs(2);
 const SCHEMA_VERSION: &str = "1";
@@ -81,8 +84,7 @@ pub(crate) fn put_in_place(path: &Path) -> Result<(), LedgerError> {
 }
 
 fn fill(path: &Path, host: Option<&str>, first: Option<&Row>) -> rusqlite::Result<()> {
-    let mut connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let mut connection = Connection::open_with_flags(path, WRITER)?;
     durable(&connection)?;
     let transaction = connection.transaction()?;
     transaction.execute_batch(SCHEMA)?;
@@ -109,8 +111,7 @@ fn durable(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Opens an existing ledger for the one writer.
 pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
-    let connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    let connection = Connection::open_with_flags(path, WRITER)?;
     keep_helpers(&connection)?;
     durable(&connection)?;
     Ok(connection)
@@ -123,8 +124,7 @@ pub(crate) fn keep_helpers(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Opens an existing ledger for reading only; needs no leave to write the file or its folder.
 pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let opened = Connection::open_with_flags(path, flags).and_then(settle_reader);
+    let opened = Connection::open_with_flags(path, READER).and_then(settle_reader);
     let Err(error) = opened else { return opened };
     let no_helpers = matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
         && !files::beside(path, "-wal").exists();
@@ -136,7 +136,7 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let Some(uri) = immutable_uri(path) else {
         return Err(error);
     };
-    Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI).and_then(settle_reader)
+    Connection::open_with_flags(uri, READER.union(OpenFlags::SQLITE_OPEN_URI)).and_then(settle_reader)
 }
 
 fn settle_reader(connection: Connection) -> rusqlite::Result<Connection> {
@@ -153,6 +153,11 @@ fn immutable_uri(path: &Path) -> Option<String> {
     let absolute = if path.is_absolute() { "" } else { "./" };
     let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
     Some(format!("file:{absolute}{escaped}?immutable=1"))
+}
+
+/// It is a database, and none of ours or an older one of ours.
+pub(crate) fn lacks_table(error: &rusqlite::Error) -> bool {
+    error.to_string().contains("no such table")
 }
 
 /// The host named at creation; `None` where it had no name.

@@ -33,6 +33,7 @@ fn what_was_appended_is_read_back_and_verifies() {
     let first = ledger.append(&now(1), subject(3), manual("agent.stop")).unwrap();
     let recorded = ledger.write_intent(subject(3), intent(7, Action::AgentRestart {}), &now(2)).unwrap();
     assert_eq!((recorded.entry().seq, recorded.intent().action_id), (2, ActionId(7)));
+    assert_eq!(recorded.subject(), &subject(3));
     let second = recorded.entry().clone();
     let outcome = Body::Outcome { action: ActionId(7), result: Outcome::Done, detail: "done".into(), took_ms: 4 };
     let rest = ledger.append_all(&now(3), vec![(subject(3), outcome), (subject(4), manual("x"))]).unwrap();
@@ -277,17 +278,6 @@ fn a_file_that_is_no_database_is_set_aside_and_the_journals_head_is_named() {
     let Body::Rotated { file, .. } = &first.body else { panic!("{first:?}") };
     assert_eq!(std::fs::read_to_string(dir.path().join(file)).unwrap(), garbage);
     assert!(Reader::open(dir.path()).unwrap().verify_against(&anchor.clone().into()).unwrap().is_sound());
-}
-
-#[test]
-fn size_and_age_make_a_rotation_due() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut ledger = open(dir.path());
-    ledger.append(&now(1), subject(1), manual("x")).unwrap();
-    let mut later = now(2);
-    assert_eq!(ledger.rotation_due(&later), None);
-    later.wall_ms += 366 * 86_400_000;
-    assert!(ledger.rotation_due(&later).is_some());
 }
 
 #[test]

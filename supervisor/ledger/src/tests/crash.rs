@@ -122,6 +122,8 @@ fn who_may_only_read_can_read_it_with_the_writer_up_down_and_long_gone() {
     ledger.append(&now(4), subject(1), manual("x")).unwrap();
     assert_eq!(read_unprivileged(dir.path()), "4 sound true", "writer up");
     drop(ledger);
+    let helpers = ["-wal", "-shm"].map(|suffix| crate::files::beside(&database(dir.path()), suffix).exists());
+    assert_eq!(helpers, [true; 2], "who may only read could not make them");
     assert_eq!(read_unprivileged(dir.path()), "4 sound true", "writer down");
     // As sqlite3 leaves it: everything in the one file.
     let connection = rusqlite::Connection::open(database(dir.path())).unwrap();

@@ -170,6 +170,9 @@ fn a_record_slipped_in_under_the_writer_stops_it() {
 fn no_ledger_is_told_apart_from_a_bad_one() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(Reader::open(dir.path()), Err(LedgerError::NotThere { .. })));
+    std::os::unix::fs::symlink("ledger.db", database(dir.path())).unwrap();
+    assert!(matches!(Reader::open(dir.path()), Err(LedgerError::Io { operation: "read", .. })), "a link to itself");
+    std::fs::remove_file(database(dir.path())).unwrap();
     std::fs::write(database(dir.path()), "garbage ".repeat(100)).unwrap();
     assert!(matches!(Reader::open(dir.path()), Err(LedgerError::DoesNotVerify { .. })));
     std::fs::write(database(dir.path()), "").unwrap();

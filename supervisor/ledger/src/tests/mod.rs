@@ -1,9 +1,15 @@
 //! The ledger as its callers see it: what is kept, what is refused, what is found.
+mod answers;
 mod bundle;
+mod bundle_bounds;
 mod chain;
 mod crash;
 mod faults;
+mod forged;
 mod lived;
+mod locked;
+mod own_disk;
+mod rotation;
 mod samples;
 mod short;
 

@@ -12,6 +12,8 @@ fn segment(start_ticks: u64) -> SegmentId {
 fn readings_merge_into_buckets_and_the_last_ones_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let mut samples = Samples::open(dir.path(), 300).unwrap();
+    let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(samples_database(dir.path())).unwrap());
+    assert_eq!(mode & 0o777, 0o640, "whatever the umask is");
     for (at_s, open) in [(1000, 10), (1060, 30), (1120, 20), (1300, 40)] {
         samples.add(&segment(1), at_s, open, 1024).unwrap();
     }
