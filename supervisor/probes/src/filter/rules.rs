@@ -100,7 +100,9 @@ impl Ruleset {
             let part = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
             let name = |key: &str| (part("family"), part("table"), part(key));
             match kind.as_str() {
-                "table" if item.get("flags").is_some_and(is_dormant) => dormant.push((part("family"), part("name"))),
+                "table" if item.get("flags").is_some_and(|flags| names(flags, "dormant")) => {
+                    dormant.push((part("family"), part("name")))
+                }
                 "chain" => ruleset.chains.entry(name("name")).or_default().about = item.clone(),
                 "rule" => ruleset.chains.entry(name("chain")).or_default().rules.push(item.clone()),
                 "set" | "map" => {
@@ -163,27 +165,28 @@ impl Ruleset {
     }
 }
 
-fn is_dormant(flags: &Value) -> bool {
-    let named = |flag: &Value| flag.as_str() == Some("dormant");
-    named(flags) || flags.as_array().is_some_and(|flags| flags.iter().any(named))
+/// What nft lists as one word or as several.
+fn names(listed: &Value, word: &str) -> bool {
+    let is_word = |one: &Value| one.as_str() == Some(word);
+    is_word(listed) || listed.as_array().is_some_and(|list| list.iter().any(is_word))
 }
 
 /// The chain is a base chain that this packet goes through.
 fn comes_by((family, _, _): &ChainName, chain: &Chain, packet: &Packet) -> bool {
     let hook = chain.part("hook");
     let family_fits = match family.as_str() {
-        "inet" => true,
+        "inet" | "netdev" => true,
         "ip" => packet.v4,
         "ip6" => !packet.v4,
-        "netdev" => packet
-            .interface
-            .as_ref()
-            .is_none_or(|name| chain.about.get("dev").is_none_or(|dev| dev.as_str().is_none_or(|dev| dev == name))),
         _ => false,
+    };
+    let device_fits = match (&packet.interface, chain.about.get("dev")) {
+        (Some(name), Some(devices)) => names(devices, name),
+        (None, _) | (_, None) => true,
     };
     // Address translation is looked up for the first packet of a connection only.
     let translated_before = chain.part("type") == "nat" && !packet.outgoing;
-    family_fits && packet.hooks().contains(&hook) && !translated_before
+    family_fits && device_fits && packet.hooks().contains(&hook) && !translated_before
 }
 
 impl Walk<'_> {
@@ -233,14 +236,6 @@ impl Walk<'_> {
                 "xt" if body.get("type").and_then(Value::as_str) == Some("match") => Tri::Maybe,
                 _ => {
                     let effect = self.effect(name, rule, statement, depth);
-                    if effect.on
-                        && !effect.passes
-                        && effect.drops.is_none()
-                        && !effect.returns
-                        && effect.rewrites.is_none()
-                    {
-                        continue;
-                    }
                     let goes_on = effect.on;
                     flow.add(Flow { on: false, ..effect });
                     if !goes_on {
@@ -362,3 +357,7 @@ impl Walk<'_> {
 fn xt_name(statement: &Value) -> Option<&str> {
     statement.get("xt")?.get("name")?.as_str()
 }
+
+#[cfg(test)]
+#[path = "rules_tests.rs"]
+mod tests;

@@ -71,7 +71,6 @@ pub(crate) fn fits(statement: &Value, packet: &Packet, sets: Sets<'_, '_>) -> Tr
     let field = field(left, packet);
     match (statement.get("op").and_then(Value::as_str), &field) {
         (_, Field::Missing) => Tri::No,
-        (_, Field::Unknown) | (None, _) => Tri::Maybe,
         (Some("in"), Field::Flags(flags)) => number(right).map_or(Tri::Maybe, |wanted| Tri::of(flags & wanted != 0)),
         (Some("==" | "in"), _) => within(&field, right, sets, 0),
         (Some("!="), _) => within(&field, right, sets, 0).not(),
@@ -282,3 +281,7 @@ fn meta_field(key: &str, packet: &Packet) -> Field {
         _ => Field::Unknown,
     }
 }
+
+#[cfg(test)]
+#[path = "values_tests.rs"]
+mod tests;

@@ -69,3 +69,45 @@ fn value(value: &Value) -> String {
         Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_rule_reads_as_nft_lists_it() {
+        let fits = |op: &str, left: Value, right: Value| json!({"match": {"op": op, "left": left, "right": right}});
+        let flags = json!({"payload": {"protocol": "tcp", "field": "flags"}});
+        for (statement, words) in [
+            (fits("==", json!({"meta": {"key": "oifname"}}), json!("eth0")), "oifname eth0"),
+            (fits("!=", json!({"meta": {"key": "skuid"}}), json!(0)), "skuid != 0"),
+            (fits("in", json!({"ct": {"key": "state"}}), json!(["new", "related"])), "ct state new,related"),
+            (fits("==", json!({"&": [flags, {"|": ["syn", "ack"]}]}), json!("syn")), "tcp flags & syn | ack syn"),
+            (fits("==", flags.clone(), json!({"range": [1, 9]})), "tcp flags 1-9"),
+            (fits("==", flags, json!({"set": [1, {"elem": {"val": 2, "counter": {}}}]})), "tcp flags { 1, 2 }"),
+            (fits("==", json!({"fib": {"result": "type"}}), json!(true)), "fib true"),
+            (json!({"jump": {"target": "mine"}}), "jump mine"),
+            (json!({"goto": {"target": "mine"}}), "goto mine"),
+            (json!({"vmap": {"key": {"ct": {"key": "state"}}, "data": {}}}), "ct state vmap ..."),
+            (json!({"xt": {"type": "target", "name": "LOG"}}), "xt LOG"),
+            (json!({"xt": {"type": "target"}}), "xt ?"),
+            (json!({"drop": null}), "drop"),
+        ] {
+            let listed = json!({"family": "ip", "table": "t", "chain": "c", "handle": 7, "expr": [statement]});
+            assert_eq!(rule(&listed), format!("table ip t chain c handle 7: {words}"));
+        }
+        let silent = json!({"family": "ip", "table": "t", "handle": 7, "expr": [{"counter": {}}, {"comment": "x"}]});
+        assert_eq!(rule(&silent), "table ip t chain ? handle 7: ");
+    }
+
+    #[test]
+    fn a_long_rule_is_cut_and_a_shorter_one_is_not() {
+        let beginning = "table ip t chain c handle 7: ";
+        let named = |length: usize| json!({"family": "ip", "table": "t", "chain": "c", "handle": 7, "expr": [{"é".repeat(length): null}]});
+        let room = MAX_CHARS - beginning.len();
+        assert_eq!(rule(&named(room)), format!("{beginning}{}", "é".repeat(room)));
+        assert_eq!(rule(&named(room + 1)), format!("{beginning}{}...", "é".repeat(room)));
+    }
+}
