@@ -109,3 +109,60 @@ impl Memo {
         self.kept().ahead += time;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn inotifys_use_is_kept_for_the_process_it_was_counted_for_and_grows_old() {
+        let memo = Memo::default();
+        let of = Of { pid: 7, start_ticks: 1, uid: 0, is_well: true };
+        let usage = Usage { watches: 3, instances: 2, unread: 1 };
+        assert_eq!(memo.usage(of), None);
+        for _ in 0..2 {
+            memo.keep_usage(of, usage.clone());
+            let (seen, age) = memo.usage(of).unwrap();
+            assert!(seen == usage && age < HOUR, "{age:?}");
+            memo.pass(HOUR);
+            assert!(memo.usage(of).unwrap().1 >= HOUR);
+        }
+        let others =
+            [Of { pid: 8, ..of }, Of { start_ticks: 2, ..of }, Of { uid: 1, ..of }, Of { is_well: false, ..of }];
+        assert_eq!(others.map(|other| memo.usage(other)), [const { None }; 4]);
+    }
+
+    #[test]
+    fn a_sockets_holder_is_kept_for_these_sockets_and_that_there_is_none_too() {
+        let (memo, sockets) = (Memo::default(), BTreeSet::from([3, 4]));
+        assert_eq!(memo.holder(&sockets), None);
+        for holder in [Some((7, 1)), None] {
+            memo.keep_holder(&sockets, holder);
+            assert_eq!(memo.holder(&sockets).map(|(holder, _)| holder), Some(holder));
+            assert_eq!(memo.holder(&BTreeSet::from([3])), None);
+        }
+    }
+
+    #[test]
+    fn a_programs_word_holds_for_its_file_its_arguments_and_its_time() {
+        let memo = Memo::default();
+        let print: Print = (1, 2, 3, (4, 5), (6, 7));
+        let (program, args) = (Path::new("/opt/v/version"), vec!["-v".to_owned()]);
+        let word = |args: &[String], print, age| memo.word(program, args, print, age);
+        assert_eq!(word(&args, print, HOUR), None);
+        memo.keep_word(program, &args, print, "1.2".to_owned());
+        memo.keep_word(program, &[], print, "3.4".to_owned());
+        assert_eq!(word(&args, print, HOUR).as_deref(), Some("1.2"));
+        assert_eq!(word(&[], print, HOUR).as_deref(), Some("3.4"));
+        assert_eq!(word(&args, (9, 2, 3, (4, 5), (6, 7)), HOUR), None, "another file");
+        crate::testing::deadline_passes("some time", || word(&args, print, Duration::ZERO).is_none());
+        assert_eq!(word(&args, print, HOUR).as_deref(), Some("1.2"));
+        for number in 0..MOST_WORDS {
+            memo.keep_word(program, &[number.to_string()], print, number.to_string());
+        }
+        assert_eq!(word(&args, print, HOUR), None, "there was no room");
+        assert_eq!(word(&[(MOST_WORDS - 1).to_string()], print, HOUR).as_deref(), Some("31"));
+    }
+}

@@ -101,4 +101,31 @@ mod tests {
         let Presence::No(others) = by(r#"{"any":[{"process":{"comm":"theirs"}}]}"#) else { panic!("it is another's") };
         assert!(others.len() == 1 && others[0].contains("theirs (pid 8) runs in another pid namespace"), "{others:?}");
     }
+
+    #[test]
+    fn a_file_that_cannot_be_looked_for_is_unknown_unless_another_sign_is_there() {
+        let host = Host::new();
+        host.file("etc/there", "");
+        host.link("etc/loop", "loop");
+        let by = |files: &[&str]| {
+            let any: Vec<_> = files.iter().map(|file| serde_json::json!({ "file": file })).collect();
+            let profile = serde_json::json!({"present": {"any": any}});
+            host.runner().present(&serde_json::from_value(profile).unwrap())
+        };
+        assert!(matches!(by(&["/etc/loop", "/etc/none"]), Presence::Unknown(why) if why.contains("etc/loop")));
+        assert_eq!(by(&["/etc/loop", "/etc/there"]), Presence::Yes);
+        // A file in the way of a folder is as good as no folder.
+        assert_eq!(by(&["/etc/none", "/etc/there/deeper"]), Presence::No(vec![]));
+    }
+
+    #[test]
+    fn several_products_are_answered_in_their_order() {
+        let host = Host::new();
+        host.file("etc/second", "");
+        let profile =
+            |file: &str| serde_json::from_value(serde_json::json!({"present": {"any": [{ "file": file }]}})).unwrap();
+        let profiles = ["/etc/first", "/etc/second", "/etc/third"].map(profile);
+        let seen = host.runner().present_each(&profiles.each_ref());
+        assert_eq!(seen, [Presence::No(vec![]), Presence::Yes, Presence::No(vec![])]);
+    }
 }

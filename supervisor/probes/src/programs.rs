@@ -132,4 +132,26 @@ mod tests {
         mode(&folder.join("fix"), 0o757);
         assert!(of("/opt/toy/fix").unwrap().contains("correct its owner and mode"));
     }
+
+    #[test]
+    fn every_program_that_a_profile_names_is_looked_at_once() {
+        let spec = serde_json::json!({
+            "present": {"any": [
+                {"file": "/etc/v"},
+                {"process": {"exe": "/opt/v/sign"}},
+                {"process": {"comm": "v"}},
+            ]},
+            "process": {"main": {"exe": "/opt/v/x"}, "other": {"comm": "y"}, "again": {"exe": "/opt/v/sign"}},
+            "commands": {"restart": {"argv": ["/opt/v/ctl", "restart"], "timeout": "9s", "class": "A3"}},
+            "version": {
+                "build": {"program": ["/opt/v/version", "-v"]},
+                "installed": {"package": "v"},
+                "running": {"health": {}},
+                "file": {"file": "/opt/v/VERSION"},
+            },
+        });
+        let named = of_profile("v", &serde_json::from_value(spec).unwrap());
+        let wanted = ["/opt/v/ctl", "/opt/v/sign", "/opt/v/version", "/opt/v/x"];
+        assert_eq!(named, wanted.map(|program| Named { by: "profile v".to_owned(), program: program.into() }));
+    }
 }

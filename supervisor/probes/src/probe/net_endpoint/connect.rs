@@ -105,6 +105,7 @@ mod tests {
     #[test]
     fn each_error_has_its_word_and_our_own_trouble_has_none() {
         for (code, expected) in [
+            (nix::libc::ECONNREFUSED, Some(Tcp::Refused)),
             (nix::libc::ETIMEDOUT, Some(Tcp::Dropped)),
             (nix::libc::EHOSTUNREACH, Some(Tcp::NoRoute)),
             (nix::libc::ENETUNREACH, Some(Tcp::NoRoute)),
@@ -115,6 +116,13 @@ mod tests {
         ] {
             assert_eq!(word(&io::Error::from_raw_os_error(code)), expected, "{code}");
         }
+    }
+
+    #[test]
+    fn the_later_word_is_the_worse_one() {
+        let all = [Tcp::Open, Tcp::Refused, Tcp::Reset, Tcp::Dropped, Tcp::NoRoute, Tcp::Denied];
+        assert!(all.is_sorted());
+        assert_eq!(all.map(Tcp::as_str), ["open", "refused", "reset", "dropped", "no-route", "denied"]);
     }
 
     #[test]

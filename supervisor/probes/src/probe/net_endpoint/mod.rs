@@ -260,5 +260,28 @@ mod tests {
         assert_eq!(known(&seen, "name"), Value::from("silent"));
         assert_eq!(known(&seen, "tcp"), Value::from("not-tried"));
         assert_eq!(known(&seen, "address"), Value::from(""));
+        assert_eq!(known(&seen, "detail"), Value::from("name=silent"));
+        assert!(crate::testing::unknown(&seen, "local_drop").contains("no address"));
+    }
+
+    #[test]
+    fn where_neither_side_works_the_one_that_got_further_is_told_first() {
+        let listener = TcpListener::bind("127.0.0.3:0").unwrap();
+        let (open, closed) = (listener.local_addr().unwrap().port(), closed_port());
+        let host = Host::new();
+        let look = |first: &str, other: &str, ports: &[u16]| {
+            let wanted = Endpoint { alternate: Some(other.to_owned()), ..endpoint(first, ports) };
+            let seen = look(&host.context(), &wanted);
+            (known(&seen, "host").to_string(), known(&seen, "detail").to_string())
+        };
+        let ports = [open, closed];
+        let half = format!("127.0.0.3:{open}=open 127.0.0.3:{closed}=refused");
+        let none = format!("127.0.0.2:{open}=refused 127.0.0.2:{closed}=refused");
+        let expected = ("127.0.0.3".to_owned(), format!("{half}; 127.0.0.2: {none}"));
+        assert_eq!(look("127.0.0.2", "127.0.0.3", &ports), expected);
+        assert_eq!(look("127.0.0.3", "127.0.0.2", &ports), expected);
+        // A name without an address got nowhere, though no port of it was bad.
+        assert_eq!(look("host.test", "127.0.0.2", &ports).0, "127.0.0.2");
+        assert_eq!(look("host.test", "127.0.0.3", &[open]), ("127.0.0.3".to_owned(), format!("127.0.0.3:{open}=open")));
     }
 }

@@ -82,7 +82,7 @@ fn echo(context: &ProbeContext, socket: &Socket, raw: bool, address: IpAddr) -> 
     // Connected, so that "no route" comes back to us.
     socket.connect(&SockAddr::from(SocketAddr::new(address, 0)))?;
     // With a raw socket every echo of this host comes in; the low half of our process id is ours.
-    let id = u16::try_from(std::process::id() & 0xffff).unwrap_or(1);
+    let id = low_half(std::process::id());
     for number in 1..=TRIES {
         socket.send(&request(address, id, number))?;
         let until = Instant::now() + context.left(PATIENCE);
@@ -107,6 +107,11 @@ fn echo(context: &ProbeContext, socket: &Socket, raw: bool, address: IpAddr) -> 
         }
     }
     Ok(false)
+}
+
+fn low_half(number: u32) -> u16 {
+    let [_, _, high, low] = number.to_be_bytes();
+    u16::from_be_bytes([high, low])
 }
 
 fn payload() -> impl Iterator<Item = u8> {
@@ -189,5 +194,66 @@ mod tests {
         assert!(!is_reply(&with_header, v4, true, 8));
         assert!(!is_reply(&reply[..900], v4, false, 7));
         assert!(!is_reply(&[], v4, true, 7));
+    }
+
+    #[test]
+    fn each_kind_of_socket_shows_a_reply_in_its_own_way() {
+        let (v4, v6): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
+        let reply = |address: IpAddr, kind: u8, id: u16| {
+            let mut reply = request(address, id, 2);
+            reply[0] = kind;
+            reply
+        };
+        let behind = |header: u8, reply: Vec<u8>| {
+            let mut packet = vec![0x40 | header; usize::from(header) * 4];
+            packet.extend(reply);
+            packet
+        };
+        // (packet, address, raw): the kernel takes the header off but for a raw IPv4 socket, and on its own ping
+        // socket it puts its own id in.
+        for (packet, address, raw, expected) in [
+            (reply(v4, 0, 8), v4, false, true),
+            (behind(5, reply(v4, 0, 7)), v4, true, true),
+            (behind(6, reply(v4, 0, 7)), v4, true, true),
+            (behind(6, reply(v4, 3, 7)), v4, true, false),
+            (reply(v6, 129, 7), v6, true, true),
+            (reply(v6, 129, 8), v6, true, false),
+            (reply(v6, 129, 8), v6, false, true),
+            (reply(v6, 128, 7), v6, true, false),
+            (reply(v6, 0, 7), v6, false, false),
+        ] {
+            assert_eq!(is_reply(&packet, address, raw, 7), expected, "{address} {raw} {:?}", &packet[..8]);
+        }
+        assert_eq!((request(v4, 7, 1)[0], request(v6, 7, 1)[0]), (8, 128));
+        assert_eq!(low_half(0x0012_3456), 0x3456);
+    }
+
+    #[test]
+    fn a_checksum_is_the_one_of_rfc_1071() {
+        for (bytes, sum) in [
+            (&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7][..], 0x220d),
+            (&[0xff, 0xff, 0x00, 0x01], 0xfffe),
+            (&[0x01], 0xfeff),
+            (&[], 0xffff),
+        ] {
+            assert_eq!(checksum(bytes), sum, "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn no_way_there_and_not_allowed_are_answers_and_our_own_trouble_is_none() {
+        for (code, expected) in [
+            (nix::libc::EHOSTUNREACH, Some(Ping::NoRoute)),
+            (nix::libc::ENETUNREACH, Some(Ping::NoRoute)),
+            (nix::libc::ENETDOWN, Some(Ping::NoRoute)),
+            (nix::libc::EADDRNOTAVAIL, Some(Ping::NoRoute)),
+            (nix::libc::EPERM, Some(Ping::Denied)),
+            (nix::libc::EACCES, Some(Ping::Denied)),
+            (nix::libc::EMFILE, None),
+        ] {
+            assert_eq!(word(&io::Error::from_raw_os_error(code)), expected, "{code}");
+        }
+        let all = [Ping::Answered, Ping::Silent, Ping::NoRoute, Ping::Denied, Ping::NotTried];
+        assert_eq!(all.map(Ping::as_str), ["answered", "silent", "no-route", "denied", "not-tried"]);
     }
 }
