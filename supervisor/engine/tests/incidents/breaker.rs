@@ -1,5 +1,5 @@
 //! A playbook that keeps failing is stopped, tried once more after a pause, and let go on by a proof alone.
-use wbd_model::action::{Action, SysctlSet};
+use wbd_model::action::{Action, Class, SysctlSet};
 use wbd_model::check::Verdict;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{Closing, Guard, IncidentId};
@@ -19,14 +19,23 @@ fn limits(target: &str) -> Check {
 fn suspended() -> World {
     let other = Action::SysctlSet(SysctlSet { key: "k.b".to_owned(), value: 1, persist: false });
     let mut world = World::new(vec![limits("a"), limits("b").rung(&[other])]);
+    suspend(&mut world);
+    world
+}
+
+/// The proofs of the first check's playbook fail nine times in a row.
+fn suspend(world: &mut World) {
+    fails(world, 9);
+    world.turn();
+    assert_eq!(world.count("suspended"), 1);
+}
+
+fn fails(world: &mut World, times: usize) {
     let playbook = world.checks[0].snapshot.playbook.clone();
-    for _ in 0..9 {
+    for _ in 0..times {
         let subject = Subject { playbook: Some(playbook.clone()), ..Subject::default() };
         world.append(subject, Body::Verdict { passed: false, evidence: Vec::new(), after_ms: 0 });
     }
-    world.turn();
-    assert_eq!(world.count("suspended"), 1);
-    world
 }
 
 fn reasons(world: &World) -> Vec<String> {
@@ -77,6 +86,39 @@ fn the_one_try_is_a_whole_rung() {
     world.breaks(0);
     world.run(HOUR_MS + 10_000);
     assert_eq!((world.closed_as(1), world.actions()), (Some(Closing::Healed), 2), "{}", world.story());
+}
+
+#[test]
+fn a_rung_that_was_begun_before_the_suspension_does_not_go_on_while_another_target_has_the_try() {
+    let set = |key: &str| Action::SysctlSet(SysctlSet { key: key.to_owned(), value: 1, persist: false });
+    let begun = check("WBD-5404", "b", "inotify-limit").rung(&[set("k.b"), set("k.c")]);
+    let mut world = World::new(vec![limits("a"), begun]);
+    world.answers.push_back(Answer::Slow);
+    world.breaks(1);
+    world.run(2_500);
+    world.pause(Class::A0, None);
+    world.run(5_000);
+    suspend(&mut world);
+    world.lift();
+    world.breaks(0);
+    world.run(HOUR_MS + 2_000);
+    assert_eq!((world.count("agent.reload"), world.count("sysctl.set")), (1, 1), "{}", world.story());
+}
+
+#[test]
+fn what_is_taken_back_is_not_the_one_try() {
+    let raise = Action::SysctlSet(SysctlSet { key: "k.a".to_owned(), value: 1, persist: false });
+    let mut world = World::failing(check("WBD-5404", "a", "inotify-limit").rung(&[raise]));
+    let playbook = world.checks[0].snapshot.playbook.clone();
+    fails(&mut world, 8);
+    world.run(3_000);
+    world.pause(Class::A0, None);
+    world.run(15_000);
+    assert_eq!((world.count("suspended"), world.count("rollback")), (1, 0), "{}", world.story());
+    world.lift();
+    world.run(1_000);
+    assert_eq!(world.count("rollback"), 1, "{}", world.story());
+    assert_eq!(world.state.suspended[&playbook].trial, None, "{}", world.story());
 }
 
 #[test]
