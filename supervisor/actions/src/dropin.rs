@@ -168,4 +168,25 @@ mod tests {
         write(&path, None).unwrap();
         assert_eq!(read(&path).unwrap(), None);
     }
+    #[test]
+    fn what_is_no_file_is_neither_read_as_nothing_nor_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path(dir.path());
+        assert_eq!(read(&path).unwrap(), None, "there is none");
+        fs::create_dir_all(&path).unwrap();
+        assert!(read(&path).unwrap_err().to_string().starts_with("cannot read"));
+        assert!(write(&path, None).unwrap_err().to_string().starts_with("cannot write"));
+        assert!(path.is_dir());
+    }
+
+    #[test]
+    fn it_is_read_up_to_64_kib_and_not_in_part() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path(dir.path());
+        let longest = "#".repeat(64 << 10);
+        write(&path, Some(&longest)).unwrap();
+        assert_eq!(read(&path).unwrap(), Some(longest.clone()));
+        write(&path, Some(&format!("{longest}#"))).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("longer than 64 KiB"));
+    }
 }

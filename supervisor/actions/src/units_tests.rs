@@ -18,18 +18,24 @@ enum Script {
     Ends(&'static str),
     /// systemd refuses the job.
     Refuses,
+    /// The reply is lost on the way.
+    Loses,
     /// Another job stands against it.
     IsStopping,
     /// The job never ends; the bus goes away.
     Vanishes,
 }
 
-/// systemd's errors have names of their own.
+/// systemd's errors have names of their own, beside those of the bus.
 #[derive(Debug, zbus::DBusError)]
-#[zbus(prefix = "org.freedesktop.systemd1")]
+#[zbus(prefix = "org.freedesktop")]
 enum Refused {
+    #[zbus(name = "systemd1.AccessDenied")]
     AccessDenied(String),
+    #[zbus(name = "systemd1.TransactionIsDestructive")]
     TransactionIsDestructive(String),
+    #[zbus(name = "DBus.Error.NoReply")]
+    NoReply(String),
 }
 
 struct Systemd {
@@ -57,6 +63,7 @@ impl Systemd {
                 Self::job_removed(emitter, 7, ObjectPath::try_from(JOB).unwrap(), unit, word).await.unwrap();
             }
             Script::Refuses => return Err(Refused::AccessDenied("a polkit rule says no".to_owned())),
+            Script::Loses => return Err(Refused::NoReply("the reply is lost".to_owned())),
             Script::IsStopping => return Err(Refused::TransactionIsDestructive("has 'stop' job queued".to_owned())),
             Script::Vanishes => {}
         }
@@ -159,6 +166,16 @@ async fn a_job_is_followed_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_job_is_told_with_its_number_and_what_was_refused_has_none() {
+    for (script, number) in
+        [(Script::Ends("done"), Some(7)), (Script::Ends("failed"), Some(7)), (Script::Refuses, None)]
+    {
+        let (_server, client, _) = pair(script, "active").await;
+        assert_eq!(run_on(&client, "wbd-agent.service", Job::Start, soon()).await.job, number, "{script:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_start_limit_is_cleared_only_where_the_unit_has_failed() {
     let (_, _, asked) = outcome(Script::Ends("done"), "failed", Job::Start).await;
     assert_eq!(asked, ["subscribe", "reset wbd-agent.service", "start wbd-agent.service fail"]);
@@ -183,6 +200,13 @@ async fn a_refusal_of_the_host_is_a_failure_with_its_reason() {
 }
 
 #[tokio::test]
+async fn a_reply_that_is_lost_leaves_it_unknown() {
+    let (outcome, detail, _) = outcome(Script::Loses, "active", Job::Restart).await;
+    assert_eq!(outcome, Outcome::Unknown);
+    assert!(detail.contains("whether it was restarted is not known"), "{detail}");
+}
+
+#[tokio::test]
 async fn a_start_gives_way_to_a_stop_that_is_under_way() {
     for job in [Job::Start, Job::Restart] {
         let (outcome, detail, asked) = outcome(Script::IsStopping, "deactivating", job).await;
@@ -195,18 +219,23 @@ async fn a_start_gives_way_to_a_stop_that_is_under_way() {
 #[tokio::test]
 async fn a_bus_that_goes_away_in_the_middle_leaves_it_unknown() {
     let (server, client, asked) = pair(Script::Vanishes, "active").await;
+    let mut heard = zbus::MessageStream::from(&client);
     let job = run_on(&client, "wbd-agent.service", Job::Restart, soon());
     let vanish = async {
-        let until = Instant::now() + Duration::from_secs(10);
-        while !asked.lock().unwrap().iter().any(|asked| asked.starts_with("restart")) {
-            assert!(Instant::now() < until, "never asked");
-            tokio::task::yield_now().await;
-        }
-        // Its reply is sent; then it is gone.
+        let replied = timeout(Duration::from_secs(10), async {
+            while let Some(message) = poll_fn(|context| pin!(&mut heard).poll_next(context)).await {
+                if message.unwrap().body().deserialize::<ObjectPath<'_>>().is_ok_and(|path| path.as_str() == JOB) {
+                    return;
+                }
+            }
+        });
+        replied.await.unwrap();
+        assert!(asked.lock().unwrap().iter().any(|asked| asked.starts_with("restart")));
+        // Its reply is here; then it is gone.
         server.close().await.unwrap();
     };
     let (done, ()) = tokio::join!(job, vanish);
-    assert_eq!(done.outcome, Outcome::Unknown, "{}", done.detail);
+    assert_eq!((done.outcome, done.job), (Outcome::Unknown, Some(7)), "{}", done.detail);
 }
 
 #[tokio::test]

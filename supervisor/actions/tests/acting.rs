@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use wbd_actions::{Alone, Executor, Kernel, Machine, Preview, ProcessRef, Reach, Report, notes, start_ticks};
+use wbd_actions::{
+    Alone, Executor, Kernel, Machine, Preview, ProcessRef, Reach, Report, notes, run_site_program, start_ticks,
+};
 use wbd_agent_api::{boottime_ms, paths};
 use wbd_engine::guard::{permit_by_hand, permit_first_start};
 use wbd_engine::state::{Captured, State};
@@ -21,6 +23,8 @@ use wbd_model::time::{BootId, Now};
 
 #[path = "acting/agent.rs"]
 mod agent;
+#[path = "acting/machine.rs"]
+mod machine;
 
 const WATCHES: &str = "fs.inotify.max_user_watches";
 
@@ -300,11 +304,12 @@ async fn a_limit_raised_without_its_drop_in_is_said_to_be_half_done() {
 #[tokio::test]
 async fn a_late_action_is_aborted_and_nothing_is_done() {
     let mut host = Host::new();
-    for then in [now("b1", 10 + 5_001), now("b2", 20)] {
+    for (then, why) in [(now("b1", 10 + 5_003), "3 ms after its start deadline"), (now("b2", 20), "of another boot")] {
         let Preview { changes, undo } = host.executor.preview(&raise(20_000)).unwrap();
         let captured = Captured { changes, undo, ..Captured::default() };
         let report = host.act_at(raise(20_000), captured, &now("b1", 10), &then, None).await;
         assert_eq!((report.outcome, host.watches().as_str()), (Outcome::Aborted, "8192\n"), "{}", report.detail);
+        assert!(report.detail.contains(&format!(" {why}")), "{}", report.detail);
     }
 }
 

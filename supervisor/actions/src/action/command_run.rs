@@ -39,3 +39,21 @@ fn parent(reach: &Reach) -> Parent {
         Reach::Machine(_) | Reach::Alone(_) => Parent::Us,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reach::{Alone, Machine};
+
+    #[test]
+    fn where_systemd_runs_a_program_is_its_child_and_elsewhere_it_is_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_owned();
+        let kernel = Box::new(crate::kernel::Running);
+        let machine = Reach::Machine(Machine::made_up(root.clone(), "wbd-agent.service", kernel));
+        let alone = Reach::Alone(Alone { root: root.clone(), agent: root.join("agent"), args: Vec::new() });
+        assert_eq!((parent(&machine), parent(&alone)), (Parent::Us, Parent::Us));
+        std::fs::create_dir_all(root.join("run/systemd/system")).unwrap();
+        assert_eq!((parent(&machine), parent(&alone)), (Parent::Systemd, Parent::Us));
+    }
+}

@@ -40,13 +40,7 @@ async fn a_stopped_agent_that_ignores_the_request_is_killed() {
     assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
     assert!(report.detail.contains("killed"), "{}", report.detail);
     assert_eq!(reap(pid).terminating_signal(), Some(9));
-    let second = report.spawned.unwrap();
-    rustix::process::kill_process(
-        rustix::process::Pid::from_raw(i32::try_from(second).unwrap()).unwrap(),
-        rustix::process::Signal::KILL,
-    )
-    .unwrap();
-    reap(second);
+    end(report.spawned.unwrap());
 }
 
 #[tokio::test]
@@ -117,10 +111,7 @@ async fn a_stop_that_stands_or_cannot_be_told_leaves_the_agent_as_it_is() {
     let report = host.act(Action::AgentRestart {}, Some(reference(pid))).await;
     assert_eq!(report.outcome, Outcome::Done, "nobody stopped it: {}", report.detail);
     reap(pid);
-    let second = report.spawned.unwrap();
-    let raw = rustix::process::Pid::from_raw(i32::try_from(second).unwrap()).unwrap();
-    rustix::process::kill_process(raw, rustix::process::Signal::KILL).unwrap();
-    reap(second);
+    end(report.spawned.unwrap());
 }
 
 #[tokio::test]
@@ -159,4 +150,50 @@ async fn only_a_start_that_an_operator_asked_for_takes_an_earlier_stop_back() {
         assert_eq!((report.outcome, note.exists()), (Outcome::Done, false), "{}", report.detail);
         reap(report.spawned.unwrap());
     }
+}
+
+/// Kills what the executor started and left to us.
+fn end(pid: u32) {
+    let raw = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(raw, rustix::process::Signal::KILL).unwrap();
+    reap(pid);
+}
+
+#[tokio::test]
+async fn an_agent_that_a_debugger_holds_is_not_restarted_until_it_lets_go() {
+    use nix::sys::ptrace;
+    let mut host = Host::standalone("exec sleep 300");
+    let mut agent = Reaped(Command::new("/bin/sleep").arg("300").spawn().unwrap());
+    let traced = nix::unistd::Pid::from_raw(i32::try_from(agent.0.id()).unwrap());
+    ptrace::attach(traced).unwrap();
+    nix::sys::wait::waitpid(traced, None).unwrap();
+    let report = host.act(Action::AgentRestart {}, Some(reference(agent.0.id()))).await;
+    assert_eq!((report.outcome, report.spawned), (Outcome::Aborted, None), "{}", report.detail);
+    // The kernel names the thread that traces.
+    let debugger = format!("a debugger (process {}) holds the agent", nix::unistd::gettid());
+    assert!(report.detail.contains(&debugger), "{}", report.detail);
+    assert_eq!(agent.0.try_wait().unwrap(), None);
+    // Twin: one that is stopped without a debugger.
+    ptrace::detach(traced, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    let report = host.act(Action::AgentRestart {}, Some(reference(agent.0.id()))).await;
+    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
+    assert_eq!(agent.0.wait().unwrap().signal(), Some(15));
+    end(report.spawned.unwrap());
+}
+
+#[tokio::test]
+async fn an_agent_that_has_ended_is_gone_before_anybody_reaped_it() {
+    let mut host = Host::standalone("exit 0");
+    let mut agent = Reaped(Command::new("/bin/cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap());
+    let pid = agent.0.id();
+    let current = reference(pid);
+    let report = host.act(Action::AgentStart {}, Some(current)).await;
+    assert_eq!((report.outcome, report.spawned), (Outcome::Aborted, None), "it runs: {}", report.detail);
+    drop(agent.0.stdin.take());
+    wait_for("it ended", || fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap().is_empty());
+    let report = host.act(Action::AgentReload {}, Some(current)).await;
+    assert_eq!(report.outcome, Outcome::Failed, "{}", report.detail);
+    let report = host.act(Action::AgentStart {}, Some(current)).await;
+    assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
+    reap(report.spawned.unwrap());
 }
