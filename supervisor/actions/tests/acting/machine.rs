@@ -1,6 +1,11 @@
 //! A machine's limits and its service manager: up to which bound, what is left to do, and what is asked without a bus.
 use super::*;
 
+/// With a minute until the start deadline, which a busy machine may need for several programs.
+async fn unhurried(host: &mut Host, action: Action) -> Report {
+    host.act_at(action, Captured::default(), &now("b1", 60_000), &now("b1", 10), None).await
+}
+
 fn set(key: &str, value: i64) -> Action {
     Action::SysctlSet(SysctlSet { key: key.to_owned(), value, persist: false })
 }
@@ -92,7 +97,7 @@ async fn without_a_bus_systemctl_is_asked_and_clears_the_start_limit_only_of_a_u
     for (is_failed, cleared) in [(0, "--no-ask-password reset-failed wbd-agent.service\n"), (1, "")] {
         let mut host = Host::new();
         host.program("usr/bin/systemctl", &format!("case \"$*\" in *is-failed*) exit {is_failed};; esac"));
-        let report = host.act(Action::AgentRestart {}, None).await;
+        let report = unhurried(&mut host, Action::AgentRestart {}).await;
         assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
         assert!(report.detail.contains("asked systemctl to restart wbd-agent.service"), "{}", report.detail);
         let asked = format!(
@@ -110,7 +115,7 @@ async fn without_a_bus_a_reload_and_a_stop_are_asked_of_systemctl_as_they_are() 
         let mut host = Host::new();
         host.stop_note();
         host.program("usr/bin/systemctl", "true");
-        let report = host.act(action, None).await;
+        let report = unhurried(&mut host, action).await;
         assert_eq!(report.outcome, Outcome::Done, "{}", report.detail);
         assert_eq!(host.called(), format!("--no-ask-password --job-mode=replace {verb} wbd-agent.service\n"));
     }
