@@ -177,7 +177,14 @@ impl Drop for Reaped {
 /// Waits for `pid`, started by the executor and left to us.
 fn reap(pid: u32) -> rustix::process::WaitStatus {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()).unwrap().unwrap().1
+    let until = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some((_, status)) = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::NOHANG).unwrap() {
+            return status;
+        }
+        assert!(Instant::now() < until, "{pid:?} does not end");
+        std::thread::yield_now();
+    }
 }
 
 fn wait_for(what: &str, condition: impl Fn() -> bool) {
