@@ -162,11 +162,13 @@ fn end(pid: u32) {
 #[tokio::test]
 async fn an_agent_that_a_debugger_holds_is_not_restarted_until_it_lets_go() {
     use nix::sys::ptrace;
+    use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
     let mut host = Host::standalone("exec sleep 300");
     let mut agent = Reaped(Command::new("/bin/sleep").arg("300").spawn().unwrap());
     let traced = nix::unistd::Pid::from_raw(i32::try_from(agent.0.id()).unwrap());
     ptrace::attach(traced).unwrap();
-    nix::sys::wait::waitpid(traced, None).unwrap();
+    let stops = || waitpid(traced, Some(WaitPidFlag::WNOHANG)).unwrap() != WaitStatus::StillAlive;
+    wait_for("the debugger holds it", stops);
     let report = host.act(Action::AgentRestart {}, Some(reference(agent.0.id()))).await;
     assert_eq!((report.outcome, report.spawned), (Outcome::Aborted, None), "{}", report.detail);
     // The kernel names the thread that traces.

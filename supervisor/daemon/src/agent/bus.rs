@@ -243,7 +243,8 @@ async fn tell_missed(events: &Sender<Event>, before: &UnitView, view: &UnitView)
     let stopped = view.was_stopped();
     // An earlier reading may have fallen into the middle of the stop, when its process had ended and the unit had not. As
     // failed, if it had to be killed.
-    let is_new = view.has_ended_since(before) || !before.is_at_rest();
+    // (Not of a start that failed before it had a process: its times are an earlier stop's.)
+    let is_new = view.has_ended_since(before) || before.state.active == "deactivating";
     if stopped && is_new && view.is_at_rest() {
         send(events, AgentEvent::StoppedByHand { ran: true }).await?;
     }
@@ -346,6 +347,9 @@ mod tests {
         // Twins: it ended by itself, and then its unit; it was killed for its memory.
         assert_eq!(stop_told(ending([1, 3, 2]), over("exit-code", [1, 3, 2])).await, None);
         assert_eq!(stop_told(ending([1, 2, 3]), over("oom-kill", [1, 2, 3])).await, None);
+        // Twin: a start that failed before it had a process; the times are an earlier stop's.
+        let starting = Some(unit("activating", "success", [1, 2, 3]));
+        assert_eq!(stop_told(starting, over("exit-code", [1, 2, 3])).await, None);
     }
 
     #[tokio::test]
