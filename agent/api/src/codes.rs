@@ -31,6 +31,16 @@ impl Code {
     /// A value in a request is not valid.
     pub const INVALID_VALUE: Self = Self::Number(8005);
 
+    /// What the agent may raise in its health document, as against what it answers to a request.
+    pub const RAISED: [Self; 6] = [
+        Self::WAS_NOT_FOUND,
+        Self::WAS_TOO_MANY,
+        Self::ACCESS_LOG,
+        Self::WATCH_LIMIT,
+        Self::PATH_UNREADABLE,
+        Self::Config,
+    ];
+
     /// The vendor's number, if the code has one.
     #[must_use]
     pub fn number(self) -> Option<u16> {

@@ -24,6 +24,9 @@ pub struct Report {
     pub duration_ms: u64,
     /// The whole in one word.
     pub verdict: Overall,
+    /// Whether wbd's own agent detects web shells on this host; `None`: there is no agent of wbd here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protection: Option<Protection>,
     /// Causes, worst first.
     pub causes: Vec<Cause>,
     /// Every check, but for those that are waived.
@@ -39,6 +42,35 @@ pub struct Report {
     pub holds: Vec<HoldRow>,
     /// What was learned from the daemon and how old that is; `None`: not reached.
     pub daemon: Option<DaemonView>,
+}
+
+/// Whether wbd's own agent detects web shells on this host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protection {
+    /// In one word.
+    pub state: ProtectionState,
+    /// Registered targets; `None`: not known.
+    pub targets: Option<u64>,
+    /// Folders that are watched; `None`: not known.
+    pub folders: Option<u64>,
+    /// Since when it is off, as Unix time in milliseconds; `None`: not known.
+    pub since: Option<i64>,
+    /// Why it is not on, in words; empty where it is on.
+    pub why: String,
+}
+
+/// Protection in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProtectionState {
+    /// The agent watches the folders of its targets.
+    On,
+    /// It does not.
+    Off,
+    /// It could not be seen.
+    Unknown,
+    /// wbd.yaml says that this host needs no agent of wbd.
+    NotExpected,
 }
 
 /// The whole in one word.

@@ -32,6 +32,22 @@ pub struct Settings {
     pub facts: BTreeMap<String, String>,
     /// Program and arguments to run for an incident that needs a person.
     pub on_escalation: Vec<String>,
+    /// wbd's own agent on this host.
+    pub agent: AgentSettings,
+}
+
+/// What is expected of wbd's own agent on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentSettings {
+    /// `false`: this host uses wbd for other vendors' agents only; wbd's own agent is not checked and not missed.
+    pub expected: bool,
+}
+
+impl Default for AgentSettings {
+    fn default() -> Self {
+        Self { expected: true }
+    }
 }
 
 impl Default for Settings {
@@ -47,6 +63,7 @@ impl Default for Settings {
             public: PublicAddress::Auto,
             facts: BTreeMap::new(),
             on_escalation: Vec::new(),
+            agent: AgentSettings::default(),
         }
     }
 }

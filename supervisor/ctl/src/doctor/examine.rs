@@ -15,7 +15,7 @@ use wbd_model::incident::Phase;
 use wbd_model::lang::Lang;
 use wbd_model::name::{Code, ProfileName, TargetName};
 use wbd_model::problem::Problem;
-use wbd_model::report::{CheckRow, DaemonView, Report};
+use wbd_model::report::{CheckRow, DaemonView, Protection, ProtectionState, Report};
 use wbd_model::settings::Settings;
 use wbd_model::suggest;
 use wbd_model::waiver::Waiver;
@@ -112,14 +112,14 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     }
     report.waivers_unread = said.unread;
     report.holds = said.holds;
+    report.protection = expected(report.protection, &settings);
     let read = unread.is_none() && settings_problems.is_empty() && order.config.is_none();
-    for cause in &mut report.causes {
-        policy::apply(cause, &settings, read, daemon_status.as_ref().ok());
-    }
+    report.causes.iter_mut().for_each(|cause| policy::apply(cause, &settings, read, daemon_status.as_ref().ok()));
     let ledger = within(&verified, began);
     let own_checks = [
         Some(own::supervisor(&order.root, within(&belongs, began).unwrap_or(true), &daemon_status)),
         own::degraded(&daemon_status),
+        Some(own::held(&report.holds)),
         own::escalation(&daemon_status),
         Some(own::ledger(ledger, daemon_status.as_ref().ok())),
         Some(unread.as_deref().map_or_else(|| own::settings(&settings_problems), own::settings_unread)),
@@ -133,6 +133,15 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     chosen(order, &mut report);
     report.duration_ms = ms(began.elapsed());
     Ok(merge::settle(report))
+}
+
+/// What is said of protection on a host that needs no agent of wbd.
+fn expected(seen: Option<Protection>, settings: &Settings) -> Option<Protection> {
+    if settings.agent.expected {
+        return seen;
+    }
+    let why = "wbd.yaml says that this host needs no agent of wbd".to_owned();
+    Some(Protection { state: ProtectionState::NotExpected, targets: None, folders: None, since: None, why })
 }
 
 /// Looks at where programs lie, beside the rest.

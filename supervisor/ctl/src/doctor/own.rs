@@ -1,9 +1,11 @@
 //! wbd's own checks: supervisor, ledger, settings, and whether there is anything to check with. Heals nothing.
 use std::path::Path;
 
+use wbd_engine::guard::hold;
 use wbd_ledger::{LedgerError, Verification};
 use wbd_model::check::Verdict;
 use wbd_model::control::Status;
+use wbd_model::hold::HoldRow;
 use wbd_model::name::{Code, TargetName};
 use wbd_model::problem::Problem;
 use wbd_model::report::{Cause, CheckRow};
@@ -79,6 +81,17 @@ pub(crate) fn degraded(status: &Result<Status, Unanswered>) -> Option<Own> {
         None => Own::new(CODE, Verdict::Pass, "its ledger can be used"),
         Some(why) => Own::new(CODE, Verdict::Warn, format!("it only observes: {why}")),
     })
+}
+
+/// Does a person hold actions back?
+pub(crate) fn held(holds: &[HoldRow]) -> Own {
+    const CODE: &str = "WBD-HOLD";
+    if holds.is_empty() {
+        return Own::new(CODE, Verdict::Pass, "nobody holds actions back");
+    }
+    let told: Vec<String> =
+        holds.iter().map(|row| format!("held {}; {}", hold::words(row), hold::lifts(row))).collect();
+    Own::new(CODE, Verdict::Warn, told.join("; "))
 }
 
 /// Could a person be told where one is needed? Without an answer that is the supervisor's own check.
@@ -251,12 +264,31 @@ mod tests {
     }
 
     #[test]
+    fn a_hold_is_a_warning_that_names_who_holds_and_what_lifts_it() {
+        let row = HoldRow {
+            who: "root".into(),
+            why: "kernel update".into(),
+            from_class: wbd_model::action::Class::A1,
+            until_wall_ms: None,
+            file: None,
+        };
+        let file = HoldRow { file: Some("/etc/wbd/hold".into()), ..row.clone() };
+        let own = held(&[row, file]);
+        assert_eq!(own.verdict, Verdict::Warn);
+        for words in ["by root: kernel update", "wbdctl resume lifts it", "remove /etc/wbd/hold to lift it"] {
+            assert!(own.reason.contains(words), "{}", own.reason);
+        }
+        assert_eq!(held(&[]).verdict, Verdict::Pass);
+    }
+
+    #[test]
     fn every_own_code_can_be_explained() {
         let rows = explain::rows().unwrap();
         for code in [
             "WBD-SUPERVISOR",
             "WBD-DEGRADED",
             "WBD-ESCALATION",
+            "WBD-HOLD",
             "WBD-LEDGER",
             "WBD-SETTINGS",
             "WBD-PLAYBOOK",

@@ -53,6 +53,7 @@ fn report(causes: Vec<Cause>, checks: Vec<CheckRow>) -> Report {
         started: 1_760_000_000_000,
         duration_ms: 412,
         verdict: Overall::Ok,
+        protection: None,
         causes,
         checks,
         waived: vec![],
@@ -61,6 +62,27 @@ fn report(causes: Vec<Cause>, checks: Vec<CheckRow>) -> Report {
         daemon: Some(DaemonView { age_ms: 3200, healing: "auto".into() }),
     };
     merge::settle(report)
+}
+
+#[test]
+fn the_second_line_says_what_is_protected() {
+    use wbd_model::report::{Protection, ProtectionState};
+    let line = |state, since, why: &str| {
+        let mut report = report(vec![], vec![]);
+        report.protection =
+            Some(Protection { state, targets: Some(2), folders: Some(1_204_005), since, why: why.to_owned() });
+        text_of(|out| text::show(out, &report)).lines().nth(1).unwrap().to_owned()
+    };
+    assert_eq!(line(ProtectionState::On, None, ""), "protection: on, 2 targets, 1,204,005 folders");
+    let off = line(ProtectionState::Off, Some(1_760_000_000_000), "the agent was stopped by root");
+    assert!(
+        off.starts_with("protection: OFF since 2025-10-0") && off.ends_with(", the agent was stopped by root"),
+        "{off}"
+    );
+    assert_eq!(line(ProtectionState::Off, None, "no target is registered"), "protection: OFF, no target is registered");
+    assert_eq!(line(ProtectionState::Unknown, None, "it is starting"), "protection: UNKNOWN, it is starting");
+    let none = report(vec![], vec![]);
+    assert!(!text_of(|out| text::show(out, &none)).contains("protection"), "a host without an agent of wbd");
 }
 
 #[test]

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use wbd_engine::judge::report::STOPPED;
 use wbd_model::check::Verdict;
-use wbd_model::report::{Cause, CheckRow, Fix, Overall, Report};
+use wbd_model::report::{Cause, CheckRow, Fix, Overall, Protection, ProtectionState, Report};
 
 use crate::out::{Out, Tone};
 use crate::plan::approval;
@@ -70,6 +70,9 @@ fn verdict(out: &mut Out, report: &Report) {
         Overall::Fail => Tone::Bad,
     };
     out.spans(&[(tone, word(report.verdict)), (Tone::Strong, &format!(": {}", sentence(report)))]);
+    if let Some(protection) = &report.protection {
+        shown_protection(out, protection);
+    }
     let looked = format!("{}, looked for {}", report.host, when::length(report.duration_ms));
     match &report.daemon {
         Some(daemon) => {
@@ -82,6 +85,41 @@ fn verdict(out: &mut Out, report: &Report) {
         None => out.paragraph("", &format!("{looked}. Supervisor: not reached; what is shown was seen from here.")),
     }
     waived::show_holds(out, report);
+}
+
+/// `protection: on, 2 targets, 1,204 folders`.
+fn shown_protection(out: &mut Out, protection: &Protection) {
+    let why = &protection.why;
+    let (tone, word, rest) = match protection.state {
+        ProtectionState::On => {
+            let count = |number: Option<u64>, noun| {
+                let number = number.unwrap_or(0);
+                format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+            };
+            let (targets, folders) = (count(protection.targets, "target"), count(protection.folders, "folder"));
+            (Tone::Good, "on", format!(", {targets}, {folders}"))
+        }
+        ProtectionState::Off => {
+            let since = protection.since.map(|at| format!(" since {}", when::moment(at))).unwrap_or_default();
+            (Tone::Bad, "OFF", format!("{since}, {why}"))
+        }
+        ProtectionState::Unknown => (Tone::Warn, "UNKNOWN", format!(", {why}")),
+        ProtectionState::NotExpected => (Tone::Plain, "not expected", format!(", {why}")),
+    };
+    out.spans(&[(Tone::Plain, "protection: "), (tone, word), (Tone::Plain, &rest)]);
+}
+
+/// `1,204`: in a thousand's groups, as it is read aloud.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 fn shown_cause(out: &mut Out, number: usize, cause: &Cause) {

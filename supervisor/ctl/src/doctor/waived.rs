@@ -7,11 +7,7 @@ use crate::out::{Out, Tone};
 /// What holds actions back, a line each.
 pub(crate) fn show_holds(out: &mut Out, report: &Report) {
     for row in &report.holds {
-        let remedy = match &row.file {
-            Some(file) => format!("remove {file} to lift it"),
-            None => "wbdctl resume lifts it".to_owned(),
-        };
-        out.paragraph("", &format!("Actions are held {}; {remedy}.", hold::words(row)));
+        out.paragraph("", &format!("Actions are held {}; {}.", hold::words(row), hold::lifts(row)));
     }
 }
 

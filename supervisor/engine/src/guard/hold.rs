@@ -171,17 +171,23 @@ pub fn words(row: &HoldRow) -> String {
     format!("by {}{why}{class}{until}", row.who)
 }
 
+/// What a person does to end a hold.
+#[must_use]
+pub fn lifts(row: &HoldRow) -> String {
+    match &row.file {
+        None => "wbdctl resume lifts it".to_owned(),
+        Some(file) => format!("remove {file} to lift it"),
+    }
+}
+
 /// I9: whether a hold keeps an action of this class back.
 ///
 /// # Errors
 /// The first hold that does, and what lifts it.
 pub fn permits(state: &State, now: &Now, class: Class) -> Result<(), Refusal> {
     let Some((file, hold)) = standing(state, now).find(|(_, hold)| class >= hold.from_class) else { return Ok(()) };
-    let lifts = match file {
-        None => "wbdctl resume lifts it".to_owned(),
-        Some(file) => format!("remove {file} to lift it"),
-    };
-    let reason = format!("paused {}; {lifts}", words(&row(file, hold, now)));
+    let row = row(file, hold, now);
+    let reason = format!("paused {}; {}", words(&row), lifts(&row));
     Err(Refusal { guard: Guard::Hold, reason, until_ms: None })
 }
 

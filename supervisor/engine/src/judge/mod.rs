@@ -2,6 +2,7 @@
 //! guard.
 pub mod diagnose;
 pub mod plan;
+mod protection;
 pub mod report;
 pub mod snapshot;
 mod verdict;

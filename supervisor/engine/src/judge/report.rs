@@ -9,7 +9,7 @@ use wbd_model::report::{Cause, CheckRow, DaemonView, Fix, Overall, Report, SCHEM
 use wbd_model::waiver::Waiver;
 
 use super::verdict::Judgement;
-use super::{diagnose, plan, snapshot, words};
+use super::{diagnose, plan, protection, snapshot, words};
 use crate::guard::waiver;
 use crate::playbook::Bound;
 
@@ -83,6 +83,7 @@ pub fn report(inputs: Inputs<'_>) -> Report {
         started: inputs.started_ms,
         duration_ms: inputs.duration_ms,
         verdict: Overall::Ok,
+        protection: protection::of(inputs.rows.iter().map(|row| (row.bound, row.seen)), inputs.started_ms),
         causes,
         checks,
         waived: Vec::new(),

@@ -100,8 +100,10 @@ impl Library {
     /// The checks of a host where these products are present, in the order of playbooks and profiles.
     #[must_use]
     pub fn bind(&self, present: &BTreeSet<ProfileName>, settings: &Settings) -> Vec<Bound> {
-        let profiles: Vec<&Arc<Profile>> =
-            self.profiles.values().filter(|profile| present.contains(&profile.name)).collect();
+        // A health document is what only wbd's own agent has.
+        let expected = |profile: &&Arc<Profile>| settings.agent.expected || !profile.spec.health;
+        let here = self.profiles.values().filter(|profile| present.contains(&profile.name));
+        let profiles: Vec<&Arc<Profile>> = here.filter(expected).collect();
         self.playbooks.values().flat_map(|playbook| bind(playbook, &profiles, settings)).collect()
     }
 }

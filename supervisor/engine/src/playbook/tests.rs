@@ -584,6 +584,7 @@ fn names_of_shipped_things_are_the_documented_ones() {
     let names: Vec<&str> = library.profiles.keys().map(ProfileName::as_str).collect();
     assert_eq!(names, ["aegis", "dsva", "iwss-ftp", "iwss-http", "wbd"]);
     let names: Vec<&str> = library.playbooks.keys().map(PlaybookName::as_str).collect();
-    let wanted = "agent-config agent-down agent-version dns endpoint endpoint-tcp fd-leak inotify-limit version-match";
+    let wanted = "agent-config agent-down agent-log agent-path agent-server agent-servers agent-version dns endpoint \
+                  endpoint-tcp fd-leak inotify-limit protection version-match";
     assert_eq!(names.join(" "), wanted);
 }

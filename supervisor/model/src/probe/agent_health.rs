@@ -33,6 +33,12 @@ pub const DECLARATION: Declaration = Declaration {
         Field::text("codes", "codes", "documented codes that the agent raises, separated by spaces"),
         Field::text("detail", "first error", "the first error's own words, empty if none"),
         Field::number("targets", Unit::Count, "watched targets", "watched targets"),
+        Field::number("folders", Unit::Count, "watched folders", "folders that are watched"),
+        Field::text("detail_5401", "no server", "what the agent says of WBD-5401, empty if it does not raise it"),
+        Field::text("detail_5402", "servers", "what the agent says of WBD-5402, empty if it does not raise it"),
+        Field::text("detail_5403", "access log", "what the agent says of WBD-5403, empty if it does not raise it"),
+        Field::text("detail_5404", "watches", "what the agent says of WBD-5404, empty if it does not raise it"),
+        Field::text("detail_5405", "closed path", "what the agent says of WBD-5405, empty if it does not raise it"),
     ],
     unknown: "All but present where there is no health document; all of it where one is there and cannot be read or \
               understood. live where /proc cannot be read; state or settings where a newer agent uses a word that this \

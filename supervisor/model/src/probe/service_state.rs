@@ -41,6 +41,12 @@ pub const DECLARATION: Declaration = Declaration {
             "an administrator stopped it, and that is on record for this boot",
         ),
         Field::text("stop_by", "stopped by", "who stopped it, empty if nobody did"),
+        Field::number(
+            "stop_age_s",
+            Unit::Seconds,
+            "stopped for",
+            "seconds since it was stopped; unknown if nobody did",
+        ),
         Field::truth("masked", "masked", "the unit is masked or disabled for starting"),
     ],
     unknown: "What the manager says, where systemd cannot be reached over the bus or does not answer in time. \

@@ -1,5 +1,5 @@
 //! `agent.health`: what the agent says of itself, and whether the one who said it still runs. It believes nothing more.
-use wbd_agent_api::{HealthDocument, HealthError, SettingsSource, State, ThisBoot, paths};
+use wbd_agent_api::{Code, HealthDocument, HealthError, SettingsSource, State, ThisBoot, paths};
 use wbd_model::observation::Observation;
 use wbd_model::probe::ProbeName;
 
@@ -69,14 +69,26 @@ fn contents(document: &HealthDocument, seen: &mut Observation) {
         .know("settings_problem", problem.unwrap_or_default())
         .know("codes", codes.join(" "))
         .know("detail", detail.unwrap_or_default())
-        .know("targets", i64::try_from(document.targets.len()).unwrap_or(i64::MAX));
+        .know("targets", i64::try_from(document.targets.len()).unwrap_or(i64::MAX))
+        .know("folders", i64::try_from(document.watches.used).unwrap_or(i64::MAX));
+    for code in Code::RAISED {
+        if let Some(number) = code.number() {
+            seen.know(&format!("detail_{number}"), details(document, code));
+        }
+    }
+}
+
+/// All that is said of a code, in one text.
+fn details(document: &HealthDocument, code: Code) -> String {
+    let said: Vec<&str> = document.errors.iter().filter(|it| it.code == code).map(|it| it.detail.as_str()).collect();
+    said.join("; ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{Host, document, known, unknown};
-    use wbd_agent_api::{BytesPath, Code, Error, SettingsProblem};
+    use wbd_agent_api::{BytesPath, Error, SettingsProblem};
     use wbd_model::observation::{Fact, Value};
 
     fn host() -> Host {
@@ -97,7 +109,13 @@ mod tests {
             column: 7,
             message: "no such key".into(),
         });
-        for (code, detail) in [(Code::WATCH_LIMIT, "first"), (Code::Config, "second")] {
+        doc.watches.used = 1_204;
+        for (code, detail) in [
+            (Code::WATCH_LIMIT, "first"),
+            (Code::Config, "second"),
+            (Code::PATH_UNREADABLE, "a"),
+            (Code::PATH_UNREADABLE, "b"),
+        ] {
             doc.errors.push(Error { code, detail: detail.into(), since_ms: 1 });
         }
         doc.heartbeat_ms = doc.heartbeat_ms.saturating_sub(60_000);
@@ -111,7 +129,11 @@ mod tests {
             ("generation", Value::from(4)),
             ("settings", Value::from("good")),
             ("settings_problem", Value::from("/s.yaml:3:7: no such key")),
-            ("codes", Value::from("WBD-5404 WBD-CONFIG")),
+            ("codes", Value::from("WBD-5404 WBD-CONFIG WBD-5405 WBD-5405")),
+            ("detail_5401", Value::from("")),
+            ("detail_5404", Value::from("first")),
+            ("detail_5405", Value::from("a; b")),
+            ("folders", Value::from(1_204)),
             ("detail", Value::from("first")),
             ("targets", Value::from(0)),
         ] {

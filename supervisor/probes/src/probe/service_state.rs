@@ -6,6 +6,7 @@ use wbd_agent_api::{StopNote, ThisBoot, paths, stop};
 use wbd_model::observation::Observation;
 
 use crate::bus::{self, UnitState};
+use crate::clock;
 use crate::runner::ProbeContext;
 
 const FROM_MANAGER: [&str; 6] = ["active", "sub", "result", "restarts", "start_limit_hit", "masked"];
@@ -43,10 +44,14 @@ fn observation(manager: Manager<'_>, note: Result<Option<StopNote>, String>) -> 
     match note {
         Ok(note) => {
             seen.know("stop_noted", note.is_some());
+            match &note {
+                Some(note) => seen.know("stop_age_s", age_s(note)),
+                None => seen.miss("stop_age_s", "nobody stopped it"),
+            };
             seen.know("stop_by", note.map(by).unwrap_or_default());
         }
         Err(reason) => {
-            seen.miss("stop_noted", reason.clone()).miss("stop_by", reason);
+            seen.miss("stop_noted", reason.clone()).miss("stop_by", reason.clone()).miss("stop_age_s", reason);
         }
     }
     match manager {
@@ -64,6 +69,11 @@ fn stop_note(context: &ProbeContext, unit: Option<&str>) -> Result<Option<StopNo
     }
     let boot = ThisBoot::now(context.proc());
     stop::read(&paths::stop_note(context.root()), &boot).map_err(|error| error.to_string())
+}
+
+fn age_s(note: &StopNote) -> i64 {
+    let age_ms = clock::now().boot_ms.saturating_sub(note.at_ms);
+    i64::try_from(age_ms / 1_000).unwrap_or(i64::MAX)
 }
 
 fn by(note: StopNote) -> String {
