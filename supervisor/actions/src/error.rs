@@ -12,8 +12,8 @@ pub enum ActionError {
         verb: &'static str,
         /// To what.
         what: String,
-        /// The rule that forbids it.
-        rule: &'static str,
+        /// The rule that forbids it, and what to do.
+        rule: String,
     },
     /// A file that is needed cannot be used.
     #[error("cannot {operation} {path}; look at its mode and its file system")]

@@ -7,7 +7,7 @@ use wbd_model::problem::{Problem, Source};
 use wbd_model::settings::Settings;
 use wbd_model::text::named;
 use wbd_probes::files;
-use wbd_probes::programs::{self, Finding, Named};
+use wbd_probes::programs::{self, Finding};
 
 /// Settings and playbooks are no longer than this, in bytes.
 const MAX_FILE_BYTES: u64 = files::MAX_FILE_BYTES;
@@ -50,8 +50,8 @@ pub(crate) fn library(root: &Path) -> (Library, Vec<Problem>) {
     (library, problems)
 }
 
-/// Programs that profiles and settings name, and that somebody else could exchange.
-pub(crate) fn misplaced(root: &Path, library: &Library, settings: &Settings) -> Vec<Finding> {
+/// Programs that profiles and settings name, and that are not run as they are.
+pub(crate) fn unfit(root: &Path, library: &Library, settings: &Settings) -> Vec<Finding> {
     let of_profiles =
         library.profiles.values().flat_map(|profile| programs::of_profile(profile.name.as_str(), &profile.spec));
     let mut found = programs::findings(root, of_profiles.collect(), PROGRAMS);
@@ -61,9 +61,7 @@ pub(crate) fn misplaced(root: &Path, library: &Library, settings: &Settings) -> 
 
 /// The site's own program, which is the machine's under any root.
 pub(crate) fn site_program(settings: &Settings) -> Vec<Finding> {
-    let program = settings.on_escalation.first();
-    let program = program.map(|program| Named { by: "on_escalation".to_owned(), program: program.into() });
-    programs::findings(Path::new("/"), program.into_iter().collect(), PROGRAMS)
+    programs::findings(Path::new("/"), programs::of_site(settings).into_iter().collect(), PROGRAMS)
 }
 
 /// Whether this file names the program of a finding, as far as text tells.

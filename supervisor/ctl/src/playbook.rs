@@ -113,7 +113,7 @@ fn missing(name: &str, library: &Library) -> String {
 fn lint(context: &mut Context, named: &[PathBuf]) -> Ended {
     let (library, mut problems, own) = loaded(context, named);
     let by = |finding: &Finding| own.iter().any(|source| host::names(source, finding));
-    let findings = host::misplaced(&context.root, &library, &Settings::default());
+    let findings = host::unfit(&context.root, &library, &Settings::default());
     let findings: Vec<Finding> = findings.into_iter().filter(by).collect();
     problems.extend(host::as_problems(&findings, &own));
     // What is shipped has no excuse; a site's file goes on as it is.

@@ -6,6 +6,7 @@ mod class;
 pub mod control;
 pub mod declared;
 pub mod entry;
+pub mod forbidden;
 pub mod hold;
 pub mod incident;
 pub mod lang;

@@ -35,7 +35,7 @@ fn allowed(unit: &str) -> Result<(), ActionError> {
         return Ok(());
     }
     let rule = "wbd restarts resolvers of names only (systemd-resolved, dnsmasq, unbound, named, bind9)";
-    Err(ActionError::NotAllowed { verb: "restart", what: unit.to_owned(), rule })
+    Err(ActionError::NotAllowed { verb: "restart", what: unit.to_owned(), rule: rule.to_owned() })
 }
 
 #[cfg(test)]

@@ -138,7 +138,7 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
 /// Looks at where programs lie, beside the rest.
 fn programs(order: &Order, library: &Library, settings: &Settings) -> Receiver<Vec<Finding>> {
     let (root, library, settings) = (order.root.clone(), library.clone(), settings.clone());
-    aside(move || host::misplaced(&root, &library, &settings))
+    aside(move || host::unfit(&root, &library, &settings))
 }
 
 fn view(status: &Status, age_ms: Option<u64>) -> DaemonView {

@@ -168,7 +168,11 @@ pub(crate) fn playbooks_unread(why: &str) -> Option<Own> {
 pub(crate) fn programs(findings: &[Finding]) -> Own {
     const CODE: &str = "WBD-PROGRAM";
     if findings.is_empty() {
-        return Own::new(CODE, Verdict::Pass, "nobody else could exchange a program that profiles and settings name");
+        return Own::new(
+            CODE,
+            Verdict::Pass,
+            "programs that profiles and settings name may be run, and nobody else could exchange them",
+        );
     }
     let told: Vec<String> = findings.iter().map(ToString::to_string).collect();
     Own::new(CODE, Verdict::Warn, told.join("; "))

@@ -2,6 +2,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use wbd_model::action::Class;
+use wbd_model::forbidden::{self, Purpose};
 use wbd_model::maintenance::{minute_of_day, window_minutes};
 use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::{Endpoint, ProcessSelector, ProfileSpec, Sign, VersionSource, names_ourselves};
@@ -111,18 +112,18 @@ impl Checks<'_> {
             if !(1000..=600_000).contains(&command.timeout.as_ms()) {
                 self.add(&["spec", "commands", name, "timeout"], "must be 1s to 10m");
             }
+            if let Some((program, arguments)) = command.argv.split_first()
+                && let Some(why) = forbidden::why(Purpose::Act, [Path::new(program)], arguments)
+            {
+                self.add(&["spec", "commands", name, "argv"], &format!("is not run: {why}"));
+            }
             match command.class {
-                Class::A0 | Class::A1 => {
-                    self.add(
-                        &["spec", "commands", name, "class"],
-                        "must be A2 or A3: a program is never gentler than a restart",
-                    );
-                }
-                Class::A2 | Class::A3 => {}
+                // Older files say it; A3 counts, and lint says so.
+                Class::A0 | Class::A1 | Class::A2 | Class::A3 => {}
                 Class::A4 => {
                     self.add(
                         &["spec", "commands", name, "class"],
-                        "must be A2 or A3: no program of class A4 is run by a playbook",
+                        "must be A3, or left out: no program of class A4 is run by a playbook",
                     );
                 }
             }
@@ -211,6 +212,37 @@ mod tests {
         assert_eq!(unit_fault("dnsmasq.service"), None);
         for unit in ["", "wbd-supervisord.service", "../x.service", "a b.service", "x.socket"] {
             assert!(unit_fault(unit).is_some(), "{unit}");
+        }
+    }
+
+    fn said_of(argv: &str) -> Vec<String> {
+        let text = format!(
+            "apiVersion: wbd/v1\nkind: Profile\nmetadata: {{name: p}}\nspec:\n  present: {{any: [{{file: /p}}]}}\n  \
+             commands:\n    fix: {{argv: {argv}, timeout: 5s}}\n"
+        );
+        let (library, problems) = super::super::load(&[Source { path: "p.yaml".to_owned(), text }]);
+        assert_eq!(library.profiles.is_empty(), !problems.is_empty());
+        problems.iter().map(Problem::brief).collect()
+    }
+
+    #[test]
+    fn a_program_that_no_playbook_runs_is_a_load_error_with_its_place_and_what_to_do() {
+        for (argv, words) in [
+            ("[/bin/sh, -c, reboot]", "sh is a shell: name the script itself"),
+            ("[/usr/bin/python3, -c, x]", "put it into a script of root's"),
+            ("[/usr/bin/sudo, /opt/p]", "sudo runs another program"),
+            ("[/sbin/reboot]", "reboot stops or restarts the machine: no action of this release does that"),
+            ("[/usr/bin/systemctl, restart, p]", "the action for it is unit.restart"),
+            ("[/usr/bin/apt-get, -y, remove, p]", "apt-get changes packages"),
+            ("[/usr/sbin/nft, flush, ruleset]", "nft changes the packet filter"),
+            ("[/bin/mount, /mnt]", "mount changes what is mounted"),
+        ] {
+            let said = said_of(argv);
+            assert!(said.len() == 1 && said[0].contains(words), "{argv}: {said:#?}");
+            assert!(said[0].starts_with("p.yaml:7:17: commands.fix.argv is not run: "), "{said:#?}");
+        }
+        for argv in ["[/etc/iscan/S99ISftp, restart]", "[/usr/bin/python3, /opt/p.py, -c]", "[/opt/p/shutdown]"] {
+            assert_eq!(said_of(argv), Vec::<String>::new(), "{argv}");
         }
     }
 }

@@ -1,18 +1,10 @@
 //! What is asked of an action with its values. Answers nothing itself.
-use super::declared::{Conflict, Declaration, Grade};
-use crate::class::Class;
+use super::declared::{Conflict, Declaration};
 
 /// The values of one action.
 pub(super) trait Does {
     /// What is said of all of its kind.
     fn declaration(&self) -> &'static Declaration;
-
-    /// How much it disturbs.
-    fn class(&self) -> Class {
-        match self.declaration().class {
-            Grade::Fixed(class) | Grade::OfProgram(class) => class,
-        }
-    }
 
     /// Its one line for people.
     fn describe(&self) -> String;

@@ -77,7 +77,7 @@ fn each_action_says_what_it_does_to_the_agent_and_what_it_may_not_be_done_beside
         (Class::A2, true, false, true, true, words("agent")),
         (Class::A2, true, true, true, true, words("agent")),
         (Class::A3, false, false, false, false, words("unit:u.service")),
-        (Class::A2, false, false, false, false, words("program:/bin/x")),
+        (Class::A3, false, false, false, false, words("program:/bin/x")),
         (Class::A2, true, true, false, true, words("agent")),
         (Class::A1, false, false, false, true, words("sysctl:k")),
     ];

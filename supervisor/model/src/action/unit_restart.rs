@@ -1,7 +1,7 @@
 //! `unit.restart`: another service's unit is restarted.
 use serde::{Deserialize, Serialize};
 
-use super::declared::{Conflict, Declaration, Given, Grade, NamedBy, OnAgent};
+use super::declared::{Conflict, Declaration, Given, NamedBy, OnAgent};
 use super::does::Does;
 use crate::class::Class;
 use crate::declared::{Parameter, Takes};
@@ -17,7 +17,7 @@ pub struct UnitRestart {
 pub(super) const DECLARATION: Declaration = Declaration {
     key: "unit.restart",
     does: "Restart another service's unit. wbd's own units cannot be named.",
-    class: Grade::Fixed(Class::A3),
+    class: Class::A3,
     named_by: NamedBy::Playbook,
     parameters: &[Parameter {
         name: "unit",
