@@ -63,6 +63,12 @@ pub enum ActionError {
         /// The folder, link or file on the way to it, what is wrong with it, and what to do.
         why: String,
     },
+    /// systemd does not say what a restart would change.
+    #[error("cannot ask systemd about units: {why}; try systemctl status")]
+    Manager {
+        /// What came instead of an answer.
+        why: String,
+    },
     /// A file is not what it should be.
     #[error("cannot use {path}: {why}")]
     Content {

@@ -44,10 +44,29 @@ pub(crate) fn settings_source(root: &Path, chosen: Option<&Path>) -> Option<Sour
 
 /// The playbooks and profiles under a root, and what is wrong with their files.
 pub(crate) fn library(root: &Path) -> (Library, Vec<Problem>) {
+    let (library, problems, _) = advised_library(root);
+    (library, problems)
+}
+
+/// The same, and what in files that load does not count.
+pub(crate) fn advised_library(root: &Path) -> (Library, Vec<Problem>, Vec<Problem>) {
     let (sources, mut problems) = files::playbooks(root);
     let (library, broken) = playbook::load(&sources);
     problems.extend(broken);
-    (library, problems)
+    let mut warnings = playbook::advice(&sources, &library);
+    // A file that is not loaded at all is told for that.
+    warnings.retain(|warning| !problems.iter().any(|problem| problem.file == warning.file));
+    (library, problems, warnings)
+}
+
+/// What in these settings does not count.
+pub(crate) fn advised_settings(source: Option<&Source>, settings: &Settings, library: &Library) -> Vec<Problem> {
+    source.map(|source| settings::advice(source, settings, library)).unwrap_or_default()
+}
+
+/// A problem of a file or folder as a whole.
+pub(crate) fn about(path: &Path, message: String) -> Problem {
+    Problem { file: named(path), line: 0, column: 0, message, text: String::new(), hint: None }
 }
 
 /// Programs that profiles and settings name, and that are not run as they are.
@@ -97,8 +116,7 @@ pub(crate) fn as_problems(findings: &[Finding], sources: &[Source]) -> Vec<Probl
 /// It cannot be read, is too long, or holds no text.
 pub(crate) fn source(path: &Path) -> Result<Source, Problem> {
     use std::io::Read;
-    let refuse =
-        |message: String| Problem { file: named(path), line: 0, column: 0, message, text: String::new(), hint: None };
+    let refuse = |message: String| about(path, message);
     let unreadable = |error: std::io::Error| refuse(format!("cannot read it: {error}"));
     let mut bytes = Vec::new();
     std::fs::File::open(path)

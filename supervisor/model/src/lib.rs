@@ -25,4 +25,5 @@ pub mod settings;
 pub mod suggest;
 pub mod text;
 pub mod time;
+pub mod unit;
 pub mod waiver;

@@ -25,7 +25,11 @@ pub fn unfit(root: &Path, named: &Named) -> Option<String> {
         return None;
     }
     let path = std::path::absolute(under(root, &named.program)).ok()?;
-    fs::metadata(&path).ok()?;
+    if let Err(error) = fs::metadata(&path) {
+        // Whom to notify belongs to no product that may not be installed.
+        let is_missing = error.kind() == io::ErrorKind::NotFound && named.is_for(Purpose::Notify);
+        return is_missing.then(|| "it is not there, and nobody would be notified; correct its path".to_owned());
+    }
     let real = match place::runnable(&path, nix::unistd::geteuid().as_raw(), &look) {
         Ok(real) => real,
         Err(Misplaced::Lost(_)) => return None,
@@ -49,6 +53,10 @@ pub struct Named {
 }
 
 impl Named {
+    fn is_for(&self, wanted: Purpose) -> bool {
+        self.run.as_ref().is_some_and(|(purpose, _)| *purpose == wanted)
+    }
+
     fn argv(by: &str, argv: &[String], purpose: Purpose) -> Option<Self> {
         let (program, arguments) = argv.split_first()?;
         Some(Self { by: by.to_owned(), program: program.into(), run: Some((purpose, arguments.to_vec())) })
@@ -192,5 +200,7 @@ mod tests {
         assert_eq!(said("/opt/toy/link", Purpose::Act, &["-c"]), None);
         assert_eq!(said("/opt/toy/restart", Purpose::Notify, &["start", "page.service"]), None);
         assert!(said("/opt/toy/fix", Purpose::Notify, &["-c", "mail root"]).is_some());
+        assert_eq!(said("/opt/toy/none", Purpose::Act, &[]), None, "its product may not be installed");
+        assert!(said("/opt/toy/none", Purpose::Notify, &[]).unwrap().contains("it is not there"));
     }
 }

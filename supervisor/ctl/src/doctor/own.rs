@@ -154,6 +154,13 @@ pub(crate) fn settings(problems: &[Problem]) -> Own {
     }
 }
 
+/// Does everything in the settings and in files that load count? `None` where it does.
+pub(crate) fn lint(warnings: &[Problem]) -> Option<Own> {
+    let (first, rest) = warnings.split_first()?;
+    let more = if rest.is_empty() { String::new() } else { format!("; {} more", rest.len()) };
+    Some(Own::new("WBD-LINT", Verdict::Warn, format!("{}{more}", first.brief())))
+}
+
 /// They could not be read in time.
 pub(crate) fn settings_unread(why: &str) -> Own {
     Own::new("WBD-SETTINGS", Verdict::Unknown, why)
@@ -265,6 +272,8 @@ mod tests {
             "WBD-SETTINGS",
             "WBD-PLAYBOOK",
             "WBD-PROFILE",
+            "WBD-PROGRAM",
+            "WBD-LINT",
         ] {
             assert!(rows.iter().any(|row| row.code.as_str() == code), "{code}");
         }

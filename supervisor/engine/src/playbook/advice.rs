@@ -8,6 +8,8 @@ use wbd_model::profile::{ProcessSelector, ProfileSpec, Sign, VersionSource};
 
 use super::document::ProfileDocument;
 use super::faults::Faults;
+use super::library::Library;
+use super::references;
 use crate::yaml::{Node, documents, typed};
 
 const BY_NAME_ALONE: &str =
@@ -15,15 +17,19 @@ const BY_NAME_ALONE: &str =
 
 /// What is not wrong and should be better, for files that load.
 #[must_use]
-pub fn advice(sources: &[Source]) -> Vec<Problem> {
-    sources.iter().flat_map(of_file).collect()
+pub fn advice(sources: &[Source], library: &Library) -> Vec<Problem> {
+    sources.iter().flat_map(|source| of_file(source, library)).collect()
 }
 
-fn of_file(source: &Source) -> Vec<Problem> {
+fn of_file(source: &Source, library: &Library) -> Vec<Problem> {
     let mut faults = Faults::new(source);
     let (trees, _) = documents(source);
-    let profiles = trees.iter().filter(|tree| tree.get("kind").and_then(Node::text) == Some("Profile"));
-    for tree in profiles {
+    let of = |kind: &'static str| trees.iter().filter(move |tree| tree.get("kind").and_then(Node::text) == Some(kind));
+    for tree in of("Playbook") {
+        references::of_playbook(&mut faults, tree, library);
+    }
+    for tree in of("Profile") {
+        references::of_profile(&mut faults, tree, library);
         // What does not fit its types is a problem, and told as one.
         let Ok(document) = typed::<ProfileDocument>(source, tree) else { continue };
         programs(&mut faults, tree, &document.spec);
@@ -83,8 +89,9 @@ mod tests {
              present: {{any: [{{process: {selector}}}]}}\n  process: {{main: {selector}}}\n"
         );
         let source = Source { path: "p.yaml".to_owned(), text };
-        assert_eq!(load(std::slice::from_ref(&source)).1, [], "it loads all the same");
-        let found = advice(&[source]);
+        let (library, problems) = load(std::slice::from_ref(&source));
+        assert_eq!(problems, [], "it loads all the same");
+        let found = advice(&[source], &library);
         assert!(found.iter().all(|it| it.message.contains("by comm alone")), "{found:#?}");
         found.iter().map(|it| (it.line, it.column)).collect()
     }
@@ -104,8 +111,9 @@ mod tests {
             "apiVersion: wbd/v1\nkind: Profile\nmetadata: {{name: p}}\nspec:\n  present: {{any: [{{file: /p}}]}}\n{lines}"
         );
         let source = Source { path: "p.yaml".to_owned(), text };
-        assert_eq!(load(std::slice::from_ref(&source)).1, [], "it loads all the same");
-        advice(&[source]).iter().map(Problem::brief).collect()
+        let (library, problems) = load(std::slice::from_ref(&source));
+        assert_eq!(problems, [], "it loads all the same");
+        advice(&[source], &library).iter().map(Problem::brief).collect()
     }
 
     #[test]
@@ -114,7 +122,7 @@ mod tests {
         for class in ["A0", "A1", "A2"] {
             let said = of(&format!(", class: {class}"));
             let wanted =
-                format!("p.yaml:6:59: commands.fix.class {class} counts as A3, as for every program (write A3");
+                format!("p.yaml:6:58: commands.fix.class {class} counts as A3, as for every program (write A3");
             assert!(said.len() == 1 && said[0].starts_with(&wanted), "{said:#?}");
         }
         assert_eq!((of(", class: A3"), of("")), (vec![], vec![]));
@@ -130,6 +138,7 @@ mod tests {
 
     #[test]
     fn no_shipped_file_is_advised_on() {
-        assert_eq!(advice(&shipped_sources()), []);
+        let sources = shipped_sources();
+        assert_eq!(advice(&sources, &load(&sources).0), []);
     }
 }

@@ -6,31 +6,13 @@ use wbd_model::forbidden::{self, Purpose};
 use wbd_model::maintenance::{minute_of_day, window_minutes};
 use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::{Endpoint, ProcessSelector, ProfileSpec, Sign, VersionSource, names_ourselves};
+use wbd_model::unit;
 
 use super::faults::Faults;
 use crate::yaml::Node;
 
-/// Units that no playbook may touch: the supervisor must not be able to end itself.
-const OWN_UNITS: [&str; 4] =
-    ["wbd-supervisord.service", "wbd-supervisord-failed.service", "wbd-inspector.service", "wbd-actuator.service"];
-
 /// A product runs as one user or two.
 const MOST_USERS: usize = 8;
-
-/// Whether a unit's name is one that a playbook may restart.
-pub(crate) fn unit_fault(unit: &str) -> Option<&'static str> {
-    let is_name = unit.len() <= 255
-        && unit.ends_with(".service")
-        && !unit.starts_with('.')
-        && unit.chars().all(|c| c.is_ascii_alphanumeric() || "@:_.-\\".contains(c));
-    if !is_name {
-        Some("is no name of a service: write NAME.service")
-    } else if OWN_UNITS.contains(&unit) {
-        Some("is wbd's own; no playbook may touch it")
-    } else {
-        None
-    }
-}
 
 /// Every problem of a profile.
 pub(super) fn check(source: &Source, node: &Node, spec: &ProfileSpec) -> Vec<Problem> {
@@ -52,7 +34,7 @@ pub(super) fn check(source: &Source, node: &Node, spec: &ProfileSpec) -> Vec<Pro
             checks.add(&["spec", "leak", "fallback"], "is no time of the day: write HH:MM");
         }
     }
-    if let Some(fault) = spec.unit.as_deref().and_then(unit_fault) {
+    if let Some(fault) = spec.unit.as_deref().and_then(unit::name_fault) {
         checks.add(&["spec", "unit"], fault);
     }
     for (name, limit) in &spec.limits {
@@ -112,20 +94,22 @@ impl Checks<'_> {
             if !(1000..=600_000).contains(&command.timeout.as_ms()) {
                 self.add(&["spec", "commands", name, "timeout"], "must be 1s to 10m");
             }
+            self.class(name, command.class);
             if let Some((program, arguments)) = command.argv.split_first()
                 && let Some(why) = forbidden::why(Purpose::Act, [Path::new(program)], arguments)
             {
                 self.add(&["spec", "commands", name, "argv"], &format!("is not run: {why}"));
             }
-            match command.class {
-                // Older files say it; A3 counts, and lint says so.
-                Class::A0 | Class::A1 | Class::A2 | Class::A3 => {}
-                Class::A4 => {
-                    self.add(
-                        &["spec", "commands", name, "class"],
-                        "must be A3, or left out: no program of class A4 is run by a playbook",
-                    );
-                }
+        }
+    }
+
+    fn class(&mut self, name: &str, class: Class) {
+        match class {
+            // Older files say it; A3 counts, and lint says so.
+            Class::A0 | Class::A1 | Class::A2 | Class::A3 => {}
+            Class::A4 => {
+                let message = "must be A3, or left out: no program of class A4 is run by a playbook";
+                self.add(&["spec", "commands", name, "class"], message);
             }
         }
     }
@@ -186,9 +170,7 @@ fn selector_fault(selector: &ProcessSelector) -> Option<String> {
     if selector.exe.as_ref().is_some_and(|exe| !is_plain(exe)) {
         return Some("program must be an absolute path without ..".to_owned());
     }
-    if let Some(unit) = &selector.unit
-        && let Some(fault) = unit_fault(unit)
-    {
+    if let Some(fault) = selector.unit.as_deref().and_then(unit::name_fault) {
         return Some(format!("unit {fault}"));
     }
     let is_name = |name: &String| (1..=32).contains(&name.len()) && !name.contains([':', '/', ' ', '\n']);
@@ -206,14 +188,6 @@ pub(crate) fn is_program(argv: &[String]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_supervisors_own_unit_cannot_be_named() {
-        assert_eq!(unit_fault("dnsmasq.service"), None);
-        for unit in ["", "wbd-supervisord.service", "../x.service", "a b.service", "x.socket"] {
-            assert!(unit_fault(unit).is_some(), "{unit}");
-        }
-    }
 
     fn said_of(argv: &str) -> Vec<String> {
         let text = format!(

@@ -49,6 +49,9 @@ impl Does for CommandRun {
     fn declaration(&self) -> &'static Declaration {
         &DECLARATION
     }
+    fn class(&self) -> Class {
+        self.command.class.max(DECLARATION.class)
+    }
     fn describe(&self) -> String {
         format!("run {}", self.command.argv.join(" "))
     }

@@ -1,5 +1,5 @@
 //! What is said of an action, once and of each one with its values. Declares none itself.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::class::Class;
@@ -134,6 +134,10 @@ pub struct Given<'a> {
     pub values: &'a BTreeMap<&'static str, Value>,
     /// The programs of the profile.
     pub commands: &'a BTreeMap<String, Command>,
+    /// The units that the profile names.
+    pub units: &'a BTreeSet<String>,
+    /// The units of resolvers that were seen on this host.
+    pub found: &'a BTreeSet<String>,
 }
 
 impl Given<'_> {

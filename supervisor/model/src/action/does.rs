@@ -1,10 +1,16 @@
 //! What is asked of an action with its values. Answers nothing itself.
 use super::declared::{Conflict, Declaration};
+use crate::class::Class;
 
 /// The values of one action.
 pub(super) trait Does {
     /// What is said of all of its kind.
     fn declaration(&self) -> &'static Declaration;
+
+    /// How much it disturbs.
+    fn class(&self) -> Class {
+        self.declaration().class
+    }
 
     /// Its one line for people.
     fn describe(&self) -> String;

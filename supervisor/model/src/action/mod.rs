@@ -144,7 +144,7 @@ impl Action {
     /// How much it disturbs.
     #[must_use]
     pub fn class(&self) -> Class {
-        self.declaration().class
+        self.does().class()
     }
 
     /// Whether looking again can prove that it had no effect; see [`Declaration::provable`].
