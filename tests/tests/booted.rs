@@ -50,6 +50,8 @@ mod settings;
 mod site;
 #[path = "booted/supervisor_life.rs"]
 mod supervisor_life;
+#[path = "booted/units.rs"]
+mod units;
 #[path = "booted/upgrade.rs"]
 mod upgrade;
 #[path = "booted/version.rs"]

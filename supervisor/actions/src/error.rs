@@ -12,8 +12,8 @@ pub enum ActionError {
         verb: &'static str,
         /// To what.
         what: String,
-        /// The rule that forbids it.
-        rule: &'static str,
+        /// The rule that forbids it, and what to do.
+        rule: String,
     },
     /// A file that is needed cannot be used.
     #[error("cannot {operation} {path}; look at its mode and its file system")]
@@ -61,6 +61,12 @@ pub enum ActionError {
         /// The program.
         program: PathBuf,
         /// The folder, link or file on the way to it, what is wrong with it, and what to do.
+        why: String,
+    },
+    /// systemd does not say what a restart would change.
+    #[error("cannot ask systemd about units: {why}; try systemctl status")]
+    Manager {
+        /// What came instead of an answer.
         why: String,
     },
     /// A file is not what it should be.

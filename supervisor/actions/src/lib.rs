@@ -16,9 +16,9 @@ mod program;
 mod reach;
 mod site;
 mod sysctl;
+mod unit_look;
 mod units;
 
-pub use action::RESTARTABLE_UNITS;
 pub use error::ActionError;
 pub use executor::{Executor, Report};
 pub use kernel::Kernel;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use wbd_agent_api::program::{Output, Program, RunError, Said, run as run_program};
 use wbd_model::entry::Outcome;
+use wbd_model::forbidden::{self, Purpose};
 use wbd_model::profile::{Command, names_ourselves};
 use wbd_model::text::chain;
 
@@ -22,9 +23,6 @@ const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
 const LONGEST: Duration = Duration::from_secs(600);
 const OUTPUT_BYTES: u32 = 64 << 10;
 const DETAIL_BYTES: u32 = 2 << 10;
-/// What turns a list of arguments into a line of commands.
-const INTERPRETERS: [&str; 14] =
-    ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "fish", "csh", "tcsh", "busybox", "env", "xargs", "nohup"];
 
 /// Whose child the program is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,14 +33,24 @@ pub(crate) enum Parent {
     Systemd,
 }
 
+/// Who chose the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    /// We did.
+    Ours,
+    /// A profile or the settings, for this.
+    For(Purpose),
+}
+
 /// Runs it whenever it is found, with a few variables of ours.
 pub(crate) async fn run_with(
     root: &Path,
     command: &Command,
     parent: Parent,
     env: &[(String, String)],
+    rule: Rule,
 ) -> Result<Done, ActionError> {
-    start(&checked(root, command)?, command, parent, env).await
+    start(&checked(root, command, rule)?, command, parent, env).await
 }
 
 /// Runs the program that [`checked`] found, and says what became of it.
@@ -113,10 +121,12 @@ fn arguments(program: &Path, command: &Command, parent: Parent, env: &[(String, 
 }
 
 /// The program under the root, if it may be run at all.
-pub(crate) fn checked(root: &Path, command: &Command) -> Result<PathBuf, ActionError> {
+pub(crate) fn checked(root: &Path, command: &Command, rule: Rule) -> Result<PathBuf, ActionError> {
     let what = command.argv.join(" ");
-    let refuse = |rule| ActionError::NotAllowed { verb: "run", what: what.clone(), rule };
-    let Some(name) = command.argv.first() else { return Err(refuse("a command needs a program")) };
+    let refuse = |rule: &str| ActionError::NotAllowed { verb: "run", what: what.clone(), rule: rule.to_owned() };
+    let Some((name, arguments)) = command.argv.split_first() else {
+        return Err(refuse("a command needs a program"));
+    };
     let Some(inside) = name.strip_prefix('/') else { return Err(refuse("a program is named by its absolute path")) };
     if names_ourselves(&command.argv) {
         return Err(refuse("no playbook may touch the supervisor"));
@@ -125,16 +135,15 @@ pub(crate) fn checked(root: &Path, command: &Command) -> Result<PathBuf, ActionE
     let real = place::runnable(&path)?;
     // Under a root of its own a name, a link or a `..` must not lead to the machine's programs.
     let within = fs::canonicalize(root).map_err(|source| ActionError::file("find", root, source))?;
-    if !real.starts_with(&within) {
+    let Ok(below) = real.strip_prefix(&within) else {
         return Err(ActionError::content(
             &path,
             "it leads out of the root that wbd works on; put the program below it",
         ));
-    }
-    let is_interpreter =
-        |path: &Path| path.file_name().is_some_and(|name| INTERPRETERS.iter().any(|known| name == *known));
-    if is_interpreter(&path) || is_interpreter(&real) {
-        return Err(refuse("a shell or a program that runs other programs cannot be run"));
-    }
-    Ok(path)
+    };
+    let forbidden = match rule {
+        Rule::Ours => None,
+        Rule::For(purpose) => forbidden::why(purpose, [Path::new(name), &Path::new("/").join(below)], arguments),
+    };
+    forbidden.map_or(Ok(path), |why| Err(refuse(&why)))
 }

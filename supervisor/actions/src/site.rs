@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use wbd_model::action::Class;
 use wbd_model::entry::Outcome;
+use wbd_model::forbidden::Purpose;
 use wbd_model::profile::{self, Command};
 
-use crate::program::{self, Parent};
+use crate::program::{self, Parent, Rule};
 
 /// Runs it under the rules of every program: absolute path, no shell, deadline, bounded output. `env` tells
 /// it what happened. `by_manager`: as the service manager's child, outside of our sandbox.
@@ -22,7 +23,7 @@ pub async fn run_site_program(
     let timeout = profile::Duration::from_ms(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
     let command = Command { argv: argv.to_vec(), timeout, class: Class::A0 };
     let parent = if by_manager { Parent::Systemd } else { Parent::Us };
-    let done = program::run_with(Path::new("/"), &command, parent, env).await;
+    let done = program::run_with(Path::new("/"), &command, parent, env, Rule::For(Purpose::Notify)).await;
     let done = done.map_err(|error| wbd_model::text::chain(&error))?;
     match done.outcome {
         Outcome::Done => Ok(()),

@@ -32,7 +32,7 @@ impl<'a> Setting<'a> {
         let (_, ceiling) = *known.ok_or_else(|| ActionError::NotAllowed {
             verb: "set",
             what: key.to_owned(),
-            rule: "wbd sets fs.inotify.max_user_watches, max_user_instances and max_queued_events only",
+            rule: "wbd sets fs.inotify.max_user_watches, max_user_instances and max_queued_events only".to_owned(),
         })?;
         Ok(Self { root: machine.root(), kernel: machine.kernel(), key, ceiling })
     }

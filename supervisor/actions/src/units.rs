@@ -15,7 +15,7 @@ use zbus::proxy::CacheProperties;
 
 use crate::done::Done;
 use crate::error::ActionError;
-use crate::program::{self, Parent};
+use crate::program::{self, Parent, Rule};
 use crate::reach::Machine;
 
 /// The bus answers within milliseconds; one that hangs must leave time before the start deadline to do without it.
@@ -104,7 +104,7 @@ async fn systemctl(machine: &Machine, verb: &[&str], unit: &str, longest: Durati
     let timeout = profile::Duration::from_ms(u64::try_from(longest.as_millis()).unwrap_or(u64::MAX));
     let argv = [&["/usr/bin/systemctl", "--no-ask-password"], verb, &[unit]].concat();
     let command = Command { argv: argv.into_iter().map(str::to_owned).collect(), timeout, class: Class::A2 };
-    program::run_with(machine.root(), &command, Parent::Us, &[]).await
+    program::run_with(machine.root(), &command, Parent::Us, &[], Rule::Ours).await
 }
 
 /// Does a job over a connection that is there. It is not begun after `start_by`.

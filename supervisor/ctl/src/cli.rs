@@ -288,12 +288,12 @@ pub(crate) enum Playbook {
     },
     /// All problems of playbook files, each with its place
     Lint {
-        /// The files; without them those that are installed
+        /// The files, or folders of them; without them those that are installed
         files: Vec<PathBuf>,
     },
     /// Run the tests that stand beside playbooks, without a host and without waiting
     Test {
-        /// The files; without them those that are installed
+        /// The files, or folders of them; without them those that are installed
         files: Vec<PathBuf>,
     },
     /// Do a playbook's next step now, under the same guards as always
@@ -389,10 +389,13 @@ pub(crate) enum Language {
     Jsp,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Config {
     /// Name file, line and column of everything that is wrong
-    Check,
+    Check {
+        /// Settings files, or folders such as /etc/wbd; without them the settings in force
+        files: Vec<PathBuf>,
+    },
     /// The settings in force, defaults included
     Cat,
 }

@@ -188,7 +188,9 @@ mod tests {
             told
         };
         assert!(failure("WBD-54O4").contains("did you mean WBD-5404"));
-        assert!(failure("5504").contains("did you mean WBD-5"));
+        // 5404 and 5104 are as near: none of them is meant more than the other.
+        assert!(failure("5504").contains("list them all: wbdctl explain"));
+        assert!(failure("WBD-60O7").contains("did you mean WBD-6007"));
         assert!(failure("nonsense at all").contains("wbdctl explain"));
     }
 }

@@ -7,7 +7,7 @@ use wbd_model::problem::{Problem, Source};
 use wbd_model::settings::Settings;
 use wbd_model::text::named;
 use wbd_probes::files;
-use wbd_probes::programs::{self, Finding, Named};
+use wbd_probes::programs::{self, Finding};
 
 /// Settings and playbooks are no longer than this, in bytes.
 const MAX_FILE_BYTES: u64 = files::MAX_FILE_BYTES;
@@ -44,14 +44,33 @@ pub(crate) fn settings_source(root: &Path, chosen: Option<&Path>) -> Option<Sour
 
 /// The playbooks and profiles under a root, and what is wrong with their files.
 pub(crate) fn library(root: &Path) -> (Library, Vec<Problem>) {
-    let (sources, mut problems) = files::playbooks(root);
-    let (library, broken) = playbook::load(&sources);
-    problems.extend(broken);
+    let (library, problems, _) = advised_library(root);
     (library, problems)
 }
 
-/// Programs that profiles and settings name, and that somebody else could exchange.
-pub(crate) fn misplaced(root: &Path, library: &Library, settings: &Settings) -> Vec<Finding> {
+/// The same, and what in files that load does not count.
+pub(crate) fn advised_library(root: &Path) -> (Library, Vec<Problem>, Vec<Problem>) {
+    let (sources, mut problems) = files::playbooks(root);
+    let (library, broken) = playbook::load(&sources);
+    problems.extend(broken);
+    let mut warnings = playbook::advice(&sources, &library);
+    // A file that is not loaded at all is told for that.
+    warnings.retain(|warning| !problems.iter().any(|problem| problem.file == warning.file));
+    (library, problems, warnings)
+}
+
+/// What in these settings does not count.
+pub(crate) fn advised_settings(source: Option<&Source>, settings: &Settings, library: &Library) -> Vec<Problem> {
+    source.map(|source| settings::advice(source, settings, library)).unwrap_or_default()
+}
+
+/// A problem of a file or folder as a whole.
+pub(crate) fn about(path: &Path, message: String) -> Problem {
+    Problem { file: named(path), line: 0, column: 0, message, text: String::new(), hint: None }
+}
+
+/// Programs that profiles and settings name, and that are not run as they are.
+pub(crate) fn unfit(root: &Path, library: &Library, settings: &Settings) -> Vec<Finding> {
     let of_profiles =
         library.profiles.values().flat_map(|profile| programs::of_profile(profile.name.as_str(), &profile.spec));
     let mut found = programs::findings(root, of_profiles.collect(), PROGRAMS);
@@ -61,9 +80,7 @@ pub(crate) fn misplaced(root: &Path, library: &Library, settings: &Settings) -> 
 
 /// The site's own program, which is the machine's under any root.
 pub(crate) fn site_program(settings: &Settings) -> Vec<Finding> {
-    let program = settings.on_escalation.first();
-    let program = program.map(|program| Named { by: "on_escalation".to_owned(), program: program.into() });
-    programs::findings(Path::new("/"), program.into_iter().collect(), PROGRAMS)
+    programs::findings(Path::new("/"), programs::of_site(settings).into_iter().collect(), PROGRAMS)
 }
 
 /// Whether this file names the program of a finding, as far as text tells.
@@ -99,8 +116,7 @@ pub(crate) fn as_problems(findings: &[Finding], sources: &[Source]) -> Vec<Probl
 /// It cannot be read, is too long, or holds no text.
 pub(crate) fn source(path: &Path) -> Result<Source, Problem> {
     use std::io::Read;
-    let refuse =
-        |message: String| Problem { file: named(path), line: 0, column: 0, message, text: String::new(), hint: None };
+    let refuse = |message: String| about(path, message);
     let unreadable = |error: std::io::Error| refuse(format!("cannot read it: {error}"));
     let mut bytes = Vec::new();
     std::fs::File::open(path)

@@ -16,6 +16,7 @@ mod failed_unit;
 mod host;
 mod incidents;
 mod ledger;
+mod linted;
 #[cfg(test)]
 mod manual;
 mod moment;

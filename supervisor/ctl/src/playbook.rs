@@ -1,25 +1,23 @@
 //! `playbook`: files checked, tested and shown here; only `run` asks the supervisor. Judges no host.
 mod named;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use wbd_engine::play::testing;
 use wbd_engine::playbook::{self, Library};
 use wbd_model::control::Request;
 use wbd_model::name::{PlaybookName, TargetName};
-use wbd_model::problem::Problem;
 use wbd_model::report::SCHEMA;
-use wbd_model::settings::Settings;
 use wbd_model::suggest;
 use wbd_probes::files;
-use wbd_probes::programs::Finding;
 
 use crate::Context;
 use crate::ask;
 use crate::cli::{Format, Playbook};
 use crate::config::broken;
 use crate::exit::{Ended, Exit, Failure};
+use crate::linted::{Linted, linted, warned};
 use crate::out::Tone;
 use crate::{host, reference, simulate};
 
@@ -111,29 +109,16 @@ fn missing(name: &str, library: &Library) -> String {
 }
 
 fn lint(context: &mut Context, named: &[PathBuf]) -> Ended {
-    let (library, mut problems, own) = loaded(context, named);
-    let by = |finding: &Finding| own.iter().any(|source| host::names(source, finding));
-    let findings = host::misplaced(&context.root, &library, &Settings::default());
-    let findings: Vec<Finding> = findings.into_iter().filter(by).collect();
-    problems.extend(host::as_problems(&findings, &own));
-    // What is shipped has no excuse; a site's file goes on as it is.
-    let shipped = host::playbook_folder(&context.root);
-    let is_shipped = |problem: &Problem| Path::new(&problem.file).starts_with(&shipped);
-    let (unfit, warnings): (Vec<_>, Vec<_>) = playbook::advice(&own).into_iter().partition(is_shipped);
-    problems.extend(unfit);
+    let Linted { files, problems, warnings } = linted(context, named);
     if !problems.is_empty() {
         return broken(context, &problems);
     }
     if context.format == Format::Text {
-        for warning in &warnings {
-            for line in format!("warning: {warning}").lines() {
-                context.out.line(line);
-            }
-        }
+        warned(context, &warnings);
         let also = if warnings.is_empty() { String::new() } else { format!(", {} warnings", warnings.len()) };
-        context.out.line(format!("{} files, no problems{also}", own.len()));
+        context.out.line(format!("{files} files, no problems{also}"));
     } else {
-        let value = json!({"schema": SCHEMA, "files": own.len(), "problems": [], "warnings": warnings});
+        let value = json!({"schema": SCHEMA, "files": files, "problems": [], "warnings": warnings});
         context.out.document(context.format, &value)?;
     }
     Ok(Exit::Done)

@@ -1,6 +1,6 @@
 //! `playbook reference`: every probe and every action, from the declarations. Looks at no host.
 use serde_json::{Value, json};
-use wbd_model::action::{self, ActionName, Class, Grade, NamedBy};
+use wbd_model::action::{self, ActionName, NamedBy};
 use wbd_model::declared::Parameter;
 use wbd_model::probe::{self, Answered, ProbeName};
 use wbd_model::report::SCHEMA;
@@ -67,17 +67,14 @@ fn document(entries: &[Entry]) -> Value {
 }
 
 fn action(it: &action::Declaration) -> Value {
-    let (class, at_least) = match it.class {
-        Grade::Fixed(class) => (class, false),
-        Grade::OfProgram(class) => (class, true),
-    };
     json!({
         "name": it.key,
         "does": it.does,
         "form": Parameter::form(it.key, it.parameters),
         "parameters": it.parameters.iter().map(parameter).collect::<Vec<Value>>(),
-        "class": class,
-        "class_at_least": at_least,
+        "class": it.class,
+        // No class is the author's word any more; the key stays for those that read it.
+        "class_at_least": false,
         "named_by": named_by(it.named_by),
         "not_beside": it.conflicts,
         "ends_agent": it.agent.ends(),
@@ -137,17 +134,11 @@ fn list(out: &mut Out, all: &[Entry]) {
     for entry in all {
         if let Entry::Action(it) = entry {
             let does = out.cut(&spoken(it.does), out.width().saturating_sub(22));
-            out.line(format!("  {:<16} {} {does}", it.key, least(it.class)));
+            out.line(format!("  {:<16} {} {does}", it.key, it.class));
         }
     }
     out.line("");
     out.line("One with its parameters: wbdctl playbook reference NAME");
-}
-
-const fn least(class: Grade) -> Class {
-    match class {
-        Grade::Fixed(class) | Grade::OfProgram(class) => class,
-    }
 }
 
 impl Entry {
@@ -197,7 +188,7 @@ fn show_action(out: &mut Out, it: &action::Declaration) {
     }
     parameters(out, it.parameters);
     out.heading("What it means");
-    out.paragraph("  ", &it.class.to_string());
+    out.paragraph("  ", &format!("Class {}.", it.class));
     out.paragraph("  ", &format!("Not at the same time as {}.", it.conflicts));
     match it.undo {
         Some(undo) => out.paragraph("  ", &format!("Undo: {undo}.")),
@@ -276,7 +267,7 @@ mod tests {
         ] {
             assert!(text.contains(words), "{words:?} is not in {text}");
         }
-        assert!(shown("command.run").contains("A2 at least"));
+        assert!(shown("command.run").contains("Class A3."));
         assert!(shown("unit.restart").contains("not repeated in the same incident"));
         assert!(shown("agent.stop").contains("no playbook can name it"));
         assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");

@@ -1,8 +1,10 @@
 //! A product's facts, stated once: how to find it, its processes, commands, versions and endpoints.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
 use crate::class::Class;
@@ -47,6 +49,14 @@ pub struct ProfileSpec {
     /// The vendor's codes for the generic failures, by playbook name or `playbook/case`.
     #[serde(default)]
     pub codes: BTreeMap<String, Code>,
+}
+
+impl ProfileSpec {
+    /// The units that it names as its product's.
+    #[must_use]
+    pub fn units(&self) -> BTreeSet<String> {
+        self.unit.iter().chain(self.process.values().filter_map(|process| process.unit.as_ref())).cloned().collect()
+    }
 }
 
 /// A profile with its name.
@@ -132,8 +142,14 @@ pub struct Command {
     pub argv: Vec<String>,
     /// Deadline, e.g. `120s`.
     pub timeout: Duration,
-    /// What kind of action it is; never below A2.
+    /// A3, and may be left out. A lower one counts as A3; of A4 none is run.
+    #[serde(default = "class_of_programs")]
     pub class: Class,
+}
+
+/// What every program of a vendor counts as.
+const fn class_of_programs() -> Class {
+    Class::A3
 }
 
 /// Where a version can be read.
@@ -223,8 +239,8 @@ pub enum PublicAddress {
 }
 
 /// A length of time written as `500ms`, `10s`, `5m`, `2h` or `1d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, JsonSchema)]
+#[serde(into = "String")]
 #[schemars(with = "String")]
 pub struct Duration {
     ms: u64,
@@ -258,9 +274,26 @@ impl From<Duration> for String {
     }
 }
 
-impl std::fmt::Display for Duration {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&String::from(*self))
+    }
+}
+
+/// A number alone is told that it wants a unit, and not that it is no text.
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TimeVisitor;
+        impl de::Visitor<'_> for TimeVisitor {
+            type Value = Duration;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a time with its unit, such as 500ms, 10s, 5m, 2h or 1d")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
+                Duration::try_from(text.to_owned()).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(TimeVisitor)
     }
 }
 

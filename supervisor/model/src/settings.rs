@@ -1,7 +1,10 @@
 //! `/etc/wbd/wbd.yaml`: what the administrator decides. Parsing is the engine's.
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
 use crate::action::Class;
@@ -28,7 +31,9 @@ pub struct Settings {
     pub sample_every: Duration,
     /// Whether this host has a public address.
     pub public: PublicAddress,
-    /// Facts that the site states (versions of products that write theirs nowhere).
+    /// Facts that the site states (versions of products that write theirs nowhere): texts, or whole numbers.
+    #[serde(deserialize_with = "facts")]
+    #[schemars(with = "BTreeMap<String, Stated>")]
     pub facts: BTreeMap<String, String>,
     /// Program and arguments to run for an incident that needs a person.
     pub on_escalation: Vec<String>,
@@ -47,6 +52,45 @@ pub struct AgentSettings {
 impl Default for AgentSettings {
     fn default() -> Self {
         Self { expected: true }
+    }
+}
+
+/// A fact as it is written: a build is a number to people.
+struct Stated(String);
+
+fn facts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let stated = BTreeMap::<String, Stated>::deserialize(deserializer)?;
+    Ok(stated.into_iter().map(|(name, Stated(text))| (name, text)).collect())
+}
+
+impl<'de> Deserialize<'de> for Stated {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct StatedVisitor;
+        impl de::Visitor<'_> for StatedVisitor {
+            type Value = Stated;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a whole number")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Stated, E> {
+                Ok(Stated(text.to_owned()))
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<Stated, E> {
+                Ok(Stated(number.to_string()))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Stated, E> {
+                Ok(Stated(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(StatedVisitor)
+    }
+}
+
+impl JsonSchema for Stated {
+    fn schema_name() -> Cow<'static, str> {
+        "Stated".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": ["string", "integer"] })
     }
 }
 

@@ -3,20 +3,23 @@
 /// Beyond this many edits, two names have nothing to do with each other.
 const FAR: usize = 3;
 
-/// The candidate nearest to `wrong`, if any is near enough to have been meant.
+/// The candidate nearest to `wrong`, if one is near enough to have been meant and no other one is as near: of `A0` to `A4`
+/// none is meant by `A9`.
 #[must_use]
 pub fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = wrong.chars().count();
     let allowed = FAR.min(length.div_ceil(3));
-    candidates
+    let near: Vec<(usize, &str)> = candidates
         .into_iter()
         // Each edit adds or takes one character at most: a text of any length costs no more than its own counting.
         .filter(|candidate| candidate.chars().count().abs_diff(length) <= allowed)
         // Two neighbours that changed places are one slip, not two.
         .map(|candidate| (strsim::osa_distance(wrong, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
-        .min()
-        .map(|(_, candidate)| candidate)
+        .collect();
+    let (least, first) = *near.iter().min()?;
+    let is_alone = near.iter().all(|(distance, candidate)| *distance > least || *candidate == first);
+    is_alone.then_some(first)
 }
 
 /// A hint for a message: the nearest candidate, or all of them if they are few.
@@ -46,6 +49,8 @@ mod tests {
         assert_eq!(nearest("verfy", names), Some("verify"));
         assert_eq!(nearest("budget", names), None);
         assert_eq!(nearest("x", ["y"]), Some("y"));
+        assert_eq!(nearest("A9", ["A0", "A1", "A2"]), None, "each is as near");
+        assert_eq!(nearest("verfy", ["verify", "verify"]), Some("verify"));
         assert_eq!(nearest("", ["y"]), None);
         assert_eq!(nearest("WBD-54O4", ["WBD-5401", "WBD-5404"]), Some("WBD-5404"));
         assert_eq!(

@@ -1,4 +1,5 @@
-//! Whether programs that profiles and settings name lie where nobody else could exchange them. Runs none of them.
+//! Whether programs that profiles and settings name may be run: they lie where nobody else could exchange them, and are no
+//! shell or the like behind their links. Runs none of them.
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -7,25 +8,37 @@ use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
+use wbd_model::forbidden::{self, Purpose};
 use wbd_model::place::{self, Entry, Misplaced};
 use wbd_model::profile::{ProfileSpec, Sign, VersionSource};
+use wbd_model::settings::Settings;
 use wbd_model::text::named;
 
 use crate::under::under;
 
-/// What is wrong with the place of a program below `root`, with the remedy. One that is not there is fine: its product
-/// may not be installed. Nor is one whose way cannot be looked at wrong: whoever runs it looks again.
+/// What is wrong with a program below `root`, with the remedy: its place, or what it is behind its links. One that is not
+/// there is fine: its product may not be installed. Nor is one whose way cannot be looked at wrong: whoever runs it looks
+/// again.
 #[must_use]
-pub fn misplaced(root: &Path, program: &Path) -> Option<String> {
-    if !program.is_absolute() {
+pub fn unfit(root: &Path, named: &Named) -> Option<String> {
+    if !named.program.is_absolute() {
         return None;
     }
-    let path = std::path::absolute(under(root, program)).ok()?;
-    fs::metadata(&path).ok()?;
-    match place::runnable(&path, nix::unistd::geteuid().as_raw(), &look) {
-        Ok(_) | Err(Misplaced::Lost(_)) => None,
-        Err(open @ Misplaced::Open { .. }) => Some(open.to_string()),
+    let path = std::path::absolute(under(root, &named.program)).ok()?;
+    if let Err(error) = fs::metadata(&path) {
+        // Whom to notify belongs to no product that may not be installed.
+        let is_missing = error.kind() == io::ErrorKind::NotFound && named.is_for(Purpose::Notify);
+        return is_missing.then(|| "it is not there, and nobody would be notified; correct its path".to_owned());
     }
+    let real = match place::runnable(&path, nix::unistd::geteuid().as_raw(), &look) {
+        Ok(real) => real,
+        Err(Misplaced::Lost(_)) => return None,
+        Err(open @ Misplaced::Open { .. }) => return Some(open.to_string()),
+    };
+    let (purpose, arguments) = named.run.as_ref()?;
+    let within = fs::canonicalize(root).ok()?;
+    let below = Path::new("/").join(real.strip_prefix(&within).ok()?);
+    forbidden::why(*purpose, [named.program.as_path(), &below], arguments)
 }
 
 /// A program and who names it.
@@ -35,14 +48,27 @@ pub struct Named {
     pub by: String,
     /// Its absolute path, as it is written there.
     pub program: PathBuf,
+    /// What it is run for, and with which arguments; `None`: it is not run.
+    pub run: Option<(Purpose, Vec<String>)>,
 }
 
-/// One whose place is open to others.
+impl Named {
+    fn is_for(&self, wanted: Purpose) -> bool {
+        self.run.as_ref().is_some_and(|(purpose, _)| *purpose == wanted)
+    }
+
+    fn argv(by: &str, argv: &[String], purpose: Purpose) -> Option<Self> {
+        let (program, arguments) = argv.split_first()?;
+        Some(Self { by: by.to_owned(), program: program.into(), run: Some((purpose, arguments.to_vec())) })
+    }
+}
+
+/// One that is not run as it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     /// The program.
     pub named: Named,
-    /// What is wrong with its place, and what to do.
+    /// What is wrong with it, and what to do.
     pub why: String,
 }
 
@@ -55,8 +81,10 @@ impl std::fmt::Display for Finding {
 /// All programs that a profile names: what it has run, what tells a version, and those that it takes for the product's.
 #[must_use]
 pub fn of_profile(name: &str, spec: &ProfileSpec) -> Vec<Named> {
-    let run = spec.commands.values().filter_map(|command| command.argv.first()).map(PathBuf::from);
+    let by = format!("profile {name}");
+    let run = spec.commands.values().filter_map(|command| Named::argv(&by, &command.argv, Purpose::Act));
     let versions = spec.version.values().filter_map(|source| match source {
+        // What tells a version is lint's to judge: it only answers.
         VersionSource::Program(argv) => argv.first().map(PathBuf::from),
         VersionSource::Health {} | VersionSource::Package(_) | VersionSource::File(_) | VersionSource::Setting(_) => {
             None
@@ -67,21 +95,27 @@ pub fn of_profile(name: &str, spec: &ProfileSpec) -> Vec<Named> {
         Sign::File(_) => None,
     });
     let processes = spec.process.values().chain(signs).filter_map(|selector| selector.exe.clone());
-    let mut all: Vec<Named> =
-        run.chain(versions).chain(processes).map(|program| Named { by: format!("profile {name}"), program }).collect();
+    let looked_at = versions.chain(processes).map(|program| Named { by: by.clone(), program, run: None });
+    let mut all: Vec<Named> = run.chain(looked_at).collect();
     all.sort();
     all.dedup();
     all
 }
 
-/// Those of which the place is open to others. What does not answer in time (a dead mount) is left to whoever runs it.
+/// The site's own program of `on_escalation`.
+#[must_use]
+pub fn of_site(settings: &Settings) -> Option<Named> {
+    Named::argv("on_escalation", &settings.on_escalation, Purpose::Notify)
+}
+
+/// Those that are not run as they are. What does not answer in time (a dead mount) is left to whoever runs it.
 #[must_use]
 pub fn findings(root: &Path, programs: Vec<Named>, within: Duration) -> Vec<Finding> {
     let (sender, receiver) = sync_channel(programs.len());
     let (root, most) = (root.to_path_buf(), std::time::Instant::now() + within);
     thread::spawn(move || {
         for named in programs {
-            if let Some(why) = misplaced(&root, &named.program)
+            if let Some(why) = unfit(&root, &named)
                 && sender.send(Finding { named, why }).is_err()
             {
                 return;
@@ -115,7 +149,8 @@ mod tests {
             mode(&folder, 0o755);
         }
         mode(&folder.join("fix"), 0o755);
-        let of = |name: &str| misplaced(root.path(), Path::new(name));
+        let by = |name: &str| Named { by: "profile toy".into(), program: name.into(), run: None };
+        let of = |name: &str| unfit(root.path(), &by(name));
         assert_eq!((of("/opt/toy/fix"), of("/opt/toy/none"), of("fix")), (None, None, None));
         mode(&folder, 0o777);
         let said = of("/opt/toy/fix").unwrap();
@@ -123,9 +158,7 @@ mod tests {
             said.contains(&format!("{} may be written by others (mode 0777); chmod go-w it", folder.display())),
             "{said}"
         );
-        let programs =
-            ["/opt/toy/fix", "/opt/toy/none"].map(|name| Named { by: "profile toy".into(), program: name.into() });
-        let found = findings(root.path(), programs.into(), Duration::from_secs(20));
+        let found = findings(root.path(), ["/opt/toy/fix", "/opt/toy/none"].map(by).into(), Duration::from_secs(20));
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].to_string().starts_with("profile toy names /opt/toy/fix: "), "{}", found[0]);
         mode(&folder, 0o755);
@@ -151,7 +184,49 @@ mod tests {
             },
         });
         let named = of_profile("v", &serde_json::from_value(spec).unwrap());
-        let wanted = ["/opt/v/ctl", "/opt/v/sign", "/opt/v/version", "/opt/v/x"];
-        assert_eq!(named, wanted.map(|program| Named { by: "profile v".to_owned(), program: program.into() }));
+        let run = Some((Purpose::Act, vec!["restart".to_owned()]));
+        let wanted = [("/opt/v/ctl", run), ("/opt/v/sign", None), ("/opt/v/version", None), ("/opt/v/x", None)];
+        assert_eq!(
+            named,
+            wanted.map(|(program, run)| Named { by: "profile v".to_owned(), program: program.into(), run })
+        );
+    }
+
+    #[test]
+    fn a_link_to_what_no_playbook_runs_is_named_and_one_to_the_vendors_own_program_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let put = |path: &str| {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "#!/bin/sh\n").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        let link = |to: &str, at: &str| std::os::unix::fs::symlink(to, root.path().join(at)).unwrap();
+        let folder =
+            |path: &str| fs::set_permissions(root.path().join(path), fs::Permissions::from_mode(0o755)).unwrap();
+        put("usr/bin/dash");
+        put("usr/bin/systemctl");
+        put("opt/toy/real");
+        for path in ["usr", "usr/bin", "opt", "opt/toy"] {
+            folder(path);
+        }
+        link("usr/bin", "bin");
+        link("../../bin/dash", "opt/toy/fix");
+        link("../../bin/systemctl", "opt/toy/restart");
+        link("real", "opt/toy/link");
+        let said = |name: &str, purpose: Purpose, arguments: &[&str]| {
+            let arguments = arguments.iter().map(|&it| it.to_owned()).collect();
+            unfit(
+                root.path(),
+                &Named { by: "profile toy".into(), program: name.into(), run: Some((purpose, arguments)) },
+            )
+        };
+        assert!(said("/opt/toy/fix", Purpose::Act, &["-c", "reboot"]).unwrap().starts_with("dash is a shell"));
+        assert!(said("/opt/toy/restart", Purpose::Act, &["restart", "x"]).unwrap().contains("unit.restart"));
+        assert_eq!(said("/opt/toy/link", Purpose::Act, &["-c"]), None);
+        assert_eq!(said("/opt/toy/restart", Purpose::Notify, &["start", "page.service"]), None);
+        assert!(said("/opt/toy/fix", Purpose::Notify, &["-c", "mail root"]).is_some());
+        assert_eq!(said("/opt/toy/none", Purpose::Act, &[]), None, "its product may not be installed");
+        assert!(said("/opt/toy/none", Purpose::Notify, &[]).unwrap().contains("it is not there"));
     }
 }

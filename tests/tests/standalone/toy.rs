@@ -19,7 +19,7 @@ kind: Profile
 metadata: {name: NAME, source: \"a test\"}
 spec:
   present: {any: [{file: /etc/NAME/left}]}
-  commands: {fix: {argv: [/opt/NAME/fix], timeout: 5s, class: A2}}
+  commands: {fix: {argv: [/opt/NAME/fix], timeout: 5s}}
   version: {NAMEleft: {file: /etc/NAME/left}, NAMEright: {file: /etc/NAME/right}}
 ";
 

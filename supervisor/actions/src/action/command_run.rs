@@ -4,16 +4,17 @@ use std::time::Instant;
 
 use wbd_model::action::{Change, CommandRun};
 use wbd_model::entry::Outcome;
+use wbd_model::forbidden::Purpose;
 
 use crate::done::Done;
 use crate::error::ActionError;
 use crate::execution::Execution;
 use crate::preview::Preview;
-use crate::program::{self, Parent};
+use crate::program::{self, Parent, Rule};
 use crate::reach::Reach;
 
 pub(super) fn preview(CommandRun { command, .. }: &CommandRun, root: &Path) -> Result<Preview, ActionError> {
-    program::checked(root, command)?;
+    program::checked(root, command, Rule::For(Purpose::Act))?;
     let after = format!("run, at most {}", command.timeout);
     Ok(Preview::of(Change { what: command.argv.join(" "), before: None, after }))
 }
@@ -23,7 +24,7 @@ pub(super) async fn act(
     CommandRun { command, .. }: &CommandRun,
     execution: &Execution<'_>,
 ) -> Result<Done, ActionError> {
-    let program = program::checked(execution.reach.root(), command)?;
+    let program = program::checked(execution.reach.root(), command, Rule::For(Purpose::Act))?;
     // I3: on a dead mount that look hangs until the mount is back; the window, the pause and the actions since then are
     // not those that the guards saw.
     if Instant::now() > execution.start_by {

@@ -12,8 +12,6 @@ mod unit_restart;
 
 use wbd_model::action::Action;
 
-pub use unit_restart::RESTARTABLE_UNITS;
-
 use crate::done::Done;
 use crate::error::ActionError;
 use crate::execution::Execution;

@@ -57,7 +57,7 @@ fn raise(SysctlSet { key, value, persist }: &SysctlSet, setting: &Setting<'_>) -
         return Err(ActionError::NotAllowed {
             verb: "set",
             what: format!("{key} to {value}"),
-            rule: "the value is outside wbd's own bounds for this key",
+            rule: "the value is outside wbd's own bounds for this key".to_owned(),
         });
     }
     let present = setting.read()?;

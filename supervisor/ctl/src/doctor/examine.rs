@@ -70,8 +70,7 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
         let root = order.root.clone();
         move || host::has_supervisor(&root)
     });
-    let read = Files::read(order);
-    let Files { settings, settings_problems, library, problems, late: unread } = read;
+    let Files { settings, settings_problems, library, problems, warnings, late: unread } = Files::read(order);
     if unread.is_none() {
         known(order, &library)?;
     }
@@ -123,6 +122,7 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
         own::escalation(&daemon_status),
         Some(own::ledger(ledger, daemon_status.as_ref().ok())),
         Some(unread.as_deref().map_or_else(|| own::settings(&settings_problems), own::settings_unread)),
+        own::lint(&warnings),
         within(&placed, began).map(|findings| own::programs(&findings)),
         unread.as_deref().map_or_else(|| own::playbooks(&order.root, library.playbooks.len()), own::playbooks_unread),
     ];
@@ -147,7 +147,7 @@ fn expected(seen: Option<Protection>, settings: &Settings) -> Option<Protection>
 /// Looks at where programs lie, beside the rest.
 fn programs(order: &Order, library: &Library, settings: &Settings) -> Receiver<Vec<Finding>> {
     let (root, library, settings) = (order.root.clone(), library.clone(), settings.clone());
-    aside(move || host::misplaced(&root, &library, &settings))
+    aside(move || host::unfit(&root, &library, &settings))
 }
 
 fn view(status: &Status, age_ms: Option<u64>) -> DaemonView {
@@ -198,6 +198,8 @@ struct Files {
     settings_problems: Vec<Problem>,
     library: Library,
     problems: Vec<Problem>,
+    /// What in files that load does not count.
+    warnings: Vec<Problem>,
     /// They could not be read in time; why.
     late: Option<String>,
 }
@@ -206,17 +208,28 @@ impl Files {
     /// Reads them beside, since a read on a dead mount cannot be ended.
     fn read(order: &Order) -> Self {
         let (root, config) = (order.root.clone(), order.config.clone());
-        let reading = aside(move || (host::settings(&root, config.as_deref()), host::library(&root)));
+        let reading = aside(move || {
+            let (library, problems, mut warnings) = host::advised_library(&root);
+            let settings = host::settings(&root, config.as_deref());
+            if let Ok(settings) = &settings {
+                let source = host::settings_source(&root, config.as_deref());
+                warnings.extend(host::advised_settings(source.as_ref(), settings, &library));
+            }
+            (settings, library, problems, warnings)
+        });
         let none = Self {
             settings: Settings::default(),
             settings_problems: Vec::new(),
             library: Library::default(),
             problems: Vec::new(),
+            warnings: Vec::new(),
             late: None,
         };
         match reading.recv_timeout(FIRST) {
-            Ok((Ok(settings), (library, problems))) => Self { settings, library, problems, ..none },
-            Ok((Err(settings_problems), (library, problems))) => Self { settings_problems, library, problems, ..none },
+            Ok((Ok(settings), library, problems, warnings)) => Self { settings, library, problems, warnings, ..none },
+            Ok((Err(settings_problems), library, problems, warnings)) => {
+                Self { settings_problems, library, problems, warnings, ..none }
+            }
             Err(_) => {
                 let seconds = FIRST.as_secs();
                 let late =

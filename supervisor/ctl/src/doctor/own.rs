@@ -167,6 +167,13 @@ pub(crate) fn settings(problems: &[Problem]) -> Own {
     }
 }
 
+/// Does everything in the settings and in files that load count? `None` where it does.
+pub(crate) fn lint(warnings: &[Problem]) -> Option<Own> {
+    let (first, rest) = warnings.split_first()?;
+    let more = if rest.is_empty() { String::new() } else { format!("; {} more", rest.len()) };
+    Some(Own::new("WBD-LINT", Verdict::Warn, format!("{}{more}", first.brief())))
+}
+
 /// They could not be read in time.
 pub(crate) fn settings_unread(why: &str) -> Own {
     Own::new("WBD-SETTINGS", Verdict::Unknown, why)
@@ -181,7 +188,11 @@ pub(crate) fn playbooks_unread(why: &str) -> Option<Own> {
 pub(crate) fn programs(findings: &[Finding]) -> Own {
     const CODE: &str = "WBD-PROGRAM";
     if findings.is_empty() {
-        return Own::new(CODE, Verdict::Pass, "nobody else could exchange a program that profiles and settings name");
+        return Own::new(
+            CODE,
+            Verdict::Pass,
+            "programs that profiles and settings name may be run, and nobody else could exchange them",
+        );
     }
     let told: Vec<String> = findings.iter().map(ToString::to_string).collect();
     Own::new(CODE, Verdict::Warn, told.join("; "))
@@ -293,6 +304,8 @@ mod tests {
             "WBD-SETTINGS",
             "WBD-PLAYBOOK",
             "WBD-PROFILE",
+            "WBD-PROGRAM",
+            "WBD-LINT",
         ] {
             assert!(rows.iter().any(|row| row.code.as_str() == code), "{code}");
         }

@@ -8,7 +8,7 @@ use wbd_engine::playbook::{self, Library, settings};
 use wbd_model::name::ProfileName;
 use wbd_model::profile::Profile;
 use wbd_model::settings::Settings;
-use wbd_probes::programs::{self, Named};
+use wbd_probes::programs;
 use wbd_probes::{Presence, ProbeRunner, files};
 
 use crate::event::loaded::{Found, Loaded};
@@ -36,15 +36,13 @@ pub(crate) fn load(root: &Path) -> Result<Loaded, Vec<String>> {
     Ok(Loaded { settings, library, problems: words(&problems), misplaced })
 }
 
-/// Programs in a place that is open to others; a dead mount holds nobody up.
+/// Programs that are not run as they are; a dead mount holds nobody up.
 fn misplaced(root: &Path, library: &Library, settings: &Settings) -> Vec<String> {
     let of_profiles =
         library.profiles.values().flat_map(|profile| programs::of_profile(profile.name.as_str(), &profile.spec));
     // The site's own program is the machine's.
-    let site =
-        settings.on_escalation.first().map(|program| Named { by: "on_escalation".to_owned(), program: program.into() });
     let mut found = programs::findings(root, of_profiles.collect(), PROGRAMS);
-    found.extend(programs::findings(Path::new("/"), site.into_iter().collect(), PROGRAMS));
+    found.extend(programs::findings(Path::new("/"), programs::of_site(settings).into_iter().collect(), PROGRAMS));
     found.iter().map(ToString::to_string).collect()
 }
 

@@ -75,7 +75,43 @@ pub(crate) const fn a(kind: Kind) -> &'static str {
     }
 }
 
+/// A value that an expression may give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome<'a> {
+    /// This text.
+    Text(&'a str),
+    /// What this refers to.
+    Of(&'a Reference),
+    /// What it makes of others.
+    Made,
+}
+
 impl Ir {
+    /// Adds each value that it may give.
+    pub(super) fn outcomes<'a>(&'a self, found: &mut Vec<Outcome<'a>>) {
+        match self {
+            Self::Const(Value::Text(text)) => found.push(Outcome::Text(text)),
+            Self::Ref(reference) => found.push(Outcome::Of(reference)),
+            Self::If(parts) => {
+                parts.1.outcomes(found);
+                parts.2.outcomes(found);
+            }
+            Self::Const(Value::Bool(_) | Value::Int(_))
+            | Self::Has(_)
+            | Self::Not(_)
+            | Self::Negate(_)
+            | Self::And(..)
+            | Self::Or(..)
+            | Self::Compare(..)
+            | Self::Calculate(..)
+            | Self::Join(..)
+            | Self::In(..)
+            | Self::Extreme(..)
+            | Self::Look(..)
+            | Self::Size(_) => found.push(Outcome::Made),
+        }
+    }
+
     /// Adds what it refers to, each once.
     pub(super) fn collect<'a>(&'a self, found: &mut Vec<&'a Reference>) {
         match self {

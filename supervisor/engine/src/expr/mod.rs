@@ -18,7 +18,7 @@ use wbd_model::observation::{Fact, Kind, Value};
 use ir::Ir;
 
 pub(crate) use eval::Scope;
-pub(crate) use ir::{Fault, a};
+pub(crate) use ir::{Fault, Outcome, a};
 pub(crate) use limits::STACK_BYTES;
 pub(crate) use names::{Items, Names, RESERVED, Reference};
 
@@ -59,6 +59,13 @@ impl Expr {
     /// Its value over what was seen; unknown with the reason where that does not decide it.
     pub(crate) fn evaluate(&self, scope: &Scope<'_>) -> Fact {
         eval::evaluate(&self.ir, scope)
+    }
+
+    /// Each value that it may give.
+    pub(crate) fn outcomes(&self) -> Vec<Outcome<'_>> {
+        let mut found = Vec::new();
+        self.ir.outcomes(&mut found);
+        found
     }
 
     /// Everything that it refers to, in the order of the text, each once.

@@ -1,15 +1,15 @@
 //! From a failing check to actions with nothing left to choose. Permits nothing and does nothing.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wbd_model::action::{Action, Given};
 use wbd_model::check::Verdict;
-use wbd_model::declared::Takes;
 use wbd_model::observation::{Fact, Observations, Value};
 use wbd_model::plan::Plan;
+use wbd_model::unit;
 
 use super::verdict::Judgement;
 use crate::expr::Scope;
-use crate::playbook::{Bound, Step, unit_fault};
+use crate::playbook::{Bound, Step};
 
 /// The first rung from `from_rung` on that fits; `None` where none does, or where the check does not fail.
 ///
@@ -90,12 +90,20 @@ fn action(bound: &Bound, step: &Step, scope: &Scope<'_>) -> Result<Action, Strin
             Fact::Known(value) => value,
             Fact::Unknown(why) => return Err(format!("{} of {}: {why}", parameter.name, declaration.key)),
         };
-        if let (Takes::Unit, Value::Text(unit)) = (parameter.takes, &value)
-            && let Some(fault) = unit_fault(unit)
-        {
-            return Err(format!("unit {unit:?} {fault}"));
-        }
         values.insert(parameter.name, value);
     }
-    step.name.action(&Given { values: &values, commands: &bound.facts.commands })
+    let found = resolvers(bound, scope.seen);
+    let facts = &bound.facts;
+    step.name.action(&Given { values: &values, commands: &facts.commands, units: &facts.units, found: &found })
+}
+
+/// The units of resolvers that this look found on the host.
+fn resolvers(bound: &Bound, seen: &Observations) -> BTreeSet<String> {
+    let (probe, field) = unit::FOUND;
+    let asked = bound.probes.iter().filter(|(_, question)| question.name() == probe);
+    let units = asked.filter_map(|(name, _)| match seen.get(name)?.facts.get(field)? {
+        Fact::Known(Value::Text(unit)) => Some(unit.clone()),
+        Fact::Known(Value::Bool(_) | Value::Int(_)) | Fact::Unknown(_) => None,
+    });
+    units.collect()
 }

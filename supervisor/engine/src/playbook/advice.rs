@@ -1,9 +1,15 @@
 //! What a profile may say and had better not. It loads all the same; refuses nothing.
+use std::path::Path;
+
+use wbd_model::action::Class;
+use wbd_model::forbidden::{self, Purpose};
 use wbd_model::problem::{Problem, Source};
-use wbd_model::profile::{ProcessSelector, Sign};
+use wbd_model::profile::{ProcessSelector, ProfileSpec, Sign, VersionSource};
 
 use super::document::ProfileDocument;
 use super::faults::Faults;
+use super::library::Library;
+use super::references;
 use crate::yaml::{Node, documents, typed};
 
 const BY_NAME_ALONE: &str =
@@ -11,17 +17,22 @@ const BY_NAME_ALONE: &str =
 
 /// What is not wrong and should be better, for files that load.
 #[must_use]
-pub fn advice(sources: &[Source]) -> Vec<Problem> {
-    sources.iter().flat_map(of_file).collect()
+pub fn advice(sources: &[Source], library: &Library) -> Vec<Problem> {
+    sources.iter().flat_map(|source| of_file(source, library)).collect()
 }
 
-fn of_file(source: &Source) -> Vec<Problem> {
+fn of_file(source: &Source, library: &Library) -> Vec<Problem> {
     let mut faults = Faults::new(source);
     let (trees, _) = documents(source);
-    let profiles = trees.iter().filter(|tree| tree.get("kind").and_then(Node::text) == Some("Profile"));
-    for tree in profiles {
+    let of = |kind: &'static str| trees.iter().filter(move |tree| tree.get("kind").and_then(Node::text) == Some(kind));
+    for tree in of("Playbook") {
+        references::of_playbook(&mut faults, tree, library);
+    }
+    for tree in of("Profile") {
+        references::of_profile(&mut faults, tree, library);
         // What does not fit its types is a problem, and told as one.
         let Ok(document) = typed::<ProfileDocument>(source, tree) else { continue };
+        programs(&mut faults, tree, &document.spec);
         for (role, selector) in &document.spec.process {
             if selector.is_by_name_alone() {
                 faults.add(tree.place_of(&["spec", "process", role]), format!("process.{role} {BY_NAME_ALONE}"));
@@ -36,6 +47,27 @@ fn of_file(source: &Source) -> Vec<Problem> {
         }
     }
     faults.found
+}
+
+/// Classes that do not count as they are written, and what tells a version by code in its arguments.
+fn programs(faults: &mut Faults<'_>, tree: &Node, spec: &ProfileSpec) {
+    for (name, command) in &spec.commands {
+        match command.class {
+            Class::A0 | Class::A1 | Class::A2 => {
+                let place = tree.place_of(&["spec", "commands", name, "class"]);
+                let message = format!("commands.{name}.class {} counts as A3, as for every program", command.class);
+                faults.add_with_hint(place, message, Some("write A3, or leave class out".to_owned()));
+            }
+            Class::A3 | Class::A4 => {}
+        }
+    }
+    for (name, version) in &spec.version {
+        let VersionSource::Program(argv) = version else { continue };
+        let Some((program, arguments)) = argv.split_first() else { continue };
+        if let Some(why) = forbidden::why(Purpose::Answer, [Path::new(program)], arguments) {
+            faults.add(tree.place_of(&["spec", "version", name]), format!("version.{name}: {why}"));
+        }
+    }
 }
 
 fn by_process(sign: &Sign) -> Option<&ProcessSelector> {
@@ -57,8 +89,9 @@ mod tests {
              present: {{any: [{{process: {selector}}}]}}\n  process: {{main: {selector}}}\n"
         );
         let source = Source { path: "p.yaml".to_owned(), text };
-        assert_eq!(load(std::slice::from_ref(&source)).1, [], "it loads all the same");
-        let found = advice(&[source]);
+        let (library, problems) = load(std::slice::from_ref(&source));
+        assert_eq!(problems, [], "it loads all the same");
+        let found = advice(&[source], &library);
         assert!(found.iter().all(|it| it.message.contains("by comm alone")), "{found:#?}");
         found.iter().map(|it| (it.line, it.column)).collect()
     }
@@ -72,8 +105,40 @@ mod tests {
         assert_eq!(advised("{health: true}"), []);
     }
 
+    /// What is advised on a profile with these lines, after a look that it loads.
+    fn advised_on(lines: &str) -> Vec<String> {
+        let text = format!(
+            "apiVersion: wbd/v1\nkind: Profile\nmetadata: {{name: p}}\nspec:\n  present: {{any: [{{file: /p}}]}}\n{lines}"
+        );
+        let source = Source { path: "p.yaml".to_owned(), text };
+        let (library, problems) = load(std::slice::from_ref(&source));
+        assert_eq!(problems, [], "it loads all the same");
+        advice(&[source], &library).iter().map(Problem::brief).collect()
+    }
+
     #[test]
-    fn no_shipped_profile_goes_by_a_name_alone() {
-        assert_eq!(advice(&shipped_sources()), []);
+    fn a_class_below_a3_is_advised_against_and_one_that_is_left_out_is_not() {
+        let of = |class: &str| advised_on(&format!("  commands: {{fix: {{argv: [/opt/fix], timeout: 5s{class}}}}}\n"));
+        for class in ["A0", "A1", "A2"] {
+            let said = of(&format!(", class: {class}"));
+            let wanted =
+                format!("p.yaml:6:58: commands.fix.class {class} counts as A3, as for every program (write A3");
+            assert!(said.len() == 1 && said[0].starts_with(&wanted), "{said:#?}");
+        }
+        assert_eq!((of(", class: A3"), of("")), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_version_that_is_told_by_a_shell_is_advised_against_and_one_by_a_program_is_not() {
+        let of = |argv: &str| advised_on(&format!("  version: {{left: {{program: {argv}}}}}\n"));
+        let said = of("[/bin/sh, -c, rpm -q p]");
+        assert!(said.len() == 1 && said[0].contains("version.left: sh is a shell"), "{said:#?}");
+        assert_eq!((of("[/usr/bin/rpm, -q, p]"), of("[/opt/p, --version]")), (vec![], vec![]));
+    }
+
+    #[test]
+    fn no_shipped_file_is_advised_on() {
+        let sources = shipped_sources();
+        assert_eq!(advice(&sources, &load(&sources).0), []);
     }
 }

@@ -55,6 +55,7 @@ pub struct Bound {
 pub(crate) struct ProfileFacts {
     pub(crate) constants: BTreeMap<String, Value>,
     pub(crate) commands: BTreeMap<String, Command>,
+    pub(crate) units: BTreeSet<String>,
 }
 
 impl Library {
@@ -273,7 +274,7 @@ fn profile_facts(profile: &Profile) -> ProfileFacts {
     if let Some(build) = spec.builds.as_ref().and_then(|builds| builds.fixed_from) {
         set("builds.fixed_from".to_owned(), build.into());
     }
-    ProfileFacts { constants, commands: spec.commands.clone() }
+    ProfileFacts { constants, commands: spec.commands.clone(), units: spec.units() }
 }
 
 /// How texts name the place of a version.

@@ -10,7 +10,7 @@ use wbd_model::plan::Attempts;
 use wbd_model::probe::ProbeName;
 use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::Duration;
-use wbd_model::suggest;
+use wbd_model::{suggest, unit};
 
 use super::compiled::{Case, Explains, Playbook, Question, Requirement, Rung, Step, Verify};
 use super::document::{CaseSpec, LevelWord, PlaybookDocument, PlaybookSpec, RungSpec, ScopeWord};
@@ -176,6 +176,12 @@ impl Compiler<'_> {
                 return None;
             }
         };
+        if let (Takes::Unit, Value::Text(name)) = (parameter.takes, &value)
+            && let Some(fault) = unit::never(name)
+        {
+            self.faults.add(written.place, format!("{name:?} {fault}"));
+            return None;
+        }
         let requirement = match parameter.takes {
             Takes::Process => Requirement::Process(value.to_string()),
             Takes::Version => Requirement::Version(value.to_string()),

@@ -11,9 +11,9 @@ use wbd_model::suggest;
 use super::compiled::{Explains, Playbook};
 use super::library::Library;
 use super::test_spec::PlaybookTest;
-use super::{compile, document, profile, test_misfits};
+use super::{compile, document, expressions, profile, regions, test_misfits, units};
 use crate::expr::STACK_BYTES;
-use crate::yaml::{Node, Place, documents, typed};
+use crate::yaml::{Node, Place, documents, readable, tried, typed};
 
 /// Reads files in overlay order: a later document of the same kind and name wins. A file with any problem
 /// contributes nothing, and the others load as if it were not there; all problems of all files come back.
@@ -37,21 +37,24 @@ pub fn load(sources: &[Source]) -> (Library, Vec<Problem>) {
 
 fn load_here(sources: &[Source]) -> (Library, Vec<Problem>) {
     let mut problems = Vec::new();
-    let mut files: Vec<File<'_>> = Vec::new();
+    let (mut files, mut unread): (Vec<File<'_>>, Vec<File<'_>>) = (Vec::new(), Vec::new());
     for source in sources {
-        let read = catch_unwind(AssertUnwindSafe(|| read(source)));
-        match read.unwrap_or_else(|_| {
-            Err(vec![Place::default().problem(source, "reading this file ended in a bug of wbd", None)])
-        }) {
-            Ok(file) => files.push(file),
-            Err(found) => problems.extend(found),
-        }
+        let read = catch_unwind(AssertUnwindSafe(|| {
+            let (file, found) = read(source);
+            (file, tried(source, found, &|changed| self::read(changed).1))
+        }));
+        let bug = || vec![Place::default().problem(source, "reading this file ended in a bug of wbd", None)];
+        let (file, found) = read.unwrap_or_else(|_| (File::of(source), bug()));
+        let into = if found.is_empty() { &mut files } else { &mut unread };
+        into.push(file);
+        problems.extend(found);
     }
     // Taking one file out may bring an earlier one of the same name back, so everything is looked at again.
     loop {
         let library = merge(&files);
         let found: Vec<Vec<Problem>> = files.iter().map(|file| file.misfits(&library)).collect();
         if found.iter().all(Vec::is_empty) {
+            problems.extend(unread.iter().flat_map(|file| file.own_misfits(&library)));
             problems.sort();
             problems.dedup();
             return (library, problems);
@@ -70,11 +73,14 @@ struct File<'a> {
     playbooks: Vec<(Arc<Playbook>, Node)>,
     profiles: Vec<Arc<Profile>>,
     tests: Vec<(Arc<PlaybookTest>, Node)>,
+    /// Of all its documents, those too that cannot be read.
+    names: Vec<String>,
 }
 
-fn read(source: &Source) -> Result<File<'_>, Vec<Problem>> {
+/// The documents of a file that can be read, and all that keeps the others from it.
+fn read(source: &Source) -> (File<'_>, Vec<Problem>) {
     let (trees, mut problems) = documents(source);
-    let mut file = File { source, playbooks: Vec::new(), profiles: Vec::new(), tests: Vec::new() };
+    let mut file = File::of(source);
     let mut names = BTreeSet::new();
     for (index, tree) in trees.into_iter().enumerate() {
         if index == 0 && tree.get("apiVersion").is_none() {
@@ -88,28 +94,38 @@ fn read(source: &Source) -> Result<File<'_>, Vec<Problem>> {
             let place = tree.place_of(&["metadata", "name"]);
             problems.push(place.problem(source, format!("the {kind} {name:?} stands in this file twice"), None));
         }
+        file.names.extend(name.and_then(Node::text).map(str::to_owned));
         if let Err(found) = file.take(tree, &kind) {
             problems.extend(found);
         }
     }
-    if problems.is_empty() { Ok(file) } else { Err(problems) }
+    (file, problems)
 }
 
 impl<'a> File<'a> {
+    fn of(source: &'a Source) -> Self {
+        Self { source, playbooks: Vec::new(), profiles: Vec::new(), tests: Vec::new(), names: Vec::new() }
+    }
+
     fn take(&mut self, tree: Node, kind: &str) -> Result<(), Vec<Problem>> {
         let source: &'a Source = self.source;
         match kind {
             "Playbook" => {
-                let document = typed(source, &tree)?;
+                let document = typed(source, &tree).map_err(|mut found| {
+                    found.extend(expressions::faults(source, &tree));
+                    found
+                })?;
                 let mut playbook = compile::compile(source, &tree, document)?;
                 playbook.file.clone_from(&source.path);
                 self.playbooks.push((Arc::new(playbook), tree));
             }
             "Profile" => {
-                let document: document::ProfileDocument = typed(source, &tree)?;
+                let (document, mut broken) = readable::<document::ProfileDocument>(source, &tree);
+                let Some(document) = document else { return Err(broken) };
                 let found = profile::check(source, &tree, &document.spec);
-                if !found.is_empty() {
-                    return Err(found);
+                broken.extend(regions::apart(tree.get("spec").unwrap_or(&tree), found, &broken));
+                if !broken.is_empty() {
+                    return Err(broken);
                 }
                 self.profiles.push(Arc::new(Profile { name: document.metadata.name, spec: document.spec }));
             }
@@ -132,10 +148,18 @@ impl<'a> File<'a> {
         Ok(())
     }
 
+    /// What of a file that cannot be used does not fit together with the others either, its own names left out.
+    fn own_misfits(&self, library: &Library) -> Vec<Problem> {
+        let mut found = self.misfits(library);
+        found.retain(|problem| !self.names.iter().any(|name| problem.message.contains(&format!("{name:?}"))));
+        found
+    }
+
     /// What does not fit together with the other files.
     fn misfits(&self, library: &Library) -> Vec<Problem> {
         let mut found = Vec::new();
         for (playbook, tree) in &self.playbooks {
+            found.extend(units::misfits(self.source, tree, playbook, library));
             let list = tree.get("spec").and_then(|spec| spec.get("explains"));
             let places = list.map(Node::elements).unwrap_or_default();
             for (explains, node) in playbook.explains.iter().zip(places) {

@@ -4,18 +4,22 @@ mod bind;
 mod compile;
 mod compiled;
 mod document;
+mod expressions;
 mod faults;
 mod given;
 mod library;
 mod load;
 mod named;
 mod profile;
+mod references;
+mod regions;
 mod schema;
 pub mod settings;
 mod template;
 mod test_misfits;
 mod test_spec;
 mod texts;
+mod units;
 
 pub use advice::advice;
 pub use bind::Bound;
@@ -26,8 +30,9 @@ pub use schema::schema;
 pub use test_spec::PlaybookTest;
 
 pub(crate) use compiled::Step;
-pub(crate) use profile::unit_fault;
 pub(crate) use test_spec::{CuredWord, Expectation, Moment, ProfileChoice, Seen, VerdictWord};
 
+#[cfg(test)]
+mod hints_tests;
 #[cfg(test)]
 mod tests;

@@ -2,34 +2,17 @@
 use std::path::{Component, Path, PathBuf};
 
 use wbd_model::action::Class;
+use wbd_model::forbidden::{self, Purpose};
 use wbd_model::maintenance::{minute_of_day, window_minutes};
 use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::{Endpoint, ProcessSelector, ProfileSpec, Sign, VersionSource, names_ourselves};
+use wbd_model::unit;
 
 use super::faults::Faults;
 use crate::yaml::Node;
 
-/// Units that no playbook may touch: the supervisor must not be able to end itself.
-const OWN_UNITS: [&str; 4] =
-    ["wbd-supervisord.service", "wbd-supervisord-failed.service", "wbd-inspector.service", "wbd-actuator.service"];
-
 /// A product runs as one user or two.
 const MOST_USERS: usize = 8;
-
-/// Whether a unit's name is one that a playbook may restart.
-pub(crate) fn unit_fault(unit: &str) -> Option<&'static str> {
-    let is_name = unit.len() <= 255
-        && unit.ends_with(".service")
-        && !unit.starts_with('.')
-        && unit.chars().all(|c| c.is_ascii_alphanumeric() || "@:_.-\\".contains(c));
-    if !is_name {
-        Some("is no name of a service: write NAME.service")
-    } else if OWN_UNITS.contains(&unit) {
-        Some("is wbd's own; no playbook may touch it")
-    } else {
-        None
-    }
-}
 
 /// Every problem of a profile.
 pub(super) fn check(source: &Source, node: &Node, spec: &ProfileSpec) -> Vec<Problem> {
@@ -51,7 +34,7 @@ pub(super) fn check(source: &Source, node: &Node, spec: &ProfileSpec) -> Vec<Pro
             checks.add(&["spec", "leak", "fallback"], "is no time of the day: write HH:MM");
         }
     }
-    if let Some(fault) = spec.unit.as_deref().and_then(unit_fault) {
+    if let Some(fault) = spec.unit.as_deref().and_then(unit::name_fault) {
         checks.add(&["spec", "unit"], fault);
     }
     for (name, limit) in &spec.limits {
@@ -111,20 +94,22 @@ impl Checks<'_> {
             if !(1000..=600_000).contains(&command.timeout.as_ms()) {
                 self.add(&["spec", "commands", name, "timeout"], "must be 1s to 10m");
             }
-            match command.class {
-                Class::A0 | Class::A1 => {
-                    self.add(
-                        &["spec", "commands", name, "class"],
-                        "must be A2 or A3: a program is never gentler than a restart",
-                    );
-                }
-                Class::A2 | Class::A3 => {}
-                Class::A4 => {
-                    self.add(
-                        &["spec", "commands", name, "class"],
-                        "must be A2 or A3: no program of class A4 is run by a playbook",
-                    );
-                }
+            self.class(name, command.class);
+            if let Some((program, arguments)) = command.argv.split_first()
+                && let Some(why) = forbidden::why(Purpose::Act, [Path::new(program)], arguments)
+            {
+                self.add(&["spec", "commands", name, "argv"], &format!("is not run: {why}"));
+            }
+        }
+    }
+
+    fn class(&mut self, name: &str, class: Class) {
+        match class {
+            // Older files say it; A3 counts, and lint says so.
+            Class::A0 | Class::A1 | Class::A2 | Class::A3 => {}
+            Class::A4 => {
+                let message = "must be A3, or left out: no program of class A4 is run by a playbook";
+                self.add(&["spec", "commands", name, "class"], message);
             }
         }
     }
@@ -185,9 +170,7 @@ fn selector_fault(selector: &ProcessSelector) -> Option<String> {
     if selector.exe.as_ref().is_some_and(|exe| !is_plain(exe)) {
         return Some("program must be an absolute path without ..".to_owned());
     }
-    if let Some(unit) = &selector.unit
-        && let Some(fault) = unit_fault(unit)
-    {
+    if let Some(fault) = selector.unit.as_deref().and_then(unit::name_fault) {
         return Some(format!("unit {fault}"));
     }
     let is_name = |name: &String| (1..=32).contains(&name.len()) && !name.contains([':', '/', ' ', '\n']);
@@ -206,11 +189,34 @@ pub(crate) fn is_program(argv: &[String]) -> bool {
 mod tests {
     use super::*;
 
+    fn said_of(argv: &str) -> Vec<String> {
+        let text = format!(
+            "apiVersion: wbd/v1\nkind: Profile\nmetadata: {{name: p}}\nspec:\n  present: {{any: [{{file: /p}}]}}\n  \
+             commands:\n    fix: {{argv: {argv}, timeout: 5s}}\n"
+        );
+        let (library, problems) = super::super::load(&[Source { path: "p.yaml".to_owned(), text }]);
+        assert_eq!(library.profiles.is_empty(), !problems.is_empty());
+        problems.iter().map(Problem::brief).collect()
+    }
+
     #[test]
-    fn the_supervisors_own_unit_cannot_be_named() {
-        assert_eq!(unit_fault("dnsmasq.service"), None);
-        for unit in ["", "wbd-supervisord.service", "../x.service", "a b.service", "x.socket"] {
-            assert!(unit_fault(unit).is_some(), "{unit}");
+    fn a_program_that_no_playbook_runs_is_a_load_error_with_its_place_and_what_to_do() {
+        for (argv, words) in [
+            ("[/bin/sh, -c, reboot]", "sh is a shell: name the script itself"),
+            ("[/usr/bin/python3, -c, x]", "put it into a script of root's"),
+            ("[/usr/bin/sudo, /opt/p]", "sudo runs another program"),
+            ("[/sbin/reboot]", "reboot stops or restarts the machine: no action of this release does that"),
+            ("[/usr/bin/systemctl, restart, p]", "the action for it is unit.restart"),
+            ("[/usr/bin/apt-get, -y, remove, p]", "apt-get changes packages"),
+            ("[/usr/sbin/nft, flush, ruleset]", "nft changes the packet filter"),
+            ("[/bin/mount, /mnt]", "mount changes what is mounted"),
+        ] {
+            let said = said_of(argv);
+            assert!(said.len() == 1 && said[0].contains(words), "{argv}: {said:#?}");
+            assert!(said[0].starts_with("p.yaml:7:17: commands.fix.argv is not run: "), "{said:#?}");
+        }
+        for argv in ["[/etc/iscan/S99ISftp, restart]", "[/usr/bin/python3, /opt/p.py, -c]", "[/opt/p/shutdown]"] {
+            assert_eq!(said_of(argv), Vec::<String>::new(), "{argv}");
         }
     }
 }

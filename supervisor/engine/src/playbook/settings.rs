@@ -3,9 +3,11 @@ use wbd_model::problem::{Problem, Source};
 use wbd_model::settings::Settings;
 use wbd_model::suggest;
 
+use super::library::Library;
 use super::profile::is_program;
+use super::{references, regions};
 use crate::guard::window;
-use crate::yaml::{Node, Place, documents, typed};
+use crate::yaml::{Node, Place, documents, readable, tried};
 
 /// Most maintenance windows; each is gone through whenever an action waits for one.
 const MAX_WINDOWS: usize = 16;
@@ -17,6 +19,16 @@ const MAX_ACTIONS: u32 = 1000;
 /// # Errors
 /// Every problem of the file, each with its place; then none of it counts.
 pub fn parse(source: &Source) -> Result<Settings, Vec<Problem>> {
+    read(source).map_err(|found| tried(source, found, &|changed| read(changed).err().unwrap_or_default()))
+}
+
+/// What is not wrong and leads to nothing: playbooks that there are not, facts that no profile asks for.
+#[must_use]
+pub fn advice(source: &Source, settings: &Settings, library: &Library) -> Vec<Problem> {
+    references::of_settings(source, settings, library)
+}
+
+fn read(source: &Source) -> Result<Settings, Vec<Problem>> {
     let (trees, mut problems) = documents(source);
     let mut trees = trees.into_iter();
     let Some(tree) = trees.next() else {
@@ -26,14 +38,20 @@ pub fn parse(source: &Source) -> Result<Settings, Vec<Problem>> {
         problems.push(second.place.problem(source, "one document is wanted; this is a second one", None));
         return Err(problems);
     }
-    let settings: Settings = match typed(source, &tree) {
-        Ok(settings) => settings,
-        Err(found) => {
-            problems.extend(found);
-            return Err(problems);
-        }
-    };
-    let mut add = |path: &[&str], message: &str| problems.push(tree.place_of(path).problem(source, message, None));
+    // What cannot be read counts as its default here, and is told already.
+    let (settings, found) = readable::<Settings>(source, &tree);
+    problems.extend(found);
+    let Some(settings) = settings else { return Err(problems) };
+    let found = checked(source, &tree, &settings);
+    // The windows of a maintenance that cannot be read are not too few.
+    problems.extend(regions::apart(&tree, found, &problems));
+    if problems.is_empty() { Ok(settings) } else { Err(problems) }
+}
+
+/// What is out of bounds, or names nothing.
+fn checked(source: &Source, tree: &Node, settings: &Settings) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut add = |path: &[&str], message: &str| found.push(tree.place_of(path).problem(source, message, None));
     if settings.budget.per_hour > MAX_ACTIONS {
         add(&["budget", "per_hour"], "per_hour must be 0 to 1000");
     }
@@ -48,14 +66,14 @@ pub fn parse(source: &Source) -> Result<Settings, Vec<Problem>> {
     if !settings.on_escalation.is_empty() && !is_program(&settings.on_escalation) {
         add(&["on_escalation"], "on_escalation must begin with the absolute path of a program");
     }
-    problems.extend(maintenance(source, &tree, &settings));
+    found.extend(maintenance(source, tree, settings));
     for name in settings.playbooks.keys() {
         if wbd_model::name::PlaybookName::new(name.as_str()).is_err() {
-            let place = key_place(&tree, name);
-            problems.push(place.problem(source, format!("{name:?} cannot be the name of a playbook"), None));
+            let place = key_place(tree, name);
+            found.push(place.problem(source, format!("{name:?} cannot be the name of a playbook"), None));
         }
     }
-    if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    found
 }
 
 fn maintenance(source: &Source, tree: &Node, settings: &Settings) -> Vec<Problem> {
@@ -112,6 +130,29 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_number_is_a_fact_and_one_with_a_point_is_wanted_in_quotes() {
+        assert_eq!(read("facts: {iwss.build: 1393}\n").unwrap().facts["iwss.build"], "1393");
+        let problems = read("facts: {iwss.version: 6.10}\n").unwrap_err();
+        assert!(problems[0].contains("(put it in quotes to make it text)"), "9.10 would become 9.1: {problems:#?}");
+        assert_eq!(read("facts: {iwss.version: \"6.10\"}\n").unwrap().facts["iwss.version"], "6.10");
+    }
+
+    #[test]
+    fn no_hint_is_refused_in_its_turn() {
+        let brief = |text: &str| read(text).unwrap_err().remove(0).lines().next().unwrap().to_owned();
+        let every = brief("every: 10\n");
+        assert!(every.ends_with("wanted a time with its unit, such as 500ms, 10s, 5m, 2h or 1d"), "{every}");
+        let ceiling = brief("ceiling: A9\n");
+        assert!(ceiling.ends_with("(known here: A0, A1, A2, A3, A4)"), "{ceiling}");
+    }
+
+    #[test]
+    fn a_value_out_of_bounds_is_told_beside_one_that_cannot_be_read() {
+        let problems = read("healing: atuo\nevery: 10ms\n").unwrap_err();
+        assert_eq!(problems.len(), 2, "{problems:#?}");
+    }
+
+    #[test]
     fn all_problems_are_told_at_once_with_their_place() {
         let problems = read("healing: atuo\nbugdet: {}\nevery: 5\n").unwrap_err();
         assert_eq!(problems.len(), 3, "{problems:#?}");
@@ -126,7 +167,7 @@ mod tests {
             problems[1]
         );
         assert!(
-            problems[2].starts_with("wbd.yaml:3:8: wrong type: found the number 5, wanted text"),
+            problems[2].starts_with("wbd.yaml:3:8: wrong type: found the number 5, wanted a time with its unit"),
             "{}",
             problems[2]
         );

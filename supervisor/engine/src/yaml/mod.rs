@@ -1,8 +1,10 @@
 //! YAML text as a tree with places, and from there to typed values with every problem of it. Knows no key.
 mod located;
 mod node;
+mod tried;
 mod typed;
 
 pub(crate) use located::{At, Ordered};
 pub(crate) use node::{Node, Place, documents};
-pub(crate) use typed::typed;
+pub(crate) use tried::tried;
+pub(crate) use typed::{readable, typed};

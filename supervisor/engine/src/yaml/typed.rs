@@ -13,6 +13,7 @@ use wbd_model::suggest;
 
 use super::located::WITH_PLACE;
 use super::node::{Key, Node, Place, Raw, unknown_key};
+use super::tried::{QUOTES, TRUTH};
 
 /// A key is missing, whichever.
 const ANY_KEY: &str = "";
@@ -21,13 +22,20 @@ const MAX_PROBLEMS: usize = 40;
 
 /// The document as a `T`, or every problem that keeps it from being one.
 pub(crate) fn typed<T: DeserializeOwned>(source: &Source, document: &Node) -> Result<T, Vec<Problem>> {
+    match readable(source, document) {
+        (Some(value), problems) if problems.is_empty() => Ok(value),
+        (Some(_) | None, problems) => Err(problems),
+    }
+}
+
+/// The same, and what the document says apart from its problems, where the rest of it is a `T`.
+pub(crate) fn readable<T: DeserializeOwned>(source: &Source, document: &Node) -> (Option<T>, Vec<Problem>) {
     let mut rest = document.clone();
     let mut problems = Vec::new();
     let mut taken: Vec<(Place, String)> = Vec::new();
     while problems.len() < MAX_PROBLEMS {
         let wrong = match T::deserialize(Reader(&rest)) {
-            Ok(value) if problems.is_empty() => return Ok(value),
-            Ok(_) => break,
+            Ok(value) => return (Some(value), problems),
             Err(wrong) => wrong,
         };
         let is_consequence = wrong.missing.is_some_and(|field| {
@@ -44,7 +52,7 @@ pub(crate) fn typed<T: DeserializeOwned>(source: &Source, document: &Node) -> Re
             taken.push((place, meant));
         }
     }
-    Err(problems)
+    (None, problems)
 }
 
 /// Takes the entry or element at a place out of the tree; false if it is the tree itself.
@@ -115,13 +123,11 @@ impl de::Error for Wrong {
         let wanted = wanted.to_string();
         let hint = match found {
             de::Unexpected::Signed(_) | de::Unexpected::Float(_) | de::Unexpected::Bool(_)
-                if wanted.contains("string") =>
+                if wanted.contains("string") || wanted.starts_with("a text") =>
             {
-                Some("put it in quotes to make it text".to_owned())
+                Some(QUOTES.to_owned())
             }
-            de::Unexpected::Str("yes" | "no" | "on" | "off") if wanted == "a boolean" => {
-                Some("write true or false".to_owned())
-            }
+            de::Unexpected::Str("yes" | "no" | "on" | "off") if wanted == "a boolean" => Some(TRUTH.to_owned()),
             _ => None,
         };
         Self::new(format!("wrong type: found {}, wanted {}", found_words(found), wanted_words(&wanted)), hint)

@@ -37,7 +37,7 @@ pub(crate) fn actions() -> String {
 
 fn action(it: &action::Declaration) -> String {
     let mut page = head(it.key, it.parameters);
-    page.push_str(&prose(&format!("{} {}", it.class, it.does)));
+    page.push_str(&prose(&format!("Class {}. {}", it.class, it.does)));
     page.push_str(".Pp\n");
     page.push_str(&parameters(it.parameters));
     page.push_str(&prose(&format!("Not at the same time as {}.", it.conflicts)));

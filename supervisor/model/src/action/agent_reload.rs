@@ -1,5 +1,5 @@
 //! `agent.reload`: the agent reads its settings and looks again.
-use super::declared::{Conflict, Declaration, Grade, NamedBy, OnAgent};
+use super::declared::{Conflict, Declaration, NamedBy, OnAgent};
 use super::does::Does;
 use crate::class::Class;
 use crate::declared::Need;
@@ -12,7 +12,7 @@ pub(super) struct Values;
 pub(super) const DECLARATION: Declaration = Declaration {
     key: "agent.reload",
     does: "Ask the agent to read its settings and look again.",
-    class: Grade::Fixed(Class::A1),
+    class: Class::A1,
     named_by: NamedBy::Playbook,
     parameters: &[],
     needs: &[Need::Health],

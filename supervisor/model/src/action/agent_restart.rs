@@ -1,5 +1,5 @@
 //! `agent.restart`: the agent is stopped and started.
-use super::declared::{Conflict, Declaration, Grade, NamedBy, OnAgent};
+use super::declared::{Conflict, Declaration, NamedBy, OnAgent};
 use super::does::Does;
 use crate::class::Class;
 use crate::declared::Need;
@@ -12,7 +12,7 @@ pub(super) struct Values;
 pub(super) const DECLARATION: Declaration = Declaration {
     key: "agent.restart",
     does: "Stop the agent, by force after a deadline, and start it.",
-    class: Grade::Fixed(Class::A2),
+    class: Class::A2,
     named_by: NamedBy::Playbook,
     parameters: &[],
     needs: &[Need::Health],

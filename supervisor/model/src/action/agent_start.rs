@@ -1,5 +1,5 @@
 //! `agent.start`: the agent is started.
-use super::declared::{Conflict, Declaration, Grade, NamedBy, OnAgent};
+use super::declared::{Conflict, Declaration, NamedBy, OnAgent};
 use super::does::Does;
 use crate::class::Class;
 use crate::declared::Need;
@@ -12,7 +12,7 @@ pub(super) struct Values;
 pub(super) const DECLARATION: Declaration = Declaration {
     key: "agent.start",
     does: "Start the agent; clears a start limit first.",
-    class: Grade::Fixed(Class::A2),
+    class: Class::A2,
     named_by: NamedBy::Playbook,
     parameters: &[],
     needs: &[Need::Health],

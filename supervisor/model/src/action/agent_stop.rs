@@ -1,7 +1,7 @@
 //! `agent.stop`: the agent is stopped as an administrator's wish.
 use serde::{Deserialize, Serialize};
 
-use super::declared::{Conflict, Declaration, Grade, NamedBy, OnAgent};
+use super::declared::{Conflict, Declaration, NamedBy, OnAgent};
 use super::does::Does;
 use crate::class::Class;
 use crate::declared::Need;
@@ -17,7 +17,7 @@ pub struct AgentStop {
 pub(super) const DECLARATION: Declaration = Declaration {
     key: "agent.stop",
     does: "Stop the agent and leave the note that an administrator did.",
-    class: Grade::Fixed(Class::A2),
+    class: Class::A2,
     named_by: NamedBy::Person,
     parameters: &[],
     needs: &[Need::Health],

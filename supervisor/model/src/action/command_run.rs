@@ -1,14 +1,11 @@
 //! `command.run`: a program that the vendor documents is run.
 use serde::{Deserialize, Serialize};
 
-use super::declared::{Conflict, Declaration, Given, Grade, NamedBy, OnAgent};
+use super::declared::{Conflict, Declaration, Given, NamedBy, OnAgent};
 use super::does::Does;
 use crate::class::Class;
 use crate::declared::{Parameter, Takes};
 use crate::profile::Command;
-
-/// A vendor's program is never taken to be gentler than a restart.
-const LEAST: Class = Class::A2;
 
 /// Its values.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -22,9 +19,11 @@ pub struct CommandRun {
 /// All that is said of it.
 pub(super) const DECLARATION: Declaration = Declaration {
     key: "command.run",
-    does: "Run a program that the vendor documents. Under another root than / it must lie below that root, behind links \
-           too.",
-    class: Grade::OfProgram(LEAST),
+    does: "Run a program that the vendor documents. Its class is A3, whatever the profile says. No shell, no code in the \
+           arguments of an interpreter, no program that runs another one, and none that is for the machine, services, \
+           packages, packet filters, mounts or disks, behind links too. Under another root than / it must lie below that root.",
+    // What a program does is not known from its name, and its author's word for it is no measure.
+    class: Class::A3,
     named_by: NamedBy::Playbook,
     parameters: &[Parameter {
         name: "command",
@@ -51,7 +50,7 @@ impl Does for CommandRun {
         &DECLARATION
     }
     fn class(&self) -> Class {
-        self.command.class.max(LEAST)
+        self.command.class.max(DECLARATION.class)
     }
     fn describe(&self) -> String {
         format!("run {}", self.command.argv.join(" "))

@@ -1,5 +1,5 @@
 //! What is said of an action, once and of each one with its values. Declares none itself.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::class::Class;
@@ -15,7 +15,7 @@ pub struct Declaration {
     /// What it does, in a sentence or two.
     pub does: &'static str,
     /// How much it disturbs. It belongs to the action, never to the author of a playbook.
-    pub class: Grade,
+    pub class: Class,
     /// Who may name it.
     pub named_by: NamedBy,
     /// What a playbook gives.
@@ -46,15 +46,6 @@ impl Declaration {
             "After a crash it is not repeated in the same incident: no check can show that it had no effect."
         }
     }
-}
-
-/// How the class of an action is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Grade {
-    /// It is always this.
-    Fixed(Class),
-    /// The profile says it of the program, and this is the least.
-    OfProgram(Class),
 }
 
 /// Who may name an action.
@@ -107,15 +98,6 @@ impl fmt::Display for Conflict {
     }
 }
 
-impl fmt::Display for Grade {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fixed(class) => write!(f, "Class {class}."),
-            Self::OfProgram(least) => write!(f, "The class that the profile gives it, {least} at least."),
-        }
-    }
-}
-
 impl OnAgent {
     /// It concerns the agent's process at all.
     #[must_use]
@@ -152,6 +134,10 @@ pub struct Given<'a> {
     pub values: &'a BTreeMap<&'static str, Value>,
     /// The programs of the profile.
     pub commands: &'a BTreeMap<String, Command>,
+    /// The units that the profile names.
+    pub units: &'a BTreeSet<String>,
+    /// The units of resolvers that were seen on this host.
+    pub found: &'a BTreeSet<String>,
 }
 
 impl Given<'_> {

@@ -1,5 +1,5 @@
 //! What is asked of an action with its values. Answers nothing itself.
-use super::declared::{Conflict, Declaration, Grade};
+use super::declared::{Conflict, Declaration};
 use crate::class::Class;
 
 /// The values of one action.
@@ -9,9 +9,7 @@ pub(super) trait Does {
 
     /// How much it disturbs.
     fn class(&self) -> Class {
-        match self.declaration().class {
-            Grade::Fixed(class) | Grade::OfProgram(class) => class,
-        }
+        self.declaration().class
     }
 
     /// Its one line for people.

@@ -19,7 +19,7 @@ mod unit_restart;
 
 pub use agent_stop::AgentStop;
 pub use command_run::CommandRun;
-pub use declared::{Conflict, Declaration, Given, Grade, NamedBy, OnAgent};
+pub use declared::{Conflict, Declaration, Given, NamedBy, OnAgent};
 pub use sysctl_restore::SysctlRestore;
 pub use sysctl_set::SysctlSet;
 pub use unit_restart::UnitRestart;

@@ -1,7 +1,7 @@
 //! `sysctl.restore`: a kernel setting and the drop-in are put back as they were.
 use serde::{Deserialize, Serialize};
 
-use super::declared::{Conflict, Declaration, Grade, NamedBy, OnAgent};
+use super::declared::{Conflict, Declaration, NamedBy, OnAgent};
 use super::does::Does;
 use crate::class::Class;
 
@@ -20,7 +20,7 @@ pub struct SysctlRestore {
 pub(super) const DECLARATION: Declaration = Declaration {
     key: "sysctl.restore",
     does: "Put a kernel setting and wbd's own sysctl.d drop-in back as they were.",
-    class: Grade::Fixed(Class::A1),
+    class: Class::A1,
     named_by: NamedBy::Undo,
     parameters: &[],
     needs: &[],

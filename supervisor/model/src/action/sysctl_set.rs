@@ -1,7 +1,7 @@
 //! `sysctl.set`: a kernel setting is raised.
 use serde::{Deserialize, Serialize};
 
-use super::declared::{Conflict, Declaration, Given, Grade, NamedBy, OnAgent};
+use super::declared::{Conflict, Declaration, Given, NamedBy, OnAgent};
 use super::does::Does;
 use crate::class::Class;
 use crate::declared::{Parameter, Takes};
@@ -21,7 +21,7 @@ pub struct SysctlSet {
 pub(super) const DECLARATION: Declaration = Declaration {
     key: "sysctl.set",
     does: "Raise a kernel setting now, and for good in wbd's own sysctl.d drop-in where `persist` is true.",
-    class: Grade::Fixed(Class::A1),
+    class: Class::A1,
     named_by: NamedBy::Playbook,
     parameters: &[
         Parameter {

@@ -77,7 +77,7 @@ fn each_action_says_what_it_does_to_the_agent_and_what_it_may_not_be_done_beside
         (Class::A2, true, false, true, true, words("agent")),
         (Class::A2, true, true, true, true, words("agent")),
         (Class::A3, false, false, false, false, words("unit:u.service")),
-        (Class::A2, false, false, false, false, words("program:/bin/x")),
+        (Class::A3, false, false, false, false, words("program:/bin/x")),
         (Class::A2, true, true, false, true, words("agent")),
         (Class::A1, false, false, false, true, words("sysctl:k")),
     ];
@@ -91,7 +91,13 @@ fn a_step_is_made_from_what_it_gives_and_from_nothing_that_does_not_fit() {
     let commands = BTreeMap::from([("restart".to_owned(), command(Class::A3))]);
     let make = |key: &str, given: &[(&'static str, Value)]| {
         let values = given.iter().cloned().collect();
-        ActionName::of_step(key).unwrap().action(&Given { values: &values, commands: &commands })
+        let (units, found) = (BTreeSet::from(["u.service".to_owned()]), BTreeSet::new());
+        ActionName::of_step(key).unwrap().action(&Given {
+            values: &values,
+            commands: &commands,
+            units: &units,
+            found: &found,
+        })
     };
     let set = |value: i64| make("sysctl.set", &[("key", "k".into()), ("value", value.into())]);
     assert_eq!(set(5), Ok(Action::SysctlSet(SysctlSet { key: "k".to_owned(), value: 5, persist: false })));
@@ -101,6 +107,8 @@ fn a_step_is_made_from_what_it_gives_and_from_nothing_that_does_not_fit() {
     let run = make("command.run", &[("command", "restart".into())]);
     assert_eq!(run, Ok(Action::CommandRun(CommandRun { name: "restart".to_owned(), command: command(Class::A3) })));
     assert!(make("unit.restart", &[("unit", 5.into())]).is_err());
+    assert!(make("unit.restart", &[("unit", "u.service".into())]).is_ok());
+    assert!(make("unit.restart", &[("unit", "other.service".into())]).unwrap_err().contains("does not name"));
     assert_eq!(make("agent.start", &[]), Ok(Action::AgentStart {}));
 }
 
