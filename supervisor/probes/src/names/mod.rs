@@ -75,8 +75,8 @@ fn by_name(context: &ProbeContext, names: &[&str]) -> Vec<Result<Resolved, Strin
 #[derive(Debug, Clone, Default)]
 struct Reason {
     words: String,
-    /// Of the server that decides.
-    addresses: Vec<IpAddr>,
+    /// What programs get that wait, where the servers tell why it takes so long.
+    late: Vec<IpAddr>,
     all_silent: bool,
 }
 
@@ -85,10 +85,9 @@ fn reasons(context: &ProbeContext, names: &[&str]) -> Result<Vec<Reason>, String
     let asked = servers::ask_all(context, &conf, &servers::questions(&conf, names)?, exchange::PORT);
     let reason = |index: usize| {
         let said = |server: &servers::Server| server.usual.get(index).map(|answer| answer.said.clone());
-        let decided = servers::deciding(&asked, index).and_then(|it| asked.get(it)).and_then(said);
         Reason {
             words: servers::words(&asked, index),
-            addresses: decided.and_then(|said| Some(said.addresses()?.to_vec())).unwrap_or_default(),
+            late: servers::late(&asked, index).unwrap_or_default().to_vec(),
             all_silent: asked.iter().all(|server| said(server).is_none_or(|said| said.is_unreachable())),
         }
     };
@@ -98,9 +97,9 @@ fn reasons(context: &ProbeContext, names: &[&str]) -> Result<Vec<Reason>, String
 /// The resolver's answer stays; only a silence, and a failure that may be one, is told apart by the servers.
 fn explained(told: Told, reason: Reason) -> Resolved {
     let Told { mut word, says, mut addresses } = told;
-    if word == Word::Silent && !reason.addresses.is_empty() {
+    if word == Word::Silent && !reason.late.is_empty() {
         word = Word::Late;
-        addresses = reason.addresses;
+        addresses = reason.late;
     }
     if word == Word::Servfail && reason.all_silent && !reason.words.is_empty() {
         word = Word::Silent;
@@ -119,8 +118,8 @@ mod tests {
     #[test]
     fn the_servers_tell_a_silence_from_a_late_answer_and_change_no_other_word() {
         let address = IpAddr::from([192, 0, 2, 7]);
-        let knows = || Reason { words: "10.0.0.1=192.0.2.7".into(), addresses: vec![address], all_silent: false };
-        let silent = || Reason { words: "10.0.0.1=silent".into(), addresses: vec![], all_silent: true };
+        let knows = || Reason { words: "10.0.0.1=192.0.2.7".into(), late: vec![address], all_silent: false };
+        let silent = || Reason { words: "10.0.0.1=silent".into(), late: vec![], all_silent: true };
         for (word, reason, expected) in [
             (Word::Silent, knows(), Word::Late),
             (Word::Silent, silent(), Word::Silent),

@@ -11,6 +11,8 @@ use crate::runner::ProbeContext;
 
 /// As many names as one look asks for.
 const MAX_NAMES: usize = 8;
+/// An answer that takes longer is slow, in milliseconds.
+pub(crate) const SLOW_MS: u64 = 1000;
 /// As many addresses of one answer are told.
 const MOST_TOLD: usize = 3;
 
@@ -94,6 +96,20 @@ pub(crate) fn deciding(servers: &[Server], question: usize) -> Option<usize> {
     servers.iter().position(|server| said(server).is_some_and(|said| said.is_definite()))
 }
 
+/// The addresses that a program gets if it waits: the servers in front of the one that has them are silent, or that one
+/// is slow. Where it answers at once, a resolver that says nothing is not late: it hangs.
+pub(crate) fn late(servers: &[Server], question: usize) -> Option<&[IpAddr]> {
+    let answer = |server: &'_ Server| server.usual.get(question).cloned();
+    let decides = deciding(servers, question)?;
+    let is_silent = |server: &Server| {
+        answer(server).is_none_or(|answer| answer.said.is_unreachable() || answer.said == Said::Wrong)
+    };
+    let waits = servers.get(..decides)?.iter().any(is_silent);
+    let told = servers.get(decides)?.usual.get(question)?;
+    let addresses = told.said.addresses().filter(|addresses| !addresses.is_empty())?;
+    (waits || told.ms > SLOW_MS).then_some(addresses)
+}
+
 /// `10.0.0.1=nxdomain 10.0.0.2=192.0.2.7`.
 pub(crate) fn words(servers: &[Server], question: usize) -> String {
     let words = servers.iter().map(|server| {
@@ -142,6 +158,27 @@ mod tests {
         assert_eq!(deciding(&[server(1, &[])], 0), None);
         let told = words(&[server(1, &[Said::Nxdomain]), server(2, &[found()]), server(3, &[])], 0);
         assert_eq!(told, "10.0.0.1=nxdomain 10.0.0.2=192.0.2.7 10.0.0.3=silent");
+    }
+
+    #[test]
+    fn an_answer_comes_late_behind_a_silent_server_and_not_behind_a_resolver_that_hangs() {
+        let found = || Said::Addresses(vec![IpAddr::from([192, 0, 2, 7])]);
+        for (said, is_late) in [
+            (vec![Said::Silent, found()], true),
+            (vec![Said::Wrong, Said::Silent, found()], true),
+            (vec![found()], false),
+            (vec![found(), Said::Silent], false),
+            (vec![Said::Refused, found()], false),
+            (vec![Said::Silent, Said::Nxdomain, found()], false),
+            (vec![Said::Silent, Said::Addresses(vec![])], false),
+            (vec![Said::Silent], false),
+        ] {
+            let servers: Vec<Server> = said.iter().map(|said| server(1, std::slice::from_ref(said))).collect();
+            assert_eq!(late(&servers, 0).is_some(), is_late, "{said:?}");
+        }
+        let mut slow = server(1, &[found()]);
+        slow.usual[0].ms = SLOW_MS + 1;
+        assert!(late(&[slow], 0).is_some());
     }
 
     #[test]

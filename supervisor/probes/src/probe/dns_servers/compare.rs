@@ -2,10 +2,7 @@
 use std::net::IpAddr;
 
 use crate::names::exchange::{Answer, Said};
-use crate::names::servers::Server;
-
-/// A usable answer that takes longer is slow, in milliseconds.
-const SLOW_MS: u64 = 1000;
+use crate::names::servers::{SLOW_MS, Server};
 
 /// What one server is worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
