@@ -34,6 +34,8 @@ mod ledger;
 mod manager;
 #[path = "booted/modes.rs"]
 mod modes;
+#[path = "booted/names.rs"]
+mod names;
 #[path = "booted/network.rs"]
 mod network;
 #[path = "booted/operator.rs"]

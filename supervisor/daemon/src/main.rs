@@ -33,6 +33,10 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    // A probe started this process to ask the host's resolver.
+    if let Some(ended) = wbd_probes::serve_names(std::env::args_os().skip(1)) {
+        return ended;
+    }
     let options = match Options::try_parse() {
         Ok(options) => options,
         Err(error) => {

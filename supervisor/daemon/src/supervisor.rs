@@ -13,6 +13,7 @@ use wbd_engine::state::Hold;
 use wbd_ledger::Samples;
 use wbd_model::control::Response;
 use wbd_model::entry::{Body, Subject};
+use wbd_model::probe::{Probe, dns_servers};
 use wbd_model::time::Now;
 use wbd_probes::ProbeRunner;
 use wbd_probes::clock::now;
@@ -92,11 +93,23 @@ pub(crate) struct Parts {
     pub(crate) samples: Option<Samples>,
 }
 
+/// The unit behind a local name server, from when it was last seen: if it is dead now, only the record knows it.
+fn remember_resolver(samples: &Samples, runner: &ProbeRunner) {
+    let is_dns = |probe: &Probe| matches!(probe, Probe::DnsServers(_));
+    match samples.last_text(is_dns, dns_servers::LOCAL_SEEN) {
+        Ok(seen) => seen.iter().for_each(|seen| runner.remember_resolver(seen)),
+        Err(error) => warn!(%error, "the resolver of this host is not remembered"),
+    }
+}
+
 impl Supervisor {
     pub(crate) fn new(mut parts: Parts, events: Sender<Event>) -> Self {
         parts.writer.watch_disk(events.clone());
         let mut runner = ProbeRunner::new(parts.root.clone());
         runner.facts = parts.loaded.settings.facts.clone();
+        if let Some(samples) = &parts.samples {
+            remember_resolver(samples, &runner);
+        }
         let started = now();
         Self {
             agent: Agent::new(&parts.root, parts.mode, runner.clone(), events.clone()),

@@ -100,6 +100,36 @@ impl Samples {
         forgot.map_err(|source| self.failed("prune", source))
     }
 
+    /// The text that was recorded last in this field of the questions that `wanted` names, and is not empty.
+    ///
+    /// # Errors
+    /// [`SamplesError`].
+    pub fn last_text(&self, wanted: impl Fn(&Probe) -> bool, field: &str) -> Result<Option<String>, SamplesError> {
+        let read = || {
+            let mut last: Option<(i64, String)> = None;
+            let mut questions = self.connection.prepare("SELECT id, probe FROM question")?;
+            let mut in_answers = self.connection.prepare(
+                "SELECT id, json_extract(facts, ?2) FROM seen WHERE question = ?1 AND json_type(facts, ?2) = 'text'
+                 AND json_extract(facts, ?2) <> '' ORDER BY id DESC LIMIT 1",
+            )?;
+            let mut rows = questions.query([])?;
+            while let Some(row) = rows.next()? {
+                let (question, text): (i64, String) = (row.get(0)?, row.get(1)?);
+                if serde_json::from_str(&text).is_ok_and(|probe| wanted(&probe)) {
+                    let answer = params![question, format!("$.{field}")];
+                    let found = in_answers.query_row(answer, |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+                    last = last.max(found);
+                }
+            }
+            Ok(last.map(|(_, text)| text))
+        };
+        match read() {
+            // A file of before answers were kept.
+            Err(error) if is_no_table(&error) => Ok(None),
+            read => read.map_err(|source| self.failed("read", source)),
+        }
+    }
+
     /// What was recorded of the questions that `wanted` names, and all series of file descriptors.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod cgroup;
 mod filter;
 mod held;
 mod memo;
+mod names;
 mod oom;
 mod ours;
 mod presence;
@@ -27,6 +28,7 @@ pub mod host;
 pub mod programs;
 
 pub use bus::{UnitState, shown as shown_unit};
+pub use names::serve as serve_names;
 pub use oom::{OomCounts, OomScope};
 pub use presence::Presence;
 pub use probe::{Manager, agent_service};

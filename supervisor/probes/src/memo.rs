@@ -1,5 +1,6 @@
 //! What was seen a moment ago and is dear to see again; who may use it stands at each use. Looks at nothing itself.
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ struct Kept {
     ahead: Duration,
     usage: Option<(Instant, Of, Usage)>,
     holder: Option<(Instant, BTreeSet<u64>, Option<Holder>)>,
+    resolvers: BTreeMap<IpAddr, String>,
     words: BTreeMap<(PathBuf, Vec<String>), (Instant, Print, String)>,
 }
 
@@ -83,6 +85,21 @@ impl Memo {
     /// It was looked for just now.
     pub(crate) fn keep_holder(&self, sockets: &BTreeSet<u64>, holder: Option<Holder>) {
         self.kept().holder = Some((Instant::now(), sockets.clone(), holder));
+    }
+
+    /// The unit that was last seen to listen at this address of the host.
+    pub(crate) fn resolver(&self, address: IpAddr) -> Option<String> {
+        self.kept().resolvers.get(&address).cloned()
+    }
+
+    /// It listens there now. A host has few addresses.
+    pub(crate) fn keep_resolver(&self, address: IpAddr, unit: &str) {
+        self.kept().resolvers.insert(address, unit.to_owned());
+    }
+
+    /// It listened there at an earlier time; what was seen since counts.
+    pub(crate) fn keep_resolver_if_new(&self, address: IpAddr, unit: &str) {
+        self.kept().resolvers.entry(address).or_insert_with(|| unit.to_owned());
     }
 
     /// What this program said while its file was in this state, at most so long ago.

@@ -29,6 +29,8 @@ pub struct ProbeRunner {
     pub facts: BTreeMap<String, String>,
     /// One look answers within this time.
     pub deadline: Duration,
+    /// What is started to ask the host's resolver: this program, which calls [`crate::serve_names`] first.
+    pub(crate) this_program: PathBuf,
     stuck: Arc<Mutex<BTreeSet<String>>>,
     pub(crate) memo: Memo,
     afresh: Option<Instant>,
@@ -65,9 +67,27 @@ impl ProbeRunner {
             sys: PathBuf::from("/sys"),
             facts: BTreeMap::new(),
             deadline: DEADLINE,
+            // Whatever lies at its path by now.
+            this_program: PathBuf::from("/proc/self/exe"),
             stuck: Arc::default(),
             memo: Memo::default(),
             afresh: None,
+        }
+    }
+
+    /// The root is the one that this host's programs run on: they can be asked.
+    pub(crate) fn is_this_host(&self) -> bool {
+        self.root.has_root() && self.root.components().count() == 1
+    }
+
+    /// The unit that was last seen behind an address of this host, as `dns.servers` told it in `local_seen`; for when
+    /// nobody listens there any more.
+    pub fn remember_resolver(&self, seen: &str) {
+        if let Some((address, unit)) = seen.split_once(' ')
+            && let Ok(address) = address.parse()
+            && unit.ends_with(".service")
+        {
+            self.memo.keep_resolver_if_new(address, unit);
         }
     }
 

@@ -109,3 +109,50 @@ fn a_resolver_of_this_host_that_was_stopped_is_not_started_unasked() {
     assert!(told.actions().is_empty(), "{told}");
     scene.end();
 }
+
+/// Not one of those that distributions ship, and with a name that has to be escaped.
+const OTHER_UNIT: &str = r"resolver@br\x2dlan.service";
+
+#[test]
+fn a_dead_resolver_of_any_unit_is_named_and_no_restart_is_offered_that_is_refused() {
+    let host = product::shared();
+    let scene = Scene::begin(&host);
+    let service = SERVICE.replace("--listen-address=127.0.0.1", "--listen-address=127.0.0.6");
+    host.write("/etc/systemd/system/resolver@.service", service.as_bytes());
+    host.run(["/usr/bin/systemctl", "start", OTHER_UNIT]).ok();
+    host.write("/etc/resolv.conf", b"nameserver 127.0.0.6\n");
+    // Seen alive by the supervisor, and kept over its end.
+    let story = Story::begin(&host).about(CODE);
+    host.wait_for("the supervisor's look", SOON, || product::looked(&host, CODE, Duration::from_secs(5)));
+    host.run(["/usr/bin/systemctl", "restart", product::SUPERVISOR]).ok();
+    product::healthy(&host);
+    let pid = host.main_pid(OTHER_UNIT).expect("a resolver");
+    host.signal(pid, "KILL");
+    story.wait_for("the incident", SOON, |record| record["kind"] == "opened" && record["code"] == CODE);
+    story.stays_undone("a resolver that wbd may not restart", TWIN);
+    let answer = product::doctor(&host);
+    let cause = answer.cause(CODE).unwrap_or_else(|| panic!("no cause: {}", answer.json));
+    assert_eq!(answer.checks(CODE)[0]["reason"], "case local-failed", "{}", answer.json);
+    assert!(cause["fix"].is_null(), "{cause}");
+    let guide = cause["guide"].to_string();
+    assert!(guide.contains("systemctl restart resolver@br"), "{guide}");
+    host.run(["/usr/bin/systemctl", "stop", OTHER_UNIT]).ok();
+    host.run(["/usr/bin/rm", "/etc/systemd/system/resolver@.service"]).ok();
+    scene.end();
+}
+
+#[test]
+fn the_address_of_a_resolver_that_this_host_does_not_have_is_told_and_no_unit_is_offered() {
+    let host = product::shared();
+    assert_eq!(host.unit("systemd-resolved.service", "LoadState"), "not-found");
+    let scene = Scene::begin(&host);
+    let story = Story::begin(&host).about(CODE);
+    host.write("/etc/resolv.conf", b"nameserver 127.0.0.53\n");
+    let answer = product::doctor(&host);
+    let cause = answer.cause(CODE).unwrap_or_else(|| panic!("no cause: {}", answer.json));
+    assert_eq!(answer.checks(CODE)[0]["reason"], "case local-missing", "{}", answer.json);
+    assert!(cause["fix"].is_null(), "{cause}");
+    story.wait_for("the incident", SOON, |record| record["kind"] == "opened" && record["code"] == CODE);
+    story.stays_undone("a unit that does not exist", TWIN);
+    scene.end();
+}

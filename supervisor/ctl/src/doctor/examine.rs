@@ -1,8 +1,7 @@
 //! One whole examination: everything is looked at, judged and folded into one report. Shows nothing.
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use wbd_engine::judge;
@@ -28,7 +27,7 @@ use crate::exit::{Exit, Failure};
 use crate::{explain, host, incidents, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
-use super::pending::Pending;
+use super::pending::aside;
 use super::recorded_facts::RecordedFacts;
 use super::{merge, own, policy};
 
@@ -398,18 +397,6 @@ fn late() -> Asked {
         ))),
         None,
     )
-}
-
-/// Does something beside the looking; what is not done in time is left to itself.
-pub(super) fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
-    let (sender, receiver) = sync_channel(1);
-    let pending = Pending::begin();
-    thread::spawn(move || {
-        let done = work();
-        drop(pending);
-        let _ = sender.send(done);
-    });
-    receiver
 }
 
 /// What was done beside the looking, if it is done in time.

@@ -3,18 +3,23 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use wbd_engine::playbook::{Bound, Library};
 use wbd_engine::state::State;
 use wbd_engine::trend::leak;
 use wbd_ledger::{Filter, Reader, Samples};
 use wbd_model::observation::Observation;
-use wbd_model::probe::Probe;
+use wbd_model::probe::{Probe, dns_servers};
 use wbd_model::profile::{Leak, ProcessSelector};
 use wbd_model::time::Now;
 use wbd_probes::ProbeRunner;
 
+use super::pending::aside;
 use crate::moment;
+
+/// The samples are read within milliseconds, or lie on a disk that hangs.
+const DISK: Duration = Duration::from_secs(1);
 
 /// What wbd remembers, as far as this user may read it.
 #[derive(Debug)]
@@ -42,10 +47,27 @@ impl RecordedFacts {
                 Err(why) => unseen(why),
             });
         }
+        if let Probe::DnsServers(_) = probe {
+            self.remember_resolver();
+        }
         if let Probe::FdTrend(selector) = probe {
             return Some(self.trend(selector).unwrap_or_else(|why| unseen(&why)));
         }
         None
+    }
+
+    /// Tells the probe which unit was last seen behind a local name server. If the disk hangs, it is not known.
+    fn remember_resolver(&self) {
+        let state_dir = self.state_dir.clone();
+        let read = aside(move || {
+            let is_dns = |probe: &Probe| matches!(probe, Probe::DnsServers(_));
+            let there = wbd_ledger::samples_database(&state_dir).exists();
+            let samples = there.then(|| Samples::open_read_only(&state_dir).ok()).flatten()?;
+            samples.last_text(is_dns, dns_servers::LOCAL_SEEN).ok().flatten()
+        });
+        if let Ok(Some(seen)) = read.recv_timeout(DISK) {
+            self.runner.remember_resolver(&seen);
+        }
     }
 
     fn exits(&self) -> &Result<(State, Now), String> {

@@ -20,9 +20,9 @@ use wbd_probes::ProbeRunner;
 use crate::Context;
 use crate::exit::{Ended, Exit, Failure};
 
-use super::examine::{Order, aside, examine, lang};
+use super::examine::{Order, examine, lang};
 use super::look::ms;
-use super::pending::Pending;
+use super::pending::{Pending, aside};
 use super::{merge, own};
 
 /// A broken host gets a verdict within ten seconds; this leaves some for showing it.

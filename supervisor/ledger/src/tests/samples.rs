@@ -1,8 +1,12 @@
 //! Samples: buckets, young segments, what outlives a restart, and that losing them is no drama.
+use std::collections::BTreeMap;
+
+use wbd_model::observation::{Fact, Value};
+use wbd_model::probe::{Probe, dns_servers};
 use wbd_model::sample::{Sample, SegmentId};
 use wbd_model::time::{BootId, Now};
 
-use crate::{RAW_READINGS, RETENTION_S, Samples, samples_database};
+use crate::{Answer, RAW_READINGS, RETENTION_S, Samples, samples_database};
 
 fn segment(start_ticks: u64) -> SegmentId {
     SegmentId { process: "main".into(), start_ticks, boot_id: "b1".into(), executable: "sha256:aa".into() }
@@ -106,4 +110,31 @@ fn a_broken_file_begins_anew() {
     let mut samples = Samples::open(dir.path(), 300).unwrap();
     samples.add(&segment(1), 1000, 10, 1024).unwrap();
     assert_eq!(samples.series(&segment(1)).unwrap().buckets.len(), 1);
+}
+
+#[test]
+fn the_last_text_of_a_field_that_is_not_empty_is_found_over_runs_and_questions() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut samples = Samples::open(dir.path(), 300).unwrap();
+    let dns = |name: &str| Probe::DnsServers(dns_servers::Parameters { names: vec![name.to_owned()] });
+    let last = |samples: &Samples| samples.last_text(|probe| matches!(probe, Probe::DnsServers(_)), "seen").unwrap();
+    assert_eq!(last(&samples), None);
+    let mut keep = |probe: Probe, fact: Fact| {
+        let run = samples.begin_run(&Now { boot: BootId("b1".into()), boot_ms: 10, wall_ms: 10 }).unwrap();
+        let facts = BTreeMap::from([("seen".to_owned(), fact), ("other".to_owned(), Fact::Known(Value::from("x")))]);
+        samples.keep_answers(run, 20, &[Answer { probe, whole: true, facts }]).unwrap();
+        last(&samples)
+    };
+    let text = |text: &str| Fact::Known(Value::from(text));
+    assert_eq!(keep(dns("a"), text("first")), Some("first".to_owned()));
+    assert_eq!(keep(dns("b"), text("second")), Some("second".to_owned()));
+    for (probe, fact) in [
+        (dns("b"), text("")),
+        (dns("a"), Fact::Unknown("nobody looked".to_owned())),
+        (dns("c"), Fact::Known(Value::Int(7))),
+        (Probe::AgentHealth, text("of another question")),
+    ] {
+        assert_eq!(keep(probe, fact), Some("second".to_owned()));
+    }
+    assert_eq!(keep(dns("a"), text("third")), Some("third".to_owned()));
 }

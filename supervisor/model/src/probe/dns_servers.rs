@@ -1,4 +1,4 @@
-//! `dns.servers`: whether each configured name server answers for the names of the endpoints.
+//! `dns.servers`: whether the names of the endpoints resolve on this host, and what each name server says of them.
 use serde::{Deserialize, Serialize};
 
 use super::declared::{Answered, Binding, Declaration};
@@ -12,17 +12,50 @@ pub struct Parameters {
     pub names: Vec<String>,
 }
 
+/// The field that tells which unit listens at a local address; what it said last is remembered.
+pub const LOCAL_SEEN: &str = "local_seen";
+
 /// All that is said of it.
 pub const DECLARATION: Declaration = Declaration {
     key: "dns.servers",
-    asks: "Does each configured name server answer for the names of the endpoints?",
+    asks: "Do the names of the endpoints resolve on this host, and what does each name server say of them?",
     parameters: &[],
     needs: &[Need::Endpoints],
     answered: Answered::Host,
     of_host: true,
     costly: true,
     fields: &[
-        Field::number("configured", Unit::Count, "name servers", "name servers in resolv.conf"),
+        Field::number("names", Unit::Count, "names", "names that were asked for"),
+        Field::number(
+            "resolving",
+            Unit::Count,
+            "names that resolve",
+            "names that the host's own resolver (getaddrinfo, nsswitch) has an address for; under --root what wbd \
+             reads in the files there",
+        ),
+        Field::number(
+            "late",
+            Unit::Count,
+            "names that resolve late",
+            "of these, names that the resolver gave no answer for in time and a server has an address for",
+        ),
+        Field::text(
+            "says",
+            "the resolver says",
+            "what the host's own resolver says of the first name without an address, empty if all have one",
+        ),
+        Field::text(
+            "denier",
+            "server that denies first",
+            "address of a server that denies a name before a server is asked that knows it, empty if none does",
+        ),
+        Field::number(
+            "named",
+            Unit::Count,
+            "servers in resolv.conf",
+            "name servers that resolv.conf names, of those that are asked; 0 if none, and 127.0.0.1 is asked",
+        ),
+        Field::number("configured", Unit::Count, "name servers", "name servers that programs ask: three at most"),
         Field::number("answering", Unit::Count, "servers that answer", "servers that gave a usable answer"),
         Field::number(
             "refused",
@@ -42,7 +75,7 @@ pub const DECLARATION: Declaration = Declaration {
             "wrong",
             Unit::Count,
             "servers that answer wrongly",
-            "servers whose answer does not belong to the question or contradicts the others",
+            "servers whose answer does not belong to the question, or has no address where another one has",
         ),
         Field::number("slow", Unit::Count, "slow servers", "servers that answer, but take over a second"),
         Field::number("udp_only", Unit::Count, "servers without TCP", "servers that answer over UDP and not over TCP"),
@@ -61,12 +94,25 @@ pub const DECLARATION: Declaration = Declaration {
         Field::text(
             "local_unit",
             "local resolver",
-            "unit of a resolver on this host that is configured, empty if none is",
+            "unit of a resolver on this host that is configured: the one that listens at its address, or was seen \
+             there last; empty if none is",
         ),
         Field::truth("local_failed", "local resolver failed", "that unit has failed"),
+        Field::text(
+            "local_address",
+            "local address",
+            "the first configured address that is this host's own, empty if none is",
+        ),
+        Field::text(LOCAL_SEEN, "local resolver seen", "that address and its unit while the unit listens there"),
+        Field::truth(
+            "local_missing",
+            "local resolver missing",
+            "that address is systemd-resolved's, nobody listens there and this host does not have it",
+        ),
     ],
-    unknown: "All of it where resolv.conf cannot be read or no server could be asked in time. local_unit and \
-              local_failed where the owner of port 53 cannot be told or systemd does not answer.",
+    unknown: "All of it where resolv.conf cannot be read or no server could be asked in time. resolving, late, says \
+              and denier where the host's resolver could not be asked. What begins with local_ where the owner of \
+              port 53 cannot be told or systemd does not answer.",
 };
 
 pub(super) fn bind(binding: &Binding<'_>) -> Option<Parameters> {

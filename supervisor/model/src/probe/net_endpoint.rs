@@ -30,14 +30,21 @@ pub const DECLARATION: Declaration = Declaration {
         Field::text(
             "name",
             "name resolution",
-            "how the name resolved: ok, literal, nxdomain, servfail, silent, empty or failed",
+            "what became of the name: ok, literal, nxdomain, servfail, silent, empty, failed, or late where the \
+             resolver gave no answer in time and a server has one",
         ),
-        Field::text("address", "address", "the address tried first, empty if there is none"),
+        Field::text("says", "the resolver says", "what the host's own resolver says of the name, in words"),
+        Field::text(
+            "servers",
+            "name servers",
+            "what each name server says of a name that has no address, empty if it has one",
+        ),
+        Field::text("address", "address", "the address that programs try first, empty if there is none"),
         Field::number("addresses", Unit::Count, "addresses", "how many addresses the name has"),
         Field::text(
             "tcp",
             "TCP",
-            "worst result of the ports: open, refused, dropped, reset, no-route, denied or not-tried",
+            "worst result of the ports; one is open where any address accepts: open, refused, dropped, reset, no-route, denied or not-tried",
         ),
         Field::number("open_ports", Unit::Count, "open ports", "ports that accept"),
         Field::number("bad_ports", Unit::Count, "bad ports", "ports that do not"),
@@ -47,7 +54,7 @@ pub const DECLARATION: Declaration = Declaration {
         Field::text("rule", "packet filter rule", "that rule, empty if none"),
         Field::text("detail", "each port", "a word for each address and port"),
     ],
-    unknown: "The name and what follows from it where no server could be asked; the ports where no time was left to \
+    unknown: "The name and what follows from it where the host's resolver could not be asked; the ports where no time was left to \
               try them; ping where it may not be sent; local_drop and rule where there is no address, or where the \
               packet filter cannot be listed or has something in it that wbd cannot follow.",
 };

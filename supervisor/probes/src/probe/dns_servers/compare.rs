@@ -1,20 +1,8 @@
 //! Weighs the servers' answers against each other: who is usable, who lies. It asks nobody.
 use std::net::IpAddr;
 
-use super::exchange::{Answer, Said};
-
-/// A usable answer that takes longer is slow, in milliseconds.
-const SLOW_MS: u64 = 1000;
-
-/// One server with its answers, in the order of the questions.
-#[derive(Debug, Clone)]
-pub(crate) struct Server {
-    /// As it is configured.
-    pub(crate) name: String,
-    pub(crate) udp: Vec<Answer>,
-    /// The first question over TCP.
-    pub(crate) tcp: Option<Answer>,
-}
+use crate::names::exchange::{Answer, Said};
+use crate::names::servers::{SLOW_MS, Server};
 
 /// What one server is worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +26,7 @@ pub(crate) enum Word {
     Nxdomain,
     /// Cannot find out.
     Servfail,
-    /// Answers something else, or against the others.
+    /// Answers something else, or has no address where another one has.
     Wrong,
     /// Does not want to, or nobody listens.
     Refused,
@@ -70,7 +58,7 @@ pub(crate) fn verdicts(servers: &[Server]) -> Vec<Verdict> {
 }
 
 fn verdict(server: &Server, all: &[Server]) -> Verdict {
-    let judged: Vec<Judged> = (0..server.udp.len()).map(|question| judge(server, all, question)).collect();
+    let judged: Vec<Judged> = (0..server.usual.len()).map(|question| judge(server, all, question)).collect();
     // A name that nobody can resolve is the name's trouble, if the server is right about another.
     let right_about_one = judged.iter().any(|it| it.word.is_usable());
     let counted = judged.iter().filter(|it| !(it.shared && right_about_one));
@@ -79,7 +67,10 @@ fn verdict(server: &Server, all: &[Server]) -> Verdict {
     // Over TCP an error answer is an answer: it is the way that is tested, not the name again.
     let tcp_works = tcp.is_some_and(|tcp| !matches!(tcp, Word::Refused | Word::Silent | Word::Wrong));
     let mut detail = word.as_str().to_owned();
-    match server.udp.last().map(|answer| &answer.said) {
+    if (0..server.usual.len()).any(|question| stands_alone(server, all, question)) {
+        detail.push_str("(other addresses)");
+    }
+    match server.usual.last().map(|answer| &answer.said) {
         Some(Said::NoRoute) => detail.push_str("(no route)"),
         Some(Said::Denied) => detail.push_str("(not let out of this host)"),
         _ => {}
@@ -92,7 +83,7 @@ fn verdict(server: &Server, all: &[Server]) -> Verdict {
     Verdict {
         word,
         udp_only: word.is_usable() && tcp.is_some() && !tcp_works,
-        slowest_ms: server.udp.iter().map(|answer| answer.ms).max().unwrap_or(0),
+        slowest_ms: server.usual.iter().map(|answer| answer.ms).max().unwrap_or(0),
         detail,
     }
 }
@@ -104,19 +95,18 @@ struct Judged {
 }
 
 fn judge(server: &Server, all: &[Server], question: usize) -> Judged {
-    let Some(answer) = server.udp.get(question) else {
+    let Some(answer) = server.usual.get(question) else {
         return Judged { word: Word::Silent, shared: false };
     };
-    let answers = || all.iter().filter_map(|it| it.udp.get(question));
+    let answers = || all.iter().filter_map(|it| it.usual.get(question));
     let word = match answer.said.addresses() {
-        Some(mine) if lies(mine, answers()) => Word::Wrong,
+        Some([]) if has_address(answers()) => Word::Wrong,
         Some(_) if answer.ms > SLOW_MS => Word::Slow,
         _ => plain(&answer.said),
     };
-    let shared = matches!(word, Word::Nxdomain | Word::Servfail)
-        && answers()
-            .filter(|other| !other.said.is_unreachable() && other.said != Said::Refused)
-            .all(|other| plain(&other.said) == word);
+    let counts = |said: &Said| !said.is_unreachable() && (word == Word::Refused || *said != Said::Refused);
+    let shared = matches!(word, Word::Nxdomain | Word::Servfail | Word::Refused)
+        && answers().filter(|other| counts(&other.said)).all(|other| plain(&other.said) == word);
     Judged { word, shared }
 }
 
@@ -132,30 +122,35 @@ fn plain(said: &Said) -> Word {
     }
 }
 
-/// No address where another server has one; or none in common with anybody, while a larger number
-/// of servers agrees. One against one proves nothing: large sites answer everyone differently.
-fn lies<'a>(mine: &[IpAddr], answers: impl Iterator<Item = &'a Answer>) -> bool {
-    let others: Vec<&[IpAddr]> =
-        answers.filter_map(|answer| answer.said.addresses()).filter(|addresses| !addresses.is_empty()).collect();
-    if mine.is_empty() {
-        return !others.is_empty();
-    }
+fn has_address<'a>(answers: impl Iterator<Item = &'a Answer>) -> bool {
+    answers.filter_map(|answer| answer.said.addresses()).any(|addresses| !addresses.is_empty())
+}
+
+/// It has addresses, and no other server has one of them while others agree. That is not wrong: large services answer
+/// everybody with what is near.
+fn stands_alone(server: &Server, all: &[Server], question: usize) -> bool {
+    let of = |server: &'_ Server| server.usual.get(question).and_then(|it| Some(it.said.addresses()?.to_vec()));
+    let others: Vec<Vec<IpAddr>> = all.iter().filter_map(of).filter(|addresses| !addresses.is_empty()).collect();
     let agreeing = |with: &[IpAddr]| {
-        let shares = |other: &&&[IpAddr]| other.iter().any(|address| with.contains(address));
+        let shares = |other: &&Vec<IpAddr>| other.iter().any(|address| with.contains(address));
         others.iter().filter(shares).count()
     };
+    let mine = of(server).unwrap_or_default();
     // The answer agrees with itself.
-    let alone = agreeing(mine) <= 1;
-    alone && others.iter().any(|other| agreeing(other) > 1)
+    !mine.is_empty() && agreeing(&mine) <= 1 && others.iter().any(|other| agreeing(other) > 1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn server(udp: &[(Said, u64)], tcp: Said) -> Server {
+    fn server(usual: &[(Said, u64)], tcp: Said) -> Server {
         let answer = |(said, ms): &(Said, u64)| Answer { said: said.clone(), ms: *ms };
-        Server { name: "192.0.2.53".to_owned(), udp: udp.iter().map(answer).collect(), tcp: Some(answer(&(tcp, 1))) }
+        Server {
+            name: "192.0.2.53".to_owned(),
+            usual: usual.iter().map(answer).collect(),
+            tcp: Some(answer(&(tcp, 1))),
+        }
     }
 
     fn at(last: u8) -> Said {
@@ -168,11 +163,11 @@ mod tests {
     }
 
     #[test]
-    fn a_contradiction_counts_against_the_minority_only() {
+    fn other_addresses_are_not_wrong_and_none_where_another_has_one_are() {
         use Word::{Nxdomain, Ok, Silent, Wrong};
         let none = || Said::Addresses(vec![]);
         for (answers, expected) in [
-            (vec![at(1), at(1), at(2)], vec![Ok, Ok, Wrong]),
+            (vec![at(1), at(1), at(2)], vec![Ok, Ok, Ok]),
             (vec![at(1), at(2)], vec![Ok, Ok]),
             (vec![at(1), at(2), at(3)], vec![Ok, Ok, Ok]),
             (vec![at(1), none()], vec![Ok, Wrong]),
@@ -191,6 +186,25 @@ mod tests {
         assert_eq!(verdicts(&[one.clone(), one.clone()])[0].word, Word::Ok);
         let other = server(&[(at(1), 5), (at(2), 5)], at(1));
         assert_eq!(verdicts(&[one, other])[0].word, Word::Nxdomain);
+    }
+
+    #[test]
+    fn a_name_that_the_server_refuses_is_not_the_servers_fault_if_it_answers_for_another() {
+        let refuses = server(&[(Said::Refused, 5), (at(1), 5)], at(1));
+        assert_eq!(verdicts(std::slice::from_ref(&refuses))[0].word, Word::Ok);
+        let answers = server(&[(at(1), 5), (at(1), 5)], at(1));
+        assert_eq!(verdicts(&[refuses, answers])[0].word, Word::Refused, "another server knows the name");
+        assert_eq!(words(&[Said::Refused, Said::Refused]), [Word::Refused, Word::Refused]);
+    }
+
+    #[test]
+    fn a_server_with_addresses_of_its_own_is_marked_where_the_others_agree() {
+        let details = |answers: &[Said]| {
+            let servers: Vec<Server> = answers.iter().map(|said| server(&[(said.clone(), 5)], at(1))).collect();
+            verdicts(&servers).into_iter().map(|it| it.detail).collect::<Vec<_>>()
+        };
+        assert_eq!(details(&[at(1), at(1), at(2)]), ["ok", "ok", "ok(other addresses)"]);
+        assert_eq!(details(&[at(1), at(2)]), ["ok", "ok"], "one against one says nothing");
     }
 
     #[test]

@@ -5,15 +5,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
-use nix::ifaddrs::getifaddrs;
 use procfs::net::UdpNetEntries;
 use procfs::{FromReadSI, current_system_info};
 use wbd_model::observation::Observation;
 
-use super::exchange::PORT;
 use crate::bus::{self, UnitState};
 use crate::cgroup;
 use crate::memo::Holder;
+use crate::names::conf::NameServer;
+use crate::names::exchange::PORT;
 use crate::procs;
 use crate::runner::ProbeContext;
 use crate::under::{self, absent, why};
@@ -28,52 +28,101 @@ const STUBS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(127, 0, 0, 53)), IpAddr::V4
 /// Resolvers that distributions ship, for when nobody listens and so nobody can be asked.
 const KNOWN: [&str; 5] = ["dnsmasq.service", "unbound.service", "named.service", "bind9.service", RESOLVED];
 
-pub(crate) fn look(context: &ProbeContext, configured: &[IpAddr], seen: &mut Observation) {
-    match local(context, configured) {
-        Ok(None) => seen.know("local_unit", "").know("local_failed", false),
-        Ok(Some(unit)) => {
-            seen.know("local_unit", unit.name);
-            match unit.failed {
+pub(crate) fn look(context: &ProbeContext, servers: &[NameServer], seen: &mut Observation) {
+    match local(context, servers) {
+        Ok(local) => {
+            seen.know("local_address", local.address.map(|it| it.to_string()).unwrap_or_default())
+                .know("local_unit", local.unit)
+                .know("local_seen", local.seen)
+                .know("local_missing", local.missing);
+            match local.failed {
                 Ok(failed) => seen.know("local_failed", failed),
                 Err(reason) => seen.miss("local_failed", reason),
             }
         }
-        Err(reason) => seen.miss("local_unit", reason.clone()).miss("local_failed", reason),
+        Err(reason) => {
+            for field in ["local_address", "local_unit", "local_failed", "local_seen", "local_missing"] {
+                seen.miss(field, reason.clone());
+            }
+            seen
+        }
     };
 }
 
+/// The configured resolver that is on this host itself.
 struct Local {
-    name: String,
+    /// Its address; `None` where none is.
+    address: Option<IpAddr>,
+    /// Empty where it is no unit's, or not known.
+    unit: String,
     failed: Result<bool, String>,
+    /// `127.0.0.1 dnsmasq.service` where that unit listens now.
+    seen: String,
+    /// The address belongs to a resolver that this host does not have.
+    missing: bool,
 }
 
-fn local(context: &ProbeContext, configured: &[IpAddr]) -> Result<Option<Local>, String> {
-    let own = own_addresses()?;
-    let Some(server) = configured.iter().find(|it| it.is_loopback() || own.contains(*it)) else {
-        return Ok(None);
-    };
-    if !bus::systemd_runs(context) {
-        return Ok(None);
+impl Local {
+    fn at(address: Option<IpAddr>) -> Self {
+        Self { address, unit: String::new(), failed: Ok(false), seen: String::new(), missing: false }
     }
-    if STUBS.iter().any(|stub| stub == server) {
-        return Ok(Some(known_unit(context, RESOLVED.to_owned())));
-    }
-    let sockets = listening(context.proc(), *server)?;
-    if sockets.is_empty() {
-        return failed_resolver(context);
-    }
-    let unit = owner(context, &sockets)?;
-    Ok(unit.map(|name| known_unit(context, name)))
 }
 
-fn known_unit(context: &ProbeContext, name: String) -> Local {
-    let asked = bus::units(context, &[name.as_str()]);
-    let failed = asked.map(|units| units.iter().any(has_failed));
-    Local { name, failed }
+fn local(context: &ProbeContext, servers: &[NameServer]) -> Result<Local, String> {
+    let mut here = None;
+    for server in servers {
+        if here.is_none() && server.is_here()? {
+            here = Some(server.address);
+        }
+    }
+    let Some(address) = here else { return Ok(Local::at(None)) };
+    let (systemd, is_stub) = (bus::systemd_runs(context), STUBS.contains(&address));
+    if !systemd && !is_stub {
+        return Ok(Local::at(here));
+    }
+    let sockets = listening(context.proc(), address)?;
+    if !sockets.is_empty() && !systemd {
+        return Ok(Local::at(here));
+    }
+    if !sockets.is_empty() {
+        let Some(unit) = owner(context, &sockets)? else { return Ok(Local::at(here)) };
+        context.runner.memo.keep_resolver(address, &unit);
+        let asked = bus::units(context, &[unit.as_str()]);
+        let failed = asked.map(|units| units.iter().any(has_failed));
+        return Ok(Local { seen: format!("{address} {unit}"), unit, failed, ..Local::at(here) });
+    }
+    if !systemd {
+        return Ok(Local { missing: true, ..Local::at(here) });
+    }
+    let remembered = context.runner.memo.resolver(address);
+    let known = if is_stub { &[RESOLVED][..] } else { &KNOWN };
+    let names: Vec<&str> = remembered.as_deref().into_iter().chain(known.iter().copied()).collect();
+    let states = bus::units(context, &names)?;
+    let units: Vec<(&str, &UnitState)> = names.into_iter().zip(&states).collect();
+    let (was, shipped) = units.split_at(usize::from(remembered.is_some()));
+    Ok(match down(was.first().copied(), shipped, is_stub) {
+        Some((name, unit)) => Local { unit: name.to_owned(), failed: Ok(has_failed(unit)), ..Local::at(here) },
+        None => Local { missing: is_stub, ..Local::at(here) },
+    })
 }
 
-fn is_down(unit: &UnitState) -> bool {
-    has_failed(unit) || unit.active == "inactive"
+/// Nobody listens: whose address it is. The one that was seen there, unless it was stopped and another one has failed;
+/// else a failed one that distributions ship, and an enabled one that is stopped. One without a unit file is none: it
+/// cannot be started.
+fn down<'a>(
+    was: Option<(&'a str, &'a UnitState)>,
+    shipped: &[(&'a str, &'a UnitState)],
+    is_stub: bool,
+) -> Option<(&'a str, &'a UnitState)> {
+    let is_there = |(_, unit): &(&str, &UnitState)| unit.load == "loaded";
+    let shipped = || shipped.iter().copied().filter(is_there);
+    let was = was.filter(is_there);
+    let certain = was.filter(|(_, unit)| unit.active != "inactive");
+    let failed = || shipped().find(|(_, unit)| has_failed(unit) && is_enabled(unit));
+    let also_failed = || shipped().find(|(_, unit)| has_failed(unit));
+    // The address of a stub is nobody else's; and a unit that runs and does not listen hangs.
+    let stopped = || shipped().find(|(_, unit)| is_stub || unit.active == "inactive" && is_enabled(unit));
+    certain.or_else(failed).or_else(also_failed).or(was).or_else(stopped)
 }
 
 /// One that was stopped, or never started, is somebody's wish as far as can be told.
@@ -81,26 +130,8 @@ fn has_failed(unit: &UnitState) -> bool {
     unit.active == "failed"
 }
 
-/// Nobody listens: the enabled resolver that is down, a failed one before a stopped one.
-fn failed_resolver(context: &ProbeContext) -> Result<Option<Local>, String> {
-    let units = bus::units(context, &KNOWN)?;
-    let mut down: Vec<(&str, &UnitState)> =
-        KNOWN.into_iter().zip(&units).filter(|(_, unit)| unit.file.starts_with("enabled") && is_down(unit)).collect();
-    down.sort_by_key(|(_, unit)| !has_failed(unit));
-    Ok(down.first().map(|(name, unit)| Local { name: (*name).to_owned(), failed: Ok(has_failed(unit)) }))
-}
-
-fn own_addresses() -> Result<BTreeSet<IpAddr>, String> {
-    let list = getifaddrs().map_err(|error| format!("cannot list this host's addresses: {error}"))?;
-    let mut own = BTreeSet::new();
-    for address in list.filter_map(|interface| interface.address) {
-        if let Some(v4) = address.as_sockaddr_in() {
-            own.insert(IpAddr::V4(v4.ip()));
-        } else if let Some(v6) = address.as_sockaddr_in6() {
-            own.insert(IpAddr::V6(v6.ip()));
-        }
-    }
-    Ok(own)
+fn is_enabled(unit: &UnitState) -> bool {
+    unit.file.starts_with("enabled")
 }
 
 /// Inodes of the UDP sockets that take questions for this address.
@@ -190,6 +221,7 @@ fn holds(proc: &Path, pid: u32, links: &[String]) -> Result<bool, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::conf::Conf;
     use crate::testing::{Host, known, unknown};
     use wbd_model::observation::Value;
 
@@ -268,12 +300,84 @@ mod tests {
         let host = Host::new();
         let asked = |server: &str| {
             let mut seen = Observation::default();
-            look(&host.context(), &[server.parse().unwrap()], &mut seen);
+            look(&host.context(), &Conf::parse(&format!("nameserver {server}\n"), None).servers, &mut seen);
             seen
         };
         assert_eq!(known(&asked("192.0.2.1"), "local_unit"), Value::from(""));
         assert_eq!(known(&asked("127.0.0.1"), "local_failed"), Value::from(false));
         std::fs::create_dir_all(host.root().join("run/systemd/system")).unwrap();
         assert!(unknown(&asked("127.0.0.1"), "local_unit").contains("net/udp"));
+    }
+
+    #[test]
+    fn a_stub_that_this_host_does_not_have_is_missing_and_one_that_listens_is_not() {
+        let asked = |host: &Host, server: &str| {
+            let mut seen = Observation::default();
+            look(&host.context(), &Conf::parse(&format!("nameserver {server}\n"), None).servers, &mut seen);
+            (known(&seen, "local_missing"), known(&seen, "local_address"), known(&seen, "local_unit"))
+        };
+        let host = Host::new();
+        host.file("proc/net/udp", HEAD);
+        for (server, missing, address) in
+            [("127.0.0.53", true, "127.0.0.53"), ("127.0.0.1", false, "127.0.0.1"), ("192.0.2.1", false, "")]
+        {
+            assert_eq!(asked(&host, server), (missing.into(), address.into(), "".into()), "{server}");
+        }
+        // Whatever listens there, it is a resolver of this host.
+        socket(&host, "00000000:0035", 1);
+        assert_eq!(asked(&host, "127.0.0.53").0, Value::from(false));
+    }
+
+    #[test]
+    fn whose_address_it_is_when_nobody_listens() {
+        let unit = |load: &str, file: &str, active: &str| UnitState {
+            load: load.into(),
+            file: file.into(),
+            active: active.into(),
+            ..UnitState::default()
+        };
+        let (none, gone) = (unit("not-found", "", "inactive"), unit("masked", "masked", "failed"));
+        let failed = |file| unit("loaded", file, "failed");
+        let stopped = |file| unit("loaded", file, "inactive");
+        let running = unit("loaded", "enabled", "active");
+        // What was seen there, what dnsmasq.service and unbound.service are, whether it is a stub's address.
+        for (was, shipped, stub, expected) in [
+            (Some(failed("disabled")), [none.clone(), none.clone()], false, Some("was")),
+            (Some(stopped("enabled")), [none.clone(), none.clone()], false, Some("was")),
+            (Some(stopped("disabled")), [none.clone(), failed("enabled")], false, Some("unbound")),
+            (Some(running.clone()), [failed("enabled"), none.clone()], false, Some("was")),
+            (Some(none.clone()), [none.clone(), none.clone()], false, None),
+            (None, [failed("static"), failed("enabled")], false, Some("unbound")),
+            (None, [failed("disabled"), none.clone()], false, Some("dnsmasq")),
+            (None, [stopped("disabled"), stopped("enabled")], false, Some("unbound")),
+            (None, [stopped("disabled"), none.clone()], false, None),
+            (None, [gone.clone(), none.clone()], false, None),
+            (None, [running.clone(), none.clone()], false, None),
+            (None, [stopped("disabled"), none.clone()], true, Some("dnsmasq")),
+            (None, [none.clone(), none.clone()], true, None),
+        ] {
+            let shipped = [("dnsmasq", &shipped[0]), ("unbound", &shipped[1])];
+            let chosen = down(was.as_ref().map(|unit| ("was", unit)), &shipped, stub).map(|(name, _)| name);
+            assert_eq!(chosen, expected, "{was:?} {shipped:?} {stub}");
+        }
+    }
+
+    #[test]
+    fn the_unit_that_was_seen_last_at_an_address_is_remembered() {
+        let host = Host::new();
+        let runner = host.runner();
+        let at = |address: &str| runner.memo.resolver(address.parse().unwrap());
+        for (seen, known) in [
+            ("127.0.0.6 resolver@br\\x2dlan.service", Some("resolver@br\\x2dlan.service")),
+            ("127.0.0.6 later-told.service", Some("resolver@br\\x2dlan.service")),
+            ("127.0.0.7 container.scope", Some("resolver@br\\x2dlan.service")),
+            ("nonsense", Some("resolver@br\\x2dlan.service")),
+        ] {
+            runner.remember_resolver(seen);
+            assert_eq!(at("127.0.0.6").as_deref(), known, "{seen}");
+        }
+        assert_eq!(at("127.0.0.7"), None);
+        runner.memo.keep_resolver("127.0.0.6".parse().unwrap(), "new.service");
+        assert_eq!(at("127.0.0.6").as_deref(), Some("new.service"), "what is seen now counts");
     }
 }

@@ -1,99 +1,107 @@
-//! `dns.servers`: asks each configured name server by itself and counts what came back. It repairs and restarts
-//! nothing.
+//! `dns.servers`: what the host's resolver says of the names, and why: each configured name server is asked by itself. It
+//! repairs and restarts nothing.
 mod compare;
-pub(crate) mod configured;
-mod exchange;
 mod local;
-#[cfg(test)]
-pub(crate) mod toy;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::thread;
 
-use hickory_resolver::proto::rr::Name;
 use wbd_model::observation::Observation;
 use wbd_model::probe::ProbeName;
 
+use crate::names::conf::Conf;
+pub(crate) use crate::names::exchange::PORT;
+use crate::names::exchange::Said;
+use crate::names::host::{self, Told};
+use crate::names::servers::{self, Server};
+use crate::names::{self, Word};
 use crate::runner::ProbeContext;
-use compare::{Server, Verdict, Word};
-use configured::NameServer;
-pub(crate) use exchange::PORT;
-use exchange::{Answer, Question};
-
-/// As many names as one look asks for.
-const MAX_NAMES: usize = 8;
+use compare::{Verdict, Word as Worth};
 
 pub(crate) fn look(context: &ProbeContext, names: &[String], port: u16) -> Observation {
     let mut seen = Observation::unseen(ProbeName::DnsServers.fields(), "not looked at");
-    let configured = match configured::servers(context.root()) {
-        Ok(configured) => configured,
+    let hosts: Vec<&str> = names.iter().map(String::as_str).filter(|name| name.parse::<IpAddr>().is_err()).collect();
+    let asked = Conf::of(context).and_then(|conf| Ok((servers::questions(&conf, &hosts)?, conf)));
+    let (questions, conf) = match asked {
+        Ok(asked) => asked,
         Err(reason) => return Observation::unseen(ProbeName::DnsServers.fields(), &reason),
     };
-    let questions = match questions(names) {
-        Ok(questions) => questions,
-        Err(reason) => return Observation::unseen(ProbeName::DnsServers.fields(), &reason),
-    };
-    let servers = ask_all(context, &configured, &questions, port);
-    let verdicts = compare::verdicts(&servers);
-    describe(&servers, &verdicts, &mut seen);
-    // One behind a zone is somebody else's, even where this host has the same address on another interface.
-    let plain = configured.iter().filter(|it| it.zone.is_none());
-    local::look(context, &plain.map(|it| it.address).collect::<Vec<_>>(), &mut seen);
+    let hosts: Vec<&str> = hosts.into_iter().take(questions.len()).collect();
+    let (servers, told) = thread::scope(|scope| {
+        let by_host = scope.spawn(|| ask_host(context, &hosts));
+        let servers = servers::ask_all(context, &conf, &questions, port);
+        let broke_off = |_| Err("the question broke off, which is a bug in wbd; please report it".to_owned());
+        (servers, by_host.join().unwrap_or_else(broke_off))
+    });
+    let told = told.and_then(|told| told.map_or_else(|| read(context, &hosts, &servers), Ok));
+    describe_names(&hosts, &servers, told, &mut seen);
+    seen.know("named", i64::try_from(conf.named).unwrap_or(i64::MAX));
+    describe(&servers, &compare::verdicts(&servers), &mut seen);
+    local::look(context, &conf.servers, &mut seen);
     seen
 }
 
-/// The names to ask for; with none to ask for, the root's servers, which every resolver knows.
-fn questions(names: &[String]) -> Result<Vec<Question>, String> {
-    let hosts = names.iter().filter(|name| name.parse::<IpAddr>().is_err());
-    let mut questions = Vec::new();
-    for name in hosts.take(MAX_NAMES) {
-        let name = Name::from_ascii(format!("{}.", name.trim_end_matches('.')))
-            .map_err(|error| format!("{name:?} is not a host name: {error}; correct the profile"))?;
-        questions.push(Question::Addresses(name));
+/// What the host's resolver says of each; `None`: under this root nobody can be asked.
+fn ask_host(context: &ProbeContext, names: &[&str]) -> Result<Option<Vec<Told>>, String> {
+    if !context.runner.is_this_host() {
+        return Ok(None);
     }
-    if questions.is_empty() {
-        questions.push(Question::Root);
+    if names.is_empty() {
+        return Ok(Some(Vec::new()));
     }
-    Ok(questions)
+    let told = host::ask(context, names)?;
+    Ok(Some(names.iter().filter_map(|name| told.get(*name).cloned()).collect()))
 }
 
-fn ask_all(context: &ProbeContext, configured: &[NameServer], questions: &[Question], port: u16) -> Vec<Server> {
-    thread::scope(|scope| {
-        let asked: Vec<_> = configured
-            .iter()
-            .map(|configured| {
-                let server = configured.at(port);
-                let tcp = scope.spawn(move || {
-                    let first = questions.first()?;
-                    Some(exchange::over_tcp(context, server, first))
-                });
-                let udp = scope.spawn(move || ask_one(context, server, questions));
-                (configured.to_string(), udp, tcp)
-            })
-            .collect();
-        asked
-            .into_iter()
-            .map(|(name, udp, tcp)| Server {
-                name,
-                udp: udp.join().unwrap_or_default(),
-                tcp: tcp.join().ok().flatten(),
-            })
-            .collect()
-    })
+/// The same by our own reading.
+fn read(context: &ProbeContext, names: &[&str], servers: &[Server]) -> Result<Vec<Told>, String> {
+    let one = |(index, name): (usize, &&str)| {
+        let in_file = names::in_hosts_file(context.root(), name)?;
+        let addresses = if in_file.is_empty() { addresses_of(servers, index) } else { in_file };
+        let word = if addresses.is_empty() { Word::Servfail } else { Word::Ok };
+        let says = format!("wbd's own reading of the files under {} finds no address", context.root().display());
+        Ok(Told { word, says, addresses })
+    };
+    names.iter().enumerate().map(one).collect()
 }
 
-/// All questions to one server; who is silent once is not asked again.
-fn ask_one(context: &ProbeContext, server: SocketAddr, questions: &[Question]) -> Vec<Answer> {
-    let mut answers = Vec::new();
-    for question in questions {
-        let answer = exchange::over_udp(context, server, question);
-        let unreachable = answer.said.is_unreachable();
-        answers.push(answer);
-        if unreachable {
-            break;
+/// The addresses that a program gets from the servers.
+fn addresses_of(servers: &[Server], question: usize) -> Vec<IpAddr> {
+    let decides = servers::deciding(servers, question).and_then(|index| servers.get(index));
+    let said = decides.and_then(|server| server.usual.get(question)).and_then(|answer| answer.said.addresses());
+    said.unwrap_or_default().to_vec()
+}
+
+fn describe_names(hosts: &[&str], servers: &[Server], told: Result<Vec<Told>, String>, seen: &mut Observation) {
+    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    seen.know("names", count(hosts.len()));
+    let told = match told {
+        Ok(told) => told,
+        Err(reason) => {
+            for field in ["resolving", "late", "says", "denier"] {
+                seen.miss(field, reason.clone());
+            }
+            return;
         }
-    }
-    answers
+    };
+    let is_late = |index: usize, told: &Told| told.word == Word::Silent && servers::late(servers, index).is_some();
+    let missing: Vec<(usize, &Told)> = told.iter().enumerate().filter(|(_, told)| told.addresses.is_empty()).collect();
+    let late = missing.iter().filter(|(index, told)| is_late(*index, told)).count();
+    let says = missing.first().map(|(index, told)| format!("{}: {}", hosts.get(*index).unwrap_or(&""), told.says));
+    let denier = missing.iter().find_map(|(index, _)| denier(servers, *index));
+    seen.know("resolving", count(told.len() - missing.len() + late))
+        .know("late", count(late))
+        .know("says", says.unwrap_or_default())
+        .know("denier", denier.unwrap_or_default());
+}
+
+/// The server that decides by a denial, while another one has an address.
+fn denier(servers: &[Server], question: usize) -> Option<String> {
+    let said = |server: &Server| server.usual.get(question).map(|answer| answer.said.clone());
+    let has_address = |said: &Said| said.addresses().is_some_and(|addresses| !addresses.is_empty());
+    let decides = servers.get(servers::deciding(servers, question)?)?;
+    let knows = servers.iter().filter_map(said).any(|said| has_address(&said));
+    (knows && !said(decides).is_some_and(|said| has_address(&said))).then(|| decides.name.clone())
 }
 
 fn describe(servers: &[Server], verdicts: &[Verdict], seen: &mut Observation) {
@@ -104,12 +112,12 @@ fn describe(servers: &[Server], verdicts: &[Verdict], seen: &mut Observation) {
     seen.know("configured", i64::try_from(servers.len()).unwrap_or(i64::MAX));
     seen.know("answering", count(&|it| it.word.is_usable()));
     for (field, word) in [
-        ("refused", Word::Refused),
-        ("silent", Word::Silent),
-        ("servfail", Word::Servfail),
-        ("nxdomain", Word::Nxdomain),
-        ("wrong", Word::Wrong),
-        ("slow", Word::Slow),
+        ("refused", Worth::Refused),
+        ("silent", Worth::Silent),
+        ("servfail", Worth::Servfail),
+        ("nxdomain", Worth::Nxdomain),
+        ("wrong", Worth::Wrong),
+        ("slow", Worth::Slow),
     ] {
         seen.know(field, count(&|it| it.word == word));
     }
@@ -127,8 +135,8 @@ fn describe(servers: &[Server], verdicts: &[Verdict], seen: &mut Observation) {
 
 #[cfg(test)]
 mod tests {
-    use super::toy::{Habit, Toy};
     use super::*;
+    use crate::names::toy::{Habit, Toy};
     use crate::testing::{Host, known, unknown};
     use wbd_model::observation::Value;
 
@@ -151,35 +159,88 @@ mod tests {
 
     #[test]
     fn each_kind_of_bad_server_is_told_from_the_others() {
-        let (seen, _toys) = ask(
-            &[
-                Habit::Right,
-                Habit::Silent,
-                Habit::Closed,
-                Habit::SaysRefused,
-                Habit::Servfail,
-                Habit::Nxdomain,
-                Habit::OtherQuestion,
-                Habit::OtherId,
-                Habit::UdpOnly,
-            ],
-            &["host.test"],
-        );
-        numbers(
-            &seen,
-            &[
-                ("configured", 9),
-                ("answering", 2),
-                ("silent", 1),
-                ("refused", 2),
-                ("servfail", 1),
-                ("nxdomain", 1),
-                ("wrong", 2),
-                ("slow", 0),
-                ("udp_only", 1),
-            ],
-        );
-        assert_eq!(known(&seen, "first_bad"), Value::from("127.0.0.3"));
+        for (habits, expected) in [
+            (
+                [Habit::Right, Habit::Silent, Habit::Closed],
+                [("configured", 3), ("answering", 1), ("silent", 1), ("refused", 1), ("resolving", 1)],
+            ),
+            (
+                [Habit::SaysRefused, Habit::Servfail, Habit::UdpOnly],
+                [("refused", 1), ("servfail", 1), ("answering", 1), ("udp_only", 1), ("resolving", 1)],
+            ),
+            (
+                [Habit::OtherId, Habit::OtherQuestion, Habit::Nxdomain],
+                [("wrong", 2), ("nxdomain", 1), ("answering", 0), ("slow", 0), ("resolving", 0)],
+            ),
+        ] {
+            let (seen, _toys) = ask(&habits, &["host.test"]);
+            numbers(&seen, &expected);
+            numbers(&seen, &[("names", 1), ("named", 3), ("late", 0)]);
+            let first_bad = if habits[0] == Habit::Right { "127.0.0.3" } else { "127.0.0.2" };
+            assert_eq!(known(&seen, "first_bad"), Value::from(first_bad));
+        }
+    }
+
+    #[test]
+    fn a_denial_by_the_first_server_decides_and_by_the_second_does_not() {
+        let (seen, _toys) = ask(&[Habit::Nxdomain, Habit::Right], &["host.test"]);
+        numbers(&seen, &[("resolving", 0), ("answering", 1), ("nxdomain", 1)]);
+        assert_eq!(known(&seen, "denier"), Value::from("127.0.0.2"));
+        let Value::Text(says) = known(&seen, "says") else { panic!("no text") };
+        assert!(says.starts_with("host.test: wbd's own reading of the files under "), "{says}");
+        let (seen, _toys) = ask(&[Habit::Right, Habit::Nxdomain], &["host.test"]);
+        numbers(&seen, &[("resolving", 1), ("answering", 1), ("nxdomain", 1)]);
+        assert_eq!((known(&seen, "denier"), known(&seen, "says")), (Value::from(""), Value::from("")));
+    }
+
+    #[test]
+    fn a_cut_answer_is_got_over_tcp() {
+        let (seen, _toys) = ask(&[Habit::Cut], &["host.test"]);
+        numbers(&seen, &[("resolving", 1), ("answering", 1)]);
+    }
+
+    #[test]
+    fn a_name_of_the_hosts_file_needs_no_server() {
+        let host = Host::new();
+        host.file("etc/hosts", "10.0.0.9 host.test\n");
+        let seen = look(&host.context(), &["host.test".to_owned(), "other.test".to_owned()], 9);
+        numbers(&seen, &[("names", 2), ("resolving", 1), ("answering", 0)]);
+    }
+
+    #[test]
+    fn on_this_host_its_own_resolver_decides_and_where_it_cannot_be_asked_nobody_does() {
+        let mut context = Host::new().context();
+        assert_eq!(ask_host(&context, &["host.test"]), Ok(None), "under another root it is not asked");
+        context.runner.root = "/".into();
+        context.runner.this_program = "/nonexistent".into();
+        let told = ask_host(&context, &["host.test"]).map(Option::unwrap_or_default);
+        let mut seen = Observation::default();
+        describe_names(&["host.test"], &[], told, &mut seen);
+        numbers(&seen, &[("names", 1)]);
+        for field in ["resolving", "late", "says", "denier"] {
+            let why = unknown(&seen, field);
+            assert!(why.contains("cannot ask the host's resolver: cannot start /nonexistent"), "{field}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_comes_late_resolves_and_one_that_nobody_has_does_not() {
+        let server = |said: Said| Server {
+            name: "10.0.0.1".into(),
+            usual: vec![crate::names::exchange::Answer { said, ms: 5 }],
+            tcp: None,
+        };
+        let silent = || Told { word: Word::Silent, says: "no answer within 6 s".into(), addresses: Vec::new() };
+        let found = || Said::Addresses(vec![IpAddr::from([192, 0, 2, 7])]);
+        // The last: the server answers at once, so the resolver hangs.
+        for (said, resolving) in
+            [([Said::Silent, found()], 1), ([Said::Silent, Said::Silent], 0), ([found(), found()], 0)]
+        {
+            let mut seen = Observation::default();
+            describe_names(&["a.test"], &said.map(server), Ok(vec![silent()]), &mut seen);
+            numbers(&seen, &[("names", 1), ("resolving", resolving), ("late", resolving)]);
+            assert_eq!(known(&seen, "says"), Value::from("a.test: no answer within 6 s"));
+        }
     }
 
     #[test]
@@ -194,14 +255,15 @@ mod tests {
     #[test]
     fn without_names_any_resolver_that_answers_is_usable() {
         let (seen, _toys) = ask(&[Habit::Right], &["192.0.2.1"]);
-        numbers(&seen, &[("answering", 1)]);
+        numbers(&seen, &[("answering", 1), ("names", 0), ("resolving", 0)]);
     }
 
     #[test]
-    fn no_server_is_a_fact_and_an_unreadable_list_is_not() {
+    fn no_server_is_127_0_0_1_and_an_unreadable_list_is_not_known() {
         let host = Host::new();
-        let seen = look(&host.context(), &[], PORT);
-        numbers(&seen, &[("configured", 0), ("answering", 0)]);
+        let seen = look(&host.context(), &[], 9);
+        numbers(&seen, &[("configured", 1), ("named", 0), ("answering", 0), ("refused", 1)]);
+        assert_eq!(known(&seen, "detail"), Value::from("127.0.0.1=refused/tcp=refused"));
         assert_eq!(known(&seen, "local_unit"), Value::from(""));
         std::fs::create_dir_all(host.root().join("etc/resolv.conf")).unwrap();
         let seen = look(&host.context(), &[], PORT);

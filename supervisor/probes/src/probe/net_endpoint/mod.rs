@@ -1,8 +1,8 @@
-//! `net.endpoint`: name, addresses, TCP ports and ping of one service, step by step; which step's failure matters is
-//! not asked here.
+//! `net.endpoint`: what a program gets that wants to reach one service: its name from the host's resolver, then a
+//! connection to the first of its addresses that accepts. The single steps are told beside it; which one matters is not
+//! asked here.
 mod connect;
 mod ping;
-mod resolve;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -13,19 +13,26 @@ use wbd_model::probe::ProbeName;
 use wbd_model::profile::Endpoint;
 
 use crate::filter;
+use crate::names::{self, Resolved};
 use crate::runner::ProbeContext;
 use connect::Tcp;
-use resolve::Resolved;
 
+/// As many addresses are tried side by side; further ones only where none of them accepts.
+const AT_ONCE: usize = 8;
 /// A name with more addresses is tried at the first ones.
-const MAX_ADDRESSES: usize = 8;
+const MAX_ADDRESSES: usize = 32;
 /// A profile with more ports is wrong.
 const MAX_PORTS: usize = 16;
 
 pub(crate) fn look(context: &ProbeContext, endpoint: &Endpoint) -> Observation {
-    let mut tried = attempt(context, endpoint, &endpoint.host);
-    if let Some(other) = endpoint.alternate.as_ref().filter(|_| !tried.works()) {
-        let second = attempt(context, endpoint, other);
+    let other = endpoint.alternate.as_ref();
+    // Asked for together: where the one is silent, no time would be left for the other.
+    let names: Vec<&str> = std::iter::once(&endpoint.host).chain(other).map(String::as_str).collect();
+    let mut resolved = names::resolve(context, &names).into_iter();
+    let mut next = || resolved.next().unwrap_or_else(|| Err("it was not asked for".to_owned()));
+    let mut tried = attempt(context, endpoint, &endpoint.host, next());
+    if let Some(other) = other.filter(|_| !tried.works()) {
+        let second = attempt(context, endpoint, other, next());
         // Where neither works, the one that got further says more; the other is not kept quiet.
         let (chosen, left_over) = if second.reached() > tried.reached() { (second, tried) } else { (tried, second) };
         tried = chosen;
@@ -45,7 +52,7 @@ struct Attempt {
     resolved: Result<Resolved, String>,
     /// By port; over all addresses.
     ports: BTreeMap<u16, Result<Tcp, String>>,
-    each: Vec<(SocketAddr, Result<Tcp, String>)>,
+    each: Vec<Tried>,
     ping: Result<ping::Ping, String>,
     /// What became of the other side's host, where neither works.
     also: String,
@@ -73,7 +80,7 @@ impl Attempt {
         });
         let words: Vec<String> = words.collect();
         match &self.resolved {
-            Ok(resolved) if words.is_empty() => format!("name={}", resolved.word),
+            Ok(resolved) if words.is_empty() => format!("name={}", resolved.word.as_str()),
             _ => words.join(" "),
         }
     }
@@ -85,8 +92,7 @@ impl Attempt {
     }
 }
 
-fn attempt(context: &ProbeContext, endpoint: &Endpoint, host: &str) -> Attempt {
-    let resolved = resolve::resolve(context, host);
+fn attempt(context: &ProbeContext, endpoint: &Endpoint, host: &str, resolved: Result<Resolved, String>) -> Attempt {
     let addresses: Vec<IpAddr> = match &resolved {
         Ok(resolved) => resolved.addresses.iter().copied().take(MAX_ADDRESSES).collect(),
         Err(_) => Vec::new(),
@@ -95,32 +101,52 @@ fn attempt(context: &ProbeContext, endpoint: &Endpoint, host: &str) -> Attempt {
     thread::scope(|scope| {
         let pinged = addresses.first().filter(|_| endpoint.ping).copied();
         let pinged = pinged.map(|address| scope.spawn(move || ping::ping(context, address)));
-        let places = addresses.iter().flat_map(|address| ports.iter().map(|port| SocketAddr::new(*address, *port)));
-        let connecting: Vec<_> =
-            places.map(|place| (place, scope.spawn(move || connect::connect(context, place)))).collect();
-        let broke_off = || "the try broke off, which is a bug in wbd; please report it".to_owned();
-        let each: Vec<_> = connecting
-            .into_iter()
-            .map(|(place, tried)| (place, tried.join().unwrap_or_else(|_| Err(broke_off()))))
-            .collect();
+        let each = connect_all(context, &addresses, &ports);
+        let broke_off = |_| Err(BROKE_OFF.to_owned());
         Attempt {
             host: host.to_owned(),
             ports: by_port(&each),
             each,
             resolved,
-            ping: pinged.map_or(Ok(ping::Ping::NotTried), |it| it.join().unwrap_or_else(|_| Err(broke_off()))),
+            ping: pinged.map_or(Ok(ping::Ping::NotTried), |it| it.join().unwrap_or_else(broke_off)),
             also: String::new(),
         }
     })
 }
 
-/// A port is open if one address accepts, as programs try them all; else the first address speaks for it.
-fn by_port(each: &[(SocketAddr, Result<Tcp, String>)]) -> BTreeMap<u16, Result<Tcp, String>> {
-    let mut ports = BTreeMap::new();
+const BROKE_OFF: &str = "the try broke off, which is a bug in wbd; please report it";
+
+type Tried = (SocketAddr, Result<Tcp, String>);
+
+/// A program tries one address after the other until one accepts; so do we, some at a time.
+fn connect_all(context: &ProbeContext, addresses: &[IpAddr], ports: &[u16]) -> Vec<Tried> {
+    let mut each: Vec<Tried> = Vec::new();
+    for some in addresses.chunks(AT_ONCE) {
+        let places = some.iter().flat_map(|address| ports.iter().map(|port| SocketAddr::new(*address, *port)));
+        each.extend(thread::scope(|scope| {
+            let connecting: Vec<_> =
+                places.map(|place| (place, scope.spawn(move || connect::connect(context, place)))).collect();
+            let joined = connecting
+                .into_iter()
+                .map(|(place, tried)| (place, tried.join().unwrap_or_else(|_| Err(BROKE_OFF.to_owned()))));
+            joined.collect::<Vec<Tried>>()
+        }));
+        if by_port(&each).values().all(|port| *port == Ok(Tcp::Open)) {
+            break;
+        }
+    }
+    each
+}
+
+/// A port is open if one address accepts, as programs try them all. It is not known while one could not be tried; else
+/// the first address speaks for it.
+fn by_port(each: &[Tried]) -> BTreeMap<u16, Result<Tcp, String>> {
+    let mut ports: BTreeMap<u16, Result<Tcp, String>> = BTreeMap::new();
     for (place, tcp) in each {
         let port = ports.entry(place.port()).or_insert_with(|| tcp.clone());
-        if *tcp == Ok(Tcp::Open) {
-            *port = Ok(Tcp::Open);
+        let is_open = *port == Ok(Tcp::Open);
+        if *tcp == Ok(Tcp::Open) || tcp.is_err() && !is_open {
+            port.clone_from(tcp);
         }
     }
     ports
@@ -131,12 +157,17 @@ fn describe(tried: &Attempt, seen: &mut Observation) {
     match &tried.resolved {
         Ok(resolved) => {
             let first = resolved.addresses.first().map(IpAddr::to_string);
-            seen.know("name", resolved.word)
+            seen.know("name", resolved.word.as_str())
+                .know("says", resolved.says.clone())
+                .know("servers", resolved.servers.clone())
                 .know("address", first.unwrap_or_default())
                 .know("addresses", i64::try_from(resolved.addresses.len()).unwrap_or(i64::MAX))
         }
         Err(reason) => {
-            seen.miss("name", reason.clone()).miss("address", reason.clone()).miss("addresses", reason.clone())
+            for field in ["name", "says", "servers", "address", "addresses"] {
+                seen.miss(field, reason.clone());
+            }
+            &mut *seen
         }
     };
     match &tried.ping {
@@ -251,13 +282,53 @@ mod tests {
         assert_eq!(by_port(&each)[&80], Ok(Tcp::Dropped));
         let each = [at("192.0.2.1", Tcp::Dropped), at("192.0.2.2", Tcp::Open)];
         assert_eq!(by_port(&each)[&80], Ok(Tcp::Open));
+        let untried = || ("192.0.2.3:80".parse().unwrap(), Err("no time".to_owned()));
+        let each = [at("192.0.2.1", Tcp::Dropped), untried()];
+        assert_eq!(by_port(&each)[&80], Err("no time".to_owned()), "a program would try that one, too");
+        let each = [untried(), at("192.0.2.2", Tcp::Open), untried()];
+        assert_eq!(by_port(&each)[&80], Ok(Tcp::Open));
+    }
+
+    #[test]
+    fn addresses_are_tried_until_one_accepts_however_many_there_are() {
+        let listener = TcpListener::bind("127.0.0.30:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let addresses: Vec<IpAddr> = (20..=40).map(|last| IpAddr::from([127, 0, 0, last])).collect();
+        let context = Host::new().context();
+        let each = connect_all(&context, &addresses, &[port]);
+        assert_eq!(each.len(), 2 * AT_ONCE, "those behind the one that accepts are left alone: {each:?}");
+        assert_eq!(by_port(&each)[&port], Ok(Tcp::Open));
+        drop(listener);
+        let each = connect_all(&context, &addresses, &[port]);
+        assert_eq!((each.len(), &by_port(&each)[&port]), (addresses.len(), &Ok(Tcp::Refused)));
+    }
+
+    #[test]
+    fn both_sides_are_looked_up_and_the_one_that_has_an_address_is_used() {
+        let listener = TcpListener::bind("127.0.0.3:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let host = Host::new();
+        host.file("etc/hosts", "127.0.0.3 private.test\n");
+        host.file("etc/resolv.conf", "nameserver fe80::1%nowhere\n");
+        let mut wanted = endpoint("public.test", &[port]);
+        wanted.alternate = Some("private.test".to_owned());
+        let seen = look(&host.context(), &wanted);
+        assert_eq!((known(&seen, "host"), known(&seen, "tcp")), ("private.test".into(), "open".into()));
+        wanted.alternate = None;
+        let seen = look(&host.context(), &wanted);
+        assert_eq!((known(&seen, "host"), known(&seen, "addresses")), ("public.test".into(), Value::from(0)));
     }
 
     #[test]
     fn without_a_name_server_nothing_is_tried() {
         let host = Host::new();
+        // No interface leads there.
+        host.file("etc/resolv.conf", "nameserver fe80::1%nowhere\n");
         let seen = look(&host.context(), &endpoint("host.test", &[80]));
         assert_eq!(known(&seen, "name"), Value::from("silent"));
+        assert_eq!(known(&seen, "servers"), Value::from("fe80::1%nowhere=silent(no route)"));
+        let Value::Text(says) = known(&seen, "says") else { panic!("no text") };
+        assert!(says.starts_with("silent (wbd's own reading of the files under "), "{says}");
         assert_eq!(known(&seen, "tcp"), Value::from("not-tried"));
         assert_eq!(known(&seen, "address"), Value::from(""));
         assert_eq!(known(&seen, "detail"), Value::from("name=silent"));

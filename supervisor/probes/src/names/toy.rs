@@ -30,8 +30,8 @@ pub(crate) enum Habit {
     OtherId,
     /// Right, but nobody listens over TCP.
     UdpOnly,
-    /// NOERROR without an address.
-    Empty,
+    /// Its answer does not fit over UDP.
+    Cut,
 }
 
 /// A running toy; it ends when dropped.
@@ -91,8 +91,12 @@ fn serve_udp(socket: &UdpSocket, habit: Habit, stop: &AtomicBool) {
     let mut buffer = [0; 1500];
     while !stop.load(Ordering::SeqCst) {
         if let Ok((length, from)) = socket.recv_from(&mut buffer)
-            && let Some(reply) = reply(&buffer[..length], habit)
+            && let Some(mut reply) = reply(&buffer[..length], habit)
         {
+            if habit == Habit::Cut {
+                // The bit that says so.
+                reply[2] |= 0x02;
+            }
             let _ = socket.send_to(&reply, from);
         }
     }
@@ -125,6 +129,7 @@ fn reply(bytes: &[u8], habit: Habit) -> Option<Vec<u8>> {
     let question = Message::from_vec(bytes).ok()?;
     let asked = question.queries.first()?.clone();
     let mut reply = Message::new(question.metadata.id, MessageType::Response, question.metadata.op_code);
+    reply.metadata.recursion_available = true;
     reply.add_query(asked.clone());
     let right = |reply: &mut Message| {
         if asked.query_type() == RecordType::A {
@@ -134,7 +139,7 @@ fn reply(bytes: &[u8], habit: Habit) -> Option<Vec<u8>> {
     };
     match habit {
         Habit::Closed | Habit::Silent => return None,
-        Habit::Right | Habit::UdpOnly => right(&mut reply),
+        Habit::Right | Habit::UdpOnly | Habit::Cut => right(&mut reply),
         Habit::Slow => {
             // The habit itself, not a wait for luck: shorter than one try, longer than a second.
             thread::sleep(Duration::from_millis(1050));
@@ -150,7 +155,6 @@ fn reply(bytes: &[u8], habit: Habit) -> Option<Vec<u8>> {
         Habit::OtherQuestion => {
             reply.queries = vec![Query::query(Name::from_ascii("other.test.").ok()?, asked.query_type())];
         }
-        Habit::Empty => {}
     }
     reply.to_vec().ok()
 }

@@ -4,9 +4,10 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-use hickory_resolver::proto::op::{Message, MessageType, Query, ResponseCode};
+use hickory_resolver::proto::op::{Edns, Message, MessageType, Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
+use super::conf::Manner;
 use crate::runner::ProbeContext;
 
 /// Where name servers listen.
@@ -17,14 +18,17 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 const UDP_TRIES: usize = 2;
 /// Packets that do not belong to the question are passed over up to this number.
 const MAX_STRAYS: usize = 16;
+/// As much as the C library says that it takes, in bytes.
+const EDNS_BYTES: u16 = 1200;
 /// Longest chain of aliases that is followed.
 const MAX_ALIASES: usize = 16;
 
 /// What is asked.
 #[derive(Debug, Clone)]
 pub(crate) enum Question {
-    /// The addresses of a name: A, and AAAA where there is no A.
-    Addresses(Name),
+    /// The addresses of a name: A, and AAAA where there is no A. Asked for by these names one after the other, until
+    /// one has an address.
+    Addresses(Vec<Name>),
     /// The servers of the root.
     Root,
 }
@@ -63,20 +67,42 @@ impl Said {
         if let Self::Addresses(addresses) = self { Some(addresses) } else { None }
     }
 
+    /// A program asks nobody else after this.
+    pub(crate) fn is_definite(&self) -> bool {
+        matches!(self, Self::Addresses(_) | Self::Nxdomain)
+    }
+
+    /// Its word, for people; addresses have none.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Addresses(_) => "ok",
+            Self::Nxdomain => "nxdomain",
+            Self::Servfail => "servfail",
+            Self::Refused => "refused",
+            Self::Wrong => "wrong",
+            Self::Silent => "silent",
+            Self::NoRoute => "silent(no route)",
+            Self::Denied => "silent(not let out of this host)",
+        }
+    }
+
     /// No further question to this server is worth its time.
     pub(crate) fn is_unreachable(&self) -> bool {
         matches!(self, Self::Silent | Self::NoRoute | Self::Denied)
     }
 }
 
-/// Asks over UDP.
-pub(crate) fn over_udp(context: &ProbeContext, server: SocketAddr, question: &Question) -> Answer {
-    ask(question, |query| udp(context, server, query))
+/// Asks as a program does: over UDP, unless the host's settings say otherwise or the answer does not fit.
+pub(crate) fn as_usual(context: &ProbeContext, server: SocketAddr, question: &Question, manner: Manner) -> Answer {
+    if manner.tcp {
+        return over_tcp(context, server, question, manner);
+    }
+    ask(question, |query| udp(context, server, &message(query, manner), query))
 }
 
 /// Asks over TCP.
-pub(crate) fn over_tcp(context: &ProbeContext, server: SocketAddr, question: &Question) -> Answer {
-    ask(question, |query| tcp(context, server, query))
+pub(crate) fn over_tcp(context: &ProbeContext, server: SocketAddr, question: &Question, manner: Manner) -> Answer {
+    ask(question, |query| tcp(context, server, &message(query, manner), query))
 }
 
 fn ask(question: &Question, exchange: impl Fn(&Query) -> io::Result<Said>) -> Answer {
@@ -85,14 +111,32 @@ fn ask(question: &Question, exchange: impl Fn(&Query) -> io::Result<Said>) -> An
     let started = Instant::now();
     let said = match question {
         Question::Root => once(&Name::root(), RecordType::NS),
-        Question::Addresses(name) => {
+        Question::Addresses(names) => by_all(names, |name| {
             let said = once(name, RecordType::A);
             let none = said.addresses().is_some_and(<[IpAddr]>::is_empty);
             if none { once(name, RecordType::AAAA) } else { said }
-        }
+        }),
     };
     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     Answer { said, ms }
+}
+
+/// The first name with an address decides; else, as for the C library, a name that is there without one says more than
+/// one that is not, and what was said of the first name more than what was said of the others.
+fn by_all(names: &[Name], said_of: impl Fn(&Name) -> Said) -> Said {
+    let mut told: Option<Said> = None;
+    for name in names {
+        let said = said_of(name);
+        let has_address = said.addresses().is_some_and(|addresses| !addresses.is_empty());
+        if has_address || said.is_unreachable() {
+            return said;
+        }
+        let exists = said.addresses().is_some();
+        if told.as_ref().is_none_or(|told| exists && *told == Said::Nxdomain) {
+            told = Some(said);
+        }
+    }
+    told.unwrap_or(Said::Silent)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum of every error there is")]
@@ -110,7 +154,7 @@ fn unanswered(error: &io::Error) -> Said {
     }
 }
 
-fn udp(context: &ProbeContext, server: SocketAddr, query: &Query) -> io::Result<Said> {
+fn udp(context: &ProbeContext, server: SocketAddr, message: &Message, query: &Query) -> io::Result<Said> {
     let any: IpAddr = match server {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -119,7 +163,6 @@ fn udp(context: &ProbeContext, server: SocketAddr, query: &Query) -> io::Result<
     // Connected, so that a closed port comes back as "refused" instead of as silence.
     socket.connect(server)?;
     // One id for both tries, so that a late answer to the first is not taken for a stray one.
-    let message = message(query);
     let mut strays = 0;
     for _ in 0..UDP_TRIES {
         socket.send(&message.to_vec().map_err(io::Error::other)?)?;
@@ -137,11 +180,11 @@ fn udp(context: &ProbeContext, server: SocketAddr, query: &Query) -> io::Result<
                 Err(error) => return Err(error),
             };
             let bytes = buffer.get(..length).unwrap_or_default();
-            let said = reply(bytes, message.metadata.id, query);
-            if said != Said::Wrong {
-                return Ok(said);
+            match reply(bytes, message.metadata.id, query) {
+                Reply::Cut => return tcp(context, server, message, query),
+                Reply::Whole(Said::Wrong) => strays += 1,
+                Reply::Whole(said) => return Ok(said),
             }
-            strays += 1;
         }
     }
     // The right answer may follow a stray one; only where none did is the server called wrong.
@@ -152,14 +195,13 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
 
-fn tcp(context: &ProbeContext, server: SocketAddr, query: &Query) -> io::Result<Said> {
+fn tcp(context: &ProbeContext, server: SocketAddr, message: &Message, query: &Query) -> io::Result<Said> {
     let until = Instant::now() + context.left(PATIENCE);
     let left = || {
         let left = until.saturating_duration_since(Instant::now());
         // A socket takes no time-out of zero.
         left.max(Duration::from_millis(1))
     };
-    let message = message(query);
     let bytes = message.to_vec().map_err(io::Error::other)?;
     let length = u16::try_from(bytes.len()).map_err(io::Error::other)?;
     let mut stream = TcpStream::connect_timeout(&server, left())?;
@@ -169,7 +211,11 @@ fn tcp(context: &ProbeContext, server: SocketAddr, query: &Query) -> io::Result<
     read_exact(&mut stream, &mut length, &left)?;
     let mut bytes = vec![0; usize::from(u16::from_be_bytes(length))];
     read_exact(&mut stream, &mut bytes, &left)?;
-    Ok(reply(&bytes, message.metadata.id, query))
+    Ok(match reply(&bytes, message.metadata.id, query) {
+        Reply::Whole(said) => said,
+        // There is no longer way.
+        Reply::Cut => Said::Wrong,
+    })
 }
 
 /// Like the stream's own, but with one deadline for all of it.
@@ -190,37 +236,60 @@ fn read_exact(stream: &mut TcpStream, buffer: &mut [u8], left: &dyn Fn() -> Dura
     Ok(())
 }
 
-fn message(query: &Query) -> Message {
+fn message(query: &Query, manner: Manner) -> Message {
     let mut message = Message::query();
     message.metadata.recursion_desired = true;
+    message.metadata.authentic_data = manner.trust_ad;
     message.add_query(query.clone());
+    if manner.edns {
+        let mut edns = Edns::new();
+        edns.set_max_payload(EDNS_BYTES);
+        message.set_edns(edns);
+    }
     message
 }
 
-/// What a packet says to this question.
-fn reply(bytes: &[u8], id: u16, query: &Query) -> Said {
+/// What a packet says to a question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Reply {
+    Whole(Said),
+    /// The answer did not fit; it has to be asked for over TCP.
+    Cut,
+}
+
+fn reply(bytes: &[u8], id: u16, query: &Query) -> Reply {
     let Ok(message) = Message::from_vec(bytes) else {
-        return Said::Wrong;
+        return Reply::Whole(Said::Wrong);
     };
     let code = message.metadata.response_code;
     if message.metadata.id != id || message.metadata.message_type != MessageType::Response {
-        return Said::Wrong;
+        return Reply::Whole(Said::Wrong);
     }
     match message.queries.first() {
         Some(asked) if asked.name() == query.name() && asked.query_type() == query.query_type() => {}
         // Some servers send an error without the question.
         None if code != ResponseCode::NoError => {}
-        _ => return Said::Wrong,
+        _ => return Reply::Whole(Said::Wrong),
     }
-    if code == ResponseCode::NXDomain {
+    if message.metadata.truncation {
+        return Reply::Cut;
+    }
+    Reply::Whole(if code == ResponseCode::NXDomain {
         Said::Nxdomain
     } else if code == ResponseCode::Refused {
         Said::Refused
-    } else if code == ResponseCode::NoError {
+    } else if code == ResponseCode::NoError && !is_lame(&message, query) {
         addresses(&message, query)
     } else {
         Said::Servfail
-    }
+    })
+}
+
+/// It points elsewhere instead of answering; a program then asks the next server.
+fn is_lame(message: &Message, query: &Query) -> bool {
+    let about = &message.metadata;
+    let knows = about.authoritative || about.recursion_available;
+    query.query_type() != RecordType::NS && !knows && message.answers.is_empty() && message.additionals.is_empty()
 }
 
 /// The addresses that belong to the name asked for, aliases followed.
@@ -266,13 +335,60 @@ mod tests {
     }
 
     fn answered(records: Vec<(&str, RData)>) -> Said {
+        let Reply::Whole(said) = replied(records, |_| {}) else { panic!("it is cut") };
+        said
+    }
+
+    fn replied(records: Vec<(&str, RData)>, change: impl Fn(&mut Message)) -> Reply {
         let query = Query::query(name("Host.test."), RecordType::A);
-        let mut message = message(&query);
+        let mut message = message(&query, Manner::default());
+        message.metadata.recursion_available = true;
         message.metadata.message_type = MessageType::Response;
         for (owner, data) in records {
             message.add_answer(Record::from_rdata(name(owner), 1, data));
         }
+        change(&mut message);
         reply(&message.to_vec().unwrap(), message.metadata.id, &query)
+    }
+
+    #[test]
+    fn a_cut_answer_is_asked_for_again_and_a_pointer_elsewhere_is_no_denial() {
+        let cut = replied(vec![], |message| message.metadata.truncation = true);
+        assert_eq!(cut, Reply::Cut);
+        let lame = replied(vec![], |message| message.metadata.recursion_available = false);
+        assert_eq!(lame, Reply::Whole(Said::Servfail));
+        let none = replied(vec![], |message| {
+            message.metadata.recursion_available = false;
+            message.metadata.authoritative = true;
+        });
+        assert_eq!(none, Reply::Whole(Said::Addresses(vec![])));
+    }
+
+    #[test]
+    fn the_question_carries_the_hosts_options() {
+        let query = Query::query(name("host.test."), RecordType::A);
+        let bare = message(&query, Manner::default());
+        assert!(bare.edns.is_none() && !bare.metadata.authentic_data && bare.metadata.recursion_desired);
+        let full = message(&query, Manner { tcp: false, edns: true, trust_ad: true });
+        assert_eq!(full.edns.as_ref().map(Edns::max_payload), Some(EDNS_BYTES));
+        assert!(full.metadata.authentic_data);
+    }
+
+    #[test]
+    fn the_first_name_with_an_address_decides_and_without_one_the_name_that_is_there() {
+        let names = ["a.test.", "b.test.", "c.test."].map(name);
+        let found = || Said::Addresses(vec![Ipv4Addr::LOCALHOST.into()]);
+        let none = || Said::Addresses(vec![]);
+        for (said, expected) in [
+            ([Said::Nxdomain, found(), Said::Silent], found()),
+            ([Said::Servfail, none(), Said::Nxdomain], Said::Servfail),
+            ([Said::Nxdomain, none(), Said::Nxdomain], none()),
+            ([Said::Nxdomain, Said::Silent, found()], Said::Silent),
+            ([Said::Nxdomain, Said::Nxdomain, Said::Nxdomain], Said::Nxdomain),
+        ] {
+            let of = |asked: &Name| names.iter().position(|it| it == asked).map(|index| said[index].clone()).unwrap();
+            assert_eq!(by_all(&names, of), expected, "{said:?}");
+        }
     }
 
     #[test]
@@ -294,7 +410,7 @@ mod tests {
     fn no_bytes_can_be_taken_for_an_answer_by_accident() {
         let query = Query::query(name("host.test."), RecordType::A);
         for bytes in [&b""[..], b"x", &[0; 12], &[0xff; 600]] {
-            assert_eq!(reply(bytes, 0, &query), Said::Wrong);
+            assert_eq!(reply(bytes, 0, &query), Reply::Whole(Said::Wrong));
         }
     }
 }
