@@ -1,9 +1,10 @@
-//! What a profile may say and had better not. It loads all the same; refuses nothing.
+//! What a file may say and had better not. It loads all the same; refuses nothing.
 use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::{ProcessSelector, Sign};
 
-use super::document::ProfileDocument;
+use super::document::{PlaybookDocument, ProfileDocument};
 use super::faults::Faults;
+use super::{compile, unprovable};
 use crate::yaml::{Node, documents, typed};
 
 const BY_NAME_ALONE: &str =
@@ -33,6 +34,14 @@ fn of_file(source: &Source) -> Vec<Problem> {
             if by_process(sign).is_some_and(ProcessSelector::is_by_name_alone) {
                 faults.add(node.place, format!("present {BY_NAME_ALONE}"));
             }
+        }
+    }
+    let playbooks = trees.iter().filter(|tree| tree.get("kind").and_then(Node::text) == Some("Playbook"));
+    for tree in playbooks {
+        let Ok(document) = typed::<PlaybookDocument>(source, tree) else { continue };
+        let Ok(playbook) = compile::compile(source, tree, document) else { continue };
+        for reason in unprovable::reasons(&playbook) {
+            faults.add(tree.place_of(&["spec", "verify", "pass"]), reason);
         }
     }
     faults.found
@@ -70,6 +79,18 @@ mod tests {
             assert_eq!(advised(&format!("{{comm: p, {more}}}")), [], "{more}");
         }
         assert_eq!(advised("{health: true}"), []);
+    }
+
+    #[test]
+    fn a_verification_that_cannot_hold_is_advised_against_at_its_place() {
+        let fd_leak = shipped_sources().into_iter().find(|source| source.path.ends_with("fd-leak.yaml")).unwrap();
+        let wrong = fd_leak.text.replace("fd.open < before.fd.open", "!trend.leaking");
+        let found = advice(&[Source { text: wrong, ..fd_leak.clone() }]);
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].message.contains("asks trend.leaking, which is unknown for days"), "{found:#?}");
+        let line = usize::try_from(found[0].line).unwrap();
+        assert!(fd_leak.text.lines().nth(line - 1).unwrap().contains("verify:"), "{found:#?}");
+        assert_eq!(advice(&[fd_leak]), []);
     }
 
     #[test]

@@ -16,10 +16,11 @@ mod template;
 mod test_misfits;
 mod test_spec;
 mod texts;
+mod unprovable;
 
 pub use advice::advice;
 pub use bind::Bound;
-pub use compiled::{Case, Explains, Playbook};
+pub use compiled::{Case, Explains, Level, Playbook};
 pub use library::Library;
 pub use load::load;
 pub use schema::schema;

@@ -33,6 +33,13 @@ pub const DECLARATION: Declaration = Declaration {
         Field::text("codes", "codes", "documented codes that the agent raises, separated by spaces"),
         Field::text("detail", "first error", "the first error's own words, empty if none"),
         Field::number("targets", Unit::Count, "watched targets", "watched targets"),
+        Field::number(
+            "linked",
+            Unit::Count,
+            "unwatched linked folders",
+            "links below the targets that lead to folders in no target; links are not followed",
+        ),
+        Field::text("first_link", "first of them", "the first of these links and where it leads to, empty if none"),
     ],
     unknown: "All but present where there is no health document; all of it where one is there and cannot be read or \
               understood. live where /proc cannot be read; state or settings where a newer agent uses a word that this \

@@ -1,5 +1,5 @@
 //! `agent.health`: what the agent says of itself, and whether the one who said it still runs. It believes nothing more.
-use wbd_agent_api::{HealthDocument, HealthError, SettingsSource, State, ThisBoot, paths};
+use wbd_agent_api::{HealthDocument, HealthError, LinkReport, SettingsSource, State, ThisBoot, paths};
 use wbd_model::observation::Observation;
 use wbd_model::probe::ProbeName;
 
@@ -69,7 +69,16 @@ fn contents(document: &HealthDocument, seen: &mut Observation) {
         .know("settings_problem", problem.unwrap_or_default())
         .know("codes", codes.join(" "))
         .know("detail", detail.unwrap_or_default())
-        .know("targets", i64::try_from(document.targets.len()).unwrap_or(i64::MAX));
+        .know("targets", i64::try_from(document.targets.len()).unwrap_or(i64::MAX))
+        .know("linked", i64::try_from(document.watches.linked_count).unwrap_or(i64::MAX))
+        .know("first_link", document.watches.linked.first().map(link).unwrap_or_default());
+}
+
+fn link(one: &LinkReport) -> String {
+    match &one.leads_to {
+        Some(folder) => format!("{} leads to {folder}", one.link),
+        None => format!("{} leads to something that does not answer", one.link),
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +109,9 @@ mod tests {
         for (code, detail) in [(Code::WATCH_LIMIT, "first"), (Code::Config, "second")] {
             doc.errors.push(Error { code, detail: detail.into(), since_ms: 1 });
         }
+        doc.watches.linked_count = 12;
+        let leads_to = Some(BytesPath::new("/srv/b"));
+        doc.watches.linked.push(LinkReport { link: BytesPath::new("/srv/a"), leads_to });
         doc.heartbeat_ms = doc.heartbeat_ms.saturating_sub(60_000);
         host.health(&doc);
         let seen = look(&host.context());
@@ -114,6 +126,8 @@ mod tests {
             ("codes", Value::from("WBD-5404 WBD-CONFIG")),
             ("detail", Value::from("first")),
             ("targets", Value::from(0)),
+            ("linked", Value::from(12)),
+            ("first_link", Value::from("/srv/a leads to /srv/b")),
         ] {
             assert_eq!(known(&seen, field), value, "{field}");
         }
