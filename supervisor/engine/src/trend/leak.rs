@@ -187,7 +187,7 @@ mod tests {
             let seen = observe(&samples(counts), prior, &leak(), 0, 1_000_071);
             match seen.fact("known_from") {
                 Fact::Known(Value::Text(day)) => day,
-                other => panic!("{other:?}"),
+                other @ (Fact::Known(_) | Fact::Unknown(_)) => panic!("{other:?}"),
             }
         };
         // 1970-01-12, and a start-up and seven days later; after a known leak two days.
