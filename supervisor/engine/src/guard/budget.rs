@@ -45,9 +45,9 @@ pub fn budget_left(state: &State, settings: &Settings, now: &Now) -> (u32, u32) 
 #[must_use]
 pub fn budget_left_to_others(state: &State, settings: &Settings, now: &Now) -> (u32, u32) {
     let [hour, day] = windows(&settings.budget).map(|window| {
-        let spent = window.ages(state, now, &is_other).len();
-        let others = window.bounds.others().saturating_sub(u32::try_from(spent).unwrap_or(u32::MAX));
-        others.min(window.left(state, now))
+        let left = |most: u32, ages: Vec<u64>| most.saturating_sub(u32::try_from(ages.len()).unwrap_or(u32::MAX));
+        let others = left(window.bounds.others(), window.ages(state, now, &is_other));
+        others.min(left(window.bounds.whole, window.ages(state, now, &|_| true)))
     });
     (hour, day)
 }
@@ -64,18 +64,19 @@ pub(super) fn permits(state: &State, settings: &Settings, now: &Now, cost: &Cost
         let BudgetWindow { whole, kept, product } = window.bounds;
         let word = window.word;
         let all = format!("of {whole} restarts in this {word} are spent on this host");
-        window.has_room(state, now, whole, &|_| true, &all)?;
         if cost.payer == Payer::Agent {
+            window.has_room(now, whole, &window.against_agent(state, now), &all)?;
             continue;
         }
+        window.has_room(now, whole, &window.ages(state, now, &|_| true), &all)?;
         let others = window.bounds.others();
         let reserve = format!(
             "of {others} restarts in this {word} are spent on this host; {kept} more are kept for wbd's own agent"
         );
-        window.has_room(state, now, others, &is_other, &reserve)?;
+        window.has_room(now, others, &window.ages(state, now, &is_other), &reserve)?;
         if let (true, Payer::Product(name)) = (cost.begins, &cost.payer) {
             let own = format!("of {product} restarts in this {word} are spent for {name}");
-            window.has_room(state, now, product, &|payer| *payer == cost.payer, &own)?;
+            window.has_room(now, product, &window.ages(state, now, &|payer| *payer == cost.payer), &own)?;
         }
     }
     Ok(())
@@ -107,8 +108,19 @@ impl Window {
     }
 
     fn left(self, state: &State, now: &Now) -> u32 {
-        let spent = self.ages(state, now, &|_| true).len();
+        let spent = self.against_agent(state, now).len();
         self.bounds.whole.saturating_sub(u32::try_from(spent).unwrap_or(u32::MAX))
+    }
+
+    /// What counts against the agent: others have never done more in true time than their bound, so no more of their
+    /// debits count. More of them seem to be of one hour after a boot, which all earlier ones count as made at.
+    fn against_agent(self, state: &State, now: &Now) -> Vec<u64> {
+        let mut ages = self.ages(state, now, &|payer| !matches!(payer, Payer::Product(_)));
+        let others = self.ages(state, now, &|payer| matches!(payer, Payer::Product(_)));
+        let most = usize::try_from(self.bounds.others()).unwrap_or(usize::MAX);
+        ages.extend(others.into_iter().rev().take(most));
+        ages.sort_unstable_by(|one, other| other.cmp(one));
+        ages
     }
 
     /// Ages of the debits that count, the oldest first.
@@ -120,15 +132,7 @@ impl Window {
         ages
     }
 
-    fn has_room(
-        self,
-        state: &State,
-        now: &Now,
-        most: u32,
-        counts: &dyn Fn(&Payer) -> bool,
-        words: &str,
-    ) -> Result<(), Refusal> {
-        let ages = self.ages(state, now, counts);
+    fn has_room(self, now: &Now, most: u32, ages: &[u64], words: &str) -> Result<(), Refusal> {
         let Some(over) = ages.len().checked_sub(usize::try_from(most).unwrap_or(usize::MAX)) else { return Ok(()) };
         // Room comes when so many have ended that one more fits; never, where none is allowed.
         let frees = ages.get(over).filter(|_| most > 0);

@@ -127,6 +127,25 @@ fn a_product_has_its_share_again_when_its_hour_and_the_start_deadline_are_over()
     assert!(is_well(&world, RESOLVER), "{}", world.story());
 }
 
+/// After a boot all debits count as made when it began: more of others than they may have in one hour.
+#[test]
+fn what_others_did_over_many_hours_before_a_boot_keeps_the_agent_from_nothing() {
+    let mut world = host();
+    for _ in 0..2 {
+        breaks(&mut world, 1);
+        breaks(&mut world, 2);
+        world.true_ms += 2 * HOUR_MS;
+    }
+    world.reboots(60_000);
+    assert_eq!(guard::budget_left(&world.state, &world.settings, &world.now()), (1, 2));
+    breaks(&mut world, AGENT);
+    assert!(is_well(&world, AGENT), "{}", world.story());
+    // Twin: others wait, and the agent has no more than the whole.
+    breaks(&mut world, 3);
+    breaks(&mut world, AGENT);
+    assert!(!is_well(&world, 3) && !is_well(&world, AGENT), "{}", world.story());
+}
+
 #[test]
 fn a_rung_that_was_begun_is_ended_whatever_its_products_share() {
     let steps = [unit("a.service"), unit("b.service")];
