@@ -63,9 +63,10 @@ fn refusals(world: &World) -> Vec<(usize, &Refusal)> {
 /// Moments of the disruptive intents of one check.
 fn spent(world: &World, check: usize) -> Vec<u64> {
     let code = &world.checks[check].snapshot.key.code;
-    let intents = world.entries.iter().filter_map(|entry| match &entry.body {
-        Body::Intent(intent) if entry.subject.code.as_ref() == Some(code) => Some((intent.as_ref(), entry.at.boot_ms)),
-        _ => None,
+    let about = |entry: &&Entry| entry.subject.code.as_ref() == Some(code);
+    let intents = world.entries.iter().filter(about).filter_map(|entry| {
+        let Body::Intent(intent) = &entry.body else { return None };
+        Some((intent.as_ref(), entry.at.boot_ms))
     });
     intents.filter(|(intent, _): &(&Intent, u64)| intent.class >= Class::A2).map(|(_, at_ms)| at_ms).collect()
 }
