@@ -64,6 +64,7 @@ pub(crate) fn write(path: &Path, mut document: HealthDocument) -> Result<(), Hea
     match write_atomically(path, &document) {
         Err(HealthError::TooLarge { .. }) => {
             document.watches.uncovered.clear();
+            document.watches.linked.clear();
             for error in &mut document.errors {
                 error.detail = error.detail.chars().take(SHORT_DETAIL_CHARS).collect();
             }
@@ -98,6 +99,12 @@ pub(crate) fn watch_problems(watched: &Snapshot) -> Vec<Problem> {
         let detail = format!("{} of {} folders are not watched{first}: {why}{errno}", report.missing, report.needed);
         problems.push(Problem::new(Code::WATCH_LIMIT, "watches", detail));
     }
+    if let Some(folder) = &report.unanswered {
+        let detail = format!(
+            "folder {folder} does not answer; what is below it is not watched, and how much that is, is unknown; look for a dead network file system"
+        );
+        problems.push(Problem::new(Code::PATH_UNREADABLE, "unanswered", detail));
+    }
     if let Some(first) = watched.unreadable.first() {
         let detail = format!(
             "{} folders below the targets cannot be read, first {}: permission denied; give the agent's user the right to them",
@@ -120,7 +127,7 @@ pub(crate) fn settings_problem(loaded: &Loaded) -> Option<Problem> {
 mod tests {
     use super::*;
     use std::path::PathBuf;
-    use wbd_agent_api::WatchReport;
+    use wbd_agent_api::{BytesPath, WatchReport};
 
     #[test]
     fn each_limit_is_named_as_itself() {
@@ -135,6 +142,14 @@ mod tests {
             assert!(problems[0].code == Code::WATCH_LIMIT && problems[0].detail.contains(word));
         }
         assert!(watch_problems(&Snapshot::default()).is_empty());
+    }
+
+    #[test]
+    fn a_folder_that_does_not_answer_is_told_with_its_name() {
+        let report = WatchReport { unanswered: Some(BytesPath::new("/srv/nfs")), ..WatchReport::default() };
+        let problems = watch_problems(&Snapshot { report, ..Snapshot::default() });
+        assert_eq!((problems.len(), problems[0].code), (1, Code::PATH_UNREADABLE));
+        assert!(problems[0].detail.starts_with("folder /srv/nfs does not answer"), "{problems:?}");
     }
 
     #[test]

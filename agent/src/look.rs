@@ -4,7 +4,7 @@ use crate::off_limits;
 use crate::path_check::check_folder;
 use crate::problems::Problem;
 use crate::settings::Settings;
-use crate::was::{Known, check_access_log, find_was};
+use crate::was::{Known, check_access_log, find_was, serves};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use wbd_agent_api::{BytesPath, Code, Language, Target, WasKind, WasReport, WasRequirement};
@@ -69,7 +69,7 @@ fn wrong_count(was: &WasReport, required: &WasRequirement) -> Option<Problem> {
             "{} servers run for {language}, exactly {} {servers} is allowed: {}; stop those that do not belong to the target",
             required.running,
             required.allowed,
-            listed(was)
+            listed(was, language)
         );
         return Some(Problem::new(Code::WAS_TOO_MANY, language.to_string(), detail));
     }
@@ -89,8 +89,10 @@ fn wrong_count(was: &WasReport, required: &WasRequirement) -> Option<Problem> {
     Some(Problem::new(Code::WAS_NOT_FOUND, language.to_string(), detail))
 }
 
-fn listed(was: &WasReport) -> String {
-    let names = was.found.iter().take(8).map(|found| format!("{} pid {}", found.exe, found.pid));
+/// Those that are counted, so that nobody stops what belongs to one of them.
+fn listed(was: &WasReport, language: Language) -> String {
+    let counted = was.found.iter().filter(|found| serves(found.kind) == Some(language));
+    let names = counted.take(8).map(|found| format!("{} pid {}", found.exe, found.pid));
     names.collect::<Vec<_>>().join(", ")
 }
 
@@ -144,6 +146,11 @@ mod tests {
         let both = seen(&php, &proc.root());
         assert_eq!(codes(&both), [Code::WAS_TOO_MANY]);
         assert!(both.problems[0].detail.contains("nginx pid 20") && both.problems[0].detail.contains("apache2 pid 21"));
+        // A pool behind one of them is no third server, and nobody is told to stop it.
+        proc.add(22, 1, "/usr/sbin/php-fpm8.2", &["php-fpm: master process (/etc/php/8.2/fpm/php-fpm.conf)"]);
+        let pool = seen(&php, &proc.root());
+        assert_eq!(pool.was.found.len(), 3, "it is found all the same: {pool:?}");
+        assert_eq!(pool.problems[0].detail, both.problems[0].detail);
         let gone = settings(&site.path().join("gone"), Language::Php);
         assert_eq!(codes(&seen(&gone, &proc.root())), [Code::WAS_TOO_MANY, Code::PATH_UNREADABLE]);
     }

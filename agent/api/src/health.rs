@@ -209,6 +209,24 @@ pub struct WatchReport {
     pub errno: Option<String>,
     /// The first [`MAX_UNCOVERED`] folders that should be watched and are not.
     pub uncovered: Vec<BytesPath>,
+    /// A folder that has not answered for a while: what is below it, and what is missing, nobody knows.
+    #[serde(default)]
+    pub unanswered: Option<BytesPath>,
+    /// The first [`MAX_UNCOVERED`] links to folders that no target covers. Links are not followed.
+    #[serde(default)]
+    pub linked: Vec<LinkReport>,
+    /// All of them.
+    #[serde(default)]
+    pub linked_count: u64,
+}
+
+/// A link below a target to a folder that no target covers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkReport {
+    /// The link.
+    pub link: BytesPath,
+    /// The folder that it leads to; `None`: it does not answer.
+    pub leads_to: Option<BytesPath>,
 }
 
 /// The limit at which watching failed.

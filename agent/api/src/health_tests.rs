@@ -39,6 +39,9 @@ fn document() -> HealthDocument {
             failed_at: FailedAt::QueuedEvents,
             errno: Some("ENOSPC".into()),
             uncovered: vec![BytesPath::new("/srv/shop/a")],
+            unanswered: Some(BytesPath::new("/srv/shop/nfs")),
+            linked: vec![LinkReport { link: BytesPath::new("/srv/shop/up"), leads_to: None }],
+            linked_count: 1,
         },
         fds_open: Some(12),
         errors: vec![

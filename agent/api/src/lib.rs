@@ -20,7 +20,7 @@ pub use bytes_path::BytesPath;
 pub use codes::Code;
 pub use command::{Command, INTERFACE_NAME, MAX_CALL_BYTES, METHOD_NAME, OBJECT_PATH, Reply};
 pub use health::{
-    Error, FailedAt, HealthDocument, HealthError, MAX_HEALTH_BYTES, MAX_UNCOVERED, SCHEMA, SettingsProblem,
+    Error, FailedAt, HealthDocument, HealthError, LinkReport, MAX_HEALTH_BYTES, MAX_UNCOVERED, SCHEMA, SettingsProblem,
     SettingsReport, SettingsSource, State, TargetReport, WasKind, WasProcess, WasReport, WasRequirement, WatchReport,
     read,
 };

@@ -106,13 +106,17 @@ fn sort<'a>(proc_root: &Path, processes: impl Iterator<Item = &'a Process>) -> S
 }
 
 fn count(found: &[WasProcess], language: Language) -> u32 {
-    let counts = |kind: WasKind| match kind {
-        WasKind::Apache | WasKind::Nginx => language == Language::Php,
-        WasKind::Tomcat => language == Language::Jsp,
+    u32::try_from(found.iter().filter(|was| serves(was.kind) == Some(language)).count()).unwrap_or(u32::MAX)
+}
+
+/// The language whose servers such a one counts among.
+pub(crate) const fn serves(kind: WasKind) -> Option<Language> {
+    match kind {
+        WasKind::Apache | WasKind::Nginx => Some(Language::Php),
+        WasKind::Tomcat => Some(Language::Jsp),
         // A php-fpm belongs to its nginx; alone it serves nobody.
-        WasKind::PhpFpm | WasKind::Unknown => false,
-    };
-    u32::try_from(found.iter().filter(|was| counts(was.kind)).count()).unwrap_or(u32::MAX)
+        WasKind::PhpFpm | WasKind::Unknown => None,
+    }
 }
 
 /// A worker is the child of a process of the same kind and program. A program that is being replaced on the fly

@@ -3,24 +3,29 @@
 //! A thread, since listing a large folder or one on a dead network file system holds it up, and the agent's heartbeat
 //! must go on.
 
+mod events;
+mod links;
+mod locked;
 mod report;
 mod tree;
 mod walker;
 
 pub(crate) use report::{Share, Snapshot};
 
+use links::Links;
+use locked::locked;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use report::{Circumstances, snapshot};
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
-use walker::Walker;
-use wbd_agent_api::{Target, TargetId};
+use walker::{Asks, Walker};
+use wbd_agent_api::{BytesPath, MAX_UNCOVERED, Target, TargetId};
 
 /// How often refused folders and changed roots are looked at again.
 const RETRY_EVERY: Duration = Duration::from_secs(5);
@@ -30,6 +35,8 @@ const RENEW_EVERY: Duration = Duration::from_secs(60);
 const OVERFLOW_SHOWN: Duration = Duration::from_secs(60);
 /// A walk goes on for so long before events and wishes get their turn.
 const SLICE: Duration = Duration::from_millis(20);
+/// A folder that has not answered for so long is told of.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// While walking, the report is renewed so often.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
@@ -46,6 +53,8 @@ struct Wish {
 struct Shared {
     wish: Mutex<Wish>,
     snapshot: Mutex<Snapshot>,
+    /// What the thread asks of the file system now.
+    asks: Asks,
 }
 
 /// The agent's hold on the watcher's thread.
@@ -79,9 +88,18 @@ impl Watcher {
         self.wake();
     }
 
-    /// The last report.
+    /// The last report. A thread that waits for a folder cannot say so itself.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        locked(&self.shared.snapshot).clone()
+        let mut snapshot = locked(&self.shared.snapshot).clone();
+        let asks = locked(&self.shared.asks);
+        let silent = asks.as_ref().filter(|(_, since)| since.elapsed() > ANSWERS_WITHIN);
+        if let Some((folder, _)) = silent {
+            let folder = BytesPath::from(folder.as_path());
+            snapshot.report.uncovered.truncate(MAX_UNCOVERED - 1);
+            snapshot.report.uncovered.insert(0, folder.clone());
+            snapshot.report.unanswered = Some(folder);
+        }
+        snapshot
     }
 
     /// The thread ended, which it does only by a bug.
@@ -101,11 +119,6 @@ impl Drop for Watcher {
         locked(&self.shared.wish).stop = true;
         self.wake();
     }
-}
-
-/// A panic elsewhere leaves plain values behind, which are as good as before.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Every folder that is a root of some target, once, and which of them each target has.
@@ -137,13 +150,16 @@ struct Round {
     last_retry: Instant,
     last_report: Instant,
     overflowed: Option<Instant>,
+    links: Links,
+    /// How much the links had told when they were last told of.
+    links_found: u64,
     dirty: bool,
 }
 
 fn run(root: PathBuf, shared: &Shared, woken: &UnixStream, changed: &Notify) {
     let now = Instant::now();
     let mut round = Round {
-        walker: Walker::new(root),
+        walker: Walker::new(root, Arc::clone(&shared.asks)),
         paths: Vec::new(),
         shares: Vec::new(),
         walked: 0,
@@ -152,12 +168,15 @@ fn run(root: PathBuf, shared: &Shared, woken: &UnixStream, changed: &Notify) {
         last_retry: now,
         last_report: now,
         overflowed: None,
+        links: Links::default(),
+        links_found: 0,
         dirty: true,
     };
     while round.take_wish(shared) {
         round.take_events();
         round.look_again();
         round.walk_a_slice();
+        round.look_at_links();
         round.publish(shared, changed);
         round.wait(woken);
     }
@@ -235,6 +254,19 @@ impl Round {
         }
     }
 
+    /// Whatever changed may have brought links or taken some away.
+    fn look_at_links(&mut self) {
+        if self.walker.is_walking() {
+            return;
+        }
+        if self.dirty {
+            self.links.follow(self.walker.tree.links());
+        }
+        let found = self.links.found();
+        self.dirty |= found != self.links_found;
+        self.links_found = found;
+    }
+
     fn publish(&mut self, shared: &Shared, changed: &Notify) {
         let scanning = self.walker.is_walking();
         if !self.dirty || (scanning && self.last_report.elapsed() < REPORT_EVERY) {
@@ -243,7 +275,8 @@ impl Round {
         self.dirty = false;
         self.last_report = Instant::now();
         let overflowed = self.overflowed.is_some();
-        let report = snapshot(&self.walker, &self.shares, Circumstances { overflowed, scanning });
+        let linked = self.links.uncovered(|id| self.walker.is_watched(id));
+        let report = snapshot(&self.walker, &self.shares, Circumstances { overflowed, scanning, linked: &linked });
         *locked(&shared.snapshot) = report;
         changed.notify_one();
     }

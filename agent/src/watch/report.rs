@@ -1,11 +1,12 @@
 //! What is told of the watches: counts, the limit that refused, folders left uncovered; a value, made from the walker's tree.
 
+use super::links::Uncovered;
 use super::tree::{Counts, Node, Tree};
 use super::walker::{LEFT_OUT_ERRNO, Root, Walker, is_watch_limit};
 use nix::errno::Errno;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use wbd_agent_api::{BytesPath, FailedAt, MAX_UNCOVERED, TargetId, WatchReport};
+use wbd_agent_api::{BytesPath, FailedAt, LinkReport, MAX_UNCOVERED, TargetId, WatchReport};
 
 /// One target's share of the watches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,15 +27,17 @@ pub(crate) struct Snapshot {
 
 /// What the snapshot needs to know beside the tree.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Circumstances {
+pub(crate) struct Circumstances<'a> {
     /// Events were dropped lately.
     pub(crate) overflowed: bool,
     /// The tree is being walked.
     pub(crate) scanning: bool,
+    /// Links to folders that are not covered.
+    pub(crate) linked: &'a [Uncovered],
 }
 
 /// Puts the snapshot together.
-pub(crate) fn snapshot(walker: &Walker, targets: &[(TargetId, Vec<usize>)], now: Circumstances) -> Snapshot {
+pub(crate) fn snapshot(walker: &Walker, targets: &[(TargetId, Vec<usize>)], now: Circumstances<'_>) -> Snapshot {
     let tree = &walker.tree;
     let counts = tree.counts();
     let missing = counts.refused + walker.left_out;
@@ -52,11 +55,23 @@ pub(crate) fn snapshot(walker: &Walker, targets: &[(TargetId, Vec<usize>)], now:
             failed_at,
             errno,
             uncovered: uncovered.into_iter().map(BytesPath::new).collect(),
+            unanswered: None,
+            linked: now.linked.iter().take(MAX_UNCOVERED).map(linked).collect(),
+            linked_count: count(now.linked.len()).saturating_add(walker.links_left_out),
         },
         shares: shares(tree, &walker.roots, targets),
         unreadable,
-        unreadable_count: u64::try_from(tree.unreadable().count()).unwrap_or(u64::MAX),
+        unreadable_count: count(tree.unreadable().count()),
     }
+}
+
+fn count(of: usize) -> u64 {
+    u64::try_from(of).unwrap_or(u64::MAX)
+}
+
+fn linked(one: &Uncovered) -> LinkReport {
+    let leads_to = one.leads_to.as_deref().map(BytesPath::from);
+    LinkReport { link: BytesPath::from(one.link.as_path()), leads_to }
 }
 
 /// The limit that refused. The narrowest comes first: without an instance there are no watches, without a watch no events.

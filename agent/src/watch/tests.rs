@@ -115,7 +115,7 @@ fn other_targets_take_over_without_leftovers() {
 #[test]
 fn a_dropped_queue_is_told_and_walked_again() {
     let dir = tempfile::tempdir().unwrap();
-    let mut walker = Walker::new(PathBuf::from("/"));
+    let mut walker = Walker::new(PathBuf::from("/"), Asks::default());
     walker.restart(&[dir.path().to_path_buf()]);
     while walker.is_walking() {
         walker.step();
@@ -137,7 +137,7 @@ fn a_dropped_queue_is_told_and_walked_again() {
         overflow = walker.take_events().overflow;
         assert!(started.elapsed() < DEADLINE, "no overflow told");
     }
-    let report = snapshot(&walker, &[], Circumstances { overflowed: overflow, scanning: false }).report;
+    let report = snapshot(&walker, &[], Circumstances { overflowed: overflow, scanning: false, linked: &[] }).report;
     assert_eq!(report.failed_at, FailedAt::QueuedEvents);
     walker.restart(&[dir.path().to_path_buf()]);
     while walker.is_walking() {
@@ -175,4 +175,48 @@ fn a_folder_that_is_no_sites_is_not_walked_and_its_neighbour_is() {
     std::os::unix::fs::symlink("/", &link).unwrap();
     watcher.walk(vec![target("shop", &link, None)]);
     settle(&watcher, 0);
+}
+
+/// Waits until the settled report names so many links to folders that are not covered.
+fn linked(watcher: &Watcher, wanted: u64) -> Vec<wbd_agent_api::LinkReport> {
+    let started = Instant::now();
+    loop {
+        let report = watcher.snapshot().report;
+        if !report.scanning && report.linked_count == wanted {
+            return report.linked;
+        }
+        assert!(started.elapsed() < DEADLINE, "wanted {wanted} links, have {report:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// `current -> releases/2`, in it `public/uploads -> ../../../shared/uploads`, as many sites are deployed.
+#[test]
+fn uploads_behind_a_link_are_named_until_a_target_covers_them() {
+    let site = tempfile::tempdir().unwrap();
+    let site = site.path().canonicalize().unwrap();
+    fs::create_dir_all(site.join("releases/2/public")).unwrap();
+    fs::create_dir_all(site.join("shared/uploads/2026")).unwrap();
+    std::os::unix::fs::symlink("releases/2", site.join("current")).unwrap();
+    let link = site.join("releases/2/public/uploads");
+    std::os::unix::fs::symlink("../../../shared/uploads", &link).unwrap();
+    std::os::unix::fs::symlink("nothing", site.join("releases/2/dangling")).unwrap();
+    fs::write(site.join("releases/2/index.php"), "").unwrap();
+    std::os::unix::fs::symlink("index.php", site.join("releases/2/file")).unwrap();
+    let web = target("shop", &site.join("current"), None);
+    let watcher = start(vec![web.clone()]);
+    let told = linked(&watcher, 1);
+    assert_eq!(told[0].link, BytesPath::from(link.as_path()));
+    assert_eq!(told[0].leads_to, Some(BytesPath::from(site.join("shared/uploads").as_path())));
+    settle(&watcher, 2);
+    // One that comes later, and goes again.
+    let later = site.join("releases/2/public/later");
+    std::os::unix::fs::symlink(&site, &later).unwrap();
+    linked(&watcher, 2);
+    fs::remove_file(&later).unwrap();
+    linked(&watcher, 1);
+    // Twin: the folder is watched, since it lies in a target.
+    watcher.walk(vec![web, target("uploads", &site.join("shared"), None)]);
+    linked(&watcher, 0);
+    settle(&watcher, 5);
 }

@@ -1,7 +1,7 @@
 //! The folders below the targets and how each is covered; a value, no looking at the file system.
 
 use inotify::WatchDescriptor;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -57,6 +57,9 @@ pub(crate) struct Tree {
     free: Vec<Node>,
     by_id: HashMap<FolderId, Node>,
     by_watch: HashMap<i32, Node>,
+    /// Links in a folder, by name; few folders have any.
+    links: HashMap<Node, BTreeSet<OsString>>,
+    link_count: usize,
 }
 
 impl Tree {
@@ -225,9 +228,43 @@ impl Tree {
                 watches.push(watch);
             }
             rest.extend(folder.children);
+            self.link_count -= self.links.remove(&node).map_or(0, |names| names.len());
             self.free.push(node);
         }
         watches
+    }
+
+    /// A link stands in a folder. Beyond `most` of them it is forgotten: false.
+    pub(crate) fn add_link(&mut self, parent: Node, name: &OsStr, most: usize) -> bool {
+        if self.link_count >= most {
+            return self.links.get(&parent).is_some_and(|names| names.contains(name));
+        }
+        if self.links.entry(parent).or_default().insert(name.to_owned()) {
+            self.link_count += 1;
+        }
+        true
+    }
+
+    /// A link is gone; whether it was known.
+    pub(crate) fn remove_link(&mut self, parent: Node, name: &OsStr) -> bool {
+        let Some(names) = self.links.get_mut(&parent) else { return false };
+        let known = names.remove(name);
+        if names.is_empty() {
+            self.links.remove(&parent);
+        }
+        self.link_count -= usize::from(known);
+        known
+    }
+
+    /// All links known, in order.
+    pub(crate) fn links(&self) -> Vec<PathBuf> {
+        let of = |(node, names): (&Node, &BTreeSet<OsString>)| {
+            let folder = self.path(*node)?;
+            Some(names.iter().map(move |name| folder.join(name)).collect::<Vec<_>>())
+        };
+        let mut links: Vec<PathBuf> = self.links.iter().filter_map(of).flatten().collect();
+        links.sort();
+        links
     }
 
     /// All watches held.
@@ -322,6 +359,22 @@ mod tests {
         tree.remove(nodes[3]);
         let left: Vec<bool> = names.iter().map(|name| tree.child(root, OsStr::new(name)).is_some()).collect();
         assert_eq!(left, [false, true, true, false]);
+    }
+
+    #[test]
+    fn links_move_and_go_with_their_folder_and_are_bounded() {
+        let mut tree = Tree::default();
+        let root = tree.add_root(Path::new("/srv"), id(1));
+        let (a, b) = (tree.add_child(root, OsStr::new("a"), id(2)), tree.add_child(root, OsStr::new("b"), id(3)));
+        assert!(tree.add_link(a, OsStr::new("x"), 2) && tree.add_link(a, OsStr::new("x"), 2), "it is one link");
+        assert!(tree.add_link(b, OsStr::new("y"), 2));
+        assert!(!tree.add_link(b, OsStr::new("z"), 2) && tree.add_link(b, OsStr::new("y"), 2));
+        tree.reparent(a, b, OsStr::new("moved"));
+        assert_eq!(tree.links(), [Path::new("/srv/b/moved/x"), Path::new("/srv/b/y")]);
+        assert!(tree.remove_link(b, OsStr::new("y")) && !tree.remove_link(b, OsStr::new("y")));
+        tree.remove(b);
+        assert_eq!(tree.links(), Vec::<PathBuf>::new());
+        assert!(tree.add_link(root, OsStr::new("x"), 1), "there is room again");
     }
 
     #[test]

@@ -4,22 +4,26 @@
 //! list or in an event. A walk from the start forgets the tree but keeps the kernel's watches (the same folder
 //! gets the same watch again), so nothing goes unwatched meanwhile.
 
+use super::locked::locked;
 use super::tree::{Cover, FolderId, Node, Tree};
 use crate::off_limits;
-use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+use inotify::{Inotify, WatchDescriptor, WatchMask};
 use std::collections::HashMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 /// Folders deeper below a root than this are not entered; a path that long cannot be named to the kernel anyway.
 const MAX_DEPTH: u16 = 1024;
 /// More folders than this are not remembered, so that a runaway tree cannot eat the host's memory.
 const MAX_FOLDERS: usize = 1_000_000;
-const EVENT_BUFFER_BYTES: usize = 64 * 1024;
+/// More links than this are not remembered; they are counted.
+const MAX_LINKS: usize = 1_000;
 
 const ENOSPC: i32 = 28;
 const ENAMETOOLONG: i32 = 36;
@@ -36,6 +40,9 @@ pub(crate) struct Noticed {
     pub(crate) uprooted: bool,
 }
 
+/// The folder that the walker waits for, and since when.
+pub(crate) type Asks = Arc<Mutex<Option<(PathBuf, Instant)>>>;
+
 /// A root as it was asked for and as it was found.
 #[derive(Debug, Clone)]
 pub(crate) struct Root {
@@ -50,7 +57,7 @@ pub(crate) struct Root {
 pub(crate) struct Walker {
     /// The agent's own root.
     own: PathBuf,
-    inotify: Result<Inotify, i32>,
+    pub(super) inotify: Result<Inotify, i32>,
     pub(crate) tree: Tree,
     pub(crate) roots: Vec<Root>,
     /// Folders to visit, the next one last.
@@ -58,14 +65,18 @@ pub(crate) struct Walker {
     /// Roots not yet walked, the next one last: outer ones come first, so that an inner one is found to be part of them.
     to_enter: Vec<usize>,
     /// Watches of before this walk that no folder has claimed yet.
-    unclaimed: HashMap<i32, WatchDescriptor>,
+    pub(super) unclaimed: HashMap<i32, WatchDescriptor>,
     /// Folders left out because of [`MAX_FOLDERS`].
     pub(crate) left_out: u64,
+    /// Links left out because of [`MAX_LINKS`]; nobody follows them.
+    pub(crate) links_left_out: u64,
+    /// What is being asked of the file system, and since when: it may not answer.
+    asks: Asks,
 }
 
 impl Walker {
     /// A walker without folders; what the agent's `root` puts off limits it will not enter.
-    pub(crate) fn new(root: PathBuf) -> Self {
+    pub(crate) fn new(root: PathBuf, asks: Asks) -> Self {
         Self {
             own: root,
             inotify: start_inotify(),
@@ -75,7 +86,17 @@ impl Walker {
             to_enter: Vec::new(),
             unclaimed: HashMap::new(),
             left_out: 0,
+            links_left_out: 0,
+            asks,
         }
+    }
+
+    /// Asks the file system for something that may take for ever; who waits can see for what.
+    pub(super) fn asking<T>(&self, path: &Path, ask: impl FnOnce() -> T) -> T {
+        *locked(&self.asks) = Some((path.to_path_buf(), Instant::now()));
+        let answer = ask();
+        *locked(&self.asks) = None;
+        answer
     }
 
     /// The errno with which the kernel refused an inotify instance.
@@ -86,6 +107,12 @@ impl Walker {
     /// What becomes readable when events are there.
     pub(crate) fn events_fd(&self) -> Option<&impl AsFd> {
         self.inotify.as_ref().ok()
+    }
+
+    /// A folder of this identity is watched, however it is reached.
+    pub(crate) fn is_watched(&self, id: FolderId) -> bool {
+        let node = self.tree.by_id(id);
+        node.is_some_and(|node| matches!(self.tree.cover(node), Some(Cover::Watched(_))))
     }
 
     /// There are folders still to be visited.
@@ -101,7 +128,7 @@ impl Walker {
         for watch in std::mem::take(&mut self.tree).watches() {
             self.unclaimed.insert(watch.get_watch_descriptor_id(), watch);
         }
-        self.left_out = 0;
+        (self.left_out, self.links_left_out) = (0, 0);
         self.to_visit.clear();
         self.roots = paths.iter().map(|path| Root { path: path.clone(), id: None, node: None }).collect();
         let mut order: Vec<(usize, usize)> = (0..).zip(paths).map(|(index, path)| (depth_of(path), index)).collect();
@@ -112,7 +139,8 @@ impl Walker {
     /// A root is not what it was at the last walk: another folder, gone, or there again.
     pub(crate) fn roots_moved(&self) -> bool {
         self.roots.iter().any(|root| {
-            fs::metadata(&root.path).ok().filter(fs::Metadata::is_dir).map(|found| id_of(&found)) != root.id
+            let found = self.asking(&root.path, || fs::metadata(&root.path));
+            found.ok().filter(fs::Metadata::is_dir).map(|found| id_of(&found)) != root.id
         })
     }
 
@@ -146,9 +174,9 @@ impl Walker {
         let nodes: Vec<Node> = self.tree.unreadable().collect();
         let can_be_read = |node: &Node| {
             // The dot asks for the right to search the folder, not only to list it.
-            self.tree
-                .path(*node)
-                .is_some_and(|path| fs::read_dir(&path).is_ok() && fs::metadata(path.join(".")).is_ok())
+            self.tree.path(*node).is_some_and(|path| {
+                self.asking(&path, || fs::read_dir(&path).is_ok() && fs::metadata(path.join(".")).is_ok())
+            })
         };
         let readable: Vec<Node> = nodes.into_iter().filter(can_be_read).collect();
         self.to_visit.extend(&readable);
@@ -160,10 +188,10 @@ impl Walker {
             return;
         };
         // The root itself may be reached over links, as administrators like to do; below it none is followed.
-        let Ok(real) = path.canonicalize() else {
+        let Ok(real) = self.asking(&path, || path.canonicalize()) else {
             return;
         };
-        let Some(found) = fs::metadata(&real).ok().filter(fs::Metadata::is_dir) else {
+        let Some(found) = self.asking(&real, || fs::metadata(&real)).ok().filter(fs::Metadata::is_dir) else {
             return;
         };
         let id = id_of(&found);
@@ -196,20 +224,32 @@ impl Walker {
             return;
         }
         // A folder that is gone again leaves by its own event; what cannot be listed stays as it is.
-        let Ok(entries) = fs::read_dir(&path) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                self.see(node, &path, &entry.file_name());
+        let listed = self.asking(&path, || {
+            let kind_of = |entry: fs::DirEntry| Some((entry.file_type().ok()?, entry.file_name()));
+            let all = fs::read_dir(&path)?.flatten().filter_map(kind_of);
+            // What is neither is let go at once: a folder may hold a million files.
+            io::Result::Ok(all.filter(|(kind, _)| kind.is_dir() || kind.is_symlink()).collect::<Vec<_>>())
+        });
+        for (kind, name) in listed.unwrap_or_default() {
+            if kind.is_dir() {
+                self.see(node, &path, &name);
+            } else {
+                self.see_link(node, &name);
             }
         }
     }
 
+    /// A link is not followed here: it may lead to what does not answer.
+    pub(super) fn see_link(&mut self, parent: Node, name: &OsStr) {
+        if !self.tree.add_link(parent, name, MAX_LINKS) {
+            self.links_left_out += 1;
+        }
+    }
+
     /// A folder was seen in `parent`: a new one is noted, to be visited.
-    fn see(&mut self, parent: Node, parent_path: &Path, name: &OsStr) {
+    pub(super) fn see(&mut self, parent: Node, parent_path: &Path, name: &OsStr) {
         let path = parent_path.join(name);
-        let found = match fs::symlink_metadata(&path) {
+        let found = match self.asking(&path, || fs::symlink_metadata(&path)) {
             Ok(found) if found.is_dir() => found,
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 self.give_up_reading(parent);
@@ -261,7 +301,7 @@ impl Walker {
             return;
         }
         let added = match &self.inotify {
-            Ok(inotify) => inotify.watches().add(&path, watch_mask()),
+            Ok(inotify) => self.asking(&path, || inotify.watches().add(&path, watch_mask())),
             Err(errno) => {
                 self.tree.set_cover(node, Cover::Refused(*errno));
                 return;
@@ -289,7 +329,7 @@ impl Walker {
         }
     }
 
-    fn forget(&mut self, node: Node) {
+    pub(super) fn forget(&mut self, node: Node) {
         for watch in self.tree.remove(node) {
             self.drop_watch(watch);
         }
@@ -311,66 +351,6 @@ impl Walker {
     fn drop_unclaimed(&mut self) {
         for (_, watch) in std::mem::take(&mut self.unclaimed) {
             self.drop_watch(watch);
-        }
-    }
-
-    /// Takes in what the kernel has to say, without waiting for more.
-    pub(crate) fn take_events(&mut self) -> Noticed {
-        let mut noticed = Noticed::default();
-        let mut buffer = [0; EVENT_BUFFER_BYTES];
-        let events: Vec<(WatchDescriptor, EventMask, Option<OsString>)> = match &mut self.inotify {
-            Ok(inotify) => match inotify.read_events(&mut buffer) {
-                Ok(events) => events.map(|event| (event.wd, event.mask, event.name.map(OsStr::to_owned))).collect(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return noticed,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot read inotify events");
-                    noticed.overflow = true;
-                    return noticed;
-                }
-            },
-            Err(_) => return noticed,
-        };
-        for (watch, mask, name) in events {
-            self.take_event(&watch, mask, name.as_deref(), &mut noticed);
-        }
-        noticed
-    }
-
-    fn take_event(&mut self, watch: &WatchDescriptor, mask: EventMask, name: Option<&OsStr>, noticed: &mut Noticed) {
-        if mask.contains(EventMask::Q_OVERFLOW) {
-            noticed.overflow = true;
-            return;
-        }
-        noticed.uprooted |= mask.contains(EventMask::UNMOUNT);
-        let Some(node) = self.tree.by_watch(watch) else {
-            if mask.contains(EventMask::IGNORED) {
-                self.unclaimed.remove(&watch.get_watch_descriptor_id());
-            }
-            return;
-        };
-        if mask.contains(EventMask::IGNORED) {
-            noticed.uprooted |= self.tree.depth(node) == 0;
-            noticed.changed = true;
-            self.forget(node);
-            return;
-        }
-        if mask.contains(EventMask::MOVE_SELF) {
-            noticed.uprooted |= self.tree.depth(node) == 0;
-        }
-        let Some(name) = name.filter(|_| mask.contains(EventMask::ISDIR)) else {
-            return;
-        };
-        if mask.intersects(EventMask::CREATE | EventMask::MOVED_TO) {
-            noticed.changed = true;
-            if let Some(path) = self.tree.path(node) {
-                self.see(node, &path, name);
-            }
-        } else if mask.contains(EventMask::MOVED_FROM) || (mask.contains(EventMask::DELETE) && !self.tree.is_covered())
-        {
-            noticed.changed = true;
-            if let Some(child) = self.tree.child(node, name) {
-                self.forget(child);
-            }
         }
     }
 }

@@ -196,12 +196,39 @@ fn show(out: &mut Out, health: &Value) {
         out.paragraph("          ", &format!("{place}: {}", text(&problem["message"])));
     }
     let watches = &health["watches"];
-    out.line(format!("watches   {} of {} needed, {} missing", watches["used"], watches["needed"], watches["missing"]));
+    match watches["unanswered"].as_str() {
+        Some(folder) => out.paragraph(
+            "watches   ",
+            &format!("{}; how many are missing is unknown: {folder} does not answer", watches["used"]),
+        ),
+        None => {
+            let (used, needed, missing) = (&watches["used"], &watches["needed"], &watches["missing"]);
+            out.line(format!("watches   {used} of {needed} needed, {missing} missing"));
+        }
+    }
+    links(out, watches);
     let errors = health["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
     for error in errors {
         out.paragraph("error     ", &format!("{}: {}", code(&error["code"]), text(&error["detail"])));
     }
     list(out, &health["targets"]);
+}
+
+/// Links below the targets that lead out of them: what is behind them is not watched.
+fn links(out: &mut Out, watches: &Value) {
+    let named = watches["linked"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for one in named {
+        let link = one["link"].as_str().unwrap_or("?");
+        let text = match one["leads_to"].as_str() {
+            Some(folder) => format!("{folder}, behind the link {link}; it is in no target"),
+            None => format!("what is behind the link {link}; it does not answer"),
+        };
+        out.paragraph("unwatched ", &text);
+    }
+    let more = watches["linked_count"].as_u64().unwrap_or_default().saturating_sub(named.len() as u64);
+    if more > 0 {
+        out.line(format!("unwatched {more} more folders behind links"));
+    }
 }
 
 fn list(out: &mut Out, targets: &Value) {
@@ -268,6 +295,32 @@ mod tests {
         }
         std::fs::write(&file, "- {id: a, web_root: /srv, language: php}").unwrap();
         assert_eq!(listed(&file).unwrap(), json!([{"id": "a", "web_root": "/srv", "language": "php"}]));
+    }
+
+    #[test]
+    fn status_names_what_is_not_watched_behind_links_and_what_does_not_answer() {
+        let health = |watches: Value| {
+            json!({"state": "active", "version": "0.1.0", "pid": 7, "generation": 3, "settings": {"source": "current"},
+                "watches": watches, "errors": [], "targets": []})
+        };
+        let linked = json!({"used": 3, "needed": 3, "missing": 0, "unanswered": null, "linked_count": 4, "linked": [
+            {"link": "/srv/site/up", "leads_to": "/srv/shared"}, {"link": "/srv/site/nfs", "leads_to": null}]});
+        let text = text_of(|out| show(out, &health(linked)));
+        for part in [
+            "watches   3 of 3 needed, 0 missing\n",
+            "unwatched /srv/shared, behind the link /srv/site/up; it is in no target\n",
+            "unwatched what is behind the link /srv/site/nfs; it does not answer\n",
+            "unwatched 2 more folders behind links\n",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let silent = json!({"used": 3, "needed": 3, "missing": 0, "unanswered": "/srv/nfs"});
+        let text = text_of(|out| show(out, &health(silent)));
+        assert!(text.contains("3; how many are missing is unknown: /srv/nfs does not answer"), "{text}");
+        // Twin: an older agent says nothing of either.
+        let older = json!({"used": 3, "needed": 3, "missing": 0});
+        let text = text_of(|out| show(out, &health(older)));
+        assert!(text.contains("3 of 3 needed") && !text.contains("unwatched"), "{text}");
     }
 
     #[test]

@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_bad_ledger_is_no_new_budget_and_reuses_no_number() {
-        let budget = HostBudget { per_hour: 3, per_day: 6 };
+        let budget = HostBudget::of(3, 6);
         let now = Now { boot: BootId("b".to_owned()), boot_ms: 500, wall_ms: 0 };
         let numbers = |snapshot: &Snapshot| (snapshot.debits_ms.clone(), snapshot.next_incident, snapshot.next_action);
         let bad = snapshot(State::default(), false, 41, &now, budget).unwrap();

@@ -282,7 +282,11 @@ mod tests {
         assert_eq!(one["actions"], json!([]));
         assert_eq!(one["probes"][0]["answered_from"], "samples");
         assert_eq!(one["probes"][0]["parameters"][0]["name"], "process");
-        assert_eq!(one["probes"][0]["fields"][3]["unit"], "a day");
+        assert_eq!(
+            one["probes"][0]["fields"][4],
+            json!({"name": "per_day", "type": "int", "unit": "a day",
+            "label": "growth", "doc": "growth a day, rounded; 0 without a leak"})
+        );
         assert!(all["probes"].as_array().is_some_and(|all| all.contains(&one["probes"][0])));
     }
 

@@ -52,7 +52,11 @@ fn show(out: &mut Out, status: &Status) {
         out.paragraph("           ", &format!("suspended: {suspension}; let it go on: wbdctl resume"));
     }
     let (hour, day) = (status.budget_left_hour, status.budget_left_day);
-    out.paragraph("budget     ", &format!("{hour} disruptive actions left in this hour, {day} in this day"));
+    let shares = match (status.budget_left_hour_others, status.budget_left_day_others) {
+        (Some(hour), Some(day)) => format!("; {hour} and {day} of them for anything but wbd's own agent"),
+        (None, _) | (_, None) => String::new(),
+    };
+    out.paragraph("budget     ", &format!("{hour} disruptive actions left in this hour, {day} in this day{shares}"));
     let profiles = if status.profiles.is_empty() { "none".to_owned() } else { status.profiles.join(", ") };
     out.paragraph("playbooks  ", &format!("{} loaded; products on this host: {profiles}", status.playbooks));
     out.line(format!("ledger     {} records", status.ledger_seq));
@@ -163,6 +167,8 @@ pub(crate) mod testing {
             journal_unread: None,
             budget_left_hour: 2,
             budget_left_day: 5,
+            budget_left_hour_others: Some(1),
+            budget_left_day_others: Some(3),
             open: vec![],
             handed_over: vec![],
             next: vec!["agent-down on wbd: check in 8 s".into()],
@@ -193,7 +199,8 @@ healing    auto, paused by root: kernel update, only observing: the ledger does
            not verify
            suspended: playbook dns: 9 verifications in a row failed; tries once
            more in 58 min; let it go on: wbdctl resume
-budget     2 disruptive actions left in this hour, 5 in this day
+budget     2 disruptive actions left in this hour, 5 in this day; 1 and 3 of
+           them for anything but wbd's own agent
 playbooks  7 loaded; products on this host: wbd
 ledger     12 records
 

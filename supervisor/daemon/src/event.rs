@@ -68,6 +68,11 @@ pub(crate) enum CheckEvent {
     },
     /// Everything that concerns the agent is looked at now.
     Agent,
+    /// The agent is judged by what it reports from this moment on (milliseconds of this boot).
+    AgentAnew {
+        /// That moment.
+        from_ms: u64,
+    },
     /// This check is looked at now.
     Now(CheckKey),
     /// This check is looked at at this moment at the latest (milliseconds of this boot).

@@ -26,6 +26,7 @@ use crate::event::{
 };
 use crate::follow::Follow;
 use crate::look::check_runner::{Around, CheckRunner};
+use crate::look::gap::Gap;
 use crate::look::products::Products;
 use crate::record::writer::LedgerWriter;
 use crate::talk::answer::{done, recorded};
@@ -62,6 +63,8 @@ pub(crate) struct Supervisor {
     pub(crate) requests: RequestHandler,
     /// Hold files that are there.
     pub(crate) hold_files: HoldFiles,
+    /// When this loop itself did not run.
+    pub(crate) gap: Gap,
 }
 
 /// What the other owners know, while one of them is told something.
@@ -127,6 +130,7 @@ impl Supervisor {
             writer: parts.writer,
             timers: round::Timers::default(),
             action_runner: ActionRunner::new(parts.executor, events),
+            gap: Gap::default(),
             started,
         }
     }
@@ -143,9 +147,13 @@ impl Supervisor {
         self.see_holds(HoldEvent::Wanted, &now());
         self.begin_standalone();
         let ended = loop {
+            self.wakes(&now());
             self.look_where_due();
             crate::tell::notify::alive();
-            let event = tokio::time::timeout(self.sleep(), inbox.recv()).await;
+            let sleep = self.sleep();
+            self.gap.sleeps(now().boot_ms + u64::try_from(sleep.as_millis()).unwrap_or(u64::MAX));
+            let event = tokio::time::timeout(sleep, inbox.recv()).await;
+            self.wakes(&now());
             match event {
                 Ok(None | Some(Event::Stop)) => break Ok(()),
                 Ok(Some(Event::ControlSocketLost(why))) => break Err(why),
@@ -195,8 +203,20 @@ impl Supervisor {
             .chain(self.notifier.next_ms(&self.writer.state, &now))
             .chain(self.writer.next_ms(now_ms))
             .chain([self.check_runner.next_ms(), self.hold_files.next_ms()])
+            .chain(self.gap.next_ms(now_ms))
             .min();
         next.map_or(LONGEST_SLEEP, |at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)).min(LONGEST_SLEEP))
+    }
+
+    /// What was seen of the agent before a gap of our own counts no more, and an action that was about to begin for it
+    /// is thought over.
+    pub(crate) fn wakes(&mut self, now: &Now) {
+        let Some(until_ms) = self.gap.runs(now.boot_ms) else { return };
+        warn!(
+            "wbd-supervisord itself did not run for a while; the agent's health is not judged before it could report"
+        );
+        self.on_check(CheckEvent::AgentAnew { from_ms: until_ms }, now);
+        self.on_action(ActEvent::GiveUp, now);
     }
 
     fn look_where_due(&mut self) {

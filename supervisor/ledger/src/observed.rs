@@ -125,7 +125,7 @@ impl Samples {
         };
         match read() {
             // A file of before answers were kept.
-            Err(error) if is_no_table(&error) => Ok(None),
+            Err(error) if store::lacks_table(&error) => Ok(None),
             read => read.map_err(|source| self.failed("read", source)),
         }
     }

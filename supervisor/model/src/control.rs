@@ -269,6 +269,12 @@ pub struct Status {
     pub budget_left_hour: u32,
     /// Disruptive actions left in this day.
     pub budget_left_day: u32,
+    /// So many of those in this hour are left to everything else than wbd's own agent; `None`: an older supervisor.
+    #[serde(default)]
+    pub budget_left_hour_others: Option<u32>,
+    /// The same of those in this day.
+    #[serde(default)]
+    pub budget_left_day_others: Option<u32>,
     /// Open incidents.
     pub open: Vec<IncidentRow>,
     /// Failures that were handed over to a person and not seen gone since: no incident is opened for them, and one that

@@ -157,6 +157,8 @@ pub enum Unit {
     Milliseconds,
     /// Seconds.
     Seconds,
+    /// Minutes.
+    Minutes,
     /// Hours.
     Hours,
     /// Hundredths of a whole.
@@ -173,6 +175,7 @@ impl Unit {
             Self::None | Self::Count | Self::Id => None,
             Self::Milliseconds => Some("milliseconds"),
             Self::Seconds => Some("seconds"),
+            Self::Minutes => Some("minutes"),
             Self::Hours => Some("hours"),
             Self::Percent => Some("percent"),
             Self::PerDay => Some("a day"),

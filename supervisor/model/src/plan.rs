@@ -44,6 +44,15 @@ impl Plan {
     }
 }
 
+/// How long a rung would have to wait for its window, as it was seen at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Waits {
+    /// Minutes until the window opens; 0 while it is open.
+    pub opens_in_min: u64,
+    /// Minutes until what fails runs out at the earliest; `None`: nobody can tell.
+    pub runs_out_in_min: Option<u64>,
+}
+
 /// A playbook's own budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempts {

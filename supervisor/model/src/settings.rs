@@ -157,11 +157,75 @@ pub struct HostBudget {
     pub per_hour: u32,
     /// At most so many in any day.
     pub per_day: u32,
+    /// Of these so many are kept for wbd's own agent.
+    pub agent_reserve: BudgetShare,
+    /// Of these at most so many are for one product other than wbd's own agent.
+    pub product_limit: BudgetShare,
+}
+
+/// A share of the host's budget. What is left out is a third of the whole, one at least; what is more than the whole is
+/// the whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BudgetShare {
+    /// In any hour.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_hour: Option<u32>,
+    /// In any day.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_day: Option<u32>,
+}
+
+/// The budget in one window of time, with nothing left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BudgetWindow {
+    /// All actions.
+    pub whole: u32,
+    /// Kept for wbd's own agent; the rest is for everything else.
+    pub kept: u32,
+    /// The most for one product other than that.
+    pub product: u32,
+}
+
+impl BudgetWindow {
+    fn of(whole: u32, kept: Option<u32>, product: Option<u32>) -> Self {
+        let third = (whole / 3).max(1);
+        // A site that allows one action alone is left with one for whoever comes first, as before there were shares.
+        let kept = kept.unwrap_or_else(|| third.min(whole.saturating_sub(1)));
+        Self { whole, kept: kept.min(whole), product: product.unwrap_or(third).min(whole) }
+    }
+
+    /// What everything else than wbd's own agent may use together.
+    #[must_use]
+    pub const fn others(self) -> u32 {
+        self.whole.saturating_sub(self.kept)
+    }
+}
+
+impl HostBudget {
+    /// So many an hour and a day, with the shares that follow from that.
+    #[must_use]
+    pub const fn of(per_hour: u32, per_day: u32) -> Self {
+        let third = BudgetShare { per_hour: None, per_day: None };
+        Self { per_hour, per_day, agent_reserve: third, product_limit: third }
+    }
+
+    /// In any hour.
+    #[must_use]
+    pub fn hour(&self) -> BudgetWindow {
+        BudgetWindow::of(self.per_hour, self.agent_reserve.per_hour, self.product_limit.per_hour)
+    }
+
+    /// In any day.
+    #[must_use]
+    pub fn day(&self) -> BudgetWindow {
+        BudgetWindow::of(self.per_day, self.agent_reserve.per_day, self.product_limit.per_day)
+    }
 }
 
 impl Default for HostBudget {
     fn default() -> Self {
-        Self { per_hour: 3, per_day: 6 }
+        Self::of(3, 6)
     }
 }
 
@@ -178,5 +242,38 @@ impl Settings {
     pub fn ceiling_for(&self, playbook: &str) -> Class {
         let own = self.playbooks.get(playbook).and_then(|policy| policy.ceiling);
         own.map_or(self.ceiling, |own| own.min(self.ceiling))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shares(window: BudgetWindow) -> (u32, u32, u32) {
+        (window.kept, window.others(), window.product)
+    }
+
+    #[test]
+    fn as_shipped_one_an_hour_and_two_a_day_are_kept_and_a_product_has_as_many() {
+        let budget = HostBudget::default();
+        assert_eq!((shares(budget.hour()), shares(budget.day())), ((1, 2, 1), (2, 4, 2)));
+    }
+
+    #[test]
+    fn a_budget_of_a_sites_own_without_shares_leaves_something_for_everybody() {
+        for whole in 0..1_000 {
+            let BudgetWindow { kept, product, .. } = HostBudget::of(whole, whole).hour();
+            let others = HostBudget::of(whole, whole).hour().others();
+            assert!(others >= 1.min(whole) && product >= 1.min(whole), "{whole}");
+            assert!(kept >= 1 || whole < 2, "{whole}");
+            assert_eq!((kept + others, product <= whole), (whole, true), "{whole}");
+        }
+    }
+
+    #[test]
+    fn shares_that_a_site_writes_count_up_to_the_whole() {
+        let share = |n| BudgetShare { per_hour: Some(n), per_day: None };
+        let budget = HostBudget { agent_reserve: share(5), product_limit: share(0), ..HostBudget::of(4, 6) };
+        assert_eq!((shares(budget.hour()), shares(budget.day())), ((4, 0, 0), (2, 4, 2)));
     }
 }

@@ -7,7 +7,7 @@ use wbd_tests::host::Host;
 use wbd_tests::product::{self, ROOMY};
 use wbd_tests::story::Story;
 
-use crate::fd_leak::{HEALING, PROGRAM, Scan};
+use crate::fd_leak::{HEALING, PACE, PROGRAM, Scan};
 
 const CODE: &str = "IWSS-FTPLEAK";
 /// A process that is so near its limit is called within a few samples.
@@ -71,7 +71,7 @@ fn a_containers_and_a_users_process_of_a_services_name_are_left_alone_and_the_se
     own.end();
 
     // Twin: the host's own leaks. It alone is restarted.
-    let leaking = Scan::begin(&host, "/etc/iscan/S99ISftp", "isftpd", "0.5", 1_000);
+    let leaking = Scan::begin(&host, "/etc/iscan/S99ISftp", "isftpd", PACE, 1_000);
     let leaked = leaking.pid();
     let told = story.healed(CODE, HEALING);
     assert_eq!(told.actions(), ["command.run"], "{told}");

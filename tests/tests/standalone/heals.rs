@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-use wbd_tests::deadline::wait_until;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use wbd_tests::deadline::{stays, wait_until};
 use wbd_tests::json;
 
 use crate::trial::{self, DOWN, SOON, Trial};
@@ -37,6 +38,45 @@ fn a_hung_agent_is_restarted_and_proved() {
     // The end that we asked for is no failure of its own.
     trial.stays_undone("health", trial::QUIET);
     assert_eq!(trial.incidents(DOWN).len(), 1);
+}
+
+/// Silent for so long, an agent is hung.
+const FROZEN: Duration = Duration::from_secs(13);
+/// The supervisor thaws so much earlier than the agent; time enough to look at it several times.
+const EARLIER: Duration = Duration::from_millis(300);
+
+/// Supervisor and agent stand still for a while, as on a machine that is suspended or paused; the supervisor goes on.
+fn frozen_together() -> (Trial, Pid) {
+    let trial = Trial::begin("auto");
+    let agent = trial.hurt(Signal::SIGSTOP);
+    trial.supervisor.signal(Signal::SIGSTOP);
+    stays("the freeze", FROZEN, || match trial.supervisor.agents().as_slice() {
+        [pid] if *pid == agent => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    trial.supervisor.signal(Signal::SIGCONT);
+    (trial, agent)
+}
+
+#[test]
+fn an_agent_that_thaws_a_moment_after_its_supervisor_is_left_alone() {
+    let (trial, agent) = frozen_together();
+    stays("the moment in between", EARLIER, || {
+        if trial.supervisor.agents() == [agent] { Ok(()) } else { Err(format!("{:?}", trial.supervisor.agents())) }
+    });
+    kill(agent, Signal::SIGCONT).expect("it is there");
+    trial.stays_undone("the thaw", trial::QUIET);
+    assert_eq!(trial.agent(), agent);
+    assert!(trial.incidents(DOWN).is_empty(), "{}", trial.summary());
+}
+
+/// Twin: the agent does not go on.
+#[test]
+fn an_agent_that_stays_silent_after_the_thaw_is_found_and_restarted() {
+    let (trial, agent) = frozen_together();
+    let told = trial.healed(DOWN, 0, &["agent.restart"]);
+    assert_eq!(told.last("opened")["evidence"][0], "case hung", "{told:#?}");
+    assert_ne!(trial.agent(), agent);
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub(crate) const PLAYBOOKS: &[(&str, &str)] = playbooks![
     "endpoint.yaml",
     "fd-leak.yaml",
     "inotify-limit.yaml",
+    "linked-folders.yaml",
+    "open-files.yaml",
     "version-match.yaml",
     "aegis/profile.yaml",
     "dsva/profile.yaml",

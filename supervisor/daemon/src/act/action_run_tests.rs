@@ -41,7 +41,17 @@ fn wanted() -> ActEvent {
     };
     let (incident, undoes, key) = (IncidentId(1), Some(ActionId(1)), CheckKey { code, target });
     let attempts = Attempts { max: 1, per_ms: 1, backoff_from_ms: 0, backoff_to_ms: 0 };
-    ActEvent::Wanted(Box::new(ActionRequest { incident, key, playbook, plan, step: 0, undoes, action, attempts }))
+    ActEvent::Wanted(Box::new(ActionRequest {
+        incident,
+        key,
+        playbook,
+        plan,
+        step: 0,
+        undoes,
+        action,
+        attempts,
+        waits: None,
+    }))
 }
 
 async fn next(inbox: &mut Receiver<Event>) -> ActEvent {

@@ -37,6 +37,8 @@ pub(crate) struct CheckRunner {
     sampler: Sampler,
     /// What of the looks is kept for rehearsals.
     fact_recorder: FactRecorder,
+    /// The agent's health document is not read before that (milliseconds of this boot).
+    agent_from_ms: u64,
 }
 
 impl CheckRunner {
@@ -47,6 +49,7 @@ impl CheckRunner {
             scheduler: ProbeScheduler::new(runner, events),
             fact_recorder: FactRecorder::of(store.clone()),
             sampler: Sampler::new(store),
+            agent_from_ms: 0,
         }
     }
 
@@ -70,6 +73,10 @@ impl CheckRunner {
                 self.checks.answer(probe, observation, began_ms, took_ms);
             }
             CheckEvent::Agent => self.checks.hasten(now_ms, |bound| bound.probes.values().any(is_of_agent)),
+            CheckEvent::AgentAnew { from_ms } => {
+                self.agent_from_ms = from_ms;
+                self.checks.begin_anew(from_ms, |probe| *probe == Probe::AgentHealth);
+            }
             CheckEvent::Now(key) => self.hasten(&key, now_ms),
             CheckEvent::By(key, at_ms) => self.hasten(&key, at_ms),
             CheckEvent::Prove(key) => {
@@ -142,7 +149,8 @@ impl CheckRunner {
         self.sampler.on_time(&self.checks, around.loaded, self.scheduler.runner(), now);
         let mut probes = self.checks.due(now.boot_ms);
         probes.extend(self.checks.stale());
-        for probe in probes {
+        let agent_reported = now.boot_ms >= self.agent_from_ms;
+        for probe in probes.into_iter().filter(|probe| agent_reported || *probe != Probe::AgentHealth) {
             if let Some(observation) = self.own_answer(&probe, around, now) {
                 self.checks.answer(probe, observation, now.boot_ms, 0);
             } else {

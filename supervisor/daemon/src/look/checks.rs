@@ -114,6 +114,16 @@ impl Checks {
         }
     }
 
+    /// Looks under way that ask such a question count only with answers from `from_ms` on, and others begin no earlier.
+    pub(crate) fn begin_anew(&mut self, from_ms: u64, asks: impl Fn(&Probe) -> bool) {
+        for check in self.all.iter_mut().filter(|check| check.bound.probes.values().any(&asks)) {
+            match &mut check.wanted_ms {
+                Some(wanted_ms) => *wanted_ms = from_ms.max(*wanted_ms),
+                None => check.due_ms = check.due_ms.max(from_ms),
+            }
+        }
+    }
+
     /// An answer came.
     pub(crate) fn answer(&mut self, probe: Probe, observation: Observation, began_ms: u64, took_ms: u64) {
         self.answers.insert(probe, Answer { observation, began_ms, took_ms });

@@ -144,3 +144,19 @@ fn a_suspect_is_watched_while_it_is_held_and_then_left_to_its_own_interval() {
         assert_eq!(suspect_due_ms(since, held_for, now), next, "{since} {held_for} {now}");
     }
 }
+
+#[test]
+fn after_a_gap_what_was_seen_before_it_counts_no_more_and_the_next_look_waits() {
+    let is_health = |probe: &Probe| *probe == Probe::AgentHealth;
+    let mut checks = checks();
+    let probes = checks.due(1_000);
+    // One look is under way: its answer was read before the gap, or just after it.
+    checks.begin_anew(16_000, is_health);
+    answer(&mut checks, probes.clone(), 15_000);
+    assert!(checks.complete().is_empty() && checks.stale() == probes);
+    answer(&mut checks, probes, 16_000);
+    assert_eq!(store_all(&mut checks, 16_010), [16_000, 16_000]);
+    // Twin: none is under way, and the next one does not begin before that.
+    checks.begin_anew(60_000, is_health);
+    assert!(checks.due(59_999).is_empty() && !checks.due(60_000).is_empty());
+}

@@ -17,7 +17,7 @@ use wbd_probes::clock::now;
 
 use super::*;
 
-const BUDGET: HostBudget = HostBudget { per_hour: 3, per_day: 6 };
+const BUDGET: HostBudget = HostBudget::of(3, 6);
 
 fn root() -> TempDir {
     let root = tempfile::tempdir().unwrap();

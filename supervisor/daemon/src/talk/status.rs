@@ -1,12 +1,14 @@
 //! What the supervisor says of itself and of what it saw: status, report, incidents. Never a source of state.
 use wbd_engine::guard::{self, hold, window};
 use wbd_engine::judge::report::{self, Inputs, Row};
+use wbd_engine::state::State;
 use wbd_model::check::CheckKey;
 use wbd_model::control::{CheckedRow, IncidentRow, Status};
 use wbd_model::hold::HoldRow;
 use wbd_model::incident::Phase;
 use wbd_model::lang::Lang;
 use wbd_model::report::{DaemonView, Report, SCHEMA};
+use wbd_model::settings::Settings;
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
@@ -38,10 +40,11 @@ impl View<'_> {
     pub(crate) fn status(&self) -> Status {
         let now = now();
         // What stood in the part that cannot be read, nobody knows.
-        let (hour, day) = match self.writer.is_trusted() {
-            true => guard::budget_left(&self.writer.state, &self.products.loaded.settings, &now),
+        let left = |of: fn(&State, &Settings, &Now) -> (u32, u32)| match self.writer.is_trusted() {
+            true => of(&self.writer.state, &self.products.loaded.settings, &now),
             false => (0, 0),
         };
+        let ((hour, day), (hour_others, day_others)) = (left(guard::budget_left), left(guard::budget_left_to_others));
         let holds = self.holds(&now);
         Status {
             schema: SCHEMA,
@@ -62,6 +65,8 @@ impl View<'_> {
             journal_unread: self.writer.anchors_unread().map(str::to_owned),
             budget_left_hour: hour,
             budget_left_day: day,
+            budget_left_hour_others: Some(hour_others),
+            budget_left_day_others: Some(day_others),
             open: self.incident_rows(false),
             handed_over: self.handed_over(),
             untold: self.notifier.untold_rows(&self.writer.state, &now),

@@ -1,9 +1,11 @@
 //! Whether an action may be done now: every guard, and the only place that can make a `Permit`.
 pub mod approval;
 pub mod breaker;
+mod budget;
 pub mod hold;
 mod permit;
 pub mod waiver;
 pub mod window;
 
-pub use permit::{Permit, budget_left, check, permit, permit_by_hand, permit_first_start};
+pub use budget::{budget_left, budget_left_to_others};
+pub use permit::{Permit, check, permit, permit_by_hand, permit_first_start};

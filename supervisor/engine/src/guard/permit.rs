@@ -6,11 +6,8 @@ use wbd_model::plan::{Approval, Attempts};
 use wbd_model::settings::{Healing, Settings};
 use wbd_model::time::Now;
 
-use super::{approval as shown, breaker, hold, waiver, window};
+use super::{approval as shown, breaker, budget, hold, waiver, window};
 use crate::state::{ActionRequest, Captured, Incident, START_DEADLINE_MS, State};
-
-const HOUR_MS: u64 = 3_600_000;
-const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// Leave to do exactly one action; only the ledger can turn it into something that acts.
 #[derive(Debug)]
@@ -53,7 +50,7 @@ pub fn check(state: &State, settings: &Settings, now: &Now, want: &ActionRequest
     }
     conflict(state, want)?;
     if want.undoes.is_some() {
-        return host_budget(state, settings, now, want.action.class());
+        return budget::permits(state, settings, now, &budget::Cost::of(want));
     }
     breaker::check(state, now, want)?;
     if let Some(who) = &incident.denied {
@@ -66,8 +63,9 @@ pub fn check(state: &State, settings: &Settings, now: &Now, want: &ActionRequest
     if want.step == 0 {
         attempts(state, now, want, incident)?;
     }
+    window::own(now, want, incident)?;
     window::check(settings, now, want, incident)?;
-    host_budget(state, settings, now, want.action.class())
+    budget::permits(state, settings, now, &budget::Cost::of(want))
 }
 
 /// Asks every guard again and permits the action.
@@ -164,19 +162,12 @@ pub fn permit_first_start(state: &State, settings: &Settings, now: &Now) -> Resu
     hold::permits(state, now, action.class())?;
     let paid = state.has_agent_lived(now);
     if paid {
-        host_budget(state, settings, now, action.class())?;
+        budget::permits(state, settings, now, &budget::Cost::of_the_agent(&action))?;
     }
     let who = "the start of the stand-alone supervisor";
     let Permit { subject, intent } = permit_by_hand(state, now, who, action, None, Captured::default())?;
     // No administrator has said it.
     Ok(Permit { subject, intent: Intent { paid, takes_back_stop: false, ..intent } })
-}
-
-/// Disruptive actions that the host's budget still allows: in an hour, in a day.
-#[must_use]
-pub fn budget_left(state: &State, settings: &Settings, now: &Now) -> (u32, u32) {
-    let spent = |window: u64| u32::try_from(debits_in(state, now, window).count()).unwrap_or(u32::MAX);
-    (settings.budget.per_hour.saturating_sub(spent(HOUR_MS)), settings.budget.per_day.saturating_sub(spent(DAY_MS)))
 }
 
 fn no(guard: Guard, reason: &str) -> Refusal {
@@ -238,29 +229,6 @@ fn backoff_ms(attempts: Attempts, made: u32, incident: IncidentId, opened_ms: u6
     pause + pause / 10 * (seed % 10) / 10
 }
 
-fn debits_in<'a>(state: &'a State, now: &'a Now, window_ms: u64) -> impl Iterator<Item = u64> + 'a {
-    // I2: a debit lives as long as the window and the start deadline.
-    let life = window_ms + START_DEADLINE_MS;
-    state.debits.iter().map(|debit| state.age_ms(debit.at_ms, now)).filter(move |age| *age <= life)
-}
-
-fn host_budget(state: &State, settings: &Settings, now: &Now, class: Class) -> Result<(), Refusal> {
-    if class < Class::A2 {
-        return Ok(());
-    }
-    for (window, most, word) in [(HOUR_MS, settings.budget.per_hour, "hour"), (DAY_MS, settings.budget.per_day, "day")]
-    {
-        let ages: Vec<u64> = debits_in(state, now, window).collect();
-        if ages.len() >= usize::try_from(most).unwrap_or(usize::MAX) {
-            let oldest = ages.iter().max().copied().unwrap_or(0);
-            let until_ms = Some(now.boot_ms + (window + START_DEADLINE_MS).saturating_sub(oldest) + 1);
-            let reason = format!("{} of {most} restarts in this {word} are spent on this host", ages.len());
-            return Err(Refusal { guard: Guard::HostBudget, reason, until_ms });
-        }
-    }
-    Ok(())
-}
-
 fn conflict(state: &State, want: &ActionRequest) -> Result<(), Refusal> {
     // A rung is begun when all that it acts on is free: two that hold a part each would wait for each other.
     let things: Vec<Conflict> = want.plan.steps.iter().chain([&want.action]).map(Action::conflict).collect();
@@ -296,7 +264,7 @@ mod tests {
 
     /// The tenths of a tenth that are added to a pause of 100 s.
     fn added(pauses: impl Iterator<Item = (u64, u64)>) -> BTreeSet<u64> {
-        let attempts = Attempts { max: 3, per_ms: HOUR_MS, backoff_from_ms: 100_000, backoff_to_ms: 100_000 };
+        let attempts = Attempts { max: 3, per_ms: 3_600_000, backoff_from_ms: 100_000, backoff_to_ms: 100_000 };
         let pause = |(id, opened_ms)| backoff_ms(attempts, 1, IncidentId(id), opened_ms);
         pauses.map(|each| pause(each) - 100_000).collect()
     }

@@ -9,8 +9,9 @@ use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, ToSpan};
 use wbd_model::incident::{Guard, Refusal};
 use wbd_model::maintenance::{Day, Maintenance, MaintenanceWindow, TimeOfDay};
+use wbd_model::plan::Waits;
 use wbd_model::settings::Settings;
-use wbd_model::time::{Now, length};
+use wbd_model::time::{Now, length, utc};
 
 use crate::state::{ActionRequest, Incident};
 
@@ -115,6 +116,49 @@ pub(crate) fn zone_names() -> Vec<String> {
     TimeZoneDatabase::bundled().available().map(|name| name.to_string()).collect()
 }
 
+/// Whether a rung waits for its own window: it is closed, and what fails does not run out before it opens. Where nobody
+/// can tell when it runs out, the rung waits.
+#[must_use]
+pub const fn holds_back(waits: &Waits) -> bool {
+    let Waits { opens_in_min, runs_out_in_min } = *waits;
+    let in_time = match runs_out_in_min {
+        Some(runs_out_in_min) => runs_out_in_min >= opens_in_min,
+        None => true,
+    };
+    opens_in_min > 0 && in_time
+}
+
+/// A rung waits for the window that its playbook gives it, unless an operator approved it. A rung that was begun is ended.
+///
+/// # Errors
+/// Its window is closed; until it opens.
+pub(crate) fn own(now: &Now, want: &ActionRequest, incident: &Incident) -> Result<(), Refusal> {
+    let Some(waits) = want.waits.filter(holds_back) else { return Ok(()) };
+    if want.step > 0 || is_approved(want, incident) {
+        return Ok(());
+    }
+    let in_ms = |minutes: u64| minutes.saturating_mul(60_000);
+    let at = |minutes: u64| {
+        let later = i64::try_from(in_ms(minutes)).unwrap_or(i64::MAX);
+        utc(now.wall_ms.saturating_add(later))
+    };
+    let forecast = match waits.runs_out_in_min {
+        Some(minutes) => format!("the limit is reached at {} at the earliest, which is not before that", at(minutes)),
+        None => "nothing says that the limit is reached before that".to_owned(),
+    };
+    let reason = format!(
+        "waits for the product's own window, which opens at {}; {forecast}; now by wbdctl approve {}",
+        at(waits.opens_in_min),
+        incident.id
+    );
+    let until_ms = Some(now.boot_ms.saturating_add(in_ms(waits.opens_in_min)));
+    Err(Refusal { guard: Guard::Window, reason, until_ms })
+}
+
+fn is_approved(want: &ActionRequest, incident: &Incident) -> bool {
+    incident.approved && incident.digest == want.plan.digest
+}
+
 /// Actions that disturb wait for a window, unless an operator approved the rung. Taking back is never held up.
 ///
 /// # Errors
@@ -123,7 +167,7 @@ pub(crate) fn check(settings: &Settings, now: &Now, want: &ActionRequest, incide
     let Some(maintenance) = &settings.maintenance else { return Ok(()) };
     // A rung is begun where all of it may be done.
     let class = if want.step == 0 { want.plan.class() } else { want.action.class() };
-    let given = incident.approved && incident.digest == want.plan.digest;
+    let given = is_approved(want, incident);
     let since = now.since(&incident.since.boot, incident.since.boot_ms);
     let goes_on = want.step > 0 && since.is_some_and(|ms| ms <= FINISH_MS);
     if class < maintenance.from_class || given || goes_on {

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use wbd_model::action::{Action, Given};
 use wbd_model::check::Verdict;
 use wbd_model::observation::{Fact, Observations, Value};
-use wbd_model::plan::Plan;
+use wbd_model::plan::{Plan, Waits};
 use wbd_model::unit;
 
 use super::verdict::Judgement;
-use crate::expr::Scope;
+use crate::expr::{Expr, Scope};
 use crate::playbook::{Bound, Step};
 
 /// The first rung from `from_rung` on that fits; `None` where none does, or where the check does not fail.
@@ -44,16 +44,49 @@ pub fn ladder(bound: &Bound, judgement: &Judgement, seen: &Observations) -> Resu
     rungs.flatten().collect()
 }
 
-fn rung(bound: &Bound, judgement: &Judgement, seen: &Observations, index: usize) -> Result<Option<Plan>, String> {
-    let Some(rung) = bound.content.rungs.get(index) else { return Ok(None) };
-    let scope = Scope {
+/// The windows that these rungs wait for.
+///
+/// # Errors
+/// Of one it cannot be told when it opens: then nothing is done.
+pub(super) fn windows(
+    bound: &Bound,
+    judgement: &Judgement,
+    seen: &Observations,
+    ladder: &[Plan],
+) -> Result<BTreeMap<usize, Waits>, String> {
+    let scope = scope(bound, judgement, seen);
+    let minutes = |expression: &Expr| match expression.evaluate(&scope) {
+        Fact::Known(Value::Int(minutes)) => Ok(u64::try_from(minutes).unwrap_or(0)),
+        Fact::Known(value @ (Value::Bool(_) | Value::Text(_))) => Err(format!("it gave {value}")),
+        Fact::Unknown(why) => Err(why),
+    };
+    let mut windows = BTreeMap::new();
+    for plan in ladder {
+        let Some(rung) = bound.content.rungs.get(plan.rung) else { continue };
+        let Some(at) = &rung.at else { continue };
+        let opens_in_min = minutes(&at.opens_in)
+            .map_err(|why| format!("cannot tell when the window of rung {} opens: {why}", rung.id))?;
+        // What cannot be foretold gives no reason to hurry.
+        let runs_out_in_min = at.runs_out_in.as_ref().and_then(|expression| minutes(expression).ok());
+        windows.insert(plan.rung, Waits { opens_in_min, runs_out_in_min });
+    }
+    Ok(windows)
+}
+
+fn scope<'a>(bound: &'a Bound, judgement: &'a Judgement, seen: &'a Observations) -> Scope<'a> {
+    Scope {
         seen,
         before: None,
         lets: &judgement.lets,
         case: judgement.case.as_deref(),
         profile: &bound.facts.constants,
         item: &bound.item,
-    };
+    }
+}
+
+fn rung(bound: &Bound, judgement: &Judgement, seen: &Observations, index: usize) -> Result<Option<Plan>, String> {
+    let Some(rung) = bound.content.rungs.get(index) else { return Ok(None) };
+    let scope = scope(bound, judgement, seen);
     let fits = match &rung.condition {
         None => true,
         Some(condition) => match condition.evaluate(&scope) {

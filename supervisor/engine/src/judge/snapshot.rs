@@ -1,10 +1,12 @@
 //! From one complete look of a check to the plain data that a turn works on. Judges and decides nothing.
+use std::collections::BTreeMap;
+
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::incident::Phase;
 use wbd_model::lang::Lang;
 use wbd_model::name::PlaybookName;
 use wbd_model::observation::Observations;
-use wbd_model::plan::{Attempts, Plan};
+use wbd_model::plan::{Attempts, Plan, Waits};
 
 use super::verdict::{self, Judgement, Verification};
 use super::{plan, words};
@@ -32,6 +34,8 @@ pub struct CheckSnapshot {
     pub seen: Observations,
     /// Rungs that fit the case, resolved, in order; empty where a person must act.
     pub ladder: Vec<Plan>,
+    /// The windows that rungs wait for, by the rung.
+    pub windows: BTreeMap<usize, Waits>,
     /// Why the ladder could not be resolved; then nothing is done.
     pub ladder_unknown: Option<String>,
     /// The verification, against the state before the action.
@@ -63,9 +67,11 @@ pub struct Seen<'a> {
 #[must_use]
 pub fn of(seen: &Seen<'_>, incident: Option<&Incident>, cause: Option<CheckKey>) -> CheckSnapshot {
     let Seen { bound, judgement, seen } = *seen;
-    let (ladder, ladder_unknown) = match plan::ladder(bound, judgement, seen) {
-        Ok(ladder) => (ladder, None),
-        Err(why) => (Vec::new(), Some(why)),
+    let resolved = plan::ladder(bound, judgement, seen)
+        .and_then(|ladder| Ok((plan::windows(bound, judgement, seen, &ladder)?, ladder)));
+    let (windows, ladder, ladder_unknown) = match resolved {
+        Ok((windows, ladder)) => (windows, ladder, None),
+        Err(why) => (BTreeMap::new(), Vec::new(), Some(why)),
     };
     let before = incident.filter(|incident| awaits_proof(incident)).map(|incident| &incident.before);
     let cured = before.map_or(Verification::Failed, |before| verdict::cured(bound, seen, before));
@@ -85,6 +91,7 @@ pub fn of(seen: &Seen<'_>, incident: Option<&Incident>, cause: Option<CheckKey>)
         evidence,
         seen: seen.clone(),
         ladder,
+        windows,
         ladder_unknown,
         cured,
         within_ms: bound.verify_within.as_ms(),

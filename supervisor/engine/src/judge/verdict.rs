@@ -2,10 +2,12 @@
 use std::collections::BTreeMap;
 
 use wbd_model::check::Verdict;
+use wbd_model::lang::Lang;
 use wbd_model::observation::{Fact, Observations, Value};
 
+use super::words;
 use crate::expr::{Expr, Reference, Scope};
-use crate::playbook::Bound;
+use crate::playbook::{Bound, Level};
 
 /// What a verification says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +44,8 @@ pub fn judge(bound: &Bound, seen: &Observations) -> Judgement {
     // it.
     for line in others(seen) {
         match judgement.verdict {
-            Verdict::Pass | Verdict::Skip => judgement.reason.clone_from(&line),
-            Verdict::Unknown => judgement.reason = format!("{}; {line}", judgement.reason),
+            Verdict::Pass => judgement.reason.clone_from(&line),
+            Verdict::Skip | Verdict::Unknown => judgement.reason = format!("{}; {line}", judgement.reason),
             Verdict::Warn | Verdict::Fail => {}
         }
         judgement.evidence.push(line);
@@ -57,8 +59,12 @@ fn by_cases(bound: &Bound, seen: &Observations) -> Judgement {
     for case in &bound.content.cases {
         let (verdict, reason) = match case.when.evaluate(&scope) {
             Fact::Known(Value::Bool(false)) => continue,
-            Fact::Known(Value::Bool(true)) if case.fails => (Verdict::Fail, format!("case {}", case.id)),
-            Fact::Known(Value::Bool(true)) => (Verdict::Warn, format!("case {}", case.id)),
+            Fact::Known(Value::Bool(true)) => match case.level {
+                Level::Fail => (Verdict::Fail, format!("case {}", case.id)),
+                Level::Warn => (Verdict::Warn, format!("case {}", case.id)),
+                // Nothing else tells people of it.
+                Level::Skip => (Verdict::Skip, words::words(bound, &case.id, seen, &lets, Lang::En).cause),
+            },
             Fact::Known(value @ (Value::Int(_) | Value::Text(_))) => {
                 (Verdict::Unknown, format!("case {} gave {value}, which is no truth value: report this bug", case.id))
             }

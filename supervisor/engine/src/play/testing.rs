@@ -125,6 +125,7 @@ impl Stage {
         let verdict = match wanted.verdict {
             VerdictWord::Pass => Verdict::Pass,
             VerdictWord::Unknown => Verdict::Unknown,
+            VerdictWord::Skip => Verdict::Skip,
             VerdictWord::Warn => Verdict::Warn,
             VerdictWord::Fail => Verdict::Fail,
         };

@@ -1,4 +1,4 @@
-//! What a profile may say and had better not. It loads all the same; refuses nothing.
+//! What a file may say and had better not. It loads all the same; refuses nothing.
 use std::path::Path;
 
 use wbd_model::action::Class;
@@ -6,10 +6,10 @@ use wbd_model::forbidden::{self, Purpose};
 use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::{ProcessSelector, ProfileSpec, Sign, VersionSource};
 
-use super::document::ProfileDocument;
+use super::document::{PlaybookDocument, ProfileDocument};
 use super::faults::Faults;
 use super::library::Library;
-use super::references;
+use super::{compile, references, unprovable};
 use crate::yaml::{Node, documents, typed};
 
 const BY_NAME_ALONE: &str =
@@ -27,6 +27,11 @@ fn of_file(source: &Source, library: &Library) -> Vec<Problem> {
     let of = |kind: &'static str| trees.iter().filter(move |tree| tree.get("kind").and_then(Node::text) == Some(kind));
     for tree in of("Playbook") {
         references::of_playbook(&mut faults, tree, library);
+        let Ok(document) = typed::<PlaybookDocument>(source, tree) else { continue };
+        let Ok(playbook) = compile::compile(source, tree, document) else { continue };
+        for reason in unprovable::reasons(&playbook) {
+            faults.add(tree.place_of(&["spec", "verify", "pass"]), reason);
+        }
     }
     for tree in of("Profile") {
         references::of_profile(&mut faults, tree, library);
@@ -114,6 +119,20 @@ mod tests {
         let (library, problems) = load(std::slice::from_ref(&source));
         assert_eq!(problems, [], "it loads all the same");
         advice(&[source], &library).iter().map(Problem::brief).collect()
+    }
+
+    #[test]
+    fn a_verification_that_cannot_hold_is_advised_against_at_its_place() {
+        let fd_leak = shipped_sources().into_iter().find(|source| source.path.ends_with("fd-leak.yaml")).unwrap();
+        let library = load(&shipped_sources()).0;
+        let advise = |source: &Source| advice(std::slice::from_ref(source), &library);
+        let wrong = fd_leak.text.replace("fd.open < before.fd.open", "!trend.leaking");
+        let found = advise(&Source { text: wrong, ..fd_leak.clone() });
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].message.contains("asks trend.leaking, which is unknown for days"), "{found:#?}");
+        let line = usize::try_from(found[0].line).unwrap();
+        assert!(fd_leak.text.lines().nth(line - 1).unwrap().contains("verify:"), "{found:#?}");
+        assert_eq!(advise(&fd_leak), []);
     }
 
     #[test]

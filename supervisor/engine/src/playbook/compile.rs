@@ -12,8 +12,8 @@ use wbd_model::problem::{Problem, Source};
 use wbd_model::profile::Duration;
 use wbd_model::{suggest, unit};
 
-use super::compiled::{Case, Explains, Playbook, Question, Requirement, Rung, Step, Verify};
-use super::document::{CaseSpec, LevelWord, PlaybookDocument, PlaybookSpec, RungSpec, ScopeWord};
+use super::compiled::{Case, Explains, Level, Playbook, Question, Requirement, Rung, RungWindow, Step, Verify};
+use super::document::{CaseSpec, LevelWord, PlaybookDocument, PlaybookSpec, RungSpec, ScopeWord, WindowSpec};
 use super::faults::Faults;
 use super::given::Given;
 use super::named::Named;
@@ -247,7 +247,11 @@ impl Compiler<'_> {
         let when = self.faults.compile(&case.when, Some(Kind::Bool), names)?;
         Some(Case {
             id: case.id.value.clone(),
-            fails: case.level == LevelWord::Fail,
+            level: match case.level {
+                LevelWord::Fail => Level::Fail,
+                LevelWord::Warn => Level::Warn,
+                LevelWord::Skip => Level::Skip,
+            },
             held_for: case.held_for.unwrap_or(spec.detect.held_for),
             when,
         })
@@ -298,11 +302,22 @@ impl Compiler<'_> {
         self.limit(steps.len(), "steps", rung.steps.place);
         let condition = rung.condition.as_ref().map(|text| self.faults.compile(text, Some(Kind::Bool), names));
         let compiled: Vec<Step> = steps.iter().filter_map(|step| self.step(step, rung.steps.place, names)).collect();
-        if compiled.len() != steps.len() || condition == Some(None) {
+        let at = rung.at.as_ref().map(|window| self.window(window, names));
+        if compiled.len() != steps.len() || condition == Some(None) || matches!(at, Some(None)) {
             return None;
         }
         let id = rung.id.value.clone();
-        Some(Rung { id, condition: condition.flatten(), approval: rung.approval, steps: compiled })
+        Some(Rung { id, condition: condition.flatten(), approval: rung.approval, at: at.flatten(), steps: compiled })
+    }
+
+    fn window(&mut self, window: &WindowSpec, names: &Names<'_>) -> Option<RungWindow> {
+        let opens_in = self.faults.compile(&window.opens_in, Some(Kind::Int), names);
+        let runs_out_in = window.runs_out_in.as_ref().map(|text| self.faults.compile(text, Some(Kind::Int), names));
+        match (opens_in, runs_out_in) {
+            (Some(opens_in), None) => Some(RungWindow { opens_in, runs_out_in: None }),
+            (Some(opens_in), Some(Some(runs_out_in))) => Some(RungWindow { opens_in, runs_out_in: Some(runs_out_in) }),
+            (None, _) | (_, Some(None)) => None,
+        }
     }
 
     fn step(&mut self, step: &Named<ActionName>, place: Place, names: &Names<'_>) -> Option<Step> {

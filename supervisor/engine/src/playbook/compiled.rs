@@ -48,11 +48,22 @@ pub struct Playbook {
 pub struct Case {
     /// Its name.
     pub id: String,
-    /// A failure, or a warning that is never acted on.
-    pub fails: bool,
+    /// What it means that the case is true.
+    pub level: Level,
     /// How long it must hold before anything is done.
     pub held_for: Duration,
     pub(crate) when: Expr,
+}
+
+/// What a true case says of its check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// A failure, which opens an incident.
+    Fail,
+    /// A warning, which is shown and never acted on.
+    Warn,
+    /// Nothing can be said now, and that is right so.
+    Skip,
 }
 
 /// A playbook, or one case of one, whose failure is a consequence.
@@ -76,7 +87,15 @@ pub(crate) struct Rung {
     pub(crate) id: String,
     pub(crate) condition: Option<Expr>,
     pub(crate) approval: Approval,
+    pub(crate) at: Option<RungWindow>,
     pub(crate) steps: Vec<Step>,
+}
+
+/// The window that a rung waits for.
+#[derive(Debug)]
+pub(crate) struct RungWindow {
+    pub(crate) opens_in: Expr,
+    pub(crate) runs_out_in: Option<Expr>,
 }
 
 /// An action whose values are still expressions.

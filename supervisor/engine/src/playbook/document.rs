@@ -143,7 +143,7 @@ pub(crate) struct Detect {
 pub(crate) struct CaseSpec {
     /// Its name in rungs and texts.
     pub(crate) id: At<String>,
-    /// `warn` is shown and never acted on; `fail` opens an incident.
+    /// `warn` is shown and never acted on; `fail` opens an incident; `skip`: the check says nothing now, and why.
     pub(crate) level: LevelWord,
     /// The condition, in CEL.
     pub(crate) when: At<String>,
@@ -157,6 +157,7 @@ pub(crate) struct CaseSpec {
 pub(crate) enum LevelWord {
     Fail,
     Warn,
+    Skip,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -170,8 +171,22 @@ pub(crate) struct RungSpec {
     /// `auto`, or `operator`: a person has to approve.
     #[serde(default)]
     pub(crate) approval: Approval,
+    /// The window that it waits for.
+    #[serde(default)]
+    pub(crate) at: Option<WindowSpec>,
     /// The actions, in order.
     pub(crate) steps: At<Vec<Named<ActionName>>>,
+}
+
+/// A rung waits until its window opens, unless what fails runs out before that.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WindowSpec {
+    /// Minutes until the window opens, 0 while it is open, in CEL.
+    pub(crate) opens_in: At<String>,
+    /// Minutes until it runs out at the earliest, in CEL; while that is unknown, the rung waits.
+    #[serde(default)]
+    pub(crate) runs_out_in: Option<At<String>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

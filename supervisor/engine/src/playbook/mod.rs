@@ -20,10 +20,11 @@ mod test_misfits;
 mod test_spec;
 mod texts;
 mod units;
+mod unprovable;
 
 pub use advice::advice;
 pub use bind::Bound;
-pub use compiled::{Case, Explains, Playbook};
+pub use compiled::{Case, Explains, Level, Playbook};
 pub use library::Library;
 pub use load::load;
 pub use schema::schema;

@@ -83,6 +83,7 @@ pub(crate) struct Expectation {
 pub(crate) enum VerdictWord {
     Pass,
     Unknown,
+    Skip,
     Warn,
     Fail,
 }

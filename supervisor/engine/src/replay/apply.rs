@@ -2,12 +2,12 @@
 use wbd_model::action::Class;
 use wbd_model::check::CheckKey;
 use wbd_model::control::Mode;
-use wbd_model::entry::{Body, Entry, Exit};
+use wbd_model::entry::{Body, Entry, Exit, Intent};
 use wbd_model::incident::{Closing, IncidentId, Phase};
 
 use super::snapshot;
 use crate::guard::{breaker, hold, waiver};
-use crate::state::{Attempt, DEBIT_LIFE_MS, Debit, Incident, State};
+use crate::state::{Attempt, DEBIT_LIFE_MS, Debit, Incident, Payer, State};
 
 /// Closed incidents that stay in memory for `incidents list`; the ledger keeps them all.
 const CLOSED_KEPT: usize = 50;
@@ -121,7 +121,7 @@ impl State {
                     self.unresolved.insert(intent.action_id);
                 }
                 if intent.paid || !by_hand {
-                    self.debit(entry, intent.class, intent.step == 0 && intent.undoes.is_none());
+                    self.debit(entry, intent);
                 }
             }
             Body::Outcome { action, .. } => {
@@ -186,7 +186,7 @@ impl State {
         }
         // A record of an older version, or a state that cannot be read: the debits stand beside it.
         if self.debits.len() < debits_ms.len() {
-            self.debits = debits_ms.iter().map(|at_ms| Debit { at_ms: *at_ms }).collect();
+            self.debits = debits_ms.iter().map(|at_ms| Debit { at_ms: *at_ms, payer: Payer::Unknown }).collect();
         }
         self.forget_old(entry.at.boot_ms);
     }
@@ -206,9 +206,11 @@ impl State {
         }
     }
 
-    fn debit(&mut self, entry: &Entry, class: Class, begins_attempt: bool) {
-        if class >= Class::A2 {
-            self.debits.push(Debit { at_ms: entry.at.boot_ms });
+    fn debit(&mut self, entry: &Entry, intent: &Intent) {
+        let begins_attempt = intent.step == 0 && intent.undoes.is_none();
+        if intent.class >= Class::A2 {
+            let payer = Payer::of(&intent.action, entry.subject.target.as_ref());
+            self.debits.push(Debit { at_ms: entry.at.boot_ms, payer });
         }
         if let (true, Some(playbook), Some(target)) = (begins_attempt, &entry.subject.playbook, &entry.subject.target) {
             self.attempts.push(Attempt { playbook: playbook.clone(), target: target.clone(), at_ms: entry.at.boot_ms });

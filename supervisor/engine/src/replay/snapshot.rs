@@ -9,7 +9,7 @@ use wbd_model::settings::HostBudget;
 use wbd_model::time::Now;
 
 use crate::state::escalations::EscalationQueue;
-use crate::state::{Debit, Hold, State};
+use crate::state::{Debit, Hold, Payer, State};
 
 /// Bytes that a packed state may have: a record of the ledger holds 1 MiB, and other fields are in it too.
 pub const MOST_BYTES: usize = 768 << 10;
@@ -94,7 +94,7 @@ impl State {
     pub fn of_a_bad_ledger(mut self, now: &Now, budget: HostBudget, last: u64) -> Self {
         self.enter_boot(now);
         let spent = usize::try_from(budget.per_day.max(budget.per_hour)).unwrap_or(usize::MAX);
-        self.debits = vec![Debit { at_ms: now.boot_ms }; spent];
+        self.debits = vec![Debit { at_ms: now.boot_ms, payer: Payer::Unknown }; spent];
         self.agent_lived = true;
         self.lived_ms = now.boot_ms;
         self.next_incident = self.next_incident.max(last.saturating_add(1));

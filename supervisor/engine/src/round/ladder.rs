@@ -71,5 +71,6 @@ pub(super) fn rollback(snapshot: &CheckSnapshot, incident: &Incident) -> Option<
         undoes: Some(*undone),
         action: undo.action.clone(),
         attempts: snapshot.attempts,
+        waits: None,
     })
 }

@@ -185,6 +185,7 @@ fn gated(
         return Some(escalate(incident, snapshot, reason));
     };
     let plan = approval::as_shown(Some(incident), plan);
+    let waits = snapshot.windows.get(&plan.rung).copied();
     // A ledger of before may not hold the plan: then what was done is judged as it stands.
     let Some(action) = plan.steps.get(incident.step).cloned() else {
         return proof::verifying(timers, snapshot, incident, now);
@@ -198,6 +199,7 @@ fn gated(
         undoes: None,
         action,
         attempts: snapshot.attempts,
+        waits,
     };
     ask(state, incident, settings, now, want, snapshot)
 }

@@ -9,7 +9,7 @@ mod suspension;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
-use wbd_model::action::{Class, Undo};
+use wbd_model::action::{Action, Class, Undo};
 use wbd_model::check::CheckKey;
 use wbd_model::entry::{Exit, ExitHow};
 use wbd_model::incident::{ActionId, IncidentId};
@@ -30,10 +30,38 @@ pub const START_DEADLINE_MS: u64 = 5_000;
 pub const DEBIT_LIFE_MS: u64 = 86_400_000 + START_DEADLINE_MS;
 
 /// One disruptive action that was permitted, on the clock of the newest boot seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Debit {
     /// Milliseconds of the newest boot; see [`State::apply`] for those of earlier ones.
     pub at_ms: u64,
+    /// Whose share of the budget it is of.
+    #[serde(default)]
+    pub payer: Payer,
+}
+
+/// Whose share of the budget an action is of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Payer {
+    /// wbd's own agent's.
+    Agent,
+    /// Everything else's: of the product, or of the host.
+    Product(TargetName),
+    /// A record of an older version does not say it. It counts among everything else's, and as no product's.
+    #[default]
+    Unknown,
+}
+
+impl Payer {
+    /// What an action does says whether it is of the agent's share; the playbook's name does not.
+    #[must_use]
+    pub fn of(action: &Action, target: Option<&TargetName>) -> Self {
+        match target {
+            _ if action.on_agent().concerns() => Self::Agent,
+            Some(target) => Self::Product(target.clone()),
+            None => Self::Unknown,
+        }
+    }
 }
 
 /// An attempt of a playbook on a target, for its own budget.

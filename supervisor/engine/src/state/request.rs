@@ -4,7 +4,7 @@ use wbd_model::check::CheckKey;
 use wbd_model::incident::{ActionId, IncidentId};
 use wbd_model::name::PlaybookName;
 use wbd_model::observation::Observations;
-use wbd_model::plan::{Attempts, Plan};
+use wbd_model::plan::{Attempts, Plan, Waits};
 
 /// The next action of an incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct ActionRequest {
     pub action: Action,
     /// The playbook's own budget.
     pub attempts: Attempts,
+    /// The window that its rung waits for, if it has one.
+    pub waits: Option<Waits>,
 }
 
 /// What looking before the action captured.

@@ -34,6 +34,15 @@ pub(super) struct History<'a> {
     newest: Sample,
 }
 
+/// One part of a span of time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Part {
+    /// Fewest open at its readings; of a bucket its last one counts, since that has a moment.
+    pub(super) floor: u32,
+    /// How long it is.
+    pub(super) days: f64,
+}
+
 /// The most that the process needs, less the rarest accident.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Peak {
@@ -117,6 +126,39 @@ impl<'a> History<'a> {
         let recent = hour.get(hour.len().checked_sub(young)?..)?;
         let mut counts: Vec<u32> = recent.iter().map(|sample| sample.last).collect();
         quantile(&mut counts, 500)
+    }
+
+    /// The last hour of which the table was not full yet, in equal parts, the oldest first; of a younger segment its life.
+    /// None where a part has no reading, or the life is too short to tell a start-up from growth.
+    pub(super) fn filling(&self, parts: i64) -> Option<Vec<Part>> {
+        let full = |sample: &Sample| sample.last.saturating_add(1) >= self.limit();
+        let until = self.samples.iter().rposition(|sample| !full(sample))?;
+        let (until_s, recent) = (self.samples.get(until)?.at_s, self.last(HOUR_S));
+        let begins_s = recent.first()?.at_s;
+        let part_s = until_s.saturating_sub(begins_s) / parts;
+        if until_s.saturating_sub(begins_s) < SETTLE_S || part_s == 0 {
+            return None;
+        }
+        let days = f64::from(u32::try_from(part_s).ok()?) / 86_400.0;
+        let floor = |part: i64| {
+            let from_s = begins_s + part * part_s;
+            // What is left over by the division belongs to the last part.
+            let to_s = if part + 1 == parts { until_s } else { from_s + part_s - 1 };
+            let inside = recent.iter().filter(|sample| (from_s..=to_s).contains(&sample.at_s));
+            inside.map(|sample| sample.last).min().map(|floor| Part { floor, days })
+        };
+        (0..parts).map(floor).collect()
+    }
+
+    /// The most that was open at any reading before the last hour, of the last week; none of a younger segment.
+    pub(super) fn earlier_peak(&self) -> Option<u32> {
+        let (week, hour) = (self.last(PEAK_DAYS * DAY_S), self.last(HOUR_S).len());
+        week.get(..week.len().saturating_sub(hour))?.iter().map(|sample| sample.max).max()
+    }
+
+    /// Descriptors that are left now.
+    pub(super) fn left(&self) -> u32 {
+        self.limit().saturating_sub(self.newest.last)
     }
 
     fn last(&self, span_s: i64) -> &[Sample] {

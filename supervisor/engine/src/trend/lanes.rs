@@ -23,6 +23,12 @@ const FAST_RISE: f64 = 0.05;
 /// A leak gains every day at least this share of its slope; a step gains all in one, a warm-up ebbs away.
 const FAST_DAY_SHARE: f64 = 0.5;
 const FAST_ETA_DAYS: f64 = 7.0;
+/// Parts of the last hour, each of which must gain at least half of what the others do.
+const RUSH_PARTS: i64 = 4;
+const RUSH_RISE: f64 = 0.05;
+const RUSH_PART_SHARE: f64 = 0.5;
+/// A load that rises in the morning is given the hours that it has.
+const RUSH_ETA_DAYS: f64 = 1.0 / 24.0;
 const LEVEL_PERCENT: u64 = 80;
 const PEAK_PERCENT: u64 = 85;
 
@@ -116,7 +122,26 @@ pub(super) fn known(history: &History<'_>) -> Growth {
     Growth::Steady(Some(slope), "this executable leaked before, but the floors do not rise again yet".to_owned())
 }
 
-/// So near the limit that the cause does not matter: says what is near, or nothing.
+/// The hour up to now, or up to the moment at which the table was full, rises evenly from part to part, beyond all that
+/// was open before, and the limit is less than an hour away: the slope, or nothing. A start-up has all its rise at once,
+/// a load that comes and goes falls in between or was as high before, and a level stands still.
+pub(super) fn rush(history: &History<'_>) -> Option<Slope> {
+    let parts = history.filling(RUSH_PARTS)?;
+    let floors: Vec<f64> = parts.iter().map(|part| f64::from(part.floor)).collect();
+    let gains: Vec<f64> = floors.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let total = floors.last()? - floors.first()?;
+    let even = total / f64::from(u32::try_from(gains.len()).ok()?);
+    let evenly = gains.iter().all(|gain| *gain > 0.0 && *gain >= even * RUSH_PART_SHARE);
+    let days = parts.first()?.days;
+    let enough = days > 0.0 && total >= RUSH_RISE * f64::from(history.limit());
+    let is_new = history.earlier_peak().is_none_or(|peak| floors.last().is_some_and(|last| *last > f64::from(peak)));
+    let is_soon = f64::from(history.left()) <= even / days * RUSH_ETA_DAYS;
+    let least = gains.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = gains.iter().copied().fold(0.0, f64::max);
+    (evenly && enough && is_new && is_soon).then(|| Slope { median: even / days, low: least / days, high: most / days })
+}
+
+/// Near the limit, whatever the cause: says what is near, or nothing.
 pub(super) fn headroom(history: &History<'_>) -> Option<String> {
     let limit = history.limit();
     let reaches = |count: u32, percent: u64| u64::from(count) * 100 >= u64::from(limit) * percent;

@@ -41,32 +41,53 @@ fn confirm(samples: &[Sample], prior: Prior, leak: &Leak, offset_s: i32, now_s: 
 }
 
 fn said(verdict: &LeakVerdict, leak: &Leak, offset_s: i32, now_s: i64) -> Observation {
+    let window = quiet(leak, offset_s);
+    let mut seen = Observation::unseen(ProbeName::FdTrend.fields(), &verdict.reason);
+    match &window {
+        // Rounded up: a moment before it opens it is not open.
+        Ok(window) => seen.know("window_in_min", (window.opens_in_s(now_s) + 59) / 60),
+        Err(why) => seen.miss("window_in_min", why.clone()),
+    };
+    let known_from = verdict.known_from_s.map(|at_s| day_of(at_s.saturating_add(i64::from(offset_s))));
+    seen.know("enough", verdict.enough).know("reason", verdict.reason.clone());
+    seen.know("known_from", known_from.unwrap_or_default());
     if verdict.lane == Lane::None && !verdict.enough {
-        let mut seen = Observation::unseen(ProbeName::FdTrend.fields(), &verdict.reason);
-        seen.know("enough", false).know("reason", verdict.reason.clone());
         return seen;
     }
-    let mut seen = Observation::default();
-    seen.know("enough", true)
-        .know("leaking", verdict.lane != Lane::None)
-        .know("lane", word(verdict.lane))
-        .know("per_day", per_day(verdict))
-        .know("reason", verdict.reason.clone());
+    seen.know("lane", word(verdict.lane)).know("per_day", per_day(verdict));
+    if verdict.enough {
+        seen.know("leaking", verdict.exhaustion.is_some());
+    }
     match verdict.exhaustion {
         Some(until) => {
-            seen.know("earliest_h", (until.earliest_s - now_s).max(0) / 3_600);
-            seen.know("latest_h", (until.latest_s - now_s).max(0) / 3_600);
+            let (earliest_s, latest_s) = ((until.earliest_s - now_s).max(0), (until.latest_s - now_s).max(0));
+            seen.know("earliest_min", earliest_s / 60).know("earliest_h", earliest_s / 3_600);
+            seen.know("latest_h", latest_s / 3_600);
+            match window {
+                Ok(window) => seen.know("due", next_restart(until.earliest_s, window, now_s).is_due(now_s)),
+                Err(why) => seen.miss("due", why),
+            };
         }
         None => {
-            let why = "no growth was shown, so no day can be foretold";
-            seen.miss("earliest_h", why).miss("latest_h", why);
+            for field in ["earliest_min", "earliest_h", "latest_h"] {
+                seen.miss(field, "no growth was shown, so no day can be foretold");
+            }
+            seen.know("due", false);
         }
     }
-    match due(verdict, leak, offset_s, now_s) {
-        Ok(due) => seen.know("due", due),
-        Err(why) => seen.miss("due", why),
-    };
     seen
+}
+
+/// The day of a moment of local time.
+fn day_of(local_s: i64) -> String {
+    let moment = jiff::Timestamp::from_second(local_s).unwrap_or_default();
+    moment.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y-%m-%d").to_string()
+}
+
+fn quiet(leak: &Leak, offset_s: i32) -> Result<QuietWindow, String> {
+    let (from, to) =
+        window_minutes(&leak.window).ok_or_else(|| format!("leak.window {:?} is no window", leak.window))?;
+    QuietWindow::new(from, to, offset_s).map_err(|error| error.to_string())
 }
 
 /// How far local time is ahead of the samples' clock, by the time of day: windows are local, and the samples' clock does
@@ -88,18 +109,6 @@ fn word(lane: Lane) -> &'static str {
 #[expect(clippy::cast_possible_truncation, reason = "a slope far outside i64 saturates, which is what is wanted")]
 fn per_day(verdict: &LeakVerdict) -> i64 {
     verdict.slope_per_day.map_or(0, |slope| slope.high.round() as i64)
-}
-
-/// Near the limit: now. A leak: in the last window that leaves a spare one. Nothing else is ever due.
-fn due(verdict: &LeakVerdict, leak: &Leak, offset_s: i32, now_s: i64) -> Result<bool, String> {
-    if verdict.lane == Lane::Headroom {
-        return Ok(true);
-    }
-    let Some(until) = verdict.exhaustion else { return Ok(false) };
-    let (from, to) =
-        window_minutes(&leak.window).ok_or_else(|| format!("leak.window {:?} is no window", leak.window))?;
-    let window = QuietWindow::new(from, to, offset_s).map_err(|error| error.to_string())?;
-    Ok(next_restart(until.earliest_s, window, now_s).is_due(now_s))
 }
 
 #[cfg(test)]
@@ -144,11 +153,46 @@ mod tests {
         assert_eq!(offset_s(two, two - 3_600, 0), 23 * 3_600);
     }
 
+    fn bool_of(seen: &Observation, field: &str) -> Option<bool> {
+        match seen.fact(field) {
+            Fact::Known(Value::Bool(value)) => Some(value),
+            Fact::Known(_) | Fact::Unknown(_) => None,
+        }
+    }
+
     #[test]
-    fn near_the_limit_the_restart_is_due_now() {
-        let all = samples(&[60, 70, 80, 85, 88, 90, 92, 94]);
-        let seen = observe(&all, Prior::None, &leak(), 0, 1_000_071);
+    fn near_the_limit_a_restart_is_due_where_the_count_rises_to_it_and_nowhere_else() {
+        let rising = samples(&[60, 65, 70, 75, 80, 85, 90, 95]);
+        let seen = observe(&rising, Prior::None, &leak(), 0, 1_000_071);
         assert_eq!(seen.fact("lane"), Fact::Known(Value::from("headroom")));
-        assert_eq!(seen.fact("due"), Fact::Known(Value::Bool(true)));
+        assert_eq!((bool_of(&seen, "leaking"), bool_of(&seen, "due")), (Some(true), Some(true)));
+        // Twin: as high, and no higher than before. Whether it leaks is not known yet; due it is not.
+        let flat = samples(&[95; 8]);
+        let seen = observe(&flat, Prior::None, &leak(), 0, 1_000_071);
+        assert_eq!(seen.fact("lane"), Fact::Known(Value::from("headroom")));
+        assert_eq!((bool_of(&seen, "leaking"), bool_of(&seen, "due")), (None, Some(false)));
+    }
+
+    #[test]
+    fn the_minutes_to_the_window_are_told_whatever_is_known_of_the_leak() {
+        // 13:46:40 UTC; the window opens at 01:00.
+        let minutes = |now_s| observe(&[], Prior::None, &leak(), 0, now_s).fact("window_in_min");
+        assert_eq!(minutes(1_000_000), Fact::Known(Value::Int(11 * 60 + 14)));
+        assert_eq!(minutes(1_000_000 + 12 * 3_600), Fact::Known(Value::Int(0)));
+    }
+
+    #[test]
+    fn while_it_is_learned_the_first_day_on_which_it_can_be_told_stands_there() {
+        let from = |counts: &[u32], prior| {
+            let seen = observe(&samples(counts), prior, &leak(), 0, 1_000_071);
+            match seen.fact("known_from") {
+                Fact::Known(Value::Text(day)) => day,
+                other @ (Fact::Known(_) | Fact::Unknown(_)) => panic!("{other:?}"),
+            }
+        };
+        // 1970-01-12, and a start-up and seven days later; after a known leak two days.
+        assert_eq!(from(&[50; 8], Prior::None), "1970-01-20");
+        assert_eq!(from(&[50; 8], Prior::Confirmed), "1970-01-15");
+        assert_eq!(from(&[], Prior::None), "1970-01-20");
     }
 }

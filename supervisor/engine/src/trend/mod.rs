@@ -2,8 +2,9 @@
 //!
 //! Three lanes look at one segment (one life of one process). *Slow*: one to two weeks of daily floors,
 //! which the daily wave does not touch. *Fast*: four days in which every part of the day is higher than
-//! on the day before. *Headroom*: so near the limit that the cause does not matter, from the first minute
-//! on. Floors find the leak, peaks foretell the day, since a process dies of its peak.
+//! on the day before. *Headroom*: near the limit, from the first minute on. That alone is no leak: what is
+//! needed may be as much, and then the limit is the answer. It is one where the last hour rose evenly all
+//! the way. Floors find the leak, peaks foretell the day, since a process dies of its peak.
 mod history;
 mod lanes;
 pub mod leak;
@@ -43,7 +44,7 @@ pub enum Lane {
     Slow,
     /// Growth over four days that reaches the limit within a week.
     Fast,
-    /// Near the limit now: the restart should not wait for a window.
+    /// Near the limit now, with growth or without.
     Headroom,
 }
 
@@ -70,15 +71,17 @@ pub struct Exhaustion {
 pub struct LeakVerdict {
     /// The lane that called.
     pub lane: Lane,
-    /// Growth itself was shown (slow or fast lane), so the executable may be remembered as leaking
-    /// ([`Prior::Confirmed`]). Headroom alone shows a full table, not why it is full.
+    /// Growth over days was shown (slow or fast lane), so the executable may be remembered as leaking
+    /// ([`Prior::Confirmed`]). An hour that rises shows that the limit will be reached, not why.
     pub confirmed: bool,
     /// Growth, where there were days enough to measure it; may lie around 0.
     pub slope_per_day: Option<SlopePerDay>,
-    /// Only for a confirmed leak. Headroom without it: act as if exhausted now.
+    /// Where growth was shown, and only there: a full table that does not fill any further never runs out.
     pub exhaustion: Option<Exhaustion>,
-    /// Whether enough was seen to say "does not leak"; true whenever a lane called.
+    /// Whether enough was seen to tell a leak from none.
     pub enough: bool,
+    /// The first moment at which there can be enough, Unix seconds; none where there is, or where nobody looks any more.
+    pub known_from_s: Option<i64>,
     /// One sentence for a person, without a final stop.
     pub reason: String,
 }
@@ -90,11 +93,14 @@ pub struct LeakVerdict {
 /// nobody took a reading count as unseen.
 #[must_use]
 pub fn leak(samples: &[Sample], now_s: i64, prior: Prior) -> LeakVerdict {
+    let known_from_s = Some(known_from(samples, now_s, prior));
     let Some(history) = History::new(samples, now_s) else {
-        return unknown("no samples with a readable limit yet".to_owned());
+        return unknown("no samples with a readable limit yet".to_owned(), known_from_s);
     };
     let growth = growth(&history, prior);
     let near = lanes::headroom(&history);
+    // Near the limit an hour that rises is enough, since nobody can wait for days.
+    let rush = near.as_ref().and_then(|_| lanes::rush(&history));
     match (growth, near) {
         (Some((lane, Growth::Leaks(slope))), near) => {
             let exhaustion = exhaustion(&history, now_s, slope);
@@ -105,28 +111,50 @@ pub fn leak(samples: &[Sample], now_s: i64, prior: Prior) -> LeakVerdict {
                 slope_per_day: Some(bounds(slope)),
                 exhaustion: Some(exhaustion),
                 enough: true,
+                known_from_s: None,
                 reason: near.map_or_else(|| ahead(&history, slope, &shown), |near| format!("{near}; {shown}")),
             }
         }
-        (other, Some(near)) => LeakVerdict {
-            lane: Lane::Headroom,
-            confirmed: false,
-            slope_per_day: other.and_then(|(_, growth)| measured(&growth)),
-            exhaustion: None,
-            enough: true,
-            reason: near,
-        },
+        (other, Some(near)) => {
+            let enough = rush.is_some() || matches!(other, Some((_, Growth::Steady(..))));
+            LeakVerdict {
+                lane: Lane::Headroom,
+                confirmed: false,
+                slope_per_day: rush.map(bounds).or_else(|| measured(other.as_ref().map(|(_, growth)| growth)?)),
+                exhaustion: rush.map(|slope| exhaustion(&history, now_s, slope)),
+                enough,
+                known_from_s: known_from_s.filter(|_| !enough),
+                reason: match rush {
+                    Some(slope) => format!("{near}; they rise evenly, by {:.0} an hour", slope.median / 24.0),
+                    None => near,
+                },
+            }
+        }
         (Some((_, Growth::Steady(slope, why))), None) => LeakVerdict {
             lane: Lane::None,
             confirmed: false,
             slope_per_day: slope.map(bounds),
             exhaustion: None,
             enough: true,
+            known_from_s: None,
             reason: why,
         },
-        (Some((_, Growth::TooFew(what))), None) => unknown(format!("too little seen so far: {what}")),
-        (None, None) => unknown(format!("no sample in the last {} hours", lanes::STALE_S / history::HOUR_S)),
+        (Some((_, Growth::TooFew(what))), None) => unknown(format!("too little seen so far: {what}"), known_from_s),
+        (None, None) => unknown(format!("no sample in the last {} hours", lanes::STALE_S / history::HOUR_S), None),
     }
+}
+
+/// The first moment at which there can be floors enough: a segment's first day has none. Where gaps in the samples have
+/// made it later than that, a day from now.
+fn known_from(samples: &[Sample], now_s: i64, prior: Prior) -> i64 {
+    let floors = match prior {
+        Prior::None => lanes::SLOW_FLOORS,
+        Prior::Confirmed => lanes::KNOWN_FLOORS,
+    };
+    let days = i64::try_from(floors).unwrap_or(i64::MAX).saturating_add(1);
+    let start_s = samples.iter().map(|sample| sample.at_s).min().unwrap_or(now_s);
+    let from_s = start_s.saturating_add(days.saturating_mul(history::DAY_S));
+    if from_s > now_s { from_s } else { now_s.saturating_add(history::DAY_S) }
 }
 
 /// The word of the trend lanes, the more urgent first; none if nobody looked lately.
@@ -144,8 +172,9 @@ fn growth(history: &History<'_>, prior: Prior) -> Option<(Lane, Growth)> {
     }
 }
 
-fn unknown(reason: String) -> LeakVerdict {
-    LeakVerdict { lane: Lane::None, confirmed: false, slope_per_day: None, exhaustion: None, enough: false, reason }
+fn unknown(reason: String, known_from_s: Option<i64>) -> LeakVerdict {
+    let (lane, slope_per_day) = (Lane::None, None);
+    LeakVerdict { lane, confirmed: false, slope_per_day, exhaustion: None, enough: false, known_from_s, reason }
 }
 
 fn bounds(slope: stats::Slope) -> SlopePerDay {
@@ -246,13 +275,50 @@ mod tests {
 
     // The booted host: a program that opens a descriptor every second under a limit of 64, read every 3 s.
     #[test]
-    fn headroom_calls_within_a_minute_and_before_the_limit() {
+    fn a_rush_to_the_limit_is_growth_within_a_minute_and_while_its_readings_last() {
         let open = |at: i64| (8 + at).min(64);
-        let first =
-            (0..).find(|now_s| leak(&readings(3, *now_s, 64, open), *now_s, Prior::None).lane == Lane::Headroom);
+        let foretold = |now_s| leak(&readings(3, now_s, 64, open), now_s, Prior::None).exhaustion.is_some();
+        let first = (0..).find(|now_s| foretold(*now_s));
         assert!(first.is_some_and(|at_s| (30..56).contains(&at_s)), "{first:?}");
-        let verdict = leak(&readings(3, 55, 64, open), 55, Prior::None);
-        assert_eq!((verdict.confirmed, verdict.exhaustion, verdict.enough), (false, None, true));
+        assert!((first.unwrap()..120).all(foretold), "also when it is full");
+        let verdict = leak(&readings(3, 53, 64, open), 53, Prior::None);
+        assert_eq!((verdict.lane, verdict.confirmed, verdict.enough), (Lane::Headroom, false, true));
+        let until = verdict.exhaustion.unwrap();
+        assert!((53..=60).contains(&until.earliest_s), "{until:?}");
+        assert!(verdict.reason.ends_with("they rise evenly, by 3600 an hour"), "{}", verdict.reason);
+    }
+
+    /// Near the limit with a count that does not grow: whether over minutes, hours or days.
+    #[test]
+    fn a_high_level_without_growth_is_near_the_limit_and_never_runs_out() {
+        let noisy = |at: i64| 940 + at * 7 / 60 % 5;
+        let burst = |at: i64| if at < 20 { at * 47 } else { 940 };
+        let stairs = |at: i64| if at < 1_200 { 700 } else { 940 };
+        let shapes: [fn(i64) -> i64; 4] = [|_| 940, noisy, burst, stairs];
+        for open in shapes {
+            for now_s in (1_500..3 * 3_600).step_by(120).chain([DAY_S, 9 * DAY_S]) {
+                let verdict = leak(&readings(60, now_s, 1024, open), now_s, Prior::None);
+                assert_eq!(
+                    (verdict.lane, verdict.exhaustion, verdict.confirmed),
+                    (Lane::Headroom, None, false),
+                    "{now_s}"
+                );
+                assert_eq!(verdict.enough, now_s > 8 * DAY_S, "{now_s}: whether it leaks takes a week to tell");
+            }
+        }
+    }
+
+    /// A load that climbs each morning to where it was the day before.
+    #[test]
+    fn a_high_daily_wave_is_no_growth() {
+        let wave = |at: i64| {
+            let hour = at % DAY_S / 3_600;
+            if (8..12).contains(&hour) { 600 + (at % DAY_S - 8 * 3_600) * 370 / (4 * 3_600) } else { 600 }
+        };
+        let samples = readings(300, 4 * DAY_S, 1024, wave);
+        for now_s in (DAY_S + DAY_S / 2..4 * DAY_S).step_by(900) {
+            assert_eq!(leak(&samples, now_s, Prior::None).exhaustion, None, "{now_s}");
+        }
     }
 
     #[test]

@@ -36,11 +36,11 @@ fn watch(simulated: &Simulated, pace: Pace, prior: Prior) -> Watched {
         let seen = simulated.samples.partition_point(|sample| sample.at_s <= now_s);
         let verdict = leak(&simulated.samples[..seen], now_s, prior);
         if verdict.lane != Lane::None {
-            let due =
-                verdict.exhaustion.map_or(Due::Now, |exhaustion| next_restart(exhaustion.earliest_s, night, now_s));
+            let due = verdict.exhaustion.map(|exhaustion| next_restart(exhaustion.earliest_s, night, now_s));
             watched.restart_s = match due {
-                Due::Now => Some(now_s),
-                Due::Window { from_s, .. } => (from_s < now_s + step_s).then_some(from_s.max(now_s)),
+                None => None,
+                Some(Due::Now) => Some(now_s),
+                Some(Due::Window { from_s, .. }) => (from_s < now_s + step_s).then_some(from_s.max(now_s)),
             };
             watched.alarm.get_or_insert((now_s, verdict));
         }
@@ -143,6 +143,13 @@ fn daily_and_weekly_wave_never_alarms() {
 #[test]
 fn big_but_flat_never_alarms() {
     assert_eq!(watch_all("big but flat", Month { base: 700.0, swing: 60.0, ..FLAT }, HEADROOM).alarms, 0);
+}
+
+/// Near the limit day and night: told, and nothing is restarted for it.
+#[test]
+fn near_the_limit_and_flat_restarts_nothing() {
+    let count = watch_all("near the limit", Month { base: 880.0, swing: 60.0, ..FLAT }, HEADROOM);
+    assert_eq!((count.alarms, count.restarts), (SEEDS, 0));
 }
 
 /// A random walk IS a trend for as long as it lasts: what counts is that nothing is restarted for it.

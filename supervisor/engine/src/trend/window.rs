@@ -80,6 +80,13 @@ impl QuietWindow {
         at_s.saturating_sub(origin_s + self.length_s()).div_euclid(DAY_S)
     }
 
+    /// Seconds until it opens; 0 while it is open.
+    #[must_use]
+    pub fn opens_in_s(self, now_s: i64) -> i64 {
+        let (from_s, _) = self.number(self.last_ended(now_s).saturating_add(1));
+        from_s.saturating_sub(now_s).max(0)
+    }
+
     fn number(self, number: i64) -> (i64, i64) {
         let origin_s = i64::from(self.start_min) * 60 - i64::from(self.offset_s);
         let start_s = number.saturating_mul(DAY_S).saturating_add(origin_s);
@@ -179,6 +186,17 @@ mod tests {
         assert_eq!(next_restart(at(0, 12), night(), at(0, 3)), Due::Now, "the open one would be the last");
         assert_eq!(next_restart(at(1, 12), night(), at(0, 6)), Due::Now, "the window has just closed");
         assert_eq!(next_restart(at(1, 12), night(), at(0, 6) - 1), window(0), "open for one more second");
+    }
+
+    #[test]
+    fn a_window_opens_at_its_first_second_and_is_open_up_to_its_last() {
+        for (at_s, opens_in_s) in
+            [(at(0, 0), HOUR), (at(0, 1) - 1, 1), (at(0, 1), 0), (at(0, 6) - 1, 0), (at(0, 6), 19 * HOUR)]
+        {
+            assert_eq!(night().opens_in_s(at_s), opens_in_s, "{at_s}");
+        }
+        let late = QuietWindow::new(23 * 60, 2 * 60, 0).unwrap();
+        assert_eq!((late.opens_in_s(at(1, 1)), late.opens_in_s(at(1, 2))), (0, 21 * HOUR));
     }
 
     #[test]

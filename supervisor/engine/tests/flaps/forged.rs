@@ -1,6 +1,7 @@
 //! What the judge must not let pass: true histories with one thing forged in each.
 use wbd_model::entry::{Body, Entry, Subject};
 use wbd_model::incident::{ActionId, Closing, Guard, IncidentId};
+use wbd_model::settings::BudgetShare;
 
 use crate::judge;
 use crate::world::check::{CHECKS, Sight};
@@ -47,11 +48,28 @@ fn too_much_in_a_window_is_found() {
         let now_ms = host.effects[0].true_ms;
         host.effects.iter_mut().for_each(|effect| effect.true_ms = now_ms);
     });
+    let share = |per_hour| BudgetShare { per_hour: Some(per_hour), per_day: None };
+    is_found("beside the agent's", |host| host.settings.budget.agent_reserve = share(u32::MAX));
+    is_found("rungs of A2 and above for", |host| host.settings.budget.product_limit = share(0));
     is_found("attempts on", |host| {
         host.settings.budget.per_hour = 1_000;
         host.settings.budget.per_day = 1_000;
         let now_ms = host.effects[0].true_ms;
         host.effects.iter_mut().for_each(|effect| (effect.true_ms, effect.check) = (now_ms, 0));
+    });
+}
+
+#[test]
+fn an_agent_that_is_refused_its_share_is_found() {
+    is_found("refused its share", |host| {
+        let mut refused = host.entries[first(host, "refused")].clone();
+        if let Body::Refused(refusal) = &mut refused.body {
+            refusal.guard = Guard::HostBudget;
+        }
+        refused.subject.code = wbd_model::name::Code::new("WBD-6007").ok();
+        host.settings.budget = wbd_model::settings::HostBudget::default();
+        host.entries.insert(0, refused);
+        host.effects.clear();
     });
 }
 

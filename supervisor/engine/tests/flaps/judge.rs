@@ -8,11 +8,12 @@ use wbd_model::entry::{Body, Entry, Intent, Outcome};
 use wbd_model::incident::{ActionId, Closing, Guard, IncidentId};
 use wbd_model::time::Now;
 
-use crate::world::check::{CHECKS, Sight, TWINS};
+use crate::world::check::{AGENT_DOWN, CHECKS, Sight, TWINS};
 use crate::world::host::{Effect, Host};
 
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
+const START_DEADLINE_MS: u64 = 5_000;
 
 type Judgement = Result<(), String>;
 
@@ -31,6 +32,8 @@ pub(crate) fn judgement(host: &Host) -> Judgement {
     let all = [
         one_intent_each(host),
         budget(host),
+        shares(host),
+        agent_has_its_share(host),
         attempts(host),
         no_overlap(&host.entries),
         ladders(&host.entries),
@@ -69,6 +72,55 @@ fn budget(host: &Host) -> Judgement {
     let at_ms: Vec<u64> = host.effects.iter().filter(|e| e.class >= Class::A2).map(|e| e.true_ms).collect();
     within(&at_ms, HOUR_MS, host.settings.budget.per_hour, "actions of A2 and above on this host")?;
     within(&at_ms, DAY_MS, host.settings.budget.per_day, "actions of A2 and above on this host")
+}
+
+/// What others than the agent do in a window, all together and each product for itself.
+fn shares(host: &Host) -> Judgement {
+    let agents: BTreeSet<ActionId> = intents(&host.entries)
+        .filter(|(_, intent)| intent.action.on_agent().concerns())
+        .map(|(_, intent)| intent.action_id)
+        .collect();
+    let others = || host.effects.iter().filter(|it| it.class >= Class::A2 && !agents.contains(&it.action));
+    let targets: BTreeSet<_> = host.checks.iter().map(|check| &check.snapshot.key.target).collect();
+    for (window_ms, of) in [(HOUR_MS, host.settings.budget.hour()), (DAY_MS, host.settings.budget.day())] {
+        let at_ms: Vec<u64> = others().map(|effect| effect.true_ms).collect();
+        within(&at_ms, window_ms, of.others(), "actions of A2 and above beside the agent's")?;
+        for target in &targets {
+            let begins = |effect: &&Effect| {
+                effect.step == 0 && !effect.rollback && host.checks[effect.check].snapshot.key.target == **target
+            };
+            let at_ms: Vec<u64> = others().filter(begins).map(|effect| effect.true_ms).collect();
+            within(&at_ms, window_ms, of.product, &format!("rungs of A2 and above for {target}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// The agent is refused for want of budget only when it has used its own share. What was done before this boot counts
+/// as made when it began, so all of it is counted here.
+fn agent_has_its_share(host: &Host) -> Judgement {
+    let budget = host.settings.budget;
+    for (position, entry) in host.entries.iter().enumerate() {
+        let Body::Refused(refusal) = &entry.body else { continue };
+        let is_agents = entry.subject.code.as_ref().is_some_and(|code| code.as_str() == AGENT_DOWN);
+        if refusal.guard != Guard::HostBudget || !is_agents {
+            continue;
+        }
+        let used = |window_ms: u64, kept: u32| {
+            let recent = |at: &Now| {
+                at.since(&entry.at.boot, at.boot_ms).is_none()
+                    || entry.at.boot_ms - at.boot_ms <= window_ms + START_DEADLINE_MS
+            };
+            let own = intents(&host.entries[..position])
+                .filter(|(_, intent)| intent.class >= Class::A2 && intent.action.on_agent().concerns())
+                .filter(|(at, _)| recent(&at.at));
+            own.count() >= usize::try_from(kept).unwrap()
+        };
+        ensure(used(HOUR_MS, budget.hour().kept) || used(DAY_MS, budget.day().kept), || {
+            format!("the agent was refused its share of the budget (record {})", entry.seq)
+        })?;
+    }
+    Ok(())
 }
 
 /// A playbook's own budget on one target, in true time too.

@@ -69,6 +69,7 @@ pub(crate) fn check(code: &str, target: &str, playbook: &str) -> Check {
         evidence: vec!["toy.broken = true".to_owned()],
         seen: [("toy".to_owned(), Observation::default())].into(),
         ladder: Vec::new(),
+        windows: std::collections::BTreeMap::new(),
         ladder_unknown: None,
         cured: Verification::Failed,
         within_ms: 10_000,

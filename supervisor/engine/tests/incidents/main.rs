@@ -13,5 +13,6 @@ mod life;
 mod operator;
 mod rotation;
 mod schedules;
+mod shares;
 mod windows;
 mod world;

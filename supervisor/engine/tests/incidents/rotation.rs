@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use wbd_engine::replay::{replay, snapshot};
-use wbd_engine::state::{Debit, State};
+use wbd_engine::state::{Debit, Payer, State};
 use wbd_model::action::Class;
 use wbd_model::check::Verdict;
 use wbd_model::entry::{Body, Entry, Subject};
@@ -143,7 +143,7 @@ fn what_decides_least_is_left_behind_where_not_all_of_it_fits() {
     }
     world.breaks(0);
     world.run(3_000);
-    world.state.debits.push(Debit { at_ms: world.now().boot_ms });
+    world.state.debits.push(Debit { at_ms: world.now().boot_ms, payer: Payer::Agent });
     let all = &world.state;
     let size = |most: usize| snapshot::pack(all, most).map(|packed| packed.to_string().len());
     let unpacked = |most: usize| replay(&[rotated(&world, snapshot::pack(all, most).ok())]);

@@ -5,9 +5,9 @@ use wbd_model::check::Verdict;
 use wbd_model::entry::Body;
 use wbd_model::incident::{Closing, Guard, IncidentId};
 use wbd_model::maintenance::{Day, Maintenance, MaintenanceWindow, TimeOfDay};
-use wbd_model::plan::Shown;
+use wbd_model::plan::{Shown, Waits};
 
-use crate::check::{Check, agent_down, check, raise, unit};
+use crate::check::{Check, agent_down, check, command, raise, unit};
 use crate::world::{Answer, World};
 
 const MINUTE_MS: u64 = 60_000;
@@ -51,6 +51,67 @@ fn a_restart_of_another_service_waits_until_the_window_opens() {
     );
     pass(&mut world, 90 * MINUTE_MS - 11_000);
     assert_eq!((world.actions(), world.count("escalated")), (0, 0), "{}", world.story());
+    world.run(10_000);
+    assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
+}
+
+/// A service that leaks, with the window of its own product so many minutes away.
+fn leaks(opens_in_min: u64, runs_out_in_min: Option<u64>) -> World {
+    let mut leak =
+        check("IWSS-FTPLEAK", "iwss-ftp", "fd-leak").rung(&[command(Class::A3)]).cured_by(&[command(Class::A3)]);
+    leak.snapshot.windows = [(0, Waits { opens_in_min, runs_out_in_min })].into();
+    World::failing(leak)
+}
+
+#[test]
+fn a_rung_waits_for_its_products_window_unless_the_limit_is_reached_before_that() {
+    let cases = [
+        (480, Some(480), true),
+        (480, Some(479), false),
+        (480, Some(2_000), true),
+        (480, Some(0), false),
+        (1, Some(1), true),
+        (1, Some(0), false),
+        // Nobody can tell when it runs out.
+        (480, None, true),
+        (0, None, false),
+        (0, Some(2_000), false),
+    ];
+    for (opens, runs_out, waits) in cases {
+        let mut world = leaks(opens, runs_out);
+        world.run(5_000);
+        let held = world.held_by(1).filter(|_| world.actions() == 0);
+        assert_eq!(held, waits.then_some(Guard::Window), "{opens} {runs_out:?}: {}", world.story());
+        assert_eq!(world.actions(), usize::from(!waits), "{opens} {runs_out:?}: {}", world.story());
+    }
+}
+
+#[test]
+fn the_hold_says_when_the_products_window_opens_and_why_that_is_early_enough() {
+    let mut world = leaks(90, Some(150));
+    world.run(5_000);
+    let Some(Body::Refused(refusal)) = world.entries.last().map(|entry| &entry.body) else {
+        panic!("{}", world.story())
+    };
+    // The world's clock stands at 22:30 when it begins; the failure is held for two seconds.
+    assert_eq!(refusal.until_ms, Some(1_002_000 + 90 * MINUTE_MS));
+    assert_eq!(
+        refusal.reason,
+        "waits for the product's own window, which opens at 2023-11-15T00:00:02Z; the limit is reached at \
+         2023-11-15T01:00:02Z at the earliest, which is not before that; now by wbdctl approve I1"
+    );
+    // It opens.
+    world.checks[0].snapshot.windows = [(0, Waits { opens_in_min: 0, runs_out_in_min: Some(60) })].into();
+    pass(&mut world, 90 * MINUTE_MS);
+    world.run(10_000);
+    assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
+}
+
+#[test]
+fn an_operators_approval_does_not_wait_for_the_products_window() {
+    let mut world = leaks(480, None);
+    world.run(5_000);
+    world.approve(1);
     world.run(10_000);
     assert_eq!(world.closed_as(1), Some(Closing::Healed), "{}", world.story());
 }

@@ -47,8 +47,8 @@ fn hour_with(crashes: u8, reboots: u8, clock_steps: u8) -> Trial {
 }
 
 /// All of the design's that a model of one host can break (I10 is of the fleet, I14 to I17 are the ledger's and the
-/// loader's), and the window's.
-const INVARIANTS: [Law; 13] = [
+/// loader's), the window's and the shares'.
+const INVARIANTS: [Law; 14] = [
     Law::I1,
     Law::I2,
     Law::I3,
@@ -62,6 +62,7 @@ const INVARIANTS: [Law; 13] = [
     Law::I12,
     Law::I13,
     Law::Window,
+    Law::Share,
 ];
 
 macro_rules! mutants {
@@ -107,6 +108,7 @@ mutants! {
     a_pause_on_the_wall_clock_is_found: scenes::breaker(Depth::Short).with(|bounds| bounds.clock_steps = 1), WallClockWindow, I12;
     a_window_that_is_not_asked_just_before_the_action_is_found: scenes::window(Depth::Short), WindowAskedOnce, Window;
     a_window_in_another_zone_is_found: scenes::window(Depth::Short), WindowInUtc, Window;
+    a_budget_without_shares_is_found: scenes::shares(Depth::Short), NoShares, Share;
     a_new_file_without_debits_breaks_the_budget: hour_with(0, 0, 0).with(|bounds| bounds.rotations = 1), RotationForgets("debits"), I2;
     a_new_file_without_attempts_is_found: scenes::rotation(Depth::Short), RotationForgets("attempts"), I7;
     a_new_file_without_a_hold_is_found: scenes::rotation(Depth::Short), RotationForgets("hold"), I9;

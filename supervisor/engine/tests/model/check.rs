@@ -21,6 +21,9 @@ pub(crate) enum Sight {
     Gone,
 }
 
+/// All that is done for this failure is of the agent's share of the budget.
+pub(crate) const AGENT_DOWN: &str = "WBD-6007";
+
 const SIGHTS: [Sight; 4] = [Sight::Pass, Sight::Fail, Sight::Unknown, Sight::Gone];
 
 /// A check and the rungs of its playbook.
@@ -43,6 +46,7 @@ impl Check {
             evidence: Vec::new(),
             seen: [("toy".to_owned(), Observation::default())].into(),
             ladder: Vec::new(),
+            windows: std::collections::BTreeMap::new(),
             ladder_unknown: None,
             cured: Verification::Failed,
             within_ms: 5_000,
@@ -52,6 +56,12 @@ impl Check {
             guide: Vec::new(),
         };
         Self { snapshot, rungs: Vec::new() }
+    }
+
+    /// Of another product, or of the host; said before its rungs.
+    pub(crate) fn of(mut self, target: &str) -> Self {
+        self.snapshot.key.target = TargetName::new(target).unwrap();
+        self
     }
 
     pub(crate) fn rung(mut self, approval: Approval, steps: &[Action]) -> Self {

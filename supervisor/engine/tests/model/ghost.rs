@@ -2,8 +2,9 @@
 //! It changes nothing.
 use wbd_model::action::{Action, Class};
 use wbd_model::entry::{Body, Entry, Intent};
-use wbd_model::incident::{ActionId, IncidentId, Phase};
-use wbd_model::name::Code;
+use wbd_model::incident::{ActionId, Guard, IncidentId, Phase};
+use wbd_model::name::{Code, TargetName};
+use wbd_model::settings::BudgetWindow;
 
 use wbd_engine::state::State;
 
@@ -35,6 +36,9 @@ pub(crate) enum Law {
     I13,
     /// Outside its window nothing that disturbs is begun without a word.
     Window,
+    /// Others leave the agent its share of the budget, no product has more than its own, and the agent is refused for
+    /// want of budget only when it has used its share.
+    Share,
     OneOpen,
     Settles,
 }
@@ -81,8 +85,10 @@ pub(crate) struct Ghost {
     /// Intents on disk.
     intents: Vec<ActionId>,
     begun: Vec<ActionId>,
-    /// True times of disruptive effects.
-    effects: Vec<u32>,
+    /// True times of disruptive effects, and whose each is: `None` is the agent's.
+    effects: Vec<(u32, Option<TargetName>)>,
+    /// True times of the agent's disruptive intents.
+    own: Vec<u32>,
     climbs: Vec<Climb>,
     /// What an incident acts on until its verdict.
     busy: Vec<(String, IncidentId)>,
@@ -151,7 +157,20 @@ impl Ghost {
         self.law(Law::I12, rollback || allowed);
         let may = moment.in_window || intent.class < Class::A3 || self.approved.contains(incident);
         self.law(Law::Window, rollback || may);
+        if intent.class >= Class::A2 && intent.action.on_agent().concerns() {
+            self.own.push(moment.now_s);
+        }
         if rollback { self.takes_back(intent) } else { self.climbs(moment) }
+    }
+
+    /// A guard said no to an action for the agent.
+    pub(crate) fn refuses_agent(&mut self, guard: Guard, windows: &[(u32, BudgetWindow)], now_s: u32) {
+        let is_used = |(window_s, of): &(u32, BudgetWindow)| {
+            let own = self.own.iter().filter(|at_s| now_s - **at_s <= window_s + START_DEADLINE_S).count();
+            own >= usize::try_from(of.kept).unwrap()
+        };
+        let kept = guard != Guard::HostBudget || windows.iter().any(is_used);
+        self.law(Law::Share, kept);
     }
 
     fn takes_back(&mut self, intent: &Intent) {
@@ -217,7 +236,14 @@ impl Ghost {
     }
 
     /// An action takes effect.
-    pub(crate) fn begins(&mut self, clock: &Clock, run: &ActionRun, others: &[ActionRun], windows: &[(u32, usize)]) {
+    pub(crate) fn begins(
+        &mut self,
+        clock: &Clock,
+        run: &ActionRun,
+        whose: Option<TargetName>,
+        others: &[ActionRun],
+        windows: &[(u32, BudgetWindow)],
+    ) {
         let (id, now_s) = (run.intent.action_id, clock.true_s);
         self.law(Law::I1, self.intents.iter().filter(|other| **other == id).count() == 1);
         self.law(Law::I3, now_s - run.intended_s <= START_DEADLINE_S);
@@ -229,10 +255,17 @@ impl Ghost {
         if run.intent.class < Class::A2 {
             return;
         }
-        self.effects.push(now_s);
-        for (window_s, most) in windows {
-            let recent = self.effects.iter().filter(|at| now_s - **at <= *window_s).count();
-            self.law(Law::I2, recent <= *most);
+        self.effects.push((now_s, whose.clone()));
+        for (window_s, of) in windows {
+            let recent = |counts: &dyn Fn(&Option<TargetName>) -> bool| {
+                let recent = self.effects.iter().filter(|(at_s, whose)| now_s - at_s <= *window_s && counts(whose));
+                u32::try_from(recent.count()).unwrap()
+            };
+            let (all, others, same) = (recent(&|_| true), recent(&Option::is_some), recent(&|other| *other == whose));
+            let begun = run.intent.step == 0 && run.intent.undoes.is_none();
+            let shares = others <= of.others() && (same <= of.product || !begun);
+            self.law(Law::I2, all <= of.whole);
+            self.law(Law::Share, whose.is_none() || shares);
         }
     }
 

@@ -2,11 +2,11 @@
 //! remembers. An unbroken trial goes through the same code with no mutant.
 use std::borrow::Cow;
 
-use wbd_engine::state::{Debit, State, Trial};
+use wbd_engine::state::{Debit, Payer, State, Trial};
 use wbd_model::action::Class;
 use wbd_model::entry::{Body, Entry, Outcome};
 use wbd_model::incident::Phase;
-use wbd_model::settings::Settings;
+use wbd_model::settings::{BudgetShare, Settings};
 use wbd_model::time::Now;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub(crate) enum Mutant {
     WindowAskedOnce,
     /// The windows are read in universal time.
     WindowInUtc,
+    /// Whoever comes first gets all of the budget.
+    NoShares,
     /// A new ledger file lacks this part of the state.
     RotationForgets(&'static str),
 }
@@ -100,9 +102,10 @@ fn debit_at_outcome(state: &mut State, entry: &Entry) {
             state.debits.pop();
         }
         Body::Outcome { action, result: Outcome::Done | Outcome::Failed, .. } => {
-            let intent = state.incidents.values().filter_map(|incident| incident.intent.as_ref());
-            if intent.into_iter().any(|intent| intent.action_id == *action && intent.class >= Class::A2) {
-                state.debits.push(Debit { at_ms: entry.at.boot_ms });
+            let mut intents = state.incidents.values().filter_map(|incident| incident.intent.as_ref());
+            if let Some(intent) = intents.find(|intent| intent.action_id == *action && intent.class >= Class::A2) {
+                let payer = Payer::of(&intent.action, entry.subject.target.as_ref());
+                state.debits.push(Debit { at_ms: entry.at.boot_ms, payer });
             }
         }
         _ => {}
@@ -114,6 +117,11 @@ pub(crate) fn settings(mutant: Option<Mutant>, settings: &Settings, late: bool) 
     let mut seen = Cow::Borrowed(settings);
     match mutant {
         Some(Mutant::WindowAskedOnce) if late => seen.to_mut().maintenance = None,
+        Some(Mutant::NoShares) => {
+            let budget = &mut seen.to_mut().budget;
+            let share = |all| BudgetShare { per_hour: Some(all), per_day: Some(all) };
+            (budget.agent_reserve, budget.product_limit) = (share(0), share(u32::MAX));
+        }
         Some(Mutant::WindowInUtc) => {
             let zone = seen.to_mut().maintenance.iter_mut().map(|maintenance| &mut maintenance.zone);
             zone.for_each(|zone| "Etc/UTC".clone_into(zone));

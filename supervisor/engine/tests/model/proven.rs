@@ -89,6 +89,11 @@ fn a_new_ledger_file_at_any_moment() {
 }
 
 #[test]
+fn a_budget_that_the_agent_the_resolver_and_a_product_want() {
+    prove(scenes::shares(Depth::asked()));
+}
+
+#[test]
 fn everything_goes_wrong_around_one_action() {
     prove(scenes::storm(Depth::asked()));
 }

@@ -5,7 +5,7 @@ use wbd_model::maintenance::{Maintenance, MaintenanceWindow, TimeOfDay};
 use wbd_model::plan::Approval;
 use wbd_model::settings::{Healing, HostBudget, Settings};
 
-use crate::check::{Check, Sight, Views, raise, reload, restart, unit, vendor};
+use crate::check::{AGENT_DOWN, Check, Sight, Views, raise, reload, restart, unit, vendor};
 use crate::goals::{Goal, Reached};
 use crate::trial::{Bounds, Decision, Trial};
 
@@ -42,7 +42,7 @@ fn trial(name: &'static str, checks: Vec<Check>, causes: &[(usize, usize)], boun
     Trial {
         name,
         views: Views::of(&checks, causes),
-        settings: Settings { budget: HostBudget { per_hour: 9, per_day: 9 }, ..Settings::default() },
+        settings: Settings { budget: HostBudget::of(9, 9), ..Settings::default() },
         begins: vec![Sight::Fail; checks.len()],
         sights: vec![Sight::Fail, Sight::Pass],
         decisions: Vec::new(),
@@ -68,7 +68,7 @@ pub(crate) fn hour(depth: Depth) -> Trial {
         orphans: depth == Depth::Long,
         ..Bounds::default()
     };
-    let mut hour = trial("hour", vec![Check::new("WBD-6007", "agent-down", 9).auto(&[restart()])], &[], bounds);
+    let mut hour = trial("hour", vec![Check::new(AGENT_DOWN, "agent-down", 9).auto(&[restart()])], &[], bounds);
     hour.settings.budget.per_hour = 1;
     hour.replies = vec![Outcome::Done, Outcome::Unknown];
     hour.reaches = vec![
@@ -97,7 +97,7 @@ pub(crate) fn calm_hour(depth: Depth) -> Trial {
 /// One disruptive action a day, two playbooks that could each do it.
 pub(crate) fn day(depth: Depth) -> Trial {
     let checks = vec![
-        Check::new("WBD-6007", "agent-down", 9).auto(&[restart()]),
+        Check::new(AGENT_DOWN, "agent-down", 9).auto(&[restart()]),
         Check::new("AEGIS-DNS", "dns", 9).auto(&[unit()]),
     ];
     let bounds = Bounds {
@@ -201,7 +201,7 @@ pub(crate) fn rivals(depth: Depth) -> Trial {
 
 fn pair(name: &'static str, depth: Depth) -> Trial {
     let checks = vec![
-        Check::new("WBD-6007", "agent-down", 2).auto(&[restart()]),
+        Check::new(AGENT_DOWN, "agent-down", 2).auto(&[restart()]),
         Check::new("WBD-5404", "inotify-limit", 2).auto(&[reload()]),
     ];
     let bounds = Bounds {
@@ -276,9 +276,30 @@ pub(crate) fn window(depth: Depth) -> Trial {
     window
 }
 
+/// The agent, the host's resolver and a product that leaks, all at once, with the budget as it is shipped.
+pub(crate) fn shares(depth: Depth) -> Trial {
+    let checks = vec![
+        Check::new(AGENT_DOWN, "agent-down", 9).auto(&[restart()]),
+        Check::new("NET-DNS", "dns", 9).of("host").auto(&[unit()]),
+        Check::new("IWSS-FTPLEAK", "fd-leak", 9).of("iwss").auto(&[vendor(Class::A3)]),
+    ];
+    let bounds = Bounds {
+        ticks: vec![(SHORT_S, 3), (2 * HALF_HOUR_S, depth.of(0, 1))],
+        intents: 4,
+        crashes: 1,
+        shows: depth.of(0, 1),
+        ..Bounds::default()
+    };
+    let mut shares = trial("shares", checks, &[], bounds);
+    shares.settings.budget = HostBudget::default();
+    shares.replies = vec![Outcome::Done];
+    shares.reaches = vec![Goal::HostBudget, Goal::Healed];
+    shares
+}
+
 /// A new ledger file at any moment of a life with a single attempt an hour.
 pub(crate) fn rotation(depth: Depth) -> Trial {
-    let check = Check::new("WBD-6007", "agent-down", 1).auto(&[restart()]);
+    let check = Check::new(AGENT_DOWN, "agent-down", 1).auto(&[restart()]);
     let bounds = Bounds {
         ticks: vec![(SHORT_S, 1), (HALF_HOUR_S, 1)],
         intents: 2,
@@ -309,7 +330,7 @@ pub(crate) fn storm(depth: Depth) -> Trial {
         rotations: depth.of(0, 1),
         ..Bounds::default()
     };
-    let mut storm = trial("storm", vec![Check::new("WBD-6007", "agent-down", 2).auto(&[restart()])], &[], bounds);
+    let mut storm = trial("storm", vec![Check::new(AGENT_DOWN, "agent-down", 2).auto(&[restart()])], &[], bounds);
     storm.settings.budget.per_hour = 1;
     storm.reaches = vec![Goal::Indeterminate, Goal::Healed];
     storm
@@ -324,13 +345,13 @@ pub(crate) fn observe() -> Trial {
         shows: 2,
         ..Bounds::default()
     };
-    let mut observe = trial("observe", vec![Check::new("WBD-6007", "agent-down", 2).auto(&[restart()])], &[], bounds);
+    let mut observe = trial("observe", vec![Check::new(AGENT_DOWN, "agent-down", 2).auto(&[restart()])], &[], bounds);
     observe.settings.healing = Healing::Observe;
     observe.reaches = vec![Goal::Mode, Goal::SelfHealed, Goal::HandedOver];
     observe
 }
 
 pub(crate) fn all() -> Vec<Trial> {
-    let deep = [hour, day, ladder, climb, operator, causes, rivals, disk, breaker, window, rotation, storm];
+    let deep = [hour, day, ladder, climb, operator, causes, rivals, disk, breaker, window, rotation, storm, shares];
     deep.into_iter().map(|trial| trial(Depth::Short)).chain([observe()]).collect()
 }

@@ -4,7 +4,7 @@ use stateright::{Model, Property};
 use wbd_engine::state::State;
 use wbd_model::action::{Action, Class, SysctlRestore, SysctlSet};
 use wbd_model::entry::{Body, Outcome, Subject};
-use wbd_model::settings::Settings;
+use wbd_model::settings::{BudgetWindow, Settings};
 use wbd_model::time::Now;
 
 use crate::check::{Check, Sight, Views};
@@ -118,9 +118,8 @@ impl Trial {
         state
     }
 
-    fn windows(&self) -> [(u32, usize); 2] {
-        let most = |count: u32| usize::try_from(count).unwrap();
-        [(3_600, most(self.settings.budget.per_hour)), (86_400, most(self.settings.budget.per_day))]
+    pub(crate) fn windows(&self) -> [(u32, BudgetWindow); 2] {
+        [(3_600, self.settings.budget.hour()), (86_400, self.settings.budget.day())]
     }
 
     fn executor(&self, world: &World, events: &mut Vec<Event>) {
@@ -147,7 +146,9 @@ impl Trial {
 
     fn begin(&self, world: &mut World, position: usize, cures: bool) {
         let run = world.running.remove(position);
-        world.ghost.begins(&world.clock, &run, &world.running, &self.windows());
+        let whose = world.book.state.incidents.get(&run.incident).map(|incident| incident.key.target.clone());
+        let whose = whose.filter(|_| !run.intent.action.on_agent().concerns());
+        world.ghost.begins(&world.clock, &run, whose, &world.running, &self.windows());
         if let Action::SysctlSet(SysctlSet { value, .. }) | Action::SysctlRestore(SysctlRestore { value, .. }) =
             &run.intent.action
         {
@@ -303,6 +304,7 @@ impl Model for Trial {
             Property::always("I12", |_, world: &World| world.ghost.keeps(Law::I12)),
             Property::always("I13", |_, world: &World| world.ghost.keeps(Law::I13)),
             Property::always("Window", |_, world: &World| world.ghost.keeps(Law::Window)),
+            Property::always("Share", |_, world: &World| world.ghost.keeps(Law::Share)),
             Property::always("one open incident a check", |_, world: &World| world.ghost.keeps(Law::OneOpen)),
             Property::always("a turn settles", |_, world: &World| world.ghost.keeps(Law::Settles)),
         ]

@@ -10,7 +10,7 @@ use wbd_model::incident::{Guard, IncidentId, Refusal};
 use wbd_model::time::Now;
 
 use crate::book::{entry, without_wall};
-use crate::check::{Check, Sight};
+use crate::check::{AGENT_DOWN, Check, Sight};
 use crate::ghost::{Law, Moment};
 use crate::mutant::{Mutant, settings, view};
 use crate::trial::Trial;
@@ -200,6 +200,11 @@ pub(crate) fn write(trial: &Trial, world: &mut World, subject: Subject, body: Bo
     let entry = entry(&world.clock.told(trial.mutant), subject, body);
     world.book.append(trial.mutant, world.disk_full, &entry);
     world.ghost.reads(&entry, &world.book.state, !world.book.degraded(), world.clock.true_s);
+    if let Body::Refused(refusal) = &entry.body
+        && entry.subject.code.as_ref().is_some_and(|code| code.as_str() == AGENT_DOWN)
+    {
+        world.ghost.refuses_agent(refusal.guard, &trial.windows(), world.clock.true_s);
+    }
     trial.reached.note_record(&entry.body, &world.book.state);
     note(trial, world, entry.subject.incident);
 }

@@ -39,6 +39,13 @@ pub const DECLARATION: Declaration = Declaration {
         Field::text("detail_5403", "access log", "what the agent says of WBD-5403, empty if it does not raise it"),
         Field::text("detail_5404", "watches", "what the agent says of WBD-5404, empty if it does not raise it"),
         Field::text("detail_5405", "closed path", "what the agent says of WBD-5405, empty if it does not raise it"),
+        Field::number(
+            "linked",
+            Unit::Count,
+            "unwatched linked folders",
+            "links below the targets that lead to folders in no target; links are not followed",
+        ),
+        Field::text("first_link", "first of them", "the first of these links and where it leads to, empty if none"),
     ],
     unknown: "All but present where there is no health document; all of it where one is there and cannot be read or \
               understood. live where /proc cannot be read; state or settings where a newer agent uses a word that this \

@@ -18,9 +18,24 @@ pub const DECLARATION: Declaration = Declaration {
     costly: false,
     fields: &[
         Field::truth("enough", "samples enough", "there are samples enough for a verdict"),
-        Field::truth("leaking", "leaks", "a leak is confirmed"),
-        Field::text("lane", "kind of leak", "none, slow, fast or headroom"),
+        Field::text(
+            "known_from",
+            "known from",
+            "the first day on which there can be samples enough, YYYY-MM-DD in local time; empty where there are",
+        ),
+        Field::truth("leaking", "leaks", "growth is shown; that most descriptors are open is none"),
+        Field::text(
+            "lane",
+            "kind of growth",
+            "none, slow (days), fast (days) or headroom: the limit is near, whether with growth or without",
+        ),
         Field::number("per_day", Unit::PerDay, "growth", "growth a day, rounded; 0 without a leak"),
+        Field::number(
+            "earliest_min",
+            Unit::Minutes,
+            "limit reached, at the earliest",
+            "minutes until the limit at the earliest; unknown without a leak",
+        ),
         Field::number(
             "earliest_h",
             Unit::Hours,
@@ -36,12 +51,19 @@ pub const DECLARATION: Declaration = Declaration {
         Field::truth(
             "due",
             "restart due",
-            "the restart is due now: in the last window that leaves a spare one, or no window is left",
+            "a leak, and the last window that leaves a spare one is open, or there is none such; false without a leak",
+        ),
+        Field::number(
+            "window_in_min",
+            Unit::Minutes,
+            "window opens in",
+            "minutes until the leak window opens; 0 while it is open",
         ),
         Field::text("reason", "verdict", "the verdict in words"),
     ],
-    unknown: "All but enough and reason while there are too few samples; all of it where the profile has no leak \
-              window or the samples cannot be read. due where the window cannot be understood.",
+    unknown: "While there are too few samples all but enough, known_from, window_in_min and reason, and where the limit \
+              is near leaking alone; all of it where the profile has no leak window, where no sample was taken for six \
+              hours or where the samples cannot be read. due and window_in_min where the window cannot be understood.",
 };
 
 pub(super) fn bind(binding: &Binding<'_>) -> Option<Parameters> {

@@ -55,7 +55,8 @@ pub const DECLARATION: Declaration = Declaration {
     ],
     unknown: "The use where no such process runs, where it ended meanwhile, where a process of its user could not be \
               looked into (wbd does not run as root) or where there was no time for all of them. needed, missing, \
-              failed_at and errno without a health document; a limit where its file in /proc/sys cannot be read.",
+              failed_at and errno without a health document; needed and missing also where a folder does not answer the \
+              agent; a limit where its file in /proc/sys cannot be read.",
 };
 
 pub(super) fn bind(binding: &Binding<'_>) -> Option<Parameters> {

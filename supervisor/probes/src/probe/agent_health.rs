@@ -1,5 +1,5 @@
 //! `agent.health`: what the agent says of itself, and whether the one who said it still runs. It believes nothing more.
-use wbd_agent_api::{Code, HealthDocument, HealthError, SettingsSource, State, ThisBoot, paths};
+use wbd_agent_api::{Code, HealthDocument, HealthError, LinkReport, SettingsSource, State, ThisBoot, paths};
 use wbd_model::observation::Observation;
 use wbd_model::probe::ProbeName;
 
@@ -70,7 +70,9 @@ fn contents(document: &HealthDocument, seen: &mut Observation) {
         .know("codes", codes.join(" "))
         .know("detail", detail.unwrap_or_default())
         .know("targets", i64::try_from(document.targets.len()).unwrap_or(i64::MAX))
-        .know("folders", i64::try_from(document.watches.used).unwrap_or(i64::MAX));
+        .know("folders", i64::try_from(document.watches.used).unwrap_or(i64::MAX))
+        .know("linked", i64::try_from(document.watches.linked_count).unwrap_or(i64::MAX))
+        .know("first_link", document.watches.linked.first().map(link).unwrap_or_default());
     for code in Code::RAISED {
         if let Some(number) = code.number() {
             seen.know(&format!("detail_{number}"), details(document, code));
@@ -82,6 +84,13 @@ fn contents(document: &HealthDocument, seen: &mut Observation) {
 fn details(document: &HealthDocument, code: Code) -> String {
     let said: Vec<&str> = document.errors.iter().filter(|it| it.code == code).map(|it| it.detail.as_str()).collect();
     said.join("; ")
+}
+
+fn link(one: &LinkReport) -> String {
+    match &one.leads_to {
+        Some(folder) => format!("{} leads to {folder}", one.link),
+        None => format!("{} leads to something that does not answer", one.link),
+    }
 }
 
 #[cfg(test)]
@@ -118,6 +127,9 @@ mod tests {
         ] {
             doc.errors.push(Error { code, detail: detail.into(), since_ms: 1 });
         }
+        doc.watches.linked_count = 12;
+        let leads_to = Some(BytesPath::new("/srv/b"));
+        doc.watches.linked.push(LinkReport { link: BytesPath::new("/srv/a"), leads_to });
         doc.heartbeat_ms = doc.heartbeat_ms.saturating_sub(60_000);
         host.health(&doc);
         let seen = look(&host.context());
@@ -136,6 +148,8 @@ mod tests {
             ("folders", Value::from(1_204)),
             ("detail", Value::from("first")),
             ("targets", Value::from(0)),
+            ("linked", Value::from(12)),
+            ("first_link", Value::from("/srv/a leads to /srv/b")),
         ] {
             assert_eq!(known(&seen, field), value, "{field}");
         }

@@ -129,10 +129,17 @@ fn from_health(document: &Result<HealthDocument, String>, seen: &mut Observation
         FailedAt::QueuedEvents => "queued_events",
         FailedAt::Other => "other",
     };
-    seen.know("needed", i64::try_from(watches.needed).unwrap_or(i64::MAX))
-        .know("missing", i64::try_from(watches.missing).unwrap_or(i64::MAX))
-        .know("failed_at", failed_at)
-        .know("errno", watches.errno.clone().unwrap_or_default());
+    match &watches.unanswered {
+        // Its numbers are of what it could walk before.
+        Some(folder) => {
+            let why = format!("folder {folder} does not answer the agent; look for a dead network file system");
+            seen.miss("needed", why.clone()).miss("missing", why)
+        }
+        None => seen
+            .know("needed", i64::try_from(watches.needed).unwrap_or(i64::MAX))
+            .know("missing", i64::try_from(watches.missing).unwrap_or(i64::MAX)),
+    };
+    seen.know("failed_at", failed_at).know("errno", watches.errno.clone().unwrap_or_default());
 }
 
 fn count(context: &ProbeContext, of: Of, told: Option<i64>, seen: &mut Observation) {
@@ -275,6 +282,20 @@ mod tests {
         let mut told = document(5, start_ticks);
         told.watches.used = watches;
         host.health(&told);
+    }
+
+    #[test]
+    fn where_a_folder_does_not_answer_the_agent_nobody_knows_what_is_missing() {
+        let host = with_document(0);
+        let mut told = document(5, 10_000);
+        (told.watches.used, told.watches.needed) = (3, 3);
+        host.health(&told);
+        let missing = || look(&host.context(), &by_comm("x")).fact("missing");
+        assert_eq!(missing(), Fact::Known(Value::from(0)));
+        told.watches.unanswered = Some(wbd_agent_api::BytesPath::new("/srv/nfs"));
+        host.health(&told);
+        let Fact::Unknown(why) = missing() else { panic!("{:?}", missing()) };
+        assert!(why.starts_with("folder /srv/nfs does not answer"), "{why}");
     }
 
     #[test]

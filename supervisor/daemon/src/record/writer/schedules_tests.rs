@@ -109,8 +109,9 @@ impl World {
         };
         let attempts = Attempts { max: 1000, per_ms: 1, backoff_from_ms: 0, backoff_to_ms: 0 };
         let key = CheckKey { code, target };
-        let want = ActionRequest { incident: id, key, playbook, plan, step: 0, undoes: None, action, attempts };
-        let budget = HostBudget { per_hour: 100_000, per_day: 100_000 };
+        let want =
+            ActionRequest { incident: id, key, playbook, plan, step: 0, undoes: None, action, attempts, waits: None };
+        let budget = HostBudget::of(100_000, 100_000);
         let settings = Settings { healing: Healing::Auto, budget, ..Settings::default() };
         let before = [("x".to_owned(), Observation::default())].into();
         let captured = Captured { before, ..Captured::default() };

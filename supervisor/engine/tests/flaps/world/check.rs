@@ -14,6 +14,9 @@ pub(crate) const CHECKS: usize = 7;
 /// ... and how many of them, the last ones, never fail.
 pub(crate) const TWINS: usize = 1;
 
+/// All that is done for this failure is of the agent's share of the budget.
+pub(crate) const AGENT_DOWN: &str = "WBD-6007";
+
 /// What a probe saw at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sight {
@@ -85,17 +88,17 @@ pub(crate) fn all() -> Vec<Check> {
         .rung(Approval::Auto, &[raise(20_000), Action::AgentReload {}])
         .rung(Approval::Auto, &[raise(40_000), restart()])
         .cured_by(&[Action::AgentReload {}]);
-    let down = Check::of("WBD-6007", "wbd", "agent-down", 3_000)
+    let down = Check::of(AGENT_DOWN, "wbd", "agent-down", 3_000)
         .rung(Approval::Auto, &[Action::AgentStart {}])
         .rung(Approval::Auto, &[restart()])
         .cured_by(&[Action::AgentStart {}, restart()]);
     let other =
-        Check::of("WBD-6007", "other", "agent-down", 3_000).rung(Approval::Auto, &[restart()]).cured_by(&[restart()]);
+        Check::of(AGENT_DOWN, "other", "agent-down", 3_000).rung(Approval::Auto, &[restart()]).cured_by(&[restart()]);
     let leak = Check::of("IWSS-FTPLEAK", "iwss", "fd-leak", 60_000)
         .rung(Approval::Auto, &[command(Class::A3)])
         .cured_by(&[command(Class::A3)]);
     let twin =
-        Check::of("WBD-6007", "twin", "agent-down", 3_000).rung(Approval::Auto, &[restart()]).cured_by(&[restart()]);
+        Check::of(AGENT_DOWN, "twin", "agent-down", 3_000).rung(Approval::Auto, &[restart()]).cured_by(&[restart()]);
     let mut all = vec![dns, endpoint, inotify, down, other, leak, twin];
     all[1].cause = Some(0);
     // A playbook that has enough tries to need the host's budget.
@@ -115,6 +118,7 @@ impl Check {
             evidence: vec!["toy.broken = true".to_owned()],
             seen: [("toy".to_owned(), Observation::default())].into(),
             ladder: Vec::new(),
+            windows: std::collections::BTreeMap::new(),
             ladder_unknown: None,
             cured: Verification::Failed,
             within_ms: 20_000,

@@ -104,8 +104,8 @@ impl Schedule {
         let mut rng = Rng::new(seed);
         let length_ms = rng.between(12, 72) * HOUR_MS;
         let budget = match rng.below(4) {
-            0 => HostBudget { per_hour: 1, per_day: 2 },
-            1 => HostBudget { per_hour: 6, per_day: 24 },
+            0 => HostBudget::of(1, 2),
+            1 => HostBudget::of(6, 24),
             _ => HostBudget::default(),
         };
         let mut schedule = Self {
