@@ -35,6 +35,14 @@ impl Answer {
         Self { code, json }
     }
 
+    /// Whether doctor finds nothing wrong; that a host has no target is no fault where a scenario needs none.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.list("causes").iter().all(|cause| {
+            cause["code"] == "WBD-PROTECTION" && cause["title"].as_str().is_some_and(|it| it.contains("no target"))
+        }) && (self.code == 0 || self.list("causes").len() == 1)
+    }
+
     /// Doctor's cause with this code, if it names it.
     #[must_use]
     pub fn cause(&self, code: &str) -> Option<&Value> {

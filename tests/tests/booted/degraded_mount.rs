@@ -159,7 +159,7 @@ fn what_lies_on_a_hung_mount_is_unknown_and_everything_else_is_looked_at_and_hea
 #[test]
 fn with_the_playbooks_on_a_hung_mount_doctor_tells_what_the_supervisor_sees() {
     let host = product::shared();
-    product::doctor_says(&host, "health", |answer| answer.code == 0);
+    product::doctor_says(&host, "health", Answer::is_well);
     let pid = degraded::supervisor(&host);
     let mount = HungMount::over(&host, "/etc/wbd/playbooks.d");
     let answer = degraded::doctor(&host, "playbooks on a hung mount");
@@ -172,5 +172,5 @@ fn with_the_playbooks_on_a_hung_mount_doctor_tells_what_the_supervisor_sees() {
     assert_eq!(degraded::supervisor(&host), pid);
     drop(mount);
     product::healthy(&host);
-    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+    product::doctor_says(&host, "a healthy host", Answer::is_well);
 }

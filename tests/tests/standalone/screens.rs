@@ -112,7 +112,7 @@ fn a_program_that_others_could_exchange_is_found_before_it_is_needed() {
     let trial = Trial::on(root);
     let folder = trial.root().join("opt/toy");
     let well = || {
-        assert_eq!(ctl(trial.root(), &["playbook", "lint"]).code, Some(0));
+        ctl(trial.root(), &["playbook", "lint"]).exits(0);
         let reload = ctl(trial.root(), &["reload", "--wait"]);
         assert!(reload.code == Some(0) && !both(&reload).contains("warning"), "{}", reload.report());
         let doctor = json::wbdctl_at(trial.root(), ["doctor", "--only", "WBD-PROGRAM"]);
@@ -141,7 +141,7 @@ fn a_program_that_others_could_exchange_is_found_before_it_is_needed() {
     let settings = trial.root().join("etc/wbd/wbd.yaml");
     let text = fs::read_to_string(&settings).expect("written before");
     fs::write(&settings, format!("{text}on_escalation: [{}/fix]\n", folder.display())).expect("scratch file");
-    assert_eq!(ctl(trial.root(), &["config", "check"]).code, Some(0));
+    ctl(trial.root(), &["config", "check"]).exits(0);
     mode(&folder, 0o777);
     let check = ctl(trial.root(), &["config", "check"]);
     assert!(check.code == Some(78) && both(&check).contains(&remedy), "{}", check.report());
