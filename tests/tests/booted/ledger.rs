@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wbd_tests::host::Host;
-use wbd_tests::json;
+use wbd_tests::json::{self, Answer};
 use wbd_tests::product::{self, SOON, SUPERVISOR};
 use wbd_tests::story::Story;
 
