@@ -35,12 +35,20 @@ impl Answer {
         Self { code, json }
     }
 
-    /// Whether doctor finds nothing wrong; that a host has no target is no fault where a scenario needs none.
+    /// Doctor's causes; that a host has no target is none where a scenario needs none.
+    #[must_use]
+    pub fn wrong(&self) -> Vec<&Value> {
+        let lacks_target = |cause: &Value| {
+            let title = cause["title"].as_str().unwrap_or_default();
+            cause["code"] == "WBD-PROTECTION" && title.contains("no target")
+        };
+        self.list("causes").iter().filter(|cause| !lacks_target(cause)).collect()
+    }
+
+    /// Whether doctor finds nothing wrong.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        self.list("causes").iter().all(|cause| {
-            cause["code"] == "WBD-PROTECTION" && cause["title"].as_str().is_some_and(|it| it.contains("no target"))
-        }) && (self.code == 0 || self.list("causes").len() == 1)
+        self.wrong().is_empty() && self.code <= 1
     }
 
     /// Doctor's cause with this code, if it names it.
