@@ -51,6 +51,13 @@ impl Answer {
         self.wrong().is_empty() && self.code <= 1
     }
 
+    /// Whether doctor finds nothing wrong and could not see something.
+    #[must_use]
+    pub fn is_unseen(&self) -> bool {
+        let unseen = self.list("checks").iter().any(|check| check["verdict"] == "unknown");
+        unseen && self.wrong().is_empty() && matches!(self.code, 1 | 3)
+    }
+
     /// Doctor's cause with this code, if it names it.
     #[must_use]
     pub fn cause(&self, code: &str) -> Option<&Value> {
