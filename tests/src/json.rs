@@ -35,14 +35,11 @@ impl Answer {
         Self { code, json }
     }
 
-    /// Doctor's causes; that a host has no target is none where a scenario needs none.
+    /// Doctor's causes, but that detection is off by decision: most scenarios need no target.
     #[must_use]
     pub fn wrong(&self) -> Vec<&Value> {
-        let lacks_target = |cause: &Value| {
-            let title = cause["title"].as_str().unwrap_or_default();
-            cause["code"] == "WBD-PROTECTION" && title.contains("no target")
-        };
-        self.list("causes").iter().filter(|cause| !lacks_target(cause)).collect()
+        let by_decision = |cause: &Value| cause["code"] == "WBD-PROTECTION" && cause["severity"] == "warn";
+        self.list("causes").iter().filter(|cause| !by_decision(cause)).collect()
     }
 
     /// Whether doctor finds nothing wrong.
