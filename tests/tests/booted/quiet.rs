@@ -42,18 +42,19 @@ fn span() -> Duration {
 }
 
 /// A site that is a target, its resolver, and a product of another vendor that reaches its servers.
-fn serve(host: &Host) -> [Service; 2] {
+fn serve(host: &Host) -> Service {
     site::make(host, 20);
     host.write("/etc/systemd/system/dnsmasq.service", DNSMASQ.as_bytes());
     host.run(["/usr/bin/systemctl", "enable", "--now", "dnsmasq.service", "nginx.service", "php8.2-fpm.service"]).ok();
     host.write("/etc/resolv.conf", b"nameserver 127.0.0.1\n");
     host.run(["/usr/bin/mkdir", "-p", "/usr/local/aegis/aegis_client"]).ok();
-    let services = [80, 443].map(|port| Service::start(host, SocketAddr::from((PLACE, port)), Manner::Open));
+    // The web server listens on port 80 of every address.
+    let service = Service::start(host, SocketAddr::from((PLACE, 443)), Manner::Open);
     product::configure(host, "public: \"yes\"\n");
     site::add(host).ok();
     ctl(host, &["agent", "activate"]).ok();
     product::doctor_says(host, "health", |answer| answer.code == 0);
-    services
+    service
 }
 
 /// As shipped, for the whole span: `may_say` takes doctor's answers, and the ledger tells of nothing.
@@ -88,7 +89,7 @@ fn a_minimal_host_is_only_told_that_it_has_no_target() {
 fn a_web_server_beside_three_containers_that_run_the_same_programs_is_well() {
     let host = Host::boot("quiet-containers");
     product::install(&host);
-    let _services = serve(&host);
+    let _service = serve(&host);
     for container in ["one", "two", "three"] {
         let unit = format!("--unit=container-{container}.service");
         let run = ["/usr/bin/systemd-run", "--quiet", &unit];
@@ -105,7 +106,7 @@ fn a_web_server_beside_three_containers_that_run_the_same_programs_is_well() {
 fn while_packages_are_installed_and_servers_restarted_nothing_untrue_is_told_and_nothing_done() {
     let host = Host::boot("quiet-upgrades");
     product::install(&host);
-    let _services = serve(&host);
+    let _service = serve(&host);
     let deb = places::deb();
     assert!(deb.file_name().is_some_and(|name| name.to_string_lossy().starts_with("wbd_")), "{}", deb.display());
     host.run(["/usr/bin/systemd-run", "--quiet", "--unit=upgrades.service", "/usr/bin/bash", "-c", UPGRADES]).ok();
