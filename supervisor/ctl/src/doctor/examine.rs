@@ -24,7 +24,7 @@ use wbd_probes::{Presence, ProbeRunner};
 use crate::cli::{Doctor, LangArg};
 use crate::client::{Client, Unanswered};
 use crate::exit::{Exit, Failure};
-use crate::{explain, host, incidents, status, waiver, when};
+use crate::{explain, host, phase, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
 use super::pending::aside;
@@ -269,7 +269,7 @@ fn judged(
         let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
         if let Some(incident) = of(open, &key) {
             let since = when::moment(incident.opened);
-            cause.evidence.push(format!("since {since}: incident {}, {}", incident.id, incidents::phase(incident)));
+            cause.evidence.push(format!("since {since}: incident {}, {}", incident.id, phase::phase(incident)));
         }
     }
     report

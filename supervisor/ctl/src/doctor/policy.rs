@@ -22,16 +22,20 @@ pub(super) fn apply(cause: &mut Cause, settings: &Settings, read: bool, status: 
     if !known || healing != Healing::Auto || fix.class > settings.ceiling_for(name) || fix.class == Class::A4 {
         fix.approval = Approval::Operator;
     }
+    // Offered once the guards were asked.
+    let run = || Some(format!("wbdctl playbook run {name} --target {}", cause.target));
     if fix.withheld.is_some() {
         return;
     }
     if healing == Healing::Observe {
         fix.withheld = Some("healing is observe; set approve or auto, then wbdctl reload --wait".to_owned());
     } else if handed_over {
-        let again = format!("wbdctl playbook run {name} --target {}", cause.target);
-        fix.withheld = Some(format!("it was handed over; one more try: {again}"));
+        fix.command = run();
+        fix.withheld = Some("it was handed over to a person".to_owned());
     } else if status.is_none() {
         fix.withheld = Some("the supervisor, which would do it, does not answer".to_owned());
+    } else if fix.approval == Approval::Operator {
+        fix.command = run();
     }
 }
 
@@ -71,6 +75,8 @@ mod tests {
                 plan: vec![],
                 changes: vec![],
                 withheld: None,
+                command: None,
+                held: None,
             }),
             guide: vec![],
         };

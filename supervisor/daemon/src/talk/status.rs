@@ -32,6 +32,7 @@ impl View<'_> {
             acts: incident.acts,
             held: incident.held().cloned(),
             guide: incident.escalated.clone().unwrap_or_default(),
+            reason: incident.reason.clone(),
         })
         .collect()
     }
@@ -73,6 +74,7 @@ impl View<'_> {
             untold_dropped: self.notifier.untold_dropped(&self.writer.state),
             next: self.next(&now),
             checks: self.checked(&now),
+            agent: Some(self.agent.row()),
         }
     }
 
