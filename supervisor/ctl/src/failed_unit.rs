@@ -10,7 +10,7 @@ use wbd_model::problem::Problem;
 use wbd_model::sentence::{Around, sentence};
 
 use crate::exit::{Ended, Exit, Failure};
-use crate::{Context, explain, host};
+use crate::{Context, catalogue, host};
 
 /// As doctor calls it.
 const CODE: &str = "WBD-SUPERVISOR";
@@ -25,7 +25,7 @@ const SEARCH_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 /// # Errors
 /// Neither the journal nor the program could be told, or one that should could not.
 pub(crate) fn run(context: &mut Context) -> Ended {
-    let row = explain::rows()?.into_iter().find(|row| row.code.as_str() == CODE).ok_or_else(|| Failure::bug(CODE))?;
+    let row = catalogue::rows()?.into_iter().find(|row| row.code.as_str() == CODE).ok_or_else(|| Failure::bug(CODE))?;
     let reason = reason(|name| std::env::var(name).ok());
     let about = Subject { code: Code::new(CODE).ok(), target: TargetName::new("host").ok(), ..Subject::default() };
     let body = Body::Escalated { reason: reason.clone(), guide: row.guide.clone() };
