@@ -46,6 +46,8 @@ mod operator;
 mod ours;
 #[path = "booted/package.rs"]
 mod package;
+#[path = "booted/quiet.rs"]
+mod quiet;
 #[path = "booted/servers.rs"]
 mod servers;
 #[path = "booted/settings.rs"]
