@@ -24,7 +24,7 @@ use wbd_probes::{Presence, ProbeRunner};
 use crate::cli::{Doctor, LangArg};
 use crate::client::{Client, Unanswered};
 use crate::exit::{Exit, Failure};
-use crate::{explain, host, incidents, status, waiver, when};
+use crate::{catalogue, host, incidents, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
 use super::pending::aside;
@@ -351,7 +351,7 @@ fn known(order: &Order, library: &Library) -> Result<(), Failure> {
         let hint = near.map_or_else(|| "see wbdctl playbook list".to_owned(), |near| format!("did you mean {near}?"));
         return Err(Failure::new(Exit::Usage, format!("there is no profile {name}; {hint}")));
     }
-    let rows = explain::rows()?;
+    let rows = catalogue::rows()?;
     let codes: BTreeSet<&Code> = rows
         .iter()
         .map(|row| &row.code)
