@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use wbd_engine::playbook::Playbook;
-use wbd_model::catalogue::{Respond, Row, Seen};
+use wbd_model::catalogue::{self, Respond, Row, Seen};
 use wbd_model::name::Code;
 use wbd_model::report::SCHEMA;
 use wbd_model::suggest;
@@ -66,11 +66,12 @@ fn one(out: &mut Out, format: Format, root: &Path, spoken: &str) -> Ended {
 fn by_playbook(root: &Path, wanted: &Code) -> Option<(Code, Arc<Playbook>)> {
     let (library, _) = host::library(root);
     let given = library.profiles.values().flat_map(|profile| profile.spec.codes.iter());
-    // `playbook` or `playbook/case`.
+    // `playbook`, `playbook/case` or a neutral code.
     let named = given.filter(|(_, code)| *code == wanted).filter_map(|(key, _)| key.split('/').next());
     let named: Vec<&str> = named.collect();
     let mut playbooks = library.playbooks.values();
-    let found = playbooks.find(|it| it.code == *wanted || named.contains(&it.name.as_str()))?;
+    let is_named = |it: &Playbook| named.contains(&it.name.as_str()) || named.contains(&it.code.as_str());
+    let found = playbooks.find(|it| it.code == *wanted || is_named(it))?;
     Some((wanted.clone(), Arc::clone(found)))
 }
 
@@ -111,6 +112,10 @@ fn list(out: &mut Out, format: Format, rows: &[Row]) -> Result<(), Failure> {
 fn show(out: &mut Out, row: &Row) {
     out.hanging(&[], Tone::Strong, &format!("{}: {}", row.code, row.title));
     out.paragraph("", &format!("({}; follows {})", row.product, row.source));
+    let also: Vec<&str> = catalogue::names(row.code.as_str()).into_iter().skip(1).collect();
+    if !also.is_empty() {
+        out.paragraph("", &format!("Other codes of the same failure: {}", also.join(", ")));
+    }
     out.heading("What it means");
     out.paragraph("  ", &flow(&row.means));
     out.paragraph("  ", seen(row.seen));

@@ -13,10 +13,11 @@ use super::faults::Faults;
 use super::library::Library;
 use crate::yaml::{Node, Place, documents};
 
-/// Names of `codes` that are no playbook or no case of one.
+/// Names of `codes` that are no playbook, no case of one and no code that a playbook has of its own.
 pub(super) fn of_profile(faults: &mut Faults<'_>, tree: &Node, library: &Library) {
     let codes = tree.get("spec").and_then(|spec| spec.get("codes")).map(Node::entries).unwrap_or_default();
-    for (key, _) in codes {
+    let is_code = |text: &str| library.playbooks.values().any(|playbook| playbook.code.as_str() == text);
+    for (key, _) in codes.iter().filter(|(key, _)| !is_code(&key.text)) {
         let (name, case) =
             key.text.split_once('/').map_or((key.text.as_str(), None), |(name, case)| (name, Some(case)));
         if let Some((message, hint)) = unknown_playbook("codes", name, case, library) {

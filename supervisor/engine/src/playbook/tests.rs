@@ -386,7 +386,7 @@ fn the_host_is_judged_once_for_all_products() {
     assert_eq!(problems, []);
     let checks = bind(&library, PublicAddress::Auto);
     assert_eq!(checks.len(), 1);
-    assert_eq!(checks[0].key.to_string(), "AEGIS-DNS on host");
+    assert_eq!(checks[0].key.to_string(), "NET-DNS on host");
     let Probe::DnsServers(dns) = &checks[0].probes["dns"] else { panic!() };
     assert_eq!(dns.names, ["a.example", "b.example", "c.example"]);
 }
