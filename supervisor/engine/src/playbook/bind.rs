@@ -110,11 +110,8 @@ impl Library {
 }
 
 fn bind(playbook: &Arc<Playbook>, profiles: &[&Arc<Profile>], settings: &Settings) -> Vec<Bound> {
-    let fitting: Vec<&Profile> = profiles
-        .iter()
-        .map(|profile| profile.as_ref())
-        .filter(|profile| playbook.has.iter().all(|requirement| requirement.is_met(&profile.spec)))
-        .collect();
+    let fitting: Vec<&Profile> =
+        profiles.iter().map(|profile| profile.as_ref()).filter(|profile| playbook.fits(profile)).collect();
     if playbook.for_host {
         return for_host(playbook, &fitting, settings).into_iter().collect();
     }

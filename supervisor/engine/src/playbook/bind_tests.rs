@@ -58,3 +58,36 @@ fn a_product_goes_by_its_vendors_codes_and_another_one_by_the_neutral_ones() {
     }
     assert_eq!(both.iter().filter(|key| key.starts_with("AEGIS-") && key.contains("shop")).count(), 0, "{both:#?}");
 }
+
+#[test]
+fn a_playbook_for_one_product_is_no_other_ones_whatever_that_has() {
+    let text = "apiVersion: wbd/v1\nkind: Playbook\nmetadata: {name: x, code: X-1}\nspec:\n  applies: {profile: WHOM, has: [endpoints]}\n  \
+                SCOPE\n  observe: {d: {dns.servers: {}}}\n  detect: {cases: [{id: a, level: warn, when: \"d.slow > 0\"}]}\n  \
+                text: {en: {a: {title: t, cause: c, guide: [g]}}}\n";
+    let shop = product("shop", "");
+    let of = |whom: &str, scope: &str, present: &[&str]| {
+        let text = text.replace("WHOM", whom).replace("SCOPE", scope);
+        let found = checks(present, &[Source { path: "x.yaml".to_owned(), text }, shop.clone()]);
+        found.into_iter().filter(|key| key.starts_with("X-1")).collect::<Vec<_>>()
+    };
+    let both = &["aegis", "shop"];
+    assert_eq!(of("aegis", "every: 1m", both), ["X-1 on aegis"]);
+    assert_eq!(of("[aegis, shop]", "every: 1m", both), ["X-1 on aegis", "X-1 on shop"]);
+    assert_eq!(of("aegis", "scope: host", both), ["X-1 on host"]);
+    assert_eq!(of("aegis", "scope: host", &["shop"]), Vec::<String>::new(), "nobody here is meant");
+}
+
+#[test]
+fn a_shipped_playbook_is_for_one_product_or_its_code_names_no_vendor() {
+    let (library, _) = load(&shipped_sources());
+    for playbook in library.playbooks.values().filter(|playbook| playbook.profiles.is_empty()) {
+        let code = playbook.code.as_str();
+        let is_neutral = ["HOST-", "NET-"].iter().any(|start| code.starts_with(start));
+        // What two versions of one product do to each other is no product's own; its vendor's code is in its profile.
+        assert!(is_neutral || playbook.name.as_str() == "version-match", "{}: {code}", playbook.name);
+    }
+    for playbook in library.playbooks.values().filter(|playbook| playbook.code.as_str().starts_with("WBD-")) {
+        let is_ours = playbook.profiles.iter().map(ProfileName::as_str).eq(["wbd"]);
+        assert!(is_ours || playbook.name.as_str() == "version-match", "{}", playbook.name);
+    }
+}
