@@ -378,6 +378,14 @@ pub struct IncidentRow {
     pub guide: Vec<String>,
 }
 
+impl IncidentRow {
+    /// The failure and whose it is.
+    #[must_use]
+    pub fn key(&self) -> CheckKey {
+        CheckKey { code: self.code.clone(), target: self.target.clone() }
+    }
+}
+
 /// `None` is an empty text in JSON.
 mod empty_text {
     use serde::{Deserialize as _, Deserializer, Serializer};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use wbd_engine::judge;
 use wbd_engine::judge::report::{self, Inputs, Row};
 use wbd_engine::playbook::{Bound, Library};
+use wbd_model::catalogue::means;
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{IncidentRow, Mode, Request, Response, Status};
 use wbd_model::hold::HoldRow;
@@ -276,8 +277,7 @@ fn judged(
 }
 
 fn of<'a>(open: &'a [IncidentRow], key: &CheckKey) -> Option<&'a IncidentRow> {
-    open.iter()
-        .find(|row| row.code == key.code && row.target == key.target && !matches!(row.phase, Phase::Closed { .. }))
+    open.iter().find(|row| row.key() == *key && !matches!(row.phase, Phase::Closed { .. }))
 }
 
 /// Products without checks.
@@ -317,7 +317,8 @@ fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRun
 }
 
 fn wanted(doctor: &Doctor, code: &Code) -> bool {
-    (doctor.only.is_empty() || doctor.only.contains(code)) && !doctor.skip.contains(code)
+    let any = |given: &[Code]| given.iter().any(|given| means(given, code));
+    (doctor.only.is_empty() || any(&doctor.only)) && !any(&doctor.skip)
 }
 
 /// Leaves the rows that were asked for; what was asked for and is not checked here is said.
@@ -328,7 +329,7 @@ fn chosen(order: &Order, report: &mut Report) {
     report.waived.retain(|row| wanted(doctor, &row.waiver.code));
     for code in &doctor.only {
         let mut rows = report.checks.iter().chain(report.waived.iter().flat_map(|row| &row.checks));
-        if wanted(doctor, code) && !rows.any(|row| row.code == *code) {
+        if wanted(doctor, code) && !rows.any(|row| means(code, &row.code)) {
             report.checks.extend(TargetName::new("host").ok().map(|target| {
                 CheckRow {
                     code: code.clone(),

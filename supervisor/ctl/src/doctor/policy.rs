@@ -37,7 +37,7 @@ pub(super) fn apply(cause: &mut Cause, settings: &Settings, read: bool, status: 
 
 /// Given up, and nothing is tried now.
 fn is_handed_over(status: &Status, key: &CheckKey) -> bool {
-    status.handed_over.contains(key) && !status.open.iter().any(|row| row.code == key.code && row.target == key.target)
+    status.handed_over.contains(key) && !status.open.iter().any(|row| row.key() == *key)
 }
 
 /// What the settings allow a playbook; a supervisor that did not read them since may still be the stricter one.

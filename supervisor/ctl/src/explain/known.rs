@@ -3,6 +3,7 @@
 use serde::Serialize;
 use wbd_engine::playbook::{Library, Outline, Playbook};
 use wbd_model::action::Class;
+use wbd_model::catalogue;
 use wbd_model::name::{Code, PlaybookName};
 use wbd_model::plan::Approval;
 use wbd_model::settings::{Healing, Settings};
@@ -60,10 +61,13 @@ pub(crate) struct Step {
 /// The playbooks that tell this code, by themselves or for a profile that gives it the code.
 pub(crate) fn tellers<'a>(library: &'a Library, code: &Code) -> Vec<&'a Playbook> {
     let given = library.profiles.values().flat_map(|profile| profile.spec.codes.iter());
-    // `playbook` or `playbook/case`.
+    // `playbook`, `playbook/case` or a neutral code.
     let named = given.filter(|(_, given)| *given == code).filter_map(|(key, _)| key.split('/').next());
     let named: Vec<&str> = named.collect();
-    let tells = |playbook: &&Playbook| playbook.code == *code || named.contains(&playbook.name.as_str());
+    let tells = |playbook: &&Playbook| {
+        catalogue::means(code, &playbook.code)
+            || [playbook.name.as_str(), playbook.code.as_str()].iter().any(|name| named.contains(name))
+    };
     library.playbooks.values().map(AsRef::as_ref).filter(tells).collect()
 }
 

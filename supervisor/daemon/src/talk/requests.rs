@@ -134,9 +134,9 @@ impl RequestHandler {
 
     /// Who approved beforehand what is done about this: by running its playbook by hand. An approval is good for once.
     pub(crate) fn takes_approval(&mut self, about: &Subject) -> Option<String> {
-        let is_about =
-            |key: &CheckKey| about.code.as_ref() == Some(&key.code) && about.target.as_ref() == Some(&key.target);
-        self.asked_by.take_if(|(key, _)| is_about(key)).map(|(_, who)| who)
+        let (code, target) = (about.code.clone()?, about.target.clone()?);
+        let about = CheckKey { code, target };
+        self.asked_by.take_if(|(key, _)| *key == about).map(|(_, who)| who)
     }
 
     /// What an operator asked for is over, or was not needed: it is no approval for a later incident.

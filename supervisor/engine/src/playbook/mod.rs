@@ -10,6 +10,7 @@ mod given;
 mod library;
 mod load;
 mod named;
+mod one_or_more;
 mod profile;
 mod references;
 mod regions;
