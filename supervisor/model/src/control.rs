@@ -1,4 +1,5 @@
 //! Requests to the daemon and its answers, plain and serialisable; the transport is not here.
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -238,6 +239,9 @@ pub struct Status {
     pub up_ms: u64,
     /// What it may do.
     pub healing: Healing,
+    /// Products on this host with a stricter mode of their own.
+    #[serde(default)]
+    pub healing_of: BTreeMap<String, Healing>,
     /// Who paused it and why.
     #[serde(with = "empty_text")]
     pub hold: Option<String>,
@@ -376,6 +380,13 @@ pub struct IncidentRow {
     pub held: Option<Refusal>,
     /// Steps for a person, once it was handed over.
     pub guide: Vec<String>,
+}
+
+/// The healing mode, and which products have a stricter one.
+#[must_use]
+pub fn healing_words(general: Healing, of_products: &BTreeMap<String, Healing>) -> String {
+    let own = of_products.iter().map(|(name, healing)| format!("; {} for {name}", healing.as_str()));
+    own.fold(general.as_str().to_owned(), |text, own| text + &own)
 }
 
 impl IncidentRow {

@@ -286,7 +286,7 @@ fn to_run(
     if let Some(waiver) = waiver::covering(&about.state.waivers, &key, about.now.wall_ms) {
         return Err(format!("{key} is waived by {}: {}; wbdctl waiver list", waiver.who, waiver.why));
     }
-    about.acts(name)?;
+    about.acts(name, &key.target)?;
     if without_approval && about.state.latched.contains(&key) {
         let again = format!("wbdctl playbook run {name} --target {}", key.target);
         return Err(format!("{key} was handed over; one more try: {again}"));
