@@ -107,6 +107,8 @@ pub enum Request {
         /// It changes the agent (everything but `status`).
         change: bool,
     },
+    /// Run the site's program of `on_escalation` with a made-up incident.
+    TestEscalation {},
     /// Set a bad ledger aside and start a new one that names the old head.
     RotateLedger {
         /// Why.
@@ -132,6 +134,7 @@ impl Request {
             | Self::Reload {}
             | Self::RunPlaybook { .. }
             | Self::Agent { .. }
+            | Self::TestEscalation {}
             | Self::RotateLedger { .. } => true,
         }
     }
@@ -184,6 +187,8 @@ pub enum Response {
         /// The reply.
         reply: String,
     },
+    /// Answer to `TestEscalation`.
+    Escalation(EscalationTest),
     /// Answer to `Preview`.
     Preview {
         /// The plan.
@@ -194,6 +199,19 @@ pub enum Response {
         #[serde(default)]
         digest: String,
     },
+}
+
+/// What became of the site's program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EscalationTest {
+    /// The program and its arguments.
+    pub program: Vec<String>,
+    /// It ended with 0.
+    pub ok: bool,
+    /// How it ended and what it said, or why it was not run.
+    pub detail: String,
+    /// How long that took, in milliseconds.
+    pub took_ms: u64,
 }
 
 /// How the supervisor was started.

@@ -86,6 +86,10 @@ impl RequestHandler {
                     Err(why) => say(reply, refused(why)),
                 }
             }
+            Request::TestEscalation {} => vec![
+                Follow::manual("escalation.test", who, "on_escalation with a made-up incident"),
+                Follow::TestNotification(reply),
+            ],
             Request::RotateLedger { .. } if view.is_acting => say(reply, refused(UNDER_WAY)),
             Request::RotateLedger { reason } => {
                 vec![Follow::Act(ActEvent::GiveUp), Follow::Rotate { reason, who: who.to_owned(), reply }]
