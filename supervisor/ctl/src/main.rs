@@ -10,6 +10,7 @@ mod context;
 mod control;
 mod demo;
 mod doctor;
+mod escalation;
 mod exit;
 mod explain;
 mod export;
@@ -114,6 +115,7 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Pause { length, class, why } => control::pause(context, length, class, &why),
         Verb::Resume => control::resume(context),
         Verb::Waiver(verb) => waiver::run(context, verb),
+        Verb::Escalation(verb) => escalation::run(context, &verb),
         Verb::Undo { action } => control::undo(context, action),
         Verb::Reload { wait: _ } => control::reload(context),
         Verb::Agent(verb) => agent::run(context, verb),

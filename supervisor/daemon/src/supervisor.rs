@@ -358,6 +358,7 @@ impl Supervisor {
                 Follow::InFlight(action) => self.timers.in_flight = action,
                 Follow::NotifyBy(program) => self.on_tell(NotifyEvent::Program(program), now),
                 Follow::RotateIfDue => self.writer.rotate_if_due(now),
+                Follow::TestNotification(reply) => self.on_tell(NotifyEvent::Test { reply }, now),
                 Follow::NotifyWhatIsDue => self.on_tell(NotifyEvent::ProgramRecorded, now),
             }
         }

@@ -1,6 +1,7 @@
 //! One whole examination: everything is looked at, judged and folded into one report. Shows nothing.
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use wbd_model::report::{CheckRow, DaemonView, Protection, ProtectionState, Repor
 use wbd_model::settings::Settings;
 use wbd_model::suggest;
 use wbd_model::waiver::Waiver;
-use wbd_probes::programs::Finding;
+use wbd_probes::programs::{Finding, lacking};
 use wbd_probes::{Presence, ProbeRunner};
 
 use crate::cli::{Doctor, LangArg};
@@ -280,6 +281,9 @@ fn of<'a>(open: &'a [IncidentRow], key: &CheckKey) -> Option<&'a IncidentRow> {
     open.iter().find(|row| row.key() == *key && !matches!(row.phase, Phase::Closed { .. }))
 }
 
+/// Looking where programs lie takes milliseconds, unless a mount is dead.
+const PROGRAMS: Duration = Duration::from_secs(1);
+
 /// Products without checks.
 #[derive(Debug)]
 struct Unbound {
@@ -305,6 +309,8 @@ fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRun
         }
     }
     let mut bounds = library.bind(&present, settings);
+    let lacking = Arc::new(lacking(&order.root, library.programs_of_guides(), PROGRAMS));
+    bounds.iter_mut().for_each(|bound| bound.without(&lacking));
     let doctor = &order.doctor;
     bounds.retain(|bound| {
         wanted(doctor, &bound.key.code)

@@ -86,6 +86,10 @@ impl RequestHandler {
                     Err(why) => say(reply, refused(why)),
                 }
             }
+            Request::TestEscalation {} => vec![
+                Follow::manual("escalation.test", who, "on_escalation with a made-up incident"),
+                Follow::TestNotification(reply),
+            ],
             Request::RotateLedger { .. } if view.is_acting => say(reply, refused(UNDER_WAY)),
             Request::RotateLedger { reason } => {
                 vec![Follow::Act(ActEvent::GiveUp), Follow::Rotate { reason, who: who.to_owned(), reply }]
@@ -286,7 +290,7 @@ fn to_run(
     if let Some(waiver) = waiver::covering(&about.state.waivers, &key, about.now.wall_ms) {
         return Err(format!("{key} is waived by {}: {}; wbdctl waiver list", waiver.who, waiver.why));
     }
-    about.acts(name)?;
+    about.acts(name, &key.target)?;
     if without_approval && about.state.latched.contains(&key) {
         let again = format!("wbdctl playbook run {name} --target {}", key.target);
         return Err(format!("{key} was handed over; one more try: {again}"));

@@ -118,7 +118,14 @@ pub(crate) struct Verify {
 pub(crate) struct CaseText {
     pub(crate) title: Template,
     pub(crate) cause: Template,
-    pub(crate) guide: Vec<Template>,
+    pub(crate) guide: Vec<GuideStep>,
+}
+
+/// A step for a person, and the programs that it needs.
+#[derive(Debug)]
+pub(crate) struct GuideStep {
+    pub(crate) line: Template,
+    pub(crate) needs: Vec<String>,
 }
 
 /// A rung without the values of a host.

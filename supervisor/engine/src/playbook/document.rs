@@ -10,6 +10,7 @@ use wbd_model::probe::ProbeName;
 use wbd_model::profile::{Duration, ProfileSpec};
 
 use super::given::Cel;
+use super::guide::GuideLine;
 use super::named::Named;
 use super::one_or_more::OneOrMore;
 use crate::yaml::{At, Ordered};
@@ -265,9 +266,9 @@ pub(crate) struct CaseTexts {
     pub(crate) title: At<String>,
     /// Why, with this host's values.
     pub(crate) cause: At<String>,
-    /// Steps for a person.
+    /// Steps for a person: each a text, or `{line: ..., needs: [program]}`.
     #[serde(default)]
-    pub(crate) guide: Vec<At<String>>,
+    pub(crate) guide: Vec<At<GuideLine>>,
 }
 
 /// A product's facts.

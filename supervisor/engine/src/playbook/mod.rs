@@ -7,6 +7,8 @@ mod document;
 mod expressions;
 mod faults;
 mod given;
+mod guide;
+mod guide_programs;
 mod library;
 mod load;
 mod named;
