@@ -176,6 +176,7 @@ pub(crate) mod testing {
             untold: vec![],
             untold_dropped: 0,
             checks: Vec::new(),
+            agent: None,
         }
     }
 }

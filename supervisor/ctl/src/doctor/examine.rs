@@ -26,7 +26,7 @@ use wbd_probes::{Presence, ProbeRunner};
 use crate::cli::{Doctor, LangArg};
 use crate::client::{Client, Unanswered};
 use crate::exit::{Exit, Failure};
-use crate::{catalogue, host, incidents, status, waiver, when};
+use crate::{catalogue, host, phase, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
 use super::pending::aside;
@@ -271,7 +271,7 @@ fn judged(
         let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
         if let Some(incident) = of(open, &key) {
             let since = when::moment(incident.opened);
-            cause.evidence.push(format!("since {since}: incident {}, {}", incident.id, incidents::phase(incident)));
+            cause.evidence.push(format!("since {since}: incident {}, {}", incident.id, phase::phase(incident)));
         }
     }
     report
