@@ -1,6 +1,7 @@
 //! `wbdctl`: reads the command line, hands it to one verb, ends with one code. Decides nothing itself.
 mod agent;
 mod ask;
+mod catalogue;
 mod cli;
 mod client;
 mod columns;

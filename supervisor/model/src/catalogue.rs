@@ -1,7 +1,7 @@
 //! Every documented failure, for `wbdctl explain`, and which codes name one failure.
 use serde::{Deserialize, Serialize};
 
-use crate::name::{Code, PlaybookName};
+use crate::name::Code;
 
 /// One documented failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,10 +19,8 @@ pub struct Row {
     pub seen: Seen,
     /// What happens, what is hurt, how it is told from look-alikes.
     pub means: String,
-    /// What wbd does about it.
+    /// What else is to be said of what wbd does about it; its actions follow from the playbooks.
     pub does: String,
-    /// The playbook of this release; `None` where it has none.
-    pub playbook: Option<PlaybookName>,
     /// Steps for a person.
     pub guide: Vec<String>,
     /// The public document it follows.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use wbd_engine::judge;
 use wbd_engine::judge::report::{self, Inputs, Row};
 use wbd_engine::playbook::{Bound, Library};
-use wbd_model::catalogue;
+use wbd_model::catalogue::means;
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{IncidentRow, Mode, Request, Response, Status};
 use wbd_model::hold::HoldRow;
@@ -26,7 +26,7 @@ use wbd_probes::{Presence, ProbeRunner};
 use crate::cli::{Doctor, LangArg};
 use crate::client::{Client, Unanswered};
 use crate::exit::{Exit, Failure};
-use crate::{explain, host, incidents, status, waiver, when};
+use crate::{catalogue, host, incidents, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
 use super::pending::aside;
@@ -323,7 +323,7 @@ fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRun
 }
 
 fn wanted(doctor: &Doctor, code: &Code) -> bool {
-    let any = |given: &[Code]| given.iter().any(|given| catalogue::means(given, code));
+    let any = |given: &[Code]| given.iter().any(|given| means(given, code));
     (doctor.only.is_empty() || any(&doctor.only)) && !any(&doctor.skip)
 }
 
@@ -335,7 +335,7 @@ fn chosen(order: &Order, report: &mut Report) {
     report.waived.retain(|row| wanted(doctor, &row.waiver.code));
     for code in &doctor.only {
         let mut rows = report.checks.iter().chain(report.waived.iter().flat_map(|row| &row.checks));
-        if wanted(doctor, code) && !rows.any(|row| catalogue::means(code, &row.code)) {
+        if wanted(doctor, code) && !rows.any(|row| means(code, &row.code)) {
             report.checks.extend(TargetName::new("host").ok().map(|target| {
                 CheckRow {
                     code: code.clone(),
@@ -358,7 +358,7 @@ fn known(order: &Order, library: &Library) -> Result<(), Failure> {
         let hint = near.map_or_else(|| "see wbdctl playbook list".to_owned(), |near| format!("did you mean {near}?"));
         return Err(Failure::new(Exit::Usage, format!("there is no profile {name}; {hint}")));
     }
-    let rows = explain::rows()?;
+    let rows = catalogue::rows()?;
     let codes: BTreeSet<&Code> = rows
         .iter()
         .map(|row| &row.code)

@@ -173,7 +173,11 @@ impl Products {
             Ok(read) => self.take_over(*read, state),
             Err(problems) => {
                 let first = problems.first().and_then(|problem| problem.lines().next()).unwrap_or_default();
-                error!(problems = problems.len(), %first, "reload refused, the old set stays");
+                let count = problems.len();
+                error!(
+                    WBD_CODE = "WBD-SETTINGS",
+                    "the new settings are not used and the old ones stay in force; problems: {count}, the first: {first}"
+                );
                 (Response::Broken { problems }, Vec::new())
             }
         };
@@ -198,7 +202,7 @@ impl Products {
         }
         let bind = self.bind(found, state);
         let count = self.loaded.library.playbooks.len();
-        info!(playbooks = count, "reloaded");
+        info!("settings and playbooks were read again; playbooks: {count}");
         let warnings = self.loaded.misplaced.iter().map(|finding| format!("; warning: {finding}"));
         let message = format!("{count} playbooks loaded{}", warnings.collect::<String>());
         // Settings may let something be done now that was held before.

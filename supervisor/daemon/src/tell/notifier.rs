@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
-use tracing::{error, info, warn};
+use tracing::error;
 use wbd_engine::state::State;
 use wbd_engine::state::escalations::Untold;
-use wbd_ledger::ESCALATED;
 use wbd_model::control::{EscalationTest, NotifyBy, Response, UntoldRow};
+
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{Closing, Phase};
 use wbd_model::time::Now;
@@ -142,9 +142,7 @@ impl Notifier {
     /// An escalation's entry for the journal; it waits here while the journal is away.
     fn enter(&mut self, about: &Subject, at: &Now, reason: &str, guide: &[String]) {
         if !self.uses_journal {
-            let code = about.code.as_ref().map(ToString::to_string);
-            let target = about.target.as_ref().map(ToString::to_string);
-            error!(MESSAGE_ID = ESCALATED, WBD_CODE = code, WBD_TARGET = target, reason, "a person is needed");
+            error!("{}", journal::sentence_of(about, reason));
             return;
         }
         let fields = journal::fields(about, at, reason, guide);
@@ -271,12 +269,6 @@ impl Notifier {
             Ok(()) => (true, "it ended with 0".to_owned()),
             Err(why) => (false, why),
         };
-        let incident = about.incident.map(|id| id.to_string());
-        if ok {
-            info!(incident, tries, "a person was notified");
-        } else {
-            warn!(incident, tries, detail, "on_escalation failed, nobody was notified yet");
-        }
         Follow::Write(about, Box::new(Body::Notified { of, ok, detail, tries }))
     }
 

@@ -1,7 +1,7 @@
 //! A playbook whose names, types and texts are known to fit together. Made by `compile` only; judges nothing.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use wbd_model::action::ActionName;
+use wbd_model::action::{ActionName, Class};
 use wbd_model::lang::Lang;
 use wbd_model::name::{Code, PlaybookName, ProfileName};
 use wbd_model::observation::Value;
@@ -128,6 +128,21 @@ pub(crate) struct GuideStep {
     pub(crate) needs: Vec<String>,
 }
 
+/// A rung without the values of a host.
+#[derive(Debug, Clone)]
+pub struct Outline<'a> {
+    /// Its name.
+    pub rung: &'a str,
+    /// Who has to approve, by the playbook's author.
+    pub approval: Approval,
+    /// It waits for a window.
+    pub in_window: bool,
+    /// The highest class of its actions.
+    pub class: Class,
+    /// Its actions, in order.
+    pub actions: Vec<ActionName>,
+}
+
 /// One thing that a profile must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Requirement {
@@ -225,5 +240,28 @@ impl Playbook {
     #[must_use]
     pub fn acts(&self) -> bool {
         !self.rungs.is_empty()
+    }
+
+    /// What it would do, rung by rung, as far as that can be said without a host.
+    #[must_use]
+    pub fn outline(&self) -> Vec<Outline<'_>> {
+        let rungs = self.rungs.iter().map(|rung| {
+            let actions: Vec<ActionName> = rung.steps.iter().map(|step| step.name).collect();
+            let class = actions.iter().map(|name| name.declaration().class).max().unwrap_or(Class::A0);
+            Outline { rung: &rung.id, approval: rung.approval, in_window: rung.at.is_some(), class, actions }
+        });
+        rungs.collect()
+    }
+
+    /// The questions that it asks, each once.
+    #[must_use]
+    pub fn asks(&self) -> BTreeSet<&'static str> {
+        self.observe.iter().map(|(_, question)| question.name.as_str()).collect()
+    }
+
+    /// How often it is checked, in milliseconds, where it says that itself.
+    #[must_use]
+    pub fn every_ms(&self) -> Option<u64> {
+        self.every.map(Duration::as_ms)
     }
 }

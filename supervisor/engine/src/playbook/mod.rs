@@ -27,7 +27,7 @@ mod unprovable;
 
 pub use advice::advice;
 pub use bind::Bound;
-pub use compiled::{Case, Explains, Level, Playbook};
+pub use compiled::{Case, Explains, Level, Outline, Playbook};
 pub use library::Library;
 pub use load::load;
 pub use schema::schema;
