@@ -103,7 +103,7 @@ fn list(out: &mut Out, format: Format, rows: &[Row]) -> Result<(), Failure> {
             out.heading(product);
         }
         let code = format!("  {:<15} ", row.code.as_str());
-        out.line(format!("{code}{}", out.cut(&row.title, out.width().saturating_sub(out.columns(&code)))));
+        out.entry(&[(Tone::Plain, &code)], Tone::Plain, &row.title);
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use wbd_model::report::SCHEMA;
 use crate::Context;
 use crate::ask;
 use crate::cli::{Format, Incidents};
+use crate::count::counted;
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::{Out, Tone};
 use crate::plan::{self, Waiting};
@@ -41,7 +42,9 @@ pub(crate) fn approve(context: &mut Context, incident: IncidentId, yes: bool) ->
         context.out.flush();
     }
     if !yes && !confirmed(context, incident)? {
-        return Err(Failure::failed(format!("{incident} is not approved: nothing was said, and nothing is done")));
+        return Err(Failure::failed(format!(
+            "{incident} is not approved: you did not answer yes, and nothing is done"
+        )));
     }
     let request = Request::Approve { incident, shown: Some(waiting.digest) };
     let message = ask::done(context.client().call(&request)?)?;
@@ -62,7 +65,7 @@ fn confirmed(context: &mut Context, incident: IncidentId) -> Result<bool, Failur
     let (input, prompt) = (std::io::stdin(), std::io::stderr());
     if context.format != Format::Text || !input.is_terminal() || !prompt.is_terminal() {
         let text =
-            format!("{incident} is not approved: there is no terminal to ask at; say --yes to approve what is shown");
+            format!("{incident} is not approved: there is no terminal to ask at; use --yes to approve what is shown");
         return Err(Failure::new(Exit::Usage, text));
     }
     // A prompt that cannot be written is answered by nobody.
@@ -93,14 +96,12 @@ pub(crate) fn rows(context: &Context) -> Result<Vec<IncidentRow>, Failure> {
 
 /// One line of a list.
 pub(crate) fn line(out: &mut Out, row: &IncidentRow) {
-    // A longer name takes of what follows, up to a bound.
-    let target = out.fitted(row.target.as_str(), out.columns(row.target.as_str()).clamp(10, 24));
+    let target = out.padded(row.target.as_str(), 10);
     let head = format!("  {:<5} {} {:<13} {target} ", row.id.to_string(), when::short(row.opened), row.code,);
     let open = !matches!(row.phase, Phase::Closed { .. });
     let tone = if open { Tone::Bad } else { Tone::Plain };
-    let text = format!("{} ({}, {})", phase(row), row.case, actions(row.acts));
-    let text = out.cut(&text, out.width().saturating_sub(out.columns(&head)));
-    out.spans(&[(Tone::Plain, &head), (tone, &text)]);
+    let text = format!("{} (case {}, {})", phase(row), row.case, actions(row.acts));
+    out.entry(&[(Tone::Plain, &head)], tone, &text);
 }
 
 /// Where it stands, in words.
@@ -108,20 +109,20 @@ pub(crate) fn phase(row: &IncidentRow) -> String {
     match &row.phase {
         Phase::Suppressed { by } => format!("a consequence of {by}"),
         Phase::Gated { held } => held.as_ref().or(row.held.as_ref()).map_or_else(
-            || "about to act".to_owned(),
+            || "wbd is about to act".to_owned(),
             |refusal| format!("held by {}: {}", refusal.guard.as_str(), refusal.reason),
         ),
-        Phase::Acting { action } => format!("doing {action}"),
-        Phase::Indeterminate { action } => format!("looking what became of {action}"),
-        Phase::Verifying => "verifying".to_owned(),
-        Phase::RollingBack { action } => format!("taking back, {action}"),
-        Phase::Probation => "proved, watched a little longer".to_owned(),
+        Phase::Acting { action } => format!("wbd does action {action}"),
+        Phase::Indeterminate { action } => format!("wbd checks what action {action} did"),
+        Phase::Verifying => "wbd checks whether it is healed".to_owned(),
+        Phase::RollingBack { action } => format!("wbd undoes an action by {action}"),
+        Phase::Probation => "healed; wbd checks it a little longer".to_owned(),
         Phase::Closed { how } => how.as_str().to_owned(),
     }
 }
 
 fn actions(acts: u32) -> String {
-    if acts == 1 { "1 action".to_owned() } else { format!("{acts} actions") }
+    counted(acts, "action")
 }
 
 fn list(context: &mut Context, rows: &[IncidentRow]) -> Ended {
@@ -168,7 +169,7 @@ fn show(context: &mut Context, rows: &[IncidentRow], id: IncidentId) -> Ended {
     out.heading("Records");
     match &entries {
         Ok(entries) => record::list(out, entries),
-        Err(failure) => out.paragraph("  ", &format!("cannot be shown: {}", failure.message)),
+        Err(failure) => out.paragraph("  ", &format!("The records cannot be shown: {}", failure.message)),
     }
     if let Some(row) = row.filter(|row| !row.guide.is_empty()) {
         out.heading("What you can do");

@@ -10,7 +10,7 @@ pub(crate) fn gist(entry: &Entry) -> String {
         Body::Started { version, mode } => format!("supervisor {version} began, {mode}"),
         Body::Opened { case, evidence, .. } => joined(&format!("{}{case}", failure(entry)), evidence),
         Body::Suppressed { by } => format!("a consequence of {by}"),
-        Body::Unsuppressed {} => "outlived its cause".to_owned(),
+        Body::Unsuppressed {} => "its cause has ended, but the failure has not".to_owned(),
         Body::Intent(intent) => intended(intent),
         Body::Outcome { action, result, detail, took_ms } => {
             let took = when::length(*took_ms);
@@ -22,16 +22,16 @@ pub(crate) fn gist(entry: &Entry) -> String {
         Body::Verdict { passed: false, evidence, .. } => joined("not proved", evidence),
         Body::Closed { how } => how.as_str().to_owned(),
         Body::Refused(refusal) => format!("{}: {}", refusal.guard.as_str(), refusal.reason),
-        Body::Escalated { reason, .. } => format!("a person is needed: {reason}"),
+        Body::Escalated { reason, .. } => format!("handed over to you: {reason}"),
         Body::Notified { ok: true, tries, .. } => format!("a person was notified, try {tries}"),
         Body::Notified { ok: false, tries, detail, .. } => format!("nobody was notified, try {tries}: {detail}"),
-        Body::Notifier { program } if program.is_empty() => "no program notifies of escalations".to_owned(),
-        Body::Notifier { program } => format!("{} notifies of escalations", program.join(" ")),
+        Body::Notifier { program } if program.is_empty() => "no program sends notifications".to_owned(),
+        Body::Notifier { program } => format!("{} sends notifications", program.join(" ")),
         Body::Approved { who, .. } | Body::Denied { who } | Body::Lifted { who, .. } | Body::Resumed { who } => {
             format!("by {who}")
         }
-        Body::Cleared {} => "seen gone".to_owned(),
-        Body::Rearmed {} => joined("goes on", &playbook(entry)),
+        Body::Cleared {} => "a check passes again".to_owned(),
+        Body::Rearmed {} => joined("no longer suspended", &playbook(entry)),
         Body::Manual { what, who, params } => format!("{what} {params} by {who}"),
         Body::Hold { who, why, from_class, .. } => format!("{from_class} and above held by {who}: {why}"),
         Body::Waived { who, why, until_wall_ms } => {
@@ -50,7 +50,7 @@ pub(crate) fn gist(entry: &Entry) -> String {
     }
 }
 
-/// Records in a list: a line each, under the day that they were written on.
+/// Records in a list: an entry each, under the day that they were written on.
 pub(crate) fn list<'a>(out: &mut Out, entries: impl IntoIterator<Item = &'a Entry>) {
     let mut day = String::new();
     for entry in entries {
@@ -63,13 +63,12 @@ pub(crate) fn list<'a>(out: &mut Out, entries: impl IntoIterator<Item = &'a Entr
     }
 }
 
-/// One line of a list.
+/// One entry of a list.
 fn line(out: &mut Out, entry: &Entry) {
     let incident = entry.subject.incident.map_or_else(String::new, |id| id.to_string());
     let head = format!("{:>5} {} {incident:<4} ", entry.seq, when::clock(entry.at.wall_ms));
     let kind = format!("{:<9} ", entry.body.kind());
-    let gist = out.cut(&gist(entry), out.width().saturating_sub(out.columns(&head) + out.columns(&kind)));
-    out.spans(&[(Tone::Faint, &head), (tone(&entry.body), &kind), (Tone::Plain, &gist)]);
+    out.entry(&[(Tone::Faint, &head), (tone(&entry.body), &kind)], Tone::Plain, &gist(entry));
 }
 
 fn intended(intent: &Intent) -> String {

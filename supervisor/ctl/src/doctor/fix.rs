@@ -75,7 +75,7 @@ pub(crate) fn preview(client: &Client, report: &mut Report, until: Instant) {
 pub(crate) fn show_plans(out: &mut Out, report: &Report) {
     out.heading("What --fix would do (nothing was done)");
     if fixable(report).next().is_none() {
-        out.line("  Nothing: no cause has a fix that wbd may do.");
+        out.line("  Nothing: wbd has no fix for these causes.");
     }
     for (cause, fix) in fixable(report) {
         let (code, target, approval) = (&cause.code, &cause.target, approval(fix));
@@ -88,7 +88,7 @@ pub(crate) fn show_plans(out: &mut Out, report: &Report) {
             out.paragraph("      ", &change_line(change));
         }
         if fix.changes.is_empty() {
-            out.paragraph("      ", "what that changes, before -> after, only the running supervisor can tell");
+            out.paragraph("      ", "Only the running supervisor can tell the values before and after.");
         }
     }
 }
@@ -117,11 +117,15 @@ pub(crate) fn fix(client: &Client, cause: &Cause, fix: &Fix) -> Result<Fixed, Fa
             return Ok(Fixed { what, good, came });
         }
         if row.is_none() && begun.elapsed() >= OPENING {
-            return Ok(Fixed { what, good: false, came: "nothing came of it; see wbdctl status".to_owned() });
+            return Ok(Fixed {
+                what,
+                good: false,
+                came: "the supervisor opened no incident for it; see wbdctl status".to_owned(),
+            });
         }
         if begun.elapsed() >= PATIENCE {
             let stands = row.as_ref().map(incidents::phase).unwrap_or_default();
-            return Ok(Fixed { what, good: false, came: format!("not over yet: {stands}") });
+            return Ok(Fixed { what, good: false, came: format!("not finished yet: {stands}") });
         }
         sleep(PAUSE);
     }
