@@ -26,6 +26,8 @@ mod doctor;
 mod fd_leak;
 #[path = "booted/jobs.rs"]
 mod jobs;
+#[path = "booted/journal.rs"]
+mod journal;
 #[path = "booted/kill_supervisor.rs"]
 mod kill_supervisor;
 #[path = "booted/ledger.rs"]
@@ -44,6 +46,8 @@ mod operator;
 mod ours;
 #[path = "booted/package.rs"]
 mod package;
+#[path = "booted/quiet.rs"]
+mod quiet;
 #[path = "booted/servers.rs"]
 mod servers;
 #[path = "booted/settings.rs"]

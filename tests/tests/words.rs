@@ -65,7 +65,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() && name != "target" && name != "tests" {
                 folders.push(path);
-            } else if name.ends_with(ending) && !name.ends_with(".test.yaml") && !name.ends_with("_tests.rs") {
+            } else if name.ends_with(ending) && !name.ends_with(".test.yaml") && !name.ends_with("tests.rs") {
                 found.push(path);
             }
         }
@@ -102,6 +102,8 @@ fn texts(path: &Path) -> Vec<Text> {
             add(number, Kind::Prose, text);
         } else if key.starts_with("- \"") {
             add(number, Kind::Step, key.trim_start_matches("- "));
+        } else if let Some(rest) = key.strip_prefix("- {line: \"") {
+            add(number, Kind::Step, rest.split("\", needs:").next().unwrap_or_default());
         }
         number += 1;
     }

@@ -129,6 +129,9 @@ pub(crate) enum Verb {
     /// Failures that do not count for a time, and why
     #[command(subcommand)]
     Waiver(Waiver),
+    /// Whom wbd notifies of what needs a person
+    #[command(subcommand)]
+    Escalation(Escalation),
     /// Take an action back
     Undo {
         /// The action, such as A17
@@ -243,6 +246,12 @@ pub(crate) struct NewWaiver {
     /// Until the end of this day, or this moment
     #[arg(long, value_name = "WHEN", value_parser = crate::when::until, conflicts_with = "length")]
     pub(crate) until: Option<i64>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Escalation {
+    /// Run on_escalation with a made-up incident, and tell how it ended
+    Test,
 }
 
 #[derive(Debug, Subcommand)]

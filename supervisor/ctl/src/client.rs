@@ -65,6 +65,11 @@ impl Client {
         Self { socket: self.socket.clone(), timeout: self.timeout.min(time) }
     }
 
+    /// The same way, waiting so long where the answer may take it.
+    pub(crate) fn waiting_at_least(&self, time: Duration) -> Self {
+        Self { socket: self.socket.clone(), timeout: self.timeout.max(time) }
+    }
+
     /// Asks, and waits for the answer.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! `wbdctl`: reads the command line, hands it to one verb, ends with one code. Decides nothing itself.
 mod agent;
 mod ask;
+mod catalogue;
 mod cli;
 mod client;
 mod columns;
@@ -10,6 +11,7 @@ mod control;
 mod count;
 mod demo;
 mod doctor;
+mod escalation;
 mod exit;
 mod explain;
 mod export;
@@ -115,6 +117,7 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Pause { length, class, why } => control::pause(context, length, class, &why),
         Verb::Resume => control::resume(context),
         Verb::Waiver(verb) => waiver::run(context, verb),
+        Verb::Escalation(verb) => escalation::run(context, &verb),
         Verb::Undo { action } => control::undo(context, action),
         Verb::Reload { wait: _ } => control::reload(context),
         Verb::Agent(verb) => agent::run(context, verb),

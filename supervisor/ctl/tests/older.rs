@@ -134,7 +134,7 @@ fn a_list_of_records_goes_back_as_far_as_it_is_asked_to_and_cuts_none_of_them() 
     assert_eq!(text(&["ledger", "list", "--since", "36500d"]), all);
     assert_eq!(text(&["ledger", "list", "--since", "1ms"]), "No records.\n");
     let of_one = text(&["ledger", "list", "--since", "36500d", "--code", "WBD-6007", "--incident", "I4"]);
-    assert!(of_one.lines().count() < all.lines().count() && of_one.contains("WBD-6007 on wbd: dead"), "{of_one}");
+    assert!(of_one.lines().count() < all.lines().count() && of_one.contains("WBD-6007 on wbd: "), "{of_one}");
     // In a pipe a record is one line, however long it is.
     assert!(all.lines().any(|line| line.len() > 80), "{all}");
 }

@@ -11,7 +11,7 @@ use wbd_engine::state::ActionRequest;
 use wbd_ledger::Recorded;
 use wbd_model::action::{Action, Change};
 use wbd_model::check::CheckKey;
-use wbd_model::control::{Request, Response};
+use wbd_model::control::{EscalationTest, Request, Response};
 use wbd_model::entry::{Exit, Outcome, Subject};
 use wbd_model::incident::{ActionId, IncidentId};
 use wbd_model::observation::{Observation, Observations};
@@ -168,6 +168,18 @@ pub(crate) enum NotifyEvent {
         tries: u32,
         /// What became of it, or why nobody was notified.
         result: Result<(), String>,
+    },
+    /// The program is wanted to be run with a made-up incident.
+    Test {
+        /// Who waits for what becomes of it.
+        reply: oneshot::Sender<Response>,
+    },
+    /// It was.
+    Tested {
+        /// What became of it.
+        test: EscalationTest,
+        /// Who waits for that.
+        reply: oneshot::Sender<Response>,
     },
 }
 

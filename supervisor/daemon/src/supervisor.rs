@@ -33,6 +33,7 @@ use crate::talk::answer::{done, recorded};
 use crate::talk::holds::HoldFiles;
 use crate::talk::requests::{RequestHandler, rotated};
 use crate::tell::notifier::Notifier;
+use crate::tell::publish::Publisher;
 use crate::view::View;
 use wbd_model::control::Mode;
 
@@ -59,6 +60,7 @@ pub(crate) struct Supervisor {
     pub(crate) action_runner: ActionRunner,
     /// Tells people of escalations.
     pub(crate) notifier: Notifier,
+    pub(crate) publisher: Publisher,
     /// What is asked on the control socket.
     pub(crate) requests: RequestHandler,
     /// Hold files that are there.
@@ -101,7 +103,7 @@ fn remember_resolver(samples: &Samples, runner: &ProbeRunner) {
     let is_dns = |probe: &Probe| matches!(probe, Probe::DnsServers(_));
     match samples.last_text(is_dns, dns_servers::LOCAL_SEEN) {
         Ok(seen) => seen.iter().for_each(|seen| runner.remember_resolver(seen)),
-        Err(error) => warn!(%error, "the resolver of this host is not remembered"),
+        Err(error) => warn!("the unit of this host's resolver cannot be read from the samples: {error}"),
     }
 }
 
@@ -118,6 +120,7 @@ impl Supervisor {
             agent: Agent::new(&parts.root, parts.mode, runner.clone(), events.clone()),
             hold_files: HoldFiles::new(&parts.root),
             requests: RequestHandler::new(&parts.root),
+            publisher: Publisher::default(),
             notifier: Notifier::new(
                 &parts.root,
                 parts.mode,
@@ -167,7 +170,7 @@ impl Supervisor {
             self.see_holds(HoldEvent::TimePassed, &now);
             self.turn();
         };
-        info!("stopping");
+        info!("wbd stops watching this host");
         self.finish_action(&mut inbox).await;
         self.check_runner.ends(&now());
         self.writer.anchor_head();
@@ -189,7 +192,7 @@ impl Supervisor {
         }
         match guard::permit_first_start(&self.writer.state, &self.products.loaded.settings, &now()) {
             Ok(permit) => self.record(permit, None),
-            Err(refusal) => warn!(reason = refusal.reason, "the agent is not started"),
+            Err(refusal) => warn!("the agent is not started: {}", refusal.reason),
         }
     }
 
@@ -355,6 +358,7 @@ impl Supervisor {
                 Follow::InFlight(action) => self.timers.in_flight = action,
                 Follow::NotifyBy(program) => self.on_tell(NotifyEvent::Program(program), now),
                 Follow::RotateIfDue => self.writer.rotate_if_due(now),
+                Follow::TestNotification(reply) => self.on_tell(NotifyEvent::Test { reply }, now),
                 Follow::NotifyWhatIsDue => self.on_tell(NotifyEvent::ProgramRecorded, now),
             }
         }

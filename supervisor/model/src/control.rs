@@ -1,4 +1,5 @@
 //! Requests to the daemon and its answers, plain and serialisable; the transport is not here.
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -106,6 +107,8 @@ pub enum Request {
         /// It changes the agent (everything but `status`).
         change: bool,
     },
+    /// Run the site's program of `on_escalation` with a made-up incident.
+    TestEscalation {},
     /// Set a bad ledger aside and start a new one that names the old head.
     RotateLedger {
         /// Why.
@@ -131,6 +134,7 @@ impl Request {
             | Self::Reload {}
             | Self::RunPlaybook { .. }
             | Self::Agent { .. }
+            | Self::TestEscalation {}
             | Self::RotateLedger { .. } => true,
         }
     }
@@ -183,6 +187,8 @@ pub enum Response {
         /// The reply.
         reply: String,
     },
+    /// Answer to `TestEscalation`.
+    Escalation(EscalationTest),
     /// Answer to `Preview`.
     Preview {
         /// The plan.
@@ -193,6 +199,19 @@ pub enum Response {
         #[serde(default)]
         digest: String,
     },
+}
+
+/// What became of the site's program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EscalationTest {
+    /// The program and its arguments.
+    pub program: Vec<String>,
+    /// It ended with 0.
+    pub ok: bool,
+    /// How it ended and what it said, or why it was not run.
+    pub detail: String,
+    /// How long that took, in milliseconds.
+    pub took_ms: u64,
 }
 
 /// How the supervisor was started.
@@ -238,6 +257,9 @@ pub struct Status {
     pub up_ms: u64,
     /// What it may do.
     pub healing: Healing,
+    /// Products on this host with a stricter mode of their own.
+    #[serde(default)]
+    pub healing_of: BTreeMap<String, Healing>,
     /// Who paused it and why.
     #[serde(with = "empty_text")]
     pub hold: Option<String>,
@@ -376,6 +398,21 @@ pub struct IncidentRow {
     pub held: Option<Refusal>,
     /// Steps for a person, once it was handed over.
     pub guide: Vec<String>,
+}
+
+/// The healing mode, and which products have a stricter one.
+#[must_use]
+pub fn healing_words(general: Healing, of_products: &BTreeMap<String, Healing>) -> String {
+    let own = of_products.iter().map(|(name, healing)| format!("; {} for {name}", healing.as_str()));
+    own.fold(general.as_str().to_owned(), |text, own| text + &own)
+}
+
+impl IncidentRow {
+    /// The failure and whose it is.
+    #[must_use]
+    pub fn key(&self) -> CheckKey {
+        CheckKey { code: self.code.clone(), target: self.target.clone() }
+    }
 }
 
 /// `None` is an empty text in JSON.

@@ -160,7 +160,8 @@ fn newest(client: &Client, cause: &Cause) -> Result<Option<IncidentRow>, Failure
     let Response::Incidents(rows) = ask::refusals(client.call(&Request::Incidents {})?)? else {
         return Err(ask::mismatch("incidents"));
     };
-    Ok(rows.into_iter().filter(|row| row.code == cause.code && row.target == cause.target).max_by_key(|row| row.id))
+    let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
+    Ok(rows.into_iter().filter(|row| row.key() == key).max_by_key(|row| row.id))
 }
 
 /// Whether it is over: closed, or waiting for a person.

@@ -18,6 +18,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use wbd_model::control::Request;
+use wbd_model::name::Code;
 use wbd_model::report::Report;
 
 use crate::Context;
@@ -26,6 +27,7 @@ use crate::cli::{Doctor, Format};
 use crate::exit::{Ended, Exit, Failure};
 
 use self::examine::Order;
+pub(crate) use self::pending::aside;
 use self::worker::Worker;
 
 const WATCH_PAUSE: Duration = Duration::from_secs(2);
@@ -62,6 +64,31 @@ pub(crate) fn run(context: &mut Context, doctor: Doctor) -> Ended {
         fix::show_plans(&mut context.out, &report);
     }
     Ok(Exit::Verdict(report.verdict))
+}
+
+/// Examines the host for one failure alone.
+///
+/// # Errors
+/// A code that nobody knows.
+pub(crate) fn examine_one(context: &Context, code: &Code) -> Result<Report, Failure> {
+    Worker::default().examine(&order_of_one(context, code))
+}
+
+/// The second process's part of that.
+///
+/// # Errors
+/// Whoever wants the answer is not there.
+pub(crate) fn answer_one(context: &mut Context, parent: u32, code: &Code) -> Ended {
+    let order = order_of_one(context, code);
+    worker::answer(context, parent, &order)
+}
+
+fn order_of_one(context: &Context, code: &Code) -> Order {
+    let only = vec![code.clone()];
+    let doctor =
+        Doctor { fix: false, dry_run: false, only, skip: Vec::new(), profile: None, verbose: false, watch: false };
+    let (root, config) = (context.root.clone(), context.config.clone());
+    Order { root, config, client: context.client(), lang: context.lang, doctor }
 }
 
 fn show(context: &mut Context, report: &Report, verbose: bool) -> Result<(), Failure> {

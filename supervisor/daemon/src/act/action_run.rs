@@ -92,7 +92,7 @@ impl ActionRunner {
             ActEvent::HoldsSeen { want, seen, preview } => ask_guards(*want, seen, preview, view, now),
             ActEvent::Recorded { subject, recorded, reply } => self.act(subject, *recorded, reply, view),
             ActEvent::NotRecorded { action, reason, reply } => {
-                warn!(reason, action, "nothing was done");
+                warn!("{action} was not done: {reason}");
                 if let Some(reply) = reply {
                     let _ = reply.send(refused(format!("nothing was done: {reason}")));
                 }
@@ -193,7 +193,11 @@ impl ActionRunner {
                 Vec::new()
             }
             Err(reason) => {
-                info!(incident = %want.incident, action = want.action.name(), reason, "not done: things changed just before");
+                let (incident, action) = (want.incident.to_string(), want.action.describe());
+                info!(
+                    WBD_INCIDENT = incident,
+                    "wbd did not {action}, because the host changed just before: {reason} (incident {incident})"
+                );
                 self.executor_free(view, now)
             }
         }
@@ -242,7 +246,6 @@ impl ActionRunner {
     /// Its intent is on disk; a supervisor that dies before its outcome finds it.
     fn act(&mut self, subject: Subject, recorded: Recorded, reply: Reply, view: &View<'_>) -> Vec<Follow> {
         let (id, action) = (recorded.intent().action_id, recorded.intent().action.clone());
-        info!(%id, action = action.name(), class = %action.class(), "acting");
         let agent = view.agent.process();
         self.run = Some(ActionRun::Acting);
         let (executor, events) = (Arc::clone(&self.executor), self.events.clone());
@@ -269,9 +272,6 @@ impl ActionRunner {
         follows.extend(self.executor_free(view, now));
         let (outcome, job, spawned) = (report.outcome, report.job, report.spawned);
         follows.push(Follow::Agent(AgentEvent::ActionEnded { outcome, job, spawned }));
-        if outcome != Outcome::Done {
-            warn!(id = %report.action, outcome = outcome.as_str(), detail = report.detail, "the action did not succeed");
-        }
         let (detail, took_ms) = (report.detail.clone(), report.took_ms);
         let body = Body::Outcome { action: report.action, result: outcome, detail, took_ms };
         let key = subject.incident.and_then(|id| view.state().incidents.get(&id)).map(|incident| incident.key.clone());

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tracing::info;
 use wbd_actions::notes;
 use wbd_engine::guard::hold;
 use wbd_engine::state::{Hold, State};
@@ -109,14 +108,12 @@ fn changes(seen: BTreeMap<String, Hold>, known: &BTreeMap<String, Hold>) -> Vec<
     let mut follows = Vec::new();
     for (path, hold) in seen {
         if known.get(&path) != Some(&hold) {
-            info!(file = path, why = hold.why, "a hold file is there");
             let Hold { who, why, until_wall_ms, from_class, .. } = hold;
             let body = Body::Hold { who, why, until_wall_ms, from_class, file: Some(path) };
             follows.push(Follow::Write(Subject::default(), Box::new(body)));
         }
     }
     for path in gone {
-        info!(file = path, "a hold file is gone");
         let body = Body::Lifted { who: format!("removal of {path}"), file: Some(path) };
         follows.push(Follow::Write(Subject::default(), Box::new(body)));
     }

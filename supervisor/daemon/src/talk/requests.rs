@@ -86,6 +86,10 @@ impl RequestHandler {
                     Err(why) => say(reply, refused(why)),
                 }
             }
+            Request::TestEscalation {} => vec![
+                Follow::manual("escalation.test", who, "on_escalation with a made-up incident"),
+                Follow::TestNotification(reply),
+            ],
             Request::RotateLedger { .. } if view.is_acting => say(reply, refused(UNDER_WAY)),
             Request::RotateLedger { reason } => {
                 vec![Follow::Act(ActEvent::GiveUp), Follow::Rotate { reason, who: who.to_owned(), reply }]
@@ -134,9 +138,9 @@ impl RequestHandler {
 
     /// Who approved beforehand what is done about this: by running its playbook by hand. An approval is good for once.
     pub(crate) fn takes_approval(&mut self, about: &Subject) -> Option<String> {
-        let is_about =
-            |key: &CheckKey| about.code.as_ref() == Some(&key.code) && about.target.as_ref() == Some(&key.target);
-        self.asked_by.take_if(|(key, _)| is_about(key)).map(|(_, who)| who)
+        let (code, target) = (about.code.clone()?, about.target.clone()?);
+        let about = CheckKey { code, target };
+        self.asked_by.take_if(|(key, _)| *key == about).map(|(_, who)| who)
     }
 
     /// What an operator asked for is over, or was not needed: it is no approval for a later incident.
@@ -286,7 +290,7 @@ fn to_run(
     if let Some(waiver) = waiver::covering(&about.state.waivers, &key, about.now.wall_ms) {
         return Err(format!("{key} is waived by {}: {}; wbdctl waiver list", waiver.who, waiver.why));
     }
-    about.acts(name)?;
+    about.acts(name, &key.target)?;
     if without_approval && about.state.latched.contains(&key) {
         let again = format!("wbdctl playbook run {name} --target {}", key.target);
         return Err(format!("{key} was handed over; one more try: {again}"));

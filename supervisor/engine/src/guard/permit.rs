@@ -45,8 +45,10 @@ pub fn check(state: &State, settings: &Settings, now: &Now, want: &ActionRequest
     let incident = waiting.ok_or_else(|| no(Guard::Conflict, "the incident does not wait for an action any more"))?;
     waiver::permits(state, now, &want.key)?;
     hold::permits(state, now, want.action.class())?;
-    if settings.healing_for(want.playbook.as_str()) == Healing::Observe {
-        return Err(no(Guard::Mode, "healing is set to observe: nothing is done by itself"));
+    let (playbook, target) = (want.playbook.as_str(), &want.key.target);
+    if settings.healing_for(playbook, target) == Healing::Observe {
+        let mode = settings.healing_words(playbook, target);
+        return Err(no(Guard::Mode, &format!("healing is set to {mode}: nothing is done by itself")));
     }
     conflict(state, want)?;
     if want.undoes.is_some() {
@@ -178,8 +180,8 @@ fn approval(settings: &Settings, want: &ActionRequest, incident: &Incident) -> R
     let class = want.plan.class();
     let needed = want.plan.approval == Approval::Operator
         || class == Class::A4
-        || class > settings.ceiling_for(want.playbook.as_str())
-        || settings.healing_for(want.playbook.as_str()) == Healing::Approve;
+        || class > settings.ceiling_for(want.playbook.as_str(), &want.key.target)
+        || settings.healing_for(want.playbook.as_str(), &want.key.target) == Healing::Approve;
     // An approval is for one try, of the playbook that was shown; of that of its opening where nothing was.
     let digest = incident.shown.as_ref().map_or(&incident.digest, |shown| &shown.plan.digest);
     let given = incident.approved && *digest == want.plan.digest;

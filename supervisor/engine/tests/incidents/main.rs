@@ -11,6 +11,7 @@ mod guards;
 mod ladder;
 mod life;
 mod operator;
+mod renamed;
 mod rotation;
 mod schedules;
 mod shares;
