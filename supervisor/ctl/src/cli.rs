@@ -11,7 +11,7 @@ use wbd_model::name::{Code, PlaybookName, ProfileName, TargetName};
 
 /// Diagnose a host and steer the wbd supervisor
 #[derive(Debug, Parser)]
-#[command(name = "wbdctl", version, max_term_width = 80, disable_help_subcommand = true)]
+#[command(name = "wbdctl", version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -161,6 +161,11 @@ pub(crate) enum Verb {
         #[arg(long)]
         keep: bool,
     },
+    /// Help for a command, with all its options
+    Help {
+        /// The command, such as ledger list; without it all commands
+        command: Vec<String>,
+    },
     /// Completions for a shell
     Completions {
         /// The shell
@@ -198,6 +203,9 @@ pub(crate) struct Doctor {
     /// Look at one product only
     #[arg(long, value_name = "NAME", value_parser = profile)]
     pub(crate) profile: Option<ProfileName>,
+    /// Name every check, every target and all steps
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     /// Look again every two seconds
     #[arg(long, conflicts_with_all = ["fix", "dry_run"])]
     pub(crate) watch: bool,
@@ -258,6 +266,9 @@ pub(crate) enum Ledger {
         /// Only of this failure
         #[arg(long, value_name = "CODE", value_parser = code)]
         code: Option<Code>,
+        /// How far back
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        since: Option<Duration>,
         /// Only of this kind
         #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(Body::KINDS))]
         kind: Option<String>,

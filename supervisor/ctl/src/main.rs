@@ -8,6 +8,7 @@ mod columns;
 mod config;
 mod context;
 mod control;
+mod count;
 mod demo;
 mod doctor;
 mod escalation;
@@ -15,6 +16,7 @@ mod exit;
 mod explain;
 mod export;
 mod failed_unit;
+mod help;
 mod host;
 mod incidents;
 mod ledger;
@@ -124,6 +126,7 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Target(verb) => agent::target(context, &verb),
         Verb::Config(verb) => config::run(context, verb),
         Verb::Demo { keep } => demo::run(context, keep),
+        Verb::Help { command } => help::run(context, &command),
         Verb::Completions { shell } => Ok(completions(context, shell)),
         Verb::LastWord => failed_unit::run(context),
         Verb::DemoChild { parent, scratch, program } => demo::child(parent, &scratch, &program),

@@ -16,7 +16,7 @@ use wbd_model::incident::Phase;
 use wbd_model::lang::Lang;
 use wbd_model::name::{Code, ProfileName, TargetName};
 use wbd_model::problem::Problem;
-use wbd_model::report::{CheckRow, DaemonView, Protection, ProtectionState, Report};
+use wbd_model::report::{CheckRow, DaemonView, OpenIncident, Protection, ProtectionState, Report};
 use wbd_model::settings::Settings;
 use wbd_model::suggest;
 use wbd_model::waiver::Waiver;
@@ -152,7 +152,11 @@ fn programs(order: &Order, library: &Library, settings: &Settings) -> Receiver<V
 }
 
 fn view(status: &Status, age_ms: Option<u64>) -> DaemonView {
-    DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode_and_suspensions(status) }
+    DaemonView {
+        version: status.version.clone(),
+        age_ms: age_ms.unwrap_or(0),
+        healing: status::mode_and_suspensions(status),
+    }
 }
 
 /// Whether the supervisor is stand-alone; under a root of its own it is, or there is none.
@@ -270,8 +274,11 @@ fn judged(
     for cause in &mut report.causes {
         let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
         if let Some(incident) = of(open, &key) {
-            let since = when::moment(incident.opened);
-            cause.evidence.push(format!("since {since}: incident {}, {}", incident.id, phase::phase(incident)));
+            let (id, since, stands) = (incident.id, incident.opened, phase::phase(incident));
+            // For people it stands on a line of its own.
+            cause.seen = cause.in_words().to_vec();
+            cause.evidence.push(format!("since {}: incident {id}, {stands}", when::moment(since)));
+            cause.incident = Some(OpenIncident { id, since, stands });
         }
     }
     report

@@ -267,7 +267,7 @@ fn resumed(about: Vec<CheckKey>, reply: Reply, state: &State, now: &Now) -> Vec<
         "resumed".to_owned()
     } else {
         let denied = state.denied.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        format!("resumed; what was denied stays so, until it is seen gone or its playbook is run by hand: {denied}")
+        format!("resumed; still denied until a check passes or you run the playbook: {denied}")
     };
     vec![Follow::Say { reply, message, about }]
 }

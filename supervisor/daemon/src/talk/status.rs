@@ -170,7 +170,11 @@ impl View<'_> {
             unseen_profiles: &self.products.unseen,
             alike: &self.products.alike,
             problems: &self.products.loaded.problems,
-            daemon: Some(DaemonView { age_ms, healing: self.healing_words() }),
+            daemon: Some(DaemonView {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                age_ms,
+                healing: self.healing_words(),
+            }),
             waivers: &self.writer.state.waivers,
             alone: self.mode == Mode::Standalone,
             lang: Lang::En,

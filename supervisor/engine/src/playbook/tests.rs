@@ -420,7 +420,7 @@ fn the_first_true_case_decides_and_an_unknown_one_stops() {
     // `near` would be true; it is not tried as if `full` were false.
     let (_, _, says) = judged(None, 95);
     assert_eq!((says.verdict, says.case.as_deref()), (Verdict::Unknown, Some("full")));
-    assert_eq!(says.reason, "cannot tell whether full holds: ino.missing: not permitted");
+    assert_eq!(says.reason, "wbd cannot tell whether case full applies: watches missing: not known (not permitted)");
 }
 
 #[test]
@@ -470,7 +470,7 @@ fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../playbooks")
 }
 
-pub(super) fn shipped_sources() -> Vec<Source> {
+pub(crate) fn shipped_sources() -> Vec<Source> {
     let mut files = Vec::new();
     let mut folders = vec![shipped()];
     while let Some(folder) = folders.pop() {
