@@ -26,6 +26,7 @@ mod plan;
 mod playbook;
 mod record;
 mod reference;
+mod retry_unit;
 mod simulate;
 mod status;
 mod waiver;
@@ -121,6 +122,7 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Demo { keep } => demo::run(context, keep),
         Verb::Completions { shell } => Ok(completions(context, shell)),
         Verb::LastWord => failed_unit::run(context),
+        Verb::AnotherTry => retry_unit::run(context),
         Verb::DemoChild { parent, scratch, program } => demo::child(parent, &scratch, &program),
     }
 }

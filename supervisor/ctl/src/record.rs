@@ -33,6 +33,7 @@ pub(crate) fn gist(entry: &Entry) -> String {
         Body::Cleared {} => "seen gone".to_owned(),
         Body::Rearmed {} => joined("goes on", &playbook(entry)),
         Body::Manual { what, who, params } => format!("{what} {params} by {who}"),
+        Body::Hold { who, why, busy: Some(_), .. } => format!("held by {who}: {why}"),
         Body::Hold { who, why, from_class, .. } => format!("{from_class} and above held by {who}: {why}"),
         Body::Waived { who, why, until_wall_ms } => {
             let until =

@@ -15,6 +15,8 @@ const FILES: [(&str, &str); 15] = [
     ("/usr/lib/systemd/system/wbd-agent.service", "644 root:root"),
     ("/usr/lib/systemd/system/wbd-supervisord.service", "644 root:root"),
     ("/usr/lib/systemd/system/wbd-supervisord-failed.service", "644 root:root"),
+    ("/usr/lib/systemd/system/wbd-supervisord-retry.service", "644 root:root"),
+    ("/usr/lib/systemd/system/wbd-supervisord-retry.timer", "644 root:root"),
     ("/usr/lib/sysusers.d/wbd.conf", "644 root:root"),
     ("/etc/wbd/wbd.yaml", "644 root:root"),
     ("/etc/wbd/playbooks.d", "755 root:root"),
