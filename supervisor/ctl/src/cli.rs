@@ -174,6 +174,9 @@ pub(crate) enum Verb {
     /// Tells a person that the supervisor has failed for good
     #[command(hide = true)]
     LastWord,
+    /// Starts a supervisor that has failed once more
+    #[command(hide = true)]
+    AnotherTry,
     /// Runs the demo's supervisor so that it dies with the demo
     #[command(hide = true)]
     DemoChild {

@@ -31,6 +31,7 @@ mod plan;
 mod playbook;
 mod record;
 mod reference;
+mod retry_unit;
 mod simulate;
 mod status;
 mod wait;
@@ -129,6 +130,7 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Help { command } => help::run(context, &command),
         Verb::Completions { shell } => Ok(completions(context, shell)),
         Verb::LastWord => failed_unit::run(context),
+        Verb::AnotherTry => retry_unit::run(context),
         Verb::DemoChild { parent, scratch, program } => demo::child(parent, &scratch, &program),
     }
 }

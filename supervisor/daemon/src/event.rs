@@ -18,6 +18,7 @@ use wbd_model::observation::{Observation, Observations};
 use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
+use wbd_probes::Sighting;
 
 use loaded::{Found, Loaded};
 use unit::UnitView;
@@ -42,6 +43,8 @@ pub(crate) enum Event {
     Talk(TalkEvent),
     /// Something about the ledger.
     Record(RecordEvent),
+    /// Something about what holds actions back.
+    Hold(HoldEvent),
     /// The control socket is gone and cannot be made again; why.
     ControlSocketLost(String),
     /// SIGHUP.
@@ -207,6 +210,8 @@ pub(crate) enum ActEvent {
         of: Box<Asked>,
         /// What it would change, or in words why that cannot be told.
         preview: Result<Preview, String>,
+        /// What the host was busy with then; for an action by hand it is not looked at.
+        busy: Vec<Sighting>,
     },
     /// Hold files were looked for just before the guards are asked.
     HoldsSeen {
@@ -311,12 +316,14 @@ pub(crate) enum ProductEvent {
 }
 
 /// Why hold files are looked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum HoldEvent {
     /// Nothing but time has passed.
     TimePassed,
     /// What is there now decides something.
     Wanted,
+    /// What the host is busy with was looked at.
+    Busy(Vec<Sighting>),
 }
 
 /// Something happened to the ledger.

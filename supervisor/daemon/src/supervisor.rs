@@ -30,6 +30,7 @@ use crate::look::gap::Gap;
 use crate::look::products::Products;
 use crate::record::writer::LedgerWriter;
 use crate::talk::answer::{done, recorded};
+use crate::talk::busy::BusyLook;
 use crate::talk::holds::HoldFiles;
 use crate::talk::requests::{RequestHandler, rotated};
 use crate::tell::notifier::Notifier;
@@ -118,7 +119,7 @@ impl Supervisor {
         let started = now();
         Self {
             agent: Agent::new(&parts.root, parts.mode, runner.clone(), events.clone()),
-            hold_files: HoldFiles::new(&parts.root),
+            hold_files: HoldFiles::new(&parts.root, events.clone()),
             requests: RequestHandler::new(&parts.root),
             publisher: Publisher::default(),
             notifier: Notifier::new(
@@ -132,7 +133,7 @@ impl Supervisor {
             check_runner: CheckRunner::new(runner, parts.samples, events.clone()),
             writer: parts.writer,
             timers: round::Timers::default(),
-            action_runner: ActionRunner::new(parts.executor, events),
+            action_runner: ActionRunner::new(parts.executor, BusyLook::new(&parts.root), events),
             gap: Gap::default(),
             started,
         }
@@ -250,6 +251,7 @@ impl Supervisor {
             Event::Agent(event) => self.on_agent(event, &now()),
             Event::Talk(event) => self.on_talk(event, &now()),
             Event::Record(event) => self.writer.on(event, &now()),
+            Event::Hold(event) => self.see_holds(event, &now()),
             Event::Reload => {
                 self.manual("reload", "SIGHUP", "settings and playbooks");
                 self.on_products(ProductEvent::Reload(None), &now());
@@ -327,7 +329,7 @@ impl Supervisor {
 
     /// Hold files are looked for, and what follows from it is done.
     pub(crate) fn see_holds(&mut self, event: HoldEvent, now: &Now) {
-        let follows = self.hold_files.on(event, &self.writer.state, now);
+        let follows = self.hold_files.on(event, &self.writer.state, &self.products.loaded.library, now);
         self.follow(follows);
     }
 
@@ -340,6 +342,7 @@ impl Supervisor {
                 Follow::Write(subject, body) => self.writer.write(now, subject, *body),
                 Follow::Check(event) => self.on_check(event, now),
                 Follow::SeeHolds => self.see_holds(HoldEvent::Wanted, now),
+                Follow::SeeBusy(busy) => self.see_holds(HoldEvent::Busy(busy), now),
                 Follow::Act(event) => self.on_action(event, now),
                 Follow::Agent(event) => self.on_agent(event, now),
                 Follow::Record { permit, reply } => self.record(*permit, reply),

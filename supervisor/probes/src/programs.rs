@@ -143,8 +143,8 @@ pub fn lacking(root: &Path, programs: BTreeSet<String>, within: Duration) -> BTr
             }
         }
     });
-    let left = || most.saturating_duration_since(std::time::Instant::now());
-    std::iter::from_fn(|| receiver.recv_timeout(left()).ok()).collect()
+    let left = || Some(most.saturating_duration_since(std::time::Instant::now())).filter(|left| !left.is_zero());
+    std::iter::from_fn(|| receiver.recv_timeout(left()?).ok()).collect()
 }
 
 fn is_nowhere(root: &Path, program: &str) -> bool {

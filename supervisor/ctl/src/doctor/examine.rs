@@ -29,8 +29,10 @@ use crate::exit::{Exit, Failure};
 use crate::{catalogue, host, phase, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
+use super::own::Own;
 use super::pending::aside;
 use super::recorded_facts::RecordedFacts;
+use super::supervisor::{self, Unit};
 use super::{merge, own, policy};
 
 /// What an examination is made with.
@@ -59,18 +61,10 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
         let client = order.client.clone();
         move || ask(&client)
     });
-    let verified = aside({
-        let root = order.root.clone();
-        move || crate::ledger::verified_under(&root)
-    });
-    let written = aside({
-        let root = order.root.clone();
-        move || Said::written(&root)
-    });
-    let belongs = aside({
-        let root = order.root.clone();
-        move || host::has_supervisor(&root)
-    });
+    let verified = beside(order, crate::ledger::verified_under);
+    let written = beside(order, Said::written);
+    let belongs = beside(order, host::has_supervisor);
+    let unit = beside(order, supervisor::look);
     let Files { settings, settings_problems, library, problems, warnings, late: unread } = Files::read(order);
     if unread.is_none() {
         known(order, &library)?;
@@ -116,13 +110,23 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     let read = unread.is_none() && settings_problems.is_empty() && order.config.is_none();
     report.causes.iter_mut().for_each(|cause| policy::apply(cause, &settings, read, daemon_status.as_ref().ok()));
     let ledger = within(&verified, began);
+    // Whose supervisor answers waits for no word about it.
+    let unit = daemon_status
+        .is_err()
+        .then(|| within(&unit, began))
+        .map_or(Unit::None, |unit| unit.unwrap_or_else(|| Unit::Unseen("systemd does not answer in time".to_owned())));
+    let supervisor = supervisor::judge(&order.root, within(&belongs, began).unwrap_or(true), &daemon_status, &unit);
+    let dead = supervisor.verdict() == Verdict::Fail;
+    // First in the order of causes: what has kept the supervisor from starting, it, and what nobody heals without it.
+    let first =
+        [unread.as_deref().map_or_else(|| own::settings(&settings_problems, dead), own::settings_unread), supervisor];
+    report.causes.splice(0..0, first.iter().filter_map(Own::cause));
+    report.checks.extend(first.iter().filter_map(|check| check.row(0)));
     let own_checks = [
-        Some(own::supervisor(&order.root, within(&belongs, began).unwrap_or(true), &daemon_status)),
         own::degraded(&daemon_status),
         Some(own::held(&report.holds)),
         own::escalation(&daemon_status),
         Some(own::ledger(ledger, daemon_status.as_ref().ok())),
-        Some(unread.as_deref().map_or_else(|| own::settings(&settings_problems), own::settings_unread)),
         own::lint(&warnings),
         within(&placed, began).map(|findings| own::programs(&findings)),
         unread.as_deref().map_or_else(|| own::playbooks(&order.root, library.playbooks.len()), own::playbooks_unread),
@@ -134,6 +138,12 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     chosen(order, &mut report);
     report.duration_ms = ms(began.elapsed());
     Ok(merge::settle(report))
+}
+
+/// Looks at something under the root, beside the rest.
+fn beside<T: Send + 'static>(order: &Order, look: fn(&Path) -> T) -> Receiver<T> {
+    let root = order.root.clone();
+    aside(move || look(&root))
 }
 
 /// What is said of protection on a host that needs no agent of wbd.

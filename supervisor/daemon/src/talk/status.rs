@@ -197,6 +197,7 @@ impl View<'_> {
         match (self.holds(&now()).as_slice(), self.writer.degraded.as_str()) {
             (_, degraded) if !degraded.is_empty() => format!("nothing is done: {degraded}"),
             ([], _) => mode,
+            (holds, _) if holds.iter().all(|row| row.busy.is_some()) => format!("held {}", words(holds)),
             (holds, _) => format!("paused {}", words(holds)),
         }
     }

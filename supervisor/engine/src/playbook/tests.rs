@@ -306,6 +306,7 @@ fn profiles_are_checked() {
         ("ports: [53]", "ports: []", 12, "1 to 8"),
         ("ports: [53]", "ports: [70000]", 12, "wrong value"),
         ("  codes:", "  unit: wbd-supervisord.service\n  codes:", 13, "wbd's own"),
+        ("  codes:", "  installer: [{exe: setup}]\n  codes:", 13, "absolute"),
         ("  codes:", "  commands: {restart: {argv: [sh, -c], timeout: 5s, class: A2}}\n  codes:", 13, "absolute path"),
         ("  codes:", "  commands: {restart: {argv: [/x], timeout: 5s, class: A4}}\n  codes:", 13, "must be A3"),
         ("  codes:", "  unit: wbd-supervisord-failed.service\n  codes:", 13, "wbd's own"),
