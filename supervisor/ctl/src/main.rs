@@ -26,12 +26,14 @@ mod manual;
 mod moment;
 mod offline;
 mod out;
+mod phase;
 mod plan;
 mod playbook;
 mod record;
 mod reference;
 mod simulate;
 mod status;
+mod wait;
 mod waiver;
 mod when;
 
@@ -112,10 +114,10 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Ledger(verb) => ledger::run(context, verb),
         Verb::Playbook(verb) => playbook::run(context, verb),
         Verb::Explain { code } => explain::run(context, code.as_deref()),
-        Verb::Approve { incident, yes } => incidents::approve(context, incident, yes),
+        Verb::Approve { incident, yes, wait } => incidents::approve(context, incident, yes, wait.no_wait),
         Verb::Deny { incident } => incidents::deny(context, incident),
         Verb::Pause { length, class, why } => control::pause(context, length, class, &why),
-        Verb::Resume => control::resume(context),
+        Verb::Resume(wait) => control::resume(context, wait.no_wait),
         Verb::Waiver(verb) => waiver::run(context, verb),
         Verb::Escalation(verb) => escalation::run(context, &verb),
         Verb::Undo { action } => control::undo(context, action),

@@ -177,6 +177,7 @@ pub(crate) mod testing {
             untold: vec![],
             untold_dropped: 0,
             checks: Vec::new(),
+            agent: None,
         }
     }
 }

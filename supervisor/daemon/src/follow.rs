@@ -43,6 +43,8 @@ pub(crate) enum Follow {
         reply: oneshot::Sender<Response>,
         /// What is done.
         message: String,
+        /// Whose incidents tell what comes of it.
+        about: Vec<CheckKey>,
     },
     /// Somebody is answered, once all that stands before this is done and on record. An owner answers by itself only
     /// where nothing else follows.

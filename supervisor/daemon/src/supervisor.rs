@@ -347,7 +347,9 @@ impl Supervisor {
                 Follow::Talk(event) => self.on_talk(event, now),
                 Follow::Products(event) => self.on_products(event, now),
                 // A peer that went away wants no answer.
-                Follow::Say { reply, message } => drop(reply.send(recorded(message, &self.writer.degraded))),
+                Follow::Say { reply, message, about } => {
+                    drop(reply.send(recorded(message, about, &self.writer.degraded)));
+                }
                 Follow::Answer { reply, response } => drop(reply.send(*response)),
                 Follow::Status(reply) => drop(reply.send(Response::Status(Box::new(self.view().status())))),
                 Follow::KeepPause { pause, reply } => drop(reply.send(self.keep_pause(*pause, now))),

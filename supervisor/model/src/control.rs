@@ -146,6 +146,8 @@ impl Request {
 pub enum AgentVerb {
     /// Start it.
     Start,
+    /// Stop it, if it runs, and start it.
+    Restart,
     /// Stop it; an administrator's stop is respected.
     Stop,
     /// Make it read its settings again.
@@ -160,6 +162,9 @@ pub enum Response {
     Done {
         /// What was done.
         message: String,
+        /// Checks whose incidents tell what comes of it; empty where nothing more comes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        about: Vec<CheckKey>,
     },
     /// Refused: by a guard, or because it makes no sense now.
     Refused {
@@ -198,6 +203,9 @@ pub enum Response {
         /// Digest of both; an approval names it.
         #[serde(default)]
         digest: String,
+        /// What the guards say to it at this moment; `None`: an older supervisor does not tell.
+        #[serde(default)]
+        offer: Option<Box<Offer>>,
     },
 }
 
@@ -212,6 +220,17 @@ pub struct EscalationTest {
     pub detail: String,
     /// How long that took, in milliseconds.
     pub took_ms: u64,
+}
+
+/// What the guards say to a plan at one moment, so that nothing is offered that they would refuse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The incident that waits to do it; `None`: none is open.
+    pub incident: Option<IncidentId>,
+    /// To wbd, which would do it by itself; `None`: nothing stands against it.
+    pub by_itself: Option<Refusal>,
+    /// To an operator who approves it or runs its playbook; `None`: nothing stands against it.
+    pub by_hand: Option<Refusal>,
 }
 
 /// How the supervisor was started.
@@ -314,6 +333,20 @@ pub struct Status {
     /// When each check was looked at last; one without a row was not checked yet.
     #[serde(default)]
     pub checks: Vec<CheckedRow>,
+    /// wbd's own agent; `None`: an older supervisor does not tell.
+    #[serde(default)]
+    pub agent: Option<AgentRow>,
+}
+
+/// wbd's own agent as the supervisor sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRow {
+    /// Its process; `None`: none runs.
+    pub pid: Option<u32>,
+    /// Milliseconds since that process gave its last sign of life; `None`: it gave none.
+    pub silent_ms: Option<u64>,
+    /// Who stopped it, where an administrator's stop stands.
+    pub stopped_by: Option<String>,
 }
 
 /// The last complete look of one check.
@@ -398,6 +431,9 @@ pub struct IncidentRow {
     pub held: Option<Refusal>,
     /// Steps for a person, once it was handed over.
     pub guide: Vec<String>,
+    /// Why a person was notified last: the guard's own words where one refused for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The healing mode, and which products have a stricter one.

@@ -31,7 +31,7 @@ impl<'a> Scene<'a> {
         scene.resolve_by(&[FIRST]);
         product::configure(host, &format!("{ROOMY}public: \"yes\"\n"));
         // What another scenario left handed over would not be opened anew.
-        host.run(["/usr/bin/wbdctl", "resume"]).ok();
+        host.run(["/usr/bin/wbdctl", "resume", "--no-wait"]).ok();
         scene
     }
 

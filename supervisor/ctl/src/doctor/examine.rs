@@ -26,7 +26,7 @@ use wbd_probes::{Presence, ProbeRunner};
 use crate::cli::{Doctor, LangArg};
 use crate::client::{Client, Unanswered};
 use crate::exit::{Exit, Failure};
-use crate::{catalogue, host, incidents, status, waiver, when};
+use crate::{catalogue, host, phase, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
 use super::pending::aside;
@@ -274,7 +274,7 @@ fn judged(
     for cause in &mut report.causes {
         let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
         if let Some(incident) = of(open, &key) {
-            let (id, since, stands) = (incident.id, incident.opened, incidents::phase(incident));
+            let (id, since, stands) = (incident.id, incident.opened, phase::phase(incident));
             // For people it stands on a line of its own.
             cause.seen = cause.in_words().to_vec();
             cause.evidence.push(format!("since {}: incident {id}, {stands}", when::moment(since)));

@@ -6,6 +6,7 @@ mod fix;
 mod look;
 mod merge;
 mod nagios;
+mod offers;
 mod own;
 mod pending;
 mod policy;
@@ -53,11 +54,12 @@ pub(crate) fn run(context: &mut Context, doctor: Doctor) -> Ended {
         return watch(context, &order, &mut worker);
     }
     let mut report = worker.examine(&order)?;
+    // A line for a monitoring system offers nothing.
+    if context.format != Format::Nagios || order.doctor.fix {
+        offers::ask(&order.client, &mut report, began + worker::PATIENCE, order.doctor.dry_run);
+    }
     if order.doctor.fix && !order.doctor.dry_run {
         return heal(context, &order, &report, &mut worker);
-    }
-    if order.doctor.dry_run {
-        fix::preview(&order.client, &mut report, began + worker::PATIENCE);
     }
     show(context, &report, order.doctor.verbose)?;
     if order.doctor.dry_run && context.format == Format::Text {
@@ -103,7 +105,9 @@ fn show(context: &mut Context, report: &Report, verbose: bool) -> Result<(), Fai
 /// Looks again and again; ends when nobody reads any more.
 fn watch(context: &mut Context, order: &Order, worker: &mut Worker) -> Ended {
     loop {
-        let report = worker.examine(order)?;
+        let began = Instant::now();
+        let mut report = worker.examine(order)?;
+        offers::ask(&order.client, &mut report, began + worker::PATIENCE, false);
         match context.format {
             // One document a line, so that a reader can tell them apart.
             Format::Json => {
@@ -152,7 +156,10 @@ fn heal(context: &mut Context, order: &Order, report: &Report, worker: &mut Work
     if text && fixed.is_empty() {
         context.out.line("  Nothing: wbd has no fix for these causes.");
     }
-    let after = if fixed.is_empty() { report.clone() } else { worker.examine(order)? };
+    let mut after = if fixed.is_empty() { report.clone() } else { worker.examine(order)? };
+    if !fixed.is_empty() {
+        offers::ask(&order.client, &mut after, Instant::now() + worker::PATIENCE, false);
+    }
     if text {
         context.out.heading("Afterwards");
         context.out.line(format!("{}: {}", text::word(after.verdict), text::sentence(&after)));

@@ -30,6 +30,8 @@ pub(super) fn apply(cause: &mut Cause, settings: &Settings, read: bool, status: 
     if !known || healing != Healing::Auto || fix.class > settings.ceiling_for(name, target) || fix.class == Class::A4 {
         fix.approval = Approval::Operator;
     }
+    // Offered once the guards were asked.
+    let run = || Some(format!("wbdctl playbook run {name} --target {}", cause.target));
     if fix.withheld.is_some() {
         return;
     }
@@ -38,10 +40,12 @@ pub(super) fn apply(cause: &mut Cause, settings: &Settings, read: bool, status: 
         let mode = if own.starts_with(healing.as_str()) { own } else { healing.as_str().to_owned() };
         fix.withheld = Some(format!("healing is {mode}; set approve or auto, then wbdctl reload --wait"));
     } else if handed_over {
-        let again = format!("wbdctl playbook run {name} --target {}", cause.target);
-        fix.withheld = Some(format!("wbd handed this over to you; one more try: {again}"));
+        fix.command = run();
+        fix.withheld = Some("wbd handed this over to you".to_owned());
     } else if status.is_none() {
         fix.withheld = Some("the supervisor, which would do it, does not answer".to_owned());
+    } else if fix.approval == Approval::Operator {
+        fix.command = run();
     }
 }
 
@@ -87,6 +91,8 @@ mod tests {
                 plan: vec![],
                 changes: vec![],
                 withheld: None,
+                command: None,
+                held: None,
             }),
             guide: vec![],
         };

@@ -206,7 +206,7 @@ impl Products {
         let warnings = self.loaded.misplaced.iter().map(|finding| format!("; warning: {finding}"));
         let message = format!("{count} playbooks loaded{}", warnings.collect::<String>());
         // Settings may let something be done now that was held before.
-        (Response::Done { message }, vec![facts, program, bind, Follow::Check(CheckEvent::All)])
+        (Response::Done { message, about: Vec::new() }, vec![facts, program, bind, Follow::Check(CheckEvent::All)])
     }
 }
 

@@ -34,6 +34,7 @@ impl View<'_> {
             acts: incident.acts,
             held: incident.held().cloned(),
             guide: incident.escalated.clone().unwrap_or_default(),
+            reason: incident.reason.clone(),
         })
         .collect()
     }
@@ -76,6 +77,7 @@ impl View<'_> {
             untold_dropped: self.notifier.untold_dropped(&self.writer.state),
             next: self.next(&now),
             checks: self.checked(&now),
+            agent: Some(self.agent.row()),
         }
     }
 
