@@ -25,6 +25,7 @@ mod offline;
 mod out;
 mod plan;
 mod playbook;
+mod product;
 mod record;
 mod reference;
 mod simulate;
@@ -114,6 +115,7 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Pause { length, class, why } => control::pause(context, length, class, &why),
         Verb::Resume => control::resume(context),
         Verb::Waiver(verb) => waiver::run(context, verb),
+        Verb::Product(verb) => product::run(context, verb),
         Verb::Undo { action } => control::undo(context, action),
         Verb::Reload { wait: _ } => control::reload(context),
         Verb::Agent(verb) => agent::run(context, verb),

@@ -175,6 +175,7 @@ pub(crate) mod testing {
             untold: vec![],
             untold_dropped: 0,
             checks: Vec::new(),
+            products: vec![],
         }
     }
 }

@@ -13,6 +13,7 @@ use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
 use crate::look::checks::Check;
+use crate::talk::products;
 use crate::view::View;
 use wbd_model::control::Mode;
 
@@ -73,6 +74,7 @@ impl View<'_> {
             untold_dropped: self.notifier.untold_dropped(&self.writer.state),
             next: self.next(&now),
             checks: self.checked(&now),
+            products: products::rows(self),
         }
     }
 
@@ -164,6 +166,7 @@ impl View<'_> {
             rows: &rows,
             unseen_profiles: &self.products.unseen,
             alike: &self.products.alike,
+            forgotten: &self.products.forgotten,
             problems: &self.products.loaded.problems,
             daemon: Some(DaemonView { age_ms, healing: self.healing_words() }),
             waivers: &self.writer.state.waivers,

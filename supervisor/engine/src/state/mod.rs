@@ -58,7 +58,7 @@ impl Payer {
     pub fn of(action: &Action, target: Option<&TargetName>) -> Self {
         match target {
             _ if action.on_agent().concerns() => Self::Agent,
-            Some(target) => Self::Product(target.clone()),
+            Some(target) => Self::Product(target.product()),
             None => Self::Unknown,
         }
     }
