@@ -29,6 +29,7 @@ mod out;
 mod phase;
 mod plan;
 mod playbook;
+mod product;
 mod record;
 mod reference;
 mod retry_unit;
@@ -121,6 +122,7 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Resume(wait) => control::resume(context, wait.no_wait),
         Verb::Waiver(verb) => waiver::run(context, verb),
         Verb::Escalation(verb) => escalation::run(context, &verb),
+        Verb::Product(verb) => product::run(context, verb),
         Verb::Undo { action } => control::undo(context, action),
         Verb::Reload { wait: _ } => control::reload(context),
         Verb::Agent(verb) => agent::run(context, verb),

@@ -180,6 +180,7 @@ pub(crate) mod testing {
             untold_dropped: 0,
             checks: Vec::new(),
             agent: None,
+            products: vec![],
         }
     }
 }

@@ -93,7 +93,7 @@ pub fn of_profile(name: &str, spec: &ProfileSpec) -> Vec<Named> {
     });
     let signs = spec.present.any.iter().filter_map(|sign| match sign {
         Sign::Process(selector) => Some(selector),
-        Sign::File(_) => None,
+        Sign::File(_) | Sign::Package(_) => None,
     });
     let processes = spec.process.values().chain(signs).filter_map(|selector| selector.exe.clone());
     let looked_at = versions.chain(processes).map(|program| Named { by: by.clone(), program, run: None });

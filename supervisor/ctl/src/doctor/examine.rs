@@ -17,6 +17,7 @@ use wbd_model::lang::Lang;
 use wbd_model::name::{Code, ProfileName, TargetName};
 use wbd_model::problem::Problem;
 use wbd_model::report::{CheckRow, DaemonView, OpenIncident, Protection, ProtectionState, Report};
+use wbd_model::seen::Forgotten;
 use wbd_model::settings::Settings;
 use wbd_model::suggest;
 use wbd_model::waiver::Waiver;
@@ -72,6 +73,7 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     let mut runner = runner.clone();
     runner.facts.clone_from(&settings.facts);
     let placed = programs(order, &library, &settings);
+    RecordedFacts::remember_products(&runner);
     let (bounds, unbound) = bind(order, &library, &settings, &runner);
     let recorded = RecordedFacts::of(&runner, &library, &bounds);
     let answers = look::look(runner, &bounds, recorded, began);
@@ -91,6 +93,7 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
             rows,
             unseen_profiles: &unbound.unseen,
             alike: &unbound.alike,
+            forgotten: &unbound.forgotten,
             problems: &problems,
             daemon,
             waivers: &said.waivers,
@@ -308,18 +311,21 @@ struct Unbound {
     unseen: Vec<(ProfileName, String)>,
     /// They are not, and something has the name of one.
     alike: Vec<(ProfileName, String)>,
+    /// They are, and an administrator does not want them checked.
+    forgotten: Vec<(ProfileName, Forgotten)>,
 }
 
 /// The checks of this host, and products that have none.
 fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRunner) -> (Vec<Bound>, Unbound) {
     let mut present = BTreeSet::new();
-    let (mut unseen, mut alike) = (Vec::new(), Vec::new());
-    let specs: Vec<_> = library.profiles.values().map(|profile| &profile.spec).collect();
-    for (name, presence) in library.profiles.keys().zip(runner.present_each(&specs)) {
+    let (mut unseen, mut alike, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
+    let profiles = library.profiles.values().map(std::sync::Arc::as_ref);
+    for (name, presence) in library.profiles.keys().zip(runner.present_each(profiles)) {
         match presence {
             Presence::Yes => {
                 present.insert(name.clone());
             }
+            Presence::Forgotten(by) => forgotten.push((name.clone(), by)),
             Presence::No(others) if others.is_empty() => {}
             Presence::No(others) => alike.push((name.clone(), others.join("; "))),
             Presence::Unknown(reason) => unseen.push((name.clone(), reason)),
@@ -336,7 +342,8 @@ fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRun
     let asked_for = |(name, _): &(ProfileName, String)| doctor.profile.as_ref().is_none_or(|wanted| wanted == name);
     unseen.retain(asked_for);
     alike.retain(asked_for);
-    (bounds, Unbound { unseen, alike })
+    forgotten.retain(|(name, _)| doctor.profile.as_ref().is_none_or(|wanted| wanted == name));
+    (bounds, Unbound { unseen, alike, forgotten })
 }
 
 fn wanted(doctor: &Doctor, code: &Code) -> bool {

@@ -586,6 +586,7 @@ fn names_of_shipped_things_are_the_documented_ones() {
     assert_eq!(names, ["aegis", "dsva", "iwss-ftp", "iwss-http", "wbd"]);
     let names: Vec<&str> = library.playbooks.keys().map(PlaybookName::as_str).collect();
     let wanted = "agent-config agent-down agent-log agent-path agent-server agent-servers agent-version dns endpoint \
-                  endpoint-tcp fd-leak inotify-limit linked-folders open-files protection version-match";
+                  endpoint-tcp fd-leak inotify-limit linked-folders open-files protection role-down \
+                  version-match";
     assert_eq!(names.join(" "), wanted);
 }
