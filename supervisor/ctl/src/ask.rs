@@ -37,6 +37,7 @@ pub(crate) fn refusals(response: Response) -> Result<Response, Failure> {
         | Response::Report(_)
         | Response::Incidents(_)
         | Response::Agent { .. }
+        | Response::Escalation(_)
         | Response::Preview { .. } => Ok(response),
     }
 }

@@ -186,7 +186,11 @@ fn a_code_may_be_spoken_shortly() {
     assert_eq!(code(&short), 0);
     assert_eq!(short.stdout, long.stdout);
     assert!(stdout(&short).contains("What you can do"));
-    assert_eq!(json(&run(root.path(), &["-o", "json", "explain", "5404"]))["code"], "WBD-5404");
+    let told = json(&run(root.path(), &["-o", "json", "explain", "5404"]));
+    assert_eq!((&told["code"], &told["detected"]), (&"WBD-5404".into(), &"yes".into()), "{told}");
+    // Without playbooks on the host nothing is looked at, and nothing is claimed.
+    assert!(stdout(&short).contains("not looked: no playbooks"), "{short:?}");
+    assert_eq!((&told["now"]["looked"], &told["now"]["checks"]), (&false.into(), &serde_json::json!([])), "{told}");
     let slip = run(root.path(), &["explain", "WBD-54O4"]);
     assert_eq!(code(&slip), 1);
     assert!(slip.stdout.is_empty() && stderr(&slip).contains("did you mean WBD-5404"), "{slip:?}");
@@ -291,7 +295,7 @@ fn broken_files_are_78_with_their_place() {
     assert_eq!(code(&output), 0, "{output:?}");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(text.contains("site.yaml:6:19: process.main names a process by comm alone"), "{text}");
-    assert!(text.contains("1 files, no problems, 1 warnings"), "{text}");
+    assert!(text.contains("1 file, no problems, 1 warning"), "{text}");
     let value = json(&run(root.path(), &["-o", "json", "playbook", "lint", file.to_str().unwrap()]));
     assert_eq!((value["problems"].clone(), &value["warnings"][0]["line"]), (serde_json::json!([]), &6.into()));
     put(root.path(), "usr/lib/wbd/playbooks/p/profile.yaml", profile);
@@ -305,6 +309,26 @@ fn broken_files_are_78_with_their_place() {
     assert_eq!(code(&run(root.path(), &["config", "check"])), 0);
     assert!(stdout(&run(root.path(), &["config", "cat"])).contains("healing: approve"));
     assert_eq!(json(&run(root.path(), &["-o", "json", "config", "cat"]))["budget"]["per_hour"], 3);
+}
+
+/// What is explained is looked for on the host at hand: there, gone, and not to be seen.
+#[test]
+fn explain_says_whether_it_is_so_now() {
+    let root = TempDir::new().unwrap();
+    put(root.path(), "usr/lib/wbd/playbooks/agent-config.yaml", PLAYBOOK);
+    let now = || json(&run(root.path(), &["-o", "json", "explain", "WBD-CONFIG"]));
+    let absent = now();
+    assert_eq!(
+        (&absent["now"]["looked"], &absent["now"]["checks"][0]["verdict"]),
+        (&true.into(), &"unknown".into()),
+        "{absent}"
+    );
+    let looked = run(root.path(), &["explain", "WBD-SETTINGS"]);
+    assert!(code(&looked) == 0 && stdout(&looked).contains("no (host)"), "{looked:?}");
+    put(root.path(), "etc/wbd/wbd.yaml", "healing: atuo\n");
+    let broken = run(root.path(), &["explain", "WBD-SETTINGS"]);
+    assert!(code(&broken) == 0 && stdout(&broken).contains("YES"), "{broken:?}");
+    assert!(stdout(&broken).contains("wbd.yaml:1:10"), "with its place: {broken:?}");
 }
 
 #[test]
@@ -401,8 +425,8 @@ fn lines_are_as_wide_as_the_terminal_and_80_columns_where_there_is_none() {
         assert!(plain <= 80 && plain > 60, "{plain}: {text}");
         assert!(narrow <= 50 && narrow > 30, "{narrow}: {narrow_text}");
     }
-    let (wide, text) = widest(root.path(), &["explain", "6007"], Some(120));
-    assert!(wide <= 100 && wide > 80, "{wide}: {text}");
+    let (wide, text) = widest(root.path(), &["explain", "6007"], Some(160));
+    assert!(wide <= 160 && wide > 120, "{wide}: {text}");
 }
 
 #[test]

@@ -30,9 +30,11 @@ use crate::look::gap::Gap;
 use crate::look::products::Products;
 use crate::record::writer::LedgerWriter;
 use crate::talk::answer::{done, recorded};
+use crate::talk::busy::BusyLook;
 use crate::talk::holds::HoldFiles;
 use crate::talk::requests::{RequestHandler, rotated};
 use crate::tell::notifier::Notifier;
+use crate::tell::publish::Publisher;
 use crate::view::View;
 use wbd_model::control::Mode;
 
@@ -59,6 +61,7 @@ pub(crate) struct Supervisor {
     pub(crate) action_runner: ActionRunner,
     /// Tells people of escalations.
     pub(crate) notifier: Notifier,
+    pub(crate) publisher: Publisher,
     /// What is asked on the control socket.
     pub(crate) requests: RequestHandler,
     /// Hold files that are there.
@@ -101,7 +104,7 @@ fn remember_resolver(samples: &Samples, runner: &ProbeRunner) {
     let is_dns = |probe: &Probe| matches!(probe, Probe::DnsServers(_));
     match samples.last_text(is_dns, dns_servers::LOCAL_SEEN) {
         Ok(seen) => seen.iter().for_each(|seen| runner.remember_resolver(seen)),
-        Err(error) => warn!(%error, "the resolver of this host is not remembered"),
+        Err(error) => warn!("the unit of this host's resolver cannot be read from the samples: {error}"),
     }
 }
 
@@ -114,10 +117,16 @@ impl Supervisor {
             remember_resolver(samples, &runner);
         }
         let started = now();
+        let seen = wbd_ledger::read_products(&wbd_ledger::state_dir(&parts.root));
+        if let Err(why) = &seen {
+            warn!(why, "which products were here is not known");
+        }
+        runner.remember_products(seen, &started.boot);
         Self {
             agent: Agent::new(&parts.root, parts.mode, runner.clone(), events.clone()),
-            hold_files: HoldFiles::new(&parts.root),
+            hold_files: HoldFiles::new(&parts.root, events.clone()),
             requests: RequestHandler::new(&parts.root),
+            publisher: Publisher::default(),
             notifier: Notifier::new(
                 &parts.root,
                 parts.mode,
@@ -129,7 +138,7 @@ impl Supervisor {
             check_runner: CheckRunner::new(runner, parts.samples, events.clone()),
             writer: parts.writer,
             timers: round::Timers::default(),
-            action_runner: ActionRunner::new(parts.executor, events),
+            action_runner: ActionRunner::new(parts.executor, BusyLook::new(&parts.root), events),
             gap: Gap::default(),
             started,
         }
@@ -167,7 +176,7 @@ impl Supervisor {
             self.see_holds(HoldEvent::TimePassed, &now);
             self.turn();
         };
-        info!("stopping");
+        info!("wbd stops watching this host");
         self.finish_action(&mut inbox).await;
         self.check_runner.ends(&now());
         self.writer.anchor_head();
@@ -189,7 +198,7 @@ impl Supervisor {
         }
         match guard::permit_first_start(&self.writer.state, &self.products.loaded.settings, &now()) {
             Ok(permit) => self.record(permit, None),
-            Err(refusal) => warn!(reason = refusal.reason, "the agent is not started"),
+            Err(refusal) => warn!("the agent is not started: {}", refusal.reason),
         }
     }
 
@@ -247,6 +256,7 @@ impl Supervisor {
             Event::Agent(event) => self.on_agent(event, &now()),
             Event::Talk(event) => self.on_talk(event, &now()),
             Event::Record(event) => self.writer.on(event, &now()),
+            Event::Hold(event) => self.see_holds(event, &now()),
             Event::Reload => {
                 self.manual("reload", "SIGHUP", "settings and playbooks");
                 self.on_products(ProductEvent::Reload(None), &now());
@@ -324,7 +334,7 @@ impl Supervisor {
 
     /// Hold files are looked for, and what follows from it is done.
     pub(crate) fn see_holds(&mut self, event: HoldEvent, now: &Now) {
-        let follows = self.hold_files.on(event, &self.writer.state, now);
+        let follows = self.hold_files.on(event, &self.writer.state, &self.products.loaded.library, now);
         self.follow(follows);
     }
 
@@ -337,6 +347,7 @@ impl Supervisor {
                 Follow::Write(subject, body) => self.writer.write(now, subject, *body),
                 Follow::Check(event) => self.on_check(event, now),
                 Follow::SeeHolds => self.see_holds(HoldEvent::Wanted, now),
+                Follow::SeeBusy(busy) => self.see_holds(HoldEvent::Busy(busy), now),
                 Follow::Act(event) => self.on_action(event, now),
                 Follow::Agent(event) => self.on_agent(event, now),
                 Follow::Record { permit, reply } => self.record(*permit, reply),
@@ -357,6 +368,7 @@ impl Supervisor {
                 Follow::InFlight(action) => self.timers.in_flight = action,
                 Follow::NotifyBy(program) => self.on_tell(NotifyEvent::Program(program), now),
                 Follow::RotateIfDue => self.writer.rotate_if_due(now),
+                Follow::TestNotification(reply) => self.on_tell(NotifyEvent::Test { reply }, now),
                 Follow::NotifyWhatIsDue => self.on_tell(NotifyEvent::ProgramRecorded, now),
             }
         }

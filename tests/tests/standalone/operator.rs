@@ -424,8 +424,8 @@ fn an_approval_of_what_has_changed_since_it_was_shown_is_refused() {
     // The playbook changes between the look and the approval.
     let path = trial.root().join("etc/wbd/playbooks.d/agent-down.yaml");
     let text = fs::read_to_string(&path).expect("the playbook");
-    assert!(text.contains("The agent is dead"), "{text}");
-    fs::write(&path, text.replace("The agent is dead", "The agent is gone")).expect("scratch file");
+    assert!(text.contains("The agent has ended"), "{text}");
+    fs::write(&path, text.replace("The agent has ended", "The agent is gone")).expect("scratch file");
     trial.ctl(&["reload", "--wait"]).ok();
     let answer = wait_until("a look by the new playbook", SOON, || {
         let answer = approve(&trial, Some(&shown));

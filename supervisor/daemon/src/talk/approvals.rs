@@ -10,7 +10,7 @@ use wbd_model::action::{Action, Change};
 use wbd_model::check::CheckKey;
 use wbd_model::entry::Body;
 use wbd_model::incident::{IncidentId, Phase};
-use wbd_model::name::PlaybookName;
+use wbd_model::name::{PlaybookName, TargetName};
 use wbd_model::plan::{Plan, Shown};
 use wbd_model::settings::{Healing, Settings};
 use wbd_model::time::Now;
@@ -134,15 +134,17 @@ impl About<'_> {
     }
 
     fn may_act(&self, id: IncidentId) -> Result<(), String> {
-        self.acts(&self.open_incident(id)?.playbook)
+        let incident = self.open_incident(id)?;
+        self.acts(&incident.playbook, &incident.key.target)
     }
 
     /// Whether an approval could lead to an action now: one that is kept for another mode would be done much later,
     /// unasked.
-    pub(crate) fn acts(&self, playbook: &PlaybookName) -> Result<(), String> {
-        match self.settings.healing_for(playbook.as_str()) {
+    pub(crate) fn acts(&self, playbook: &PlaybookName, target: &TargetName) -> Result<(), String> {
+        match self.settings.healing_for(playbook.as_str(), target) {
             Healing::Observe => Err(format!(
-                "healing is observe, so nothing is done by {playbook}; set approve or auto in wbd.yaml, then wbdctl reload --wait"
+                "healing is {}, so nothing is done by {playbook}; set approve or auto in wbd.yaml, then wbdctl reload --wait",
+                self.settings.healing_words(playbook.as_str(), target)
             )),
             Healing::Approve | Healing::Auto => Ok(()),
         }

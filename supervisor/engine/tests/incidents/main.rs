@@ -12,6 +12,7 @@ mod ladder;
 mod life;
 mod offers;
 mod operator;
+mod renamed;
 mod rotation;
 mod schedules;
 mod shares;
