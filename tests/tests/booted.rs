@@ -60,5 +60,7 @@ mod supervisor_life;
 mod units;
 #[path = "booted/upgrade.rs"]
 mod upgrade;
+#[path = "booted/verbs.rs"]
+mod verbs;
 #[path = "booted/version.rs"]
 mod version;

@@ -347,7 +347,9 @@ impl Supervisor {
                 Follow::Talk(event) => self.on_talk(event, now),
                 Follow::Products(event) => self.on_products(event, now),
                 // A peer that went away wants no answer.
-                Follow::Say { reply, message } => drop(reply.send(recorded(message, &self.writer.degraded))),
+                Follow::Say { reply, message, about } => {
+                    drop(reply.send(recorded(message, about, &self.writer.degraded)));
+                }
                 Follow::Answer { reply, response } => drop(reply.send(*response)),
                 Follow::Status(reply) => drop(reply.send(Response::Status(Box::new(self.view().status())))),
                 Follow::KeepPause { pause, reply } => drop(reply.send(self.keep_pause(*pause, now))),
@@ -358,6 +360,7 @@ impl Supervisor {
                 Follow::InFlight(action) => self.timers.in_flight = action,
                 Follow::NotifyBy(program) => self.on_tell(NotifyEvent::Program(program), now),
                 Follow::RotateIfDue => self.writer.rotate_if_due(now),
+                Follow::TestNotification(reply) => self.on_tell(NotifyEvent::Test { reply }, now),
                 Follow::NotifyWhatIsDue => self.on_tell(NotifyEvent::ProgramRecorded, now),
             }
         }

@@ -32,7 +32,7 @@ const INMATES: &str = "mount -t tmpfs tmpfs /run && mkdir /run/php && ip link se
 exec nginx -g 'daemon off;'; }";
 /// Web server and agent are installed anew, restarted and reloaded, over and over.
 const UPGRADES: &str = "while :; do
-dpkg -i /srv/debs/*.deb; sleep 5
+dpkg --force-confold -i /srv/debs/*.deb; sleep 5
 systemctl restart nginx php8.2-fpm; sleep 5
 dpkg -i /root/wbd_*.deb; sleep 15
 done";
@@ -42,19 +42,21 @@ fn span() -> Duration {
 }
 
 /// A site that is a target, its resolver, and a product of another vendor that reaches its servers.
-fn serve(host: &Host) -> Service {
+fn serve(host: &Host) -> [Service; 2] {
+    // Of this host's own address only: the endpoints' is another one.
+    let listen = "s/listen 80 /listen 127.0.0.1:80 /; s/listen \\[::\\]:80 /listen [::1]:80 /";
+    host.run(["/usr/bin/sed", "-i", listen, "/etc/nginx/sites-available/default"]).ok();
     site::make(host, 20);
     host.write("/etc/systemd/system/dnsmasq.service", DNSMASQ.as_bytes());
     host.run(["/usr/bin/systemctl", "enable", "--now", "dnsmasq.service", "nginx.service", "php8.2-fpm.service"]).ok();
     host.write("/etc/resolv.conf", b"nameserver 127.0.0.1\n");
     host.run(["/usr/bin/mkdir", "-p", "/usr/local/aegis/aegis_client"]).ok();
-    // The web server listens on port 80 of every address.
-    let service = Service::start(host, SocketAddr::from((PLACE, 443)), Manner::Open);
+    let services = [80, 443].map(|port| Service::start(host, SocketAddr::from((PLACE, port)), Manner::Open));
     product::configure(host, "public: \"yes\"\n");
     site::add(host).ok();
     ctl(host, &["agent", "activate"]).ok();
     product::doctor_says(host, "health", |answer| answer.code == 0);
-    service
+    services
 }
 
 /// Whether dpkg works, or did when doctor looked: it was asked just before.
@@ -95,7 +97,7 @@ fn a_minimal_host_is_only_told_that_it_has_no_target() {
 fn a_web_server_beside_three_containers_that_run_the_same_programs_is_well() {
     let host = Host::boot("quiet-containers");
     product::install(&host);
-    let _service = serve(&host);
+    let _services = serve(&host);
     for container in ["one", "two", "three"] {
         let unit = format!("--unit=container-{container}.service");
         let run = ["/usr/bin/systemd-run", "--quiet", &unit];
@@ -112,7 +114,7 @@ fn a_web_server_beside_three_containers_that_run_the_same_programs_is_well() {
 fn while_packages_are_installed_and_servers_restarted_nothing_untrue_is_told_and_nothing_done() {
     let host = Host::boot("quiet-upgrades");
     product::install(&host);
-    let _service = serve(&host);
+    let _services = serve(&host);
     let deb = places::deb();
     assert!(deb.file_name().is_some_and(|name| name.to_string_lossy().starts_with("wbd_")), "{}", deb.display());
     host.run(["/usr/bin/systemd-run", "--quiet", "--unit=upgrades.service", "/usr/bin/bash", "-c", UPGRADES]).ok();

@@ -1,12 +1,14 @@
 //! One whole examination: everything is looked at, judged and folded into one report. Shows nothing.
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use wbd_engine::judge;
 use wbd_engine::judge::report::{self, Inputs, Row};
 use wbd_engine::playbook::{Bound, Library};
+use wbd_model::catalogue::means;
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{IncidentRow, Mode, Request, Response, Status};
 use wbd_model::hold::HoldRow;
@@ -14,17 +16,17 @@ use wbd_model::incident::Phase;
 use wbd_model::lang::Lang;
 use wbd_model::name::{Code, ProfileName, TargetName};
 use wbd_model::problem::Problem;
-use wbd_model::report::{CheckRow, DaemonView, Protection, ProtectionState, Report};
+use wbd_model::report::{CheckRow, DaemonView, OpenIncident, Protection, ProtectionState, Report};
 use wbd_model::settings::Settings;
 use wbd_model::suggest;
 use wbd_model::waiver::Waiver;
-use wbd_probes::programs::Finding;
+use wbd_probes::programs::{Finding, lacking};
 use wbd_probes::{Presence, ProbeRunner};
 
 use crate::cli::{Doctor, LangArg};
 use crate::client::{Client, Unanswered};
 use crate::exit::{Exit, Failure};
-use crate::{catalogue, host, incidents, status, waiver, when};
+use crate::{catalogue, host, phase, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
 use super::pending::aside;
@@ -150,7 +152,11 @@ fn programs(order: &Order, library: &Library, settings: &Settings) -> Receiver<V
 }
 
 fn view(status: &Status, age_ms: Option<u64>) -> DaemonView {
-    DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode_and_suspensions(status) }
+    DaemonView {
+        version: status.version.clone(),
+        age_ms: age_ms.unwrap_or(0),
+        healing: status::mode_and_suspensions(status),
+    }
 }
 
 /// Whether the supervisor is stand-alone; under a root of its own it is, or there is none.
@@ -268,17 +274,22 @@ fn judged(
     for cause in &mut report.causes {
         let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
         if let Some(incident) = of(open, &key) {
-            let since = when::moment(incident.opened);
-            cause.evidence.push(format!("since {since}: incident {}, {}", incident.id, incidents::phase(incident)));
+            let (id, since, stands) = (incident.id, incident.opened, phase::phase(incident));
+            // For people it stands on a line of its own.
+            cause.seen = cause.in_words().to_vec();
+            cause.evidence.push(format!("since {}: incident {id}, {stands}", when::moment(since)));
+            cause.incident = Some(OpenIncident { id, since, stands });
         }
     }
     report
 }
 
 fn of<'a>(open: &'a [IncidentRow], key: &CheckKey) -> Option<&'a IncidentRow> {
-    open.iter()
-        .find(|row| row.code == key.code && row.target == key.target && !matches!(row.phase, Phase::Closed { .. }))
+    open.iter().find(|row| row.key() == *key && !matches!(row.phase, Phase::Closed { .. }))
 }
+
+/// Looking where programs lie takes milliseconds, unless a mount is dead.
+const PROGRAMS: Duration = Duration::from_secs(1);
 
 /// Products without checks.
 #[derive(Debug)]
@@ -305,6 +316,8 @@ fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRun
         }
     }
     let mut bounds = library.bind(&present, settings);
+    let lacking = Arc::new(lacking(&order.root, library.programs_of_guides(), PROGRAMS));
+    bounds.iter_mut().for_each(|bound| bound.without(&lacking));
     let doctor = &order.doctor;
     bounds.retain(|bound| {
         wanted(doctor, &bound.key.code)
@@ -317,7 +330,8 @@ fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRun
 }
 
 fn wanted(doctor: &Doctor, code: &Code) -> bool {
-    (doctor.only.is_empty() || doctor.only.contains(code)) && !doctor.skip.contains(code)
+    let any = |given: &[Code]| given.iter().any(|given| means(given, code));
+    (doctor.only.is_empty() || any(&doctor.only)) && !any(&doctor.skip)
 }
 
 /// Leaves the rows that were asked for; what was asked for and is not checked here is said.
@@ -328,7 +342,7 @@ fn chosen(order: &Order, report: &mut Report) {
     report.waived.retain(|row| wanted(doctor, &row.waiver.code));
     for code in &doctor.only {
         let mut rows = report.checks.iter().chain(report.waived.iter().flat_map(|row| &row.checks));
-        if wanted(doctor, code) && !rows.any(|row| row.code == *code) {
+        if wanted(doctor, code) && !rows.any(|row| means(code, &row.code)) {
             report.checks.extend(TargetName::new("host").ok().map(|target| {
                 CheckRow {
                     code: code.clone(),

@@ -288,6 +288,7 @@ mod tests {
                 only: vec![],
                 skip: vec![],
                 profile: None,
+                verbose: false,
                 watch: false,
             },
         };

@@ -15,19 +15,20 @@ use wbd_engine::state::{ActionRequest, Captured, State};
 use wbd_ledger::Recorded;
 use wbd_model::action::Action;
 use wbd_model::check::CheckKey;
-use wbd_model::control::Response;
+use wbd_model::control::{Offer, Response};
 use wbd_model::entry::{Body, Outcome, Subject};
 use wbd_model::incident::{ActionId, Guard, Phase, Refusal};
 use wbd_model::observation::{Observation, Observations};
+use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 use wbd_probes::clock;
 
-use super::before::{about, cannot_be_told, failed_just_now, hand_over, ledger_forbids, refuse, still_wanted};
-use super::preview::Previews;
+use super::before::{about, cannot_be_told, failed_just_now, hand_over, ledger_forbids, refuse, request, still_wanted};
+use super::preview::{PlanPreview, Previews};
 use crate::event::{ActEvent, AgentEvent, Asked, ByHand, CheckEvent, Event};
 use crate::follow::Follow;
-use crate::talk::answer::{UNDER_WAY, refused};
+use crate::talk::answer::{UNDER_WAY, done, refused};
 use crate::talk::approvals::seen_before;
 use crate::view::View;
 
@@ -104,14 +105,9 @@ impl ActionRunner {
                 Vec::new()
             }
             ActEvent::PlanAsked { incident, plan, begun, reply } => {
-                self.previews.look_at_plan(
-                    Arc::clone(&self.executor),
-                    self.events.clone(),
-                    incident,
-                    *plan,
-                    begun,
-                    reply,
-                );
+                let offer = self.offer(&plan, begun, view, now);
+                let asked = PlanPreview { incident, plan: *plan, begun, offer, reply };
+                self.previews.look_at_plan(Arc::clone(&self.executor), self.events.clone(), asked);
                 Vec::new()
             }
             ActEvent::GiveUp if self.run.is_some() && !self.is_acting() => self.executor_free(view, now),
@@ -160,6 +156,18 @@ impl ActionRunner {
     fn beyond_reach(&self, want: &ActionRequest) -> Option<String> {
         let steps = want.plan.steps.iter().skip(want.step).filter(|_| want.undoes.is_none());
         steps.chain([&want.action]).find_map(|action| self.executor.beyond(action))
+    }
+
+    /// What the guards say to a plan at this moment, each as it would be asked if the plan were begun; `None`: its check
+    /// is gone.
+    fn offer(&self, plan: &Plan, step: usize, view: &View<'_>, now: &Now) -> Option<Offer> {
+        let want = request(plan, step, view)?;
+        let reach = self.beyond_reach(&want).map(|reason| (Guard::Reach, reason));
+        let ledger = || ledger_forbids(view, &want.action).map(|reason| (Guard::Ledger, reason));
+        let offer = guard::offer(view.state(), view.settings(), now, &want);
+        let Some((guard, reason)) = reach.or_else(ledger) else { return Some(offer) };
+        let refusal = Refusal { guard, reason, until_ms: None };
+        Some(Offer { by_itself: Some(refusal.clone()), by_hand: Some(refusal), ..offer })
     }
 
     /// The executor is free: whoever waits for it is looked at again.
@@ -371,7 +379,7 @@ fn silent(action: ActionId, longest: Duration) -> Report {
 
 fn told(id: ActionId, outcome: Outcome, detail: &str) -> Response {
     match outcome {
-        Outcome::Done => Response::Done { message: format!("{id}: {detail}") },
+        Outcome::Done => done(format!("{id}: {detail}")),
         Outcome::Failed | Outcome::Aborted | Outcome::Unknown => {
             Response::Refused { message: format!("{id} {}: {detail}", outcome.as_str()) }
         }

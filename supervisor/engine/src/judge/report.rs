@@ -79,6 +79,7 @@ pub fn report(inputs: Inputs<'_>) -> Report {
     checks.sort_by(|a, b| (&a.code, &a.target).cmp(&(&b.code, &b.target)));
     let mut report = Report {
         schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         host: inputs.host,
         started: inputs.started_ms,
         duration_ms: inputs.duration_ms,
@@ -117,8 +118,11 @@ fn cause(row: &Row<'_>, because: &[(CheckKey, CheckKey)], inputs: &Inputs<'_>) -
         return None;
     }
     let words = words::words(bound, judgement.case.as_deref()?, seen, &judgement.lets, inputs.lang);
-    let mut evidence = judgement.evidence.clone();
-    evidence.extend(not_yet_held(row));
+    let (mut evidence, mut told) = (judgement.evidence.clone(), judgement.seen.clone());
+    if let Some(line) = not_yet_held(row) {
+        evidence.push(line.clone());
+        told.push(line);
+    }
     let mut explains: Vec<Code> =
         because.iter().filter(|(_, cause)| *cause == bound.key).map(|(effect, _)| effect.code.clone()).collect();
     explains.sort();
@@ -128,15 +132,20 @@ fn cause(row: &Row<'_>, because: &[(CheckKey, CheckKey)], inputs: &Inputs<'_>) -
         code: bound.key.code.clone(),
         severity: judgement.verdict,
         target: bound.key.target.clone(),
+        group: judgement.case.as_ref().map(|case| format!("{}/{case}", bound.playbook)),
         title: words.title,
         claim: words.cause,
         evidence,
+        seen: told,
         explains,
+        incident: None,
         fix: ladder.map(|plan| Fix {
             approval: plan.approval,
             class: plan.class(),
             plan: plan.steps.iter().map(Action::describe).collect(),
             withheld: inputs.alone.then(|| on_the_machine(&plan)).flatten(),
+            command: None,
+            held: None,
             playbook: plan.playbook,
             changes: Vec::new(),
         }),
@@ -154,7 +163,7 @@ fn on_the_machine(plan: &Plan) -> Option<String> {
 fn not_yet_held(row: &Row<'_>) -> Option<String> {
     let needed = snapshot::hold_ms(row.bound, row.judgement);
     let held = row.held_ms.unwrap_or(0);
-    (held < needed).then(|| format!("not yet held: {} of {} s", held / 1000, needed.div_ceil(1000)))
+    (held < needed).then(|| format!("seen for {} s so far; wbd acts after {} s", held / 1000, needed.div_ceil(1000)))
 }
 
 fn check_row(row: &Row<'_>, because: &[(CheckKey, CheckKey)]) -> CheckRow {

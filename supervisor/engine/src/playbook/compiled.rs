@@ -3,12 +3,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wbd_model::action::{ActionName, Class};
 use wbd_model::lang::Lang;
-use wbd_model::name::{Code, PlaybookName};
+use wbd_model::name::{Code, PlaybookName, ProfileName};
 use wbd_model::observation::Value;
 use wbd_model::plan::Approval;
 use wbd_model::plan::Attempts;
 use wbd_model::probe::ProbeName;
-use wbd_model::profile::{Duration, ProfileSpec};
+use wbd_model::profile::{Duration, Profile, ProfileSpec};
 
 use super::template::Template;
 use crate::expr::{Expr, Items};
@@ -32,6 +32,8 @@ pub struct Playbook {
     pub cases: Vec<Case>,
     /// What it makes other playbooks see.
     pub explains: Vec<Explains>,
+    /// The only profiles that it is for; empty: it is for all.
+    pub(crate) profiles: Vec<ProfileName>,
     pub(crate) has: Vec<Requirement>,
     pub(crate) items: Option<Items>,
     pub(crate) every: Option<Duration>,
@@ -116,7 +118,14 @@ pub(crate) struct Verify {
 pub(crate) struct CaseText {
     pub(crate) title: Template,
     pub(crate) cause: Template,
-    pub(crate) guide: Vec<Template>,
+    pub(crate) guide: Vec<GuideStep>,
+}
+
+/// A step for a person, and the programs that it needs.
+#[derive(Debug)]
+pub(crate) struct GuideStep {
+    pub(crate) line: Template,
+    pub(crate) needs: Vec<String>,
 }
 
 /// A rung without the values of a host.
@@ -219,6 +228,12 @@ impl Playbook {
     #[must_use]
     pub fn case(&self, id: &str) -> Option<&Case> {
         self.cases.iter().find(|case| case.id == id)
+    }
+
+    /// Whether it is for this product.
+    pub(crate) fn fits(&self, profile: &Profile) -> bool {
+        let meant = self.profiles.is_empty() || self.profiles.contains(&profile.name);
+        meant && self.has.iter().all(|requirement| requirement.is_met(&profile.spec))
     }
 
     /// Whether it acts at all.

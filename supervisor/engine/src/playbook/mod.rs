@@ -7,9 +7,12 @@ mod document;
 mod expressions;
 mod faults;
 mod given;
+mod guide;
+mod guide_programs;
 mod library;
 mod load;
 mod named;
+mod one_or_more;
 mod profile;
 mod references;
 mod regions;
@@ -36,4 +39,4 @@ pub(crate) use test_spec::{CuredWord, Expectation, Moment, ProfileChoice, Seen, 
 #[cfg(test)]
 mod hints_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
