@@ -56,8 +56,8 @@ pub fn clause(subject: &Subject, body: &Body, around: &Around<'_>) -> String {
             format!("cured: the check passes again, {} after the failure was found", length(*after_ms))
         }
         Body::Verdict { passed: false, evidence, .. } => because("not cured: the check still fails", evidence),
-        Body::Closed { how } => format!("closed, {}", closed(*how)),
-        Body::Refused(refusal) => format!("wbd does not act now ({}): {}", refusal.guard.as_str(), refusal.reason),
+        Body::Closed { how } => format!("the incident ended: {}", closed(*how)),
+        Body::Refused(refusal) => format!("no action now ({}): {}", refusal.guard.as_str(), refusal.reason),
         Body::Escalated { reason, .. } => format!("a person is needed: {reason}"),
         Body::Notified { ok: true, tries, .. } => {
             format!("a person was notified by the program of on_escalation (try {tries})")
