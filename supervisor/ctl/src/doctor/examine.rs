@@ -59,18 +59,9 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
         let client = order.client.clone();
         move || ask(&client)
     });
-    let verified = aside({
-        let root = order.root.clone();
-        move || crate::ledger::verified_under(&root)
-    });
-    let written = aside({
-        let root = order.root.clone();
-        move || Said::written(&root)
-    });
-    let belongs = aside({
-        let root = order.root.clone();
-        move || host::has_supervisor(&root)
-    });
+    let verified = of_root(order, |root| crate::ledger::verified_under(root));
+    let written = of_root(order, |root| Said::written(root));
+    let belongs = of_root(order, |root| host::has_supervisor(root));
     let Files { settings, settings_problems, library, problems, warnings, late: unread } = Files::read(order);
     if unread.is_none() {
         known(order, &library)?;
@@ -78,7 +69,6 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     let mut runner = runner.clone();
     runner.facts.clone_from(&settings.facts);
     let placed = programs(order, &library, &settings);
-    RecordedFacts::remember_products(&runner);
     let (bounds, unbound) = bind(order, &library, &settings, &runner);
     let recorded = RecordedFacts::of(&runner, &library, &bounds);
     let answers = look::look(runner, &bounds, recorded, began);
@@ -136,6 +126,12 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     chosen(order, &mut report);
     report.duration_ms = ms(began.elapsed());
     Ok(merge::settle(report))
+}
+
+/// Looks at something under the root beside the rest.
+fn of_root<T: Send + 'static>(order: &Order, look: impl FnOnce(&Path) -> T + Send + 'static) -> Receiver<T> {
+    let root = order.root.clone();
+    aside(move || look(&root))
 }
 
 /// What is said of protection on a host that needs no agent of wbd.
@@ -296,6 +292,7 @@ struct Unbound {
 
 /// The checks of this host, and products that have none.
 fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRunner) -> (Vec<Bound>, Unbound) {
+    RecordedFacts::remember_products(runner);
     let mut present = BTreeSet::new();
     let (mut unseen, mut alike, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
     let profiles = library.profiles.values().map(std::sync::Arc::as_ref);
