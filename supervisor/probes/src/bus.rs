@@ -200,10 +200,7 @@ fn truth(value: &OwnedValue) -> Option<bool> {
 
 /// A list of units of the bus, or as `systemctl` shows it.
 fn names_any(value: &OwnedValue) -> bool {
-    match &**value {
-        Value::Array(names) => !names.is_empty(),
-        other => <&str>::try_from(other).is_ok_and(|names| !names.is_empty()),
-    }
+    if let Value::Array(names) = &**value { !names.is_empty() } else { !text(value).is_empty() }
 }
 
 fn number(value: &OwnedValue) -> u64 {

@@ -62,14 +62,14 @@ fn look(context: &ProbeContext, spec: &ProfileSpec, before: Option<&SeenProduct>
             (signs, _) => signs,
         };
     };
-    let is_here = match signs {
-        Presence::No(others) => match is_left(context, before) {
+    let is_here = match &signs {
+        Presence::No(_) => match is_left(context, before) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Presence::No(others)),
+            Ok(false) => Err(signs),
             Err(reason) => Err(Presence::Unknown(reason)),
         },
         Presence::Yes => Ok(()),
-        other => Err(other),
+        Presence::Forgotten(_) | Presence::Unknown(_) => Err(signs),
     };
     match (is_here, &before.forgotten) {
         (Ok(()), None) => Presence::Yes,

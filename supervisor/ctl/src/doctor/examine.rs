@@ -73,7 +73,6 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     let mut runner = runner.clone();
     runner.facts.clone_from(&settings.facts);
     let placed = programs(order, &library, &settings);
-    RecordedFacts::remember_products(&runner);
     let (bounds, unbound) = bind(order, &library, &settings, &runner);
     let recorded = RecordedFacts::of(&runner, &library, &bounds);
     let answers = look::look(runner, &bounds, recorded, began);
@@ -317,6 +316,7 @@ struct Unbound {
 
 /// The checks of this host, and products that have none.
 fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRunner) -> (Vec<Bound>, Unbound) {
+    RecordedFacts::remember_products(runner);
     let mut present = BTreeSet::new();
     let (mut unseen, mut alike, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
     let profiles = library.profiles.values().map(std::sync::Arc::as_ref);

@@ -8,9 +8,12 @@ use crate::name::ProfileName;
 use crate::observation::{Field, Unit};
 use crate::profile::ProcessSelector;
 
-/// Which process of which product.
+/// Which process of which product; larger than what other questions ask.
+pub type Parameters = Box<Role>;
+
+/// A process of a product.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Parameters {
+pub struct Role {
     /// The product.
     pub product: ProfileName,
     /// The process by its role.
@@ -92,11 +95,11 @@ pub const DECLARATION: Declaration = Declaration {
 
 pub(super) fn bind(binding: &Binding<'_>) -> Option<Parameters> {
     let (spec, Item::Role { product, role }) = (binding.profile?, binding.item?) else { return None };
-    Some(Parameters {
+    Some(Box::new(Role {
         product: product.clone(),
         role: role.to_owned(),
         selector: spec.process.get(role)?.clone(),
         unit: spec.unit_of(role).cloned(),
         packages: spec.packages(),
-    })
+    }))
 }

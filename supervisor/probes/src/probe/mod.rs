@@ -93,13 +93,13 @@ mod tests {
             Probe::FdTrend(selector),
             Probe::VersionPair(version_pair::Parameters { left: setting(), right: setting() }),
             Probe::PackageLock(package_lock::Parameters { manager: None }),
-            Probe::RoleState(role_state::Parameters {
+            Probe::RoleState(Box::new(role_state::Role {
                 product: wbd_model::name::ProfileName::new("x").unwrap(),
                 role: "main".into(),
                 selector: ProcessSelector { comm: Some("x".into()), ..ProcessSelector::default() },
                 unit: None,
                 packages: vec!["x".into()],
-            }),
+            })),
         ];
         let asked: Vec<_> = all.iter().map(Probe::name).collect();
         assert_eq!(asked, ProbeName::ALL);

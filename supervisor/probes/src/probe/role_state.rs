@@ -7,7 +7,7 @@ use wbd_agent_api::standing;
 use wbd_model::forbidden;
 use wbd_model::observation::Observation;
 use wbd_model::probe::ProbeName;
-use wbd_model::probe::role_state::Parameters;
+use wbd_model::probe::role_state::Role;
 use wbd_model::seen::SeenRole;
 
 use crate::bus::{self, UnitState};
@@ -20,7 +20,7 @@ use crate::under::under;
 
 const OF_UNIT: [&str; 8] = ["unit", "active", "result", "enabled", "ran", "stopped", "condition_failed", "collected"];
 
-pub(crate) fn look(context: &ProbeContext, role: &Parameters) -> Observation {
+pub(crate) fn look(context: &ProbeContext, role: &Role) -> Observation {
     let chosen = match procs::choose_lately(context, &role.selector) {
         Ok(chosen) => chosen,
         Err(reason) => return Observation::unseen(ProbeName::RoleState.fields(), &reason),
@@ -50,7 +50,7 @@ pub(crate) fn look(context: &ProbeContext, role: &Parameters) -> Observation {
 }
 
 /// Where it runs stays known.
-fn keep(context: &ProbeContext, role: &Parameters, process: &Process) {
+fn keep(context: &ProbeContext, role: &Role, process: &Process) {
     let link = fs::read_link(context.proc().join(process.pid.to_string()).join("exe"));
     let program = link.ok().map(|link| standing::program_path(&link));
     let named = |path: PathBuf| match path.strip_prefix(context.root()) {
@@ -65,7 +65,7 @@ fn keep(context: &ProbeContext, role: &Parameters, process: &Process) {
 }
 
 /// Its program file.
-fn files(context: &ProbeContext, role: &Parameters, before: Option<&SeenRole>, seen: &mut Observation) {
+fn files(context: &ProbeContext, role: &Role, before: Option<&SeenRole>, seen: &mut Observation) {
     let last = before.and_then(|before| before.program.as_ref());
     let named = role.selector.exe.as_ref().or(role.selector.folder.as_ref());
     let file = last.or(named).map(|path| path.to_string_lossy().into_owned());
@@ -98,7 +98,7 @@ fn files(context: &ProbeContext, role: &Parameters, before: Option<&SeenRole>, s
 }
 
 /// The first of its packages that is installed.
-fn package(context: &ProbeContext, role: &Parameters, seen: &mut Observation) {
+fn package(context: &ProbeContext, role: &Role, seen: &mut Observation) {
     let mut unread = None;
     for name in &role.packages {
         match packages::is_installed(context, name) {
@@ -118,7 +118,7 @@ fn package(context: &ProbeContext, role: &Parameters, seen: &mut Observation) {
 
 /// What the service manager says. A stop is told by the unit that the process was seen in; that it is to be started at
 /// boot, by the one that the profile names.
-fn unit(context: &ProbeContext, role: &Parameters, last: Option<SeenRole>, seen: &mut Observation) {
+fn unit(context: &ProbeContext, role: &Role, last: Option<SeenRole>, seen: &mut Observation) {
     let ran = last.is_some();
     let lived_in = last.as_ref().and_then(|last| last.unit.clone()).filter(|unit| unit.ends_with(".service"));
     let outside = ran && lived_in.is_none();

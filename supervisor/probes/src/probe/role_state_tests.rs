@@ -9,9 +9,9 @@ use super::*;
 use crate::ProbeRunner;
 use crate::testing::{Host, by_comm, by_exe, known, unknown};
 
-fn role(selector: ProcessSelector) -> Parameters {
+fn role(selector: ProcessSelector) -> Role {
     let product = ProfileName::new("acme").unwrap();
-    Parameters { product, role: "main".into(), selector, unit: None, packages: vec![] }
+    Role { product, role: "main".into(), selector, unit: None, packages: vec![] }
 }
 
 /// A host where the product is known, in this boot.
@@ -24,7 +24,7 @@ fn host() -> (Host, ProbeRunner) {
     (host, runner)
 }
 
-fn ask(host: &Host, runner: &ProbeRunner, role: &Parameters) -> Observation {
+fn ask(host: &Host, runner: &ProbeRunner, role: &Role) -> Observation {
     look(&ProbeContext { runner: runner.clone(), ..host.context() }, role)
 }
 
@@ -68,7 +68,7 @@ fn the_interpreter_of_a_script_is_not_taken_for_the_products_program() {
         let mut process = host.process(7, "scan");
         process.exe = Some(host.file(interpreter, ""));
         process.write();
-        let main = Parameters { role: interpreter.into(), ..role(by_comm("scan")) };
+        let main = Role { role: interpreter.into(), ..role(by_comm("scan")) };
         crate::testing::deadline_passes("it runs", || known(&ask(&host, &runner, &main), "runs") == true.into());
         assert_eq!(text(&ask(&host, &runner, &main), "program"), wanted, "{interpreter}");
     }
@@ -118,7 +118,7 @@ fn arguments_tell_apart_what_a_folder_means() {
 #[test]
 fn the_package_is_told_while_it_is_installed() {
     let (host, runner) = host();
-    let main = Parameters { packages: vec!["none".into(), "acme".into()], ..role(by_comm("agent")) };
+    let main = Role { packages: vec!["none".into(), "acme".into()], ..role(by_comm("agent")) };
     assert_eq!(text(&ask(&host, &runner, &main), "package"), "", "there are no packages here");
     let status = |state: &str| format!("Package: acme\nStatus: {state}\nVersion: 1.0\n\n");
     host.file("var/lib/dpkg/status", &status("install ok installed"));
