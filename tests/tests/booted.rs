@@ -62,3 +62,5 @@ mod units;
 mod upgrade;
 #[path = "booted/version.rs"]
 mod version;
+#[path = "booted/views.rs"]
+mod views;

@@ -142,6 +142,8 @@ pub struct Field {
     pub label: &'static str,
     /// What it means.
     pub doc: &'static str,
+    /// All that a text can be; empty where it may be anything.
+    pub words: &'static [&'static str],
 }
 
 /// What the number of a field counts.
@@ -187,18 +189,28 @@ impl Field {
     /// A field that is true or false.
     #[must_use]
     pub const fn truth(name: &'static str, label: &'static str, doc: &'static str) -> Self {
-        Self { name, kind: Kind::Bool, unit: Unit::None, label, doc }
+        Self { name, kind: Kind::Bool, unit: Unit::None, label, doc, words: &[] }
     }
 
     /// A whole number of a unit.
     #[must_use]
     pub const fn number(name: &'static str, unit: Unit, label: &'static str, doc: &'static str) -> Self {
-        Self { name, kind: Kind::Int, unit, label, doc }
+        Self { name, kind: Kind::Int, unit, label, doc, words: &[] }
     }
 
     /// A text.
     #[must_use]
     pub const fn text(name: &'static str, label: &'static str, doc: &'static str) -> Self {
-        Self { name, kind: Kind::Text, unit: Unit::None, label, doc }
+        Self { name, kind: Kind::Text, unit: Unit::None, label, doc, words: &[] }
+    }
+    /// A text that is one of these words.
+    #[must_use]
+    pub const fn word(
+        name: &'static str,
+        label: &'static str,
+        words: &'static [&'static str],
+        doc: &'static str,
+    ) -> Self {
+        Self { name, kind: Kind::Text, unit: Unit::None, label, doc, words }
     }
 }

@@ -29,7 +29,10 @@ use crate::{catalogue, host, incidents, status, waiver, when};
 use super::look::{self, Answers, FIRST, TIME, ms};
 use super::pending::aside;
 use super::recorded_facts::RecordedFacts;
-use super::{merge, own, policy};
+use super::{differ, merge, own, policy};
+
+/// Whoever waits for the examination gives it up a little later.
+const LONGEST: Duration = Duration::from_secs(9);
 
 /// What an examination is made with.
 #[derive(Debug, Clone)]
@@ -107,6 +110,7 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
         if unread.is_some() {
             report = merge::take_over(report, theirs, age_ms);
         }
+        report = differ::settle(report, theirs, &order.client, began + LONGEST);
     }
     report.waivers_unread = said.unread;
     report.holds = said.holds;
@@ -338,6 +342,7 @@ fn chosen(order: &Order, report: &mut Report) {
                         "nothing on this host is checked for it: it has no playbook here, or its product is not here"
                             .to_owned(),
                     duration_ms: 0,
+                    unclear: false,
                 }
             }));
         }

@@ -1,4 +1,5 @@
 //! `doctor`: looks, asks the supervisor what cannot be seen from here, and tells. Changes nothing itself.
+mod differ;
 mod examine;
 mod fix;
 mod look;

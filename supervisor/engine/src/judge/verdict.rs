@@ -5,7 +5,7 @@ use wbd_model::check::Verdict;
 use wbd_model::lang::Lang;
 use wbd_model::observation::{Fact, Observations, Value};
 
-use super::words;
+use super::{health, words};
 use crate::expr::{Expr, Reference, Scope};
 use crate::playbook::{Bound, Level};
 
@@ -31,12 +31,14 @@ pub struct Judgement {
     pub lets: BTreeMap<String, Fact>,
     /// Why, in words.
     pub reason: String,
+    /// It is unknown although all was seen: what was seen fits no case that tells more, and is not healthy.
+    pub unclear: bool,
     /// The facts behind it: `ino.user_used = 8190`.
     pub evidence: Vec<String>,
 }
 
 /// The first true case decides. A case that cannot be decided makes the verdict unknown, and later cases
-/// are not tried as if it were false.
+/// are not tried as if it were false. Where no case is true, it is healthy if the playbook's `healthy` is true.
 #[must_use]
 pub fn judge(bound: &Bound, seen: &Observations) -> Judgement {
     let mut judgement = by_cases(bound, seen);
@@ -64,23 +66,28 @@ fn by_cases(bound: &Bound, seen: &Observations) -> Judgement {
                 Level::Warn => (Verdict::Warn, format!("case {}", case.id)),
                 // Nothing else tells people of it.
                 Level::Skip => (Verdict::Skip, words::words(bound, &case.id, seen, &lets, Lang::En).cause),
+                Level::Unknown => (Verdict::Unknown, words::words(bound, &case.id, seen, &lets, Lang::En).cause),
             },
             Fact::Known(value @ (Value::Int(_) | Value::Text(_))) => {
                 (Verdict::Unknown, format!("case {} gave {value}, which is no truth value: report this bug", case.id))
             }
             Fact::Unknown(why) => (Verdict::Unknown, format!("cannot tell whether {} holds: {why}", case.id)),
         };
+        let holds = case.when.evaluate(&scope) == Fact::Known(Value::Bool(true));
+        let unclear = holds && case.level == Level::Unknown;
         let evidence = evidence(&case.when, &scope);
-        return Judgement { verdict, case: Some(case.id.clone()), lets: lets.clone(), reason, evidence };
+        return Judgement { verdict, case: Some(case.id.clone()), lets: lets.clone(), reason, unclear, evidence };
     }
-    let evidence = bound.content.cases.iter().flat_map(|case| evidence(&case.when, &scope));
+    let asked = bound.content.cases.iter().map(|case| &case.when).chain(&bound.content.healthy);
+    let evidence = asked.flat_map(|asked| evidence(asked, &scope));
     let mut all: Vec<String> = Vec::new();
     for line in evidence {
         if !all.contains(&line) {
             all.push(line);
         }
     }
-    Judgement { verdict: Verdict::Pass, case: None, reason: String::new(), evidence: all, lets }
+    let (verdict, reason, unclear) = health::without_case(bound, &scope);
+    Judgement { verdict, case: None, reason, unclear, evidence: all, lets }
 }
 
 fn others(seen: &Observations) -> Vec<String> {
@@ -89,6 +96,18 @@ fn others(seen: &Observations) -> Vec<String> {
         Fact::Known(_) | Fact::Unknown(_) => None,
     });
     told.collect()
+}
+
+/// Why the playbook contradicts itself about what was seen: it is healthy although a case fails.
+#[must_use]
+pub fn contradiction(bound: &Bound, seen: &Observations) -> Option<String> {
+    let lets = lets(bound, seen);
+    let scope = scope(bound, seen, &lets);
+    let holds = |expression: &Expr| expression.evaluate(&scope) == Fact::Known(Value::Bool(true));
+    let case = bound.content.cases.iter().find(|case| case.level == Level::Fail && holds(&case.when))?;
+    let healthy = bound.content.healthy.as_ref().filter(|healthy| holds(healthy))?;
+    let facts = evidence(healthy, &scope).join(", ");
+    Some(format!("healthy and the case {:?} hold at once: {facts}", case.id))
 }
 
 /// Whether the cure is proved, against the state before the action. Without a verification nothing is proved.
@@ -174,7 +193,13 @@ spec:
 ";
 
     fn judged(open: Fact, others: &str) -> Judgement {
-        let (library, problems) = load(&[Source { path: "x.yaml".to_owned(), text: FILE.to_owned() }]);
+        judged_by("", open, others)
+    }
+
+    /// By a playbook with this line in its `detect`.
+    fn judged_by(line: &str, open: Fact, others: &str) -> Judgement {
+        let text = FILE.replace("  detect:\n", &format!("  detect:\n{line}"));
+        let (library, problems) = load(&[Source { path: "x.yaml".to_owned(), text }]);
         assert_eq!(problems, []);
         let present: BTreeSet<_> = library.profiles.keys().cloned().collect();
         let bounds = library.bind(&present, &Settings::default());
@@ -197,5 +222,52 @@ spec:
         assert!(unknown.reason.contains("none runs") && unknown.reason.ends_with(told), "{unknown:?}");
         // Twin: nobody else is there, and nothing is said.
         assert_eq!(judged(Fact::Known(5.into()), "").reason, "");
+    }
+
+    #[test]
+    fn what_no_case_covers_passes_only_if_it_is_what_the_playbook_calls_healthy() {
+        let line = "    healthy: \"fd.open > 3 && fd.open < 50\"\n";
+        let by = |open| judged_by(line, open, "");
+        let healthy = by(Fact::Known(5.into()));
+        assert_eq!((healthy.verdict, healthy.reason.as_str()), (Verdict::Pass, ""));
+        let between = by(Fact::Known(60.into()));
+        assert_eq!((between.verdict, between.case), (Verdict::Unknown, None));
+        assert!(between.unclear && !healthy.unclear);
+        assert!(between.reason.ends_with("calls healthy does not hold: open files: 60"), "{}", between.reason);
+        let unseen = by(Fact::Unknown("none runs".to_owned()));
+        assert_eq!((unseen.verdict, unseen.unclear), (Verdict::Unknown, false));
+        assert_eq!(by(Fact::Known(500.into())).verdict, Verdict::Warn, "a case comes first");
+        // Twin: a playbook that does not say what healthy is.
+        assert_eq!(judged(Fact::Known(60.into()), "").verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_case_that_nobody_can_tell_is_unknown_in_its_own_words() {
+        let text = FILE.replace("level: warn, when: \"fd.open > 100\"", "level: unknown, when: \"fd.open == 7\"");
+        let text = text.replace("cause: few", "cause: \"{fd.open} are open\"");
+        let (library, problems) = load(&[Source { path: "x.yaml".to_owned(), text }]);
+        assert_eq!(problems, []);
+        let bounds = library.bind(&library.profiles.keys().cloned().collect(), &Settings::default());
+        let mut seen = Observation::default();
+        seen.know("open", 7).know("others", "");
+        let said = judge(&bounds[0], &Observations::from([("fd".to_owned(), seen)]));
+        assert_eq!((said.verdict, said.unclear, said.reason.as_str()), (Verdict::Unknown, true, "7 are open"));
+    }
+
+    #[test]
+    fn a_state_that_is_healthy_and_fails_is_a_contradiction() {
+        let text =
+            FILE.replace("few, level: warn", "few, level: fail").replace("cause: few", "cause: few, guide: [few]");
+        let said = |healthy: &str| {
+            let text = text.replace("  detect:\n", &format!("  detect:\n    healthy: \"{healthy}\"\n"));
+            let (library, problems) = load(&[Source { path: "x.yaml".to_owned(), text }]);
+            assert_eq!(problems, []);
+            let bounds = library.bind(&library.profiles.keys().cloned().collect(), &Settings::default());
+            let mut seen = Observation::default();
+            seen.know("open", 200).know("others", "");
+            contradiction(&bounds[0], &Observations::from([("fd".to_owned(), seen)]))
+        };
+        assert_eq!(said("fd.open > 3").as_deref(), Some("healthy and the case \"few\" hold at once: fd.open = 200"));
+        assert_eq!(said("fd.open <= 100"), None);
     }
 }

@@ -15,7 +15,12 @@ pub const DECLARATION: Declaration = Declaration {
     fields: &[
         Field::truth("present", "health document", "the health document is there and readable"),
         Field::truth("live", "its writer runs", "the process that wrote it still runs"),
-        Field::text("state", "state", "starting, active, inactive or stopping; none without a document"),
+        Field::word(
+            "state",
+            "state",
+            &["starting", "active", "inactive", "stopping", "none"],
+            "starting, active, inactive or stopping; none without a document",
+        ),
         Field::number(
             "heartbeat_age_ms",
             Unit::Milliseconds,
@@ -24,7 +29,12 @@ pub const DECLARATION: Declaration = Declaration {
         ),
         Field::text("version", "version", "version of the running agent"),
         Field::number("generation", Unit::Id, "generation", "generation of its settings"),
-        Field::text("settings", "settings", "current, good (the last good ones are used) or empty"),
+        Field::word(
+            "settings",
+            "settings",
+            &["current", "good", "empty"],
+            "current, good (the last good ones are used) or empty",
+        ),
         Field::text(
             "settings_problem",
             "broken settings",

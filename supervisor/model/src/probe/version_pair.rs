@@ -42,7 +42,12 @@ pub const DECLARATION: Declaration = Declaration {
         Field::text("right", "version that leads", "the one that leads"),
         Field::truth("same3", "same release", "the first three parts are equal"),
         Field::truth("equal", "same version", "all parts are equal"),
-        Field::text("older", "the older one", "left, right or none: which is older in the first three parts"),
+        Field::word(
+            "older",
+            "the older one",
+            &["left", "right", "none"],
+            "left, right or none: which is older in the first three parts",
+        ),
     ],
     unknown: "One side where its package is not installed, its file or program cannot be read or run, it shows nothing \
               that looks like a version, or the site did not state it; the comparison where either side is unknown.",
