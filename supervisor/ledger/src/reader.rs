@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
+use wbd_model::catalogue;
 use wbd_model::entry::Entry;
 
 use crate::anchor::Anchors;
@@ -16,11 +17,13 @@ use crate::{files, record, store};
 pub struct Filter {
     /// Only records after this one.
     pub after_seq: Option<u64>,
+    /// Only records from this moment on, as Unix time in milliseconds.
+    pub since_wall_ms: Option<i64>,
     /// Only these kinds ([`wbd_model::entry::Body::kind`]); empty: all.
     pub kinds: Vec<String>,
     /// Only of this incident.
     pub incident: Option<u64>,
-    /// Only of this code (`WBD-5404`).
+    /// Only of this failure (`WBD-5404`), under whichever of its codes it was written.
     pub code: Option<String>,
     /// Only of this target.
     pub target: Option<String>,
@@ -150,7 +153,7 @@ pub(crate) fn each(
 }
 
 fn clause(filter: &Filter) -> (String, Vec<Value>) {
-    let Filter { after_seq, kinds, incident, code, target, limit, last } = filter;
+    let Filter { after_seq, since_wall_ms, kinds, incident, code, target, limit, last } = filter;
     let number = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     let mut conditions = vec!["1".to_owned()];
     let mut values = Vec::new();
@@ -161,13 +164,18 @@ fn clause(filter: &Filter) -> (String, Vec<Value>) {
         }
     };
     equal("seq", ">", after_seq.map(number));
+    equal("time", ">=", since_wall_ms.map(Value::Integer));
     equal("incident", "=", incident.map(number));
-    equal("code", "=", code.clone().map(Value::Text));
     equal("target", "=", target.clone().map(Value::Text));
-    if !kinds.is_empty() {
-        conditions.push(format!("kind IN ({})", vec!["?"; kinds.len()].join(", ")));
-        values.extend(kinds.iter().cloned().map(Value::Text));
-    }
+    let mut one_of = |column: &str, wanted: &[String]| {
+        if !wanted.is_empty() {
+            conditions.push(format!("{column} IN ({})", vec!["?"; wanted.len()].join(", ")));
+            values.extend(wanted.iter().cloned().map(Value::Text));
+        }
+    };
+    one_of("kind", kinds);
+    let codes = code.iter().flat_map(|code| catalogue::names(code)).map(str::to_owned).collect::<Vec<String>>();
+    one_of("code", &codes);
     let wanted = conditions.join(" AND ");
     let Some(limit) = limit else {
         return (format!("WHERE {wanted} ORDER BY seq"), values);

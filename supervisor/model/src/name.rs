@@ -107,6 +107,14 @@ checked_name!(
     |text| (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 );
 
+impl TargetName {
+    /// The product that it belongs to, by its profile's name; of what is the host's, `host`.
+    #[must_use]
+    pub fn product(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+}
+
 impl Code {
     /// Reads a code as people type it: `5404` is `WBD-5404`, lower case is accepted.
     ///
@@ -129,6 +137,15 @@ mod tests {
     fn a_number_alone_is_a_code_of_our_own_agent() {
         assert_eq!(Code::from_spoken("5404").unwrap().as_str(), "WBD-5404");
         assert_eq!(Code::from_spoken("wbd-5404").unwrap().as_str(), "WBD-5404");
+    }
+
+    #[test]
+    fn an_item_of_a_product_is_the_products() {
+        for (target, product) in
+            [("aegis", "aegis"), ("aegis/update", "aegis"), ("aegis/a.b:80/c", "aegis"), ("/x", "/x")]
+        {
+            assert_eq!(TargetName::new(target).unwrap().product(), product);
+        }
     }
 
     #[test]

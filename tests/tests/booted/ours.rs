@@ -105,7 +105,7 @@ fn a_copied_program_brings_no_product_onto_the_host_and_the_product_itself_does(
     product::reload(&host).ok();
     story.stays_quiet("copies of a program", Duration::from_secs(6));
     let answer = product::doctor_says(&host, "nothing wrong", Answer::is_well);
-    for code in ["AEGIS-NET", "AEGIS-TCP", "DSVA-VERSION"] {
+    for code in ["AEGIS-NET", "AEGIS-TCP", "NET-NAME", "NET-TCP", "DSVA-VERSION"] {
         assert!(answer.checks(code).is_empty(), "{code}: {}", answer.json);
     }
     let rows = answer.checks("WBD-PROFILE");

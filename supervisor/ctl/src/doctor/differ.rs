@@ -110,6 +110,9 @@ fn weigh(mut own: Report, keys: &[CheckKey], theirs: &Theirs<'_>) -> Report {
         }
         for cause in own.causes.iter_mut().filter(|cause| is_of(cause, key)) {
             cause.evidence.push(words.clone());
+            if !cause.seen.is_empty() {
+                cause.seen.push(words.clone());
+            }
         }
         for row in own.checks.iter_mut().filter(|row| self::key(row) == *key) {
             row.verdict = here.verdict.max(there.verdict);

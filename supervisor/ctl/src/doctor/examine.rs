@@ -1,12 +1,14 @@
 //! One whole examination: everything is looked at, judged and folded into one report. Shows nothing.
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use wbd_engine::judge;
 use wbd_engine::judge::report::{self, Inputs, Row};
 use wbd_engine::playbook::{Bound, Library};
+use wbd_model::catalogue::means;
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{IncidentRow, Mode, Request, Response, Status};
 use wbd_model::hold::HoldRow;
@@ -14,21 +16,24 @@ use wbd_model::incident::Phase;
 use wbd_model::lang::Lang;
 use wbd_model::name::{Code, ProfileName, TargetName};
 use wbd_model::problem::Problem;
-use wbd_model::report::{CheckRow, DaemonView, Protection, ProtectionState, Report};
+use wbd_model::report::{CheckRow, DaemonView, OpenIncident, Protection, ProtectionState, Report};
+use wbd_model::seen::Forgotten;
 use wbd_model::settings::Settings;
 use wbd_model::suggest;
 use wbd_model::waiver::Waiver;
-use wbd_probes::programs::Finding;
+use wbd_probes::programs::{Finding, lacking};
 use wbd_probes::{Presence, ProbeRunner};
 
 use crate::cli::{Doctor, LangArg};
 use crate::client::{Client, Unanswered};
 use crate::exit::{Exit, Failure};
-use crate::{catalogue, host, incidents, status, waiver, when};
+use crate::{catalogue, host, phase, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
+use super::own::Own;
 use super::pending::aside;
 use super::recorded_facts::RecordedFacts;
+use super::supervisor::{self, Unit};
 use super::{differ, merge, own, policy};
 
 /// Whoever waits for the examination gives it up a little later.
@@ -60,18 +65,10 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
         let client = order.client.clone();
         move || ask(&client)
     });
-    let verified = aside({
-        let root = order.root.clone();
-        move || crate::ledger::verified_under(&root)
-    });
-    let written = aside({
-        let root = order.root.clone();
-        move || Said::written(&root)
-    });
-    let belongs = aside({
-        let root = order.root.clone();
-        move || host::has_supervisor(&root)
-    });
+    let verified = beside(order, crate::ledger::verified_under);
+    let written = beside(order, Said::written);
+    let belongs = beside(order, host::has_supervisor);
+    let unit = beside(order, supervisor::look);
     let Files { settings, settings_problems, library, problems, warnings, late: unread } = Files::read(order);
     if unread.is_none() {
         known(order, &library)?;
@@ -79,6 +76,7 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     let mut runner = runner.clone();
     runner.facts.clone_from(&settings.facts);
     let placed = programs(order, &library, &settings);
+    RecordedFacts::remember_products(&runner);
     let (bounds, unbound) = bind(order, &library, &settings, &runner);
     let recorded = RecordedFacts::of(&runner, &library, &bounds);
     let answers = look::look(runner, &bounds, recorded, began);
@@ -98,6 +96,7 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
             rows,
             unseen_profiles: &unbound.unseen,
             alike: &unbound.alike,
+            forgotten: &unbound.forgotten,
             problems: &problems,
             daemon,
             waivers: &said.waivers,
@@ -105,12 +104,8 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
             lang: lang(order.lang),
         })
     });
-    if let (Some(theirs), Some(age_ms)) = (&daemon_report, age_ms) {
-        report = merge::fill(report, theirs, age_ms);
-        if unread.is_some() {
-            report = merge::take_over(report, theirs, age_ms);
-        }
-        report = differ::settle(report, theirs, &order.client, began + LONGEST);
+    if let Some(theirs) = &daemon_report {
+        report = with_theirs(report, theirs, unread.is_some(), order, began);
     }
     report.waivers_unread = said.unread;
     report.holds = said.holds;
@@ -118,13 +113,23 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     let read = unread.is_none() && settings_problems.is_empty() && order.config.is_none();
     report.causes.iter_mut().for_each(|cause| policy::apply(cause, &settings, read, daemon_status.as_ref().ok()));
     let ledger = within(&verified, began);
+    // Whose supervisor answers waits for no word about it.
+    let unit = daemon_status
+        .is_err()
+        .then(|| within(&unit, began))
+        .map_or(Unit::None, |unit| unit.unwrap_or_else(|| Unit::Unseen("systemd does not answer in time".to_owned())));
+    let supervisor = supervisor::judge(&order.root, within(&belongs, began).unwrap_or(true), &daemon_status, &unit);
+    let dead = supervisor.verdict() == Verdict::Fail;
+    // First in the order of causes: what has kept the supervisor from starting, it, and what nobody heals without it.
+    let first =
+        [unread.as_deref().map_or_else(|| own::settings(&settings_problems, dead), own::settings_unread), supervisor];
+    report.causes.splice(0..0, first.iter().filter_map(Own::cause));
+    report.checks.extend(first.iter().filter_map(|check| check.row(0)));
     let own_checks = [
-        Some(own::supervisor(&order.root, within(&belongs, began).unwrap_or(true), &daemon_status)),
         own::degraded(&daemon_status),
         Some(own::held(&report.holds)),
         own::escalation(&daemon_status),
         Some(own::ledger(ledger, daemon_status.as_ref().ok())),
-        Some(unread.as_deref().map_or_else(|| own::settings(&settings_problems), own::settings_unread)),
         own::lint(&warnings),
         within(&placed, began).map(|findings| own::programs(&findings)),
         unread.as_deref().map_or_else(|| own::playbooks(&order.root, library.playbooks.len()), own::playbooks_unread),
@@ -136,6 +141,22 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     chosen(order, &mut report);
     report.duration_ms = ms(began.elapsed());
     Ok(merge::settle(report))
+}
+
+/// With what the supervisor says of what could not be seen or checked from here, and of what it sees otherwise.
+fn with_theirs(own: Report, theirs: &Report, unread: bool, order: &Order, began: Instant) -> Report {
+    let age_ms = theirs.daemon.as_ref().map_or(0, |daemon| daemon.age_ms);
+    let mut report = merge::fill(own, theirs, age_ms);
+    if unread {
+        report = merge::take_over(report, theirs, age_ms);
+    }
+    differ::settle(report, theirs, &order.client, began + LONGEST)
+}
+
+/// Looks at something under the root, beside the rest.
+fn beside<T: Send + 'static>(order: &Order, look: fn(&Path) -> T) -> Receiver<T> {
+    let root = order.root.clone();
+    aside(move || look(&root))
 }
 
 /// What is said of protection on a host that needs no agent of wbd.
@@ -154,7 +175,11 @@ fn programs(order: &Order, library: &Library, settings: &Settings) -> Receiver<V
 }
 
 fn view(status: &Status, age_ms: Option<u64>) -> DaemonView {
-    DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode_and_suspensions(status) }
+    DaemonView {
+        version: status.version.clone(),
+        age_ms: age_ms.unwrap_or(0),
+        healing: status::mode_and_suspensions(status),
+    }
 }
 
 /// Whether the supervisor is stand-alone; under a root of its own it is, or there is none.
@@ -272,17 +297,22 @@ fn judged(
     for cause in &mut report.causes {
         let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
         if let Some(incident) = of(open, &key) {
-            let since = when::moment(incident.opened);
-            cause.evidence.push(format!("since {since}: incident {}, {}", incident.id, incidents::phase(incident)));
+            let (id, since, stands) = (incident.id, incident.opened, phase::phase(incident));
+            // For people it stands on a line of its own.
+            cause.seen = cause.in_words().to_vec();
+            cause.evidence.push(format!("since {}: incident {id}, {stands}", when::moment(since)));
+            cause.incident = Some(OpenIncident { id, since, stands });
         }
     }
     report
 }
 
 fn of<'a>(open: &'a [IncidentRow], key: &CheckKey) -> Option<&'a IncidentRow> {
-    open.iter()
-        .find(|row| row.code == key.code && row.target == key.target && !matches!(row.phase, Phase::Closed { .. }))
+    open.iter().find(|row| row.key() == *key && !matches!(row.phase, Phase::Closed { .. }))
 }
+
+/// Looking where programs lie takes milliseconds, unless a mount is dead.
+const PROGRAMS: Duration = Duration::from_secs(1);
 
 /// Products without checks.
 #[derive(Debug)]
@@ -291,24 +321,29 @@ struct Unbound {
     unseen: Vec<(ProfileName, String)>,
     /// They are not, and something has the name of one.
     alike: Vec<(ProfileName, String)>,
+    /// They are, and an administrator does not want them checked.
+    forgotten: Vec<(ProfileName, Forgotten)>,
 }
 
 /// The checks of this host, and products that have none.
 fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRunner) -> (Vec<Bound>, Unbound) {
     let mut present = BTreeSet::new();
-    let (mut unseen, mut alike) = (Vec::new(), Vec::new());
-    let specs: Vec<_> = library.profiles.values().map(|profile| &profile.spec).collect();
-    for (name, presence) in library.profiles.keys().zip(runner.present_each(&specs)) {
+    let (mut unseen, mut alike, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
+    let profiles = library.profiles.values().map(std::sync::Arc::as_ref);
+    for (name, presence) in library.profiles.keys().zip(runner.present_each(profiles)) {
         match presence {
             Presence::Yes => {
                 present.insert(name.clone());
             }
+            Presence::Forgotten(by) => forgotten.push((name.clone(), by)),
             Presence::No(others) if others.is_empty() => {}
             Presence::No(others) => alike.push((name.clone(), others.join("; "))),
             Presence::Unknown(reason) => unseen.push((name.clone(), reason)),
         }
     }
     let mut bounds = library.bind(&present, settings);
+    let lacking = Arc::new(lacking(&order.root, library.programs_of_guides(), PROGRAMS));
+    bounds.iter_mut().for_each(|bound| bound.without(&lacking));
     let doctor = &order.doctor;
     bounds.retain(|bound| {
         wanted(doctor, &bound.key.code)
@@ -317,11 +352,13 @@ fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRun
     let asked_for = |(name, _): &(ProfileName, String)| doctor.profile.as_ref().is_none_or(|wanted| wanted == name);
     unseen.retain(asked_for);
     alike.retain(asked_for);
-    (bounds, Unbound { unseen, alike })
+    forgotten.retain(|(name, _)| doctor.profile.as_ref().is_none_or(|wanted| wanted == name));
+    (bounds, Unbound { unseen, alike, forgotten })
 }
 
 fn wanted(doctor: &Doctor, code: &Code) -> bool {
-    (doctor.only.is_empty() || doctor.only.contains(code)) && !doctor.skip.contains(code)
+    let any = |given: &[Code]| given.iter().any(|given| means(given, code));
+    (doctor.only.is_empty() || any(&doctor.only)) && !any(&doctor.skip)
 }
 
 /// Leaves the rows that were asked for; what was asked for and is not checked here is said.
@@ -332,7 +369,7 @@ fn chosen(order: &Order, report: &mut Report) {
     report.waived.retain(|row| wanted(doctor, &row.waiver.code));
     for code in &doctor.only {
         let mut rows = report.checks.iter().chain(report.waived.iter().flat_map(|row| &row.checks));
-        if wanted(doctor, code) && !rows.any(|row| row.code == *code) {
+        if wanted(doctor, code) && !rows.any(|row| means(code, &row.code)) {
             report.checks.extend(TargetName::new("host").ok().map(|target| {
                 CheckRow {
                     code: code.clone(),

@@ -2,7 +2,7 @@
 //! the source. Computes nothing.
 use std::collections::BTreeMap;
 
-use wbd_model::catalogue::Seen;
+use wbd_model::catalogue::{self, Seen};
 use wbd_model::check::Verdict;
 use wbd_model::report::Cause;
 use wbd_model::time::length;
@@ -17,6 +17,10 @@ pub(super) fn begin(out: &mut Out, explained: &Explained) {
     let row = &explained.row;
     out.hanging(&[], Tone::Strong, &format!("{}: {}", row.code, row.title));
     out.paragraph("", &format!("({})", row.product));
+    let also: Vec<&str> = catalogue::names(row.code.as_str()).into_iter().skip(1).collect();
+    if !also.is_empty() {
+        out.paragraph("", &format!("Other codes of the same failure: {}", also.join(", ")));
+    }
     out.heading("What happened");
     out.paragraph("  ", &flow(&row.means));
     out.heading("How wbd sees it");

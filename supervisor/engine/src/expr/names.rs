@@ -42,7 +42,7 @@ impl Reference {
         match self {
             Self::Profile(path) => profile_constant(&path.split('.').collect::<Vec<_>>()).ok().map(|(_, kind)| kind),
             Self::Item { name, field } => {
-                let items = [Items::Endpoints].into_iter().find(|items| items.name() == *name)?;
+                let items = [Items::Endpoints, Items::Roles].into_iter().find(|items| items.name() == *name)?;
                 items.fields().iter().find(|(known, _)| known == field).map(|(_, kind)| *kind)
             }
             Self::Fact { .. } | Self::Before { .. } | Self::Let(_) | Self::Case => None,
@@ -55,6 +55,8 @@ impl Reference {
 pub(crate) enum Items {
     /// `each: {endpoint: profile.endpoints}`
     Endpoints,
+    /// `each: {role: profile.process}`
+    Roles,
 }
 
 impl Items {
@@ -62,6 +64,7 @@ impl Items {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Endpoints => "endpoint",
+            Self::Roles => "role",
         }
     }
 
@@ -71,6 +74,7 @@ impl Items {
             Self::Endpoints => {
                 &[("host", Kind::Text), ("ports", Kind::Text), ("ping", Kind::Bool), ("alternate", Kind::Text)]
             }
+            Self::Roles => &[("name", Kind::Text), ("process", Kind::Text), ("unit", Kind::Text)],
         }
     }
 }

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use wbd_model::check::CheckKey;
-use wbd_model::name::{PlaybookName, ProfileName, TargetName};
+use wbd_model::name::{Code, PlaybookName, ProfileName, TargetName};
 use wbd_model::observation::Value;
-use wbd_model::probe::{Binding, Probe};
+use wbd_model::probe::{Binding, Item, Probe};
 use wbd_model::profile::{
     Command, Duration, Endpoint, Leak, ProcessSelector, Profile, ProfileSpec, PublicAddress, PublicSide, VersionSource,
 };
@@ -15,6 +15,7 @@ use wbd_model::settings::Settings;
 
 use super::compiled::{Explains, Playbook};
 use super::library::Library;
+use crate::expr::Items;
 use wbd_model::plan::Attempts;
 
 /// Host names that one question about name servers may carry.
@@ -46,6 +47,8 @@ pub struct Bound {
     /// Whether it acts at all.
     pub has_rungs: bool,
     pub(crate) content: Arc<Playbook>,
+    /// Programs that guides need and this host lacks.
+    pub(crate) lacking: Arc<BTreeSet<String>>,
     pub(crate) facts: Arc<ProfileFacts>,
     pub(crate) item: Arc<BTreeMap<String, Value>>,
 }
@@ -90,6 +93,11 @@ impl Bound {
         self.content.cases.iter().map(|case| case.held_for).max().unwrap_or_default()
     }
 
+    /// Steps that need one of these programs are not shown.
+    pub fn without(&mut self, lacking: &Arc<BTreeSet<String>>) {
+        self.lacking = Arc::clone(lacking);
+    }
+
     /// The playbook behind it.
     #[must_use]
     pub fn content(&self) -> &Playbook {
@@ -110,11 +118,8 @@ impl Library {
 }
 
 fn bind(playbook: &Arc<Playbook>, profiles: &[&Arc<Profile>], settings: &Settings) -> Vec<Bound> {
-    let fitting: Vec<&Profile> = profiles
-        .iter()
-        .map(|profile| profile.as_ref())
-        .filter(|profile| playbook.has.iter().all(|requirement| requirement.is_met(&profile.spec)))
-        .collect();
+    let fitting: Vec<&Profile> =
+        profiles.iter().map(|profile| profile.as_ref()).filter(|profile| playbook.fits(profile)).collect();
     if playbook.for_host {
         return for_host(playbook, &fitting, settings).into_iter().collect();
     }
@@ -126,7 +131,7 @@ fn for_host(playbook: &Arc<Playbook>, profiles: &[&Profile], settings: &Settings
         return None;
     }
     let endpoints: Vec<Endpoint> = profiles.iter().flat_map(|profile| endpoints(&profile.spec, settings)).collect();
-    let key = CheckKey { code: playbook.code.clone(), target: TargetName::new("host").ok()? };
+    let key = CheckKey { code: code_of_host(playbook, profiles), target: TargetName::new("host").ok()? };
     let names = host_names(&endpoints);
     let questions = playbook.observe.iter().map(|(name, question)| {
         let given = &question.given;
@@ -138,28 +143,40 @@ fn for_host(playbook: &Arc<Playbook>, profiles: &[&Profile], settings: &Settings
     Some(bound(playbook, key, None, probes, settings))
 }
 
+/// What is the host's has no product's name, unless all products that it is looked at for give it that one.
+fn code_of_host(playbook: &Playbook, profiles: &[&Profile]) -> Code {
+    let mut given = profiles.iter().map(|profile| code_given(playbook, profile));
+    let first = given.next().flatten().filter(|first| given.all(|code| code == Some(*first)));
+    first.unwrap_or(&playbook.code).clone()
+}
+
+/// The vendor's code for a generic failure, given for the playbook's name or for its code.
+fn code_given<'a>(playbook: &Playbook, profile: &'a Profile) -> Option<&'a Code> {
+    let codes = &profile.spec.codes;
+    codes.get(playbook.name.as_str()).or_else(|| codes.get(playbook.code.as_str()))
+}
+
 fn for_profile(playbook: &Arc<Playbook>, profile: &Profile, settings: &Settings) -> Vec<Bound> {
     let facts = Arc::new(profile_facts(profile));
-    let code = profile.spec.codes.get(playbook.name.as_str()).unwrap_or(&playbook.code);
+    let code = code_given(playbook, profile).unwrap_or(&playbook.code);
     let endpoints = endpoints(&profile.spec, settings);
     let names = host_names(&endpoints);
-    let items: Vec<Option<Endpoint>> = match playbook.items {
-        Some(crate::expr::Items::Endpoints) => endpoints.into_iter().map(Some).collect(),
+    let items: Vec<Option<BoundItem>> = match playbook.items {
+        Some(Items::Endpoints) => endpoints.into_iter().map(BoundItem::Endpoint).map(Some).collect(),
+        Some(Items::Roles) => roles(&profile.spec).map(BoundItem::Role).map(Some).collect(),
         None => vec![None],
     };
     let mut all = Vec::new();
     for item in items {
-        let text = item.as_ref().map_or_else(
-            || profile.name.to_string(),
-            |endpoint| format!("{}/{}:{}", profile.name, endpoint.host, ports(endpoint)),
-        );
+        let text = item.as_ref().map_or_else(|| profile.name.to_string(), |item| item.target(profile));
         let Ok(target) = TargetName::new(text) else { continue };
         let key = CheckKey { code: code.clone(), target };
         let probes: BTreeMap<String, Probe> = playbook
             .observe
             .iter()
             .filter_map(|(name, question)| {
-                let (given, target, item) = (&question.given, &key.target, item.as_ref());
+                let (given, target) = (&question.given, &key.target);
+                let item = item.as_ref().map(|item| item.asked(profile));
                 let binding = Binding { given, profile: Some(&profile.spec), target, item, host_names: &names };
                 // `None` cannot be: loading refuses a question about what `applies.has` does not require.
                 Some((name.clone(), Probe::bind(question.name, &binding)?))
@@ -167,10 +184,51 @@ fn for_profile(playbook: &Arc<Playbook>, profile: &Profile, settings: &Settings)
             .collect();
         let mut check = bound(playbook, key, Some(profile.name.clone()), probes, settings);
         check.facts = Arc::clone(&facts);
-        check.item = Arc::new(item.as_ref().map(item_fields).unwrap_or_default());
+        check.item = Arc::new(item.as_ref().map(|item| item.fields(profile)).unwrap_or_default());
         all.push(check);
     }
     all
+}
+
+/// One item of `each`.
+enum BoundItem {
+    Endpoint(Endpoint),
+    Role(String),
+}
+
+impl BoundItem {
+    /// Whose check it is. The main process is the product's own.
+    fn target(&self, profile: &Profile) -> String {
+        match self {
+            Self::Endpoint(endpoint) => format!("{}/{}:{}", profile.name, endpoint.host, ports(endpoint)),
+            Self::Role(role) if role == "main" => profile.name.to_string(),
+            Self::Role(role) => format!("{}/{role}", profile.name),
+        }
+    }
+
+    fn asked<'a>(&'a self, profile: &'a Profile) -> Item<'a> {
+        match self {
+            Self::Endpoint(endpoint) => Item::Endpoint(endpoint),
+            Self::Role(role) => Item::Role { product: &profile.name, role },
+        }
+    }
+
+    fn fields(&self, profile: &Profile) -> BTreeMap<String, Value> {
+        match self {
+            Self::Endpoint(endpoint) => item_fields(endpoint),
+            Self::Role(role) => {
+                let process = profile.spec.process.get(role).map(ProcessSelector::words).unwrap_or_default();
+                let unit = profile.spec.unit_of(role).cloned().unwrap_or_default();
+                let fields = [("name", role.clone()), ("process", process), ("unit", unit)];
+                fields.into_iter().map(|(name, text)| (name.to_owned(), Value::from(text))).collect()
+            }
+        }
+    }
+}
+
+/// The processes that are told to be down by their role: wbd's own agent has a playbook of its own for that.
+fn roles(spec: &ProfileSpec) -> impl Iterator<Item = String> {
+    spec.process.iter().filter(|(_, selector)| !selector.health).map(|(role, _)| role.clone())
 }
 
 fn bound(
@@ -194,6 +252,7 @@ fn bound(
         explains: playbook.explains.clone(),
         has_rungs: playbook.acts(),
         content: Arc::clone(playbook),
+        lacking: Arc::default(),
         facts: Arc::default(),
         item: Arc::default(),
     }
@@ -287,3 +346,7 @@ fn version_words(source: &VersionSource) -> String {
         VersionSource::Setting(name) => name.clone(),
     }
 }
+
+#[cfg(test)]
+#[path = "bind_tests.rs"]
+mod tests;

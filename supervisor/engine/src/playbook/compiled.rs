@@ -3,12 +3,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wbd_model::action::{ActionName, Class};
 use wbd_model::lang::Lang;
-use wbd_model::name::{Code, PlaybookName};
+use wbd_model::name::{Code, PlaybookName, ProfileName};
 use wbd_model::observation::Value;
 use wbd_model::plan::Approval;
 use wbd_model::plan::Attempts;
 use wbd_model::probe::ProbeName;
-use wbd_model::profile::{Duration, ProfileSpec};
+use wbd_model::profile::{Duration, Profile, ProfileSpec};
 
 use super::template::Template;
 use crate::expr::{Expr, Items};
@@ -34,6 +34,8 @@ pub struct Playbook {
     pub(crate) healthy: Option<Expr>,
     /// What it makes other playbooks see.
     pub explains: Vec<Explains>,
+    /// The only profiles that it is for; empty: it is for all.
+    pub(crate) profiles: Vec<ProfileName>,
     pub(crate) has: Vec<Requirement>,
     pub(crate) items: Option<Items>,
     pub(crate) every: Option<Duration>,
@@ -120,7 +122,14 @@ pub(crate) struct Verify {
 pub(crate) struct CaseText {
     pub(crate) title: Template,
     pub(crate) cause: Template,
-    pub(crate) guide: Vec<Template>,
+    pub(crate) guide: Vec<GuideStep>,
+}
+
+/// A step for a person, and the programs that it needs.
+#[derive(Debug)]
+pub(crate) struct GuideStep {
+    pub(crate) line: Template,
+    pub(crate) needs: Vec<String>,
 }
 
 /// A rung without the values of a host.
@@ -141,6 +150,7 @@ pub struct Outline<'a> {
 /// One thing that a profile must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Requirement {
+    Roles,
     Process(String),
     Health,
     Unit,
@@ -154,7 +164,8 @@ pub(crate) enum Requirement {
 
 impl Requirement {
     /// The words for `applies.has`, for hints.
-    pub(crate) const KNOWN: [&str; 9] = [
+    pub(crate) const KNOWN: [&str; 10] = [
+        "process",
         "process.main",
         "health",
         "unit",
@@ -176,6 +187,7 @@ impl Requirement {
             Some(("limits", name)) => named(name).map(Self::Limit),
             Some(_) => None,
             None => match text {
+                "process" => Some(Self::Roles),
                 "health" => Some(Self::Health),
                 "unit" => Some(Self::Unit),
                 "builds" => Some(Self::Builds),
@@ -189,6 +201,7 @@ impl Requirement {
     /// Whether a profile has it.
     pub(crate) fn is_met(&self, profile: &ProfileSpec) -> bool {
         match self {
+            Self::Roles => !profile.process.is_empty(),
             Self::Process(name) => profile.process.contains_key(name),
             Self::Health => profile.health,
             Self::Unit => profile.unit.is_some(),
@@ -205,6 +218,7 @@ impl Requirement {
 impl std::fmt::Display for Requirement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Roles => f.write_str("process"),
             Self::Process(name) => write!(f, "process.{name}"),
             Self::Health => f.write_str("health"),
             Self::Unit => f.write_str("unit"),
@@ -223,6 +237,12 @@ impl Playbook {
     #[must_use]
     pub fn case(&self, id: &str) -> Option<&Case> {
         self.cases.iter().find(|case| case.id == id)
+    }
+
+    /// Whether it is for this product.
+    pub(crate) fn fits(&self, profile: &Profile) -> bool {
+        let meant = self.profiles.is_empty() || self.profiles.contains(&profile.name);
+        meant && self.has.iter().all(|requirement| requirement.is_met(&profile.spec))
     }
 
     /// Whether it acts at all.

@@ -7,10 +7,13 @@ mod document;
 mod expressions;
 mod faults;
 mod given;
+mod guide;
+mod guide_programs;
 mod health;
 mod library;
 mod load;
 mod named;
+mod one_or_more;
 mod profile;
 mod references;
 mod regions;
@@ -38,4 +41,4 @@ pub(crate) use test_spec::{CuredWord, Expectation, Moment, ProfileChoice, Seen, 
 #[cfg(test)]
 mod hints_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

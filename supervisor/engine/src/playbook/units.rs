@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use wbd_model::declared::Takes;
 use wbd_model::name::ProfileName;
 use wbd_model::problem::{Problem, Source};
-use wbd_model::profile::ProfileSpec;
 use wbd_model::{suggest, unit};
 
 use super::compiled::Playbook;
@@ -42,6 +41,7 @@ fn faults(expression: &Expr, lets: &[(String, Expr)], playbook: &Playbook, libra
         match outcome {
             Outcome::Text(text) => found.extend(of_text(text, playbook, library)),
             Outcome::Of(Reference::Profile(constant)) if constant == "unit" => {}
+            Outcome::Of(Reference::Item { name: "role", field }) if field == "unit" => {}
             Outcome::Of(Reference::Fact { observation, field }) if is_resolver(playbook, observation, field) => {}
             Outcome::Of(Reference::Let(name)) => {
                 // A value of `let` knows only those before it, so that this ends.
@@ -82,8 +82,7 @@ fn of_text(text: &str, playbook: &Playbook, library: &Library) -> Option<Fault> 
         let message = format!("a playbook for the host restarts resolvers of names only, and {text} is none");
         return Some((message, Some("leave scope: host out, and name the unit in a profile".to_owned())));
     }
-    let fits = |spec: &ProfileSpec| playbook.has.iter().all(|requirement| requirement.is_met(spec));
-    let mut applying = library.profiles.values().filter(|profile| fits(&profile.spec)).peekable();
+    let mut applying = library.profiles.values().filter(|profile| playbook.fits(profile)).peekable();
     // A playbook for products that are not here does nothing.
     applying.peek()?;
     let (names, units): (Vec<&ProfileName>, Vec<BTreeSet<String>>) =
