@@ -109,10 +109,7 @@ fn weigh(mut own: Report, keys: &[CheckKey], theirs: &Theirs<'_>) -> Report {
             take(&mut own.causes, &theirs.report.causes, key);
         }
         for cause in own.causes.iter_mut().filter(|cause| is_of(cause, key)) {
-            cause.evidence.push(words.clone());
-            if !cause.seen.is_empty() {
-                cause.seen.push(words.clone());
-            }
+            cause.add(words.clone());
         }
         for row in own.checks.iter_mut().filter(|row| self::key(row) == *key) {
             row.verdict = here.verdict.max(there.verdict);
