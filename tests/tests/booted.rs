@@ -68,3 +68,5 @@ mod upgrade;
 mod verbs;
 #[path = "booted/version.rs"]
 mod version;
+#[path = "booted/views.rs"]
+mod views;

@@ -31,6 +31,11 @@ pub enum Request {
     Status {},
     /// Its latest report.
     Report {},
+    /// Look at these checks again soon; each at most once a second. [`Status::checks`] tells when it was done.
+    LookAgain {
+        /// Which.
+        checks: Vec<CheckKey>,
+    },
     /// Open incidents and the last closed ones.
     Incidents {},
     /// The waiting rung of an incident, with what it would change.
@@ -126,9 +131,12 @@ impl Request {
     #[must_use]
     pub const fn is_change(&self) -> bool {
         match self {
-            Self::Status {} | Self::Report {} | Self::Incidents {} | Self::Preview { .. } | Self::PreviewFix { .. } => {
-                false
-            }
+            Self::Status {}
+            | Self::Report {}
+            | Self::LookAgain { .. }
+            | Self::Incidents {}
+            | Self::Preview { .. }
+            | Self::PreviewFix { .. } => false,
             Self::AgentCall { change, .. } => *change,
             Self::Approve { .. }
             | Self::Deny { .. }

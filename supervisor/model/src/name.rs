@@ -111,7 +111,7 @@ impl TargetName {
     /// The product that it belongs to, by its profile's name; of what is the host's, `host`.
     #[must_use]
     pub fn product(&self) -> &str {
-        self.0.split('/').next().unwrap_or_default()
+        self.0.split('/').next().filter(|name| !name.is_empty()).unwrap_or(&self.0)
     }
 }
 

@@ -34,7 +34,10 @@ use super::own::Own;
 use super::pending::aside;
 use super::recorded_facts::RecordedFacts;
 use super::supervisor::{self, Unit};
-use super::{merge, own, policy};
+use super::{differ, merge, own, policy};
+
+/// Whoever waits for the examination gives it up a little later.
+const LONGEST: Duration = Duration::from_secs(9);
 
 /// What an examination is made with.
 #[derive(Debug, Clone)]
@@ -100,11 +103,8 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
             lang: lang(order.lang),
         })
     });
-    if let (Some(theirs), Some(age_ms)) = (&daemon_report, age_ms) {
-        report = merge::fill(report, theirs, age_ms);
-        if unread.is_some() {
-            report = merge::take_over(report, theirs, age_ms);
-        }
+    if let Some(theirs) = &daemon_report {
+        report = with_theirs(report, theirs, unread.is_some(), order, began);
     }
     report.waivers_unread = said.unread;
     report.holds = said.holds;
@@ -140,6 +140,16 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     chosen(order, &mut report);
     report.duration_ms = ms(began.elapsed());
     Ok(merge::settle(report))
+}
+
+/// With what the supervisor says of what could not be seen or checked from here, and of what it sees otherwise.
+fn with_theirs(own: Report, theirs: &Report, unread: bool, order: &Order, began: Instant) -> Report {
+    let age_ms = theirs.daemon.as_ref().map_or(0, |daemon| daemon.age_ms);
+    let mut report = merge::fill(own, theirs, age_ms);
+    if unread {
+        report = merge::take_over(report, theirs, age_ms);
+    }
+    differ::settle(report, theirs, &order.client, began + LONGEST)
 }
 
 /// Looks at something under the root, beside the rest.
@@ -369,6 +379,7 @@ fn chosen(order: &Order, report: &mut Report) {
                         "nothing on this host is checked for it: it has no playbook here, or its product is not here"
                             .to_owned(),
                     duration_ms: 0,
+                    unclear: false,
                 }
             }));
         }

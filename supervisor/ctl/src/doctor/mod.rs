@@ -1,6 +1,7 @@
 //! `doctor`: looks, asks the supervisor what cannot be seen from here, and tells. Changes nothing itself.
 mod block;
 mod cause;
+mod differ;
 mod examine;
 mod fix;
 mod look;

@@ -68,6 +68,7 @@ impl Own {
             verdict: self.verdict,
             reason: self.reason.clone(),
             duration_ms,
+            unclear: false,
         })
     }
 

@@ -24,6 +24,9 @@ use crate::talk::products;
 use crate::talk::waivers::{self, Wanted};
 use crate::view::View;
 
+/// A check that is asked for again and again is looked at this often.
+const LOOK_AGAIN_MS: u64 = 1_000;
+
 type Reply = oneshot::Sender<Response>;
 
 /// What is asked on the control socket, and what of it is remembered.
@@ -63,6 +66,7 @@ impl RequestHandler {
         match request {
             Request::Status {} => vec![Follow::SeeHolds, Follow::Status(reply)],
             Request::Report {} => say(reply, Response::Report(view.report().map(Box::new))),
+            Request::LookAgain { checks } => look_again(&checks, reply, view, now),
             Request::Incidents {} => say(reply, Response::Incidents(view.incident_rows(true))),
             Request::Preview { incident } => ask_plan(Some(incident), about.waiting_plan(incident), reply),
             Request::PreviewFix { key } => ask_plan(None, about.fix_plan(&key), reply),
@@ -198,6 +202,19 @@ fn answer_about(decided: Decided, about: Vec<CheckKey>, reply: Reply) -> Vec<Fol
         }
         Err(why) => say(reply, refused(why)),
     }
+}
+
+/// Whoever asks waits for nothing here: status tells when it was done. Everybody may ask, so each check is looked at once
+/// a second at most.
+fn look_again(checks: &[CheckKey], reply: Reply, view: &View<'_>, now: &Now) -> Vec<Follow> {
+    let due_ms = |key: &CheckKey| {
+        let last_ms = view.checks.get(key)?.last.as_ref().map_or(0, |last| last.began_ms);
+        Some(now.boot_ms.max(last_ms.saturating_add(LOOK_AGAIN_MS)))
+    };
+    let looks = checks.iter().filter_map(|key| Some(Follow::Check(CheckEvent::By(key.clone(), due_ms(key)?))));
+    let mut follows: Vec<Follow> = looks.collect();
+    follows.push(Follow::Answer { reply, response: Box::new(done("they are looked at again")) });
+    follows
 }
 
 fn ask_plan(incident: Option<IncidentId>, plan: Result<(Plan, usize), String>, reply: Reply) -> Vec<Follow> {

@@ -91,6 +91,7 @@ pub fn report(inputs: Inputs<'_>) -> Report {
         protection: protection::of(inputs.rows.iter().map(|row| (row.bound, row.seen)), inputs.started_ms),
         causes,
         checks,
+        differing: Vec::new(),
         waived: Vec::new(),
         waivers_unread: None,
         holds: Vec::new(),
@@ -186,6 +187,7 @@ fn check_row(row: &Row<'_>, because: &[(CheckKey, CheckKey)]) -> CheckRow {
         verdict: row.judgement.verdict,
         reason,
         duration_ms: row.took_ms,
+        unclear: row.judgement.unclear,
     }
 }
 
@@ -203,6 +205,7 @@ fn unseen(inputs: &Inputs<'_>) -> Vec<CheckRow> {
             verdict,
             reason: reason.to_owned(),
             duration_ms: 0,
+            unclear: false,
         })
     };
     let profiles = inputs.unseen_profiles.iter();
