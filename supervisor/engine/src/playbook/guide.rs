@@ -15,7 +15,7 @@ pub(crate) struct Needing {
     /// The step.
     pub(crate) line: At<String>,
     /// Programs that it needs, by name or absolute path: the line is shown only where all of them are.
-    pub(crate) needs: OneOrMore<At<String>>,
+    pub(crate) needs: At<OneOrMore<String>>,
 }
 
 /// A step for a person.

@@ -62,16 +62,15 @@ fn language(
 }
 
 fn step(faults: &mut Faults<'_>, written: &At<GuideLine>, names: &Names<'_>) -> Option<GuideStep> {
-    let (line, needs) = match &written.value {
-        GuideLine::Always(text) => (At { place: written.place, value: text.clone() }, &[][..]),
-        GuideLine::Where(needing) => (needing.line.clone(), needing.needs.0.as_slice()),
+    let (line, place, needs) = match &written.value {
+        GuideLine::Always(text) => (At { place: written.place, value: text.clone() }, written.place, Vec::new()),
+        GuideLine::Where(needing) => (needing.line.clone(), needing.needs.place, needing.needs.value.0.clone()),
     };
-    for program in needs {
-        if let Some(fault) = guide::name_fault(&program.value) {
-            faults.add(program.place, format!("{:?} {fault}", program.value));
+    for program in &needs {
+        if let Some(fault) = guide::name_fault(program) {
+            faults.add(place, format!("{program:?} {fault}"));
         }
     }
-    let needs = needs.iter().map(|program| program.value.clone()).collect();
     Some(GuideStep { line: template(faults, &line, names)?, needs })
 }
 
