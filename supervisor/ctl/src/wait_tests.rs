@@ -57,9 +57,9 @@ fn only_a_proof_is_good_and_a_guards_no_is_told_in_its_own_words() {
     for how in [Closing::HandedOver, Closing::Noise, Closing::Waived] {
         assert_eq!(ended(&closed(4, how), &now()).unwrap().0, End::Refused);
     }
-    let given_up = IncidentRow { reason: Some("its 3 attempts are spent".into()), ..closed(4, Closing::HandedOver) };
+    let given_up = IncidentRow { reason: Some("all 3 attempts are used".into()), ..closed(4, Closing::HandedOver) };
     let words = ended(&given_up, &now()).unwrap().1;
-    assert!(words.contains("its 3 attempts are spent") && words.contains("wbdctl incidents show I4"), "{words}");
+    assert!(words.contains("all 3 attempts are used") && words.contains("wbdctl incidents show I4"), "{words}");
     let (end, words) = ended(&held(Guard::HostBudget, Some(1_060_000)), &now()).unwrap();
     assert_eq!(end, End::Refused);
     for part in ["refused by host-budget: the guard's own words, until ", "(I4)"] {

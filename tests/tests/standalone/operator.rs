@@ -92,7 +92,7 @@ fn what_was_handed_over_stays_visible_with_the_steps_for_a_person_until_it_is_go
     assert!(why.contains("handed over") && why.contains("would be refused now by attempts"), "{fix}");
     assert!(!why.contains("wbdctl playbook run") && fix["command"].is_null(), "{fix}");
     let refused = said(&trial.ctl(&["playbook", "run", "toy-match", "--target", "toy"]).exits(1));
-    assert!(refused.contains("its 3 attempts are spent"), "{refused}");
+    assert!(refused.contains("all 3 attempts are used"), "{refused}");
     let shown = text();
     assert!(shown.contains("1. make them agree") && !shown.contains("wbd does it by itself"), "{shown}");
     assert_eq!(trial.status()["handed_over"], serde_json::json!([{"code": toy::CODE, "target": "toy"}]));

@@ -89,7 +89,7 @@ fn a_hung_agent_is_named_by_its_status_and_by_a_start_and_a_restart_ends_when_it
     let old = trial.hurt(Signal::SIGSTOP);
     let incident = trial.held_by(DOWN, "hold");
     let status = trial.ctl(&["agent", "status"]).exits(1).report();
-    for part in ["the agent is hung", &format!("process {old}"), "last sign of life at", &incident, "held by hold"] {
+    for part in ["the agent is hung", &format!("process {old}"), "last heartbeat at", &incident, "held by hold"] {
         assert!(status.contains(part), "{part}: {status}");
     }
     assert!(!status.contains("no answer of the supervisor"), "{status}");

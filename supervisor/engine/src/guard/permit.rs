@@ -57,6 +57,7 @@ pub fn check(state: &State, settings: &Settings, now: &Now, want: &ActionRequest
     }
     breaker::check(state, now, want)?;
     if let Some(who) = &incident.denied {
+        // No approval is named: the incident is handed over at once, and one that is over takes none.
         return Err(no(Guard::Denied, &format!("{who} denied it")));
     }
     // The steps of a rung belong together: what was allowed and paid for at its first step is not asked again.
