@@ -98,7 +98,7 @@ impl Agent {
                 match Watcher::start(self.root.clone(), settings.targets.clone(), changed) {
                     Ok(watcher) => self.watcher = Some(watcher),
                     Err(error) => {
-                        tracing::error!(%error, "cannot start the watcher; trying again");
+                        tracing::error!("folders cannot be watched: {error}; the agent tries again every second");
                         self.watcher = None;
                     }
                 }
@@ -182,7 +182,7 @@ impl Agent {
         if let Err(error) = &written
             && !self.last_write_failed
         {
-            tracing::error!(%error, "health is not being told");
+            tracing::error!("the health document cannot be written: {error}");
         }
         self.last_write_failed = written.is_err();
     }

@@ -90,14 +90,14 @@ async fn accept(path: PathBuf, mut listener: UnixListener, outbox: Outbox) {
                     let outbox = outbox.clone();
                     tokio::spawn(async move {
                         if let Err(error) = serve(stream, outbox).await {
-                            tracing::debug!(%error, "command connection ended");
+                            tracing::debug!("a command connection ended: {error}");
                         }
                         drop(place);
                     });
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a command connection");
+                tracing::warn!("the command socket cannot take a connection: {error}");
                 // Out of descriptors, most likely: asking again at once would only burn the processor.
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }

@@ -220,6 +220,39 @@ pub(crate) fn describe(problem: &SettingsProblem) -> String {
     format!("settings {file}:{}:{}: {}", problem.line, problem.column, problem.message)
 }
 
+/// What a command asks for, for the log.
+pub(crate) fn spoken(command: &Command) -> String {
+    match command {
+        Command::Activate => "switch detection on".to_owned(),
+        Command::Deactivate => "switch detection off".to_owned(),
+        Command::Reload => "read the settings again".to_owned(),
+        Command::Status => "say how it is".to_owned(),
+        Command::TargetSet { targets } => {
+            format!("put another list in the place of all targets; targets: {}", targets.len())
+        }
+        Command::TargetAdd { target } => format!("add the target {}", target.id),
+        Command::TargetRemove { id } => format!("remove the target {id}"),
+    }
+}
+
+/// Why a command was not done, for the log; `None`: it was done, or asked for nothing to be done.
+pub(crate) fn refusal(reply: &Reply) -> Option<String> {
+    match reply {
+        Reply::Done | Reply::Status { .. } => None,
+        Reply::Refused { code, message } => Some(format!("{code}: {message}")),
+        Reply::NotPermitted { message } | Reply::Failed { message } => Some(message.clone()),
+    }
+}
+
+/// What broken settings mean, for the log.
+pub(crate) const fn in_force(source: SettingsSource) -> &'static str {
+    match source {
+        SettingsSource::Current | SettingsSource::Unknown => "the agent goes on with the settings it has",
+        SettingsSource::Good => "the agent runs with the last good settings",
+        SettingsSource::Empty => "the agent has no targets and detects nothing",
+    }
+}
+
 #[cfg(test)]
 #[path = "commands_tests.rs"]
 mod tests;

@@ -110,7 +110,11 @@ async fn serve(cli: &Cli, process: Holder, store: Store, loaded: Loaded) -> Resu
     let mut inbox = channel::open(&socket)
         .map_err(|error| Failure::io(format!("cannot open command socket {}", socket.display()), &error))?;
     if let Some(problem) = &loaded.problem {
-        tracing::error!(problem = %crate::commands::describe(problem), source = ?loaded.source, "WBD-CONFIG: settings are broken");
+        tracing::error!(
+            "WBD-CONFIG: {}; {}",
+            crate::commands::describe(problem),
+            crate::commands::in_force(loaded.source)
+        );
     }
     let note =
         Note { path: paths::stop_note(root), started: Instant::now(), started_ms: boottime_ms(), settled: false };
@@ -128,7 +132,7 @@ async fn serve(cli: &Cli, process: Holder, store: Store, loaded: Loaded) -> Resu
     };
     running.agent.publish();
     notify_systemd(sd_notify::NotifyState::Ready);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "running");
+    tracing::info!("wbd_agent {} runs", env!("CARGO_PKG_VERSION"));
     running.until_stopped(&mut signals, &mut inbox).await;
     // systemd is not told that we stop: it would call the unit stopping before our end, as with a stop that somebody asked
     // for, and with the bus dead that order of times is all by which the supervisor tells the two apart.
@@ -136,14 +140,14 @@ async fn serve(cli: &Cli, process: Holder, store: Store, loaded: Loaded) -> Resu
     running.agent.publish();
     // A socket that nobody serves any more only misleads; if it stays, the next start removes it.
     let _ = fs::remove_file(&socket);
-    tracing::info!("stopped");
+    tracing::info!("wbd_agent stops");
     Ok(())
 }
 
 fn notify_systemd(state: sd_notify::NotifyState<'_>) {
     // Without a notify socket this does nothing.
     if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "cannot tell the service manager");
+        tracing::warn!("the service manager cannot be told: {error}");
     }
 }
 
@@ -222,7 +226,7 @@ impl Loop {
 
     fn start_command(&mut self, command: Command, ticket: Ticket, reply: Option<oneshot::Sender<Reply>>) {
         self.changing = true;
-        tracing::info!(?command, "command");
+        tracing::info!("asked to {}", crate::commands::spoken(&command));
         let (store, running, around) = (self.store.clone(), self.agent.loaded.clone(), self.around.clone());
         self.work.spawn_blocking(move || {
             let handler = CommandHandler { store: &store, running: &running, around: &around, ticket: &ticket };
@@ -255,7 +259,7 @@ impl Loop {
             Ok(Done::Command(outcome, reply)) => self.finish_command(*outcome, reply),
             Ok(Done::Copied(due, written)) => self.finish_copy(due, written),
             Err(error) => {
-                tracing::error!(%error, "bug: work beside the event loop ended by a panic");
+                tracing::error!("bug: work beside the event loop broke off: {error}; please report it");
                 self.looking = false;
                 self.changing = false;
                 self.agent.look_ends(None);
@@ -271,8 +275,8 @@ impl Loop {
             self.agent.take_look(look);
         }
         self.agent.adopt(loaded, outcome.walk);
-        if outcome.reply != Reply::Done {
-            tracing::warn!(reply = ?outcome.reply, "command not done");
+        if let Some(why) = crate::commands::refusal(&outcome.reply) {
+            tracing::warn!("not done: {why}");
         }
         // The document first: whoever reads it after the answer finds what the answer says.
         self.agent.publish();
@@ -287,14 +291,17 @@ impl Loop {
         match written {
             Ok(settings) => {
                 if due == Due::RestoreCurrent {
-                    tracing::info!(generation = settings.generation, "the good settings are the current ones again");
+                    tracing::info!(
+                        "the last good settings were written back as the current ones, generation {}",
+                        settings.generation
+                    );
                     self.agent.adopt(Loaded { settings, source: SettingsSource::Current, problem: None }, false);
                 } else {
                     self.agent.copies_done();
                 }
             }
             Err(message) => {
-                tracing::error!(message, "settings could not be kept");
+                tracing::error!("the settings could not be kept: {message}");
                 self.agent.copies_failed();
             }
         }
@@ -311,11 +318,11 @@ impl Loop {
             Ok(Some(note)) if note.at_ms >= self.note.started_ms => {}
             Ok(Some(_)) => {
                 if let Err(error) = stop::remove(&self.note.path) {
-                    tracing::warn!(%error, "an old stop note stays");
+                    tracing::warn!("the note of an earlier stop could not be removed: {error}");
                 }
             }
             Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "cannot tell whether a stop was wanted"),
+            Err(error) => tracing::warn!("the note of an earlier stop cannot be read: {error}"),
         }
     }
 }

@@ -12,6 +12,7 @@ mod foreground;
 mod health_report;
 mod lifecycle;
 mod lock;
+mod log;
 mod look;
 mod off_limits;
 mod path_check;
@@ -27,7 +28,7 @@ use clap::Parser;
 use failure::Exit;
 use std::io::Write;
 use std::process::ExitCode;
-use wbd_agent_api::{Lines, shown};
+use wbd_agent_api::shown;
 
 fn main() -> ExitCode {
     let mut cli = match cli::Cli::try_parse() {
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
     let outcome = match cli.verb {
         Some(verb) => lifecycle::run(verb, &cli),
         None => {
-            start_log();
+            log::start();
             foreground::run(&cli)
         }
     };
@@ -61,17 +62,4 @@ fn main() -> ExitCode {
 
 fn exit_code(exit: Exit) -> ExitCode {
     ExitCode::from(exit.code())
-}
-
-fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,wbd_agent=info"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| Lines(std::io::stderr()))
-        .with_ansi(false)
-        // To report a line that could not be written panics: with the journal gone every line would end the agent.
-        .log_internal_errors(false);
-    // Only a second log could be refused, and there is none.
-    let _ = log.try_init();
 }

@@ -97,7 +97,7 @@ impl Store {
     /// The broken file is copied and not moved, so that every start until it is mended says the same.
     fn set_aside(&self, bytes: &[u8]) {
         if let Err(error) = whole(&self.broken).replace(bytes) {
-            tracing::warn!(path = %self.broken.display(), %error, "cannot keep the broken settings beside");
+            tracing::warn!("the broken settings cannot be kept as {}: {error}", self.broken.display());
         }
     }
 

@@ -35,6 +35,26 @@ impl Answer {
         Self { code, json }
     }
 
+    /// Doctor's causes, but that detection is off by decision: most scenarios need no target.
+    #[must_use]
+    pub fn wrong(&self) -> Vec<&Value> {
+        let by_decision = |cause: &Value| cause["code"] == "WBD-PROTECTION" && cause["severity"] == "warn";
+        self.list("causes").iter().filter(|cause| !by_decision(cause)).collect()
+    }
+
+    /// Whether doctor finds nothing wrong.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.wrong().is_empty() && self.code <= 1
+    }
+
+    /// Whether doctor finds nothing wrong and could not see something.
+    #[must_use]
+    pub fn is_unseen(&self) -> bool {
+        let unseen = self.list("checks").iter().any(|check| check["verdict"] == "unknown");
+        unseen && self.wrong().is_empty() && matches!(self.code, 1 | 3)
+    }
+
     /// Doctor's cause with this code, if it names it.
     #[must_use]
     pub fn cause(&self, code: &str) -> Option<&Value> {

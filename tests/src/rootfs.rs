@@ -33,7 +33,7 @@ const PACKAGES: [&str; 13] = [
 
 /// Run with the root as `$1`. Servers start when a scenario says so; nothing wakes up by itself; and the release's
 /// own sysctl files are masked, for a host shares most of those settings with the machine that runs the tests.
-const HOOKS: [&str; 5] = [
+const HOOKS: [&str; 6] = [
     r#"chroot "$1" systemctl --quiet disable apache2.service nginx.service php8.2-fpm.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer phpsessionclean.timer"#,
     r#"ln -s /dev/null "$1/etc/sysctl.d/50-pid-max.conf" && ln -s /dev/null "$1/etc/sysctl.d/99-protect-links.conf""#,
     // The build copies these two from the machine.
@@ -43,6 +43,8 @@ const HOOKS: [&str; 5] = [
     r#"cd "$1/var/tmp" && export APT_CONFIG=$MMDEBSTRAP_APT_CONFIG &&
         kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n "s/^ *Depends: \(linux-image-[0-9].*\)/\1/p" | head -n 1) &&
         apt-get download -q "$kernel" busybox-static && mkdir boot && for deb in *.deb; do dpkg -x "$deb" boot && rm "$deb"; done"#,
+    // Packages that a host without a network installs once more.
+    r#"mkdir "$1/srv/debs" && cd "$1/srv/debs" && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get download -q nginx nginx-common"#,
     r#"rm -rf "$1"/usr/share/doc/* "$1"/usr/share/locale/* "$1"/usr/share/man/*"#,
 ];
 

@@ -28,6 +28,8 @@ mod doctor;
 mod fd_leak;
 #[path = "booted/jobs.rs"]
 mod jobs;
+#[path = "booted/journal.rs"]
+mod journal;
 #[path = "booted/kill_supervisor.rs"]
 mod kill_supervisor;
 #[path = "booted/ledger.rs"]
@@ -46,6 +48,8 @@ mod operator;
 mod ours;
 #[path = "booted/package.rs"]
 mod package;
+#[path = "booted/quiet.rs"]
+mod quiet;
 #[path = "booted/servers.rs"]
 mod servers;
 #[path = "booted/settings.rs"]
@@ -58,5 +62,7 @@ mod supervisor_life;
 mod units;
 #[path = "booted/upgrade.rs"]
 mod upgrade;
+#[path = "booted/verbs.rs"]
+mod verbs;
 #[path = "booted/version.rs"]
 mod version;

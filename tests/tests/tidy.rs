@@ -294,6 +294,61 @@ fn a_file_is_put_in_place_and_a_program_is_run_in_one_place_each() {
     none("a second place for what has one", found);
 }
 
+/// The calls of a log's macros in a text, each with the number of its line and all that stands in its brackets.
+fn log_calls(text: &str) -> Vec<(usize, &str)> {
+    let mut calls = Vec::new();
+    for macros in ["error!(", "warn!(", "info!(", "debug!(", "trace!("] {
+        for (at, _) in text.match_indices(macros) {
+            if text[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_') {
+                continue;
+            }
+            let inside = &text[at + macros.len()..];
+            let (mut depth, mut quoted, mut before) = (1_usize, false, ' ');
+            let end = inside.find(|letter| {
+                match letter {
+                    '"' if before != '\\' => quoted = !quoted,
+                    '(' if !quoted => depth += 1,
+                    ')' if !quoted => depth -= 1,
+                    _ => {}
+                }
+                before = letter;
+                depth == 0
+            });
+            calls.push((text[..at].lines().count(), &inside[..end.unwrap_or(inside.len())]));
+        }
+    }
+    calls
+}
+
+/// What is wrong with the words of a log's call: a person reads the sentence alone, so what it does not say is lost.
+fn log_fault(call: &str) -> Option<&'static str> {
+    let fields: Vec<&str> = call.split('"').step_by(2).flat_map(|code| code.split(',')).map(str::trim).collect();
+    if call.contains(":?") || call.contains(":#?") || fields.iter().any(|field| field.starts_with('?')) {
+        return Some("Debug output is for nobody");
+    }
+    if fields.iter().any(|field| field.starts_with('%')) {
+        return Some("put it into the sentence");
+    }
+    let named = fields.iter().filter_map(|field| field.split_once('=')).map(|(name, _)| name.trim());
+    let is_for_the_journal = |name: &str| name.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_');
+    let lost = named.filter(|name| name.chars().all(|letter| letter.is_alphanumeric() || letter == '_'));
+    let mut lost = lost.filter(|name| !is_for_the_journal(name));
+    lost.next().map(|_| "a field that only `journalctl -o verbose` shows; put it into the sentence")
+}
+
+/// The journal is read by people: each line of the programs is a sentence that says all.
+#[test]
+fn a_line_of_the_log_is_a_sentence() {
+    let mut found = Vec::new();
+    for file in sources(".rs") {
+        let text: String = product_lines(&file).fold(String::new(), |text, (_, line)| text + line + "\n");
+        for (number, call) in log_calls(&text) {
+            found.extend(log_fault(call).map(|fault| format!("{}:{number}: {fault}: {}", file.name, call.trim())));
+        }
+    }
+    none("lines of the log", found);
+}
+
 #[test]
 fn one_thing_has_one_name() {
     let mut found = Vec::new();
@@ -352,6 +407,12 @@ fn the_checks_see_what_they_look_for() {
     let asleep = |head: &str| format!("{head}\n    {call}\n}}\n");
     let unit = format!("fn f() {{}}\n#[cfg(test)]\n{}", asleep("fn t() {"));
     let looping = format!("fn t() {{\n    while !done() {{\n        {call}\n    }}\n}}\n");
+    let text = "fn f() {\n    warn!(WBD_CODE = code, \"it (so) = {x}: {}\", g(1));\n    info!(%error, \"a\");\n}\n";
+    let calls: Vec<_> = log_calls(text).into_iter().map(|(line, call)| (line, log_fault(call).is_some())).collect();
+    assert_eq!(calls, [(2, false), (3, true)]);
+    for call in ["?x, \"a\"", "\"a {x:?}\"", "reason = why, \"a\"", "count, n = 1, \"a\""] {
+        assert!(log_fault(call).is_some(), "{call}");
+    }
     let all = [
         source("a/src/x.rs", asleep("fn f() {")),
         source("a/src/x.rs", unit),

@@ -4,6 +4,7 @@ mod boot;
 mod bytes_path;
 mod codes;
 mod file;
+mod journal_stream;
 mod shown;
 mod target;
 mod whole;
@@ -24,6 +25,7 @@ pub use health::{
     SettingsReport, SettingsSource, State, TargetReport, WasKind, WasProcess, WasReport, WasRequirement, WatchReport,
     read,
 };
+pub use journal_stream::is_journal;
 pub use shown::{Lines, shown};
 pub use stop::{StopError, StopNote};
 pub use target::{InvalidTargetId, Language, MAX_TARGETS, Target, TargetId};

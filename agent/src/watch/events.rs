@@ -20,7 +20,7 @@ impl Walker {
                 Ok(events) => events.map(|event| (event.wd, event.mask, event.name.map(OsStr::to_owned))).collect(),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return noticed,
                 Err(error) => {
-                    tracing::warn!(%error, "cannot read inotify events");
+                    tracing::warn!("changes of the watched folders cannot be read: {error}");
                     noticed.overflow = true;
                     return noticed;
                 }

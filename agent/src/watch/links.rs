@@ -60,7 +60,7 @@ impl Links {
             let theirs = Arc::clone(&shared);
             let started = std::thread::Builder::new().name("links".into()).spawn(move || run(&theirs));
             if let Err(error) = started {
-                tracing::warn!(%error, "links below the targets cannot be followed; trying again");
+                tracing::warn!("links below the targets cannot be followed: {error}; the agent tries again");
                 return;
             }
             self.shared = Some(shared);

@@ -105,6 +105,8 @@ pub(crate) enum Verb {
         /// Do not ask back: the approval is of what is shown now
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        wait: NoWait,
     },
     /// Deny the step that waits
     Deny {
@@ -124,11 +126,14 @@ pub(crate) enum Verb {
         #[arg(required = true, num_args = 1..)]
         why: Vec<String>,
     },
-    /// Lift a pause, and the suspension of what wbd itself stopped
-    Resume,
+    /// Lift a pause, and the suspension of what wbd itself stopped, and wait for what goes on then
+    Resume(NoWait),
     /// Failures that do not count for a time, and why
     #[command(subcommand)]
     Waiver(Waiver),
+    /// Whom wbd notifies of what needs a person
+    #[command(subcommand)]
+    Escalation(Escalation),
     /// Take an action back
     Undo {
         /// The action, such as A17
@@ -241,6 +246,12 @@ pub(crate) struct NewWaiver {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum Escalation {
+    /// Run on_escalation with a made-up incident, and tell how it ended
+    Test,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum Ledger {
     /// Records, oldest first
     List {
@@ -299,7 +310,7 @@ pub(crate) enum Playbook {
         /// The files, or folders of them; without them those that are installed
         files: Vec<PathBuf>,
     },
-    /// Do a playbook's next step now, under the same guards as always
+    /// Do a playbook's next step now, under the same guards as always, and wait until it is proved or refused
     Run {
         /// Its name
         #[arg(value_parser = playbook)]
@@ -307,6 +318,8 @@ pub(crate) enum Playbook {
         /// The target, where there is more than one
         #[arg(long, value_name = "TARGET", value_parser = target)]
         target: Option<TargetName>,
+        #[command(flatten)]
+        wait: NoWait,
     },
     /// Tell what a playbook would have done on what was recorded, and do nothing
     Simulate(Simulate),
@@ -336,18 +349,28 @@ pub(crate) struct Simulate {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum Agent {
-    /// Start it
-    Start,
+    /// Start it, and wait until it works
+    Start(NoWait),
+    /// Stop it, if it runs, start it, and wait until it works
+    Restart(NoWait),
     /// Stop it; it stays stopped until it is started again
     Stop,
-    /// Make it read its settings again
-    Reload,
+    /// Make it read its settings again, and wait until it works
+    Reload(NoWait),
     /// Start detecting
     Activate,
     /// Stop detecting
     Deactivate,
     /// State, version, targets, watches and errors
     Status,
+}
+
+/// For scripts that look at what comes of it by themselves.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct NoWait {
+    /// Do not wait for what comes of it
+    #[arg(long)]
+    pub(crate) no_wait: bool,
 }
 
 #[derive(Debug, Subcommand)]

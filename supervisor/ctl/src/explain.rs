@@ -1,91 +1,173 @@
-//! `explain`: what a failure means, from the catalogue that is built in; a site's own codes lead to their playbook. Looks
-//! at nothing else on the host.
+//! `explain`: what a failure means, whether it is there now, what wbd does and what a person does. The meaning is built
+//! in; what this release does is computed from the playbooks, and doctor looks.
+mod here;
+mod known;
+mod text;
+
 use std::path::Path;
-use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use wbd_engine::playbook::Playbook;
+use wbd_engine::playbook::{self, Library};
 use wbd_model::catalogue::{Respond, Row, Seen};
 use wbd_model::name::Code;
+use wbd_model::problem::Source;
 use wbd_model::report::SCHEMA;
+use wbd_model::settings::Settings;
 use wbd_model::suggest;
 
 use crate::Context;
+use crate::catalogue::{OURS, rows};
 use crate::cli::Format;
+use crate::demo::PLAYBOOKS;
+use crate::doctor;
 use crate::exit::{Ended, Exit, Failure};
 use crate::host;
-use crate::out::{Out, Tone};
+use crate::out::Out;
 
-const CATALOGUE: &str = include_str!("../../../playbooks/catalogue.yaml");
-const OWN: &str = include_str!("own.yaml");
+use self::here::{Here, Values};
+use self::known::{Detected, Detector};
 
-/// Every failure that wbd knows.
-///
-/// # Errors
-/// Only our own mistake: the texts are built in, and a test reads them.
-pub(crate) fn rows() -> Result<Vec<Row>, Failure> {
-    let mut rows: Vec<Row> = serde_saphyr::from_str(CATALOGUE).map_err(Failure::bug)?;
-    let own: Vec<Row> = serde_saphyr::from_str(OWN).map_err(Failure::bug)?;
-    rows.extend(own);
-    Ok(rows)
-}
+/// Settings and playbooks are read within this.
+const WITHIN: Duration = Duration::from_secs(5);
 
 /// Explains one code, or lists all that are built in.
 ///
 /// # Errors
 /// A code that nobody knows.
 pub(crate) fn run(context: &mut Context, spoken: Option<&str>) -> Ended {
-    let (root, format) = (context.root.clone(), context.format);
     let Some(spoken) = spoken else {
-        list(&mut context.out, format, &rows()?)?;
+        list(&mut context.out, context.format, &rows()?)?;
         return Ok(Exit::Done);
     };
-    one(&mut context.out, format, &root, spoken)
+    let files = Files::read(&context.root, context.config.as_deref());
+    let explained = explained(&files, &context.root, spoken)?;
+    if let Some(parent) = context.examine_for {
+        return doctor::answer_one(context, parent, &explained.row.code);
+    }
+    if context.format != Format::Text {
+        let here = look(context, &files, &explained);
+        context.out.document(context.format, &document(&explained, &here)?)?;
+        return Ok(Exit::Done);
+    }
+    text::begin(&mut context.out, &explained);
+    // Looking may take its time.
+    context.out.flush();
+    let here = look(context, &files, &explained);
+    text::end(&mut context.out, &explained, &here);
+    Ok(Exit::Done)
 }
 
-fn one(out: &mut Out, format: Format, root: &Path, spoken: &str) -> Ended {
-    let rows = rows()?;
-    let wanted = Code::from_spoken(spoken).ok();
-    let Some(row) = rows.iter().find(|row| Some(&row.code) == wanted.as_ref()) else {
-        return match wanted.and_then(|wanted| by_playbook(root, &wanted)) {
-            Some(found) => own(out, format, &found),
-            None => Err(Failure::failed(unknown(spoken, &rows))),
+/// One failure, as far as it can be explained without a look.
+#[derive(Debug)]
+struct Explained {
+    row: Row,
+    detected: Detected,
+    detectors: Vec<Detector>,
+    values: Values,
+}
+
+impl Explained {
+    /// The steps for a person: where the failure is there, the playbook's, with the values that were seen.
+    fn guide(&self, here: &Here) -> Vec<String> {
+        let causes = here.causes(&self.row.code);
+        let written: Vec<&String> = match causes.iter().find(|cause| !cause.guide.is_empty()) {
+            Some(cause) => cause.guide.iter().collect(),
+            None => self.row.guide.iter().collect(),
         };
+        written.into_iter().map(|line| self.values.fill(line)).collect()
+    }
+}
+
+/// The playbooks and settings of this host, or why there are none.
+struct Files {
+    library: Library,
+    settings: Option<Settings>,
+    /// Why the playbooks are those of this release and not those of this host.
+    none: Option<String>,
+}
+
+impl Files {
+    /// Reads them aside, since a read on a dead mount cannot be ended.
+    fn read(root: &Path, config: Option<&Path>) -> Self {
+        let (folder, config) = (root.to_owned(), config.map(Path::to_owned));
+        let reading =
+            doctor::aside(move || (host::library(&folder).0, host::settings(&folder, config.as_deref()).ok()));
+        let built_in = |why: String| Self { library: built_in(), settings: None, none: Some(why) };
+        match reading.recv_timeout(WITHIN) {
+            Ok((library, settings)) if library.playbooks.is_empty() => {
+                let why = format!("no playbooks are installed below {}", host::playbook_folder(root).display());
+                Self { settings, ..built_in(why) }
+            }
+            Ok((library, settings)) => Self { library, settings, none: None },
+            Err(_) => built_in(format!("the playbooks could not be read within {} s", WITHIN.as_secs())),
+        }
+    }
+}
+
+/// The playbooks of this release.
+fn built_in() -> Library {
+    let source = |(name, text): &(&str, &str)| Source { path: (*name).to_owned(), text: (*text).to_owned() };
+    let sources: Vec<Source> = PLAYBOOKS.iter().map(source).collect();
+    playbook::load(&sources).0
+}
+
+fn explained(files: &Files, root: &Path, spoken: &str) -> Result<Explained, Failure> {
+    let (rows, wanted) = (rows()?, Code::from_spoken(spoken).ok());
+    let built_in = wanted.as_ref().and_then(|wanted| rows.iter().find(|row| row.code == *wanted).cloned());
+    let own = || wanted.as_ref().and_then(|wanted| by_playbook(&files.library, wanted));
+    let row = built_in.or_else(own).ok_or_else(|| Failure::failed(unknown(spoken, &rows)))?;
+    let detectors = known::detectors(&files.library, &row.code, files.settings.as_ref());
+    let detected = if detectors.is_empty() && row.product != OURS { Detected::No } else { Detected::Yes };
+    Ok(Explained { row, detected, detectors, values: Values::of_agent(root) })
+}
+
+/// Whether it is so now; only where something on this host looks for it.
+fn look(context: &Context, files: &Files, explained: &Explained) -> Here {
+    let why = match (explained.detected, &files.none) {
+        (Detected::No, _) => "there is no check for it".to_owned(),
+        (Detected::Yes, Some(why)) if explained.row.product != OURS => why.clone(),
+        (Detected::Yes, _) => match doctor::examine_one(context, &explained.row.code) {
+            Ok(report) => return Here::Looked(Box::new(report)),
+            Err(failure) => failure.message,
+        },
     };
-    if format == Format::Text {
-        show(out, row);
-    } else {
-        let mut value = serde_json::to_value(row).map_err(Failure::bug)?;
-        value["schema"] = json!(SCHEMA);
-        out.document(format, &value)?;
-    }
-    Ok(Exit::Done)
+    Here::NotLooked(why)
 }
 
-/// The installed playbook that tells this code, by itself or for a profile that gives it the code.
-fn by_playbook(root: &Path, wanted: &Code) -> Option<(Code, Arc<Playbook>)> {
-    let (library, _) = host::library(root);
-    let given = library.profiles.values().flat_map(|profile| profile.spec.codes.iter());
-    // `playbook` or `playbook/case`.
-    let named = given.filter(|(_, code)| *code == wanted).filter_map(|(key, _)| key.split('/').next());
-    let named: Vec<&str> = named.collect();
-    let mut playbooks = library.playbooks.values();
-    let found = playbooks.find(|it| it.code == *wanted || named.contains(&it.name.as_str()))?;
-    Some((wanted.clone(), Arc::clone(found)))
+/// A code of the site's own, from the playbook that tells it.
+fn by_playbook(library: &Library, wanted: &Code) -> Option<Row> {
+    let found = *known::tellers(library, wanted).first()?;
+    let name = &found.name;
+    Some(Row {
+        code: wanted.clone(),
+        product: format!("a code of this host, from {}", found.file),
+        title: format!("a code of this host's playbook {name}"),
+        response: if found.acts() { Respond::Heal } else { Respond::Guide },
+        seen: Seen::Host,
+        means: format!("What it looks for, does and advises: wbdctl playbook show {name}"),
+        does: String::new(),
+        guide: Vec::new(),
+        source: found.source.clone(),
+    })
 }
 
-fn own(out: &mut Out, format: Format, (code, playbook): &(Code, Arc<Playbook>)) -> Ended {
-    if format == Format::Text {
-        let title = format!("{code}: a code of this host's playbook {}", playbook.name);
-        out.hanging(&[], Tone::Strong, &title);
-        out.paragraph("", &format!("({}; follows {})", playbook.file, playbook.source));
-        out.paragraph("  ", &format!("What it looks for, does and advises: wbdctl playbook show {}", playbook.name));
-    } else {
-        let value = json!({"schema": SCHEMA, "code": code, "playbook": playbook.name, "file": playbook.file,
-            "source": playbook.source});
-        out.document(format, &value)?;
-    }
-    Ok(Exit::Done)
+fn document(explained: &Explained, here: &Here) -> Result<Value, Failure> {
+    let mut value = serde_json::to_value(&explained.row).map_err(Failure::bug)?;
+    let code = &explained.row.code;
+    value["schema"] = json!(SCHEMA);
+    value["detected"] = json!(explained.detected);
+    value["playbook"] = json!(explained.detectors.first().map(|it| &it.playbook));
+    value["file"] = json!(explained.detectors.first().map(|it| &it.file));
+    value["playbooks"] = json!(explained.detectors);
+    value["now"] = match here {
+        Here::NotLooked(why) => json!({"looked": false, "reason": why, "checks": [], "causes": []}),
+        Here::Looked(_) => {
+            json!({"looked": true, "reason": null, "checks": here.checks(code), "causes": here.causes(code)})
+        }
+    };
+    value["guide_here"] = json!(explained.guide(here));
+    Ok(value)
 }
 
 fn list(out: &mut Out, format: Format, rows: &[Row]) -> Result<(), Failure> {
@@ -108,39 +190,6 @@ fn list(out: &mut Out, format: Format, rows: &[Row]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn show(out: &mut Out, row: &Row) {
-    out.hanging(&[], Tone::Strong, &format!("{}: {}", row.code, row.title));
-    out.paragraph("", &format!("({}; follows {})", row.product, row.source));
-    out.heading("What it means");
-    out.paragraph("  ", &flow(&row.means));
-    out.paragraph("  ", seen(row.seen));
-    out.heading("What wbd does");
-    out.paragraph("  ", &flow(&row.does));
-    if let Some(playbook) = &row.playbook {
-        out.paragraph("  ", &format!("Playbook: {playbook}; see wbdctl playbook show {playbook}"));
-    } else if row.response == Respond::Heal || row.response == Respond::Approve {
-        out.line("  This release has no playbook for it.");
-    }
-    if !row.guide.is_empty() {
-        out.heading("What you can do");
-        for (number, step) in row.guide.iter().enumerate() {
-            out.paragraph(&format!("  {}. ", number + 1), step);
-        }
-    }
-}
-
-fn flow(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-const fn seen(seen: Seen) -> &'static str {
-    match seen {
-        Seen::Host => "It can be seen on this host.",
-        Seen::Log => "It can be seen in forwarded log lines of another machine only.",
-        Seen::Told => "It can be seen in the vendor's console or on another system only.",
-    }
-}
-
 fn unknown(spoken: &str, rows: &[Row]) -> String {
     let wanted = spoken.trim().to_ascii_uppercase();
     let wanted = Code::from_spoken(&wanted).map_or(wanted, String::from);
@@ -151,46 +200,5 @@ fn unknown(spoken: &str, rows: &[Row]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use wbd_model::text::columns;
-
-    use super::*;
-    use crate::out::testing::{text_of, utf8_text_within};
-
-    #[test]
-    fn every_row_is_explained_within_the_width() {
-        let rows = rows().unwrap();
-        assert!(rows.len() >= 60, "{}", rows.len());
-        let codes: BTreeSet<&Code> = rows.iter().map(|row| &row.code).collect();
-        assert_eq!(codes.len(), rows.len(), "a code stands twice");
-        for row in &rows {
-            for width in [40, 80, 100] {
-                let text = utf8_text_within(width, |out| {
-                    one(out, Format::Text, Path::new("/none"), row.code.as_str()).unwrap();
-                });
-                assert!(text.starts_with(row.code.as_str()), "{text}");
-                assert!(text.contains("What it means"), "{text}");
-                for line in text.lines() {
-                    let one_word = line.split_whitespace().count() <= 2;
-                    assert!(columns(line) <= width || one_word, "{line}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_slip_of_the_finger_is_understood() {
-        let failure = |spoken| {
-            let mut told = String::new();
-            text_of(|out| told = one(out, Format::Text, Path::new("/none"), spoken).unwrap_err().message);
-            told
-        };
-        assert!(failure("WBD-54O4").contains("did you mean WBD-5404"));
-        // 5404 and 5104 are as near: none of them is meant more than the other.
-        assert!(failure("5504").contains("list them all: wbdctl explain"));
-        assert!(failure("WBD-60O7").contains("did you mean WBD-6007"));
-        assert!(failure("nonsense at all").contains("wbdctl explain"));
-    }
-}
+#[path = "explain/tests.rs"]
+mod tests;

@@ -5,11 +5,14 @@ use std::time::{Duration, SystemTime};
 
 use wbd_agent_api::program::{self, Output, Program};
 use wbd_engine::playbook::settings;
-use wbd_ledger::{ESCALATED, enter_in_journal};
+use wbd_ledger::enter_in_journal;
+use wbd_model::entry::{Body, Subject};
+use wbd_model::name::{Code, TargetName};
 use wbd_model::problem::Problem;
+use wbd_model::sentence::{Around, sentence};
 
 use crate::exit::{Ended, Exit, Failure};
-use crate::{Context, explain, host};
+use crate::{Context, catalogue, host};
 
 /// As doctor calls it.
 const CODE: &str = "WBD-SUPERVISOR";
@@ -39,7 +42,7 @@ enum Listener {
 /// # Errors
 /// Neither the journal nor the program could be told, or one that should could not.
 pub(crate) fn run(context: &mut Context) -> Ended {
-    let row = explain::rows()?.into_iter().find(|row| row.code.as_str() == CODE).ok_or_else(|| Failure::bug(CODE))?;
+    let row = catalogue::rows()?.into_iter().find(|row| row.code.as_str() == CODE).ok_or_else(|| Failure::bug(CODE))?;
     let listener = listener(&context.root, context.config.as_deref());
     let (priority, broken) = match &listener {
         Listener::Nobody => (CRITICAL, None),
@@ -48,9 +51,11 @@ pub(crate) fn run(context: &mut Context) -> Ended {
     };
     let broken = broken.map_or_else(String::new, |broken| format!("; its settings are broken: {broken}"));
     let reason = format!("{}{broken}", reason(|name| std::env::var(name).ok()));
+    let about = Subject { code: Code::new(CODE).ok(), target: TargetName::new("host").ok(), ..Subject::default() };
+    let body = Body::Escalated { reason: reason.clone(), guide: row.guide.clone() };
     let entry = [
-        ("MESSAGE", format!("a person is needed: {CODE} on host: {reason}")),
-        ("MESSAGE_ID", ESCALATED.to_owned()),
+        ("MESSAGE", sentence(&about, &body, &Around::default())),
+        ("MESSAGE_ID", body.message_id().to_owned()),
         ("PRIORITY", priority.to_owned()),
         ("SYSLOG_IDENTIFIER", "wbd-supervisord".to_owned()),
         ("WBD_CODE", CODE.to_owned()),

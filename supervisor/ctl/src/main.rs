@@ -1,6 +1,7 @@
 //! `wbdctl`: reads the command line, hands it to one verb, ends with one code. Decides nothing itself.
 mod agent;
 mod ask;
+mod catalogue;
 mod cli;
 mod client;
 mod columns;
@@ -9,6 +10,7 @@ mod context;
 mod control;
 mod demo;
 mod doctor;
+mod escalation;
 mod exit;
 mod explain;
 mod export;
@@ -22,6 +24,7 @@ mod manual;
 mod moment;
 mod offline;
 mod out;
+mod phase;
 mod plan;
 mod playbook;
 mod record;
@@ -29,6 +32,7 @@ mod reference;
 mod retry_unit;
 mod simulate;
 mod status;
+mod wait;
 mod waiver;
 mod when;
 
@@ -109,11 +113,12 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Ledger(verb) => ledger::run(context, verb),
         Verb::Playbook(verb) => playbook::run(context, verb),
         Verb::Explain { code } => explain::run(context, code.as_deref()),
-        Verb::Approve { incident, yes } => incidents::approve(context, incident, yes),
+        Verb::Approve { incident, yes, wait } => incidents::approve(context, incident, yes, wait.no_wait),
         Verb::Deny { incident } => incidents::deny(context, incident),
         Verb::Pause { length, class, why } => control::pause(context, length, class, &why),
-        Verb::Resume => control::resume(context),
+        Verb::Resume(wait) => control::resume(context, wait.no_wait),
         Verb::Waiver(verb) => waiver::run(context, verb),
+        Verb::Escalation(verb) => escalation::run(context, &verb),
         Verb::Undo { action } => control::undo(context, action),
         Verb::Reload { wait: _ } => control::reload(context),
         Verb::Agent(verb) => agent::run(context, verb),

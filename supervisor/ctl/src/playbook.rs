@@ -7,19 +7,18 @@ use serde_json::{Value, json};
 use wbd_engine::play::testing;
 use wbd_engine::playbook::{self, Library};
 use wbd_model::control::Request;
-use wbd_model::name::{PlaybookName, TargetName};
+use wbd_model::name::PlaybookName;
 use wbd_model::report::SCHEMA;
 use wbd_model::suggest;
 use wbd_probes::files;
 
 use crate::Context;
-use crate::ask;
-use crate::cli::{Format, Playbook};
+use crate::cli::{Format, NoWait, Playbook};
 use crate::config::broken;
 use crate::exit::{Ended, Exit, Failure};
 use crate::linted::{Linted, linted, warned};
 use crate::out::Tone;
-use crate::{host, reference, simulate};
+use crate::{host, reference, simulate, wait};
 
 pub(crate) use named::loaded;
 
@@ -33,7 +32,10 @@ pub(crate) fn run(context: &mut Context, verb: Playbook) -> Ended {
         Playbook::Show { name } => show(context, &name),
         Playbook::Lint { files } => lint(context, &files),
         Playbook::Test { files } => test(context, &files),
-        Playbook::Run { name, target } => ask_for(context, name, target),
+        Playbook::Run { name, target, wait: NoWait { no_wait } } => {
+            let request = Request::RunPlaybook { playbook: name, target, without_approval: false };
+            wait::change(context, &request, no_wait)
+        }
         Playbook::Simulate(order) => simulate::run(context, &order),
         Playbook::Reference { name } => reference::run(context, name.as_deref()),
         Playbook::Schema => {
@@ -154,8 +156,4 @@ fn test(context: &mut Context, named: &[PathBuf]) -> Ended {
         context.out.document(context.format, &json!({"schema": SCHEMA, "tests": tests, "failed": failed}))?;
     }
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
-}
-
-fn ask_for(context: &mut Context, playbook: PlaybookName, target: Option<TargetName>) -> Ended {
-    ask::change(context, &Request::RunPlaybook { playbook, target, without_approval: false })
 }

@@ -1,54 +1,16 @@
 //! One record of the ledger in one line. Reads no ledger.
-use wbd_model::entry::{Body, Entry, Intent, Weight};
+use wbd_model::entry::{Body, Entry, Weight};
+use wbd_model::sentence::{Around, clause};
 
 use crate::out::{Out, Tone};
 use crate::when;
 
-/// What a record says, in a few words.
+/// What a record says. A list has a column for the incident, and the failure stands where the incident begins.
 pub(crate) fn gist(entry: &Entry) -> String {
-    match &entry.body {
-        Body::Started { version, mode } => format!("supervisor {version} began, {mode}"),
-        Body::Opened { case, evidence, .. } => joined(&format!("{}{case}", failure(entry)), evidence),
-        Body::Suppressed { by } => format!("a consequence of {by}"),
-        Body::Unsuppressed {} => "outlived its cause".to_owned(),
-        Body::Intent(intent) => intended(intent),
-        Body::Outcome { action, result, detail, took_ms } => {
-            let took = when::length(*took_ms);
-            joined(&format!("{action}: {} after {took}", result.as_str()), std::slice::from_ref(detail))
-        }
-        Body::Verdict { passed: true, after_ms, .. } => {
-            format!("proved, {} after it was opened", when::length(*after_ms))
-        }
-        Body::Verdict { passed: false, evidence, .. } => joined("not proved", evidence),
-        Body::Closed { how } => how.as_str().to_owned(),
-        Body::Refused(refusal) => format!("{}: {}", refusal.guard.as_str(), refusal.reason),
-        Body::Escalated { reason, .. } => format!("a person is needed: {reason}"),
-        Body::Notified { ok: true, tries, .. } => format!("a person was notified, try {tries}"),
-        Body::Notified { ok: false, tries, detail, .. } => format!("nobody was notified, try {tries}: {detail}"),
-        Body::Notifier { program } if program.is_empty() => "no program notifies of escalations".to_owned(),
-        Body::Notifier { program } => format!("{} notifies of escalations", program.join(" ")),
-        Body::Approved { who, .. } | Body::Denied { who } | Body::Lifted { who, .. } | Body::Resumed { who } => {
-            format!("by {who}")
-        }
-        Body::Cleared {} => "seen gone".to_owned(),
-        Body::Rearmed {} => joined("goes on", &playbook(entry)),
-        Body::Manual { what, who, params } => format!("{what} {params} by {who}"),
-        Body::Hold { who, why, busy: Some(_), .. } => format!("held by {who}: {why}"),
-        Body::Hold { who, why, from_class, .. } => format!("{from_class} and above held by {who}: {why}"),
-        Body::Waived { who, why, until_wall_ms } => {
-            let until =
-                until_wall_ms.map_or_else(|| "ended".to_owned(), |until| format!("until {}", when::moment(until)));
-            format!("{}{until} by {who}: {why}", failure(entry))
-        }
-        Body::Suspended { reason } => {
-            playbook(entry).first().map_or_else(|| reason.clone(), |name| format!("{name}: {reason}"))
-        }
-        Body::Exit(exit) => {
-            let by = if exit.by.is_empty() { String::new() } else { format!(" ({})", exit.by) };
-            format!("process {} ended: {} {}{by}", exit.pid, exit.how.as_str(), exit.code)
-        }
-        Body::Rotated { reason, who, file, .. } => format!("by {who}: {reason}; the old one is {file}"),
-    }
+    let around = Around { moment: when::moment, ..Around::default() };
+    let clause = clause(&entry.subject, &entry.body, &around);
+    let begins = matches!(entry.body, Body::Opened { .. } | Body::Waived { .. });
+    if begins { format!("{}{clause}", failure(entry)) } else { clause }
 }
 
 /// Records in a list: a line each, under the day that they were written on.
@@ -73,13 +35,6 @@ fn line(out: &mut Out, entry: &Entry) {
     out.spans(&[(Tone::Faint, &head), (tone(&entry.body), &kind), (Tone::Plain, &gist)]);
 }
 
-fn intended(intent: &Intent) -> String {
-    let action = intent.action.describe();
-    let undoes = intent.undoes.map_or_else(String::new, |id| format!(", takes back {id}"));
-    let by = intent.by_hand.as_ref().map_or_else(String::new, |who| format!(", {}: {who}", intent.asked()));
-    format!("{}: {action}, class {}{undoes}{by}", intent.action_id, intent.class)
-}
-
 /// The failure and whose it is; later records of an incident do not repeat it.
 fn failure(entry: &Entry) -> String {
     match (&entry.subject.code, &entry.subject.target) {
@@ -88,15 +43,6 @@ fn failure(entry: &Entry) -> String {
         (None, Some(target)) => format!("{target}: "),
         (None, None) => String::new(),
     }
-}
-
-fn playbook(entry: &Entry) -> Vec<String> {
-    entry.subject.playbook.iter().map(|name| format!("playbook {name}")).collect()
-}
-
-fn joined(first: &str, rest: &[String]) -> String {
-    let rest: Vec<&str> = rest.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
-    if rest.is_empty() { first.to_owned() } else { format!("{first}; {}", rest.join("; ")) }
 }
 
 const fn tone(body: &Body) -> Tone {

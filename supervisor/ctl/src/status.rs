@@ -1,6 +1,6 @@
 //! `status`: how the supervisor is and what is due next, as it says itself.
 use wbd_engine::guard::hold;
-use wbd_model::control::{Request, Response, Status};
+use wbd_model::control::{self, Request, Response, Status};
 
 use crate::Context;
 use crate::ask;
@@ -129,7 +129,7 @@ pub(crate) fn mode_and_suspensions(status: &Status) -> String {
 
 /// The healing mode with everything that holds it back.
 pub(crate) fn mode(status: &Status) -> String {
-    let mut text = status.healing.as_str().to_owned();
+    let mut text = control::healing_words(status.healing, &status.healing_of);
     if let Some(hold) = &status.hold {
         let is_busy = !status.holds.is_empty() && status.holds.iter().all(|row| row.busy.is_some());
         let verb = if is_busy { "held" } else { "paused" };
@@ -157,6 +157,7 @@ pub(crate) mod testing {
             pid: 7,
             up_ms: 65_000,
             healing: Healing::Auto,
+            healing_of: std::collections::BTreeMap::new(),
             hold: Some("by root: kernel update".into()),
             holds: vec![],
             waivers: vec![],
@@ -177,6 +178,7 @@ pub(crate) mod testing {
             untold: vec![],
             untold_dropped: 0,
             checks: Vec::new(),
+            agent: None,
         }
     }
 }
@@ -191,6 +193,15 @@ mod tests {
     use super::testing::status;
     use super::*;
     use crate::out::testing::text_of;
+
+    #[test]
+    fn a_product_with_a_stricter_mode_stands_beside_the_general_one() {
+        let mut status = status();
+        (status.hold, status.degraded) = (None, None);
+        assert_eq!(mode(&status), "auto");
+        status.healing_of = [("aegis".to_owned(), wbd_model::settings::Healing::Observe)].into();
+        assert_eq!(mode(&status), "auto; observe for aegis");
+    }
 
     #[test]
     fn what_holds_healing_back_stands_beside_the_mode() {

@@ -186,7 +186,11 @@ fn a_code_may_be_spoken_shortly() {
     assert_eq!(code(&short), 0);
     assert_eq!(short.stdout, long.stdout);
     assert!(stdout(&short).contains("What you can do"));
-    assert_eq!(json(&run(root.path(), &["-o", "json", "explain", "5404"]))["code"], "WBD-5404");
+    let told = json(&run(root.path(), &["-o", "json", "explain", "5404"]));
+    assert_eq!((&told["code"], &told["detected"]), (&"WBD-5404".into(), &"yes".into()), "{told}");
+    // Without playbooks on the host nothing is looked at, and nothing is claimed.
+    assert!(stdout(&short).contains("not looked: no playbooks"), "{short:?}");
+    assert_eq!((&told["now"]["looked"], &told["now"]["checks"]), (&false.into(), &serde_json::json!([])), "{told}");
     let slip = run(root.path(), &["explain", "WBD-54O4"]);
     assert_eq!(code(&slip), 1);
     assert!(slip.stdout.is_empty() && stderr(&slip).contains("did you mean WBD-5404"), "{slip:?}");
@@ -305,6 +309,26 @@ fn broken_files_are_78_with_their_place() {
     assert_eq!(code(&run(root.path(), &["config", "check"])), 0);
     assert!(stdout(&run(root.path(), &["config", "cat"])).contains("healing: approve"));
     assert_eq!(json(&run(root.path(), &["-o", "json", "config", "cat"]))["budget"]["per_hour"], 3);
+}
+
+/// What is explained is looked for on the host at hand: there, gone, and not to be seen.
+#[test]
+fn explain_says_whether_it_is_so_now() {
+    let root = TempDir::new().unwrap();
+    put(root.path(), "usr/lib/wbd/playbooks/agent-config.yaml", PLAYBOOK);
+    let now = || json(&run(root.path(), &["-o", "json", "explain", "WBD-CONFIG"]));
+    let absent = now();
+    assert_eq!(
+        (&absent["now"]["looked"], &absent["now"]["checks"][0]["verdict"]),
+        (&true.into(), &"unknown".into()),
+        "{absent}"
+    );
+    let looked = run(root.path(), &["explain", "WBD-SETTINGS"]);
+    assert!(code(&looked) == 0 && stdout(&looked).contains("no (host)"), "{looked:?}");
+    put(root.path(), "etc/wbd/wbd.yaml", "healing: atuo\n");
+    let broken = run(root.path(), &["explain", "WBD-SETTINGS"]);
+    assert!(code(&broken) == 0 && stdout(&broken).contains("YES"), "{broken:?}");
+    assert!(stdout(&broken).contains("wbd.yaml:1:10"), "with its place: {broken:?}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use wbd_engine::state::ActionRequest;
 use wbd_ledger::Recorded;
 use wbd_model::action::{Action, Change};
 use wbd_model::check::CheckKey;
-use wbd_model::control::{Request, Response};
+use wbd_model::control::{EscalationTest, Offer, Request, Response};
 use wbd_model::entry::{Exit, Outcome, Subject};
 use wbd_model::incident::{ActionId, IncidentId};
 use wbd_model::observation::{Observation, Observations};
@@ -122,11 +122,15 @@ pub(crate) enum TalkEvent {
         plan: Box<Plan>,
         /// What each of its steps would change.
         changes: Vec<Vec<Change>>,
+        /// What the guards said to it.
+        offer: Option<Offer>,
         /// Who waits for it.
         reply: oneshot::Sender<Response>,
     },
     /// A pause was lifted, as far as it could be.
     Resumed {
+        /// What goes on, or is tried again.
+        about: Vec<CheckKey>,
         /// Who waits for it.
         reply: oneshot::Sender<Response>,
     },
@@ -134,6 +138,8 @@ pub(crate) enum TalkEvent {
     CallAgent {
         /// The command, as the agent's socket takes it.
         command: String,
+        /// It changes the agent.
+        change: bool,
         /// Who waits for the agent's answer.
         reply: oneshot::Sender<Response>,
     },
@@ -171,6 +177,18 @@ pub(crate) enum NotifyEvent {
         tries: u32,
         /// What became of it, or why nobody was notified.
         result: Result<(), String>,
+    },
+    /// The program is wanted to be run with a made-up incident.
+    Test {
+        /// Who waits for what becomes of it.
+        reply: oneshot::Sender<Response>,
+    },
+    /// It was.
+    Tested {
+        /// What became of it.
+        test: EscalationTest,
+        /// Who waits for that.
+        reply: oneshot::Sender<Response>,
     },
 }
 

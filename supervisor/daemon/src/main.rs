@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     match start::run(&options.root, options.standalone) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tracing::error!("{}", failure.message);
+            tracing::error!("wbd-supervisord ends: {}", failure.message);
             ExitCode::from(failure.code)
         }
     }

@@ -68,10 +68,10 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
         message: format!("the settings are broken, nothing is done: {}", problems.join("; ")),
     })?;
     for problem in &loaded.problems {
-        warn!(problem = %problem.lines().next().unwrap_or_default(), "not loaded");
+        warn!(WBD_CODE = "WBD-PLAYBOOK", "a file is not used: {}", problem.lines().next().unwrap_or_default());
     }
     for finding in &loaded.misplaced {
-        warn!(%finding, "a program that is not run");
+        warn!(WBD_CODE = "WBD-PROGRAM", "a program is not run: {finding}");
     }
     let run = root.join("run/wbd");
     for folder in [&run, &wbd_ledger::state_dir(root)] {
@@ -80,7 +80,7 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
     let writer =
         LedgerWriter::open(root).map_err(|error| Failure { code: no_memory(&error), message: error.to_string() })?;
     let samples = Samples::open(&wbd_ledger::state_dir(root), BUCKET_S)
-        .inspect_err(|error| warn!(%error, "samples are not kept, leaks will not be seen"))
+        .inspect_err(|error| warn!("samples cannot be kept: {error}; leaks of file descriptors are not seen"))
         .ok();
     let executor = Executor::new(reach(root, mode));
     let (events, inbox) = mpsc::channel(QUEUE);
@@ -92,7 +92,7 @@ async fn serve(root: &Path, mode: Mode) -> Result<(), Failure> {
         tokio::spawn(bus::follow(root.to_owned(), events.clone()));
     }
     signals(&events).map_err(|error| failed(format!("signals cannot be received: {error}")))?;
-    info!(version = env!("CARGO_PKG_VERSION"), playbooks = loaded.library.playbooks.len(), "started");
+    info!("playbooks loaded: {}", loaded.library.playbooks.len());
     let parts = Parts { root: root.to_owned(), mode, loaded, writer, executor, samples };
     notify::ready();
     let ended = Supervisor::new(parts, events).run(inbox).await;

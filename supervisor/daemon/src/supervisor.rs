@@ -34,6 +34,7 @@ use crate::talk::busy::BusyLook;
 use crate::talk::holds::HoldFiles;
 use crate::talk::requests::{RequestHandler, rotated};
 use crate::tell::notifier::Notifier;
+use crate::tell::publish::Publisher;
 use crate::view::View;
 use wbd_model::control::Mode;
 
@@ -60,6 +61,7 @@ pub(crate) struct Supervisor {
     pub(crate) action_runner: ActionRunner,
     /// Tells people of escalations.
     pub(crate) notifier: Notifier,
+    pub(crate) publisher: Publisher,
     /// What is asked on the control socket.
     pub(crate) requests: RequestHandler,
     /// Hold files that are there.
@@ -102,7 +104,7 @@ fn remember_resolver(samples: &Samples, runner: &ProbeRunner) {
     let is_dns = |probe: &Probe| matches!(probe, Probe::DnsServers(_));
     match samples.last_text(is_dns, dns_servers::LOCAL_SEEN) {
         Ok(seen) => seen.iter().for_each(|seen| runner.remember_resolver(seen)),
-        Err(error) => warn!(%error, "the resolver of this host is not remembered"),
+        Err(error) => warn!("the unit of this host's resolver cannot be read from the samples: {error}"),
     }
 }
 
@@ -119,6 +121,7 @@ impl Supervisor {
             agent: Agent::new(&parts.root, parts.mode, runner.clone(), events.clone()),
             hold_files: HoldFiles::new(&parts.root, events.clone()),
             requests: RequestHandler::new(&parts.root),
+            publisher: Publisher::default(),
             notifier: Notifier::new(
                 &parts.root,
                 parts.mode,
@@ -168,7 +171,7 @@ impl Supervisor {
             self.see_holds(HoldEvent::TimePassed, &now);
             self.turn();
         };
-        info!("stopping");
+        info!("wbd stops watching this host");
         self.finish_action(&mut inbox).await;
         self.check_runner.ends(&now());
         self.writer.anchor_head();
@@ -190,7 +193,7 @@ impl Supervisor {
         }
         match guard::permit_first_start(&self.writer.state, &self.products.loaded.settings, &now()) {
             Ok(permit) => self.record(permit, None),
-            Err(refusal) => warn!(reason = refusal.reason, "the agent is not started"),
+            Err(refusal) => warn!("the agent is not started: {}", refusal.reason),
         }
     }
 
@@ -347,7 +350,9 @@ impl Supervisor {
                 Follow::Talk(event) => self.on_talk(event, now),
                 Follow::Products(event) => self.on_products(event, now),
                 // A peer that went away wants no answer.
-                Follow::Say { reply, message } => drop(reply.send(recorded(message, &self.writer.degraded))),
+                Follow::Say { reply, message, about } => {
+                    drop(reply.send(recorded(message, about, &self.writer.degraded)));
+                }
                 Follow::Answer { reply, response } => drop(reply.send(*response)),
                 Follow::Status(reply) => drop(reply.send(Response::Status(Box::new(self.view().status())))),
                 Follow::KeepPause { pause, reply } => drop(reply.send(self.keep_pause(*pause, now))),
@@ -358,6 +363,7 @@ impl Supervisor {
                 Follow::InFlight(action) => self.timers.in_flight = action,
                 Follow::NotifyBy(program) => self.on_tell(NotifyEvent::Program(program), now),
                 Follow::RotateIfDue => self.writer.rotate_if_due(now),
+                Follow::TestNotification(reply) => self.on_tell(NotifyEvent::Test { reply }, now),
                 Follow::NotifyWhatIsDue => self.on_tell(NotifyEvent::ProgramRecorded, now),
             }
         }

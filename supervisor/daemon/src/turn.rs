@@ -1,17 +1,18 @@
 //! One turn of the ring: complete looks are judged and handed to the engine; what it answers is written or
 //! begun. Decides nothing itself.
 use wbd_engine::judge::snapshot::{self, CheckSnapshot};
+use wbd_engine::judge::words;
 use wbd_engine::round::{self, Step};
 use wbd_model::check::CheckKey;
-use wbd_model::entry::{Body, Subject};
+use wbd_model::entry::{Body, Entry, Subject};
 use wbd_model::incident::{Phase, Refusal};
+use wbd_model::lang::Lang;
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
 use crate::event::{ActEvent, CheckEvent, NotifyEvent};
 use crate::look::checks::suspect_due_ms;
 use crate::supervisor::Supervisor;
-use crate::tell::publish;
 
 /// How soon an open incident's check that could not be seen is looked at again.
 const UNSEEN_MS: u64 = 2_000;
@@ -77,12 +78,23 @@ impl Supervisor {
                 self.on_tell(NotifyEvent::Escalated { about, at, reason, guide }, &now());
                 escalated = true;
             } else {
-                publish::tell(&entry);
+                let title = self.title(&entry);
+                self.publisher.tell(&entry, title.as_deref());
             }
         }
         if escalated {
             self.on_tell(NotifyEvent::TimePassed, &now());
         }
+    }
+
+    /// What the playbook calls the failure that a record is the finding of.
+    fn title(&self, entry: &Entry) -> Option<String> {
+        let Body::Opened { case, .. } = &entry.body else { return None };
+        let (code, target) = (entry.subject.code.clone()?, entry.subject.target.clone()?);
+        let check = self.check_runner.checks.get(&CheckKey { code, target })?;
+        let last = check.last.as_ref()?;
+        let words = words::words(&check.bound, case, &last.seen, &last.judgement.lets, Lang::En);
+        Some(words.title).filter(|title| !title.is_empty())
     }
 
     fn write_step(&mut self, now: &Now, subject: Subject, body: Body) {

@@ -10,7 +10,7 @@ use wbd_agent_api::program::{Output, Program, run};
 use crate::journal::enter_in_journal;
 
 /// The journal's MESSAGE_ID of an anchor.
-pub const MESSAGE_ID: &str = "fb9c4bfe407b413399ea65e038274537";
+pub const MESSAGE_ID: &str = wbd_model::message::ANCHOR;
 const JOURNALCTL: &str = "/usr/bin/journalctl";
 /// Whose anchors count: the journal itself says who sent an entry. Anybody may write one.
 const UNIT: &str = "wbd-supervisord.service";
@@ -58,7 +58,7 @@ impl From<Anchor> for Anchors {
 #[must_use]
 pub fn anchor_fields(seq: u64, hash: &str) -> Vec<(&'static str, String)> {
     vec![
-        ("MESSAGE", format!("ledger at record {seq}, hash {hash}")),
+        ("MESSAGE", format!("the ledger ends at record {seq} with hash {hash}")),
         ("MESSAGE_ID", MESSAGE_ID.to_owned()),
         ("PRIORITY", "6".to_owned()),
         ("SYSLOG_IDENTIFIER", "wbd-supervisord".to_owned()),

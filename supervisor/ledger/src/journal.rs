@@ -5,9 +5,6 @@ use std::path::Path;
 
 use wbd_model::text::Shown;
 
-/// The journal's MESSAGE_ID of an entry that needs a person.
-pub const ESCALATED: &str = "5f0a1f1dd2c14a4f9a1e5b6c7d8e9f01";
-
 /// Writes an entry, field names and values, into the journal under `root`, without waiting: a journal that hangs must
 /// not stop healing.
 ///

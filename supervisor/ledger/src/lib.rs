@@ -32,7 +32,7 @@ pub use bundle::{BUNDLE_FORMAT, Bundle, BundleCounts, BundleError, BundleHead, r
 pub use disk::takes_writes;
 pub use error::{LedgerError, SamplesError};
 pub use files::{database, host_id, samples_database, state_dir};
-pub use journal::{ESCALATED, enter_in_journal};
+pub use journal::enter_in_journal;
 pub use ledger::{Ledger, Standing};
 pub use observed::{Answer, MAX_BYTES as MAX_SAMPLES_BYTES};
 pub use reader::{Filter, Reader};

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
+use wbd_model::catalogue;
 use wbd_model::entry::Entry;
 
 use crate::anchor::Anchors;
@@ -20,7 +21,7 @@ pub struct Filter {
     pub kinds: Vec<String>,
     /// Only of this incident.
     pub incident: Option<u64>,
-    /// Only of this code (`WBD-5404`).
+    /// Only of this failure (`WBD-5404`), under whichever of its codes it was written.
     pub code: Option<String>,
     /// Only of this target.
     pub target: Option<String>,
@@ -162,12 +163,16 @@ fn clause(filter: &Filter) -> (String, Vec<Value>) {
     };
     equal("seq", ">", after_seq.map(number));
     equal("incident", "=", incident.map(number));
-    equal("code", "=", code.clone().map(Value::Text));
     equal("target", "=", target.clone().map(Value::Text));
-    if !kinds.is_empty() {
-        conditions.push(format!("kind IN ({})", vec!["?"; kinds.len()].join(", ")));
-        values.extend(kinds.iter().cloned().map(Value::Text));
-    }
+    let mut one_of = |column: &str, wanted: &[String]| {
+        if !wanted.is_empty() {
+            conditions.push(format!("{column} IN ({})", vec!["?"; wanted.len()].join(", ")));
+            values.extend(wanted.iter().cloned().map(Value::Text));
+        }
+    };
+    one_of("kind", kinds);
+    let codes = code.iter().flat_map(|code| catalogue::names(code)).map(str::to_owned).collect::<Vec<String>>();
+    one_of("code", &codes);
     let wanted = conditions.join(" AND ");
     let Some(limit) = limit else {
         return (format!("WHERE {wanted} ORDER BY seq"), values);

@@ -107,6 +107,14 @@ checked_name!(
     |text| (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 );
 
+impl TargetName {
+    /// The product that it belongs to, by its profile's name; of what is the host's, `host`.
+    #[must_use]
+    pub fn product(&self) -> &str {
+        self.0.split('/').next().unwrap_or_default()
+    }
+}
+
 impl Code {
     /// Reads a code as people type it: `5404` is `WBD-5404`, lower case is accepted.
     ///

@@ -140,6 +140,12 @@ pub struct Fix {
     /// Why wbd does not do it, though it knows how; then the steps for a person are what is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<String>,
+    /// The command that has it done, where it takes one: the guards were asked and would not refuse it now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Which guard would refuse it now, why, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 /// One check.

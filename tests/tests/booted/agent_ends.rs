@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use wbd_tests::host::Host;
+use wbd_tests::json::Answer;
 use wbd_tests::product::{self, AGENT, SOON, SUPERVISOR};
 use wbd_tests::story::Story;
 
@@ -186,5 +187,5 @@ fn a_crash_loop_ends_in_one_hand_over_and_is_cleared_when_the_cause_is_gone() {
     product::healthy(&host);
     handed_over.wait_for("cleared", SOON, |record| record["kind"] == "cleared" && record["code"] == CODE);
     assert_eq!(handed_over.of("intent").len(), 0, "{}", handed_over.summary());
-    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+    product::doctor_says(&host, "a healthy host", Answer::is_well);
 }

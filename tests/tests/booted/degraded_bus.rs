@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use wbd_tests::host::Host;
+use wbd_tests::json::Answer;
 use wbd_tests::product::{self, AGENT, SOON};
 use wbd_tests::story::Story;
 
@@ -69,7 +70,7 @@ fn with_a_dead_bus_incidents_go_on_and_an_administrators_stop_is_heard() {
     assert_eq!(degraded::supervisor(&host), pid);
     degraded::leaves_nobody_behind(&host, pid);
     product::patient_agent_down(&host);
-    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+    product::doctor_says(&host, "a healthy host", Answer::is_well);
 }
 
 #[track_caller]
@@ -98,7 +99,7 @@ fn what_no_way_to_systemd_can_tell_is_not_acted_on_until_it_can() {
     story.healed(CODE, SOON);
     bus(&host, "start");
     product::healthy(&host);
-    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+    product::doctor_says(&host, "a healthy host", Answer::is_well);
 }
 
 /// The agent's process by its own word: systemd cannot be asked.
@@ -134,5 +135,5 @@ fn a_bus_that_hangs_and_a_manager_that_re_executes_itself_hold_nobody_up() {
     assert_eq!(done.count(), 1, "{told}");
     assert_eq!(degraded::supervisor(&host), pid);
     product::patient_agent_down(&host);
-    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+    product::doctor_says(&host, "a healthy host", Answer::is_well);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use wbd_tests::deadline::stays;
 use wbd_tests::frozen::Frozen;
 use wbd_tests::host::Host;
-use wbd_tests::json;
+use wbd_tests::json::{self, Answer};
 use wbd_tests::product::{self, AGENT, SOON, SUPERVISOR};
 use wbd_tests::story::Story;
 
@@ -47,7 +47,7 @@ fn with_one_free_descriptor_the_supervisor_lives_does_nothing_wrong_and_recovers
     let host = product::shared();
     host.write(&format!("{DROPIN}/test.conf"), b"[Service]\nWatchdogSec=15\n");
     restart_supervisor(&host);
-    product::doctor_says(&host, "health", |answer| answer.code == 0);
+    product::doctor_says(&host, "health", Answer::is_well);
     let (pid, story) = (degraded::supervisor(&host), Story::begin(&host));
     let files = degraded::open_files(&host, pid);
     // One number below the limit is free.
@@ -94,7 +94,7 @@ fn with_one_free_descriptor_the_supervisor_lives_does_nothing_wrong_and_recovers
     degraded::leaves_nobody_behind(&host, pid);
     host.run(["/usr/bin/rm", "-r", DROPIN]).ok();
     restart_supervisor(&host);
-    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+    product::doctor_says(&host, "a healthy host", Answer::is_well);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn a_cleared_run_folder_and_a_cleared_tmp_come_back_by_themselves() {
     });
     product::healthy(&host);
     println!("supervisor {pid}, after its folder was removed {}", degraded::supervisor(&host));
-    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+    product::doctor_says(&host, "a healthy host", Answer::is_well);
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn without_a_journal_everything_is_healed_recorded_and_anchored_later() {
     });
     assert_eq!(after["verified"], true, "{after}");
     product::healthy(&host);
-    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+    product::doctor_says(&host, "a healthy host", Answer::is_well);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use wbd_tests::json::Answer;
 use wbd_tests::product::{self, AGENT, ROOMY, SETTINGS, SOON, SUPERVISOR};
 
-use crate::site::ctl;
+use crate::site::{self, ctl};
 
 /// A labelled verdict within this, however broken the host is.
 const UNPRIVILEGED: [&str; 5] = ["/usr/bin/setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--"];
@@ -11,6 +11,9 @@ const UNPRIVILEGED: [&str; 5] = ["/usr/bin/setpriv", "--reuid=nobody", "--regid=
 #[test]
 fn a_healthy_host_is_told_in_every_form() {
     let host = product::shared();
+    site::make(&host, 3);
+    site::add(&host).ok();
+    ctl(&host, &["agent", "activate"]).ok();
     let answer = product::doctor_says(&host, "health", |answer| answer.code == 0);
     assert_eq!((answer.json["verdict"].as_str(), answer.list("causes").len()), (Some("ok"), 0), "{}", answer.json);
     for code in ["WBD-6007", "WBD-5404", "WBD-VERSION", "WBD-LEDGER", "WBD-SUPERVISOR"] {
@@ -18,17 +21,24 @@ fn a_healthy_host_is_told_in_every_form() {
     }
     let nagios = ctl(&host, &["-o", "nagios", "doctor"]).ok();
     assert!(nagios.text().lines().count() == 1 && nagios.text().contains("OK"), "{}", nagios.report());
+    let text = ctl(&host, &["doctor"]).ok().text();
+    assert_eq!(text.lines().nth(1), Some("protection: on, 1 target, 4 folders"), "{text}");
     assert_eq!(ctl(&host, &["-o", "nagios", "status"]).code, Some(64));
     assert_eq!(ctl(&host, &["doctor", "--only", "WBD-9999"]).code, Some(64));
+    // Twin: without a target nothing is protected, and that is told with the way out.
+    site::forget(&host);
+    let answer = product::doctor_says(&host, "no target", |answer| answer.cause("WBD-PROTECTION").is_some());
+    assert!(answer.code == 1 && answer.is_well(), "{}", answer.json);
+    assert!(answer.json.to_string().contains("wbdctl target add"), "{}", answer.json);
 }
 
 #[test]
 fn an_unprivileged_user_learns_from_the_supervisor_and_may_change_nothing() {
     let host = product::shared();
-    product::doctor_says(&host, "health", |answer| answer.code == 0);
+    product::doctor_says(&host, "health", Answer::is_well);
     let doctor = host.run(UNPRIVILEGED.into_iter().chain(["/usr/bin/wbdctl", "-o", "json", "doctor"]));
     let answer = Answer::of(&doctor);
-    assert_eq!(answer.code, 0, "what is not to be seen is asked for: {}", answer.json);
+    assert!(answer.is_well(), "what is not to be seen is asked for: {}", answer.json);
     assert!(answer.json["daemon"]["age_ms"].is_u64(), "{}", answer.json);
     for change in
         [&["pause", "no"][..], &["reload"], &["agent", "stop"], &["resume"], &["ledger", "rotate", "--reason", "x"]]
@@ -89,7 +99,28 @@ fn with_everything_broken_at_once_there_is_a_verdict_in_time() {
     host.run(["/usr/bin/systemctl", "kill", "--signal=CONT", AGENT]).ok();
     host.run(["/usr/bin/systemctl", "start", SUPERVISOR]).ok();
     product::healthy(&host);
-    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+    product::doctor_says(&host, "a healthy host", Answer::is_well);
+}
+
+/// Explained while it is there, and while it is not.
+#[test]
+fn explain_looks_whether_it_is_so_now() {
+    let host = product::shared();
+    let now = || Answer::of(&ctl(&host, &["-o", "json", "explain", "6007"]).ok()).json;
+    let well = now();
+    assert_eq!((&well["detected"], &well["now"]["checks"][0]["verdict"]), (&"yes".into(), &"pass".into()), "{well}");
+    host.run(["/usr/bin/wbdctl", "pause", "--for", "10m", "looked at by a test"]).ok();
+    let pid = product::agent_works(&host);
+    host.signal(pid, "STOP");
+    host.wait_for("an agent that is explained as hung", SOON, || {
+        let told = now();
+        if told["now"]["checks"][0]["verdict"] == "fail" { Ok(()) } else { Err(told.to_string()) }
+    });
+    let text = ctl(&host, &["explain", "6007"]).ok().text();
+    assert!(text.contains("YES (wbd): ") && text.contains(&format!("/proc/{pid}/wchan")), "{text}");
+    host.signal(pid, "CONT");
+    host.run(["/usr/bin/wbdctl", "resume"]).ok();
+    product::healthy(&host);
 }
 
 #[test]
@@ -104,6 +135,6 @@ fn every_documented_code_is_explained() {
         let explained = ctl(&host, &["explain", code]).ok();
         assert!(explained.text().contains(code), "{}", explained.report());
     }
-    let short = ctl(&host, &["explain", "5404"]).ok();
-    assert_eq!(short.stdout, ctl(&host, &["explain", "WBD-5404"]).ok().stdout);
+    let first = |code| ctl(&host, &["explain", code]).ok().text().lines().next().map(str::to_owned);
+    assert_eq!(first("5404"), first("WBD-5404"));
 }

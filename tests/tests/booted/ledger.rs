@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wbd_tests::host::Host;
-use wbd_tests::json;
+use wbd_tests::json::{self, Answer};
 use wbd_tests::product::{self, SOON, SUPERVISOR};
 use wbd_tests::story::Story;
 
@@ -65,7 +65,7 @@ fn an_edited_record_is_found_and_nothing_is_healed_until_the_ledger_is_rotated()
     product::configure(&host, product::ROOMY);
     story.healed(CODE, SOON);
     product::healthy(&host);
-    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+    product::doctor_says(&host, "a healthy host", Answer::is_well);
 }
 
 #[test]

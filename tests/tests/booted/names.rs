@@ -1,5 +1,5 @@
 //! Whether a name resolves is what the host's own resolver says: each host file is tried with `getent`, and doctor and the
-//! supervisor say the same (AEGIS-DNS, AEGIS-NET).
+//! supervisor say the same (NET-DNS, NET-NAME).
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -112,7 +112,7 @@ fn doctor_says_of_a_name_what_the_hosts_resolver_says_and_says_it_every_time() {
         scene.conf(conf);
         let shown = String::from_utf8_lossy(conf);
         assert_eq!(scene.resolves(NAME), expected.0 != "fail", "{shown}");
-        let (answer, verdict, reason) = scene.says("AEGIS-DNS");
+        let (answer, verdict, reason) = scene.says("NET-DNS");
         assert_eq!((verdict.as_str(), reason.as_str()), expected, "{shown}: {}", answer.json);
     }
     scene.end();
@@ -122,21 +122,21 @@ fn doctor_says_of_a_name_what_the_hosts_resolver_says_and_says_it_every_time() {
 fn no_resolv_conf_and_a_link_that_leads_nowhere_are_no_failure_where_a_resolver_listens_here() {
     let host = product::shared();
     let scene = Scene::begin(&host);
-    let story = Story::begin(&host).about("AEGIS-DNS");
+    let story = Story::begin(&host).about("NET-DNS");
     host.run(["/usr/bin/rm", CONF]).ok();
     for link in [false, true] {
         if link {
             host.run(["/usr/bin/ln", "-s", "/run/systemd/resolve/stub-resolv.conf", CONF]).ok();
         }
         assert!(scene.resolves(NAME));
-        let (answer, verdict, _) = scene.says("AEGIS-DNS");
-        assert_eq!((verdict.as_str(), answer.code), ("pass", 0), "{}", answer.json);
+        let (answer, verdict, _) = scene.says("NET-DNS");
+        assert_eq!((verdict.as_str(), answer.is_well()), ("pass", true), "{}", answer.json);
     }
     story.stays_quiet("names that resolve", Duration::from_secs(20));
     // Twin: nobody listens any more.
     host.run(["/usr/bin/systemctl", "stop", KNOWS]).ok();
     assert!(!scene.resolves(NAME));
-    let (answer, verdict, reason) = scene.says("AEGIS-DNS");
+    let (answer, verdict, reason) = scene.says("NET-DNS");
     assert_eq!((verdict.as_str(), reason.as_str()), ("fail", "case unconfigured"), "{}", answer.json);
     scene.end();
 }
@@ -148,12 +148,12 @@ fn a_short_name_is_completed_as_search_says() {
     scene.needs("collector");
     scene.conf(b"nameserver 127.0.0.1\nsearch example.test\n");
     assert!(scene.resolves("collector"));
-    let (answer, verdict, _) = scene.says("AEGIS-DNS");
-    assert_eq!((verdict.as_str(), answer.code), ("pass", 0), "{}", answer.json);
+    let (answer, verdict, _) = scene.says("NET-DNS");
+    assert_eq!((verdict.as_str(), answer.is_well()), ("pass", true), "{}", answer.json);
     // Twin: without the list the name is nobody's.
     scene.conf(b"nameserver 127.0.0.1\n");
     assert!(!scene.resolves("collector"));
-    let (answer, verdict, _) = scene.says("AEGIS-DNS");
+    let (answer, verdict, _) = scene.says("NET-DNS");
     assert_eq!(verdict, "fail", "{}", answer.json);
     scene.end();
 }
@@ -167,14 +167,14 @@ fn a_name_of_the_hosts_file_is_well_without_any_server_and_a_broken_nsswitch_is_
     scene.conf(b"nameserver 127.0.0.2\n");
     host.write("/etc/hosts", format!("{}{PLACE} {NAME}\n", String::from_utf8_lossy(&hosts)).as_bytes());
     assert!(scene.resolves(NAME));
-    let (answer, verdict, _) = scene.says("AEGIS-DNS");
+    let (answer, verdict, _) = scene.says("NET-DNS");
     assert_eq!(verdict, "pass", "{}", answer.json);
     host.write("/etc/hosts", &hosts);
     // The servers know the name, and no program asks them.
     scene.conf(b"nameserver 127.0.0.1\n");
     host.write("/etc/nsswitch.conf", b"hosts: files\n");
     assert!(!scene.resolves(NAME));
-    let (answer, verdict, reason) = scene.says("AEGIS-DNS");
+    let (answer, verdict, reason) = scene.says("NET-DNS");
     assert_eq!((verdict.as_str(), reason.as_str()), ("fail", "case unused"), "{}", answer.json);
     host.write("/etc/nsswitch.conf", &nsswitch);
     scene.end();
@@ -189,8 +189,8 @@ fn another_valid_address_of_a_third_server_is_not_wrong() {
         Resolver::start(&host, SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 53)), manner)
     });
     scene.conf(b"nameserver 127.0.0.71\nnameserver 127.0.0.72\nnameserver 127.0.0.73\n");
-    let (answer, verdict, _) = scene.says("AEGIS-DNS");
-    assert_eq!((verdict.as_str(), answer.code), ("pass", 0), "{}", answer.json);
+    let (answer, verdict, _) = scene.says("NET-DNS");
+    assert_eq!((verdict.as_str(), answer.is_well()), ("pass", true), "{}", answer.json);
     drop(servers);
     scene.end();
 }

@@ -31,7 +31,7 @@ impl<'a> Scene<'a> {
         scene.resolve_by(&[FIRST]);
         product::configure(host, &format!("{ROOMY}public: \"yes\"\n"));
         // What another scenario left handed over would not be opened anew.
-        host.run(["/usr/bin/wbdctl", "resume"]).ok();
+        host.run(["/usr/bin/wbdctl", "resume", "--no-wait"]).ok();
         scene
     }
 
@@ -52,7 +52,7 @@ impl<'a> Scene<'a> {
     #[track_caller]
     fn tells(&self, code: &str, case: &str) -> (Answer, Value) {
         let answer = product::doctor(self.0);
-        assert_eq!(answer.list("causes").len(), 1, "{}", answer.json);
+        assert_eq!(answer.wrong().len(), 1, "{}", answer.json);
         let cause = answer.cause(code).unwrap_or_else(|| panic!("no {code}: {}", answer.json)).clone();
         let reason = answer.checks(code)[0]["reason"].as_str().unwrap_or_default().to_owned();
         assert_eq!(reason, format!("case {case}"), "{}", answer.json);
@@ -93,7 +93,7 @@ fn each_way_a_name_server_fails_has_its_own_name_and_explains_the_rest() {
         }
     }
     let _good = scene.resolver(FIRST, GOOD);
-    product::doctor_says(&host, "nothing wrong", |answer| answer.code == 0);
+    product::doctor_says(&host, "nothing wrong", Answer::is_well);
     scene.end();
 }
 
@@ -144,7 +144,7 @@ fn each_way_a_port_fails_has_its_own_name() {
     }
     // A rule beside the matter is not blamed, and nothing is wrong with it.
     nft(&format!("ip daddr {PLACE} tcp dport 81 drop"));
-    product::doctor_says(&host, "nothing wrong", |answer| answer.code == 0);
+    product::doctor_says(&host, "nothing wrong", Answer::is_well);
     host.run(["/usr/sbin/nft", "delete", "table", "inet", "site"]).ok();
     drop(good);
 
@@ -211,7 +211,7 @@ fn a_link_local_name_server_is_asked_through_its_interface() {
         host.write("/etc/resolv.conf", format!("nameserver fe80::53%{zone}\n").as_bytes());
     };
     configured("near");
-    let answer = product::doctor_says(&host, "nothing wrong", |answer| answer.code == 0);
+    let answer = product::doctor_says(&host, "nothing wrong", Answer::is_well);
     assert_eq!(answer.checks("AEGIS-DNS")[0]["verdict"], "pass", "{}", answer.json);
     assert!(answer.checks("AEGIS-TCP").iter().all(|check| check["verdict"] == "pass"), "{}", answer.json);
     // Another interface does not lead there, and one that is not there leads nowhere.

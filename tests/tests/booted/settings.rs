@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use wbd_tests::host::Host;
+use wbd_tests::json::Answer;
 use wbd_tests::product::{self, AGENT, SOON};
 use wbd_tests::story::Story;
 
@@ -57,7 +58,7 @@ fn corrupted_settings_give_way_to_the_last_good_ones() {
     host.run(["/usr/bin/systemctl", "daemon-reload"]).ok();
     host.run(["/usr/bin/systemctl", "restart", AGENT]).ok();
     product::healthy(&host);
-    product::doctor_says(&host, "a healthy host", |answer| answer.code == 0);
+    product::doctor_says(&host, "a healthy host", Answer::is_well);
 }
 
 /// With its next start the agent takes settings for good, and good ones for its own, after so many seconds.

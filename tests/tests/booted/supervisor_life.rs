@@ -371,3 +371,15 @@ fn a_journal_that_hangs_holds_up_nothing() {
     assert_eq!(host.main_pid(SUPERVISOR), supervisor, "its watchdog was fed");
     product::healthy(&host);
 }
+
+#[test]
+fn a_test_of_the_notification_runs_the_program_where_a_real_one_runs_it() {
+    let host = product::shared();
+    told_by_program(&host, "auto");
+    // Its place is none that the supervisor itself may write.
+    let ran = host.run(["/usr/bin/wbdctl", "escalation", "test"]).ok();
+    assert!(ran.text().contains("on_escalation works"), "{}", ran.report());
+    assert_eq!(told(&host), ["WBD-TEST host I0"]);
+    product::configure(&host, ROOMY);
+    product::healthy(&host);
+}

@@ -74,7 +74,7 @@ fn a_profile_that_changed_is_in_force_after_a_reload() {
     let trial = Trial::begin("auto");
     let reason = |trial: &Trial| {
         let answer = wbd_tests::json::wbdctl_at(trial.root(), ["doctor"]);
-        answer.checks("AEGIS-TCP").iter().map(|check| check["target"].to_string()).collect::<Vec<_>>()
+        answer.checks("NET-TCP").iter().map(|check| check["target"].to_string()).collect::<Vec<_>>()
     };
     assert!(reason(&trial).is_empty());
     let profile = |port: u16| {

@@ -82,13 +82,17 @@ fn what_was_handed_over_stays_visible_with_the_steps_for_a_person_until_it_is_go
     let answer = doctor();
     assert!(answer.cause(toy::CODE).expect("they differ")["fix"]["withheld"].is_null(), "{}", answer.json);
     assert!(!text().contains("make them agree") && trial.status()["handed_over"] == serde_json::json!([]));
-    trial.ctl(&["resume"]).ok();
+    assert!(said(&trial.ctl(&["resume"]).exits(1)).contains("handed over to a person"));
     assert_eq!(trial.closed(toy::CODE, 0).ending(), Some("handed-over"));
 
     let answer = doctor();
     let fix = &answer.cause(toy::CODE).expect("they differ still")["fix"];
     let why = fix["withheld"].as_str().unwrap_or_default();
-    assert!(why.contains("handed over") && why.contains("wbdctl playbook run toy-match --target toy"), "{fix}");
+    // One more try would be refused, so it is not offered; and it is refused.
+    assert!(why.contains("handed over") && why.contains("would be refused now by attempts"), "{fix}");
+    assert!(!why.contains("wbdctl playbook run") && fix["command"].is_null(), "{fix}");
+    let refused = said(&trial.ctl(&["playbook", "run", "toy-match", "--target", "toy"]).exits(1));
+    assert!(refused.contains("its 3 attempts are spent"), "{refused}");
     let shown = text();
     assert!(shown.contains("1. make them agree") && !shown.contains("wbd does it by itself"), "{shown}");
     assert_eq!(trial.status()["handed_over"], serde_json::json!([{"code": toy::CODE, "target": "toy"}]));
@@ -142,8 +146,11 @@ fn doctor_fix_is_no_approval_by_settings_that_are_not_in_force() {
     let other = trial::put(trial.root(), "other.yaml", &free);
     fs::write(&file, "healing: [\n").expect("scratch file");
     for config in [&[][..], &["--config", other.to_str().expect("text")]] {
-        let came = fix(config);
-        assert!(came.contains("wbdctl playbook run toy-match --target toy"), "{config:?}: {came}");
+        wait_until("the command that approves it", SOON, || {
+            let came = fix(config);
+            let offered = came.contains("wbdctl playbook run toy-match --target toy");
+            if offered { Ok(()) } else { Err(format!("{config:?}: {came}")) }
+        });
     }
     assert!(trial.of("manual").is_empty() && trial.of("opened").is_empty(), "{}", trial.summary());
     // Nothing tells doctor that this is not what the supervisor goes by.
@@ -440,7 +447,8 @@ fn an_approval_said_twice_is_one_approval_and_waits_for_the_pause() {
     trial.hurt(Signal::SIGKILL);
     let incident = trial.held_by(DOWN, "hold");
     for _ in 0..2 {
-        trial.ctl(&["approve", "--yes", &incident]).ok();
+        let approved = said(&trial.ctl(&["approve", "--yes", &incident]).exits(1));
+        assert!(approved.contains("approved") && approved.contains("refused by hold"), "{approved}");
     }
     trial.stays_undone("a pause, whatever was approved", QUIET);
     assert_eq!(trial.of("approved").len(), 1, "{}", trial.summary());

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use wbd_tests::json::Answer;
 use wbd_tests::product::{AGENT, ROOMY};
 use wbd_tests::vm::product::{self, VmStory};
 
@@ -101,7 +102,7 @@ fn the_documented_kill_of_a_scan_process_is_no_alarm() {
     no_alarm(&story, "the documented kill");
     assert!(story.of("exit").is_empty(), "{:?}", story.records());
     assert_eq!(product::agent_works(&vm), agent);
-    product::doctor_says(&vm, "a healthy host", |answer| answer.code == 0);
+    product::doctor_says(&vm, "a healthy host", Answer::is_well);
 }
 
 #[track_caller]

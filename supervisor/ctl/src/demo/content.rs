@@ -38,6 +38,10 @@ macro_rules! playbooks {
 pub(crate) const PLAYBOOKS: &[(&str, &str)] = playbooks![
     "agent-config.yaml",
     "agent-down.yaml",
+    "agent-log.yaml",
+    "agent-path.yaml",
+    "agent-server.yaml",
+    "agent-servers.yaml",
     "agent-version.yaml",
     "dns.yaml",
     "endpoint-tcp.yaml",
@@ -46,6 +50,7 @@ pub(crate) const PLAYBOOKS: &[(&str, &str)] = playbooks![
     "inotify-limit.yaml",
     "linked-folders.yaml",
     "open-files.yaml",
+    "protection.yaml",
     "version-match.yaml",
     "aegis/profile.yaml",
     "dsva/profile.yaml",

@@ -24,6 +24,7 @@ use self::interrupt::Interrupt;
 use self::show::Show;
 use self::trial::Trial;
 
+pub(crate) use self::content::PLAYBOOKS;
 pub(crate) use self::trial::child;
 
 /// Runs it from the scratch folder to the removal of the same.

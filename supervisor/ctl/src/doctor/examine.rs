@@ -1,12 +1,14 @@
 //! One whole examination: everything is looked at, judged and folded into one report. Shows nothing.
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use wbd_engine::judge;
 use wbd_engine::judge::report::{self, Inputs, Row};
 use wbd_engine::playbook::{Bound, Library};
+use wbd_model::catalogue::means;
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{IncidentRow, Mode, Request, Response, Status};
 use wbd_model::hold::HoldRow;
@@ -18,13 +20,13 @@ use wbd_model::report::{CheckRow, DaemonView, Protection, ProtectionState, Repor
 use wbd_model::settings::Settings;
 use wbd_model::suggest;
 use wbd_model::waiver::Waiver;
-use wbd_probes::programs::Finding;
+use wbd_probes::programs::{Finding, lacking};
 use wbd_probes::{Presence, ProbeRunner};
 
 use crate::cli::{Doctor, LangArg};
 use crate::client::{Client, Unanswered};
 use crate::exit::{Exit, Failure};
-use crate::{explain, host, incidents, status, waiver, when};
+use crate::{catalogue, host, phase, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
 use super::own::Own;
@@ -279,16 +281,18 @@ fn judged(
         let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
         if let Some(incident) = of(open, &key) {
             let since = when::moment(incident.opened);
-            cause.evidence.push(format!("since {since}: incident {}, {}", incident.id, incidents::phase(incident)));
+            cause.evidence.push(format!("since {since}: incident {}, {}", incident.id, phase::phase(incident)));
         }
     }
     report
 }
 
 fn of<'a>(open: &'a [IncidentRow], key: &CheckKey) -> Option<&'a IncidentRow> {
-    open.iter()
-        .find(|row| row.code == key.code && row.target == key.target && !matches!(row.phase, Phase::Closed { .. }))
+    open.iter().find(|row| row.key() == *key && !matches!(row.phase, Phase::Closed { .. }))
 }
+
+/// Looking where programs lie takes milliseconds, unless a mount is dead.
+const PROGRAMS: Duration = Duration::from_secs(1);
 
 /// Products without checks.
 #[derive(Debug)]
@@ -315,6 +319,8 @@ fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRun
         }
     }
     let mut bounds = library.bind(&present, settings);
+    let lacking = Arc::new(lacking(&order.root, library.programs_of_guides(), PROGRAMS));
+    bounds.iter_mut().for_each(|bound| bound.without(&lacking));
     let doctor = &order.doctor;
     bounds.retain(|bound| {
         wanted(doctor, &bound.key.code)
@@ -327,7 +333,8 @@ fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRun
 }
 
 fn wanted(doctor: &Doctor, code: &Code) -> bool {
-    (doctor.only.is_empty() || doctor.only.contains(code)) && !doctor.skip.contains(code)
+    let any = |given: &[Code]| given.iter().any(|given| means(given, code));
+    (doctor.only.is_empty() || any(&doctor.only)) && !any(&doctor.skip)
 }
 
 /// Leaves the rows that were asked for; what was asked for and is not checked here is said.
@@ -338,7 +345,7 @@ fn chosen(order: &Order, report: &mut Report) {
     report.waived.retain(|row| wanted(doctor, &row.waiver.code));
     for code in &doctor.only {
         let mut rows = report.checks.iter().chain(report.waived.iter().flat_map(|row| &row.checks));
-        if wanted(doctor, code) && !rows.any(|row| row.code == *code) {
+        if wanted(doctor, code) && !rows.any(|row| means(code, &row.code)) {
             report.checks.extend(TargetName::new("host").ok().map(|target| {
                 CheckRow {
                     code: code.clone(),
@@ -361,7 +368,7 @@ fn known(order: &Order, library: &Library) -> Result<(), Failure> {
         let hint = near.map_or_else(|| "see wbdctl playbook list".to_owned(), |near| format!("did you mean {near}?"));
         return Err(Failure::new(Exit::Usage, format!("there is no profile {name}; {hint}")));
     }
-    let rows = explain::rows()?;
+    let rows = catalogue::rows()?;
     let codes: BTreeSet<&Code> = rows
         .iter()
         .map(|row| &row.code)

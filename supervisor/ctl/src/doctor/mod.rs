@@ -4,6 +4,7 @@ mod fix;
 mod look;
 mod merge;
 mod nagios;
+mod offers;
 mod own;
 mod pending;
 mod policy;
@@ -17,6 +18,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use wbd_model::control::Request;
+use wbd_model::name::Code;
 use wbd_model::report::Report;
 
 use crate::Context;
@@ -25,6 +27,7 @@ use crate::cli::{Doctor, Format};
 use crate::exit::{Ended, Exit, Failure};
 
 use self::examine::Order;
+pub(crate) use self::pending::aside;
 use self::worker::Worker;
 
 const WATCH_PAUSE: Duration = Duration::from_secs(2);
@@ -50,17 +53,42 @@ pub(crate) fn run(context: &mut Context, doctor: Doctor) -> Ended {
         return watch(context, &order, &mut worker);
     }
     let mut report = worker.examine(&order)?;
+    // A line for a monitoring system offers nothing.
+    if context.format != Format::Nagios || order.doctor.fix {
+        offers::ask(&order.client, &mut report, began + worker::PATIENCE, order.doctor.dry_run);
+    }
     if order.doctor.fix && !order.doctor.dry_run {
         return heal(context, &order, &report, &mut worker);
-    }
-    if order.doctor.dry_run {
-        fix::preview(&order.client, &mut report, began + worker::PATIENCE);
     }
     show(context, &report)?;
     if order.doctor.dry_run && context.format == Format::Text {
         fix::show_plans(&mut context.out, &report);
     }
     Ok(Exit::Verdict(report.verdict))
+}
+
+/// Examines the host for one failure alone.
+///
+/// # Errors
+/// A code that nobody knows.
+pub(crate) fn examine_one(context: &Context, code: &Code) -> Result<Report, Failure> {
+    Worker::default().examine(&order_of_one(context, code))
+}
+
+/// The second process's part of that.
+///
+/// # Errors
+/// Whoever wants the answer is not there.
+pub(crate) fn answer_one(context: &mut Context, parent: u32, code: &Code) -> Ended {
+    let order = order_of_one(context, code);
+    worker::answer(context, parent, &order)
+}
+
+fn order_of_one(context: &Context, code: &Code) -> Order {
+    let only = vec![code.clone()];
+    let doctor = Doctor { fix: false, dry_run: false, only, skip: Vec::new(), profile: None, watch: false };
+    let (root, config) = (context.root.clone(), context.config.clone());
+    Order { root, config, client: context.client(), lang: context.lang, doctor }
 }
 
 fn show(context: &mut Context, report: &Report) -> Result<(), Failure> {
@@ -75,7 +103,9 @@ fn show(context: &mut Context, report: &Report) -> Result<(), Failure> {
 /// Looks again and again; ends when nobody reads any more.
 fn watch(context: &mut Context, order: &Order, worker: &mut Worker) -> Ended {
     loop {
-        let report = worker.examine(order)?;
+        let began = Instant::now();
+        let mut report = worker.examine(order)?;
+        offers::ask(&order.client, &mut report, began + worker::PATIENCE, false);
         match context.format {
             // One document a line, so that a reader can tell them apart.
             Format::Json => {
@@ -124,7 +154,10 @@ fn heal(context: &mut Context, order: &Order, report: &Report, worker: &mut Work
     if text && fixed.is_empty() {
         context.out.line("  Nothing: no cause has a fix that wbd may do.");
     }
-    let after = if fixed.is_empty() { report.clone() } else { worker.examine(order)? };
+    let mut after = if fixed.is_empty() { report.clone() } else { worker.examine(order)? };
+    if !fixed.is_empty() {
+        offers::ask(&order.client, &mut after, Instant::now() + worker::PATIENCE, false);
+    }
     if text {
         context.out.heading("Afterwards");
         context.out.line(format!("{}: {}", text::word(after.verdict), text::sentence(&after)));

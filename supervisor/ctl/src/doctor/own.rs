@@ -12,7 +12,7 @@ use wbd_model::report::{Cause, CheckRow};
 use wbd_probes::programs::Finding;
 
 use crate::client::Unanswered;
-use crate::{explain, host};
+use crate::{catalogue, host};
 
 /// A check of wbd itself with its cause, where it found one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Own {
         if !matches!(self.verdict, Verdict::Fail | Verdict::Warn) {
             return None;
         }
-        let explained = explain::rows().ok()?.into_iter().find(|row| row.code.as_str() == self.code)?;
+        let explained = catalogue::rows().ok()?.into_iter().find(|row| row.code.as_str() == self.code)?;
         Some(Cause {
             code: explained.code,
             severity: self.verdict,
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn every_own_code_can_be_explained() {
-        let rows = explain::rows().unwrap();
+        let rows = catalogue::rows().unwrap();
         for code in [
             "WBD-SUPERVISOR",
             "WBD-DEGRADED",

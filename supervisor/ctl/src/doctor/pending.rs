@@ -34,7 +34,7 @@ impl Drop for Pending {
 }
 
 /// Does something beside the looking; what is not done in time is left to itself.
-pub(super) fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+pub(crate) fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
     let (sender, receiver) = sync_channel(1);
     let pending = Pending::begin();
     thread::spawn(move || {

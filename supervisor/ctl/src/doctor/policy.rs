@@ -2,6 +2,7 @@
 use wbd_model::action::Class;
 use wbd_model::check::CheckKey;
 use wbd_model::control::Status;
+use wbd_model::name::TargetName;
 use wbd_model::plan::Approval;
 use wbd_model::report::Cause;
 use wbd_model::settings::{Healing, Settings};
@@ -17,33 +18,43 @@ pub(super) fn apply(cause: &mut Cause, settings: &Settings, read: bool, status: 
     }
     let Some(fix) = &mut cause.fix else { return };
     let name = fix.playbook.as_str();
-    let healing = healing(name, settings, status);
+    let target = &cause.target;
+    let healing = healing(name, target, settings, status);
     let known = read && status.is_some();
-    if !known || healing != Healing::Auto || fix.class > settings.ceiling_for(name) || fix.class == Class::A4 {
+    if !known || healing != Healing::Auto || fix.class > settings.ceiling_for(name, target) || fix.class == Class::A4 {
         fix.approval = Approval::Operator;
     }
+    // Offered once the guards were asked.
+    let run = || Some(format!("wbdctl playbook run {name} --target {}", cause.target));
     if fix.withheld.is_some() {
         return;
     }
     if healing == Healing::Observe {
-        fix.withheld = Some("healing is observe; set approve or auto, then wbdctl reload --wait".to_owned());
+        let own = settings.healing_words(name, target);
+        let mode = if own.starts_with(healing.as_str()) { own } else { healing.as_str().to_owned() };
+        fix.withheld = Some(format!("healing is {mode}; set approve or auto, then wbdctl reload --wait"));
     } else if handed_over {
-        let again = format!("wbdctl playbook run {name} --target {}", cause.target);
-        fix.withheld = Some(format!("it was handed over; one more try: {again}"));
+        fix.command = run();
+        fix.withheld = Some("it was handed over to a person".to_owned());
     } else if status.is_none() {
         fix.withheld = Some("the supervisor, which would do it, does not answer".to_owned());
+    } else if fix.approval == Approval::Operator {
+        fix.command = run();
     }
 }
 
 /// Given up, and nothing is tried now.
 fn is_handed_over(status: &Status, key: &CheckKey) -> bool {
-    status.handed_over.contains(key) && !status.open.iter().any(|row| row.code == key.code && row.target == key.target)
+    status.handed_over.contains(key) && !status.open.iter().any(|row| row.key() == *key)
 }
 
 /// What the settings allow a playbook; a supervisor that did not read them since may still be the stricter one.
-fn healing(playbook: &str, settings: &Settings, status: Option<&Status>) -> Healing {
-    let theirs = status.map_or(Healing::Auto, |status| status.healing);
-    settings.healing_for(playbook).min(theirs)
+fn healing(playbook: &str, target: &TargetName, settings: &Settings, status: Option<&Status>) -> Healing {
+    let theirs = status.map_or(Healing::Auto, |status| {
+        let own = status.healing_of.get(target.product());
+        own.map_or(status.healing, |own| status.healing.min(*own))
+    });
+    settings.healing_for(playbook, target).min(theirs)
 }
 
 #[cfg(test)]
@@ -71,6 +82,8 @@ mod tests {
                 plan: vec![],
                 changes: vec![],
                 withheld: None,
+                command: None,
+                held: None,
             }),
             guide: vec![],
         };

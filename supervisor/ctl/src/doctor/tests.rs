@@ -41,6 +41,8 @@ fn cause(name: &str, severity: Verdict) -> Cause {
             ],
             changes: Vec::new(),
             withheld: None,
+            command: None,
+            held: None,
         }),
         guide: vec!["sysctl -w fs.inotify.max_user_watches=10287".into()],
     }

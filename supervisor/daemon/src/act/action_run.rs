@@ -15,19 +15,20 @@ use wbd_engine::state::{ActionRequest, Captured, State};
 use wbd_ledger::Recorded;
 use wbd_model::action::Action;
 use wbd_model::check::CheckKey;
-use wbd_model::control::Response;
+use wbd_model::control::{Offer, Response};
 use wbd_model::entry::{Body, Outcome, Subject};
 use wbd_model::incident::{ActionId, Guard, Phase, Refusal};
 use wbd_model::observation::{Observation, Observations};
+use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
 use wbd_probes::{Sighting, clock};
 
-use super::before::{about, cannot_be_told, failed_just_now, hand_over, ledger_forbids, refuse, still_wanted};
-use super::preview::Previews;
+use super::before::{about, cannot_be_told, failed_just_now, hand_over, ledger_forbids, refuse, request, still_wanted};
+use super::preview::{PlanPreview, Previews};
 use crate::event::{ActEvent, AgentEvent, Asked, ByHand, CheckEvent, Event};
 use crate::follow::Follow;
-use crate::talk::answer::{UNDER_WAY, refused};
+use crate::talk::answer::{UNDER_WAY, done, refused};
 use crate::talk::approvals::seen_before;
 use crate::talk::busy::{BusyLook, Installers, installers};
 use crate::view::View;
@@ -96,7 +97,7 @@ impl ActionRunner {
             ActEvent::HoldsSeen { want, seen, preview } => ask_guards(*want, seen, preview, view, now),
             ActEvent::Recorded { subject, recorded, reply } => self.act(subject, *recorded, reply, view),
             ActEvent::NotRecorded { action, reason, reply } => {
-                warn!(reason, action, "nothing was done");
+                warn!("{action} was not done: {reason}");
                 if let Some(reply) = reply {
                     let _ = reply.send(refused(format!("nothing was done: {reason}")));
                 }
@@ -108,14 +109,9 @@ impl ActionRunner {
                 Vec::new()
             }
             ActEvent::PlanAsked { incident, plan, begun, reply } => {
-                self.previews.look_at_plan(
-                    Arc::clone(&self.executor),
-                    self.events.clone(),
-                    incident,
-                    *plan,
-                    begun,
-                    reply,
-                );
+                let offer = self.offer(&plan, begun, view, now);
+                let asked = PlanPreview { incident, plan: *plan, begun, offer, reply };
+                self.previews.look_at_plan(Arc::clone(&self.executor), self.events.clone(), asked);
                 Vec::new()
             }
             ActEvent::GiveUp if self.run.is_some() && !self.is_acting() => self.executor_free(view, now),
@@ -166,6 +162,18 @@ impl ActionRunner {
         steps.chain([&want.action]).find_map(|action| self.executor.beyond(action))
     }
 
+    /// What the guards say to a plan at this moment, each as it would be asked if the plan were begun; `None`: its check
+    /// is gone.
+    fn offer(&self, plan: &Plan, step: usize, view: &View<'_>, now: &Now) -> Option<Offer> {
+        let want = request(plan, step, view)?;
+        let reach = self.beyond_reach(&want).map(|reason| (Guard::Reach, reason));
+        let ledger = || ledger_forbids(view, &want.action).map(|reason| (Guard::Ledger, reason));
+        let offer = guard::offer(view.state(), view.settings(), now, &want);
+        let Some((guard, reason)) = reach.or_else(ledger) else { return Some(offer) };
+        let refusal = Refusal { guard, reason, until_ms: None };
+        Some(Offer { by_itself: Some(refusal.clone()), by_hand: Some(refusal), ..offer })
+    }
+
     /// The executor is free: whoever waits for it is looked at again.
     fn executor_free(&mut self, view: &View<'_>, now: &Now) -> Vec<Follow> {
         self.run = None;
@@ -197,7 +205,11 @@ impl ActionRunner {
                 Vec::new()
             }
             Err(reason) => {
-                info!(incident = %want.incident, action = want.action.name(), reason, "not done: things changed just before");
+                let (incident, action) = (want.incident.to_string(), want.action.describe());
+                info!(
+                    WBD_INCIDENT = incident,
+                    "wbd did not {action}, because the host changed just before: {reason} (incident {incident})"
+                );
                 self.executor_free(view, now)
             }
         }
@@ -247,7 +259,6 @@ impl ActionRunner {
     /// Its intent is on disk; a supervisor that dies before its outcome finds it.
     fn act(&mut self, subject: Subject, recorded: Recorded, reply: Reply, view: &View<'_>) -> Vec<Follow> {
         let (id, action) = (recorded.intent().action_id, recorded.intent().action.clone());
-        info!(%id, action = action.name(), class = %action.class(), "acting");
         let agent = view.agent.process();
         self.run = Some(ActionRun::Acting);
         let (executor, events) = (Arc::clone(&self.executor), self.events.clone());
@@ -274,9 +285,6 @@ impl ActionRunner {
         follows.extend(self.executor_free(view, now));
         let (outcome, job, spawned) = (report.outcome, report.job, report.spawned);
         follows.push(Follow::Agent(AgentEvent::ActionEnded { outcome, job, spawned }));
-        if outcome != Outcome::Done {
-            warn!(id = %report.action, outcome = outcome.as_str(), detail = report.detail, "the action did not succeed");
-        }
         let (detail, took_ms) = (report.detail.clone(), report.took_ms);
         let body = Body::Outcome { action: report.action, result: outcome, detail, took_ms };
         let key = subject.incident.and_then(|id| view.state().incidents.get(&id)).map(|incident| incident.key.clone());
@@ -377,7 +385,7 @@ fn silent(action: ActionId, longest: Duration) -> Report {
 
 fn told(id: ActionId, outcome: Outcome, detail: &str) -> Response {
     match outcome {
-        Outcome::Done => Response::Done { message: format!("{id}: {detail}") },
+        Outcome::Done => done(format!("{id}: {detail}")),
         Outcome::Failed | Outcome::Aborted | Outcome::Unknown => {
             Response::Refused { message: format!("{id} {}: {detail}", outcome.as_str()) }
         }

@@ -45,7 +45,7 @@ pub(crate) async fn follow(root: PathBuf, events: Sender<Event>) {
             Err(error) => error.to_string(),
         };
         if !told {
-            warn!(reason = %lost, "the bus is gone, trying again every second");
+            warn!("the connection to the system bus is lost ({lost}); wbd tries again every second");
             told = true;
         }
         let asked = match directly(&root).await {
@@ -90,7 +90,7 @@ async fn session(events: &Sender<Event>, told: &mut bool, last: &mut Option<Unit
     reread(&properties, &mut view).await?;
     tell_view(events, last, view.clone()).await?;
     if *told {
-        info!("the bus is back");
+        info!("the connection to the system bus is back");
         *told = false;
     }
     let mut unit = Unit { bus: &bus, properties: &properties, events, last, view, jobs: HashMap::new() };

@@ -62,7 +62,6 @@ impl Agent {
             exit.asked = true;
             exit.by = note.who;
         }
-        warn!(pid = exit.pid, how = exit.how.as_str(), code = exit.code, asked = exit.asked, "the agent ended");
         vec![Follow::of_agent(Body::Exit(exit)), Follow::Check(CheckEvent::Agent)]
     }
 
@@ -74,7 +73,9 @@ impl Agent {
             return ran.then(|| Follow::manual("agent.stop", &note.who, JOB)).into_iter().collect();
         }
         if let Err(error) = notes::note_stop(&self.root, "systemctl", now.boot_ms, JOB) {
-            error!(%error, "the administrator's stop could not be noted");
+            error!(
+                "an administrator stopped the agent, and that could not be noted: {error}; wbd may start the agent again"
+            );
         }
         vec![Follow::manual("agent.stop", "systemctl", JOB), Follow::Check(CheckEvent::Agent)]
     }
@@ -83,7 +84,7 @@ impl Agent {
     pub(super) fn forget_stop(&mut self, what: Option<&'static str>) -> Vec<Follow> {
         let noted = matches!(notes::stop_noted(&self.root), Ok(Some(_)));
         if noted && let Err(error) = notes::forget_stop(&self.root) {
-            warn!(%error, "the note of an earlier stop could not be removed");
+            warn!("the note of an earlier stop of the agent could not be removed: {error}");
         }
         let done = what.or(noted.then_some("agent.start"));
         let record = done.map(|what| Follow::manual(what, "systemctl", "a job on the bus"));

@@ -2,6 +2,7 @@
 //! of them.
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
@@ -104,9 +105,11 @@ impl Products {
         self.scan = ProductScan::Running;
         self.find_ms = now_ms + FIND_MS;
         let (profiles, runner) = (self.loaded.library.profiles.clone(), self.runner.clone());
+        let (programs, root) = (self.loaded.library.programs_of_guides(), self.root.clone());
         let events = self.events.clone();
         tokio::spawn(async move {
-            let found = tokio::task::spawn_blocking(move || load::find(&profiles, &runner)).await;
+            let find = move || load::find(&profiles, programs, &root, &runner);
+            let found = tokio::task::spawn_blocking(find).await;
             // A broken look finds nothing new; the next one is a minute away.
             let _ = events.send(Event::Products(ProductEvent::Found(found.ok()))).await;
         });
@@ -118,7 +121,9 @@ impl Products {
         let is_first = self.bound.is_none();
         let bound = self.bound.take().unwrap_or_default();
         let present = there(&self.loaded, &found, &bound.iter().collect(), state);
-        let bounds = self.loaded.library.bind(&present, &self.loaded.settings);
+        let mut bounds = self.loaded.library.bind(&present, &self.loaded.settings);
+        let lacking = Arc::new(found.lacking);
+        bounds.iter_mut().for_each(|bound| bound.without(&lacking));
         self.unseen = found.unseen;
         self.alike = found.alike;
         self.bound = Some(bounds.iter().filter_map(|bound| bound.profile.clone()).collect());
@@ -146,7 +151,8 @@ impl Products {
                 if !loaded.problems.is_empty() {
                     return Err(loaded.problems);
                 }
-                let found = load::find(&loaded.library.profiles, &runner);
+                let programs = loaded.library.programs_of_guides();
+                let found = load::find(&loaded.library.profiles, programs, &root, &runner);
                 Ok(Box::new((loaded, found)))
             };
             let result = tokio::task::spawn_blocking(read).await;
@@ -167,7 +173,11 @@ impl Products {
             Ok(read) => self.take_over(*read, state),
             Err(problems) => {
                 let first = problems.first().and_then(|problem| problem.lines().next()).unwrap_or_default();
-                error!(problems = problems.len(), %first, "reload refused, the old set stays");
+                let count = problems.len();
+                error!(
+                    WBD_CODE = "WBD-SETTINGS",
+                    "the new settings are not used and the old ones stay in force; problems: {count}, the first: {first}"
+                );
                 (Response::Broken { problems }, Vec::new())
             }
         };
@@ -192,11 +202,11 @@ impl Products {
         }
         let bind = self.bind(found, state);
         let count = self.loaded.library.playbooks.len();
-        info!(playbooks = count, "reloaded");
+        info!("settings and playbooks were read again; playbooks: {count}");
         let warnings = self.loaded.misplaced.iter().map(|finding| format!("; warning: {finding}"));
         let message = format!("{count} playbooks loaded{}", warnings.collect::<String>());
         // Settings may let something be done now that was held before.
-        (Response::Done { message }, vec![facts, program, bind, Follow::Check(CheckEvent::All)])
+        (Response::Done { message, about: Vec::new() }, vec![facts, program, bind, Follow::Check(CheckEvent::All)])
     }
 }
 
@@ -268,7 +278,8 @@ spec:
     #[test]
     fn a_product_that_cannot_be_looked_for_is_there_while_an_incident_of_it_is_open() {
         assert_eq!(kept(Some(("WBD-6007", "wbd")), &[]), ["wbd"]);
-        assert_eq!(kept(Some(("AEGIS-DNS", "host")), &[]), ["far"], "a check of the host that it alone makes");
+        assert_eq!(kept(Some(("NET-DNS", "host")), &[]), ["far"], "a check of the host that it alone makes");
+        assert_eq!(kept(Some(("AEGIS-DNS", "host")), &[]), ["far"], "as an older version named it");
     }
 
     #[test]

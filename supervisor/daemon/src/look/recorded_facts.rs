@@ -105,7 +105,7 @@ impl Writer {
             let mut run = None;
             for batch in batches {
                 if let Err(why) = store.with(|samples| batch.write(samples, &mut run)) {
-                    debug!(why, "what was seen is not kept");
+                    debug!("what was seen is not kept: {why}");
                     losing.store(true, Ordering::SeqCst);
                 }
             }

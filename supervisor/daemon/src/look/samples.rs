@@ -102,7 +102,7 @@ fn judge(samples: &mut Samples, process: &str, window: &Leak, now: &Now) -> Resu
         && let Err(error) = samples.mark_confirmed(process, &life.executable, clocks.samples_s)
     {
         // What is seen now is true all the same; the next look tries again.
-        debug!(%error, process, "the leak is not remembered for later lives");
+        debug!("the leak of {process} is not kept for its later lives: {error}");
     }
     Ok(seen)
 }
@@ -167,14 +167,14 @@ impl Sampler {
         let all: Vec<_> = leaks.into_iter().filter(|(selector, _)| asked.contains(selector)).collect();
         let Some(store) = self.store.clone().filter(|_| !all.is_empty()) else { return };
         if store.sampling.swap(true, Ordering::SeqCst) {
-            debug!("the last samples are not written yet; these are left out");
+            debug!("the last samples are not written yet; this time none are taken");
             return;
         }
         let (runner, now) = (runner.clone(), now.clone());
         tokio::task::spawn_blocking(move || {
             for (selector, (process, _)) in &all {
                 if let Err(why) = sample(&store, &runner, process, selector, &now) {
-                    debug!(process, why, "no sample");
+                    debug!("no sample of {process}: {why}");
                 }
             }
             store.sampling.store(false, Ordering::SeqCst);

@@ -62,7 +62,7 @@ impl DiskWatch {
         });
         match begun {
             Ok(_) => self.began_ms = Some(now_ms),
-            Err(error) => warn!(%error, "the ledger's disk is not looked at: no thread"),
+            Err(error) => warn!("the disk of the ledger cannot be checked, because no thread can be started: {error}"),
         }
     }
 

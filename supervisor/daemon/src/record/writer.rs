@@ -72,7 +72,10 @@ impl LedgerWriter {
         // Before the loop begins, which waits for nothing but the ledger.
         let anchors = wbd_ledger::anchors(root);
         if let Some(why) = &anchors.unread {
-            warn!(why, "the journal cannot be read: whether the ledger's end was cut off is not known");
+            warn!(
+                WBD_CODE = "WBD-LEDGER",
+                "the journal cannot be read ({why}); whether records are missing at the end of the ledger is not known"
+            );
         }
         let ledger = Ledger::open(&wbd_ledger::state_dir(root), host.as_deref(), &anchors)?;
         let mut writer = Self {
@@ -139,7 +142,10 @@ impl LedgerWriter {
     }
 
     fn degrade(&mut self, error: &LedgerError) {
-        error!(%error, "the ledger cannot be written: checking only");
+        error!(
+            WBD_CODE = "WBD-DEGRADED",
+            "the ledger cannot be written ({error}); wbd checks and does nothing but restart the agent twice at most"
+        );
         self.degraded = error.to_string();
         self.part_from_disk();
     }
@@ -265,7 +271,7 @@ impl LedgerWriter {
         self.ledger.reopen(&anchors);
         self.take_standing();
         if self.degraded.is_empty() {
-            info!("the ledger can be used again");
+            info!(WBD_CODE = "WBD-DEGRADED", "the ledger can be used again; wbd heals again");
         }
     }
 
@@ -280,7 +286,10 @@ impl LedgerWriter {
                 if self.degraded.is_empty() {
                     self.degraded = format!("the ledger cannot be used: {why}");
                     self.part_from_disk();
-                    error!(reason = self.degraded, "checking only: nothing but a few restarts can be done");
+                    error!(
+                        WBD_CODE = "WBD-DEGRADED",
+                        "{}; wbd checks and does nothing but restart the agent twice at most", self.degraded
+                    );
                 }
             }
             None if self.is_disk_bad => {
@@ -357,7 +366,7 @@ impl LedgerWriter {
         let Some(reason) = self.ledger.rotation_due(now).filter(|_| self.degraded.is_empty()) else { return };
         // A ledger that is trusted spends none.
         if let Err(error) = self.rotate(now, reason, "wbd", HostBudget::default()) {
-            warn!(%error, "the ledger is not rotated");
+            warn!(WBD_CODE = "WBD-LEDGER", "no new ledger could be begun: {error}");
         }
     }
 
@@ -382,7 +391,7 @@ impl LedgerWriter {
 fn tell_slow(began: Instant) {
     let took_ms = began.elapsed().as_millis();
     if took_ms >= SLOW_MS {
-        warn!(took_ms, "the disk was slow to take a record of the ledger");
+        warn!("the disk took {took_ms} ms to write a record of the ledger");
     }
 }
 

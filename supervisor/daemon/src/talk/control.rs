@@ -124,7 +124,7 @@ pub(crate) async fn serve(listener: UnixListener, events: Sender<Event>) {
         let (uid, stream) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                warn!(%error, "the control socket cannot accept");
+                warn!("the control socket cannot take a connection: {error}");
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;
             }
@@ -132,7 +132,7 @@ pub(crate) async fn serve(listener: UnixListener, events: Sender<Event>) {
         let (events, places) = (events.clone(), places.clone());
         let pool = Arc::clone(if is_own(uid) { &places.own } else { &places.others });
         let Some(waiting) = pool.queue() else {
-            debug!(uid, "too many connections wait for the control socket; one is turned away");
+            debug!("too many connections wait for the control socket; one of user {uid} is turned away");
             continue;
         };
         tokio::spawn(async move {
@@ -151,10 +151,10 @@ async fn talk(stream: UnixStream, uid: u32, places: &Places, events: Sender<Even
     tokio::select! {
         ended = talk => {
             if let Err(error) = ended {
-                debug!(%error, uid, "a control connection ended");
+                debug!("a connection of user {uid} to the control socket ended: {error}");
             }
         }
-        () = slot.wanted() => debug!(uid, "a control connection that asked nothing gave way to another one"),
+        () = slot.wanted() => debug!("a connection of user {uid} to the control socket asked nothing and gave way to another one"),
     }
 }
 

@@ -6,7 +6,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc::Sender;
-use tracing::info;
 use wbd_actions::notes;
 use wbd_engine::guard::hold;
 use wbd_engine::playbook::Library;
@@ -142,14 +141,12 @@ fn changes(seen: BTreeMap<String, Hold>, known: &BTreeMap<String, Hold>) -> Vec<
     let mut follows = Vec::new();
     for (path, hold) in seen {
         if known.get(&path) != Some(&hold) {
-            info!(by = path, who = hold.who, why = hold.why, "actions are held");
             let Hold { who, why, until_wall_ms, from_class, busy, .. } = hold;
             let body = Body::Hold { who, why, until_wall_ms, from_class, file: Some(path), busy };
             follows.push(Follow::Write(Subject::default(), Box::new(body)));
         }
     }
     for path in gone {
-        info!(by = path, "actions are held no more");
         let is_busy = known.get(&path).is_some_and(|hold| hold.busy.is_some());
         let who = if is_busy { format!("the end of it ({path})") } else { format!("removal of {path}") };
         let body = Body::Lifted { who, file: Some(path) };

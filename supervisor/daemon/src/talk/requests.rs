@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use tokio::sync::oneshot;
 use wbd_agent_api::paths;
 use wbd_engine::guard::{hold, waiver};
-use wbd_engine::state::{Hold, State};
+use wbd_engine::state::{Hold, Incident, State};
 use wbd_ledger::LedgerError;
 use wbd_model::action::{Action, AgentStop, Class};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{AgentVerb, Request, Response};
 use wbd_model::entry::{Body, Subject};
-use wbd_model::incident::{ActionId, IncidentId};
+use wbd_model::incident::{ActionId, Guard, IncidentId};
 use wbd_model::name::{PlaybookName, TargetName};
 use wbd_model::plan::Plan;
 use wbd_model::time::Now;
@@ -18,7 +18,7 @@ use wbd_model::time::Now;
 use crate::event::{ActEvent, ByHand, CheckEvent, ProductEvent, TalkEvent};
 use crate::follow::Follow;
 use crate::talk::agent_call;
-use crate::talk::answer::{UNDER_WAY, done, refused};
+use crate::talk::answer::{UNDER_WAY, begun, done, refused};
 use crate::talk::approvals::{About, Approvals, Decided, Decision};
 use crate::talk::waivers::{self, Wanted};
 use crate::view::View;
@@ -44,13 +44,14 @@ impl RequestHandler {
     pub(crate) fn on(&mut self, event: TalkEvent, view: &View<'_>, now: &Now) -> Vec<Follow> {
         match event {
             TalkEvent::Asked { request, who, reply } => self.asked(request, &who, reply, view, now),
-            TalkEvent::PlanPreviewed { incident, plan, changes, reply } => {
+            TalkEvent::PlanPreviewed { incident, plan, changes, offer, reply } => {
                 let runs = || view.agent.process().is_some();
-                say(reply, self.approvals.previewed(incident, *plan, changes, runs))
+                let (plan, changes, digest) = self.approvals.previewed(incident, *plan, changes, runs);
+                say(reply, Response::Preview { plan, changes, digest, offer: offer.map(Box::new) })
             }
-            TalkEvent::Resumed { reply } => resumed(reply, view.state(), now),
-            TalkEvent::CallAgent { command, reply } => {
-                self.call_agent(command, reply);
+            TalkEvent::Resumed { about, reply } => resumed(about, reply, view.state(), now),
+            TalkEvent::CallAgent { command, change, reply } => {
+                self.call_agent(command, change, reply);
                 Vec::new()
             }
         }
@@ -86,6 +87,10 @@ impl RequestHandler {
                     Err(why) => say(reply, refused(why)),
                 }
             }
+            Request::TestEscalation {} => vec![
+                Follow::manual("escalation.test", who, "on_escalation with a made-up incident"),
+                Follow::TestNotification(reply),
+            ],
             Request::RotateLedger { .. } if view.is_acting => say(reply, refused(UNDER_WAY)),
             Request::RotateLedger { reason } => {
                 vec![Follow::Act(ActEvent::GiveUp), Follow::Rotate { reason, who: who.to_owned(), reply }]
@@ -95,7 +100,7 @@ impl RequestHandler {
             Request::AgentCall { command, change } => {
                 // What changes something is on record before the agent hears of it.
                 let record = change.then(|| Follow::manual("agent.command", who, &command));
-                record.into_iter().chain([Follow::Talk(TalkEvent::CallAgent { command, reply })]).collect()
+                record.into_iter().chain([Follow::Talk(TalkEvent::CallAgent { command, change, reply })]).collect()
             }
         }
     }
@@ -112,7 +117,7 @@ impl RequestHandler {
         let mut follows = vec![Follow::manual("playbook.run", who, &format!("{name} on {}", key.target))];
         match about.state.open_for(&key).map(|incident| incident.id) {
             Some(id) if !without_approval => {
-                follows.extend(answer(about.approve_unseen(id, who), reply));
+                follows.extend(answer_about(about.approve_unseen(id, who), vec![key], reply));
                 return follows;
             }
             Some(_) => {}
@@ -126,17 +131,17 @@ impl RequestHandler {
                 }
             }
         }
-        let message = format!("{name} runs on {}; wbdctl incidents list shows how it goes", key.target);
-        follows.push(Follow::Check(CheckEvent::Now(key)));
-        follows.push(Follow::Answer { reply, response: Box::new(done(message)) });
+        let message = format!("{name} is asked for on {}; see what comes of it: wbdctl incidents list", key.target);
+        follows.push(Follow::Check(CheckEvent::Now(key.clone())));
+        follows.push(Follow::Answer { reply, response: Box::new(begun(message, vec![key])) });
         follows
     }
 
     /// Who approved beforehand what is done about this: by running its playbook by hand. An approval is good for once.
     pub(crate) fn takes_approval(&mut self, about: &Subject) -> Option<String> {
-        let is_about =
-            |key: &CheckKey| about.code.as_ref() == Some(&key.code) && about.target.as_ref() == Some(&key.target);
-        self.asked_by.take_if(|(key, _)| is_about(key)).map(|(_, who)| who)
+        let (code, target) = (about.code.clone()?, about.target.clone()?);
+        let about = CheckKey { code, target };
+        self.asked_by.take_if(|(key, _)| *key == about).map(|(_, who)| who)
     }
 
     /// What an operator asked for is over, or was not needed: it is no approval for a later incident.
@@ -145,10 +150,10 @@ impl RequestHandler {
     }
 
     /// The agent is asked.
-    fn call_agent(&self, command: String, reply: Reply) {
+    fn call_agent(&self, command: String, change: bool, reply: Reply) {
         let socket = paths::socket(&self.root);
         tokio::spawn(async move {
-            let response = match agent_call::call(&socket, &command).await {
+            let response = match agent_call::call(&socket, &command, change).await {
                 Ok(answer) => Response::Agent { reply: answer },
                 Err(error) => {
                     refused(format!("the agent did not take the command ({error}); wbdctl doctor tells why [WBD-6023]"))
@@ -172,10 +177,15 @@ fn say(reply: Reply, response: Response) -> Vec<Follow> {
 
 /// What follows from a decision is done, and then said.
 fn answer(decided: Decided, reply: Reply) -> Vec<Follow> {
+    answer_about(decided, Vec::new(), reply)
+}
+
+/// The same, where the incidents of these checks tell what comes of it.
+fn answer_about(decided: Decided, about: Vec<CheckKey>, reply: Reply) -> Vec<Follow> {
     match decided {
-        Ok((follows, message)) if follows.is_empty() => say(reply, done(message)),
+        Ok((follows, message)) if follows.is_empty() => say(reply, begun(message, about)),
         Ok((mut follows, message)) => {
-            follows.push(Follow::Say { reply, message });
+            follows.push(Follow::Say { reply, message, about });
             follows
         }
         Err(why) => say(reply, refused(why)),
@@ -197,6 +207,7 @@ fn agent_action(verb: AgentVerb, who: &str) -> Action {
     match verb {
         // An earlier stop is taken back by the act itself: one that is refused leaves it standing.
         AgentVerb::Start => Action::AgentStart {},
+        AgentVerb::Restart => Action::AgentRestart {},
         AgentVerb::Reload => Action::AgentReload {},
         AgentVerb::Stop => Action::AgentStop(AgentStop { who: who.to_owned() }),
     }
@@ -220,15 +231,31 @@ fn resume(who: &str, reply: Reply, state: &State, now: &Now) -> Vec<Follow> {
         write(Body::Lifted { who: who.to_owned(), file: None });
     }
     // The end of a pause is no approval of what was given up before it.
-    if !state.suspended.is_empty() || (!lifts && state.has_given_up()) {
+    let tries_again = !state.suspended.is_empty() || (!lifts && state.has_given_up());
+    if tries_again {
         write(Body::Resumed { who: who.to_owned() });
     }
-    follows.extend([Follow::Check(CheckEvent::All), Follow::SeeHolds, Follow::Talk(TalkEvent::Resumed { reply })]);
+    let about = let_go(state, tries_again);
+    follows.extend([
+        Follow::Check(CheckEvent::All),
+        Follow::SeeHolds,
+        Follow::Talk(TalkEvent::Resumed { about, reply }),
+    ]);
     follows
 }
 
+/// What a `resume` lets go on: incidents that a pause or a suspension holds, and what was given up and is tried again.
+fn let_go(state: &State, tries_again: bool) -> Vec<CheckKey> {
+    let held = state.open.keys().filter(|key| {
+        let refusal = state.open_for(key).and_then(Incident::held);
+        refusal.is_some_and(|refusal| matches!(refusal.guard, Guard::Hold | Guard::Suspended))
+    });
+    let given_up = state.latched.difference(&state.denied).filter(|_| tries_again);
+    held.chain(given_up).cloned().collect()
+}
+
 /// A pause was lifted, as far as it could be.
-fn resumed(reply: Reply, state: &State, now: &Now) -> Vec<Follow> {
+fn resumed(about: Vec<CheckKey>, reply: Reply, state: &State, now: &Now) -> Vec<Follow> {
     // What the host is busy with nobody lifts.
     let standing = hold::standing(state, now).filter(|(_, hold)| hold.busy.is_none());
     let files: Vec<&str> = standing.filter_map(|(file, _)| file).collect();
@@ -244,7 +271,7 @@ fn resumed(reply: Reply, state: &State, now: &Now) -> Vec<Follow> {
         let denied = state.denied.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         format!("resumed; what was denied stays so, until it is seen gone or its playbook is run by hand: {denied}")
     };
-    vec![Follow::Say { reply, message }]
+    vec![Follow::Say { reply, message, about }]
 }
 
 /// The failing check whose playbook may be run by hand.
@@ -288,10 +315,9 @@ fn to_run(
     if let Some(waiver) = waiver::covering(&about.state.waivers, &key, about.now.wall_ms) {
         return Err(format!("{key} is waived by {}: {}; wbdctl waiver list", waiver.who, waiver.why));
     }
-    about.acts(name)?;
+    about.acts(name, &key.target)?;
     if without_approval && about.state.latched.contains(&key) {
-        let again = format!("wbdctl playbook run {name} --target {}", key.target);
-        return Err(format!("{key} was handed over; one more try: {again}"));
+        return Err(format!("{key} was handed over to a person; wbdctl doctor tells whether one more try may be made"));
     }
     Ok(key)
 }

@@ -31,13 +31,13 @@ pub(crate) async fn keep(path: PathBuf, listener: UnixListener, events: Sender<E
         }
         match again(&path, &serving) {
             Ok(listener) => {
-                warn!(path = %path.display(), "the control socket was gone and is made again");
+                warn!("the control socket {} was gone and is there again", path.display());
                 mine = file(&path);
                 serving = serve(listener);
             }
             Err(error) => {
                 failures += 1;
-                warn!(%error, "the control socket is gone and cannot be made again");
+                warn!("the control socket {} is gone and cannot be made again: {error}", path.display());
                 if failures >= TRIES {
                     let why =
                         format!("{} is gone and cannot be made again ({error}); a new start makes it", path.display());

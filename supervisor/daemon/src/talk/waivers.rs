@@ -2,6 +2,8 @@
 //! engine's.
 use wbd_engine::guard::waiver::{self, LONGEST_MS, MOST};
 use wbd_engine::state::State;
+use wbd_model::catalogue;
+use wbd_model::check::CheckKey;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::name::{Code, TargetName};
 use wbd_model::time::{Now, utc};
@@ -66,7 +68,8 @@ fn matches(wanted: &Wanted, checks: &Checks) -> Result<(), String> {
     }
     let keys = checks.keys();
     let codes = keys.iter().map(|key| key.code.as_str());
-    let targets: Vec<&str> = keys.iter().filter(|key| key.code == wanted.code).map(|key| key.target.as_str()).collect();
+    let is_meant = |key: &&CheckKey| catalogue::means(&wanted.code, &key.code);
+    let targets: Vec<&str> = keys.iter().filter(is_meant).map(|key| key.target.as_str()).collect();
     if targets.is_empty() {
         let hint = waiver::hint(wanted.code.as_str(), codes);
         return Err(format!("no check on this host is for {}{hint}", wanted.code));

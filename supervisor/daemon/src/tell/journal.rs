@@ -1,10 +1,8 @@
 //! The journal's entry of an escalation. All other log lines go through tracing; sends nothing.
-use wbd_ledger::ESCALATED;
-use wbd_model::entry::Subject;
+use wbd_model::entry::{Body, Subject};
+use wbd_model::sentence::{Around, sentence};
 use wbd_model::time::Now;
 
-/// Priority "error" of syslog(3).
-const PRIORITY: &str = "3";
 /// Far below what one datagram can carry.
 const LONGEST: usize = 32 << 10;
 
@@ -13,7 +11,13 @@ pub(crate) type Fields = Vec<(&'static str, String)>;
 
 /// Whether our log goes to the journal; else it goes to standard error, and so do these entries.
 pub(crate) fn is_ours() -> bool {
-    std::env::var_os("JOURNAL_STREAM").is_some()
+    wbd_agent_api::is_journal(std::env::var_os("JOURNAL_STREAM").as_deref(), std::io::stderr())
+}
+
+/// An escalation in a sentence.
+pub(crate) fn sentence_of(about: &Subject, reason: &str) -> String {
+    let body = Body::Escalated { reason: reason.to_owned(), guide: Vec::new() };
+    sentence(about, &body, &Around::default())
 }
 
 /// Cuts a text to at most so many bytes, between two characters.
@@ -25,19 +29,18 @@ pub(crate) fn shorten(text: &mut String, most: usize) {
 /// The entry of an escalation.
 pub(crate) fn fields(about: &Subject, at: &Now, reason: &str, guide: &[String]) -> Fields {
     let word = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-    let code = word(about.code.as_ref().map(ToString::to_string));
-    let target = word(about.target.as_ref().map(ToString::to_string));
+    let body = Body::Escalated { reason: reason.to_owned(), guide: Vec::new() };
     let mut evidence: String =
         std::iter::once(reason).chain(guide.iter().map(String::as_str)).collect::<Vec<_>>().join("; ");
     shorten(&mut evidence, LONGEST);
     vec![
-        ("MESSAGE", format!("a person is needed: {code} on {target}: {reason}")),
-        ("MESSAGE_ID", ESCALATED.to_owned()),
-        ("PRIORITY", PRIORITY.to_owned()),
+        ("MESSAGE", sentence(about, &body, &Around::default())),
+        ("MESSAGE_ID", body.message_id().to_owned()),
+        ("PRIORITY", body.priority().digit().to_owned()),
         ("SYSLOG_IDENTIFIER", "wbd-supervisord".to_owned()),
-        ("WBD_CODE", code),
+        ("WBD_CODE", word(about.code.as_ref().map(ToString::to_string))),
         ("WBD_INCIDENT", word(about.incident.map(|id| id.to_string()))),
-        ("WBD_TARGET", target),
+        ("WBD_TARGET", word(about.target.as_ref().map(ToString::to_string))),
         ("WBD_TIME", (at.wall_ms / 1000).to_string()),
         ("KIND", "escalated".to_owned()),
         ("EVIDENCE", evidence),
@@ -78,7 +81,12 @@ mod tests {
         let mut bytes = [0; 4096];
         let length = journal.recv(&mut bytes).unwrap();
         let text = std::str::from_utf8(&bytes[..length]).unwrap();
-        for line in [format!("MESSAGE_ID={ESCALATED}"), "WBD_TIME=5".to_owned(), "EVIDENCE=why; look".to_owned()] {
+        for line in [
+            "MESSAGE_ID=5f0a1f1dd2c14a4f9a1e5b6c7d8e9f01".to_owned(),
+            "WBD_TIME=5".to_owned(),
+            "EVIDENCE=why; look".to_owned(),
+            "PRIORITY=3".to_owned(),
+        ] {
             assert!(text.lines().any(|found| found == line), "{line} in {text}");
         }
     }

@@ -7,11 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, registry};
 use wbd_agent_api::Lines;
 use wbd_ledger::enter_in_journal;
+use wbd_model::message::Priority;
 
 /// Begins to log.
 pub(crate) fn begin() {
@@ -23,6 +25,7 @@ pub(crate) fn begin() {
         let stderr = || Lines(io::stderr());
         // To report a line that could not be written panics: a reader that went away must not end the loop.
         let layer = tracing_subscriber::fmt::layer().with_writer(stderr).with_ansi(false).log_internal_errors(false);
+        let layer = layer.with_target(false).fmt_fields(debug_fn(sentence_alone));
         registry().with(filter).with(layer).init();
     }
 }
@@ -38,12 +41,14 @@ impl<S: Subscriber> Layer<S> for Journal {
         let metadata = event.metadata();
         let mut words = Words::default();
         event.record(&mut words);
-        let fixed = [
-            ("PRIORITY".to_owned(), priority(*metadata.level()).to_owned()),
-            ("SYSLOG_IDENTIFIER".to_owned(), "wbd-supervisord".to_owned()),
-            ("TARGET".to_owned(), metadata.target().to_owned()),
-        ];
-        self.enter(fixed.into_iter().chain(words.0).collect());
+        let mut fields = vec![("SYSLOG_IDENTIFIER".to_owned(), "wbd-supervisord".to_owned())];
+        // A record has its own, which a level cannot say.
+        if !words.0.iter().any(|(name, _)| name == "PRIORITY") {
+            fields.push(("PRIORITY".to_owned(), priority(*metadata.level()).digit().to_owned()));
+        }
+        fields.push(("TARGET".to_owned(), metadata.target().to_owned()));
+        fields.extend(words.0);
+        self.enter(fields);
     }
 }
 
@@ -58,7 +63,7 @@ impl Journal {
         if lost > 0 {
             let text = format!("{lost} log lines were lost while the journal took none; the ledger has them all");
             let note = [
-                ("PRIORITY", priority(Level::WARN).to_owned()),
+                ("PRIORITY", Priority::Warning.digit().to_owned()),
                 ("SYSLOG_IDENTIFIER", "wbd-supervisord".to_owned()),
                 ("MESSAGE", text),
             ];
@@ -69,15 +74,18 @@ impl Journal {
     }
 }
 
-/// As syslog(3) numbers them.
-fn priority(level: Level) -> &'static str {
+const fn priority(level: Level) -> Priority {
     match level {
-        Level::ERROR => "3",
-        Level::WARN => "4",
-        Level::INFO => "5",
-        Level::DEBUG => "6",
-        Level::TRACE => "7",
+        Level::ERROR => Priority::Error,
+        Level::WARN => Priority::Warning,
+        Level::INFO => Priority::Info,
+        Level::DEBUG | Level::TRACE => Priority::Debug,
     }
+}
+
+/// On standard error the sentence stands alone: it says all, and the fields are the journal's.
+fn sentence_alone(out: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    if field.name() == "message" { write!(out, "{value:?}") } else { Ok(()) }
 }
 
 /// An event's fields under the names that the journal takes: capitals, digits and underscores.

@@ -1,4 +1,5 @@
 //! Waivers: which check an operator took out of judgement, and whether that still holds. Shows nothing.
+use wbd_model::catalogue;
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::entry::{Body, Entry};
 use wbd_model::incident::{Closing, Guard, Phase, Refusal};
@@ -47,7 +48,7 @@ pub fn covering<'a>(waivers: &'a [Waiver], key: &CheckKey, wall_ms: i64) -> Opti
 }
 
 fn covers(waiver: &Waiver, key: &CheckKey) -> bool {
-    waiver.code == key.code && waiver.target.as_ref().is_none_or(|target| *target == key.target)
+    catalogue::means(&waiver.code, &key.code) && waiver.target.as_ref().is_none_or(|target| *target == key.target)
 }
 
 /// Nothing is done for a waived check, not even an action that was asked for just before.

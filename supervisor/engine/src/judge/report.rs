@@ -137,6 +137,8 @@ fn cause(row: &Row<'_>, because: &[(CheckKey, CheckKey)], inputs: &Inputs<'_>) -
             class: plan.class(),
             plan: plan.steps.iter().map(Action::describe).collect(),
             withheld: inputs.alone.then(|| on_the_machine(&plan)).flatten(),
+            command: None,
+            held: None,
             playbook: plan.playbook,
             changes: Vec::new(),
         }),

@@ -85,7 +85,10 @@ impl Stage {
         let profile = match &spec.profile {
             ProfileChoice::Named(name) => name.clone(),
             ProfileChoice::Inline(profile) => {
-                let name = ProfileName::new("inline").map_err(|bad| bad.to_string())?;
+                // A playbook that is for one product is tried on that one.
+                let meant = library.playbooks.get(&spec.playbook).and_then(|playbook| playbook.profiles.first());
+                let name = meant.cloned().map_or_else(|| ProfileName::new("inline"), Ok);
+                let name = name.map_err(|bad| bad.to_string())?;
                 let profile = Profile { name: name.clone(), spec: (**profile).clone() };
                 stage.profiles.insert(name.clone(), profile.into());
                 name

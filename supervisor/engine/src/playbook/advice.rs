@@ -8,6 +8,7 @@ use wbd_model::profile::{ProcessSelector, ProfileSpec, Sign, VersionSource};
 
 use super::document::{PlaybookDocument, ProfileDocument};
 use super::faults::Faults;
+use super::guide_programs;
 use super::library::Library;
 use super::{compile, references, unprovable};
 use crate::yaml::{Node, documents, typed};
@@ -27,6 +28,7 @@ fn of_file(source: &Source, library: &Library) -> Vec<Problem> {
     let of = |kind: &'static str| trees.iter().filter(move |tree| tree.get("kind").and_then(Node::text) == Some(kind));
     for tree in of("Playbook") {
         references::of_playbook(&mut faults, tree, library);
+        guide_programs::unsaid(&mut faults, tree);
         let Ok(document) = typed::<PlaybookDocument>(source, tree) else { continue };
         let Ok(playbook) = compile::compile(source, tree, document) else { continue };
         for reason in unprovable::reasons(&playbook) {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use wbd_model::check::CheckKey;
-use wbd_model::name::{PlaybookName, ProfileName, TargetName};
+use wbd_model::name::{Code, PlaybookName, ProfileName, TargetName};
 use wbd_model::observation::Value;
 use wbd_model::probe::{Binding, Probe};
 use wbd_model::profile::{
@@ -46,6 +46,8 @@ pub struct Bound {
     /// Whether it acts at all.
     pub has_rungs: bool,
     pub(crate) content: Arc<Playbook>,
+    /// Programs that guides need and this host lacks.
+    pub(crate) lacking: Arc<BTreeSet<String>>,
     pub(crate) facts: Arc<ProfileFacts>,
     pub(crate) item: Arc<BTreeMap<String, Value>>,
 }
@@ -90,6 +92,11 @@ impl Bound {
         self.content.cases.iter().map(|case| case.held_for).max().unwrap_or_default()
     }
 
+    /// Steps that need one of these programs are not shown.
+    pub fn without(&mut self, lacking: &Arc<BTreeSet<String>>) {
+        self.lacking = Arc::clone(lacking);
+    }
+
     /// The playbook behind it.
     #[must_use]
     pub fn content(&self) -> &Playbook {
@@ -110,11 +117,8 @@ impl Library {
 }
 
 fn bind(playbook: &Arc<Playbook>, profiles: &[&Arc<Profile>], settings: &Settings) -> Vec<Bound> {
-    let fitting: Vec<&Profile> = profiles
-        .iter()
-        .map(|profile| profile.as_ref())
-        .filter(|profile| playbook.has.iter().all(|requirement| requirement.is_met(&profile.spec)))
-        .collect();
+    let fitting: Vec<&Profile> =
+        profiles.iter().map(|profile| profile.as_ref()).filter(|profile| playbook.fits(profile)).collect();
     if playbook.for_host {
         return for_host(playbook, &fitting, settings).into_iter().collect();
     }
@@ -126,7 +130,7 @@ fn for_host(playbook: &Arc<Playbook>, profiles: &[&Profile], settings: &Settings
         return None;
     }
     let endpoints: Vec<Endpoint> = profiles.iter().flat_map(|profile| endpoints(&profile.spec, settings)).collect();
-    let key = CheckKey { code: playbook.code.clone(), target: TargetName::new("host").ok()? };
+    let key = CheckKey { code: code_of_host(playbook, profiles), target: TargetName::new("host").ok()? };
     let names = host_names(&endpoints);
     let questions = playbook.observe.iter().map(|(name, question)| {
         let given = &question.given;
@@ -138,9 +142,22 @@ fn for_host(playbook: &Arc<Playbook>, profiles: &[&Profile], settings: &Settings
     Some(bound(playbook, key, None, probes, settings))
 }
 
+/// What is the host's has no product's name, unless all products that it is looked at for give it that one.
+fn code_of_host(playbook: &Playbook, profiles: &[&Profile]) -> Code {
+    let mut given = profiles.iter().map(|profile| code_given(playbook, profile));
+    let first = given.next().flatten().filter(|first| given.all(|code| code == Some(*first)));
+    first.unwrap_or(&playbook.code).clone()
+}
+
+/// The vendor's code for a generic failure, given for the playbook's name or for its code.
+fn code_given<'a>(playbook: &Playbook, profile: &'a Profile) -> Option<&'a Code> {
+    let codes = &profile.spec.codes;
+    codes.get(playbook.name.as_str()).or_else(|| codes.get(playbook.code.as_str()))
+}
+
 fn for_profile(playbook: &Arc<Playbook>, profile: &Profile, settings: &Settings) -> Vec<Bound> {
     let facts = Arc::new(profile_facts(profile));
-    let code = profile.spec.codes.get(playbook.name.as_str()).unwrap_or(&playbook.code);
+    let code = code_given(playbook, profile).unwrap_or(&playbook.code);
     let endpoints = endpoints(&profile.spec, settings);
     let names = host_names(&endpoints);
     let items: Vec<Option<Endpoint>> = match playbook.items {
@@ -194,6 +211,7 @@ fn bound(
         explains: playbook.explains.clone(),
         has_rungs: playbook.acts(),
         content: Arc::clone(playbook),
+        lacking: Arc::default(),
         facts: Arc::default(),
         item: Arc::default(),
     }
@@ -287,3 +305,7 @@ fn version_words(source: &VersionSource) -> String {
         VersionSource::Setting(name) => name.clone(),
     }
 }
+
+#[cfg(test)]
+#[path = "bind_tests.rs"]
+mod tests;

@@ -78,6 +78,7 @@ impl Compiler<'_> {
             digest: node.digest(),
             for_host: self.for_host,
             explains,
+            profiles: spec.applies.value.profile.as_ref().map(|names| names.0.clone()).unwrap_or_default(),
             has: self.has.clone(),
             items,
             every: spec.every,
@@ -99,10 +100,11 @@ impl Compiler<'_> {
     }
 
     fn requirements(&mut self, spec: &PlaybookSpec) {
-        if spec.applies.has.value.is_empty() {
-            self.faults.add(spec.applies.has.place, "an empty list applies to nothing: name what a profile must have");
+        if spec.applies.value.has.is_empty() && spec.applies.value.profile.is_none() {
+            let message = "it applies to nothing: name what a profile must have (has), or the profile itself (profile)";
+            self.faults.add(spec.applies.place, message);
         }
-        for text in &spec.applies.has.value {
+        for text in &spec.applies.value.has {
             match Requirement::parse(&text.value) {
                 Some(requirement) => self.has.push(requirement),
                 None => {
@@ -122,9 +124,9 @@ impl Compiler<'_> {
 
     fn items(&mut self, spec: &PlaybookSpec) -> Option<Items> {
         spec.each?;
-        self.needs(spec.applies.has.place, &Requirement::Endpoints);
+        self.needs(spec.applies.place, &Requirement::Endpoints);
         if self.for_host {
-            self.faults.add(spec.applies.has.place, "`each` and `scope: host` exclude each other");
+            self.faults.add(spec.applies.place, "`each` and `scope: host` exclude each other");
         }
         Some(Items::Endpoints)
     }

@@ -1,14 +1,14 @@
 //! A playbook whose names, types and texts are known to fit together. Made by `compile` only; judges nothing.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use wbd_model::action::ActionName;
+use wbd_model::action::{ActionName, Class};
 use wbd_model::lang::Lang;
-use wbd_model::name::{Code, PlaybookName};
+use wbd_model::name::{Code, PlaybookName, ProfileName};
 use wbd_model::observation::Value;
 use wbd_model::plan::Approval;
 use wbd_model::plan::Attempts;
 use wbd_model::probe::ProbeName;
-use wbd_model::profile::{Duration, ProfileSpec};
+use wbd_model::profile::{Duration, Profile, ProfileSpec};
 
 use super::template::Template;
 use crate::expr::{Expr, Items};
@@ -32,6 +32,8 @@ pub struct Playbook {
     pub cases: Vec<Case>,
     /// What it makes other playbooks see.
     pub explains: Vec<Explains>,
+    /// The only profiles that it is for; empty: it is for all.
+    pub(crate) profiles: Vec<ProfileName>,
     pub(crate) has: Vec<Requirement>,
     pub(crate) items: Option<Items>,
     pub(crate) every: Option<Duration>,
@@ -116,7 +118,29 @@ pub(crate) struct Verify {
 pub(crate) struct CaseText {
     pub(crate) title: Template,
     pub(crate) cause: Template,
-    pub(crate) guide: Vec<Template>,
+    pub(crate) guide: Vec<GuideStep>,
+}
+
+/// A step for a person, and the programs that it needs.
+#[derive(Debug)]
+pub(crate) struct GuideStep {
+    pub(crate) line: Template,
+    pub(crate) needs: Vec<String>,
+}
+
+/// A rung without the values of a host.
+#[derive(Debug, Clone)]
+pub struct Outline<'a> {
+    /// Its name.
+    pub rung: &'a str,
+    /// Who has to approve, by the playbook's author.
+    pub approval: Approval,
+    /// It waits for a window.
+    pub in_window: bool,
+    /// The highest class of its actions.
+    pub class: Class,
+    /// Its actions, in order.
+    pub actions: Vec<ActionName>,
 }
 
 /// One thing that a profile must have.
@@ -206,9 +230,38 @@ impl Playbook {
         self.cases.iter().find(|case| case.id == id)
     }
 
+    /// Whether it is for this product.
+    pub(crate) fn fits(&self, profile: &Profile) -> bool {
+        let meant = self.profiles.is_empty() || self.profiles.contains(&profile.name);
+        meant && self.has.iter().all(|requirement| requirement.is_met(&profile.spec))
+    }
+
     /// Whether it acts at all.
     #[must_use]
     pub fn acts(&self) -> bool {
         !self.rungs.is_empty()
+    }
+
+    /// What it would do, rung by rung, as far as that can be said without a host.
+    #[must_use]
+    pub fn outline(&self) -> Vec<Outline<'_>> {
+        let rungs = self.rungs.iter().map(|rung| {
+            let actions: Vec<ActionName> = rung.steps.iter().map(|step| step.name).collect();
+            let class = actions.iter().map(|name| name.declaration().class).max().unwrap_or(Class::A0);
+            Outline { rung: &rung.id, approval: rung.approval, in_window: rung.at.is_some(), class, actions }
+        });
+        rungs.collect()
+    }
+
+    /// The questions that it asks, each once.
+    #[must_use]
+    pub fn asks(&self) -> BTreeSet<&'static str> {
+        self.observe.iter().map(|(_, question)| question.name.as_str()).collect()
+    }
+
+    /// How often it is checked, in milliseconds, where it says that itself.
+    #[must_use]
+    pub fn every_ms(&self) -> Option<u64> {
+        self.every.map(Duration::as_ms)
     }
 }

@@ -10,7 +10,9 @@ use wbd_model::probe::ProbeName;
 use wbd_model::profile::{Duration, ProfileSpec};
 
 use super::given::Cel;
+use super::guide::GuideLine;
 use super::named::Named;
+use super::one_or_more::OneOrMore;
 use crate::yaml::{At, Ordered};
 
 /// The version of these keys.
@@ -67,7 +69,7 @@ pub(crate) struct PlaybookMetadata {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlaybookSpec {
     /// Which products it is for.
-    pub(crate) applies: Applies,
+    pub(crate) applies: At<Applies>,
     /// Judged once for each product (`profile`) or once for the host (`host`).
     #[serde(default)]
     pub(crate) scope: ScopeWord,
@@ -103,8 +105,12 @@ pub(crate) struct PlaybookSpec {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Applies {
+    /// The profile that it is for, or a list of them; every profile that has what follows where it is left out.
+    #[serde(default)]
+    pub(crate) profile: Option<OneOrMore<ProfileName>>,
     /// What a profile must have: `process.NAME`, `health`, `unit`, `commands.NAME`, `version.NAME`, `builds`, `leak`, `endpoints`, `limits.NAME`.
-    pub(crate) has: At<Vec<At<String>>>,
+    #[serde(default)]
+    pub(crate) has: Vec<At<String>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
@@ -260,9 +266,9 @@ pub(crate) struct CaseTexts {
     pub(crate) title: At<String>,
     /// Why, with this host's values.
     pub(crate) cause: At<String>,
-    /// Steps for a person.
+    /// Steps for a person: each a text, or `{line: ..., needs: [program]}`.
     #[serde(default)]
-    pub(crate) guide: Vec<At<String>>,
+    pub(crate) guide: Vec<At<GuideLine>>,
 }
 
 /// A product's facts.

@@ -1,10 +1,11 @@
 //! Names in profiles, playbooks and settings that lead to nothing, each with what may have been meant. What they stand
 //! in loads all the same; finds no other problem.
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use wbd_model::name::PlaybookName;
+use wbd_model::name::{PlaybookName, ProfileName};
 use wbd_model::problem::{Problem, Source};
-use wbd_model::profile::{ProfileSpec, VersionSource};
+use wbd_model::profile::{Profile, ProfileSpec, VersionSource};
 use wbd_model::settings::Settings;
 use wbd_model::suggest;
 
@@ -13,10 +14,11 @@ use super::faults::Faults;
 use super::library::Library;
 use crate::yaml::{Node, Place, documents};
 
-/// Names of `codes` that are no playbook or no case of one.
+/// Names of `codes` that are no playbook, no case of one and no code that a playbook has of its own.
 pub(super) fn of_profile(faults: &mut Faults<'_>, tree: &Node, library: &Library) {
     let codes = tree.get("spec").and_then(|spec| spec.get("codes")).map(Node::entries).unwrap_or_default();
-    for (key, _) in codes {
+    let is_code = |text: &str| library.playbooks.values().any(|playbook| playbook.code.as_str() == text);
+    for (key, _) in codes.iter().filter(|(key, _)| !is_code(&key.text)) {
         let (name, case) =
             key.text.split_once('/').map_or((key.text.as_str(), None), |(name, case)| (name, Some(case)));
         if let Some((message, hint)) = unknown_playbook("codes", name, case, library) {
@@ -25,18 +27,20 @@ pub(super) fn of_profile(faults: &mut Faults<'_>, tree: &Node, library: &Library
     }
 }
 
-/// Names of `applies.has` that no profile has, and of `explains` that no playbook has.
+/// Names of `applies` that are no profile or that no profile has, and of `explains` that no playbook has.
 pub(super) fn of_playbook(faults: &mut Faults<'_>, tree: &Node, library: &Library) {
     let spec = tree.get("spec");
-    let has = spec.and_then(|spec| spec.get("applies")).and_then(|applies| applies.get("has"));
+    let applies = spec.and_then(|spec| spec.get("applies"));
+    let meant = profiles_meant(faults, applies, library);
+    let has = applies.and_then(|applies| applies.get("has"));
     for node in has.map(Node::elements).unwrap_or_default() {
         let Some(text) = node.text() else { continue };
         let Some(requirement) = Requirement::parse(text) else { continue };
-        let mut profiles = library.profiles.values();
-        if library.profiles.is_empty() || profiles.any(|profile| requirement.is_met(&profile.spec)) {
+        let mut profiles = meant.iter();
+        if meant.is_empty() || profiles.any(|profile| requirement.is_met(&profile.spec)) {
             continue;
         }
-        let known: BTreeSet<String> = library.profiles.values().flat_map(|profile| had(&profile.spec)).collect();
+        let known: BTreeSet<String> = meant.iter().flat_map(|profile| had(&profile.spec)).collect();
         let near = suggest::nearest(text, known.iter().map(String::as_str));
         let hint = near.map_or_else(|| format!("give the profile {text}"), |near| format!("did you mean {near:?}?"));
         faults.add_with_hint(
@@ -55,7 +59,33 @@ pub(super) fn of_playbook(faults: &mut Faults<'_>, tree: &Node, library: &Librar
     }
 }
 
-/// Names of settings that lead to nothing: playbooks, and facts that no profile asks for.
+/// The profiles that `applies.profile` names, all where it names none; and each name that is no profile.
+fn profiles_meant<'a>(faults: &mut Faults<'_>, applies: Option<&Node>, library: &'a Library) -> Vec<&'a Arc<Profile>> {
+    let Some(node) = applies.and_then(|applies| applies.get("profile")) else {
+        return library.profiles.values().collect();
+    };
+    let mut meant = Vec::new();
+    for name in node.text().map_or_else(|| node.elements(), |_| std::slice::from_ref(node)) {
+        let text = name.text().unwrap_or_default();
+        match library.profiles.values().find(|profile| profile.name.as_str() == text) {
+            Some(profile) => meant.push(profile),
+            None => {
+                let hint = match suggest::nearest(text, library.profiles.keys().map(ProfileName::as_str)) {
+                    Some(near) => format!("did you mean {near:?}?"),
+                    None => format!("write a profile {text}, or leave profile out"),
+                };
+                faults.add_with_hint(
+                    name.place,
+                    format!("there is no profile {text:?}: the playbook does not apply to it"),
+                    Some(hint),
+                );
+            }
+        }
+    }
+    meant
+}
+
+/// Names of settings that lead to nothing: playbooks, products, and facts that no profile asks for.
 #[must_use]
 pub(super) fn of_settings(source: &Source, settings: &Settings, library: &Library) -> Vec<Problem> {
     let (trees, _) = documents(source);
@@ -65,6 +95,14 @@ pub(super) fn of_settings(source: &Source, settings: &Settings, library: &Librar
         if let Some((message, hint)) = unknown_playbook("playbooks", name, None, library) {
             faults.add_with_hint(place(tree, "playbooks", name), message, hint);
         }
+    }
+    let known = library.profiles.keys().map(ProfileName::as_str);
+    for name in settings.products.keys().filter(|name| !known.clone().any(|known| known == name.as_str())) {
+        let near = suggest::nearest(name, known.clone());
+        let hint = near
+            .map_or_else(|| "write its profile, or leave it out".to_owned(), |near| format!("did you mean {near:?}?"));
+        let message = format!("products names the product {name:?}, and no profile has that name");
+        faults.add_with_hint(place(tree, "products", name), message, Some(hint));
     }
     let asked: BTreeSet<&str> = library
         .profiles
@@ -185,6 +223,25 @@ mod tests {
     }
 
     #[test]
+    fn a_product_that_there_is_not_is_told_and_what_the_one_that_is_meant_has_not() {
+        let text = "apiVersion: wbd/v1\nkind: Playbook\nmetadata: {name: x, code: X-1}\nspec:\n  applies: {profile: WHOM, has: [HAS]}\n  \
+                    observe: {p: {process.state: {process: main}}}\n  detect: {cases: [{id: a, level: warn, when: \"!p.alive\"}]}\n  \
+                    text: {en: {a: {title: t, cause: c, guide: [g]}}}\n";
+        let of = |whom: &str, has: &str| advised("x.yaml", &text.replace("WHOM", whom).replace("HAS", has));
+        for whom in ["aegis", "[aegis]", "[aegis, iwss-ftp]"] {
+            assert_eq!(of(whom, "process.main"), Vec::<String>::new(), "{whom}");
+        }
+        assert_eq!(
+            of("aegsi", "process.main"),
+            ["x.yaml:5:22: there is no profile \"aegsi\": the playbook does not apply to it (did you mean \"aegis\"?)"]
+        );
+        assert!(of("[aegis, shop]", "process.main")[0].contains("(write a profile shop, or leave profile out)"));
+        // iwss-ftp has it, and is not meant.
+        assert!(of("aegis", "process.main, leak")[0].contains("no profile has \"leak\""));
+        assert_eq!(of("iwss-ftp", "process.main, leak"), Vec::<String>::new());
+    }
+
+    #[test]
     fn settings_that_name_no_playbook_or_a_fact_that_nobody_asks_for_are_told() {
         let (library, _) = load(&shipped_sources());
         let said = |text: &str| {
@@ -200,7 +257,16 @@ mod tests {
             ]
         );
         assert_eq!(
-            said("playbooks:\n  fd-leak: {healing: observe}\nfacts: {dsva.driver: 9.5.2}\n"),
+            said("products: {aegsi: {healing: observe}, shop: {}}\n"),
+            [
+                "wbd.yaml:1:12: products names the product \"aegsi\", and no profile has that name (did you mean \"aegis\"?)",
+                "wbd.yaml:1:39: products names the product \"shop\", and no profile has that name (write its profile, or leave it out)",
+            ]
+        );
+        assert_eq!(
+            said(
+                "playbooks:\n  fd-leak: {healing: observe}\nproducts: {aegis: {ceiling: A2}}\nfacts: {dsva.driver: 9.5.2}\n"
+            ),
             Vec::<String>::new()
         );
     }

@@ -22,7 +22,7 @@ pub fn parse(source: &Source) -> Result<Settings, Vec<Problem>> {
     read(source).map_err(|found| tried(source, found, &|changed| read(changed).err().unwrap_or_default()))
 }
 
-/// What is not wrong and leads to nothing: playbooks that there are not, facts that no profile asks for.
+/// What is not wrong and leads to nothing: playbooks and products that there are not, facts that no profile asks for.
 #[must_use]
 pub fn advice(source: &Source, settings: &Settings, library: &Library) -> Vec<Problem> {
     references::of_settings(source, settings, library)
@@ -89,8 +89,14 @@ fn checked(source: &Source, tree: &Node, settings: &Settings) -> Vec<Problem> {
     found.extend(maintenance(source, tree, settings));
     for name in settings.playbooks.keys() {
         if wbd_model::name::PlaybookName::new(name.as_str()).is_err() {
-            let place = key_place(tree, name);
+            let place = key_place(tree, "playbooks", name);
             found.push(place.problem(source, format!("{name:?} cannot be the name of a playbook"), None));
+        }
+    }
+    for name in settings.products.keys() {
+        if wbd_model::name::ProfileName::new(name.as_str()).is_err() {
+            let place = key_place(tree, "products", name);
+            found.push(place.problem(source, format!("{name:?} cannot be the name of a product's profile"), None));
         }
     }
     found
@@ -117,8 +123,8 @@ fn maintenance(source: &Source, tree: &Node, settings: &Settings) -> Vec<Problem
     problems
 }
 
-fn key_place(tree: &Node, name: &str) -> Place {
-    let entries = tree.get("playbooks").map(Node::entries).unwrap_or_default();
+fn key_place(tree: &Node, key: &str, name: &str) -> Place {
+    let entries = tree.get(key).map(Node::entries).unwrap_or_default();
     entries.iter().find(|(key, _)| key.text == name).map(|(key, _)| key.place).unwrap_or_default()
 }
 
@@ -145,7 +151,10 @@ mod tests {
         assert_eq!(settings.budget.per_hour, 1);
         assert_eq!(settings.budget.per_day, 6);
         assert_eq!(settings.every.as_ms(), 5000);
-        assert_eq!(settings.healing_for("dns"), wbd_model::settings::Healing::Observe);
+        assert_eq!(
+            settings.healing_for("dns", &wbd_model::name::TargetName::new("host").unwrap()),
+            wbd_model::settings::Healing::Observe
+        );
         assert_eq!(settings.facts["dsva.driver"], "9.5.2.1");
     }
 

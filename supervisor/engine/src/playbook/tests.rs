@@ -110,7 +110,7 @@ fn each_mistake_is_told_with_its_place_and_remedy() {
             "a profile cannot have",
             "process.main",
         ),
-        ("has: [process.main, health]", "has: []", 5, 18, "applies to nothing", ""),
+        ("has: [process.main, health]", "has: []", 5, 12, "applies to nothing", ""),
         ("  verify: {pass: \"ino.missing < before.ino.missing\", within: 30s}\n", "", 16, 7, "must prove the cure", ""),
         ("  verify: {", "  budget: {per: 25h}\n  verify: {", 21, 17, "per must be a day at most", "write 1d or less"),
         ("before.ino.missing", "befor.ino.missing", 21, 33, "names nothing", ""),
@@ -387,7 +387,7 @@ fn the_host_is_judged_once_for_all_products() {
     assert_eq!(problems, []);
     let checks = bind(&library, PublicAddress::Auto);
     assert_eq!(checks.len(), 1);
-    assert_eq!(checks[0].key.to_string(), "AEGIS-DNS on host");
+    assert_eq!(checks[0].key.to_string(), "NET-DNS on host");
     let Probe::DnsServers(dns) = &checks[0].probes["dns"] else { panic!() };
     assert_eq!(dns.names, ["a.example", "b.example", "c.example"]);
 }

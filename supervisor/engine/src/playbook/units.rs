@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use wbd_model::declared::Takes;
 use wbd_model::name::ProfileName;
 use wbd_model::problem::{Problem, Source};
-use wbd_model::profile::ProfileSpec;
 use wbd_model::{suggest, unit};
 
 use super::compiled::Playbook;
@@ -82,8 +81,7 @@ fn of_text(text: &str, playbook: &Playbook, library: &Library) -> Option<Fault> 
         let message = format!("a playbook for the host restarts resolvers of names only, and {text} is none");
         return Some((message, Some("leave scope: host out, and name the unit in a profile".to_owned())));
     }
-    let fits = |spec: &ProfileSpec| playbook.has.iter().all(|requirement| requirement.is_met(spec));
-    let mut applying = library.profiles.values().filter(|profile| fits(&profile.spec)).peekable();
+    let mut applying = library.profiles.values().filter(|profile| playbook.fits(profile)).peekable();
     // A playbook for products that are not here does nothing.
     applying.peek()?;
     let (names, units): (Vec<&ProfileName>, Vec<BTreeSet<String>>) =

@@ -69,6 +69,27 @@ fn a_filter_chooses_and_keeps_the_order() {
 }
 
 #[test]
+fn a_failure_is_found_by_either_of_its_codes_and_never_another_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ledger = open(dir.path());
+    for (ms, code) in (1..).zip(["AEGIS-DNS", "NET-DNS", "IWSS-FTPLEAK", "IWSS-HTTPLEAK"]) {
+        let code = Some(wbd_model::name::Code::new(code).unwrap());
+        ledger.append(&now(ms), wbd_model::entry::Subject { code, ..subject(ms) }, manual("a")).unwrap();
+    }
+    let reader = Reader::open(dir.path()).unwrap();
+    for (code, wanted) in [
+        ("NET-DNS", &[1, 2][..]),
+        ("AEGIS-DNS", &[1, 2]),
+        ("HOST-FDLEAK", &[3, 4]),
+        ("IWSS-FTPLEAK", &[3]),
+        ("NET-NAME", &[]),
+    ] {
+        let found = reader.entries(&Filter { code: Some(code.to_owned()), ..Filter::default() }).unwrap();
+        assert_eq!(found.iter().map(|entry| entry.seq).collect::<Vec<_>>(), wanted, "{code}");
+    }
+}
+
+#[test]
 fn an_intent_is_appended_by_a_permit_only() {
     let dir = tempfile::tempdir().unwrap();
     let mut ledger = open(dir.path());

@@ -51,10 +51,19 @@ pub fn serve(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     Some(ExitCode::SUCCESS)
 }
 
-/// As most programs ask: for connections, of the families that this host has addresses of.
+/// As most programs ask: for connections, of the families that this host has addresses of. Where only another family
+/// has one (a name of 127.0.0.0/8 on a host whose network is IPv6), the programs that ask for all families get it.
 fn ask(name: &str) -> Line {
-    let hints =
-        AddrInfoHints { flags: libc::AI_ADDRCONFIG, socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
+    let line = ask_for(name, libc::AI_ADDRCONFIG);
+    let of_other_families = || Some(ask_for(name, 0)).filter(|line| line.code == 0);
+    match line.code {
+        libc::EAI_NODATA => of_other_families().unwrap_or(line),
+        _ => line,
+    }
+}
+
+fn ask_for(name: &str, flags: i32) -> Line {
+    let hints = AddrInfoHints { flags, socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
     let mut line = Line { name: name.to_owned(), code: 0, system: None, addresses: Vec::new() };
     match getaddrinfo(Some(name), None, Some(hints)) {
         Ok(found) => {

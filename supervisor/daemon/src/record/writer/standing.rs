@@ -57,7 +57,10 @@ impl LedgerWriter {
         } else {
             self.part_from_disk();
             if self.degraded != before {
-                error!(reason = self.degraded, "checking only: nothing but a few restarts can be done");
+                error!(
+                    WBD_CODE = "WBD-DEGRADED",
+                    "{}; wbd checks and does nothing but restart the agent twice at most", self.degraded
+                );
             }
         }
     }
@@ -128,7 +131,10 @@ impl LedgerWriter {
         }
         self.ledger.refill_reserve(&wbd_probes::clock::now());
         if self.lost > 0 {
-            warn!(lost = self.lost, "records were lost while the ledger could not be written");
+            warn!(
+                WBD_CODE = "WBD-DEGRADED",
+                "records that were lost while the ledger could not be written: {}", self.lost
+            );
             self.lost = 0;
         }
     }
