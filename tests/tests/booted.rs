@@ -50,6 +50,8 @@ mod ours;
 mod package;
 #[path = "booted/quiet.rs"]
 mod quiet;
+#[path = "booted/roles.rs"]
+mod roles;
 #[path = "booted/servers.rs"]
 mod servers;
 #[path = "booted/settings.rs"]

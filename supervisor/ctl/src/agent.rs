@@ -16,6 +16,7 @@ use wbd_model::report::SCHEMA;
 use crate::Context;
 use crate::ask;
 use crate::cli::{Agent, Format, Language, NewTarget, Target};
+use crate::count::counted;
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::{Out, Tone};
 
@@ -193,7 +194,7 @@ fn links(out: &mut Out, watches: &Value) {
     }
     let more = watches["linked_count"].as_u64().unwrap_or_default().saturating_sub(named.len() as u64);
     if more > 0 {
-        out.line(format!("unwatched {more} more folders behind links"));
+        out.line(format!("unwatched {} behind links", counted(more, "more folder")));
     }
 }
 
@@ -210,11 +211,11 @@ fn list(out: &mut Out, targets: &Value) {
             (
                 Tone::Plain,
                 &format!(
-                    "target    {} ({}) {}, {} folders watched",
+                    "target    {} ({}) {}, {} watched",
                     text(&target["id"]),
                     text(&target["language"]),
                     text(&target["web_root"]),
-                    target["watches"]
+                    counted(target["watches"].as_u64().unwrap_or_default(), "folder")
                 ),
             ),
             (tone, &if missing == 0 { String::new() } else { format!(", {missing} not watched") }),

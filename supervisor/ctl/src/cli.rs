@@ -11,7 +11,7 @@ use wbd_model::name::{Code, PlaybookName, ProfileName, TargetName};
 
 /// Diagnose a host and steer the wbd supervisor
 #[derive(Debug, Parser)]
-#[command(name = "wbdctl", version, max_term_width = 80, disable_help_subcommand = true)]
+#[command(name = "wbdctl", version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -134,6 +134,9 @@ pub(crate) enum Verb {
     /// Whom wbd notifies of what needs a person
     #[command(subcommand)]
     Escalation(Escalation),
+    /// The products that there is a profile for
+    #[command(subcommand)]
+    Product(Product),
     /// Take an action back
     Undo {
         /// The action, such as A17
@@ -160,6 +163,11 @@ pub(crate) enum Verb {
         /// Keep the scratch folder
         #[arg(long)]
         keep: bool,
+    },
+    /// Help for a command, with all its options
+    Help {
+        /// The command, such as ledger list; without it all commands
+        command: Vec<String>,
     },
     /// Completions for a shell
     Completions {
@@ -201,6 +209,9 @@ pub(crate) struct Doctor {
     /// Look at one product only
     #[arg(long, value_name = "NAME", value_parser = profile)]
     pub(crate) profile: Option<ProfileName>,
+    /// Name every check, every target and all steps
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     /// Look again every two seconds
     #[arg(long, conflicts_with_all = ["fix", "dry_run"])]
     pub(crate) watch: bool,
@@ -215,6 +226,18 @@ pub(crate) enum Incidents {
         /// The incident, such as I4
         #[arg(value_parser = incident)]
         incident: IncidentId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Product {
+    /// Every product: whether it is on this host, and which of its processes run
+    List,
+    /// Check a product no more until it runs again; needs root
+    Forget {
+        /// The product by its profile's name, such as aegis
+        #[arg(value_parser = profile)]
+        name: ProfileName,
     },
 }
 
@@ -261,6 +284,9 @@ pub(crate) enum Ledger {
         /// Only of this failure
         #[arg(long, value_name = "CODE", value_parser = code)]
         code: Option<Code>,
+        /// How far back
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        since: Option<Duration>,
         /// Only of this kind
         #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(Body::KINDS))]
         kind: Option<String>,

@@ -23,7 +23,7 @@ use crate::demo::PLAYBOOKS;
 use crate::doctor;
 use crate::exit::{Ended, Exit, Failure};
 use crate::host;
-use crate::out::Out;
+use crate::out::{Out, Tone};
 
 use self::here::{Here, Values};
 use self::known::{Detected, Detector};
@@ -185,7 +185,7 @@ fn list(out: &mut Out, format: Format, rows: &[Row]) -> Result<(), Failure> {
             out.heading(product);
         }
         let code = format!("  {:<15} ", row.code.as_str());
-        out.line(format!("{code}{}", out.cut(&row.title, out.width().saturating_sub(out.columns(&code)))));
+        out.entry(&[(Tone::Plain, &code)], Tone::Plain, &row.title);
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use wbd_model::report::SCHEMA;
 use crate::Context;
 use crate::ask;
 use crate::cli::{Format, Incidents};
+use crate::count::counted;
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::{Out, Tone};
 use crate::phase::phase;
@@ -44,7 +45,9 @@ pub(crate) fn approve(context: &mut Context, incident: IncidentId, yes: bool, no
         context.out.flush();
     }
     if !yes && !confirmed(context, incident)? {
-        return Err(Failure::failed(format!("{incident} is not approved: nothing was said, and nothing is done")));
+        return Err(Failure::failed(format!(
+            "{incident} is not approved: you did not answer yes, and nothing is done"
+        )));
     }
     let asking = Asking::begin(context.client())?;
     let Waiting { plan, changes, digest, .. } = waiting;
@@ -62,7 +65,7 @@ fn confirmed(context: &mut Context, incident: IncidentId) -> Result<bool, Failur
     let (input, prompt) = (std::io::stdin(), std::io::stderr());
     if context.format != Format::Text || !input.is_terminal() || !prompt.is_terminal() {
         let text =
-            format!("{incident} is not approved: there is no terminal to ask at; say --yes to approve what is shown");
+            format!("{incident} is not approved: there is no terminal to ask at; use --yes to approve what is shown");
         return Err(Failure::new(Exit::Usage, text));
     }
     // A prompt that cannot be written is answered by nobody.
@@ -93,18 +96,16 @@ pub(crate) fn rows(context: &Context) -> Result<Vec<IncidentRow>, Failure> {
 
 /// One line of a list.
 pub(crate) fn line(out: &mut Out, row: &IncidentRow) {
-    // A longer name takes of what follows, up to a bound.
-    let target = out.fitted(row.target.as_str(), out.columns(row.target.as_str()).clamp(10, 24));
+    let target = out.padded(row.target.as_str(), 10);
     let head = format!("  {:<5} {} {:<13} {target} ", row.id.to_string(), when::short(row.opened), row.code,);
     let open = !matches!(row.phase, Phase::Closed { .. });
     let tone = if open { Tone::Bad } else { Tone::Plain };
-    let text = format!("{} ({}, {})", phase(row), row.case, actions(row.acts));
-    let text = out.cut(&text, out.width().saturating_sub(out.columns(&head)));
-    out.spans(&[(Tone::Plain, &head), (tone, &text)]);
+    let text = format!("{} (case {}, {})", phase(row), row.case, actions(row.acts));
+    out.entry(&[(Tone::Plain, &head)], tone, &text);
 }
 
 fn actions(acts: u32) -> String {
-    if acts == 1 { "1 action".to_owned() } else { format!("{acts} actions") }
+    counted(acts, "action")
 }
 
 fn list(context: &mut Context, rows: &[IncidentRow]) -> Ended {
@@ -151,7 +152,7 @@ fn show(context: &mut Context, rows: &[IncidentRow], id: IncidentId) -> Ended {
     out.heading("Records");
     match &entries {
         Ok(entries) => record::list(out, entries),
-        Err(failure) => out.paragraph("  ", &format!("cannot be shown: {}", failure.message)),
+        Err(failure) => out.paragraph("  ", &format!("The records cannot be shown: {}", failure.message)),
     }
     if let Some(row) = row.filter(|row| !row.guide.is_empty()) {
         out.heading("What you can do");

@@ -23,13 +23,15 @@ pub(crate) fn refusal(refusal: &Refusal, now: &Now) -> String {
 pub(crate) fn phase(row: &IncidentRow) -> String {
     match &row.phase {
         Phase::Suppressed { by } => format!("a consequence of {by}"),
-        Phase::Gated { .. } => held(row)
-            .map_or_else(|| "about to act".to_owned(), |held| format!("held by {}", refusal(held, &moment::clocks()))),
-        Phase::Acting { action } => format!("doing {action}"),
-        Phase::Indeterminate { action } => format!("looking what became of {action}"),
-        Phase::Verifying => "verifying".to_owned(),
-        Phase::RollingBack { action } => format!("taking back, {action}"),
-        Phase::Probation => "proved, watched a little longer".to_owned(),
+        Phase::Gated { .. } => held(row).map_or_else(
+            || "wbd is about to act".to_owned(),
+            |held| format!("held by {}", refusal(held, &moment::clocks())),
+        ),
+        Phase::Acting { action } => format!("wbd does action {action}"),
+        Phase::Indeterminate { action } => format!("wbd checks what action {action} did"),
+        Phase::Verifying => "wbd checks whether it is healed".to_owned(),
+        Phase::RollingBack { action } => format!("wbd undoes an action by {action}"),
+        Phase::Probation => "healed; wbd checks it a little longer".to_owned(),
         Phase::Closed { how } => how.as_str().to_owned(),
     }
 }

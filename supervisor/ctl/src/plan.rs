@@ -61,7 +61,7 @@ pub(crate) fn show(out: &mut Out, waiting: &Waiting) {
 
 /// One change: before -> after.
 pub(crate) fn change_line(change: &Change) -> String {
-    let before = change.before.as_deref().unwrap_or("(not known, or not there)");
+    let before = change.before.as_deref().unwrap_or("(none, or not known)");
     format!("{}: {} -> {}", change.what, one_line(before), one_line(&change.after))
 }
 

@@ -15,6 +15,7 @@ use wbd_probes::files;
 use crate::Context;
 use crate::cli::{Format, NoWait, Playbook};
 use crate::config::broken;
+use crate::count::counted;
 use crate::exit::{Ended, Exit, Failure};
 use crate::linted::{Linted, linted, warned};
 use crate::out::Tone;
@@ -75,7 +76,7 @@ fn list(context: &mut Context) -> Ended {
     if !problems.is_empty() {
         out.spans(&[(
             Tone::Bad,
-            &format!("{} problems in files that were left out; see them: wbdctl playbook lint", problems.len()),
+            &format!("{} in files that are not used; see: wbdctl playbook lint", counted(problems.len(), "problem")),
         )]);
     }
     Ok(Exit::Done)
@@ -117,8 +118,9 @@ fn lint(context: &mut Context, named: &[PathBuf]) -> Ended {
     }
     if context.format == Format::Text {
         warned(context, &warnings);
-        let also = if warnings.is_empty() { String::new() } else { format!(", {} warnings", warnings.len()) };
-        context.out.line(format!("{files} files, no problems{also}"));
+        let also =
+            if warnings.is_empty() { String::new() } else { format!(", {}", counted(warnings.len(), "warning")) };
+        context.out.line(format!("{}, no problems{also}", counted(files, "file")));
     } else {
         let value = json!({"schema": SCHEMA, "files": files, "problems": [], "warnings": warnings});
         context.out.document(context.format, &value)?;

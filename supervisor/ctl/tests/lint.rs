@@ -110,7 +110,7 @@ fn files_and_folders_are_checked_in_the_place_of_those_installed() {
     assert_eq!(wbdctl(root.path(), &["config", "check", &path("new/wbd.yaml")]).1, "The settings are good.\n");
     for name in ["new/playbooks.d", "new/playbooks.d/site.yaml"] {
         let (code, said) = wbdctl(root.path(), &["playbook", "lint", &path(name)]);
-        assert!(code == 0 && said.contains("1 files, no problems, 1 warnings"), "{name}: {code}: {said}");
+        assert!(code == 0 && said.contains("1 file, no problems, 1 warning"), "{name}: {code}: {said}");
     }
     fs::create_dir(root.path().join("empty")).unwrap();
     for args in [["config", "check"], ["playbook", "lint"]] {

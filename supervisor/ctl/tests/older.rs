@@ -126,6 +126,20 @@ fn what_happened_after_the_rotation_is_shown() {
 }
 
 #[test]
+fn a_list_of_records_goes_back_as_far_as_it_is_asked_to_and_cuts_none_of_them() {
+    let root = root("ledger.db");
+    let text = |args: &[&str]| String::from_utf8(wbdctl(root.path(), args).stdout).unwrap();
+    let all = text(&["ledger", "list"]);
+    assert!(all.lines().count() > 5 && !all.contains("..."), "{all}");
+    assert_eq!(text(&["ledger", "list", "--since", "36500d"]), all);
+    assert_eq!(text(&["ledger", "list", "--since", "1ms"]), "No records.\n");
+    let of_one = text(&["ledger", "list", "--since", "36500d", "--code", "WBD-6007", "--incident", "I4"]);
+    assert!(of_one.lines().count() < all.lines().count() && of_one.contains("WBD-6007 on wbd: "), "{of_one}");
+    // In a pipe a record is one line, however long it is.
+    assert!(all.lines().any(|line| line.len() > 80), "{all}");
+}
+
+#[test]
 fn older_settings_and_playbooks_have_no_problem() {
     let root = root("ledger.db");
     let path = |name: &str| root.path().join(name).to_str().unwrap().to_owned();

@@ -14,6 +14,7 @@ use wbd_model::check::CheckKey;
 use wbd_model::control::{EscalationTest, Offer, Request, Response};
 use wbd_model::entry::{Exit, Outcome, Subject};
 use wbd_model::incident::{ActionId, IncidentId};
+use wbd_model::name::ProfileName;
 use wbd_model::observation::{Observation, Observations};
 use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
@@ -304,6 +305,17 @@ pub(crate) enum ProductEvent {
     TimePassed,
     /// Which products are there; `None` where looking for them broke off.
     Found(Option<Found>),
+    /// An administrator does not want this product checked any more.
+    Forget {
+        /// Which.
+        name: ProfileName,
+        /// Who said so.
+        who: String,
+        /// Who waits for it.
+        reply: oneshot::Sender<Response>,
+    },
+    /// What is known of products is on the disk, or why not.
+    Kept(Result<(), String>),
     /// All is to be read again; who waits for it, if it was asked for by hand.
     Reload(Option<oneshot::Sender<Response>>),
     /// Settings and playbooks were read again.

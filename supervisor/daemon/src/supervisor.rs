@@ -117,6 +117,11 @@ impl Supervisor {
             remember_resolver(samples, &runner);
         }
         let started = now();
+        let seen = wbd_ledger::read_products(&wbd_ledger::state_dir(&parts.root));
+        if let Err(why) = &seen {
+            warn!(why, "which products were here is not known");
+        }
+        runner.remember_products(seen, &started.boot);
         Self {
             agent: Agent::new(&parts.root, parts.mode, runner.clone(), events.clone()),
             hold_files: HoldFiles::new(&parts.root, events.clone()),

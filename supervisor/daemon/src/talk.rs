@@ -7,6 +7,7 @@ pub(crate) mod busy;
 pub(crate) mod connection_pool;
 pub(crate) mod control;
 pub(crate) mod holds;
+pub(crate) mod products;
 pub(crate) mod requests;
 pub(crate) mod socket;
 mod status;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::{Change, Class};
 use crate::check::Verdict;
 use crate::hold::HoldRow;
+use crate::incident::IncidentId;
 use crate::name::{Code, PlaybookName, TargetName};
 use crate::plan::Approval;
 use crate::waiver::{Standing, Waiver};
@@ -16,6 +17,9 @@ pub const SCHEMA: u32 = 1;
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: u32,
+    /// The release of wbd that looked; empty in a report of an older one.
+    #[serde(default)]
+    pub version: String,
     /// Host name.
     pub host: String,
     /// Unix time in milliseconds at which looking began.
@@ -109,18 +113,54 @@ pub struct Cause {
     pub severity: Verdict,
     /// Whose.
     pub target: TargetName,
+    /// What findings have in common that one cause made: `PLAYBOOK/CASE`; `None`: this one stands alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Its name.
     pub title: String,
     /// What is claimed, with this host's values.
     pub claim: String,
-    /// What was seen: value against limit, file:line, since when.
+    /// What was seen, by the names that playbooks use: value against limit, file:line, since when.
     pub evidence: Vec<String>,
+    /// The same in words; empty where the evidence is in words already.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<String>,
     /// Codes of the failures that it makes others look like.
     pub explains: Vec<Code>,
+    /// Its open incident, where the supervisor says that there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<OpenIncident>,
     /// What wbd would do.
     pub fix: Option<Fix>,
     /// What a person can do.
     pub guide: Vec<String>,
+}
+
+/// The open incident of a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenIncident {
+    /// Which.
+    pub id: IncidentId,
+    /// Since when, as Unix time in milliseconds.
+    pub since: i64,
+    /// Where it stands, in words.
+    pub stands: String,
+}
+
+impl Cause {
+    /// What was seen, for people.
+    #[must_use]
+    pub fn in_words(&self) -> &[String] {
+        if self.seen.is_empty() { &self.evidence } else { &self.seen }
+    }
+
+    /// Adds what is known beside the facts.
+    pub fn add(&mut self, line: String) {
+        if !self.seen.is_empty() || self.evidence.is_empty() {
+            self.seen.push(line.clone());
+        }
+        self.evidence.push(line);
+    }
 }
 
 /// A fix as doctor shows it.
@@ -177,6 +217,9 @@ pub struct WaivedRow {
 /// What the daemon said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonView {
+    /// Its release; empty if an older one does not say.
+    #[serde(default)]
+    pub version: String,
     /// Age of its last look in milliseconds.
     pub age_ms: u64,
     /// Healing mode and what holds it, in words.

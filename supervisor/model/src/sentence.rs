@@ -94,10 +94,10 @@ fn started(version: &str, mode: &str) -> String {
 /// What people said about acting: holds and waivers.
 fn said(body: &Body, moment: fn(i64) -> String) -> String {
     let until = |at: Option<i64>| at.map_or_else(String::new, |at| format!(" until {}", moment(at)));
-    if let Body::Hold { who, why, busy: Some(_), .. } = body {
-        return format!("{who} holds actions back: {why}");
-    }
-    if let Body::Hold { who, why, until_wall_ms, from_class, file, busy: None } = body {
+    if let Body::Hold { who, why, until_wall_ms, from_class, file, busy } = body {
+        if busy.is_some() {
+            return format!("wbd holds actions back while the host is busy: {why} ({who})");
+        }
         let until = until(*until_wall_ms);
         return match file {
             None => format!("{who} paused actions of class {from_class} and above{until}: {why}"),
@@ -113,7 +113,8 @@ fn said(body: &Body, moment: fn(i64) -> String) -> String {
     if let Body::Lifted { who, file } = body {
         return match file {
             None => format!("{who} lifted the pause"),
-            Some(name) if Busy::is_key(name) => format!("what held actions back is over: {name}"),
+            // A hold file lies under any root.
+            Some(busy) if Busy::is_key(busy) => format!("the host is no longer busy ({busy}): wbd acts again"),
             Some(file) => format!("hold file {file} is gone and holds nothing any more"),
         };
     }

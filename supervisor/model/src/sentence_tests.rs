@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::action::{AgentStop, Class};
+use crate::hold::{Busy, HostBusy};
 use crate::incident::{Guard, IncidentId, Refusal};
 use crate::name::{Code, PlaybookName, TargetName};
 use crate::observation::Observations;
@@ -56,14 +57,9 @@ fn hold(until_wall_ms: Option<i64>, file: Option<&str>) -> Body {
 }
 
 fn busy() -> Body {
-    Body::Hold {
-        who: "apt (process 77)".into(),
-        why: "packages are being changed".into(),
-        until_wall_ms: None,
-        from_class: Class::A0,
-        file: Some("packages".into()),
-        busy: Some(crate::hold::HostBusy { with: crate::hold::Busy::Packages, overdue: false }),
-    }
+    let busy = Some(HostBusy { with: Busy::Packages, overdue: false });
+    let (who, why, file) = ("apt (process 77)".into(), "packages are being changed".into(), Some(Busy::Packages.key()));
+    Body::Hold { who, why, until_wall_ms: None, from_class: Class::A0, file, busy }
 }
 
 fn waived(until_wall_ms: Option<i64>) -> Body {
@@ -103,11 +99,12 @@ fn clauses() -> Vec<(Body, &'static str)> {
         (Body::Cleared {}, "the failure that was handed over is gone"),
         (Body::Manual { what: "agent.stop".into(), who: who(), params: "a job".into() }, "root asked for agent.stop: a job"),
         (hold(Some(0), None), "root paused actions of class A1 and above until 1970-01-01T00:00:00Z: upgrade"),
-        (busy(), "apt (process 77) holds actions back: packages are being changed"),
-        (Body::Lifted { who: "the end of it".into(), file: Some("packages".into()) }, "what held actions back is over: packages"),
         (hold(None, Some("/etc/wbd/hold")), "hold file /etc/wbd/hold holds actions of class A1 and above: upgrade"),
         (Body::Lifted { who: who(), file: None }, "root lifted the pause"),
         (Body::Lifted { who: who(), file: Some("/etc/wbd/hold".into()) }, "hold file /etc/wbd/hold is gone and holds nothing any more"),
+        (Body::Lifted { who: who(), file: Some("/srv/root/run/wbd/hold".into()) }, "hold file /srv/root/run/wbd/hold is gone and holds nothing any more"),
+        (busy(), "wbd holds actions back while the host is busy: packages are being changed (apt (process 77))"),
+        (Body::Lifted { who: who(), file: Some(Busy::Packages.key()) }, "the host is no longer busy (packages): wbd acts again"),
         (waived(Some(0)), "root waived the check until 1970-01-01T00:00:00Z: known"),
         (waived(None), "root ended the waiver of the check: known"),
         (Body::Suspended { reason: "three tries failed".into() }, "wbd suspended playbook agent-down: three tries failed"),

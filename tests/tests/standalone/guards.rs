@@ -44,7 +44,7 @@ fn observing_does_nothing_and_tells_a_person() {
     assert!(came.contains("healing is observe") && !came.contains("approve I"), "{fixed}");
     let text = trial.ctl(&["doctor", "--only", DOWN]).exits(2);
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
-    assert!(text.contains("by hand:") && !text.contains("waits for your approval"), "{text}");
+    assert!(text.contains("by hand  ") && !text.contains("waits for your approval"), "{text}");
     // Not even by hand: observe means observe.
     for words in [["playbook", "run", "agent-down"], ["approve", "--yes", &incident]] {
         let refused = trial.ctl(&words).exits(1);

@@ -16,7 +16,8 @@ use wbd_model::incident::Phase;
 use wbd_model::lang::Lang;
 use wbd_model::name::{Code, ProfileName, TargetName};
 use wbd_model::problem::Problem;
-use wbd_model::report::{CheckRow, DaemonView, Protection, ProtectionState, Report};
+use wbd_model::report::{CheckRow, DaemonView, OpenIncident, Protection, ProtectionState, Report};
+use wbd_model::seen::Forgotten;
 use wbd_model::settings::Settings;
 use wbd_model::suggest;
 use wbd_model::waiver::Waiver;
@@ -72,6 +73,7 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     let mut runner = runner.clone();
     runner.facts.clone_from(&settings.facts);
     let placed = programs(order, &library, &settings);
+    RecordedFacts::remember_products(&runner);
     let (bounds, unbound) = bind(order, &library, &settings, &runner);
     let recorded = RecordedFacts::of(&runner, &library, &bounds);
     let answers = look::look(runner, &bounds, recorded, began);
@@ -91,6 +93,7 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
             rows,
             unseen_profiles: &unbound.unseen,
             alike: &unbound.alike,
+            forgotten: &unbound.forgotten,
             problems: &problems,
             daemon,
             waivers: &said.waivers,
@@ -162,7 +165,11 @@ fn programs(order: &Order, library: &Library, settings: &Settings) -> Receiver<V
 }
 
 fn view(status: &Status, age_ms: Option<u64>) -> DaemonView {
-    DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode_and_suspensions(status) }
+    DaemonView {
+        version: status.version.clone(),
+        age_ms: age_ms.unwrap_or(0),
+        healing: status::mode_and_suspensions(status),
+    }
 }
 
 /// Whether the supervisor is stand-alone; under a root of its own it is, or there is none.
@@ -280,8 +287,11 @@ fn judged(
     for cause in &mut report.causes {
         let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
         if let Some(incident) = of(open, &key) {
-            let since = when::moment(incident.opened);
-            cause.evidence.push(format!("since {since}: incident {}, {}", incident.id, phase::phase(incident)));
+            let (id, since, stands) = (incident.id, incident.opened, phase::phase(incident));
+            // For people it stands on a line of its own.
+            cause.seen = cause.in_words().to_vec();
+            cause.evidence.push(format!("since {}: incident {id}, {stands}", when::moment(since)));
+            cause.incident = Some(OpenIncident { id, since, stands });
         }
     }
     report
@@ -301,18 +311,21 @@ struct Unbound {
     unseen: Vec<(ProfileName, String)>,
     /// They are not, and something has the name of one.
     alike: Vec<(ProfileName, String)>,
+    /// They are, and an administrator does not want them checked.
+    forgotten: Vec<(ProfileName, Forgotten)>,
 }
 
 /// The checks of this host, and products that have none.
 fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRunner) -> (Vec<Bound>, Unbound) {
     let mut present = BTreeSet::new();
-    let (mut unseen, mut alike) = (Vec::new(), Vec::new());
-    let specs: Vec<_> = library.profiles.values().map(|profile| &profile.spec).collect();
-    for (name, presence) in library.profiles.keys().zip(runner.present_each(&specs)) {
+    let (mut unseen, mut alike, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
+    let profiles = library.profiles.values().map(std::sync::Arc::as_ref);
+    for (name, presence) in library.profiles.keys().zip(runner.present_each(profiles)) {
         match presence {
             Presence::Yes => {
                 present.insert(name.clone());
             }
+            Presence::Forgotten(by) => forgotten.push((name.clone(), by)),
             Presence::No(others) if others.is_empty() => {}
             Presence::No(others) => alike.push((name.clone(), others.join("; "))),
             Presence::Unknown(reason) => unseen.push((name.clone(), reason)),
@@ -329,7 +342,8 @@ fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRun
     let asked_for = |(name, _): &(ProfileName, String)| doctor.profile.as_ref().is_none_or(|wanted| wanted == name);
     unseen.retain(asked_for);
     alike.retain(asked_for);
-    (bounds, Unbound { unseen, alike })
+    forgotten.retain(|(name, _)| doctor.profile.as_ref().is_none_or(|wanted| wanted == name));
+    (bounds, Unbound { unseen, alike, forgotten })
 }
 
 fn wanted(doctor: &Doctor, code: &Code) -> bool {

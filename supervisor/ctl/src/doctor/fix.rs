@@ -44,7 +44,7 @@ pub(crate) fn fixable(report: &Report) -> impl Iterator<Item = (&Cause, &Fix)> {
 pub(crate) fn show_plans(out: &mut Out, report: &Report) {
     out.heading("What --fix would do (nothing was done)");
     if fixable(report).next().is_none() {
-        out.line("  Nothing: no cause has a fix that wbd may do.");
+        out.line("  Nothing: wbd has no fix for these causes.");
     }
     for (cause, fix) in fixable(report) {
         let (code, target, approval) = (&cause.code, &cause.target, approval(fix));
@@ -57,7 +57,7 @@ pub(crate) fn show_plans(out: &mut Out, report: &Report) {
             out.paragraph("      ", &change_line(change));
         }
         if fix.changes.is_empty() {
-            out.paragraph("      ", "what that changes, before -> after, only the running supervisor can tell");
+            out.paragraph("      ", "Only the running supervisor can tell the values before and after.");
         }
     }
 }

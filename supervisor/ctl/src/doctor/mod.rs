@@ -1,4 +1,6 @@
 //! `doctor`: looks, asks the supervisor what cannot be seen from here, and tells. Changes nothing itself.
+mod block;
+mod cause;
 mod examine;
 mod fix;
 mod look;
@@ -60,7 +62,7 @@ pub(crate) fn run(context: &mut Context, doctor: Doctor) -> Ended {
     if order.doctor.fix && !order.doctor.dry_run {
         return heal(context, &order, &report, &mut worker);
     }
-    show(context, &report)?;
+    show(context, &report, order.doctor.verbose)?;
     if order.doctor.dry_run && context.format == Format::Text {
         fix::show_plans(&mut context.out, &report);
     }
@@ -86,14 +88,15 @@ pub(crate) fn answer_one(context: &mut Context, parent: u32, code: &Code) -> End
 
 fn order_of_one(context: &Context, code: &Code) -> Order {
     let only = vec![code.clone()];
-    let doctor = Doctor { fix: false, dry_run: false, only, skip: Vec::new(), profile: None, watch: false };
+    let doctor =
+        Doctor { fix: false, dry_run: false, only, skip: Vec::new(), profile: None, verbose: false, watch: false };
     let (root, config) = (context.root.clone(), context.config.clone());
     Order { root, config, client: context.client(), lang: context.lang, doctor }
 }
 
-fn show(context: &mut Context, report: &Report) -> Result<(), Failure> {
+fn show(context: &mut Context, report: &Report, verbose: bool) -> Result<(), Failure> {
     match context.format {
-        Format::Text => text::show(&mut context.out, report),
+        Format::Text => text::show(&mut context.out, report, verbose),
         Format::Nagios => context.out.line(nagios::line(report)),
         Format::Json | Format::Yaml => context.out.document(context.format, report)?,
     }
@@ -114,11 +117,11 @@ fn watch(context: &mut Context, order: &Order, worker: &mut Worker) -> Ended {
             }
             Format::Yaml => {
                 context.out.raw(b"---\n");
-                show(context, &report)?;
+                show(context, &report, order.doctor.verbose)?;
             }
             Format::Text | Format::Nagios => {
                 context.out.begin_screen();
-                show(context, &report)?;
+                show(context, &report, order.doctor.verbose)?;
             }
         }
         context.out.flush();
@@ -132,7 +135,7 @@ fn watch(context: &mut Context, order: &Order, worker: &mut Worker) -> Ended {
 fn heal(context: &mut Context, order: &Order, report: &Report, worker: &mut Worker) -> Ended {
     let text = context.format == Format::Text;
     if text {
-        text::show(&mut context.out, report);
+        text::show(&mut context.out, report, order.doctor.verbose);
         context.out.heading("Fixing");
         context.out.flush();
     }
@@ -152,7 +155,7 @@ fn heal(context: &mut Context, order: &Order, report: &Report, worker: &mut Work
         fixed.push(came);
     }
     if text && fixed.is_empty() {
-        context.out.line("  Nothing: no cause has a fix that wbd may do.");
+        context.out.line("  Nothing: wbd has no fix for these causes.");
     }
     let mut after = if fixed.is_empty() { report.clone() } else { worker.examine(order)? };
     if !fixed.is_empty() {

@@ -81,10 +81,13 @@ impl Own {
             code: explained.code,
             severity: self.verdict,
             target: TargetName::new("host").ok()?,
+            group: None,
             title: self.title.map_or(explained.title, str::to_owned),
             claim: String::new(),
             evidence: vec![self.reason.clone()],
+            seen: Vec::new(),
             explains: self.explains.iter().filter_map(|code| Code::new(*code).ok()).collect(),
+            incident: None,
             fix: None,
             guide: if self.guide.is_empty() { explained.guide } else { self.guide.clone() },
         })
@@ -105,7 +108,7 @@ pub(crate) fn degraded(status: &Result<Status, Unanswered>) -> Option<Own> {
 pub(crate) fn held(holds: &[HoldRow]) -> Own {
     const CODE: &str = "WBD-HOLD";
     if holds.is_empty() {
-        return Own::new(CODE, Verdict::Pass, "nobody holds actions back");
+        return Own::new(CODE, Verdict::Pass, "no hold is set");
     }
     let told: Vec<String> =
         holds.iter().map(|row| format!("held {}; {}", hold::words(row), hold::lifts(row))).collect();
@@ -130,12 +133,12 @@ pub(crate) fn escalation(status: &Result<Status, Unanswered>) -> Option<Own> {
 pub(crate) fn ledger(verified: Option<Result<Verification, LedgerError>>, status: Option<&Status>) -> Own {
     const CODE: &str = "WBD-LEDGER";
     match verified {
-        None => Own::new(CODE, Verdict::Unknown, "not verified within the time for a check; run wbdctl ledger verify"),
+        None => Own::new(CODE, Verdict::Unknown, "verifying takes longer than a check may; run wbdctl ledger verify"),
         Some(Ok(Verification { problem: None, unread: Some(why), entries, .. })) => Own::new(
             CODE,
             Verdict::Unknown,
             format!(
-                "{entries} records verified; whether more were cut off is not known, as the journal could not be read: {why}"
+                "{entries} records verified; the journal could not be read, so wbd cannot tell whether records at the end are missing: {why}"
             ),
         ),
         Some(Ok(Verification { problem: None, unread: None, entries, .. })) => {
@@ -146,12 +149,12 @@ pub(crate) fn ledger(verified: Option<Result<Verification, LedgerError>>, status
             Verdict::Fail,
             format!("record {}: {} ({entries} records before it are good)", bad.seq, bad.what),
         ),
-        Some(Err(LedgerError::NotThere { .. })) => Own::new(CODE, Verdict::Skip, "none has been begun yet"),
+        Some(Err(LedgerError::NotThere { .. })) => Own::new(CODE, Verdict::Skip, "there is no ledger yet"),
         Some(Err(error @ LedgerError::Denied { .. })) => match status {
             Some(status) if status.degraded.is_none() => Own::new(
                 CODE,
                 Verdict::Pass,
-                format!("needs root; the supervisor works with it ({} records)", status.ledger_seq),
+                format!("only root can verify it; the supervisor uses it ({} records)", status.ledger_seq),
             ),
             Some(_) | None => Own::new(CODE, Verdict::Unknown, error.to_string()),
         },
@@ -210,11 +213,7 @@ pub(crate) fn playbooks_unread(why: &str) -> Option<Own> {
 pub(crate) fn programs(findings: &[Finding]) -> Own {
     const CODE: &str = "WBD-PROGRAM";
     if findings.is_empty() {
-        return Own::new(
-            CODE,
-            Verdict::Pass,
-            "programs that profiles and settings name may be run, and nobody else could exchange them",
-        );
+        return Own::new(CODE, Verdict::Pass, "only root may write the programs that profiles and settings name");
     }
     let told: Vec<String> = findings.iter().map(ToString::to_string).collect();
     Own::new(CODE, Verdict::Warn, told.join("; "))

@@ -13,8 +13,14 @@ pub(super) fn apply(cause: &mut Cause, settings: &Settings, read: bool, status: 
     let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
     let handed_over = status.is_some_and(|status| is_handed_over(status, &key));
     if handed_over {
-        let why = "handed over to a person; wbd does nothing more before it was seen gone: wbdctl incidents list";
-        cause.evidence.push(why.to_owned());
+        let why = "wbd handed this over to you and does nothing more until a check passes: wbdctl incidents list";
+        if cause.fix.is_some() {
+            // Then the fix says so, and for people it is said once.
+            cause.seen = cause.in_words().to_vec();
+            cause.evidence.push(why.to_owned());
+        } else {
+            cause.add(why.to_owned());
+        }
     }
     let Some(fix) = &mut cause.fix else { return };
     let name = fix.playbook.as_str();
@@ -35,10 +41,10 @@ pub(super) fn apply(cause: &mut Cause, settings: &Settings, read: bool, status: 
         fix.withheld = Some(format!("healing is {mode}; set approve or auto, then wbdctl reload --wait"));
     } else if handed_over {
         fix.command = run();
-        fix.withheld = Some("it was handed over to a person".to_owned());
+        fix.withheld = Some("wbd handed this over to you".to_owned());
     } else if status.is_none() {
         fix.withheld = Some("the supervisor, which would do it, does not answer".to_owned());
-    } else if fix.approval == Approval::Operator {
+    } else {
         fix.command = run();
     }
 }
@@ -71,10 +77,13 @@ mod tests {
             code: Code::new("TOY-1").unwrap(),
             severity: Verdict::Fail,
             target: TargetName::new("toy").unwrap(),
+            group: None,
             title: String::new(),
             claim: String::new(),
             evidence: vec![],
+            seen: vec![],
             explains: vec![],
+            incident: None,
             fix: Some(Fix {
                 playbook: PlaybookName::new("toy-match").unwrap(),
                 approval: Approval::Auto,

@@ -20,6 +20,7 @@ use crate::follow::Follow;
 use crate::talk::agent_call;
 use crate::talk::answer::{UNDER_WAY, begun, done, refused};
 use crate::talk::approvals::{About, Approvals, Decided, Decision};
+use crate::talk::products;
 use crate::talk::waivers::{self, Wanted};
 use crate::view::View;
 
@@ -91,6 +92,13 @@ impl RequestHandler {
                 Follow::manual("escalation.test", who, "on_escalation with a made-up incident"),
                 Follow::TestNotification(reply),
             ],
+            Request::ForgetProduct { name } => match products::may_forget(&name, view) {
+                Ok(()) => vec![
+                    Follow::manual("product.forget", who, name.as_str()),
+                    Follow::Products(ProductEvent::Forget { name, who: who.to_owned(), reply }),
+                ],
+                Err(why) => say(reply, refused(why)),
+            },
             Request::RotateLedger { .. } if view.is_acting => say(reply, refused(UNDER_WAY)),
             Request::RotateLedger { reason } => {
                 vec![Follow::Act(ActEvent::GiveUp), Follow::Rotate { reason, who: who.to_owned(), reply }]
@@ -269,7 +277,7 @@ fn resumed(about: Vec<CheckKey>, reply: Reply, state: &State, now: &Now) -> Vec<
         "resumed".to_owned()
     } else {
         let denied = state.denied.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        format!("resumed; what was denied stays so, until it is seen gone or its playbook is run by hand: {denied}")
+        format!("resumed; still denied until a check passes or you run the playbook: {denied}")
     };
     vec![Follow::Say { reply, message, about }]
 }

@@ -15,6 +15,7 @@ use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
 use crate::look::checks::Check;
+use crate::talk::products;
 use crate::view::View;
 use wbd_model::control::Mode;
 
@@ -78,6 +79,7 @@ impl View<'_> {
             next: self.next(&now),
             checks: self.checked(&now),
             agent: Some(self.agent.row()),
+            products: products::rows(self),
         }
     }
 
@@ -169,8 +171,13 @@ impl View<'_> {
             rows: &rows,
             unseen_profiles: &self.products.unseen,
             alike: &self.products.alike,
+            forgotten: &self.products.forgotten,
             problems: &self.products.loaded.problems,
-            daemon: Some(DaemonView { age_ms, healing: self.healing_words() }),
+            daemon: Some(DaemonView {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                age_ms,
+                healing: self.healing_words(),
+            }),
             waivers: &self.writer.state.waivers,
             alone: self.mode == Mode::Standalone,
             lang: Lang::En,

@@ -57,7 +57,7 @@ pub fn check(state: &State, settings: &Settings, now: &Now, want: &ActionRequest
     }
     breaker::check(state, now, want)?;
     if let Some(who) = &incident.denied {
-        return Err(no(Guard::Denied, &format!("{who} denied it")));
+        return Err(no(Guard::Denied, &format!("{who} denied it; to allow it: wbdctl approve {}", incident.id)));
     }
     // The steps of a rung belong together: what was allowed and paid for at its first step is not asked again.
     let attempts = if want.step == 0 { attempts(state, now, want, incident) } else { Ok(()) };
@@ -134,7 +134,7 @@ pub fn permit_by_hand(
 ) -> Result<Permit, Refusal> {
     let thing = action.conflict();
     if let Some(other) = state.open.values().filter_map(|id| state.incidents.get(id)).find(|i| acts_on(i, &thing)) {
-        return Err(no(Guard::Conflict, &format!("{} is acting on it; try again when it is done", other.id)));
+        return Err(no(Guard::Conflict, &format!("{} is acting on it; try again after it has ended", other.id)));
     }
     let class = action.class();
     let takes_back_stop = action.on_agent().starts();
@@ -230,7 +230,7 @@ fn attempts(state: &State, now: &Now, want: &ActionRequest, incident: &Incident)
     let most = usize::try_from(want.attempts.max).unwrap_or(usize::MAX);
     if made.len() >= most || incident.attempts >= want.attempts.max {
         let until_ms = made.first().map(|at_ms| now.boot_ms + per.saturating_sub(state.age_ms(*at_ms, now)) + 1);
-        let reason = format!("its {} attempts are spent", want.attempts.max);
+        let reason = format!("all {} attempts are used", want.attempts.max);
         return Err(Refusal { guard: Guard::Attempts, reason, until_ms });
     }
     if incident.attempts == 0 {

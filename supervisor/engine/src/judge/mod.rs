@@ -1,6 +1,7 @@
 //! What checks say: verdicts, causes, plans with nothing left to choose, and the words for people. Knows no time and no
 //! guard.
 pub mod diagnose;
+mod evidence;
 pub mod plan;
 mod protection;
 pub mod report;

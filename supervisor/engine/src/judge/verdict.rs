@@ -5,8 +5,8 @@ use wbd_model::check::Verdict;
 use wbd_model::lang::Lang;
 use wbd_model::observation::{Fact, Observations, Value};
 
-use super::words;
-use crate::expr::{Expr, Reference, Scope};
+use super::{evidence, words};
+use crate::expr::Scope;
 use crate::playbook::{Bound, Level};
 
 /// What a verification says.
@@ -31,8 +31,10 @@ pub struct Judgement {
     pub lets: BTreeMap<String, Fact>,
     /// Why, in words.
     pub reason: String,
-    /// The facts behind it: `ino.user_used = 8190`.
+    /// The facts behind it, by name: `ino.user_used = 8190`.
     pub evidence: Vec<String>,
+    /// The same in words: `watches of the user: 8190`.
+    pub seen: Vec<String>,
 }
 
 /// The first true case decides. A case that cannot be decided makes the verdict unknown, and later cases
@@ -42,13 +44,14 @@ pub fn judge(bound: &Bound, seen: &Observations) -> Judgement {
     let mut judgement = by_cases(bound, seen);
     // What has the name of the process that was looked at and does not count: no case asks it, and a person has to see
     // it.
-    for line in others(seen) {
+    for (line, told) in others(bound, seen) {
         match judgement.verdict {
-            Verdict::Pass => judgement.reason.clone_from(&line),
-            Verdict::Skip | Verdict::Unknown => judgement.reason = format!("{}; {line}", judgement.reason),
+            Verdict::Pass => judgement.reason.clone_from(&told),
+            Verdict::Skip | Verdict::Unknown => judgement.reason = format!("{}; {told}", judgement.reason),
             Verdict::Warn | Verdict::Fail => {}
         }
         judgement.evidence.push(line);
+        judgement.seen.push(told);
     }
     judgement
 }
@@ -68,24 +71,39 @@ fn by_cases(bound: &Bound, seen: &Observations) -> Judgement {
             Fact::Known(value @ (Value::Int(_) | Value::Text(_))) => {
                 (Verdict::Unknown, format!("case {} gave {value}, which is no truth value: report this bug", case.id))
             }
-            Fact::Unknown(why) => (Verdict::Unknown, format!("cannot tell whether {} holds: {why}", case.id)),
+            Fact::Unknown(why) => {
+                let why = evidence::unknown(bound, &case.when, &scope, &why);
+                (Verdict::Unknown, format!("wbd cannot tell whether case {} applies: {why}", case.id))
+            }
         };
-        let evidence = evidence(&case.when, &scope);
-        return Judgement { verdict, case: Some(case.id.clone()), lets: lets.clone(), reason, evidence };
+        let evidence = evidence::by_name(&case.when, &scope);
+        let seen = evidence::in_words(bound, &case.when, &scope);
+        return Judgement { verdict, case: Some(case.id.clone()), lets: lets.clone(), reason, evidence, seen };
     }
-    let evidence = bound.content.cases.iter().flat_map(|case| evidence(&case.when, &scope));
+    let whens = || bound.content.cases.iter().map(|case| &case.when);
+    let evidence = each_once(whens().flat_map(|when| evidence::by_name(when, &scope)));
+    let seen = each_once(whens().flat_map(|when| evidence::in_words(bound, when, &scope)));
+    Judgement { verdict: Verdict::Pass, case: None, reason: String::new(), evidence, seen, lets }
+}
+
+fn each_once(lines: impl Iterator<Item = String>) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
-    for line in evidence {
+    for line in lines {
         if !all.contains(&line) {
             all.push(line);
         }
     }
-    Judgement { verdict: Verdict::Pass, case: None, reason: String::new(), evidence: all, lets }
+    all
 }
 
-fn others(seen: &Observations) -> Vec<String> {
+/// By name, and in words.
+fn others(bound: &Bound, seen: &Observations) -> Vec<(String, String)> {
     let told = seen.iter().filter_map(|(name, observation)| match observation.fact("others") {
-        Fact::Known(Value::Text(words)) if !words.is_empty() => Some(format!("{name}.others = {words:?}")),
+        Fact::Known(Value::Text(words)) if !words.is_empty() => {
+            let line = format!("{name}.others = {words:?}");
+            let told = evidence::told(bound, name, "others", &Fact::Known(Value::Text(words)));
+            Some((line.clone(), told.unwrap_or(line)))
+        }
         Fact::Known(_) | Fact::Unknown(_) => None,
     });
     told.collect()
@@ -112,7 +130,7 @@ pub fn cured(bound: &Bound, seen: &Observations, before: &Observations) -> Verif
 pub fn proof(bound: &Bound, seen: &Observations, before: &Observations) -> Vec<String> {
     let lets = lets(bound, seen);
     let scope = Scope { before: Some(before), ..scope(bound, seen, &lets) };
-    bound.content.verify.as_ref().map(|verify| evidence(&verify.pass, &scope)).unwrap_or_default()
+    bound.content.verify.as_ref().map(|verify| evidence::by_name(&verify.pass, &scope)).unwrap_or_default()
 }
 
 /// The values of `let`, each over those above it.
@@ -127,19 +145,6 @@ fn lets(bound: &Bound, seen: &Observations) -> BTreeMap<String, Fact> {
 
 fn scope<'a>(bound: &'a Bound, seen: &'a Observations, lets: &'a BTreeMap<String, Fact>) -> Scope<'a> {
     Scope { seen, before: None, lets, case: None, profile: &bound.facts.constants, item: &bound.item }
-}
-
-fn evidence(expression: &Expr, scope: &Scope<'_>) -> Vec<String> {
-    let lines = expression.references().into_iter().filter_map(|reference| match reference {
-        Reference::Fact { .. } | Reference::Before { .. } | Reference::Let(_) => Some(match scope.value(reference) {
-            Fact::Known(Value::Text(text)) => format!("{reference} = {:?}", text.chars().take(200).collect::<String>()),
-            Fact::Known(value @ (Value::Bool(_) | Value::Int(_))) => format!("{reference} = {value}"),
-            Fact::Unknown(_) => format!("{reference} is not known"),
-        }),
-        // Constants of the profile are no evidence; they were known before.
-        Reference::Profile(_) | Reference::Case | Reference::Item { .. } => None,
-    });
-    lines.collect()
 }
 
 #[cfg(test)]
@@ -188,13 +193,15 @@ spec:
     fn processes_that_do_not_count_are_told_with_every_verdict_and_change_none() {
         let told = "fd.others = \"not counted: x\"";
         let pass = judged(Fact::Known(5.into()), "not counted: x");
-        assert_eq!((pass.verdict, pass.reason.as_str()), (Verdict::Pass, told));
+        let words = "other processes of that name: not counted: x";
+        assert_eq!((pass.verdict, pass.reason.as_str()), (Verdict::Pass, words));
+        assert_eq!(pass.seen, ["open files: 5", words]);
         assert_eq!(pass.evidence, ["fd.open = 5", told], "a fact that two cases look at is told once");
         let warn = judged(Fact::Known(500.into()), "not counted: x");
         assert_eq!((warn.verdict, warn.evidence), (Verdict::Warn, vec!["fd.open = 500".to_owned(), told.to_owned()]));
         let unknown = judged(Fact::Unknown("none runs".to_owned()), "not counted: x");
         assert_eq!(unknown.verdict, Verdict::Unknown);
-        assert!(unknown.reason.contains("none runs") && unknown.reason.ends_with(told), "{unknown:?}");
+        assert!(unknown.reason.contains("none runs") && unknown.reason.ends_with(words), "{unknown:?}");
         // Twin: nobody else is there, and nothing is said.
         assert_eq!(judged(Fact::Known(5.into()), "").reason, "");
     }

@@ -39,4 +39,4 @@ pub(crate) use test_spec::{CuredWord, Expectation, Moment, ProfileChoice, Seen, 
 #[cfg(test)]
 mod hints_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

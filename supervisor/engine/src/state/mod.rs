@@ -59,7 +59,7 @@ impl Payer {
     pub fn of(action: &Action, target: Option<&TargetName>) -> Self {
         match target {
             _ if action.on_agent().concerns() => Self::Agent,
-            Some(target) => Self::Product(target.clone()),
+            Some(target) => Self::Product(TargetName::new(target.product()).unwrap_or_else(|_| target.clone())),
             None => Self::Unknown,
         }
     }

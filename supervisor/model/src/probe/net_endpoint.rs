@@ -1,5 +1,5 @@
 //! `net.endpoint`: name, address, TCP ports and ping of one endpoint.
-use super::declared::{Answered, Binding, Declaration};
+use super::declared::{Answered, Binding, Declaration, Item};
 use crate::declared::{Parameter, Takes};
 use crate::observation::{Field, Unit};
 use crate::profile::Endpoint;
@@ -43,14 +43,19 @@ pub const DECLARATION: Declaration = Declaration {
         Field::number("addresses", Unit::Count, "addresses", "how many addresses the name has"),
         Field::text(
             "tcp",
-            "TCP",
+            "TCP connection",
             "worst result of the ports; one is open where any address accepts: open, refused, dropped, reset, no-route, denied or not-tried",
         ),
         Field::number("open_ports", Unit::Count, "open ports", "ports that accept"),
-        Field::number("bad_ports", Unit::Count, "bad ports", "ports that do not"),
-        Field::number("bad_port", Unit::Id, "first bad port", "the first of them; 0 if none"),
+        Field::number("bad_ports", Unit::Count, "ports that do not accept", "ports that do not"),
+        Field::number("bad_port", Unit::Id, "first port that does not accept", "the first of them; 0 if none"),
         Field::text("ping", "ping", "answered, silent, no-route, denied, or not-tried"),
-        Field::truth("local_drop", "dropped on this host", "a packet filter rule on this host drops it"),
+        Field::flag(
+            "local_drop",
+            "a packet filter rule on this host drops the packets",
+            "no packet filter rule on this host drops the packets",
+            "a packet filter rule on this host drops it",
+        ),
         Field::text("rule", "packet filter rule", "that rule, empty if none"),
         Field::text("detail", "each port", "a word for each address and port"),
     ],
@@ -60,5 +65,8 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 pub(super) fn bind(binding: &Binding<'_>) -> Option<Parameters> {
-    binding.item.cloned()
+    match binding.item? {
+        Item::Endpoint(endpoint) => Some(endpoint.clone()),
+        Item::Role { .. } => None,
+    }
 }
