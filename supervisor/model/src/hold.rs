@@ -34,6 +34,13 @@ impl Busy {
         }
     }
 
+    /// Whether this is such a name, and no path of a file.
+    #[must_use]
+    pub fn is_key(name: &str) -> bool {
+        let is_plain = [Self::Packages, Self::Boot, Self::Shutdown].iter().any(|busy| busy.key() == name);
+        is_plain || name.starts_with("installer of ")
+    }
+
     /// Whether it keeps actions for this target back.
     #[must_use]
     pub fn concerns(&self, target: &TargetName) -> bool {

@@ -2,7 +2,7 @@
 //! nothing.
 use crate::action::Action;
 use crate::entry::{Body, Exit, ExitHow, Intent, Outcome, Subject};
-use crate::hold::HOLD_FILES;
+use crate::hold::Busy;
 use crate::incident::{ActionId, Closing};
 use crate::time::{length, utc};
 
@@ -113,10 +113,9 @@ fn said(body: &Body, moment: fn(i64) -> String) -> String {
     if let Body::Lifted { who, file } = body {
         return match file {
             None => format!("{who} lifted the pause"),
-            Some(file) if HOLD_FILES.contains(&file.trim_start_matches('/')) => {
-                format!("hold file {file} is gone and holds nothing any more")
-            }
-            Some(busy) => format!("the host is no longer busy ({busy}): wbd acts again"),
+            // A hold file lies under any root.
+            Some(busy) if Busy::is_key(busy) => format!("the host is no longer busy ({busy}): wbd acts again"),
+            Some(file) => format!("hold file {file} is gone and holds nothing any more"),
         };
     }
     String::new()

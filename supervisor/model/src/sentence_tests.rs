@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::action::{AgentStop, Class};
+use crate::hold::{Busy, HostBusy};
 use crate::incident::{Guard, IncidentId, Refusal};
 use crate::name::{Code, PlaybookName, TargetName};
 use crate::observation::Observations;
@@ -55,6 +56,12 @@ fn hold(until_wall_ms: Option<i64>, file: Option<&str>) -> Body {
     Body::Hold { who: "root".into(), why: "upgrade".into(), until_wall_ms, from_class: Class::A1, file, busy: None }
 }
 
+fn busy() -> Body {
+    let busy = Some(HostBusy { with: Busy::Packages, overdue: false });
+    let (who, why, file) = ("apt (process 77)".into(), "packages are being changed".into(), Some(Busy::Packages.key()));
+    Body::Hold { who, why, until_wall_ms: None, from_class: Class::A0, file, busy }
+}
+
 fn waived(until_wall_ms: Option<i64>) -> Body {
     Body::Waived { who: "root".into(), why: "known".into(), until_wall_ms }
 }
@@ -95,6 +102,9 @@ fn clauses() -> Vec<(Body, &'static str)> {
         (hold(None, Some("/etc/wbd/hold")), "hold file /etc/wbd/hold holds actions of class A1 and above: upgrade"),
         (Body::Lifted { who: who(), file: None }, "root lifted the pause"),
         (Body::Lifted { who: who(), file: Some("/etc/wbd/hold".into()) }, "hold file /etc/wbd/hold is gone and holds nothing any more"),
+        (Body::Lifted { who: who(), file: Some("/srv/root/run/wbd/hold".into()) }, "hold file /srv/root/run/wbd/hold is gone and holds nothing any more"),
+        (busy(), "wbd holds actions back while the host is busy: packages are being changed (apt (process 77))"),
+        (Body::Lifted { who: who(), file: Some(Busy::Packages.key()) }, "the host is no longer busy (packages): wbd acts again"),
         (waived(Some(0)), "root waived the check until 1970-01-01T00:00:00Z: known"),
         (waived(None), "root ended the waiver of the check: known"),
         (Body::Suspended { reason: "three tries failed".into() }, "wbd suspended playbook agent-down: three tries failed"),
