@@ -23,8 +23,10 @@ pub(crate) fn refusal(refusal: &Refusal, now: &Now) -> String {
 pub(crate) fn phase(row: &IncidentRow) -> String {
     match &row.phase {
         Phase::Suppressed { by } => format!("a consequence of {by}"),
-        Phase::Gated { .. } => held(row)
-            .map_or_else(|| "wbd is about to act".to_owned(), |held| format!("held by {}", refusal(held, &moment::clocks()))),
+        Phase::Gated { .. } => held(row).map_or_else(
+            || "wbd is about to act".to_owned(),
+            |held| format!("held by {}", refusal(held, &moment::clocks())),
+        ),
         Phase::Acting { action } => format!("wbd does action {action}"),
         Phase::Indeterminate { action } => format!("wbd checks what action {action} did"),
         Phase::Verifying => "wbd checks whether it is healed".to_owned(),

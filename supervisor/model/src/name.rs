@@ -140,6 +140,15 @@ mod tests {
     }
 
     #[test]
+    fn an_item_of_a_product_is_the_products() {
+        for (target, product) in
+            [("aegis", "aegis"), ("aegis/update", "aegis"), ("aegis/a.b:80/c", "aegis"), ("/x", "/x")]
+        {
+            assert_eq!(TargetName::new(target).unwrap().product(), product);
+        }
+    }
+
+    #[test]
     fn names_outside_their_rule_are_refused_with_the_rule() {
         for text in ["", "wbd", "WBD-", "WBD 5404", "wbd-5404"] {
             assert!(Code::new(text).is_err(), "{text:?}");

@@ -52,7 +52,7 @@ fn exit(how: ExitHow, code: i64, asked: bool, by: &str) -> Body {
 
 fn hold(until_wall_ms: Option<i64>, file: Option<&str>) -> Body {
     let file = file.map(str::to_owned);
-    Body::Hold { who: "root".into(), why: "upgrade".into(), until_wall_ms, from_class: Class::A1, file }
+    Body::Hold { who: "root".into(), why: "upgrade".into(), until_wall_ms, from_class: Class::A1, file, busy: None }
 }
 
 fn waived(until_wall_ms: Option<i64>) -> Body {

@@ -47,19 +47,19 @@ pub(super) fn of(status: &Status, wall_ms: i64) -> Option<Failure> {
         }
         AgentRow { pid: None, stopped_by: None, .. } => Failure::failed("the agent does not run"),
         AgentRow { pid: Some(pid), silent_ms: None, .. } => {
-            Failure::failed(format!("the agent does not answer: process {pid} has given no sign of life"))
+            Failure::failed(format!("the agent does not answer: process {pid} writes no heartbeat"))
         }
         AgentRow { pid: Some(pid), silent_ms: Some(ms), .. } if *ms > HUNG_MS => {
             let since = when::moment(wall_ms.saturating_sub_unsigned(*ms));
             let said = format!(
-                "the agent is hung: process {pid} gave its last sign of life at {since}, {} ago; it detects nothing",
+                "the agent is hung: process {pid} gave its last heartbeat at {since}, {} ago; it detects nothing",
                 length(*ms)
             );
             Failure::failed(said)
         }
         AgentRow { pid: Some(pid), silent_ms: Some(ms), .. } => {
             let said = format!(
-                "the agent did not answer in time: process {pid} gave a sign of life {} ago; try again",
+                "the agent did not answer in time: the last heartbeat of process {pid} was {} ago; try again",
                 length(*ms)
             );
             return Some(Failure::new(Exit::TryAgain, said));
@@ -125,7 +125,7 @@ mod tests {
     fn a_hung_agent_is_named_with_since_when_and_what_is_done() {
         let (exit, text) = said(agent(Some(4711), Some(35_000)), vec![open("wbd")]);
         assert_eq!(exit, Exit::Failed);
-        for part in ["process 4711", "last sign of life at 19", "35 s ago", "I4 (WBD-6007): doing A7"] {
+        for part in ["process 4711", "last heartbeat at 19", "35 s ago", "I4 (WBD-6007): wbd does action A7"] {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(!text.contains("the supervisor"), "{text}");
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(exit, Exit::Failed);
         assert!(text.contains("root (systemctl) stopped it") && text.contains("wbdctl agent start"), "{text}");
         let (_, text) = said(agent(None, None), vec![open("wbd")]);
-        assert!(!text.contains("stopped") && text.contains("doing A7"), "{text}");
+        assert!(!text.contains("stopped") && text.contains("wbd does action A7"), "{text}");
     }
 
     #[test]

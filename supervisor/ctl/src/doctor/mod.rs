@@ -11,6 +11,7 @@ mod own;
 mod pending;
 mod policy;
 mod recorded_facts;
+mod supervisor;
 mod text;
 mod waived;
 mod worker;

@@ -41,6 +41,8 @@ impl fmt::Display for Reference {
 pub(crate) enum Items {
     /// `each: {endpoint: profile.endpoints}`
     Endpoints,
+    /// `each: {role: profile.process}`
+    Roles,
 }
 
 impl Items {
@@ -48,6 +50,7 @@ impl Items {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Endpoints => "endpoint",
+            Self::Roles => "role",
         }
     }
 
@@ -57,6 +60,7 @@ impl Items {
             Self::Endpoints => {
                 &[("host", Kind::Text), ("ports", Kind::Text), ("ping", Kind::Bool), ("alternate", Kind::Text)]
             }
+            Self::Roles => &[("name", Kind::Text), ("process", Kind::Text), ("unit", Kind::Text)],
         }
     }
 }

@@ -80,7 +80,7 @@ fn programs(faults: &mut Faults<'_>, tree: &Node, spec: &ProfileSpec) {
 fn by_process(sign: &Sign) -> Option<&ProcessSelector> {
     match sign {
         Sign::Process(selector) => Some(selector),
-        Sign::File(_) => None,
+        Sign::File(_) | Sign::Package(_) => None,
     }
 }
 

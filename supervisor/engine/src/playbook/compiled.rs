@@ -146,6 +146,7 @@ pub struct Outline<'a> {
 /// One thing that a profile must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Requirement {
+    Roles,
     Process(String),
     Health,
     Unit,
@@ -159,7 +160,8 @@ pub(crate) enum Requirement {
 
 impl Requirement {
     /// The words for `applies.has`, for hints.
-    pub(crate) const KNOWN: [&str; 9] = [
+    pub(crate) const KNOWN: [&str; 10] = [
+        "process",
         "process.main",
         "health",
         "unit",
@@ -181,6 +183,7 @@ impl Requirement {
             Some(("limits", name)) => named(name).map(Self::Limit),
             Some(_) => None,
             None => match text {
+                "process" => Some(Self::Roles),
                 "health" => Some(Self::Health),
                 "unit" => Some(Self::Unit),
                 "builds" => Some(Self::Builds),
@@ -194,6 +197,7 @@ impl Requirement {
     /// Whether a profile has it.
     pub(crate) fn is_met(&self, profile: &ProfileSpec) -> bool {
         match self {
+            Self::Roles => !profile.process.is_empty(),
             Self::Process(name) => profile.process.contains_key(name),
             Self::Health => profile.health,
             Self::Unit => profile.unit.is_some(),
@@ -210,6 +214,7 @@ impl Requirement {
 impl std::fmt::Display for Requirement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Roles => f.write_str("process"),
             Self::Process(name) => write!(f, "process.{name}"),
             Self::Health => f.write_str("health"),
             Self::Unit => f.write_str("unit"),

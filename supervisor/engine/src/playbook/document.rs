@@ -108,7 +108,7 @@ pub(crate) struct Applies {
     /// The profile that it is for, or a list of them; every profile that has what follows where it is left out.
     #[serde(default)]
     pub(crate) profile: Option<OneOrMore<ProfileName>>,
-    /// What a profile must have: `process.NAME`, `health`, `unit`, `commands.NAME`, `version.NAME`, `builds`, `leak`, `endpoints`, `limits.NAME`.
+    /// What a profile must have: `process` (any), `process.NAME`, `health`, `unit`, `commands.NAME`, `version.NAME`, `builds`, `leak`, `endpoints`, `limits.NAME`.
     #[serde(default)]
     pub(crate) has: Vec<At<String>>,
 }
@@ -122,10 +122,18 @@ pub(crate) enum ScopeWord {
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Each {
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Each {
     /// Each endpoint of the profile.
-    pub(crate) endpoint: EndpointList,
+    Endpoint(EndpointList),
+    /// Each process of the profile but wbd's own agent, which has a playbook of its own.
+    Role(RoleList),
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(crate) enum RoleList {
+    #[serde(rename = "profile.process")]
+    Roles,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]

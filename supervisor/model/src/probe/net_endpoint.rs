@@ -1,5 +1,5 @@
 //! `net.endpoint`: name, address, TCP ports and ping of one endpoint.
-use super::declared::{Answered, Binding, Declaration};
+use super::declared::{Answered, Binding, Declaration, Item};
 use crate::declared::{Parameter, Takes};
 use crate::observation::{Field, Unit};
 use crate::profile::Endpoint;
@@ -65,5 +65,8 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 pub(super) fn bind(binding: &Binding<'_>) -> Option<Parameters> {
-    binding.item.cloned()
+    match binding.item? {
+        Item::Endpoint(endpoint) => Some(endpoint.clone()),
+        Item::Role { .. } => None,
+    }
 }

@@ -58,7 +58,7 @@ fn every_declaration_says_everything_once() {
             assert!(parameter.doc.ends_with('.'), "{}.{}", it.key, parameter.name);
             // What is asked must be known before anything is seen.
             assert!(!matches!(parameter.takes, Takes::Number | Takes::Unit), "{}.{}", it.key, parameter.name);
-            let of_profile = matches!(parameter.takes, Takes::Process | Takes::Version | Takes::Endpoint);
+            let of_profile = matches!(parameter.takes, Takes::Process | Takes::Version | Takes::Endpoint | Takes::Role);
             assert!(!(it.of_host && of_profile), "{}: the host has no profile", it.key);
         }
     }

@@ -361,6 +361,7 @@ fn a_pause_of_that_time_holds_until_it_was_lifted() {
         until_wall_ms: None,
         from_class: Class::A1,
         file: None,
+        busy: None,
     };
     told.runs(0, HOUR).writes(5_000, hold).agent(10, Some(7)).agent(10_000, None);
     told.writes(60_000, Body::Lifted { who: "ann".to_owned(), file: None }).agent(61_000, Some(8));
