@@ -78,7 +78,7 @@ impl Body {
             | Self::Verdict { passed: false, .. }
             | Self::Closed { how: Closing::HandedOver }
             | Self::Notified { ok: false, .. }
-            | Self::Hold { .. } => Priority::Warning,
+            | Self::Hold { busy: None, .. } => Priority::Warning,
             Self::Exit(exit) if !exit.asked => Priority::Warning,
             Self::Started { .. }
             | Self::Intent(_)
@@ -89,6 +89,8 @@ impl Body {
             }
             | Self::Approved { .. }
             | Self::Denied { .. }
+            // An upgrade or a boot: routine, and it ends by itself.
+            | Self::Hold { busy: Some(_), .. }
             | Self::Cleared {}
             | Self::Manual { .. }
             | Self::Lifted { .. }

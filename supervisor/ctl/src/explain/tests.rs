@@ -132,7 +132,7 @@ fn what_a_text_says_that_wbd_does_is_what_its_playbooks_do() {
         ("reloads", &["agent.reload"]),
     ];
     // What others do, and what wbd leaves alone.
-    let others = ["never", "systemd restarts", "supervisor goes on", "agent itself", "wbdctl doctor"];
+    let others = ["never", "starts nothing", "systemd restarts", "supervisor goes on", "agent itself", "wbdctl doctor"];
     for row in rows().unwrap().iter().filter(|row| row.product != OURS) {
         let explained = of(row.code.as_str()).unwrap();
         let actions: BTreeSet<&str> =

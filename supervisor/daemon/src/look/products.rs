@@ -183,7 +183,7 @@ impl Products {
             }
             for name in &found.absent {
                 if seen.products.remove(name).is_some() {
-                    info!(product = %name, "its files and its package are gone: it is not on this host any more");
+                    info!("product {name} is not on this host any more: its files and its package are gone");
                 }
             }
         });
@@ -231,7 +231,7 @@ impl Products {
                 String::new()
             }
             Err(why) => {
-                error!(%why, "which products were seen is not kept");
+                error!("which products were seen on this host cannot be kept: {why}");
                 self.memory.from_ms = now_ms + FIND_MS;
                 format!("; it is not on the disk: {why}")
             }
