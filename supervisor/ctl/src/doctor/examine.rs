@@ -59,9 +59,9 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
         let client = order.client.clone();
         move || ask(&client)
     });
-    let verified = of_root(order, |root| crate::ledger::verified_under(root));
-    let written = of_root(order, |root| Said::written(root));
-    let belongs = of_root(order, |root| host::has_supervisor(root));
+    let verified = of_root(order, crate::ledger::verified_under);
+    let written = of_root(order, Said::written);
+    let belongs = of_root(order, host::has_supervisor);
     let Files { settings, settings_problems, library, problems, warnings, late: unread } = Files::read(order);
     if unread.is_none() {
         known(order, &library)?;
