@@ -178,7 +178,7 @@ impl Products {
             }
             for name in &found.absent {
                 if seen.products.remove(name).is_some() {
-                    info!(product = %name, "its files and its package are gone: it is not on this host any more");
+                    info!("{name} is not on this host any more: its files and its package are gone");
                 }
             }
         });
@@ -226,7 +226,7 @@ impl Products {
                 String::new()
             }
             Err(why) => {
-                error!(%why, "which products were seen is not kept");
+                error!("which products were seen on this host is not kept: {why}");
                 self.memory.from_ms = now_ms + FIND_MS;
                 format!("; it is not on the disk: {why}")
             }
