@@ -65,6 +65,11 @@ impl Client {
         Self { socket: self.socket.clone(), timeout: self.timeout.min(time) }
     }
 
+    /// The same way, waiting at least so long: for an answer that comes when something is done.
+    pub(crate) fn patient(&self, time: Duration) -> Self {
+        Self { socket: self.socket.clone(), timeout: self.timeout.max(time) }
+    }
+
     /// Asks, and waits for the answer.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ use wbd_probes::{Presence, ProbeRunner, clock};
 use crate::Context;
 use crate::cli::Format;
 use crate::config::broken;
+use crate::count::counted;
 use crate::exit::{Ended, Exit, Failure};
 use crate::host;
 use crate::{ledger, moment, product};
@@ -71,10 +72,10 @@ pub(crate) fn run(context: &mut Context, file: &Path, since: Option<Duration>) -
     }
     let out = &mut context.out;
     out.line(format!(
-        "{}: {} records of the ledger, {} answers of checks, {} series of samples",
+        "{}: {} of the ledger, {} of checks, {} series of samples",
         file.display(),
-        counts.entries,
-        counts.answers,
+        counted(counts.entries, "record"),
+        counted(counts.answers, "answer"),
         counts.series
     ));
     out.paragraph(

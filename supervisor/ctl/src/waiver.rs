@@ -55,6 +55,7 @@ fn list(context: &mut Context) -> Ended {
             | Response::Report(_)
             | Response::Incidents(_)
             | Response::Agent { .. }
+            | Response::Escalation(_)
             | Response::Preview { .. } => return Err(ask::mismatch("status")),
         },
         Err(Unanswered::Unreachable(why)) => {

@@ -8,6 +8,7 @@ use wbd_model::control::Response;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::ActionId;
 use wbd_model::name::TargetName;
+use wbd_probes::Sighting;
 
 use crate::event::{ActEvent, AgentEvent, CheckEvent, ProductEvent, TalkEvent};
 
@@ -20,6 +21,8 @@ pub(crate) enum Follow {
     Check(CheckEvent),
     /// Hold files are looked for.
     SeeHolds,
+    /// The same, beside what the host is busy with.
+    SeeBusy(Vec<Sighting>),
     /// This goes to what is done, with the state as it is then.
     Act(ActEvent),
     /// This goes to what is known of the agent.
@@ -43,6 +46,8 @@ pub(crate) enum Follow {
         reply: oneshot::Sender<Response>,
         /// What is done.
         message: String,
+        /// Whose incidents tell what comes of it.
+        about: Vec<CheckKey>,
     },
     /// Somebody is answered, once all that stands before this is done and on record. An owner answers by itself only
     /// where nothing else follows.
@@ -74,6 +79,8 @@ pub(crate) enum Follow {
     InFlight(Option<ActionId>),
     /// People are told by this program from now on.
     NotifyBy(Vec<String>),
+    /// The program that tells people is run with a made-up incident, and somebody is told what became of it.
+    TestNotification(oneshot::Sender<Response>),
     /// The ledger begins a new file, if it is time to.
     RotateIfDue,
     /// People are told of what is due, now that it is in the ledger who tells.

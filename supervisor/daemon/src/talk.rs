@@ -3,6 +3,7 @@ pub(crate) mod agent_call;
 pub(crate) mod answer;
 pub(crate) mod approvals;
 pub(crate) mod bounded;
+pub(crate) mod busy;
 pub(crate) mod connection_pool;
 pub(crate) mod control;
 pub(crate) mod holds;

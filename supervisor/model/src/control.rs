@@ -1,4 +1,5 @@
 //! Requests to the daemon and its answers, plain and serialisable; the transport is not here.
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,11 @@ pub enum Request {
     Status {},
     /// Its latest report.
     Report {},
+    /// Look at these checks again soon; each at most once a second. [`Status::checks`] tells when it was done.
+    LookAgain {
+        /// Which.
+        checks: Vec<CheckKey>,
+    },
     /// Open incidents and the last closed ones.
     Incidents {},
     /// The waiting rung of an incident, with what it would change.
@@ -111,6 +117,8 @@ pub enum Request {
         /// It changes the agent (everything but `status`).
         change: bool,
     },
+    /// Run the site's program of `on_escalation` with a made-up incident.
+    TestEscalation {},
     /// Set a bad ledger aside and start a new one that names the old head.
     RotateLedger {
         /// Why.
@@ -123,9 +131,12 @@ impl Request {
     #[must_use]
     pub const fn is_change(&self) -> bool {
         match self {
-            Self::Status {} | Self::Report {} | Self::Incidents {} | Self::Preview { .. } | Self::PreviewFix { .. } => {
-                false
-            }
+            Self::Status {}
+            | Self::Report {}
+            | Self::LookAgain { .. }
+            | Self::Incidents {}
+            | Self::Preview { .. }
+            | Self::PreviewFix { .. } => false,
             Self::AgentCall { change, .. } => *change,
             Self::Approve { .. }
             | Self::Deny { .. }
@@ -137,6 +148,7 @@ impl Request {
             | Self::RunPlaybook { .. }
             | Self::ForgetProduct { .. }
             | Self::Agent { .. }
+            | Self::TestEscalation {}
             | Self::RotateLedger { .. } => true,
         }
     }
@@ -156,6 +168,8 @@ impl Request {
 pub enum AgentVerb {
     /// Start it.
     Start,
+    /// Stop it, if it runs, and start it.
+    Restart,
     /// Stop it; an administrator's stop is respected.
     Stop,
     /// Make it read its settings again.
@@ -170,6 +184,9 @@ pub enum Response {
     Done {
         /// What was done.
         message: String,
+        /// Checks whose incidents tell what comes of it; empty where nothing more comes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        about: Vec<CheckKey>,
     },
     /// Refused: by a guard, or because it makes no sense now.
     Refused {
@@ -197,6 +214,8 @@ pub enum Response {
         /// The reply.
         reply: String,
     },
+    /// Answer to `TestEscalation`.
+    Escalation(EscalationTest),
     /// Answer to `Preview`.
     Preview {
         /// The plan.
@@ -206,7 +225,34 @@ pub enum Response {
         /// Digest of both; an approval names it.
         #[serde(default)]
         digest: String,
+        /// What the guards say to it at this moment; `None`: an older supervisor does not tell.
+        #[serde(default)]
+        offer: Option<Box<Offer>>,
     },
+}
+
+/// What became of the site's program.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EscalationTest {
+    /// The program and its arguments.
+    pub program: Vec<String>,
+    /// It ended with 0.
+    pub ok: bool,
+    /// How it ended and what it said, or why it was not run.
+    pub detail: String,
+    /// How long that took, in milliseconds.
+    pub took_ms: u64,
+}
+
+/// What the guards say to a plan at one moment, so that nothing is offered that they would refuse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The incident that waits to do it; `None`: none is open.
+    pub incident: Option<IncidentId>,
+    /// To wbd, which would do it by itself; `None`: nothing stands against it.
+    pub by_itself: Option<Refusal>,
+    /// To an operator who approves it or runs its playbook; `None`: nothing stands against it.
+    pub by_hand: Option<Refusal>,
 }
 
 /// How the supervisor was started.
@@ -252,6 +298,9 @@ pub struct Status {
     pub up_ms: u64,
     /// What it may do.
     pub healing: Healing,
+    /// Products on this host with a stricter mode of their own.
+    #[serde(default)]
+    pub healing_of: BTreeMap<String, Healing>,
     /// Who paused it and why.
     #[serde(with = "empty_text")]
     pub hold: Option<String>,
@@ -306,9 +355,23 @@ pub struct Status {
     /// When each check was looked at last; one without a row was not checked yet.
     #[serde(default)]
     pub checks: Vec<CheckedRow>,
+    /// wbd's own agent; `None`: an older supervisor does not tell.
+    #[serde(default)]
+    pub agent: Option<AgentRow>,
     /// Every product that there is a profile for.
     #[serde(default)]
     pub products: Vec<ProductRow>,
+}
+
+/// wbd's own agent as the supervisor sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRow {
+    /// Its process; `None`: none runs.
+    pub pid: Option<u32>,
+    /// Milliseconds since that process gave its last sign of life; `None`: it gave none.
+    pub silent_ms: Option<u64>,
+    /// Who stopped it, where an administrator's stop stands.
+    pub stopped_by: Option<String>,
 }
 
 /// One product that there is a profile for.
@@ -433,6 +496,16 @@ pub struct IncidentRow {
     pub held: Option<Refusal>,
     /// Steps for a person, once it was handed over.
     pub guide: Vec<String>,
+    /// Why a person was notified last: the guard's own words where one refused for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The healing mode, and which products have a stricter one.
+#[must_use]
+pub fn healing_words(general: Healing, of_products: &BTreeMap<String, Healing>) -> String {
+    let own = of_products.iter().map(|(name, healing)| format!("; {} for {name}", healing.as_str()));
+    own.fold(general.as_str().to_owned(), |text, own| text + &own)
 }
 
 impl IncidentRow {

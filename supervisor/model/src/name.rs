@@ -108,10 +108,10 @@ checked_name!(
 );
 
 impl TargetName {
-    /// The product that it is of, or `host`: all before the first `/`.
+    /// The product that it belongs to, by its profile's name; of what is the host's, `host`.
     #[must_use]
-    pub fn product(&self) -> Self {
-        Self(self.0.split('/').next().filter(|name| !name.is_empty()).unwrap_or(&self.0).to_owned())
+    pub fn product(&self) -> &str {
+        self.0.split('/').next().filter(|name| !name.is_empty()).unwrap_or(&self.0)
     }
 }
 
@@ -144,7 +144,7 @@ mod tests {
         for (target, product) in
             [("aegis", "aegis"), ("aegis/update", "aegis"), ("aegis/a.b:80/c", "aegis"), ("/x", "/x")]
         {
-            assert_eq!(TargetName::new(target).unwrap().product().as_str(), product);
+            assert_eq!(TargetName::new(target).unwrap().product(), product);
         }
     }
 

@@ -25,6 +25,9 @@ pub struct ProfileSpec {
     /// The systemd unit of the main process, and of every other one that names none.
     #[serde(default)]
     pub unit: Option<String>,
+    /// The vendor's installers: while one of these processes runs, nothing is healed for this product.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub installer: Vec<ProcessSelector>,
     /// Documented programs by name (`restart`).
     #[serde(default)]
     pub commands: BTreeMap<String, Command>,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::Class;
 use crate::maintenance::Maintenance;
+use crate::name::TargetName;
 use crate::profile::{Duration, PublicAddress};
 
 /// The supervisor's settings; every key has a default, an empty file is valid.
@@ -21,6 +22,8 @@ pub struct Settings {
     pub ceiling: Class,
     /// By playbook: its own `healing` and `ceiling`; the stricter of the two holds.
     pub playbooks: BTreeMap<String, PlaybookPolicy>,
+    /// By product (the name of its profile): its own `healing` and `ceiling`; the strictest of all holds.
+    pub products: BTreeMap<String, PlaybookPolicy>,
     /// Actions of class A2 and above on this host.
     pub budget: HostBudget,
     /// When actions that disturb may be done; at any time if it is left out.
@@ -100,6 +103,7 @@ impl Default for Settings {
             healing: Healing::Auto,
             ceiling: Class::A3,
             playbooks: BTreeMap::new(),
+            products: BTreeMap::new(),
             budget: HostBudget::default(),
             maintenance: None,
             every: Duration::from_ms(10_000),
@@ -137,7 +141,7 @@ impl Healing {
     }
 }
 
-/// A playbook's own policy.
+/// A playbook's or a product's own policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlaybookPolicy {
@@ -230,24 +234,73 @@ impl Default for HostBudget {
 }
 
 impl Settings {
-    /// The mode that holds for a playbook: the stricter of the general and its own.
+    /// The mode that holds for a playbook on a target: the strictest of the general one, the playbook's and the
+    /// product's.
     #[must_use]
-    pub fn healing_for(&self, playbook: &str) -> Healing {
-        let own = self.playbooks.get(playbook).and_then(|policy| policy.healing);
-        own.map_or(self.healing, |own| own.min(self.healing))
+    pub fn healing_for(&self, playbook: &str, target: &TargetName) -> Healing {
+        let own = self.own(playbook, target).filter_map(|(_, _, policy)| policy.healing);
+        own.fold(self.healing, Healing::min)
     }
 
-    /// The ceiling that holds for a playbook: the lower of the general and its own.
+    /// The ceiling that holds for a playbook on a target: the lowest of the general one, the playbook's and the
+    /// product's.
     #[must_use]
-    pub fn ceiling_for(&self, playbook: &str) -> Class {
-        let own = self.playbooks.get(playbook).and_then(|policy| policy.ceiling);
-        own.map_or(self.ceiling, |own| own.min(self.ceiling))
+    pub fn ceiling_for(&self, playbook: &str, target: &TargetName) -> Class {
+        let own = self.own(playbook, target).filter_map(|(_, _, policy)| policy.ceiling);
+        own.fold(self.ceiling, Class::min)
+    }
+
+    /// [`Settings::healing_for`] in words, with whose it is: `observe`, `observe for the product aegis`.
+    #[must_use]
+    pub fn healing_words(&self, playbook: &str, target: &TargetName) -> String {
+        let healing = self.healing_for(playbook, target);
+        let mut own = self.own(playbook, target).filter(|(_, _, policy)| policy.healing == Some(healing));
+        match own.next().filter(|_| healing != self.healing) {
+            Some((what, name, _)) => format!("{} for the {what} {name}", healing.as_str()),
+            None => healing.as_str().to_owned(),
+        }
+    }
+
+    /// What a playbook and a product have of their own.
+    fn own<'a>(
+        &'a self,
+        playbook: &'a str,
+        target: &'a TargetName,
+    ) -> impl Iterator<Item = (&'static str, &'a str, &'a PlaybookPolicy)> {
+        let product = target.product();
+        let of_product = self.products.get(product).map(|policy| ("product", product, policy));
+        of_product.into_iter().chain(self.playbooks.get(playbook).map(|policy| ("playbook", playbook, policy)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_strictest_of_all_that_is_said_holds_and_is_named() {
+        let observe = PlaybookPolicy { healing: Some(Healing::Observe), ceiling: Some(Class::A2) };
+        let approve = PlaybookPolicy { healing: Some(Healing::Approve), ceiling: None };
+        let settings = Settings {
+            products: [("aegis".to_owned(), observe)].into(),
+            playbooks: [("dns".to_owned(), approve)].into(),
+            ..Settings::default()
+        };
+        for (playbook, target, healing, ceiling, words) in [
+            ("endpoint", "aegis/a.example:80", Healing::Observe, Class::A2, "observe for the product aegis"),
+            ("dns", "aegis", Healing::Observe, Class::A2, "observe for the product aegis"),
+            ("dns", "host", Healing::Approve, Class::A3, "approve for the playbook dns"),
+            ("endpoint", "aegis-2", Healing::Auto, Class::A3, "auto"),
+            ("agent-down", "wbd", Healing::Auto, Class::A3, "auto"),
+        ] {
+            let target = TargetName::new(target).unwrap();
+            let said = settings.healing_words(playbook, &target);
+            let found = (settings.healing_for(playbook, &target), settings.ceiling_for(playbook, &target));
+            assert_eq!((found, said.as_str()), ((healing, ceiling), words), "{playbook} on {target}");
+        }
+        let strict = Settings { healing: Healing::Observe, ..settings };
+        assert_eq!(strict.healing_words("dns", &TargetName::new("aegis").unwrap()), "observe");
+    }
 
     fn shares(window: BudgetWindow) -> (u32, u32, u32) {
         (window.kept, window.others(), window.product)

@@ -1,5 +1,6 @@
 //! Whether programs that profiles and settings name may be run: they lie where nobody else could exchange them, and are no
 //! shell or the like behind their links. Runs none of them.
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -14,7 +15,7 @@ use wbd_model::profile::{ProfileSpec, Sign, VersionSource};
 use wbd_model::settings::Settings;
 use wbd_model::text::named;
 
-use crate::under::under;
+use crate::under::{absent, under};
 
 /// What is wrong with a program below `root`, with the remedy: its place, or what it is behind its links. One that is not
 /// there is fine: its product may not be installed. Nor is one whose way cannot be looked at wrong: whoever runs it looks
@@ -126,6 +127,35 @@ pub fn findings(root: &Path, programs: Vec<Named>, within: Duration) -> Vec<Find
     std::iter::from_fn(|| receiver.recv_timeout(left()).ok()).collect()
 }
 
+/// Where programs lie that are typed by their name.
+const SEARCHED: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// Those of these programs, by name or absolute path, that are nowhere below `root`. One that cannot be looked for in
+/// time, or at all, is not said to be missing.
+#[must_use]
+pub fn lacking(root: &Path, programs: BTreeSet<String>, within: Duration) -> BTreeSet<String> {
+    let (sender, receiver) = sync_channel(programs.len());
+    let (root, most) = (root.to_path_buf(), std::time::Instant::now() + within);
+    thread::spawn(move || {
+        for program in programs {
+            if is_nowhere(&root, &program) && sender.send(program).is_err() {
+                return;
+            }
+        }
+    });
+    let left = || Some(most.saturating_duration_since(std::time::Instant::now())).filter(|left| !left.is_zero());
+    std::iter::from_fn(|| receiver.recv_timeout(left()?).ok()).collect()
+}
+
+fn is_nowhere(root: &Path, program: &str) -> bool {
+    // A link counts as what it leads to, which below another root is not to be followed from here.
+    let is_missing = |path: &Path| fs::symlink_metadata(under(root, path)).is_err_and(|error| absent(&error));
+    if program.starts_with('/') {
+        return is_missing(Path::new(program));
+    }
+    SEARCHED.iter().all(|folder| is_missing(&Path::new(folder).join(program)))
+}
+
 fn look(path: &Path) -> io::Result<Entry> {
     let about = fs::symlink_metadata(path)?;
     let link = if about.is_symlink() { Some(fs::read_link(path)?) } else { None };
@@ -137,6 +167,27 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn a_program_is_looked_for_below_the_root_where_programs_lie_and_one_that_cannot_be_seen_is_not_missing() {
+        let root = tempfile::tempdir().unwrap();
+        for file in ["usr/sbin/nft", "usr/local/bin/dig", "opt/p/bin/fix", "opt/other"] {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        std::os::unix::fs::symlink("/etc/alternatives/nc", root.path().join("usr/local/bin/nc")).unwrap();
+        // A file in the place of a folder holds nothing.
+        fs::write(root.path().join("bin"), "").unwrap();
+        let lacking = |names: &[&str]| {
+            let names = names.iter().map(|&name| name.to_owned()).collect();
+            super::lacking(root.path(), names, Duration::from_secs(20)).into_iter().collect::<Vec<String>>()
+        };
+        assert_eq!(lacking(&["nft", "dig", "nc", "/opt/p/bin/fix"]), Vec::<String>::new());
+        assert_eq!(lacking(&["other", "sh", "/opt/p/bin/other", "nft"]), ["/opt/p/bin/other", "other", "sh"]);
+        let names = BTreeSet::from(["sh".to_owned()]);
+        assert_eq!(super::lacking(root.path(), names, Duration::ZERO), BTreeSet::new(), "no time to look");
+    }
 
     #[test]
     fn an_open_folder_is_named_with_its_remedy_and_what_is_not_there_is_fine() {

@@ -47,6 +47,27 @@ fn observing_shows_and_does_nothing() {
 }
 
 #[test]
+fn observing_one_product_leaves_the_others_to_be_healed() {
+    let host = product::shared();
+    product::configure(&host, &format!("{ROOMY}products: {{wbd: {{healing: observe}}}}\n"));
+    let story = Story::begin(&host);
+    let incident = refused(&host, &story, "mode");
+    story.stays_undone("observing the agent", Duration::from_secs(6));
+    assert_eq!(phase(&host, &incident)["gated"]["held"]["guard"], "mode");
+    let status = ctl(&host, &["status"]).ok().text();
+    assert!(status.contains("auto; observe for wbd"), "{status}");
+    let answer = product::doctor(&host);
+    let cause = answer.cause(CODE).unwrap_or_else(|| panic!("{}", answer.json));
+    let withheld = cause["fix"]["withheld"].as_str().unwrap_or_default();
+    assert!(withheld.contains("healing is observe for the product wbd"), "{cause}");
+    // Another product is observed: the agent is healed at once.
+    product::configure(&host, &format!("{ROOMY}products: {{aegis: {{healing: observe}}}}\n"));
+    story.healed(CODE, SOON);
+    product::configure(&host, ROOMY);
+    product::healthy(&host);
+}
+
+#[test]
 fn approving_waits_for_the_word_and_shows_what_it_is_for() {
     let host = product::shared();
     product::configure(&host, &with_healing("approve"));

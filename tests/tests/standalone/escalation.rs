@@ -137,3 +137,29 @@ fn without_a_program_nothing_waits_and_nothing_is_recorded() {
     assert_eq!(trial.status()["untold"], serde_json::json!([]));
     assert!(trial.of("told").is_empty() && trial.of("teller").is_empty(), "{}", trial.summary());
 }
+
+#[test]
+fn a_test_runs_the_program_as_for_a_real_escalation_and_how_that_ends_is_how_the_verb_ends() {
+    for (script, code, words) in [
+        ("env > @/told\necho sent\n", 0, "it said: sent"),
+        ("env > @/told\necho no route\nexit 3\n", 1, "it said: no route"),
+    ] {
+        let trial = Trial::on(root_told_by(script));
+        let ran = trial.ctl(&["escalation", "test"]).exits(code);
+        assert!(ran.report().contains(words), "{}", ran.report());
+        let told = lines(&trial, "told");
+        for wanted in ["WBD_TEST=1", "WBD_CODE=WBD-TEST", "WBD_INCIDENT=I0", "WBD_TRY=1"] {
+            assert!(told.iter().any(|line| line == wanted), "{wanted}: {told:?}");
+        }
+        assert!(trial.of("told").is_empty() && trial.of("escalated").is_empty(), "no incident: {}", trial.summary());
+        let by_hand = trial.of("manual");
+        assert!(by_hand.iter().any(|record| record.to_string().contains("escalation.test")), "{by_hand:?}");
+    }
+}
+
+#[test]
+fn a_test_without_a_program_says_what_to_set() {
+    let trial = Trial::begin("auto");
+    let ran = trial.ctl(&["escalation", "test"]).exits(1);
+    assert!(ran.report().contains("set on_escalation in wbd.yaml"), "{}", ran.report());
+}

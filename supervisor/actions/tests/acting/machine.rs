@@ -141,7 +141,7 @@ async fn a_sites_program_is_told_what_happened_and_its_failure_is_told_back() {
         let argv: Vec<_> = argv.iter().map(|&argument| argument.to_owned()).collect();
         run_site_program(&argv, &told, Duration::from_secs(20), false).await
     };
-    assert_eq!(notify(&[&program, "well"]).await, Ok(()));
+    assert_eq!(notify(&[&program, "well"]).await, Ok("it ended with 0".to_owned()));
     assert_eq!(host.called(), "well\n");
     assert!(fs::read_to_string(host.path("called.env")).unwrap().lines().any(|line| line == "WBD_WHAT=a b"));
     let said = notify(&[&program, "badly"]).await.unwrap_err();

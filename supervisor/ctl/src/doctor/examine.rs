@@ -1,6 +1,7 @@
 //! One whole examination: everything is looked at, judged and folded into one report. Shows nothing.
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -15,23 +16,28 @@ use wbd_model::incident::Phase;
 use wbd_model::lang::Lang;
 use wbd_model::name::{Code, ProfileName, TargetName};
 use wbd_model::problem::Problem;
-use wbd_model::report::{CheckRow, DaemonView, Protection, ProtectionState, Report};
+use wbd_model::report::{CheckRow, DaemonView, OpenIncident, Protection, ProtectionState, Report};
 use wbd_model::seen::Forgotten;
 use wbd_model::settings::Settings;
 use wbd_model::suggest;
 use wbd_model::waiver::Waiver;
-use wbd_probes::programs::Finding;
+use wbd_probes::programs::{Finding, lacking};
 use wbd_probes::{Presence, ProbeRunner};
 
 use crate::cli::{Doctor, LangArg};
 use crate::client::{Client, Unanswered};
 use crate::exit::{Exit, Failure};
-use crate::{catalogue, host, incidents, status, waiver, when};
+use crate::{catalogue, host, phase, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
+use super::own::Own;
 use super::pending::aside;
 use super::recorded_facts::RecordedFacts;
-use super::{merge, own, policy};
+use super::supervisor::{self, Unit};
+use super::{differ, merge, own, policy};
+
+/// Whoever waits for the examination gives it up a little later.
+const LONGEST: Duration = Duration::from_secs(9);
 
 /// What an examination is made with.
 #[derive(Debug, Clone)]
@@ -59,9 +65,10 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
         let client = order.client.clone();
         move || ask(&client)
     });
-    let verified = of_root(order, crate::ledger::verified_under);
-    let written = of_root(order, Said::written);
-    let belongs = of_root(order, host::has_supervisor);
+    let verified = beside(order, crate::ledger::verified_under);
+    let written = beside(order, Said::written);
+    let belongs = beside(order, host::has_supervisor);
+    let unit = beside(order, supervisor::look);
     let Files { settings, settings_problems, library, problems, warnings, late: unread } = Files::read(order);
     if unread.is_none() {
         known(order, &library)?;
@@ -96,11 +103,8 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
             lang: lang(order.lang),
         })
     });
-    if let (Some(theirs), Some(age_ms)) = (&daemon_report, age_ms) {
-        report = merge::fill(report, theirs, age_ms);
-        if unread.is_some() {
-            report = merge::take_over(report, theirs, age_ms);
-        }
+    if let Some(theirs) = &daemon_report {
+        report = with_theirs(report, theirs, unread.is_some(), order, began);
     }
     report.waivers_unread = said.unread;
     report.holds = said.holds;
@@ -108,13 +112,23 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     let read = unread.is_none() && settings_problems.is_empty() && order.config.is_none();
     report.causes.iter_mut().for_each(|cause| policy::apply(cause, &settings, read, daemon_status.as_ref().ok()));
     let ledger = within(&verified, began);
+    // Whose supervisor answers waits for no word about it.
+    let unit = daemon_status
+        .is_err()
+        .then(|| within(&unit, began))
+        .map_or(Unit::None, |unit| unit.unwrap_or_else(|| Unit::Unseen("systemd does not answer in time".to_owned())));
+    let supervisor = supervisor::judge(&order.root, within(&belongs, began).unwrap_or(true), &daemon_status, &unit);
+    let dead = supervisor.verdict() == Verdict::Fail;
+    // First in the order of causes: what has kept the supervisor from starting, it, and what nobody heals without it.
+    let first =
+        [unread.as_deref().map_or_else(|| own::settings(&settings_problems, dead), own::settings_unread), supervisor];
+    report.causes.splice(0..0, first.iter().filter_map(Own::cause));
+    report.checks.extend(first.iter().filter_map(|check| check.row(0)));
     let own_checks = [
-        Some(own::supervisor(&order.root, within(&belongs, began).unwrap_or(true), &daemon_status)),
         own::degraded(&daemon_status),
         Some(own::held(&report.holds)),
         own::escalation(&daemon_status),
         Some(own::ledger(ledger, daemon_status.as_ref().ok())),
-        Some(unread.as_deref().map_or_else(|| own::settings(&settings_problems), own::settings_unread)),
         own::lint(&warnings),
         within(&placed, began).map(|findings| own::programs(&findings)),
         unread.as_deref().map_or_else(|| own::playbooks(&order.root, library.playbooks.len()), own::playbooks_unread),
@@ -128,8 +142,18 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     Ok(merge::settle(report))
 }
 
-/// Looks at something under the root beside the rest.
-fn of_root<T: Send + 'static>(order: &Order, look: impl FnOnce(&Path) -> T + Send + 'static) -> Receiver<T> {
+/// With what the supervisor says of what could not be seen or checked from here, and of what it sees otherwise.
+fn with_theirs(own: Report, theirs: &Report, unread: bool, order: &Order, began: Instant) -> Report {
+    let age_ms = theirs.daemon.as_ref().map_or(0, |daemon| daemon.age_ms);
+    let mut report = merge::fill(own, theirs, age_ms);
+    if unread {
+        report = merge::take_over(report, theirs, age_ms);
+    }
+    differ::settle(report, theirs, &order.client, began + LONGEST)
+}
+
+/// Looks at something under the root, beside the rest.
+fn beside<T: Send + 'static>(order: &Order, look: fn(&Path) -> T) -> Receiver<T> {
     let root = order.root.clone();
     aside(move || look(&root))
 }
@@ -150,7 +174,11 @@ fn programs(order: &Order, library: &Library, settings: &Settings) -> Receiver<V
 }
 
 fn view(status: &Status, age_ms: Option<u64>) -> DaemonView {
-    DaemonView { age_ms: age_ms.unwrap_or(0), healing: status::mode_and_suspensions(status) }
+    DaemonView {
+        version: status.version.clone(),
+        age_ms: age_ms.unwrap_or(0),
+        healing: status::mode_and_suspensions(status),
+    }
 }
 
 /// Whether the supervisor is stand-alone; under a root of its own it is, or there is none.
@@ -268,8 +296,11 @@ fn judged(
     for cause in &mut report.causes {
         let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
         if let Some(incident) = of(open, &key) {
-            let since = when::moment(incident.opened);
-            cause.evidence.push(format!("since {since}: incident {}, {}", incident.id, incidents::phase(incident)));
+            let (id, since, stands) = (incident.id, incident.opened, phase::phase(incident));
+            // For people it stands on a line of its own.
+            cause.seen = cause.in_words().to_vec();
+            cause.evidence.push(format!("since {}: incident {id}, {stands}", when::moment(since)));
+            cause.incident = Some(OpenIncident { id, since, stands });
         }
     }
     report
@@ -278,6 +309,9 @@ fn judged(
 fn of<'a>(open: &'a [IncidentRow], key: &CheckKey) -> Option<&'a IncidentRow> {
     open.iter().find(|row| row.key() == *key && !matches!(row.phase, Phase::Closed { .. }))
 }
+
+/// Looking where programs lie takes milliseconds, unless a mount is dead.
+const PROGRAMS: Duration = Duration::from_secs(1);
 
 /// Products without checks.
 #[derive(Debug)]
@@ -308,6 +342,8 @@ fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRun
         }
     }
     let mut bounds = library.bind(&present, settings);
+    let lacking = Arc::new(lacking(&order.root, library.programs_of_guides(), PROGRAMS));
+    bounds.iter_mut().for_each(|bound| bound.without(&lacking));
     let doctor = &order.doctor;
     bounds.retain(|bound| {
         wanted(doctor, &bound.key.code)
@@ -343,6 +379,7 @@ fn chosen(order: &Order, report: &mut Report) {
                         "nothing on this host is checked for it: it has no playbook here, or its product is not here"
                             .to_owned(),
                     duration_ms: 0,
+                    unclear: false,
                 }
             }));
         }

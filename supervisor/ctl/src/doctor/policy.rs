@@ -2,6 +2,7 @@
 use wbd_model::action::Class;
 use wbd_model::check::CheckKey;
 use wbd_model::control::Status;
+use wbd_model::name::TargetName;
 use wbd_model::plan::Approval;
 use wbd_model::report::Cause;
 use wbd_model::settings::{Healing, Settings};
@@ -12,26 +13,39 @@ pub(super) fn apply(cause: &mut Cause, settings: &Settings, read: bool, status: 
     let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
     let handed_over = status.is_some_and(|status| is_handed_over(status, &key));
     if handed_over {
-        let why = "handed over to a person; wbd does nothing more before it was seen gone: wbdctl incidents list";
-        cause.evidence.push(why.to_owned());
+        let why = "wbd handed this over to you and does nothing more until a check passes: wbdctl incidents list";
+        if cause.fix.is_some() {
+            // Then the fix says so, and for people it is said once.
+            cause.seen = cause.in_words().to_vec();
+            cause.evidence.push(why.to_owned());
+        } else {
+            cause.add(why.to_owned());
+        }
     }
     let Some(fix) = &mut cause.fix else { return };
     let name = fix.playbook.as_str();
-    let healing = healing(name, settings, status);
+    let target = &cause.target;
+    let healing = healing(name, target, settings, status);
     let known = read && status.is_some();
-    if !known || healing != Healing::Auto || fix.class > settings.ceiling_for(name) || fix.class == Class::A4 {
+    if !known || healing != Healing::Auto || fix.class > settings.ceiling_for(name, target) || fix.class == Class::A4 {
         fix.approval = Approval::Operator;
     }
+    // Offered once the guards were asked.
+    let run = || Some(format!("wbdctl playbook run {name} --target {}", cause.target));
     if fix.withheld.is_some() {
         return;
     }
     if healing == Healing::Observe {
-        fix.withheld = Some("healing is observe; set approve or auto, then wbdctl reload --wait".to_owned());
+        let own = settings.healing_words(name, target);
+        let mode = if own.starts_with(healing.as_str()) { own } else { healing.as_str().to_owned() };
+        fix.withheld = Some(format!("healing is {mode}; set approve or auto, then wbdctl reload --wait"));
     } else if handed_over {
-        let again = format!("wbdctl playbook run {name} --target {}", cause.target);
-        fix.withheld = Some(format!("it was handed over; one more try: {again}"));
+        fix.command = run();
+        fix.withheld = Some("wbd handed this over to you".to_owned());
     } else if status.is_none() {
         fix.withheld = Some("the supervisor, which would do it, does not answer".to_owned());
+    } else {
+        fix.command = run();
     }
 }
 
@@ -41,9 +55,12 @@ fn is_handed_over(status: &Status, key: &CheckKey) -> bool {
 }
 
 /// What the settings allow a playbook; a supervisor that did not read them since may still be the stricter one.
-fn healing(playbook: &str, settings: &Settings, status: Option<&Status>) -> Healing {
-    let theirs = status.map_or(Healing::Auto, |status| status.healing);
-    settings.healing_for(playbook).min(theirs)
+fn healing(playbook: &str, target: &TargetName, settings: &Settings, status: Option<&Status>) -> Healing {
+    let theirs = status.map_or(Healing::Auto, |status| {
+        let own = status.healing_of.get(target.product());
+        own.map_or(status.healing, |own| status.healing.min(*own))
+    });
+    settings.healing_for(playbook, target).min(theirs)
 }
 
 #[cfg(test)]
@@ -60,10 +77,13 @@ mod tests {
             code: Code::new("TOY-1").unwrap(),
             severity: Verdict::Fail,
             target: TargetName::new("toy").unwrap(),
+            group: None,
             title: String::new(),
             claim: String::new(),
             evidence: vec![],
+            seen: vec![],
             explains: vec![],
+            incident: None,
             fix: Some(Fix {
                 playbook: PlaybookName::new("toy-match").unwrap(),
                 approval: Approval::Auto,
@@ -71,6 +91,8 @@ mod tests {
                 plan: vec![],
                 changes: vec![],
                 withheld: None,
+                command: None,
+                held: None,
             }),
             guide: vec![],
         };

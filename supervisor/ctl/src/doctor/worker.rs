@@ -289,6 +289,7 @@ mod tests {
                 only: vec![],
                 skip: vec![],
                 profile: None,
+                verbose: false,
                 watch: false,
             },
         };

@@ -32,4 +32,6 @@ pub(crate) struct Found {
     pub(crate) unseen: Vec<(ProfileName, String)>,
     /// These are not, and something has the name of one; what, and why it does not count.
     pub(crate) alike: Vec<(ProfileName, String)>,
+    /// Programs that guides need and this host lacks.
+    pub(crate) lacking: BTreeSet<String>,
 }

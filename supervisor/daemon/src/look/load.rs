@@ -1,5 +1,5 @@
 //! Reads settings and playbooks of a root, and looks for the products they are about. Judges nothing.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,9 +50,9 @@ fn words(problems: &[wbd_model::problem::Problem]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-/// Looks for every product. Blocks, on a dead mount for the probe runner's deadline.
-pub(crate) fn find(profiles: &Profiles, runner: &ProbeRunner) -> Found {
-    let mut found = Found::default();
+/// Looks for every product, and for the programs that guides need. Blocks, on a dead mount for the probe runner's deadline.
+pub(crate) fn find(profiles: &Profiles, programs: BTreeSet<String>, root: &Path, runner: &ProbeRunner) -> Found {
+    let mut found = Found { lacking: programs::lacking(root, programs, PROGRAMS), ..Found::default() };
     for (name, presence) in profiles.keys().zip(runner.present_each(profiles.values().map(Arc::as_ref))) {
         match presence {
             Presence::Yes => {

@@ -2,6 +2,7 @@
 //! of them.
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
@@ -145,9 +146,11 @@ impl Products {
         self.scan = ProductScan::Running;
         self.find_ms = now_ms + FIND_MS;
         let (profiles, runner) = (self.loaded.library.profiles.clone(), self.runner.clone());
+        let (programs, root) = (self.loaded.library.programs_of_guides(), self.root.clone());
         let events = self.events.clone();
         tokio::spawn(async move {
-            let found = tokio::task::spawn_blocking(move || load::find(&profiles, &runner)).await;
+            let find = move || load::find(&profiles, programs, &root, &runner);
+            let found = tokio::task::spawn_blocking(find).await;
             // A broken look finds nothing new; the next one is a minute away.
             let _ = events.send(Event::Products(ProductEvent::Found(found.ok()))).await;
         });
@@ -162,7 +165,9 @@ impl Products {
         let known = self.runner.seen_products().unwrap_or_default().products.into_iter();
         bound.extend(known.filter(|(_, product)| product.forgotten.is_none()).map(|(name, _)| name));
         let present = there(&self.loaded, &found, &bound.iter().collect(), state);
-        let bounds = self.loaded.library.bind(&present, &self.loaded.settings);
+        let mut bounds = self.loaded.library.bind(&present, &self.loaded.settings);
+        let lacking = Arc::new(found.lacking);
+        bounds.iter_mut().for_each(|bound| bound.without(&lacking));
         self.unseen = found.unseen;
         self.alike = found.alike;
         self.forgotten = found.forgotten;
@@ -236,7 +241,7 @@ impl Products {
             return;
         }
         for (reply, message) in self.memory.waiting.drain(..) {
-            let _ = reply.send(Response::Done { message: format!("{message}{unkept}") });
+            let _ = reply.send(Response::Done { message: format!("{message}{unkept}"), about: vec![] });
         }
     }
 
@@ -261,7 +266,8 @@ impl Products {
                 if !loaded.problems.is_empty() {
                     return Err(loaded.problems);
                 }
-                let found = load::find(&loaded.library.profiles, &runner);
+                let programs = loaded.library.programs_of_guides();
+                let found = load::find(&loaded.library.profiles, programs, &root, &runner);
                 Ok(Box::new((loaded, found)))
             };
             let result = tokio::task::spawn_blocking(read).await;
@@ -316,7 +322,7 @@ impl Products {
         let warnings = self.loaded.misplaced.iter().map(|finding| format!("; warning: {finding}"));
         let message = format!("{count} playbooks loaded{}", warnings.collect::<String>());
         // Settings may let something be done now that was held before.
-        (Response::Done { message }, vec![facts, program, bind, Follow::Check(CheckEvent::All)])
+        (Response::Done { message, about: Vec::new() }, vec![facts, program, bind, Follow::Check(CheckEvent::All)])
     }
 }
 

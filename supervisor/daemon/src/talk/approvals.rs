@@ -8,10 +8,9 @@ use wbd_engine::round;
 use wbd_engine::state::{Incident, State};
 use wbd_model::action::{Action, Change};
 use wbd_model::check::CheckKey;
-use wbd_model::control::Response;
 use wbd_model::entry::Body;
 use wbd_model::incident::{IncidentId, Phase};
-use wbd_model::name::PlaybookName;
+use wbd_model::name::{PlaybookName, TargetName};
 use wbd_model::plan::{Plan, Shown};
 use wbd_model::settings::{Healing, Settings};
 use wbd_model::time::Now;
@@ -135,15 +134,17 @@ impl About<'_> {
     }
 
     fn may_act(&self, id: IncidentId) -> Result<(), String> {
-        self.acts(&self.open_incident(id)?.playbook)
+        let incident = self.open_incident(id)?;
+        self.acts(&incident.playbook, &incident.key.target)
     }
 
     /// Whether an approval could lead to an action now: one that is kept for another mode would be done much later,
     /// unasked.
-    pub(crate) fn acts(&self, playbook: &PlaybookName) -> Result<(), String> {
-        match self.settings.healing_for(playbook.as_str()) {
+    pub(crate) fn acts(&self, playbook: &PlaybookName, target: &TargetName) -> Result<(), String> {
+        match self.settings.healing_for(playbook.as_str(), target) {
             Healing::Observe => Err(format!(
-                "healing is observe, so nothing is done by {playbook}; set approve or auto in wbd.yaml, then wbdctl reload --wait"
+                "healing is {}, so nothing is done by {playbook}; set approve or auto in wbd.yaml, then wbdctl reload --wait",
+                self.settings.healing_words(playbook.as_str(), target)
             )),
             Healing::Approve | Healing::Auto => Ok(()),
         }
@@ -165,29 +166,23 @@ impl About<'_> {
 }
 
 impl Approvals {
-    /// The answer to a preview, which an approval may name from now on.
-    fn show(&mut self, id: IncidentId, plan: Plan, changes: Vec<Vec<Change>>) -> Response {
-        let shown = Shown { plan, changes };
-        let digest = approval::digest(id, &shown);
-        let (plan, changes) = (shown.plan.clone(), shown.changes.concat());
-        self.keep(&digest, shown);
-        Response::Preview { plan, changes, digest }
-    }
-
-    /// A whole plan was looked at: the answer, kept for an approval where it is of an incident.
+    /// A whole plan was looked at: what to show, with its digest where it is of an incident; an approval may name that
+    /// from now on.
     pub(crate) fn previewed(
         &mut self,
         of: Option<IncidentId>,
         plan: Plan,
         changes: Vec<Vec<Change>>,
         runs: impl Fn() -> bool,
-    ) -> Response {
+    ) -> (Plan, Vec<Change>, String) {
         let seen = |(action, changes)| seen_before(&runs, action, changes);
         let changes: Vec<Vec<Change>> = plan.steps.iter().zip(changes).map(seen).collect();
-        match of {
-            Some(incident) => self.show(incident, plan, changes),
-            None => Response::Preview { plan, changes: changes.concat(), digest: String::new() },
-        }
+        let all = changes.concat();
+        let Some(incident) = of else { return (plan, all, String::new()) };
+        let shown = Shown { plan: plan.clone(), changes };
+        let digest = approval::digest(incident, &shown);
+        self.keep(&digest, shown);
+        (plan, all, digest)
     }
 
     /// An approval of what was shown under this digest, or a denial.

@@ -1,14 +1,16 @@
 //! What the supervisor says of itself and of what it saw: status, report, incidents. Never a source of state.
+use std::collections::BTreeMap;
+
 use wbd_engine::guard::{self, hold, window};
 use wbd_engine::judge::report::{self, Inputs, Row};
 use wbd_engine::state::State;
 use wbd_model::check::CheckKey;
-use wbd_model::control::{CheckedRow, IncidentRow, Status};
+use wbd_model::control::{self, CheckedRow, IncidentRow, Status};
 use wbd_model::hold::HoldRow;
 use wbd_model::incident::Phase;
 use wbd_model::lang::Lang;
 use wbd_model::report::{DaemonView, Report, SCHEMA};
-use wbd_model::settings::Settings;
+use wbd_model::settings::{Healing, Settings};
 use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
@@ -33,6 +35,7 @@ impl View<'_> {
             acts: incident.acts,
             held: incident.held().cloned(),
             guide: incident.escalated.clone().unwrap_or_default(),
+            reason: incident.reason.clone(),
         })
         .collect()
     }
@@ -54,6 +57,7 @@ impl View<'_> {
             pid: std::process::id(),
             up_ms: now.since(&self.started.boot, self.started.boot_ms).unwrap_or(0),
             healing: self.products.loaded.settings.healing,
+            healing_of: self.healing_of(),
             hold: (!holds.is_empty()).then(|| words(&holds)),
             holds,
             waivers: self.writer.state.waivers.clone(),
@@ -74,6 +78,7 @@ impl View<'_> {
             untold_dropped: self.notifier.untold_dropped(&self.writer.state),
             next: self.next(&now),
             checks: self.checked(&now),
+            agent: Some(self.agent.row()),
             products: products::rows(self),
         }
     }
@@ -168,7 +173,11 @@ impl View<'_> {
             alike: &self.products.alike,
             forgotten: &self.products.forgotten,
             problems: &self.products.loaded.problems,
-            daemon: Some(DaemonView { age_ms, healing: self.healing_words() }),
+            daemon: Some(DaemonView {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                age_ms,
+                healing: self.healing_words(),
+            }),
             waivers: &self.writer.state.waivers,
             alone: self.mode == Mode::Standalone,
             lang: Lang::En,
@@ -177,11 +186,21 @@ impl View<'_> {
         Some(report)
     }
 
+    /// Products of this host that have a stricter mode than the host.
+    fn healing_of(&self) -> BTreeMap<String, Healing> {
+        let settings = &self.products.loaded.settings;
+        let here = self.profiles();
+        let own = settings.products.iter().filter(|(name, _)| here.contains(name));
+        let own = own.filter_map(|(name, policy)| Some((name.clone(), policy.healing?)));
+        own.filter(|(_, healing)| *healing < settings.healing).collect()
+    }
+
     fn healing_words(&self) -> String {
-        let mode = self.products.loaded.settings.healing.as_str().to_owned();
+        let mode = control::healing_words(self.products.loaded.settings.healing, &self.healing_of());
         match (self.holds(&now()).as_slice(), self.writer.degraded.as_str()) {
             (_, degraded) if !degraded.is_empty() => format!("nothing is done: {degraded}"),
             ([], _) => mode,
+            (holds, _) if holds.iter().all(|row| row.busy.is_some()) => format!("held {}", words(holds)),
             (holds, _) => format!("paused {}", words(holds)),
         }
     }

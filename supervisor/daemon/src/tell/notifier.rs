@@ -3,14 +3,15 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::Sender;
+use tokio::sync::oneshot;
 use tracing::error;
 use wbd_engine::state::State;
 use wbd_engine::state::escalations::Untold;
-use wbd_model::control::{NotifyBy, UntoldRow};
+use wbd_model::control::{EscalationTest, NotifyBy, Response, UntoldRow};
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{Closing, Phase};
 use wbd_model::time::Now;
@@ -30,6 +31,12 @@ const LONGEST_TEXT: usize = 32 << 10;
 const ENTRIES: usize = 64;
 /// A journal that was away is tried again this often.
 const JOURNAL_RETRY_MS: u64 = 5_000;
+
+/// The code of the incident that there is not.
+const TEST_CODE: &str = "WBD-TEST";
+
+/// Who waits for an answer.
+type Reply = oneshot::Sender<Response>;
 
 /// What waits for the journal and the site's program, and what is under way.
 #[derive(Debug)]
@@ -122,6 +129,11 @@ impl Notifier {
             }
             NotifyEvent::ProgramRecorded => self.run_what_is_due(state, now),
             NotifyEvent::Ran { about, of, tries, result } => return vec![self.ran(about, of, tries, result)],
+            NotifyEvent::Test { reply } => self.test(now, reply),
+            NotifyEvent::Tested { test, reply } => {
+                self.running = false;
+                let _ = reply.send(Response::Escalation(test));
+            }
         }
         Vec::new()
     }
@@ -176,17 +188,57 @@ impl Notifier {
         due.map(|(due_ms, _)| due_ms)
     }
 
-    /// On a thread of its own: looking at the program and starting it may hang on a dead mount.
+    /// An escalation is told.
     fn run_site_program(&mut self, untold: Untold) {
-        self.running = true;
-        let argv = self.program.clone();
         let tries = untold.tries.saturating_add(1);
-        let env = environment(&untold, tries);
         // Outside of our sandbox where the manager can be asked; every second try does without it, since the bus
         // may be what is broken.
         let by_manager = self.mode == Mode::Systemd && tries % 2 == 1;
+        self.run(environment(&untold, tries), by_manager, move |result, _| NotifyEvent::Ran {
+            about: untold.about,
+            of: untold.at,
+            tries,
+            result: result.map(drop),
+        });
+    }
+
+    /// The program is run as for an escalation, with one that is made up; somebody waits for what becomes of it.
+    fn test(&mut self, now: &Now, reply: Reply) {
+        let refusal = if self.program.is_empty() {
+            Some("no program is configured: set on_escalation in wbd.yaml, then wbdctl reload --wait")
+        } else if self.running {
+            Some("the program runs just now, for an escalation; see wbdctl status, and try again")
+        } else {
+            None
+        };
+        if let Some(message) = refusal {
+            // A peer that went away wants no answer.
+            let _ = reply.send(Response::Refused { message: message.to_owned() });
+            return;
+        }
+        let program = self.program.clone();
+        let by_manager = self.mode == Mode::Systemd;
+        self.run(test_environment(now), by_manager, move |result, took_ms| {
+            let (ok, detail) = match result {
+                Ok(said) => (true, said),
+                Err(why) => (false, why),
+            };
+            NotifyEvent::Tested { test: EscalationTest { program, ok, detail, took_ms }, reply }
+        });
+    }
+
+    /// On a thread of its own: looking at the program and starting it may hang on a dead mount.
+    fn run(
+        &mut self,
+        env: Vec<(String, String)>,
+        by_manager: bool,
+        then: impl FnOnce(Result<String, String>, u64) -> NotifyEvent + Send + 'static,
+    ) {
+        self.running = true;
+        let argv = self.program.clone();
         let (place, events) = (Arc::clone(&self.place), self.events.clone());
         tokio::spawn(async move {
+            let began = Instant::now();
             let result = match place.try_acquire_owned() {
                 Err(_) => Err("an earlier run of it still hangs; look for a dead mount".to_owned()),
                 Ok(place) => {
@@ -203,9 +255,9 @@ impl Notifier {
                     }
                 }
             };
+            let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             // Nobody listens only when the supervisor stops; the next one tells again.
-            let _ =
-                events.send(Event::Tell(NotifyEvent::Ran { about: untold.about, of: untold.at, tries, result })).await;
+            let _ = events.send(Event::Tell(then(result, took_ms))).await;
         });
     }
 
@@ -268,6 +320,21 @@ fn environment(untold: &Untold, tries: u32) -> Vec<(String, String)> {
     .into_iter()
     .map(|(name, value)| (name.to_owned(), value))
     .collect()
+}
+
+/// What the program is told of an incident that there is not.
+fn test_environment(now: &Now) -> Vec<(String, String)> {
+    [
+        ("WBD_CODE", TEST_CODE),
+        ("WBD_TARGET", "host"),
+        ("WBD_INCIDENT", "I0"),
+        ("WBD_REASON", "This is a test of on_escalation. Nothing is wrong on this host."),
+        ("WBD_TIME", &(now.wall_ms / 1000).to_string()),
+        ("WBD_TRY", "1"),
+        ("WBD_TEST", "1"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
 }
 
 #[cfg(test)]

@@ -95,3 +95,35 @@ fn after_a_start_what_still_needs_a_person_is_entered_once_more() {
         assert_eq!(rows.iter().any(|row| row.by == NotifyBy::Journal), is_entered, "{how:?}");
     }
 }
+
+/// The answer to a test with this program.
+async fn tested(program: &[&str]) -> Response {
+    let (_root, mut notifier, mut inbox) = notifier(program);
+    let (reply, answer) = oneshot::channel();
+    let state = State::default();
+    notifier.on(NotifyEvent::Test { reply }, &state, &now());
+    if !program.is_empty() {
+        let (second, refused) = oneshot::channel();
+        notifier.on(NotifyEvent::Test { reply: second }, &state, &now());
+        let refused = refused.await.unwrap();
+        assert!(matches!(&refused, Response::Refused { message } if message.contains("runs just now")), "{refused:?}");
+        let event = tokio::time::timeout(SOON, inbox.recv()).await.unwrap();
+        let Some(Event::Tell(tested @ NotifyEvent::Tested { .. })) = event else { panic!("{event:?}") };
+        assert_eq!(notifier.on(tested, &state, &now()), [], "a test is no escalation that was told");
+        assert!(!notifier.running);
+    }
+    answer.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_test_runs_the_program_and_tells_its_end_and_words_to_who_asked() {
+    let Response::Escalation(test) = tested(&["/usr/bin/printenv", "WBD_TEST", "WBD_CODE"]).await else { panic!() };
+    assert!(test.ok && test.detail.contains("it ended with 0") && test.detail.contains("WBD-TEST"), "{test:?}");
+    // Twins: it fails, it is not there, there is none.
+    let Response::Escalation(test) = tested(&["/usr/bin/printenv", "WBD_NONE"]).await else { panic!() };
+    assert!(!test.ok && test.detail.contains("exit status: 1"), "{test:?}");
+    let Response::Escalation(test) = tested(&["/nowhere/page"]).await else { panic!() };
+    assert!(!test.ok && test.detail.contains("/nowhere/page"), "{test:?}");
+    let none = tested(&[]).await;
+    assert!(matches!(&none, Response::Refused { message } if message.contains("set on_escalation")), "{none:?}");
+}

@@ -36,6 +36,20 @@ impl fmt::Display for Reference {
     }
 }
 
+impl Reference {
+    /// The type of a constant of the profile or of a field of the item; `None` for what is no such thing.
+    pub(crate) fn constant_kind(&self) -> Option<Kind> {
+        match self {
+            Self::Profile(path) => profile_constant(&path.split('.').collect::<Vec<_>>()).ok().map(|(_, kind)| kind),
+            Self::Item { name, field } => {
+                let items = [Items::Endpoints, Items::Roles].into_iter().find(|items| items.name() == *name)?;
+                items.fields().iter().find(|(known, _)| known == field).map(|(_, kind)| *kind)
+            }
+            Self::Fact { .. } | Self::Before { .. } | Self::Let(_) | Self::Case => None,
+        }
+    }
+}
+
 /// The lists of a profile that a playbook may judge item by item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Items {

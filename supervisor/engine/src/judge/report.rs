@@ -83,6 +83,7 @@ pub fn report(inputs: Inputs<'_>) -> Report {
     checks.sort_by(|a, b| (&a.code, &a.target).cmp(&(&b.code, &b.target)));
     let mut report = Report {
         schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         host: inputs.host,
         started: inputs.started_ms,
         duration_ms: inputs.duration_ms,
@@ -90,6 +91,7 @@ pub fn report(inputs: Inputs<'_>) -> Report {
         protection: protection::of(inputs.rows.iter().map(|row| (row.bound, row.seen)), inputs.started_ms),
         causes,
         checks,
+        differing: Vec::new(),
         waived: Vec::new(),
         waivers_unread: None,
         holds: Vec::new(),
@@ -121,8 +123,11 @@ fn cause(row: &Row<'_>, because: &[(CheckKey, CheckKey)], inputs: &Inputs<'_>) -
         return None;
     }
     let words = words::words(bound, judgement.case.as_deref()?, seen, &judgement.lets, inputs.lang);
-    let mut evidence = judgement.evidence.clone();
-    evidence.extend(not_yet_held(row));
+    let (mut evidence, mut told) = (judgement.evidence.clone(), judgement.seen.clone());
+    if let Some(line) = not_yet_held(row) {
+        evidence.push(line.clone());
+        told.push(line);
+    }
     let mut explains: Vec<Code> =
         because.iter().filter(|(_, cause)| *cause == bound.key).map(|(effect, _)| effect.code.clone()).collect();
     explains.sort();
@@ -132,15 +137,20 @@ fn cause(row: &Row<'_>, because: &[(CheckKey, CheckKey)], inputs: &Inputs<'_>) -
         code: bound.key.code.clone(),
         severity: judgement.verdict,
         target: bound.key.target.clone(),
+        group: judgement.case.as_ref().map(|case| format!("{}/{case}", bound.playbook)),
         title: words.title,
         claim: words.cause,
         evidence,
+        seen: told,
         explains,
+        incident: None,
         fix: ladder.map(|plan| Fix {
             approval: plan.approval,
             class: plan.class(),
             plan: plan.steps.iter().map(Action::describe).collect(),
             withheld: inputs.alone.then(|| on_the_machine(&plan)).flatten(),
+            command: None,
+            held: None,
             playbook: plan.playbook,
             changes: Vec::new(),
         }),
@@ -158,7 +168,7 @@ fn on_the_machine(plan: &Plan) -> Option<String> {
 fn not_yet_held(row: &Row<'_>) -> Option<String> {
     let needed = snapshot::hold_ms(row.bound, row.judgement);
     let held = row.held_ms.unwrap_or(0);
-    (held < needed).then(|| format!("not yet held: {} of {} s", held / 1000, needed.div_ceil(1000)))
+    (held < needed).then(|| format!("seen for {} s so far; wbd acts after {} s", held / 1000, needed.div_ceil(1000)))
 }
 
 fn check_row(row: &Row<'_>, because: &[(CheckKey, CheckKey)]) -> CheckRow {
@@ -177,6 +187,7 @@ fn check_row(row: &Row<'_>, because: &[(CheckKey, CheckKey)]) -> CheckRow {
         verdict: row.judgement.verdict,
         reason,
         duration_ms: row.took_ms,
+        unclear: row.judgement.unclear,
     }
 }
 
@@ -194,6 +205,7 @@ fn unseen(inputs: &Inputs<'_>) -> Vec<CheckRow> {
             verdict,
             reason: reason.to_owned(),
             duration_ms: 0,
+            unclear: false,
         })
     };
     let profiles = inputs.unseen_profiles.iter();

@@ -14,7 +14,7 @@ pub struct Words {
     pub title: String,
     /// Why, with this host's values.
     pub cause: String,
-    /// Steps for a person.
+    /// Steps for a person that this host has the programs for.
     pub guide: Vec<String>,
 }
 
@@ -26,9 +26,10 @@ pub fn words(bound: &Bound, case: &str, seen: &Observations, lets: &BTreeMap<Str
     let Some(text) = text else { return Words::default() };
     let scope =
         Scope { seen, before: None, lets, case: Some(case), profile: &bound.facts.constants, item: &bound.item };
+    let shown = text.guide.iter().filter(|step| !step.needs.iter().any(|need| bound.lacking.contains(need)));
     Words {
         title: text.title.render(&scope),
         cause: text.cause.render(&scope),
-        guide: text.guide.iter().map(|line| line.render(&scope)).collect(),
+        guide: shown.map(|step| step.line.render(&scope)).collect(),
     }
 }

@@ -8,8 +8,9 @@ use wbd_model::profile::{ProcessSelector, ProfileSpec, Sign, VersionSource};
 
 use super::document::{PlaybookDocument, ProfileDocument};
 use super::faults::Faults;
+use super::guide_programs;
 use super::library::Library;
-use super::{compile, references, unprovable};
+use super::{compile, health, references, unprovable};
 use crate::yaml::{Node, documents, typed};
 
 const BY_NAME_ALONE: &str =
@@ -21,12 +22,31 @@ pub fn advice(sources: &[Source], library: &Library) -> Vec<Problem> {
     sources.iter().flat_map(|source| of_file(source, library)).collect()
 }
 
+/// What playbooks say of health and had better say otherwise. Apart from the rest, since it takes a while, and since it
+/// asks for what an author of before could not write.
+#[must_use]
+pub fn advice_on_health(sources: &[Source]) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for source in sources {
+        let mut faults = Faults::new(source);
+        let (trees, _) = documents(source);
+        for tree in trees.iter().filter(|tree| tree.get("kind").and_then(Node::text) == Some("Playbook")) {
+            let Ok(document) = typed::<PlaybookDocument>(source, tree) else { continue };
+            let Ok(playbook) = compile::compile(source, tree, document) else { continue };
+            health::advise(&mut faults, tree, &playbook);
+        }
+        found.extend(faults.found);
+    }
+    found
+}
+
 fn of_file(source: &Source, library: &Library) -> Vec<Problem> {
     let mut faults = Faults::new(source);
     let (trees, _) = documents(source);
     let of = |kind: &'static str| trees.iter().filter(move |tree| tree.get("kind").and_then(Node::text) == Some(kind));
     for tree in of("Playbook") {
         references::of_playbook(&mut faults, tree, library);
+        guide_programs::unsaid(&mut faults, tree);
         let Ok(document) = typed::<PlaybookDocument>(source, tree) else { continue };
         let Ok(playbook) = compile::compile(source, tree, document) else { continue };
         for reason in unprovable::reasons(&playbook) {

@@ -47,6 +47,8 @@ pub struct Bound {
     /// Whether it acts at all.
     pub has_rungs: bool,
     pub(crate) content: Arc<Playbook>,
+    /// Programs that guides need and this host lacks.
+    pub(crate) lacking: Arc<BTreeSet<String>>,
     pub(crate) facts: Arc<ProfileFacts>,
     pub(crate) item: Arc<BTreeMap<String, Value>>,
 }
@@ -89,6 +91,11 @@ impl Bound {
     #[must_use]
     pub fn longest_hold(&self) -> Duration {
         self.content.cases.iter().map(|case| case.held_for).max().unwrap_or_default()
+    }
+
+    /// Steps that need one of these programs are not shown.
+    pub fn without(&mut self, lacking: &Arc<BTreeSet<String>>) {
+        self.lacking = Arc::clone(lacking);
     }
 
     /// The playbook behind it.
@@ -245,6 +252,7 @@ fn bound(
         explains: playbook.explains.clone(),
         has_rungs: playbook.acts(),
         content: Arc::clone(playbook),
+        lacking: Arc::default(),
         facts: Arc::default(),
         item: Arc::default(),
     }

@@ -22,7 +22,7 @@ use crate::expr::{Expr, Items, Names, RESERVED, Reference};
 use crate::yaml::{At, Node, Place};
 
 /// Observations, values, cases, rungs and steps that a playbook may have of each.
-const MAX_PARTS: usize = 16;
+const MAX_PARTS: usize = 24;
 /// Attempts are remembered for as long as the host's own longest budget, a day.
 const LONGEST_PER: Duration = Duration::from_ms(86_400_000);
 
@@ -55,6 +55,7 @@ impl Compiler<'_> {
         let lets = self.lets(&spec, &mut names);
         let cases = self.cases(&spec, &names);
         self.see_something(&spec, lets.as_deref(), cases.as_deref());
+        let healthy = spec.detect.healthy.as_ref().map(|text| self.healthy(text, lets.as_deref(), &names));
         let case_names: Vec<&str> = spec.detect.cases.value.iter().map(|case| case.id.value.as_str()).collect();
         let acting = Names { cases: Some(case_names), ..names.clone() };
         let rungs = self.rungs(&spec, &acting);
@@ -86,6 +87,10 @@ impl Compiler<'_> {
             observe: observe.into_iter().map(|(name, question)| (name.value.clone(), question)).collect(),
             lets: lets?,
             cases: cases?,
+            healthy: match healthy {
+                Some(compiled) => Some(compiled?),
+                None => None,
+            },
             rungs: rungs?,
             verify,
             attempts,
@@ -268,10 +273,19 @@ impl Compiler<'_> {
                 LevelWord::Fail => Level::Fail,
                 LevelWord::Warn => Level::Warn,
                 LevelWord::Skip => Level::Skip,
+                LevelWord::Unknown => Level::Unknown,
             },
             held_for: case.held_for.unwrap_or(spec.detect.held_for),
             when,
         })
+    }
+
+    fn healthy(&mut self, text: &At<String>, lets: Option<&[(String, Expr)]>, names: &Names<'_>) -> Option<Expr> {
+        let healthy = self.faults.compile(text, Some(Kind::Bool), names)?;
+        if lets.is_some_and(|lets| !looks(&healthy, lets)) {
+            self.blind(text, "what names no observation is healthy whatever is seen");
+        }
+        Some(healthy)
     }
 
     /// A case that says the same whatever is seen would select every product and every host.

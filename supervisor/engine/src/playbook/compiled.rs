@@ -30,6 +30,8 @@ pub struct Playbook {
     pub for_host: bool,
     /// Its cases, in order.
     pub cases: Vec<Case>,
+    /// What healthy is; `None`: all that no case covers.
+    pub(crate) healthy: Option<Expr>,
     /// What it makes other playbooks see.
     pub explains: Vec<Explains>,
     /// The only profiles that it is for; empty: it is for all.
@@ -66,6 +68,8 @@ pub enum Level {
     Warn,
     /// Nothing can be said now, and that is right so.
     Skip,
+    /// Nobody can tell, and a person has to know that.
+    Unknown,
 }
 
 /// A playbook, or one case of one, whose failure is a consequence.
@@ -118,7 +122,14 @@ pub(crate) struct Verify {
 pub(crate) struct CaseText {
     pub(crate) title: Template,
     pub(crate) cause: Template,
-    pub(crate) guide: Vec<Template>,
+    pub(crate) guide: Vec<GuideStep>,
+}
+
+/// A step for a person, and the programs that it needs.
+#[derive(Debug)]
+pub(crate) struct GuideStep {
+    pub(crate) line: Template,
+    pub(crate) needs: Vec<String>,
 }
 
 /// A rung without the values of a host.

@@ -10,6 +10,7 @@ use wbd_model::probe::ProbeName;
 use wbd_model::profile::{Duration, ProfileSpec};
 
 use super::given::Cel;
+use super::guide::GuideLine;
 use super::named::Named;
 use super::one_or_more::OneOrMore;
 use crate::yaml::{At, Ordered};
@@ -147,6 +148,10 @@ pub(crate) struct Detect {
     /// How long a failing case must hold before anything is done.
     #[serde(default, rename = "for")]
     pub(crate) held_for: Duration,
+    /// What healthy is, in CEL, asked where no case is true. What neither it nor a case covers is unknown, and so is all
+    /// where it is not known. Without it everything is healthy that no case covers.
+    #[serde(default)]
+    pub(crate) healthy: Option<At<String>>,
     /// The first true case wins; an unknown one makes the verdict unknown.
     pub(crate) cases: At<Vec<CaseSpec>>,
 }
@@ -156,7 +161,8 @@ pub(crate) struct Detect {
 pub(crate) struct CaseSpec {
     /// Its name in rungs and texts.
     pub(crate) id: At<String>,
-    /// `warn` is shown and never acted on; `fail` opens an incident; `skip`: the check says nothing now, and why.
+    /// `warn` is shown and never acted on; `fail` opens an incident; `skip`: the check says nothing now, and why;
+    /// `unknown`: nobody can tell, and why.
     pub(crate) level: LevelWord,
     /// The condition, in CEL.
     pub(crate) when: At<String>,
@@ -171,6 +177,7 @@ pub(crate) enum LevelWord {
     Fail,
     Warn,
     Skip,
+    Unknown,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -273,9 +280,9 @@ pub(crate) struct CaseTexts {
     pub(crate) title: At<String>,
     /// Why, with this host's values.
     pub(crate) cause: At<String>,
-    /// Steps for a person.
+    /// Steps for a person: each a text, or `{line: ..., needs: [program]}`.
     #[serde(default)]
-    pub(crate) guide: Vec<At<String>>,
+    pub(crate) guide: Vec<At<GuideLine>>,
 }
 
 /// A product's facts.

@@ -25,6 +25,7 @@ pub(super) fn faults(source: &Source, tree: &Node) -> Vec<Problem> {
             None => check.lost.push(name.text.as_str()),
         }
     }
+    check.condition(spec.get("detect").and_then(|detect| detect.get("healthy")));
     for case in cases {
         check.condition(case.get("when"));
     }

@@ -1,5 +1,5 @@
 //! Everything that was loaded, by name.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use wbd_model::name::{PlaybookName, ProfileName};
@@ -17,4 +17,13 @@ pub struct Library {
     pub profiles: BTreeMap<ProfileName, Arc<Profile>>,
     /// Tests by name.
     pub tests: BTreeMap<PlaybookName, Arc<PlaybookTest>>,
+}
+
+impl Library {
+    /// Programs that guides need.
+    #[must_use]
+    pub fn programs_of_guides(&self) -> BTreeSet<String> {
+        let texts = self.playbooks.values().flat_map(|playbook| playbook.texts.values().flat_map(BTreeMap::values));
+        texts.flat_map(|text| &text.guide).flat_map(|step| step.needs.iter().cloned()).collect()
+    }
 }

@@ -15,6 +15,8 @@ use crate::yaml::Node;
 const MOST_ARGS: usize = 8;
 /// A product runs as one user or two.
 const MOST_USERS: usize = 8;
+/// Each is looked for before every action.
+const MOST_INSTALLERS: usize = 8;
 
 /// Every problem of a profile.
 pub(super) fn check(source: &Source, node: &Node, spec: &ProfileSpec) -> Vec<Problem> {
@@ -22,6 +24,12 @@ pub(super) fn check(source: &Source, node: &Node, spec: &ProfileSpec) -> Vec<Pro
     checks.presence(spec);
     for (name, selector) in &spec.process {
         checks.selector(&["spec", "process", name], selector);
+    }
+    for selector in &spec.installer {
+        checks.selector(&["spec", "installer"], selector);
+    }
+    if spec.installer.len() > MOST_INSTALLERS {
+        checks.add(&["spec", "installer"], &format!("names more than {MOST_INSTALLERS} processes"));
     }
     checks.commands(spec);
     checks.versions(spec);

@@ -85,7 +85,7 @@ fn profiles_meant<'a>(faults: &mut Faults<'_>, applies: Option<&Node>, library: 
     meant
 }
 
-/// Names of settings that lead to nothing: playbooks, and facts that no profile asks for.
+/// Names of settings that lead to nothing: playbooks, products, and facts that no profile asks for.
 #[must_use]
 pub(super) fn of_settings(source: &Source, settings: &Settings, library: &Library) -> Vec<Problem> {
     let (trees, _) = documents(source);
@@ -95,6 +95,14 @@ pub(super) fn of_settings(source: &Source, settings: &Settings, library: &Librar
         if let Some((message, hint)) = unknown_playbook("playbooks", name, None, library) {
             faults.add_with_hint(place(tree, "playbooks", name), message, hint);
         }
+    }
+    let known = library.profiles.keys().map(ProfileName::as_str);
+    for name in settings.products.keys().filter(|name| !known.clone().any(|known| known == name.as_str())) {
+        let near = suggest::nearest(name, known.clone());
+        let hint = near
+            .map_or_else(|| "write its profile, or leave it out".to_owned(), |near| format!("did you mean {near:?}?"));
+        let message = format!("products names the product {name:?}, and no profile has that name");
+        faults.add_with_hint(place(tree, "products", name), message, Some(hint));
     }
     let asked: BTreeSet<&str> = library
         .profiles
@@ -249,7 +257,16 @@ mod tests {
             ]
         );
         assert_eq!(
-            said("playbooks:\n  fd-leak: {healing: observe}\nfacts: {dsva.driver: 9.5.2}\n"),
+            said("products: {aegsi: {healing: observe}, shop: {}}\n"),
+            [
+                "wbd.yaml:1:12: products names the product \"aegsi\", and no profile has that name (did you mean \"aegis\"?)",
+                "wbd.yaml:1:39: products names the product \"shop\", and no profile has that name (write its profile, or leave it out)",
+            ]
+        );
+        assert_eq!(
+            said(
+                "playbooks:\n  fd-leak: {healing: observe}\nproducts: {aegis: {ceiling: A2}}\nfacts: {dsva.driver: 9.5.2}\n"
+            ),
             Vec::<String>::new()
         );
     }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use wbd_model::lang::Lang;
 use wbd_model::suggest;
 
-use super::compiled::CaseText;
+use super::compiled::{CaseText, GuideStep};
 use super::document::{CaseTexts, LevelWord, PlaybookSpec};
 use super::faults::Faults;
+use super::guide::{self, GuideLine};
 use super::template::Template;
 use crate::expr::Names;
 use crate::yaml::{At, Ordered, Place};
@@ -45,8 +46,8 @@ fn language(
         }
         let title = template(faults, &words.title, names);
         let cause = template(faults, &words.cause, names);
-        let guide: Vec<Option<Template>> = words.guide.iter().map(|line| template(faults, line, names)).collect();
-        let guide: Option<Vec<Template>> = guide.into_iter().collect();
+        let guide: Vec<Option<GuideStep>> = words.guide.iter().map(|line| step(faults, line, names)).collect();
+        let guide: Option<Vec<GuideStep>> = guide.into_iter().collect();
         if let (Some(title), Some(cause), Some(guide)) = (title, cause, guide) {
             compiled.insert(id.value.clone(), CaseText { title, cause, guide });
         }
@@ -58,6 +59,20 @@ fn language(
         }
     }
     compiled
+}
+
+fn step(faults: &mut Faults<'_>, written: &At<GuideLine>, names: &Names<'_>) -> Option<GuideStep> {
+    let (line, needs) = match &written.value {
+        GuideLine::Always(text) => (At { place: written.place, value: text.clone() }, &[][..]),
+        GuideLine::Where(needing) => (needing.line.clone(), needing.needs.0.as_slice()),
+    };
+    for program in needs {
+        if let Some(fault) = guide::name_fault(&program.value) {
+            faults.add(program.place, format!("{:?} {fault}", program.value));
+        }
+    }
+    let needs = needs.iter().map(|program| program.value.clone()).collect();
+    Some(GuideStep { line: template(faults, &line, names)?, needs })
 }
 
 fn template(faults: &mut Faults<'_>, text: &At<String>, names: &Names<'_>) -> Option<Template> {

@@ -5,6 +5,6 @@ mod tried;
 mod typed;
 
 pub(crate) use located::{At, Ordered};
-pub(crate) use node::{Node, Place, documents};
+pub(crate) use node::{Key, Node, Place, documents};
 pub(crate) use tried::tried;
 pub(crate) use typed::{readable, typed};

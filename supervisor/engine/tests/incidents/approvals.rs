@@ -100,6 +100,43 @@ fn every_action_that_needs_an_approval_waits_for_it_and_the_others_do_not() {
 }
 
 #[test]
+fn a_product_that_is_only_observed_is_reported_and_never_acted_for_and_its_twin_is_healed() {
+    let steps = [command(Class::A3)];
+    for (product, observed) in [("aegis", true), ("iwss-ftp", false), ("host", false)] {
+        let target = format!("{product}/a.example:80");
+        let mut world = World::failing(check("X-1", &target, "any").rung(&steps).cured_by(&steps));
+        let policy = PlaybookPolicy { healing: Some(Healing::Observe), ceiling: None };
+        world.settings.products = [("aegis".to_owned(), policy)].into();
+        world.run(60_000);
+        if observed {
+            assert_eq!((world.actions(), world.held_by(1)), (0, Some(Guard::Mode)), "{}", world.story());
+            world.approve(1);
+            world.run(60_000);
+            assert_eq!(world.actions(), 0, "not with an approval either: {}", world.story());
+        } else {
+            assert_eq!(world.closed_as(1), Some(Closing::Healed), "{product}: {}", world.story());
+        }
+    }
+}
+
+#[test]
+fn a_product_may_have_a_lower_ceiling_or_ask_before_each_action() {
+    let steps = [command(Class::A3)];
+    for policy in [
+        PlaybookPolicy { healing: Some(Healing::Approve), ceiling: None },
+        PlaybookPolicy { healing: None, ceiling: Some(Class::A2) },
+    ] {
+        let mut world = World::failing(check("X-1", "aegis", "any").rung(&steps).cured_by(&steps));
+        world.settings.products = [("aegis".to_owned(), policy)].into();
+        world.run(60_000);
+        assert_eq!((world.actions(), world.held_by(1)), (0, Some(Guard::Approval)), "{policy:?}");
+        world.approve(1);
+        world.run(10_000);
+        assert_eq!(world.closed_as(1), Some(Closing::Healed), "{policy:?}: {}", world.story());
+    }
+}
+
+#[test]
 fn a_rung_that_asks_waits_although_healing_is_automatic() {
     let mut world = World::failing(check("AEGIS-DNS", "host", "dns").asking_rung(&[reload()]).cured_by(&[reload()]));
     world.run(60_000);

@@ -36,7 +36,12 @@ pub const DECLARATION: Declaration = Declaration {
     of_host: false,
     costly: false,
     fields: &[
-        Field::truth("runs", "runs", "at least one such process runs on this host; one in a container does not count"),
+        Field::flag(
+            "runs",
+            "a process of the role runs",
+            "no process of the role runs",
+            "at least one such process runs on this host; one in a container does not count",
+        ),
         Field::number("pid", Unit::Id, "process id", "process id of the oldest; unknown when none runs"),
         Field::text("others", "others of that name", OTHERS),
         Field::text(
@@ -50,26 +55,35 @@ pub const DECLARATION: Declaration = Declaration {
         Field::text("unit", "unit", "the unit that the process was last seen in, else the profile's; empty for none"),
         Field::text("active", "state of the unit", "ActiveState of that unit; none without a unit or a manager"),
         Field::text("result", "last result", "Result of the unit's last run; none without a unit or a manager"),
-        Field::truth(
+        Field::flag(
             "enabled",
-            "unit enabled",
+            "the unit is enabled",
+            "the unit is not enabled",
             "the unit that the profile names is enabled, so that it starts at boot",
         ),
-        Field::truth("ran", "ran since boot", "it was seen to run in this boot, or its unit was active in this boot"),
-        Field::truth(
+        Field::flag(
+            "ran",
+            "it ran since the last boot",
+            "it has not run since the last boot",
+            "it was seen to run in this boot, or its unit was active in this boot",
+        ),
+        Field::flag(
             "stopped",
-            "stopped by a stop job",
+            "a stop job ended the unit",
+            "no stop job ended the unit",
             "a stop job of the service manager ended the unit, or is about to",
         ),
-        Field::truth("masked", "unit masked", "an administrator masked the unit"),
-        Field::truth(
+        Field::flag("masked", "the unit is masked", "the unit is not masked", "an administrator masked the unit"),
+        Field::flag(
             "condition_failed",
-            "condition of the unit not met",
+            "a condition of the unit is not met",
+            "no condition of the unit keeps it from starting",
             "the service manager did not start the unit since one of its conditions does not hold",
         ),
-        Field::truth(
+        Field::flag(
             "collected",
-            "end not kept",
+            "systemd no longer knows how the unit ended",
+            "systemd knows how the unit ended",
             "the service manager has dropped the unit from its memory, as it does with one that is not enabled and \
              ended well, so nobody can tell who ended it",
         ),

@@ -11,7 +11,7 @@ mod dns_servers;
 pub(crate) mod fd_usage;
 mod inotify_usage;
 mod net_endpoint;
-mod package_lock;
+pub(crate) mod package_lock;
 mod process_state;
 mod role_state;
 mod service_state;
