@@ -48,7 +48,7 @@ fn show(out: &mut Out, products: &[ProductRow]) {
             ProductState::Forgotten | ProductState::Unknown => Tone::Warn,
         };
         let since = row.since.map_or_else(String::new, |since| format!(", first seen {}", when::moment(since)));
-        let name = format!("  {:<12}", row.name);
+        let name = format!("  {:<12}", row.name.as_str());
         out.spans(&[(Tone::Strong, &name), (tone, row.state.as_str()), (Tone::Plain, &since)]);
         for line in &row.detail {
             out.paragraph("      ", line);

@@ -119,7 +119,7 @@ impl Supervisor {
         let started = now();
         let seen = wbd_ledger::read_products(&wbd_ledger::state_dir(&parts.root));
         if let Err(why) = &seen {
-            warn!(why, "which products were here is not known");
+            warn!("which products were seen on this host earlier is not known: {why}");
         }
         runner.remember_products(seen, &started.boot);
         Self {
