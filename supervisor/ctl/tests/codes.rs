@@ -1,5 +1,5 @@
 //! A failure goes by its neutral code or a vendor's, whichever a person types, and a guide shows what can be typed here.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -114,7 +114,7 @@ pub enum BundleError {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
-    WbdBundle(BundleHead),
+    WbdBundle(Box<BundleHead>),
     Entry(EntryText),
     Run(Run),
     Question(Probe),
@@ -212,7 +212,7 @@ struct Writer {
 
 impl Writer {
     fn all(&mut self, head: &BundleHead, ledger: &Reader, observed: &Observed) -> Result<(), Trouble> {
-        self.line(&Line::WbdBundle(head.clone()))?;
+        self.line(&Line::WbdBundle(Box::new(head.clone())))?;
         ledger.each_text(head.since, |payload, prev, hash| {
             self.counts.entries += 1;
             self.line(&Line::Entry(EntryText { payload, prev, hash })).map_err(Trouble::Io)
@@ -309,7 +309,7 @@ impl Reading {
             return Err("a bundle begins with {\"wbd_bundle\": ...}".to_owned());
         }
         match line {
-            Line::WbdBundle(head) => self.begin(head)?,
+            Line::WbdBundle(head) => self.begin(*head)?,
             Line::Entry(entry) => self.entry(entry)?,
             Line::Run(run) => self.run(run)?,
             Line::Question(probe) => self.observed.questions.push(probe),

@@ -108,6 +108,12 @@ checked_name!(
 );
 
 impl TargetName {
+    /// The host itself, which belongs to no product.
+    #[must_use]
+    pub fn host() -> Self {
+        Self("host".to_owned())
+    }
+
     /// The product that it belongs to, by its profile's name; of what is the host's, `host`.
     #[must_use]
     pub fn product(&self) -> &str {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use wbd_engine::playbook::{Library, Outline, Playbook};
 use wbd_model::action::Class;
 use wbd_model::catalogue;
-use wbd_model::name::{Code, PlaybookName};
+use wbd_model::name::{Code, PlaybookName, TargetName};
 use wbd_model::plan::Approval;
 use wbd_model::settings::{Healing, Settings};
 
@@ -98,7 +98,20 @@ fn decided(playbook: &str, rung: &Outline<'_>, settings: Option<&Settings>) -> S
     let Some(settings) = settings else {
         return "waits for your approval, because wbd.yaml cannot be read".to_owned();
     };
-    let (healing, ceiling) = (settings.healing_for(playbook), settings.ceiling_for(playbook));
+    // Of which target is not the question here: what one product has of its own is told beside it.
+    let host = TargetName::host();
+    let (healing, ceiling) = (settings.healing_for(playbook, &host), settings.ceiling_for(playbook, &host));
+    let own: Vec<&str> = settings.products.keys().map(String::as_str).collect();
+    let own = if own.is_empty() {
+        String::new()
+    } else {
+        format!("; for these products wbd.yaml has a mode or ceiling of its own: {}", own.join(", "))
+    };
+    let general = in_general(healing, ceiling, rung);
+    format!("{general}{own}")
+}
+
+fn in_general(healing: Healing, ceiling: Class, rung: &Outline<'_>) -> String {
     match (healing, rung.approval) {
         (Healing::Observe, _) => "not done, because wbd.yaml says healing: observe".to_owned(),
         (Healing::Approve, _) => "waits for your approval, because wbd.yaml says healing: approve".to_owned(),
