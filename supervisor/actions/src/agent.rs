@@ -8,8 +8,10 @@ use std::os::unix::process::CommandExt as _;
 
 use rustix::process::Signal;
 use wbd_model::entry::Outcome;
+use wbd_model::text::chain;
 
 use crate::done::Done;
+use crate::execution::Execution;
 use crate::notes;
 use crate::preview::Preview;
 use crate::process::{Process, ProcessRef};
@@ -28,6 +30,15 @@ pub(crate) fn preview(reach: &Reach, job: Job) -> Preview {
         Reach::Machine(machine) => Preview::of_job(machine.agent_unit(), job),
         Reach::Alone(alone) => Preview::of_job(&alone.agent.display().to_string(), job),
     }
+}
+
+/// Where an operator asked for it by hand, the stop that stood then is taken back; why that cannot be done.
+pub(crate) fn take_stop_back(execution: &Execution<'_>) -> Option<Done> {
+    if !execution.intent.takes_back_stop {
+        return None;
+    }
+    let error = notes::take_stop_back(execution.reach.root(), execution.recorded_ms).err()?;
+    Some(Done::new(Outcome::Failed, format!("not begun: the stop cannot be taken back: {}", chain(&error))))
 }
 
 /// Why it must not be started: an administrator stopped it meanwhile, or that cannot be told.

@@ -1,21 +1,31 @@
 //! `agent` and `target`: passed to the agent through the supervisor. Knows the agent's words, not its rules.
+mod by_hand;
+mod call;
+mod silent;
+
 use std::fmt::Write as _;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use wbd_model::control::{AgentVerb, Request, Response};
+use wbd_model::control::AgentVerb;
 use wbd_model::report::SCHEMA;
 
 use crate::Context;
 use crate::ask;
 use crate::cli::{Agent, Format, Language, NewTarget, Target};
+use crate::count::counted;
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::{Out, Tone};
 
+pub(crate) use by_hand::done;
+
 /// A longer list of targets is not read, in bytes; the agent takes no longer request either.
 const MAX_TARGETS_BYTES: u64 = 256 * 1024;
+/// The supervisor waits 20 s for an agent that has many folders to watch; its word comes after that.
+const CHANGE: Duration = Duration::from_secs(25);
 
 /// `agent VERB`.
 ///
@@ -23,13 +33,14 @@ const MAX_TARGETS_BYTES: u64 = 256 * 1024;
 /// No answer, no leave, or the agent's own refusal with its code.
 pub(crate) fn run(context: &mut Context, verb: Agent) -> Ended {
     match verb {
-        Agent::Start => ask::change(context, &Request::Agent { verb: AgentVerb::Start }),
-        Agent::Stop => ask::change(context, &Request::Agent { verb: AgentVerb::Stop }),
-        Agent::Reload => ask::change(context, &Request::Agent { verb: AgentVerb::Reload }),
+        Agent::Start(wait) => by_hand::agent(context, AgentVerb::Start, wait.no_wait),
+        Agent::Restart(wait) => by_hand::agent(context, AgentVerb::Restart, wait.no_wait),
+        Agent::Stop => by_hand::agent(context, AgentVerb::Stop, false),
+        Agent::Reload(wait) => by_hand::agent(context, AgentVerb::Reload, wait.no_wait),
         Agent::Activate => change(context, &json!("activate"), "the agent is active"),
         Agent::Deactivate => change(context, &json!("deactivate"), "the agent is inactive"),
         Agent::Status => {
-            let health = health(context)?;
+            let health = call::health(&context.client())?;
             if context.format == Format::Text {
                 show(&mut context.out, &health);
             } else {
@@ -60,7 +71,7 @@ pub(crate) fn target(context: &mut Context, verb: &Target) -> Ended {
             change(context, &command, &format!("target {id} is no longer watched"))
         }
         Target::List => {
-            let targets = health(context)?["targets"].take();
+            let targets = call::health(&context.client())?["targets"].take();
             if context.format == Format::Text {
                 list(&mut context.out, &targets);
             } else {
@@ -72,53 +83,9 @@ pub(crate) fn target(context: &mut Context, verb: &Target) -> Ended {
 }
 
 fn change(context: &mut Context, command: &Value, done: &str) -> Ended {
-    call(context, command, true)?;
+    let client = context.client().patient(CHANGE);
+    call::call(&client, command, true)?;
     ask::say(context, done)
-}
-
-fn health(context: &Context) -> Result<Value, Failure> {
-    let mut reply = call(context, &json!("status"), false)?;
-    let health = reply["status"]["health"].take();
-    if health.is_null() {
-        Err(Failure::bug("the agent's answer to status holds no health document"))
-    } else {
-        Ok(health)
-    }
-}
-
-/// Passes a command on; every no of the agent is a failure.
-fn call(context: &Context, command: &Value, change: bool) -> Result<Value, Failure> {
-    let request = Request::AgentCall { command: command.to_string(), change };
-    let Response::Agent { reply } = ask::refusals(context.client().call(&request)?)? else {
-        return Err(ask::mismatch("the agent"));
-    };
-    let reply: Value = serde_json::from_str(&reply)
-        .map_err(|error| Failure::bug(format!("the agent's answer is no JSON: {error}")))?;
-    answered(reply)
-}
-
-fn answered(reply: Value) -> Result<Value, Failure> {
-    let message = |kind: &str| reply[kind]["message"].as_str().unwrap_or("no reason given").to_owned();
-    if let Some(refused) = reply.get("refused") {
-        let code = code(&refused["code"]);
-        return Err(Failure::failed(format!("refused, {code}: {}; see wbdctl explain {code}", message("refused"))));
-    }
-    if reply.get("not_permitted").is_some() {
-        return Err(Failure::new(Exit::NotPermitted, format!("not permitted: {}", message("not_permitted"))));
-    }
-    if reply.get("failed").is_some() {
-        return Err(Failure::failed(format!("the agent failed: {}", message("failed"))));
-    }
-    Ok(reply)
-}
-
-/// A documented code as people know it.
-fn code(value: &Value) -> String {
-    match value.as_str() {
-        Some(word) if word.starts_with("WBD-") => word.to_owned(),
-        Some(word) => format!("WBD-{word}"),
-        None => format!("WBD-{value}"),
-    }
 }
 
 fn written(new: &NewTarget) -> Value {
@@ -209,7 +176,7 @@ fn show(out: &mut Out, health: &Value) {
     links(out, watches);
     let errors = health["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
     for error in errors {
-        out.paragraph("error     ", &format!("{}: {}", code(&error["code"]), text(&error["detail"])));
+        out.paragraph("error     ", &format!("{}: {}", call::code(&error["code"]), text(&error["detail"])));
     }
     list(out, &health["targets"]);
 }
@@ -227,7 +194,7 @@ fn links(out: &mut Out, watches: &Value) {
     }
     let more = watches["linked_count"].as_u64().unwrap_or_default().saturating_sub(named.len() as u64);
     if more > 0 {
-        out.line(format!("unwatched {more} more folders behind links"));
+        out.line(format!("unwatched {} behind links", counted(more, "more folder")));
     }
 }
 
@@ -244,11 +211,11 @@ fn list(out: &mut Out, targets: &Value) {
             (
                 Tone::Plain,
                 &format!(
-                    "target    {} ({}) {}, {} folders watched",
+                    "target    {} ({}) {}, {} watched",
                     text(&target["id"]),
                     text(&target["language"]),
                     text(&target["web_root"]),
-                    target["watches"]
+                    counted(target["watches"].as_u64().unwrap_or_default(), "folder")
                 ),
             ),
             (tone, &if missing == 0 { String::new() } else { format!(", {missing} not watched") }),
@@ -267,20 +234,6 @@ mod tests {
     fn paths_of_any_bytes_reach_the_agent() {
         let path = Path::new(OsStr::from_bytes(b"/srv/\xff\\ \n"));
         assert_eq!(escaped(path), "/srv/\\xff\\\\ \\x0a");
-    }
-
-    #[test]
-    fn every_no_of_the_agent_is_a_failure_with_its_code() {
-        let failure = answered(json!({"refused": {"code": 5401, "message": "no apache runs"}})).unwrap_err();
-        assert_eq!(failure.exit, Exit::Failed);
-        assert!(
-            failure.message.contains("WBD-5401") && failure.message.contains("no apache runs"),
-            "{}",
-            failure.message
-        );
-        assert_eq!(answered(json!({"not_permitted": {"message": "root"}})).unwrap_err().exit, Exit::NotPermitted);
-        assert_eq!(answered(json!({"failed": {"message": "disk full"}})).unwrap_err().exit, Exit::Failed);
-        assert_eq!(answered(json!("done")), Ok(json!("done")));
     }
 
     #[test]

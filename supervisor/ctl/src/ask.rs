@@ -12,7 +12,7 @@ use crate::exit::{Ended, Exit, Failure};
 /// # Errors
 /// A refusal, broken files, no leave, no answer.
 pub(crate) fn done(response: Response) -> Result<String, Failure> {
-    let Response::Done { message } = refusals(response)? else { return Err(mismatch("a change")) };
+    let Response::Done { message, .. } = refusals(response)? else { return Err(mismatch("a change")) };
     Ok(message)
 }
 
@@ -86,7 +86,7 @@ mod tests {
             assert_eq!(failure.exit, exit);
             assert!(failure.message.contains("why"), "{}", failure.message);
         }
-        assert_eq!(done(Response::Done { message: message() }), Ok(message()));
+        assert_eq!(done(Response::Done { message: message(), about: vec![] }), Ok(message()));
         assert!(done(Response::Report(None)).unwrap_err().message.contains("bug"));
     }
 }

@@ -11,7 +11,7 @@ use wbd_model::name::{Code, PlaybookName, ProfileName, TargetName};
 
 /// Diagnose a host and steer the wbd supervisor
 #[derive(Debug, Parser)]
-#[command(name = "wbdctl", version, max_term_width = 80, disable_help_subcommand = true)]
+#[command(name = "wbdctl", version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -105,6 +105,8 @@ pub(crate) enum Verb {
         /// Do not ask back: the approval is of what is shown now
         #[arg(long)]
         yes: bool,
+        #[command(flatten)]
+        wait: NoWait,
     },
     /// Deny the step that waits
     Deny {
@@ -124,14 +126,17 @@ pub(crate) enum Verb {
         #[arg(required = true, num_args = 1..)]
         why: Vec<String>,
     },
-    /// Lift a pause, and the suspension of what wbd itself stopped
-    Resume,
+    /// Lift a pause, and the suspension of what wbd itself stopped, and wait for what goes on then
+    Resume(NoWait),
     /// Failures that do not count for a time, and why
     #[command(subcommand)]
     Waiver(Waiver),
     /// Whom wbd notifies of what needs a person
     #[command(subcommand)]
     Escalation(Escalation),
+    /// The products that there is a profile for
+    #[command(subcommand)]
+    Product(Product),
     /// Take an action back
     Undo {
         /// The action, such as A17
@@ -159,6 +164,11 @@ pub(crate) enum Verb {
         #[arg(long)]
         keep: bool,
     },
+    /// Help for a command, with all its options
+    Help {
+        /// The command, such as ledger list; without it all commands
+        command: Vec<String>,
+    },
     /// Completions for a shell
     Completions {
         /// The shell
@@ -167,6 +177,9 @@ pub(crate) enum Verb {
     /// Tells a person that the supervisor has failed for good
     #[command(hide = true)]
     LastWord,
+    /// Starts a supervisor that has failed once more
+    #[command(hide = true)]
+    AnotherTry,
     /// Runs the demo's supervisor so that it dies with the demo
     #[command(hide = true)]
     DemoChild {
@@ -196,6 +209,9 @@ pub(crate) struct Doctor {
     /// Look at one product only
     #[arg(long, value_name = "NAME", value_parser = profile)]
     pub(crate) profile: Option<ProfileName>,
+    /// Name every check, every target and all steps
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
     /// Look again every two seconds
     #[arg(long, conflicts_with_all = ["fix", "dry_run"])]
     pub(crate) watch: bool,
@@ -210,6 +226,18 @@ pub(crate) enum Incidents {
         /// The incident, such as I4
         #[arg(value_parser = incident)]
         incident: IncidentId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Product {
+    /// Every product: whether it is on this host, and which of its processes run
+    List,
+    /// Check a product no more until it runs again; needs root
+    Forget {
+        /// The product by its profile's name, such as aegis
+        #[arg(value_parser = profile)]
+        name: ProfileName,
     },
 }
 
@@ -256,6 +284,9 @@ pub(crate) enum Ledger {
         /// Only of this failure
         #[arg(long, value_name = "CODE", value_parser = code)]
         code: Option<Code>,
+        /// How far back
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        since: Option<Duration>,
         /// Only of this kind
         #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(Body::KINDS))]
         kind: Option<String>,
@@ -305,7 +336,7 @@ pub(crate) enum Playbook {
         /// The files, or folders of them; without them those that are installed
         files: Vec<PathBuf>,
     },
-    /// Do a playbook's next step now, under the same guards as always
+    /// Do a playbook's next step now, under the same guards as always, and wait until it is proved or refused
     Run {
         /// Its name
         #[arg(value_parser = playbook)]
@@ -313,6 +344,8 @@ pub(crate) enum Playbook {
         /// The target, where there is more than one
         #[arg(long, value_name = "TARGET", value_parser = target)]
         target: Option<TargetName>,
+        #[command(flatten)]
+        wait: NoWait,
     },
     /// Tell what a playbook would have done on what was recorded, and do nothing
     Simulate(Simulate),
@@ -342,18 +375,28 @@ pub(crate) struct Simulate {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum Agent {
-    /// Start it
-    Start,
+    /// Start it, and wait until it works
+    Start(NoWait),
+    /// Stop it, if it runs, start it, and wait until it works
+    Restart(NoWait),
     /// Stop it; it stays stopped until it is started again
     Stop,
-    /// Make it read its settings again
-    Reload,
+    /// Make it read its settings again, and wait until it works
+    Reload(NoWait),
     /// Start detecting
     Activate,
     /// Stop detecting
     Deactivate,
     /// State, version, targets, watches and errors
     Status,
+}
+
+/// For scripts that look at what comes of it by themselves.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct NoWait {
+    /// Do not wait for what comes of it
+    #[arg(long)]
+    pub(crate) no_wait: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -65,8 +65,8 @@ impl Client {
         Self { socket: self.socket.clone(), timeout: self.timeout.min(time) }
     }
 
-    /// The same way, waiting so long where the answer may take it.
-    pub(crate) fn waiting_at_least(&self, time: Duration) -> Self {
+    /// The same way, waiting at least so long: for an answer that comes when something is done.
+    pub(crate) fn patient(&self, time: Duration) -> Self {
         Self { socket: self.socket.clone(), timeout: self.timeout.max(time) }
     }
 

@@ -9,9 +9,6 @@ use wbd_model::text::columns;
 pub(crate) const USUAL: usize = 80;
 /// Below this, labels would leave no room for what they are about.
 const NARROWEST: usize = 40;
-/// Longer lines of prose are hard to read; lists use the whole width.
-const PROSE: usize = 100;
-const CUT: &str = "...";
 
 /// Columns of a line on standard output: the terminal's own.
 pub(crate) fn of_stdout() -> usize {
@@ -22,12 +19,11 @@ fn wide(terminal: Option<u16>) -> usize {
     terminal.map_or(USUAL, |columns| usize::from(columns).max(NARROWEST))
 }
 
-/// Breaks a paragraph into lines of at most so many columns, and of no more than are easy to read behind a label of
-/// `lead` columns. Words of Latin letters stay whole, paths and commands too, so that they can be copied: one that is
+/// Breaks a paragraph into lines of at most so many columns, behind a label of `lead` columns. Words of Latin letters stay whole, paths and commands too, so that they can be copied: one that is
 /// longer stands on a line of its own. Texts without spaces (Japanese) break where their rules allow.
 pub(crate) fn wrap(text: &str, lead: usize, width: usize) -> Vec<String> {
     let flow = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let options = Options::new(width.min(PROSE).saturating_sub(lead).max(1))
+    let options = Options::new(width.saturating_sub(lead).max(1))
         .break_words(false)
         .word_separator(WordSeparator::Custom(words))
         .word_splitter(WordSplitter::NoHyphenation)
@@ -58,22 +54,9 @@ fn words(line: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
     Box::new(parts.into_iter())
 }
 
-/// Cuts a text to so many columns, and shows that it was cut.
-pub(crate) fn cut(text: &str, width: usize) -> String {
-    if columns(text) <= width {
-        return text.to_owned();
-    }
-    let room = width.saturating_sub(CUT.len());
-    let ends = text.char_indices().map(|(at, ch)| at + ch.len_utf8());
-    let fits = ends.take_while(|end| text.get(..*end).is_some_and(|head| columns(head) <= room)).last();
-    let kept = text.get(..fits.unwrap_or(0)).unwrap_or_default();
-    format!("{}{CUT}", kept.trim_end())
-}
-
-/// Fills a text up with spaces to so many columns; a wider one is cut.
-pub(crate) fn fitted(text: &str, width: usize) -> String {
-    let text = cut(text, width);
-    let missing = width.saturating_sub(columns(&text));
+/// Fills a text up with spaces to so many columns; a wider one stays whole.
+pub(crate) fn padded(text: &str, width: usize) -> String {
+    let missing = width.saturating_sub(columns(text));
     format!("{text}{:missing$}", "")
 }
 
@@ -110,21 +93,16 @@ mod tests {
     }
 
     #[test]
-    fn prose_does_not_fill_a_very_wide_terminal() {
-        let lines = wrap(&"word ".repeat(100), 10, 300);
-        assert!(lines.iter().all(|line| columns(line) <= PROSE - 10), "{lines:?}");
-        assert!(lines.iter().any(|line| columns(line) > USUAL), "{lines:?}");
+    fn prose_uses_the_whole_width_of_a_wide_terminal() {
+        let lines = wrap(&"word ".repeat(100), 10, 200);
+        assert!(lines.iter().all(|line| columns(line) <= 190), "{lines:?}");
+        assert!(lines.iter().any(|line| columns(line) > 180), "{lines:?}");
     }
 
     #[test]
-    fn what_is_cut_or_filled_up_has_the_columns_that_were_asked_for() {
-        assert_eq!((cut("日本語", 6), cut("日本語です", 8)), ("日本語".to_owned(), "日本...".to_owned()));
-        // Half of a wide character cannot be shown.
-        assert_eq!((cut("日本語です", 6), cut("one two three", 8)), ("日...".to_owned(), "one t...".to_owned()));
-        assert_eq!(
-            (fitted("日本", 6), fitted("ab", 6), fitted("日本語です", 6)),
-            ("日本  ".to_owned(), "ab    ".to_owned(), "日... ".to_owned())
-        );
+    fn what_is_filled_up_has_its_columns_and_what_is_wider_stays_whole() {
+        assert_eq!((padded("日本", 6), padded("ab", 6)), ("日本  ".to_owned(), "ab    ".to_owned()));
+        assert_eq!(padded("日本語です", 6), "日本語です");
     }
 
     #[test]

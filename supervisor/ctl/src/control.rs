@@ -7,9 +7,10 @@ use wbd_model::hold::HOLD_FILES;
 use wbd_model::incident::ActionId;
 
 use crate::Context;
-use crate::ask;
 use crate::client::Unanswered;
 use crate::exit::Ended;
+use crate::wait;
+use crate::{agent, ask};
 
 /// `pause`.
 ///
@@ -39,9 +40,9 @@ fn by_file(context: &Context) -> String {
 /// `resume`.
 ///
 /// # Errors
-/// No answer, or no leave.
-pub(crate) fn resume(context: &mut Context) -> Ended {
-    ask::change(context, &Request::Resume {})
+/// No answer, or no leave; what goes on was refused or failed, or is not over yet.
+pub(crate) fn resume(context: &mut Context, no_wait: bool) -> Ended {
+    wait::change(context, &Request::Resume {}, no_wait)
 }
 
 /// `undo`.
@@ -49,7 +50,8 @@ pub(crate) fn resume(context: &mut Context) -> Ended {
 /// # Errors
 /// No answer, no leave, or an action that cannot be taken back.
 pub(crate) fn undo(context: &mut Context, action: ActionId) -> Ended {
-    ask::change(context, &Request::Undo { action })
+    let message = agent::done(&context.client(), &Request::Undo { action })?;
+    ask::say(context, &message)
 }
 
 /// `reload`.

@@ -23,7 +23,7 @@ pub(crate) fn run(context: &mut Context, verb: &Escalation) -> Ended {
     match verb {
         Escalation::Test => {}
     }
-    let client = context.client().waiting_at_least(LONGEST);
+    let client = context.client().patient(LONGEST);
     let Response::Escalation(test) = ask::refusals(client.call(&Request::TestEscalation {})?)? else {
         return Err(ask::mismatch("a test of on_escalation"));
     };

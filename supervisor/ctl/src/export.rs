@@ -16,9 +16,10 @@ use wbd_probes::{Presence, ProbeRunner, clock};
 use crate::Context;
 use crate::cli::Format;
 use crate::config::broken;
+use crate::count::counted;
 use crate::exit::{Ended, Exit, Failure};
 use crate::host;
-use crate::{ledger, moment};
+use crate::{ledger, moment, product};
 
 impl From<BundleError> for Failure {
     fn from(error: BundleError) -> Self {
@@ -71,10 +72,10 @@ pub(crate) fn run(context: &mut Context, file: &Path, since: Option<Duration>) -
     }
     let out = &mut context.out;
     out.line(format!(
-        "{}: {} records of the ledger, {} answers of checks, {} series of samples",
+        "{}: {} of the ledger, {} of checks, {} series of samples",
         file.display(),
-        counts.entries,
-        counts.answers,
+        counted(counts.entries, "record"),
+        counted(counts.answers, "answer"),
         counts.series
     ));
     out.paragraph(
@@ -94,7 +95,9 @@ fn told(settings: Settings) -> Settings {
 pub(crate) fn present(root: &Path, library: &Library, settings: &Settings) -> BTreeSet<ProfileName> {
     let mut runner = ProbeRunner::new(root.to_owned());
     runner.facts.clone_from(&settings.facts);
-    let here = library.profiles.iter().filter(|(_, profile)| matches!(runner.present(&profile.spec), Presence::Yes));
+    let (seen, boot) = product::seen(root);
+    runner.remember_products(seen, &boot);
+    let here = library.profiles.iter().filter(|(_, profile)| matches!(runner.present(profile), Presence::Yes));
     here.map(|(name, _)| name.clone()).collect()
 }
 

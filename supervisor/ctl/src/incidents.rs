@@ -2,6 +2,7 @@
 use std::io::{BufRead, IsTerminal, Read, Write};
 
 use serde_json::json;
+use wbd_model::check::CheckKey;
 use wbd_model::control::{IncidentRow, Request, Response};
 use wbd_model::incident::{IncidentId, Phase};
 use wbd_model::report::SCHEMA;
@@ -9,11 +10,13 @@ use wbd_model::report::SCHEMA;
 use crate::Context;
 use crate::ask;
 use crate::cli::{Format, Incidents};
+use crate::count::counted;
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::{Out, Tone};
+use crate::phase::phase;
 use crate::plan::{self, Waiting};
-use crate::when;
-use crate::{ledger, record};
+use crate::wait::{self, Asking};
+use crate::{ledger, record, when};
 
 /// An answer is a word, in bytes.
 const MAX_ANSWER: u64 = 64;
@@ -33,25 +36,25 @@ pub(crate) fn run(context: &mut Context, verb: &Incidents) -> Ended {
 /// `approve`: shows what it is an approval of, asks, then says it.
 ///
 /// # Errors
-/// No answer, no leave, nothing waits, it is no longer what was shown; or nobody could be asked.
-pub(crate) fn approve(context: &mut Context, incident: IncidentId, yes: bool) -> Ended {
+/// No answer, no leave, nothing waits, it is no longer what was shown; nobody could be asked; what was approved was
+/// refused later, failed, or is not over yet.
+pub(crate) fn approve(context: &mut Context, incident: IncidentId, yes: bool, no_wait: bool) -> Ended {
     let waiting = plan::waiting(context, incident)?;
     if context.format == Format::Text {
         plan::show(&mut context.out, &waiting);
         context.out.flush();
     }
     if !yes && !confirmed(context, incident)? {
-        return Err(Failure::failed(format!("{incident} is not approved: nothing was said, and nothing is done")));
+        return Err(Failure::failed(format!(
+            "{incident} is not approved: you did not answer yes, and nothing is done"
+        )));
     }
-    let request = Request::Approve { incident, shown: Some(waiting.digest) };
-    let message = ask::done(context.client().call(&request)?)?;
-    if context.format == Format::Text {
-        return ask::say(context, &message);
-    }
-    let value = json!({"schema": SCHEMA, "result": "done", "message": message,
-        "plan": waiting.plan, "changes": waiting.changes});
-    context.out.document(context.format, &value)?;
-    Ok(Exit::Done)
+    let asking = Asking::begin(context.client())?;
+    let Waiting { plan, changes, digest, .. } = waiting;
+    let message = ask::done(context.client().call(&Request::Approve { incident, shown: Some(digest) })?)?;
+    let key = CheckKey { code: plan.code.clone(), target: plan.target.clone() };
+    let about = if no_wait { vec![] } else { vec![key] };
+    wait::show(context, &asking, &message, &about, json!({"plan": plan, "changes": changes}))
 }
 
 /// Asks the person at the terminal.
@@ -62,7 +65,7 @@ fn confirmed(context: &mut Context, incident: IncidentId) -> Result<bool, Failur
     let (input, prompt) = (std::io::stdin(), std::io::stderr());
     if context.format != Format::Text || !input.is_terminal() || !prompt.is_terminal() {
         let text =
-            format!("{incident} is not approved: there is no terminal to ask at; say --yes to approve what is shown");
+            format!("{incident} is not approved: there is no terminal to ask at; use --yes to approve what is shown");
         return Err(Failure::new(Exit::Usage, text));
     }
     // A prompt that cannot be written is answered by nobody.
@@ -93,35 +96,16 @@ pub(crate) fn rows(context: &Context) -> Result<Vec<IncidentRow>, Failure> {
 
 /// One line of a list.
 pub(crate) fn line(out: &mut Out, row: &IncidentRow) {
-    // A longer name takes of what follows, up to a bound.
-    let target = out.fitted(row.target.as_str(), out.columns(row.target.as_str()).clamp(10, 24));
+    let target = out.padded(row.target.as_str(), 10);
     let head = format!("  {:<5} {} {:<13} {target} ", row.id.to_string(), when::short(row.opened), row.code,);
     let open = !matches!(row.phase, Phase::Closed { .. });
     let tone = if open { Tone::Bad } else { Tone::Plain };
-    let text = format!("{} ({}, {})", phase(row), row.case, actions(row.acts));
-    let text = out.cut(&text, out.width().saturating_sub(out.columns(&head)));
-    out.spans(&[(Tone::Plain, &head), (tone, &text)]);
-}
-
-/// Where it stands, in words.
-pub(crate) fn phase(row: &IncidentRow) -> String {
-    match &row.phase {
-        Phase::Suppressed { by } => format!("a consequence of {by}"),
-        Phase::Gated { held } => held.as_ref().or(row.held.as_ref()).map_or_else(
-            || "about to act".to_owned(),
-            |refusal| format!("held by {}: {}", refusal.guard.as_str(), refusal.reason),
-        ),
-        Phase::Acting { action } => format!("doing {action}"),
-        Phase::Indeterminate { action } => format!("looking what became of {action}"),
-        Phase::Verifying => "verifying".to_owned(),
-        Phase::RollingBack { action } => format!("taking back, {action}"),
-        Phase::Probation => "proved, watched a little longer".to_owned(),
-        Phase::Closed { how } => how.as_str().to_owned(),
-    }
+    let text = format!("{} (case {}, {})", phase(row), row.case, actions(row.acts));
+    out.entry(&[(Tone::Plain, &head)], tone, &text);
 }
 
 fn actions(acts: u32) -> String {
-    if acts == 1 { "1 action".to_owned() } else { format!("{acts} actions") }
+    counted(acts, "action")
 }
 
 fn list(context: &mut Context, rows: &[IncidentRow]) -> Ended {
@@ -168,7 +152,7 @@ fn show(context: &mut Context, rows: &[IncidentRow], id: IncidentId) -> Ended {
     out.heading("Records");
     match &entries {
         Ok(entries) => record::list(out, entries),
-        Err(failure) => out.paragraph("  ", &format!("cannot be shown: {}", failure.message)),
+        Err(failure) => out.paragraph("  ", &format!("The records cannot be shown: {}", failure.message)),
     }
     if let Some(row) = row.filter(|row| !row.guide.is_empty()) {
         out.heading("What you can do");

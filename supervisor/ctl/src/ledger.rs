@@ -1,6 +1,8 @@
 //! `ledger`: reads and verifies it without the supervisor; only a rotation is asked for, or done offline. Interprets no record.
 mod read;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use wbd_ledger::{AnchorState, Filter, Verification};
 use wbd_model::control::Request;
@@ -23,9 +25,12 @@ pub(crate) use read::{of_incident, open, verified_under};
 /// A ledger that cannot be read, a record that is not there, a refusal.
 pub(crate) fn run(context: &mut Context, verb: Ledger) -> Ended {
     match verb {
-        Ledger::List { incident, code, kind, limit } => {
+        Ledger::List { incident, code, kind, since, limit } => {
+            let now_ms = crate::moment::clocks().wall_ms;
+            let back = |length: Duration| now_ms.saturating_sub(i64::try_from(length.as_millis()).unwrap_or(i64::MAX));
             let filter = Filter {
                 kinds: kind.into_iter().collect(),
+                since_wall_ms: since.map(back),
                 incident: incident.map(|id| id.0),
                 code: code.map(String::from),
                 limit: Some(limit),

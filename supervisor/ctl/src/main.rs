@@ -8,6 +8,7 @@ mod columns;
 mod config;
 mod context;
 mod control;
+mod count;
 mod demo;
 mod doctor;
 mod escalation;
@@ -15,6 +16,7 @@ mod exit;
 mod explain;
 mod export;
 mod failed_unit;
+mod help;
 mod host;
 mod incidents;
 mod ledger;
@@ -24,12 +26,16 @@ mod manual;
 mod moment;
 mod offline;
 mod out;
+mod phase;
 mod plan;
 mod playbook;
+mod product;
 mod record;
 mod reference;
+mod retry_unit;
 mod simulate;
 mod status;
+mod wait;
 mod waiver;
 mod when;
 
@@ -110,20 +116,23 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Ledger(verb) => ledger::run(context, verb),
         Verb::Playbook(verb) => playbook::run(context, verb),
         Verb::Explain { code } => explain::run(context, code.as_deref()),
-        Verb::Approve { incident, yes } => incidents::approve(context, incident, yes),
+        Verb::Approve { incident, yes, wait } => incidents::approve(context, incident, yes, wait.no_wait),
         Verb::Deny { incident } => incidents::deny(context, incident),
         Verb::Pause { length, class, why } => control::pause(context, length, class, &why),
-        Verb::Resume => control::resume(context),
+        Verb::Resume(wait) => control::resume(context, wait.no_wait),
         Verb::Waiver(verb) => waiver::run(context, verb),
         Verb::Escalation(verb) => escalation::run(context, &verb),
+        Verb::Product(verb) => product::run(context, verb),
         Verb::Undo { action } => control::undo(context, action),
         Verb::Reload { wait: _ } => control::reload(context),
         Verb::Agent(verb) => agent::run(context, verb),
         Verb::Target(verb) => agent::target(context, &verb),
         Verb::Config(verb) => config::run(context, verb),
         Verb::Demo { keep } => demo::run(context, keep),
+        Verb::Help { command } => help::run(context, &command),
         Verb::Completions { shell } => Ok(completions(context, shell)),
         Verb::LastWord => failed_unit::run(context),
+        Verb::AnotherTry => retry_unit::run(context),
         Verb::DemoChild { parent, scratch, program } => demo::child(parent, &scratch, &program),
     }
 }

@@ -38,6 +38,9 @@ impl Tone {
     }
 }
 
+/// Columns before what goes on below an entry with a long head.
+const BELOW: usize = 8;
+
 /// What the terminal can show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Style {
@@ -47,6 +50,8 @@ pub(crate) struct Style {
     pub(crate) ascii: bool,
     /// Columns of a line.
     pub(crate) width: usize,
+    /// Standard output is a terminal.
+    pub(crate) terminal: bool,
 }
 
 /// The environment variables that decide the style, as they were at the start.
@@ -90,6 +95,7 @@ impl Surroundings {
             },
             ascii: !(locale.contains("utf-8") || locale.contains("utf8")),
             width: self.width,
+            terminal: self.terminal,
         }
     }
 }
@@ -127,14 +133,9 @@ impl Out {
         wbd_model::text::columns(&self.printable(text))
     }
 
-    /// A text as it is shown, cut to so many columns.
-    pub(crate) fn cut(&self, text: &str, width: usize) -> String {
-        columns::cut(&self.printable(text), width)
-    }
-
-    /// A text as it is shown, cut or filled up to so many columns.
-    pub(crate) fn fitted(&self, text: &str, width: usize) -> String {
-        columns::fitted(&self.printable(text), width)
+    /// A text as it is shown, filled up to so many columns; a wider one stays whole.
+    pub(crate) fn padded(&self, text: &str, width: usize) -> String {
+        columns::padded(&self.printable(text), width)
     }
 
     fn printable(&self, text: &str) -> String {
@@ -195,6 +196,21 @@ impl Out {
         for (number, part) in columns::wrap(&self.printable(text), indent, self.width()).iter().enumerate() {
             let before = if number == 0 { lead } else { &[(Tone::Plain, below.as_str())] };
             self.spans(&[before, &[(tone, part)]].concat());
+        }
+    }
+
+    /// One entry of a list, never cut: on a terminal it goes on below, elsewhere it is one line.
+    pub(crate) fn entry(&mut self, lead: &[(Tone, &str)], tone: Tone, text: &str) {
+        let taken: usize = lead.iter().map(|(_, text)| self.columns(text)).sum();
+        let lines = columns::wrap(&self.printable(text), taken, self.width());
+        let (Some((first, rest)), true) = (lines.split_first(), self.style.terminal) else {
+            return self.spans(&[lead, &[(tone, text)]].concat());
+        };
+        self.spans(&[lead, &[(tone, first)]].concat());
+        // A long head would leave a narrow column.
+        let below = " ".repeat(if taken * 2 > self.width() { BELOW } else { taken });
+        for part in columns::wrap(&rest.join(" "), below.len(), self.width()) {
+            self.spans(&[(Tone::Plain, below.as_str()), (tone, &part)]);
         }
     }
 
@@ -278,7 +294,7 @@ pub(crate) mod testing {
 
     /// The text that `write` writes, plain and in ASCII.
     pub(crate) fn text_of(write: impl FnOnce(&mut Out)) -> String {
-        written(Style { colour: false, ascii: true, width: USUAL }, write)
+        written(Style { colour: false, ascii: true, width: USUAL, terminal: false }, write)
     }
 
     /// The same in UTF-8.
@@ -288,7 +304,7 @@ pub(crate) mod testing {
 
     /// The same on a terminal of so many columns.
     pub(crate) fn utf8_text_within(width: usize, write: impl FnOnce(&mut Out)) -> String {
-        written(Style { colour: false, ascii: false, width }, write)
+        written(Style { colour: false, ascii: false, width, terminal: true }, write)
     }
 
     pub(crate) fn written(style: Style, write: impl FnOnce(&mut Out)) -> String {
@@ -315,7 +331,7 @@ mod tests {
         }
     }
 
-    const PLAIN: Style = Style { colour: false, ascii: true, width: columns::USUAL };
+    const PLAIN: Style = Style { colour: false, ascii: true, width: columns::USUAL, terminal: false };
 
     #[test]
     fn a_closed_pipe_is_quiet_and_a_full_disk_is_told() {
@@ -346,6 +362,27 @@ mod tests {
                 let indent = if ascii { 6 } else { 7 };
                 assert!(lines.iter().skip(1).all(|line| line.len() - line.trim_start().len() == indent), "{page}");
             }
+        }
+    }
+
+    #[test]
+    fn an_entry_of_a_list_is_whole_and_in_a_pipe_one_line() {
+        let text = "case dead; ".repeat(20) + "the word that matters";
+        let page = |terminal, width, head: &str| {
+            let style = Style { terminal, width, ..PLAIN };
+            testing::written(style, |out| out.entry(&[(Tone::Plain, head)], Tone::Plain, &text))
+        };
+        let piped = page(false, 80, "  I4 ");
+        assert_eq!((piped.lines().count(), piped.trim_end().ends_with("that matters")), (1, true), "{piped}");
+        for (width, head, indent) in [(80, "  I4 ", 5), (60, "  I4 WBD-6007 on a-target-with-a-long-name ", 8)] {
+            let shown = page(true, width, head);
+            assert!(shown.lines().all(|line| line.len() <= width) && shown.lines().count() > 2, "{shown}");
+            let below = |line: &str| line.len() - line.trim_start().len() == indent;
+            assert!(shown.lines().skip(1).all(below), "{shown}");
+            assert_eq!(
+                shown.split_whitespace().count(),
+                text.split_whitespace().count() + head.split_whitespace().count()
+            );
         }
     }
 

@@ -7,19 +7,19 @@ use serde_json::{Value, json};
 use wbd_engine::play::testing;
 use wbd_engine::playbook::{self, Library};
 use wbd_model::control::Request;
-use wbd_model::name::{PlaybookName, TargetName};
+use wbd_model::name::PlaybookName;
 use wbd_model::report::SCHEMA;
 use wbd_model::suggest;
 use wbd_probes::files;
 
 use crate::Context;
-use crate::ask;
-use crate::cli::{Format, Playbook};
+use crate::cli::{Format, NoWait, Playbook};
 use crate::config::broken;
+use crate::count::counted;
 use crate::exit::{Ended, Exit, Failure};
 use crate::linted::{Linted, linted, warned};
 use crate::out::Tone;
-use crate::{host, reference, simulate};
+use crate::{host, reference, simulate, wait};
 
 pub(crate) use named::loaded;
 
@@ -33,7 +33,10 @@ pub(crate) fn run(context: &mut Context, verb: Playbook) -> Ended {
         Playbook::Show { name } => show(context, &name),
         Playbook::Lint { files } => lint(context, &files),
         Playbook::Test { files } => test(context, &files),
-        Playbook::Run { name, target } => ask_for(context, name, target),
+        Playbook::Run { name, target, wait: NoWait { no_wait } } => {
+            let request = Request::RunPlaybook { playbook: name, target, without_approval: false };
+            wait::change(context, &request, no_wait)
+        }
         Playbook::Simulate(order) => simulate::run(context, &order),
         Playbook::Reference { name } => reference::run(context, name.as_deref()),
         Playbook::Schema => {
@@ -73,7 +76,7 @@ fn list(context: &mut Context) -> Ended {
     if !problems.is_empty() {
         out.spans(&[(
             Tone::Bad,
-            &format!("{} problems in files that were left out; see them: wbdctl playbook lint", problems.len()),
+            &format!("{} in files that are not used; see: wbdctl playbook lint", counted(problems.len(), "problem")),
         )]);
     }
     Ok(Exit::Done)
@@ -115,8 +118,9 @@ fn lint(context: &mut Context, named: &[PathBuf]) -> Ended {
     }
     if context.format == Format::Text {
         warned(context, &warnings);
-        let also = if warnings.is_empty() { String::new() } else { format!(", {} warnings", warnings.len()) };
-        context.out.line(format!("{files} files, no problems{also}"));
+        let also =
+            if warnings.is_empty() { String::new() } else { format!(", {}", counted(warnings.len(), "warning")) };
+        context.out.line(format!("{}, no problems{also}", counted(files, "file")));
     } else {
         let value = json!({"schema": SCHEMA, "files": files, "problems": [], "warnings": warnings});
         context.out.document(context.format, &value)?;
@@ -154,8 +158,4 @@ fn test(context: &mut Context, named: &[PathBuf]) -> Ended {
         context.out.document(context.format, &json!({"schema": SCHEMA, "tests": tests, "failed": failed}))?;
     }
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
-}
-
-fn ask_for(context: &mut Context, playbook: PlaybookName, target: Option<TargetName>) -> Ended {
-    ask::change(context, &Request::RunPlaybook { playbook, target, without_approval: false })
 }

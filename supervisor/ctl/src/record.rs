@@ -13,7 +13,7 @@ pub(crate) fn gist(entry: &Entry) -> String {
     if begins { format!("{}{clause}", failure(entry)) } else { clause }
 }
 
-/// Records in a list: a line each, under the day that they were written on.
+/// Records in a list: an entry each, under the day that they were written on.
 pub(crate) fn list<'a>(out: &mut Out, entries: impl IntoIterator<Item = &'a Entry>) {
     let mut day = String::new();
     for entry in entries {
@@ -26,13 +26,12 @@ pub(crate) fn list<'a>(out: &mut Out, entries: impl IntoIterator<Item = &'a Entr
     }
 }
 
-/// One line of a list.
+/// One entry of a list.
 fn line(out: &mut Out, entry: &Entry) {
     let incident = entry.subject.incident.map_or_else(String::new, |id| id.to_string());
     let head = format!("{:>5} {} {incident:<4} ", entry.seq, when::clock(entry.at.wall_ms));
     let kind = format!("{:<9} ", entry.body.kind());
-    let gist = out.cut(&gist(entry), out.width().saturating_sub(out.columns(&head) + out.columns(&kind)));
-    out.spans(&[(Tone::Faint, &head), (tone(&entry.body), &kind), (Tone::Plain, &gist)]);
+    out.entry(&[(Tone::Faint, &head), (tone(&entry.body), &kind)], Tone::Plain, &gist(entry));
 }
 
 /// The failure and whose it is; later records of an incident do not repeat it.

@@ -95,8 +95,12 @@ const fn named_by(who: NamedBy) -> &'static str {
 
 fn probe(it: &probe::Declaration) -> Value {
     let field = |field: &wbd_model::observation::Field| {
-        json!({"name": field.name, "type": field.kind, "unit": field.unit.word(), "label": field.label,
-            "doc": field.doc})
+        let mut value = json!({"name": field.name, "type": field.kind, "unit": field.unit.word(),
+            "label": field.label, "doc": field.doc});
+        if let Some(otherwise) = field.otherwise {
+            value["otherwise"] = json!(otherwise);
+        }
+        value
     };
     json!({
         "name": it.key,
@@ -126,15 +130,14 @@ fn list(out: &mut Out, all: &[Entry]) {
     out.spans(&[(Tone::Strong, "Probes")]);
     for entry in all {
         if let Entry::Probe(it) = entry {
-            let asks = out.cut(&spoken(it.asks), out.width().saturating_sub(19));
-            out.line(format!("  {:<16} {asks}", it.key));
+            out.entry(&[(Tone::Plain, &format!("  {:<16} ", it.key))], Tone::Plain, &spoken(it.asks));
         }
     }
     out.heading("Actions");
     for entry in all {
         if let Entry::Action(it) = entry {
-            let does = out.cut(&spoken(it.does), out.width().saturating_sub(22));
-            out.line(format!("  {:<16} {} {does}", it.key, it.class));
+            let head = format!("  {:<16} {} ", it.key, it.class);
+            out.entry(&[(Tone::Plain, &head)], Tone::Plain, &spoken(it.does));
         }
     }
     out.line("");
@@ -171,7 +174,8 @@ fn show_probe(out: &mut Out, it: &probe::Declaration) {
     out.heading("Fields");
     for field in it.fields {
         let unit = field.unit.word().map(|word| format!(", {word}")).unwrap_or_default();
-        out.line(format!("  {} ({}{unit}): {}", field.name, field.kind, field.label));
+        let otherwise = field.otherwise.map(|words| format!(" / {words}")).unwrap_or_default();
+        out.paragraph(&format!("  {} ({}{unit}): ", field.name, field.kind), &format!("{}{otherwise}", field.label));
         out.paragraph("      ", field.doc);
     }
     out.heading("Unknown");
@@ -223,7 +227,7 @@ mod tests {
     use crate::out::testing::text_of;
 
     #[test]
-    fn the_list_has_every_probe_and_action_on_a_line_of_its_own_in_80_columns() {
+    fn the_list_has_every_probe_and_action_whole_and_on_a_terminal_within_its_width() {
         let text = text_of(|out| list(out, &entries()));
         for key in entries().iter().map(Entry::key) {
             assert_eq!(
@@ -232,7 +236,9 @@ mod tests {
                 "{key}"
             );
         }
-        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert!(!text.contains("..."), "{text}");
+        let shown = crate::out::testing::utf8_text_of(|out| list(out, &entries()));
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
     }
 
     #[test]
@@ -241,7 +247,7 @@ mod tests {
         for words in [
             "fd.usage: {process: ROLE}",
             "process: a role of the profile",
-            "age_s (int, seconds): age",
+            "age_s (int, seconds): age of the process",
             "seconds since the process started",
             "where the soft limit is 0",
         ] {

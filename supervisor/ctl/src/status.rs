@@ -6,6 +6,7 @@ use crate::Context;
 use crate::ask;
 use crate::cli::Format;
 use crate::client::Unanswered;
+use crate::count::counted;
 use crate::exit::{Ended, Exit, Failure};
 use crate::incidents;
 use crate::out::{Out, Tone};
@@ -49,7 +50,7 @@ fn show(out: &mut Out, status: &Status) {
     ]);
     out.hanging(&[(Tone::Plain, "healing    ")], if good { Tone::Good } else { Tone::Warn }, &healing);
     for suspension in suspensions(status) {
-        out.paragraph("           ", &format!("suspended: {suspension}; let it go on: wbdctl resume"));
+        out.paragraph("           ", &format!("suspended: {suspension}; to end this: wbdctl resume"));
     }
     let (hour, day) = (status.budget_left_hour, status.budget_left_day);
     let shares = match (status.budget_left_hour_others, status.budget_left_day_others) {
@@ -59,7 +60,7 @@ fn show(out: &mut Out, status: &Status) {
     out.paragraph("budget     ", &format!("{hour} disruptive actions left in this hour, {day} in this day{shares}"));
     let profiles = if status.profiles.is_empty() { "none".to_owned() } else { status.profiles.join(", ") };
     out.paragraph("playbooks  ", &format!("{} loaded; products on this host: {profiles}", status.playbooks));
-    out.line(format!("ledger     {} records", status.ledger_seq));
+    out.line(format!("ledger     {}", counted(status.ledger_seq, "record")));
     if let Some(why) = &status.journal_unread {
         out.paragraph(
             "           ",
@@ -77,7 +78,7 @@ fn show(out: &mut Out, status: &Status) {
         incidents::line(out, row);
     }
     if !status.handed_over.is_empty() {
-        out.heading(&format!("Handed over to a person and not seen gone: {}", status.handed_over.len()));
+        out.heading(&format!("Handed over to you and not solved yet: {}", status.handed_over.len()));
         for key in &status.handed_over {
             out.line(format!("  {key}"));
         }
@@ -131,7 +132,9 @@ pub(crate) fn mode_and_suspensions(status: &Status) -> String {
 pub(crate) fn mode(status: &Status) -> String {
     let mut text = control::healing_words(status.healing, &status.healing_of);
     if let Some(hold) = &status.hold {
-        text = format!("{text}, paused {hold}");
+        let is_busy = !status.holds.is_empty() && status.holds.iter().all(|row| row.busy.is_some());
+        let verb = if is_busy { "held" } else { "paused" };
+        text = format!("{text}, {verb} {hold}");
     }
     if let Some(why) = &status.degraded {
         text = format!("{text}, only observing: {why}");
@@ -176,6 +179,8 @@ pub(crate) mod testing {
             untold: vec![],
             untold_dropped: 0,
             checks: Vec::new(),
+            agent: None,
+            products: vec![],
         }
     }
 }
@@ -208,7 +213,7 @@ wbd-supervisord 0.1.0, systemd, pid 7, up 65 s
 healing    auto, paused by root: kernel update, only observing: the ledger does
            not verify
            suspended: playbook dns: 9 verifications in a row failed; tries once
-           more in 58 min; let it go on: wbdctl resume
+           more in 58 min; to end this: wbdctl resume
 budget     2 disruptive actions left in this hour, 5 in this day; 1 and 3 of
            them for anything but wbd's own agent
 playbooks  7 loaded; products on this host: wbd
@@ -234,7 +239,7 @@ Due next
         let expected = "\
 Open incidents: 0
 
-Handed over to a person and not seen gone: 1
+Handed over to you and not solved yet: 1
   WBD-6007 on wbd
 ";
         assert!(text.contains(expected), "{text}");

@@ -119,10 +119,24 @@ fn what_happened_after_the_rotation_is_shown() {
     assert!(held.held().is_some_and(|refusal| refusal.guard == Guard::Hold), "{held:?}");
     let text = |args: &[&str]| String::from_utf8(wbdctl(root.path(), args).stdout).unwrap();
     let listed = text(&["ledger", "list", "--incident", "I4"]);
-    assert!(listed.contains("opened    WBD-6007 on wbd: dead"), "{listed}");
-    assert!(listed.contains("refused   hold: paused by root"), "{listed}");
+    assert!(listed.contains("opened    WBD-6007 on wbd: failure found (case dead)"), "{listed}");
+    assert!(listed.contains("refused   no action now (hold): paused by root"), "{listed}");
     let doctor = text(&["doctor"]);
     assert!(doctor.contains("change 4711: the web servers move"), "{doctor}");
+}
+
+#[test]
+fn a_list_of_records_goes_back_as_far_as_it_is_asked_to_and_cuts_none_of_them() {
+    let root = root("ledger.db");
+    let text = |args: &[&str]| String::from_utf8(wbdctl(root.path(), args).stdout).unwrap();
+    let all = text(&["ledger", "list"]);
+    assert!(all.lines().count() > 5 && !all.contains("..."), "{all}");
+    assert_eq!(text(&["ledger", "list", "--since", "36500d"]), all);
+    assert_eq!(text(&["ledger", "list", "--since", "1ms"]), "No records.\n");
+    let of_one = text(&["ledger", "list", "--since", "36500d", "--code", "WBD-6007", "--incident", "I4"]);
+    assert!(of_one.lines().count() < all.lines().count() && of_one.contains("WBD-6007 on wbd: "), "{of_one}");
+    // In a pipe a record is one line, however long it is.
+    assert!(all.lines().any(|line| line.len() > 80), "{all}");
 }
 
 #[test]

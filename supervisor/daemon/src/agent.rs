@@ -13,11 +13,12 @@ use wbd_actions::{ProcessRef, notes};
 use wbd_agent_api::{HealthDocument, ThisBoot, health, paths};
 use wbd_engine::state::State;
 use wbd_model::action::{Action, OnAgent};
+use wbd_model::control::AgentRow;
 use wbd_model::entry::Outcome;
 use wbd_model::name::TargetName;
 use wbd_model::observation::Observation;
 use wbd_model::time::Now;
-use wbd_probes::{Manager, ProbeRunner};
+use wbd_probes::{Manager, ProbeRunner, clock};
 
 use crate::event::unit::UnitView;
 use crate::event::{AgentEvent, CheckEvent, Effect, EndedJob, Event};
@@ -181,6 +182,18 @@ impl Agent {
     pub(crate) fn process(&self) -> Option<ProcessRef> {
         let told = self.health_document().map(|it| ProcessRef { pid: it.pid, start_ticks: it.start_ticks });
         told.into_iter().chain(self.watch.process()).find(|it| self.runs(it.pid, it.start_ticks))
+    }
+
+    /// How it is, for whoever does not get an answer of it.
+    pub(crate) fn row(&self) -> AgentRow {
+        let process = self.process();
+        let is_its = |document: &HealthDocument| process.is_some_and(|process| process.pid == document.pid);
+        let document = self.health_document().filter(is_its);
+        AgentRow {
+            pid: process.map(|process| process.pid),
+            silent_ms: document.map(|document| clock::monotonic_ms().saturating_sub(document.heartbeat_ms)),
+            stopped_by: notes::stop_noted(&self.root).ok().flatten().map(|note| note.who),
+        }
     }
 
     /// Whether a stand-alone supervisor has to start it: nobody stopped it, and it is not there.

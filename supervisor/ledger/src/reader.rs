@@ -17,6 +17,8 @@ use crate::{files, record, store};
 pub struct Filter {
     /// Only records after this one.
     pub after_seq: Option<u64>,
+    /// Only records from this moment on, as Unix time in milliseconds.
+    pub since_wall_ms: Option<i64>,
     /// Only these kinds ([`wbd_model::entry::Body::kind`]); empty: all.
     pub kinds: Vec<String>,
     /// Only of this incident.
@@ -151,7 +153,7 @@ pub(crate) fn each(
 }
 
 fn clause(filter: &Filter) -> (String, Vec<Value>) {
-    let Filter { after_seq, kinds, incident, code, target, limit, last } = filter;
+    let Filter { after_seq, since_wall_ms, kinds, incident, code, target, limit, last } = filter;
     let number = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     let mut conditions = vec!["1".to_owned()];
     let mut values = Vec::new();
@@ -162,6 +164,7 @@ fn clause(filter: &Filter) -> (String, Vec<Value>) {
         }
     };
     equal("seq", ">", after_seq.map(number));
+    equal("time", ">=", since_wall_ms.map(Value::Integer));
     equal("incident", "=", incident.map(number));
     equal("target", "=", target.clone().map(Value::Text));
     let mut one_of = |column: &str, wanted: &[String]| {

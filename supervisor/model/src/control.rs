@@ -8,7 +8,7 @@ use crate::action::{Change, Class};
 use crate::check::{CheckKey, Verdict};
 use crate::hold::HoldRow;
 use crate::incident::{ActionId, IncidentId, Phase, Refusal};
-use crate::name::{Code, PlaybookName, TargetName};
+use crate::name::{Code, PlaybookName, ProfileName, TargetName};
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::settings::Healing;
@@ -31,6 +31,11 @@ pub enum Request {
     Status {},
     /// Its latest report.
     Report {},
+    /// Look at these checks again soon; each at most once a second. [`Status::checks`] tells when it was done.
+    LookAgain {
+        /// Which.
+        checks: Vec<CheckKey>,
+    },
     /// Open incidents and the last closed ones.
     Incidents {},
     /// The waiting rung of an incident, with what it would change.
@@ -95,6 +100,11 @@ pub enum Request {
         #[serde(default, rename = "without_word")]
         without_approval: bool,
     },
+    /// Check a product no more until it runs again.
+    ForgetProduct {
+        /// Which.
+        name: ProfileName,
+    },
     /// Start, stop or reload the agent by hand.
     Agent {
         /// Which.
@@ -121,9 +131,12 @@ impl Request {
     #[must_use]
     pub const fn is_change(&self) -> bool {
         match self {
-            Self::Status {} | Self::Report {} | Self::Incidents {} | Self::Preview { .. } | Self::PreviewFix { .. } => {
-                false
-            }
+            Self::Status {}
+            | Self::Report {}
+            | Self::LookAgain { .. }
+            | Self::Incidents {}
+            | Self::Preview { .. }
+            | Self::PreviewFix { .. } => false,
             Self::AgentCall { change, .. } => *change,
             Self::Approve { .. }
             | Self::Deny { .. }
@@ -133,10 +146,19 @@ impl Request {
             | Self::Undo { .. }
             | Self::Reload {}
             | Self::RunPlaybook { .. }
+            | Self::ForgetProduct { .. }
             | Self::Agent { .. }
             | Self::TestEscalation {}
             | Self::RotateLedger { .. } => true,
         }
+    }
+}
+
+impl Request {
+    /// Whether only root may ask for it: it takes something out of wbd's sight.
+    #[must_use]
+    pub const fn is_roots(&self) -> bool {
+        matches!(self, Self::ForgetProduct { .. })
     }
 }
 
@@ -146,6 +168,8 @@ impl Request {
 pub enum AgentVerb {
     /// Start it.
     Start,
+    /// Stop it, if it runs, and start it.
+    Restart,
     /// Stop it; an administrator's stop is respected.
     Stop,
     /// Make it read its settings again.
@@ -160,6 +184,9 @@ pub enum Response {
     Done {
         /// What was done.
         message: String,
+        /// Checks whose incidents tell what comes of it; empty where nothing more comes.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        about: Vec<CheckKey>,
     },
     /// Refused: by a guard, or because it makes no sense now.
     Refused {
@@ -198,6 +225,9 @@ pub enum Response {
         /// Digest of both; an approval names it.
         #[serde(default)]
         digest: String,
+        /// What the guards say to it at this moment; `None`: an older supervisor does not tell.
+        #[serde(default)]
+        offer: Option<Box<Offer>>,
     },
 }
 
@@ -212,6 +242,17 @@ pub struct EscalationTest {
     pub detail: String,
     /// How long that took, in milliseconds.
     pub took_ms: u64,
+}
+
+/// What the guards say to a plan at one moment, so that nothing is offered that they would refuse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The incident that waits to do it; `None`: none is open.
+    pub incident: Option<IncidentId>,
+    /// To wbd, which would do it by itself; `None`: nothing stands against it.
+    pub by_itself: Option<Refusal>,
+    /// To an operator who approves it or runs its playbook; `None`: nothing stands against it.
+    pub by_hand: Option<Refusal>,
 }
 
 /// How the supervisor was started.
@@ -314,6 +355,63 @@ pub struct Status {
     /// When each check was looked at last; one without a row was not checked yet.
     #[serde(default)]
     pub checks: Vec<CheckedRow>,
+    /// wbd's own agent; `None`: an older supervisor does not tell.
+    #[serde(default)]
+    pub agent: Option<AgentRow>,
+    /// Every product that there is a profile for.
+    #[serde(default)]
+    pub products: Vec<ProductRow>,
+}
+
+/// wbd's own agent as the supervisor sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentRow {
+    /// Its process; `None`: none runs.
+    pub pid: Option<u32>,
+    /// Milliseconds since that process gave its last sign of life; `None`: it gave none.
+    pub silent_ms: Option<u64>,
+    /// Who stopped it, where an administrator's stop stands.
+    pub stopped_by: Option<String>,
+}
+
+/// One product that there is a profile for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductRow {
+    /// The profile's name.
+    pub name: ProfileName,
+    /// Whether it is on this host.
+    pub state: ProductState,
+    /// Unix time in milliseconds at which it was seen here first; `None`: it was not.
+    pub since: Option<i64>,
+    /// Its processes, a line each; else why it is not checked. Empty where there is nothing to say.
+    pub detail: Vec<String>,
+}
+
+/// Whether a product is on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProductState {
+    /// It is, and is checked.
+    Here,
+    /// It is, and an administrator does not want it checked.
+    Forgotten,
+    /// That cannot be told.
+    Unknown,
+    /// It is not.
+    Absent,
+}
+
+impl ProductState {
+    /// The word in JSON and on the screen.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::Forgotten => "forgotten",
+            Self::Unknown => "unknown",
+            Self::Absent => "absent",
+        }
+    }
 }
 
 /// The last complete look of one check.
@@ -398,6 +496,9 @@ pub struct IncidentRow {
     pub held: Option<Refusal>,
     /// Steps for a person, once it was handed over.
     pub guide: Vec<String>,
+    /// Why a person was notified last: the guard's own words where one refused for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// The healing mode, and which products have a stricter one.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use crate::action::{Change, Class};
 use crate::check::Verdict;
 use crate::hold::HoldRow;
+use crate::incident::IncidentId;
 use crate::name::{Code, PlaybookName, TargetName};
 use crate::plan::Approval;
 use crate::waiver::{Standing, Waiver};
@@ -16,6 +17,9 @@ pub const SCHEMA: u32 = 1;
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: u32,
+    /// The release of wbd that looked; empty in a report of an older one.
+    #[serde(default)]
+    pub version: String,
     /// Host name.
     pub host: String,
     /// Unix time in milliseconds at which looking began.
@@ -31,6 +35,9 @@ pub struct Report {
     pub causes: Vec<Cause>,
     /// Every check, but for those that are waived.
     pub checks: Vec<CheckRow>,
+    /// Checks of which doctor and the supervisor say different things; the worse view counts in `checks`.
+    #[serde(default)]
+    pub differing: Vec<Differing>,
     /// Waivers with what they cover; what is waived counts nowhere else.
     #[serde(default)]
     pub waived: Vec<WaivedRow>,
@@ -109,18 +116,54 @@ pub struct Cause {
     pub severity: Verdict,
     /// Whose.
     pub target: TargetName,
+    /// What findings have in common that one cause made: `PLAYBOOK/CASE`; `None`: this one stands alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// Its name.
     pub title: String,
     /// What is claimed, with this host's values.
     pub claim: String,
-    /// What was seen: value against limit, file:line, since when.
+    /// What was seen, by the names that playbooks use: value against limit, file:line, since when.
     pub evidence: Vec<String>,
+    /// The same in words; empty where the evidence is in words already.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<String>,
     /// Codes of the failures that it makes others look like.
     pub explains: Vec<Code>,
+    /// Its open incident, where the supervisor says that there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<OpenIncident>,
     /// What wbd would do.
     pub fix: Option<Fix>,
     /// What a person can do.
     pub guide: Vec<String>,
+}
+
+/// The open incident of a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenIncident {
+    /// Which.
+    pub id: IncidentId,
+    /// Since when, as Unix time in milliseconds.
+    pub since: i64,
+    /// Where it stands, in words.
+    pub stands: String,
+}
+
+impl Cause {
+    /// What was seen, for people.
+    #[must_use]
+    pub fn in_words(&self) -> &[String] {
+        if self.seen.is_empty() { &self.evidence } else { &self.seen }
+    }
+
+    /// Adds what is known beside the facts.
+    pub fn add(&mut self, line: String) {
+        if !self.seen.is_empty() || self.evidence.is_empty() {
+            self.seen.push(line.clone());
+        }
+        self.evidence.push(line);
+    }
 }
 
 /// A fix as doctor shows it.
@@ -140,6 +183,12 @@ pub struct Fix {
     /// Why wbd does not do it, though it knows how; then the steps for a person are what is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<String>,
+    /// The command that has it done, where it takes one: the guards were asked and would not refuse it now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Which guard would refuse it now, why, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
 }
 
 /// One check.
@@ -155,6 +204,37 @@ pub struct CheckRow {
     pub reason: String,
     /// How long looking took.
     pub duration_ms: u64,
+    /// It is unknown although all was seen: what was seen fits no case that tells more, and is not healthy.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unclear: bool,
+}
+
+/// A check of which doctor and the supervisor say different things.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Differing {
+    /// The documented failure.
+    pub code: Code,
+    /// Whose.
+    pub target: TargetName,
+    /// What doctor says.
+    pub here: OneView,
+    /// What the supervisor says, which looked again.
+    pub supervisor: OneView,
+    /// How long ago it looked; `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supervisor_age_ms: Option<u64>,
+    /// Why it did not look again; `None`: it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_asked: Option<String>,
+}
+
+/// What one of the two says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneView {
+    /// What it says.
+    pub verdict: Verdict,
+    /// Why, in words.
+    pub reason: String,
 }
 
 /// A waiver and the checks that it takes out of judgement.
@@ -171,6 +251,9 @@ pub struct WaivedRow {
 /// What the daemon said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonView {
+    /// Its release; empty if an older one does not say.
+    #[serde(default)]
+    pub version: String,
     /// Age of its last look in milliseconds.
     pub age_ms: u64,
     /// Healing mode and what holds it, in words.

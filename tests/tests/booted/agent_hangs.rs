@@ -36,7 +36,7 @@ fn a_debugger_may_hold_the_agent() {
     let answer = product::doctor_says(&host, "the hold", |answer| answer.cause(CODE).is_some());
     let cause = answer.cause(CODE).unwrap_or_else(|| panic!("{}", answer.json));
     assert_eq!((answer.code, cause["severity"].as_str()), (1, Some("warn")), "{cause}");
-    assert!(cause["claim"].as_str().is_some_and(|claim| claim.contains("traced")), "{cause}");
+    assert!(cause["claim"].as_str().is_some_and(|claim| claim.contains("debugger")), "{cause}");
     story.stays_quiet("the debugger's hold", Duration::from_secs(6));
     host.run(["/usr/bin/systemctl", "stop", "debugger.service"]).ok();
     assert_eq!(product::agent_works(&host), pid, "the held process goes on");

@@ -37,10 +37,10 @@ fn an_approval_is_not_taken_for_another_value_than_was_shown_and_what_is_done_is
 
     // Approved while everything is held; before it may be done, somebody sets another value.
     ctl(&host, &["pause", "until", "the", "limit", "has", "changed"]).ok();
-    let shown = ctl(&host, &["approve", "--yes", &incident]).ok().text();
+    let shown = ctl(&host, &["approve", "--yes", "--no-wait", &incident]).ok().text();
     assert!(shown.contains(&format!("{KEY}: {} -> ", TOO_LOW[0])), "{shown}");
     set(&host, TOO_LOW[1]);
-    ctl(&host, &["resume"]).ok();
+    ctl(&host, &["resume"]).exits(1);
     let anew = story.wait_for("the approval refused", SOON, |record| {
         let words = record["evidence"][0].as_str().unwrap_or_default();
         record["kind"] == "refused" && words.contains("is no longer what was approved")
@@ -49,7 +49,7 @@ fn an_approval_is_not_taken_for_another_value_than_was_shown_and_what_is_done_is
     story.stays_undone("the wait for another approval", QUIET);
     assert_eq!(limit(&host), TOO_LOW[1]);
 
-    let shown = json::wbdctl(&host, ["approve", "--yes", &incident]).json;
+    let shown = json::wbdctl(&host, ["approve", "--yes", "--no-wait", &incident]).json;
     let told = story.healed(LIMIT, HEALING);
     let changes = |value: &Value| -> Vec<String> {
         let words = |change: &Value| {

@@ -10,6 +10,8 @@ use wbd_tests::product::{self, ROOMY, SOON};
 use wbd_tests::service::{Manner, Service};
 use wbd_tests::story::Story;
 
+use crate::site::ctl;
+
 const CODE: &str = "AEGIS-DNS";
 const UNIT: &str = "dnsmasq.service";
 /// Where the names lead; only the test's own services listen there.
@@ -87,7 +89,7 @@ fn a_resolver_of_this_host_that_runs_and_is_silent_waits_for_a_persons_approval(
     story.stays_undone("a resolver that runs", TWIN);
     assert_eq!(host.main_pid(UNIT), Some(pid));
     let incident = opened["incident"].as_str().expect("an incident's name");
-    host.run(["/usr/bin/wbdctl", "approve", "--yes", incident]).ok();
+    ctl(&host, &["approve", "--yes", incident]).ok();
     let told = story.healed(CODE, HEALING);
     assert_eq!(told.actions(), ["unit.restart"], "{told}");
     assert!(host.main_pid(UNIT).is_some_and(|now| now != pid), "{told}");

@@ -31,7 +31,7 @@ impl<'a> Scene<'a> {
         scene.resolve_by(&[FIRST]);
         product::configure(host, &format!("{ROOMY}public: \"yes\"\n"));
         // What another scenario left handed over would not be opened anew.
-        host.run(["/usr/bin/wbdctl", "resume"]).ok();
+        host.run(["/usr/bin/wbdctl", "resume", "--no-wait"]).ok();
         scene
     }
 
@@ -140,6 +140,9 @@ fn each_way_a_port_fails_has_its_own_name() {
         let (_, cause) = scene.tells("AEGIS-TCP", "local-drop");
         let claim = cause["claim"].as_str().unwrap_or_default();
         assert!(claim.contains("site") && claim.contains("80"), "the rule is named: {claim}");
+        let screen = host.run(["/usr/bin/wbdctl", "doctor"]).exits(2).text();
+        assert_eq!(screen.matches("FAIL").count(), 1, "one rule is one block: {screen}");
+        assert!(!screen.contains("ep.") && screen.contains("a packet filter rule on this host drops"), "{screen}");
         host.run(["/usr/sbin/nft", "delete", "table", "inet", "site"]).ok();
     }
     // A rule beside the matter is not blamed, and nothing is wrong with it.

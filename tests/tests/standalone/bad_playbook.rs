@@ -218,7 +218,8 @@ fn an_approval_of_one_plan_is_none_of_another() {
         let trial = Trial::on(root);
         let incident = trial.held_by(CODE, "approval");
         trial.ctl(&["pause", "between the approval and the action"]).ok();
-        trial.ctl(&["approve", "--yes", &incident]).ok();
+        let approved = trial.ctl(&["approve", "--yes", &incident]).exits(1);
+        assert!(String::from_utf8_lossy(&approved.stderr).contains("refused by hold"), "{}", approved.report());
         if changes {
             let other =
                 toy::playbook("toy", CODE).replace("steps:\n", "steps:\n        - command.run: {command: fix}\n");
@@ -226,7 +227,8 @@ fn an_approval_of_one_plan_is_none_of_another() {
             trial.ctl(&["reload", "--wait"]).ok();
         }
         toy::stays_at(&trial, 0, "a pause");
-        trial.ctl(&["resume"]).ok();
+        let resumed = trial.ctl(&["resume"]);
+        assert_eq!(resumed.code, Some(i32::from(changes)), "{}", resumed.report());
         if changes {
             trial.held_by(CODE, "approval");
             toy::stays_at(&trial, 0, "an approval of another plan");
@@ -251,6 +253,7 @@ fn what_was_given_up_is_tried_again_by_a_resume_of_its_own_and_not_by_the_end_of
     assert!(String::from_utf8_lossy(&resumed.stdout).contains("wbdctl resume once more"), "{}", resumed.report());
     toy::stays_at(&trial, acts, "the end of a pause");
     assert_eq!(trial.incidents(CODE).len(), 1, "{}", trial.summary());
-    trial.ctl(&["resume"]).ok();
+    let resumed = trial.ctl(&["resume"]).exits(1);
+    assert!(String::from_utf8_lossy(&resumed.stderr).contains("handed over to a person"), "{}", resumed.report());
     trial.closed(CODE, 1);
 }

@@ -44,7 +44,7 @@ fn observing_does_nothing_and_tells_a_person() {
     assert!(came.contains("healing is observe") && !came.contains("approve I"), "{fixed}");
     let text = trial.ctl(&["doctor", "--only", DOWN]).exits(2);
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
-    assert!(text.contains("by hand:") && !text.contains("waits for your approval"), "{text}");
+    assert!(text.contains("by hand  ") && !text.contains("waits for your approval"), "{text}");
     // Not even by hand: observe means observe.
     for words in [["playbook", "run", "agent-down"], ["approve", "--yes", &incident]] {
         let refused = trial.ctl(&words).exits(1);
@@ -150,7 +150,8 @@ fn a_playbook_run_by_hand_is_an_approval_and_keeps_the_other_guards() {
     let old = trial.hurt(Signal::SIGKILL);
     trial.held_by(DOWN, "approval");
     trial.ctl(&["pause", "a test of pauses"]).ok();
-    trial.ctl(&["playbook", "run", "agent-down"]).ok();
+    let refused = trial.ctl(&["playbook", "run", "agent-down"]).exits(1);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("refused by hold"), "{}", refused.report());
     trial.held_by(DOWN, "hold");
     stays_down(&trial, "a pause, whoever asks for a playbook");
     trial.ctl(&["resume"]).ok();

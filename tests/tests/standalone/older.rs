@@ -63,7 +63,8 @@ fn an_upgraded_host_keeps_pause_waiver_and_open_incidents_and_goes_on_after_the_
         if waits.contains("gated") && intents == before { Ok(()) } else { Err(format!("{waits}, {intents} intents")) }
     });
 
-    trial.ctl(&["resume"]).ok();
+    let resumed = trial.ctl(&["resume"]).exits(1);
+    assert!(String::from_utf8_lossy(&resumed.stderr).contains("refused by approval"), "{}", resumed.report());
     trial.held_by(toy::CODE, "approval");
     assert_eq!(toy::acts(trial.root()), 0, "not without an approval");
     wait_until("the approval", SOON, || {

@@ -82,13 +82,17 @@ fn what_was_handed_over_stays_visible_with_the_steps_for_a_person_until_it_is_go
     let answer = doctor();
     assert!(answer.cause(toy::CODE).expect("they differ")["fix"]["withheld"].is_null(), "{}", answer.json);
     assert!(!text().contains("make them agree") && trial.status()["handed_over"] == serde_json::json!([]));
-    trial.ctl(&["resume"]).ok();
+    assert!(said(&trial.ctl(&["resume"]).exits(1)).contains("handed over to a person"));
     assert_eq!(trial.closed(toy::CODE, 0).ending(), Some("handed-over"));
 
     let answer = doctor();
     let fix = &answer.cause(toy::CODE).expect("they differ still")["fix"];
     let why = fix["withheld"].as_str().unwrap_or_default();
-    assert!(why.contains("handed over") && why.contains("wbdctl playbook run toy-match --target toy"), "{fix}");
+    // One more try would be refused, so it is not offered; and it is refused.
+    assert!(why.contains("handed over") && why.contains("would be refused now by attempts"), "{fix}");
+    assert!(!why.contains("wbdctl playbook run") && fix["command"].is_null(), "{fix}");
+    let refused = said(&trial.ctl(&["playbook", "run", "toy-match", "--target", "toy"]).exits(1));
+    assert!(refused.contains("its 3 attempts are spent"), "{refused}");
     let shown = text();
     assert!(shown.contains("1. make them agree") && !shown.contains("wbd does it by itself"), "{shown}");
     assert_eq!(trial.status()["handed_over"], serde_json::json!([{"code": toy::CODE, "target": "toy"}]));
@@ -142,15 +146,19 @@ fn doctor_fix_is_no_approval_by_settings_that_are_not_in_force() {
     let other = trial::put(trial.root(), "other.yaml", &free);
     fs::write(&file, "healing: [\n").expect("scratch file");
     for config in [&[][..], &["--config", other.to_str().expect("text")]] {
-        let came = fix(config);
-        assert!(came.contains("wbdctl playbook run toy-match --target toy"), "{config:?}: {came}");
+        wait_until("the command that approves it", SOON, || {
+            let came = fix(config);
+            let offered = came.contains("wbdctl playbook run toy-match --target toy");
+            if offered { Ok(()) } else { Err(format!("{config:?}: {came}")) }
+        });
     }
     assert!(trial.of("manual").is_empty() && trial.of("opened").is_empty(), "{}", trial.summary());
     // Nothing tells doctor that this is not what the supervisor goes by.
     fs::write(&file, &free).expect("scratch file");
-    wait_until("a fix that was asked for", SOON, || {
+    wait_until("the word of the guard in force", SOON, || {
         let came = fix(&[]);
-        if came.contains("wbdctl approve I") { Ok(()) } else { Err(came) }
+        let waits = came.contains("waits for your approval: wbdctl playbook run toy-match --target toy");
+        if waits { Ok(()) } else { Err(came) }
     });
     toy::stays_at(&trial, 0, "doctor --fix under another healing than is in force");
     assert!(trial.of("approved").is_empty(), "{}", trial.summary());
@@ -416,8 +424,8 @@ fn an_approval_of_what_has_changed_since_it_was_shown_is_refused() {
     // The playbook changes between the look and the approval.
     let path = trial.root().join("etc/wbd/playbooks.d/agent-down.yaml");
     let text = fs::read_to_string(&path).expect("the playbook");
-    assert!(text.contains("The agent is dead"), "{text}");
-    fs::write(&path, text.replace("The agent is dead", "The agent is gone")).expect("scratch file");
+    assert!(text.contains("The agent has ended"), "{text}");
+    fs::write(&path, text.replace("The agent has ended", "The agent is gone")).expect("scratch file");
     trial.ctl(&["reload", "--wait"]).ok();
     let answer = wait_until("a look by the new playbook", SOON, || {
         let answer = approve(&trial, Some(&shown));
@@ -440,7 +448,8 @@ fn an_approval_said_twice_is_one_approval_and_waits_for_the_pause() {
     trial.hurt(Signal::SIGKILL);
     let incident = trial.held_by(DOWN, "hold");
     for _ in 0..2 {
-        trial.ctl(&["approve", "--yes", &incident]).ok();
+        let approved = said(&trial.ctl(&["approve", "--yes", &incident]).exits(1));
+        assert!(approved.contains("approved") && approved.contains("refused by hold"), "{approved}");
     }
     trial.stays_undone("a pause, whatever was approved", QUIET);
     assert_eq!(trial.of("approved").len(), 1, "{}", trial.summary());

@@ -34,7 +34,7 @@ fn outside_its_window_a_restart_waits_until_an_operator_approves() {
     let incident = trial.held_by(DOWN, "window");
     let answer = json::wbdctl_at(trial.root(), ["doctor", "--fix", "--only", DOWN]);
     let came = answer.list("fixed")[0]["result"].as_str().unwrap_or_default().to_owned();
-    assert!(came.contains("held by window") && came.contains(&format!("wbdctl approve {incident}")), "{came}");
+    assert!(came.contains("refused by window") && came.contains(&format!("wbdctl approve {incident}")), "{came}");
     trial.stays_undone("a closed window", QUIET);
     trial.ctl(&["approve", "--yes", &incident]).ok();
     trial.healed(DOWN, 0, &["agent.start"]);

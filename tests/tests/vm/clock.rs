@@ -70,7 +70,7 @@ fn a_pause_for_a_time_is_in_force_whatever_the_wall_clock_says() {
     jump(&vm, YEAR_S + 7_200);
     story.stays_without("the pause after a jump beyond its end", QUIET, is_act);
     product::status_is(&vm, "the pause", |status| status["hold"] != "");
-    vm.run(["/usr/bin/wbdctl", "resume"]).ok();
+    vm.run(["/usr/bin/wbdctl", "resume", "--no-wait"]).ok();
     assert_eq!(story.closed(CODE).ending(), Some("healed"));
     jump(&vm, -7_200);
     product::healthy(&vm);

@@ -35,7 +35,7 @@ fn after_an_oom_kill_and_a_watchdog_kill_everything_is_as_before() {
     assert_eq!(known(&product::wbdctl(&vm, ["status"]).json), before, "after the watchdog's kill");
     assert!(story.of("intent").is_empty(), "{:?}", story.records());
 
-    vm.run(["/usr/bin/wbdctl", "resume"]).ok();
+    vm.run(["/usr/bin/wbdctl", "resume", "--no-wait"]).ok();
     let told = story.closed(CODE);
     assert_eq!(told.ending(), Some("healed"), "{told}");
     product::configure(&vm, ROOMY);

@@ -46,7 +46,7 @@ fn limits_debits_pauses_incidents_and_undo_outlive_a_reboot() {
     assert_eq!(verified.code, 0, "{}", verified.json);
 
     // The way back leads past the reboot: first what comes now, then what was before it.
-    vm.run(["/usr/bin/wbdctl", "resume"]).ok();
+    vm.run(["/usr/bin/wbdctl", "resume", "--no-wait"]).ok();
     let more = story.closed(CODE);
     assert_eq!(more.ending(), Some("healed"), "{more}");
     let higher = Limit::of(&vm);

@@ -23,7 +23,7 @@ pub(super) async fn act(execution: &Execution<'_>) -> Done {
         let text = format!("not begun: a debugger (process {tracer}) holds the agent; detach it first");
         return Done::new(Outcome::Aborted, text);
     }
-    if let Some(done) = agent::unwanted(reach.root()) {
+    if let Some(done) = agent::take_stop_back(execution).or_else(|| agent::unwanted(reach.root())) {
         return done;
     }
     match reach {

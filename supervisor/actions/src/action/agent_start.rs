@@ -1,14 +1,13 @@
 //! `agent.start`: the agent is started, unless it runs or an administrator stopped it.
 use wbd_model::entry::Outcome;
-use wbd_model::text::chain;
 
+use crate::agent;
 use crate::done::Done;
 use crate::execution::Execution;
 use crate::preview::Preview;
 use crate::process::{Process, ProcessRef};
 use crate::reach::{Alone, Reach};
 use crate::units::{self, Job};
-use crate::{agent, notes};
 
 pub(super) fn preview(reach: &Reach) -> Preview {
     agent::preview(reach, Job::Start)
@@ -16,12 +15,7 @@ pub(super) fn preview(reach: &Reach) -> Preview {
 
 pub(super) async fn act(execution: &Execution<'_>) -> Done {
     let root = execution.reach.root();
-    if execution.intent.takes_back_stop
-        && let Err(error) = notes::take_stop_back(root, execution.recorded_ms)
-    {
-        return Done::new(Outcome::Failed, format!("not begun: the stop cannot be taken back: {}", chain(&error)));
-    }
-    if let Some(done) = agent::unwanted(root) {
+    if let Some(done) = agent::take_stop_back(execution).or_else(|| agent::unwanted(root)) {
         return done;
     }
     match execution.reach {

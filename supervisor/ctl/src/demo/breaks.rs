@@ -193,7 +193,7 @@ fn last_good(trial: &Trial, interrupt: &Interrupt, show: &mut Show) -> Result<Op
     });
     let health = match said {
         Ok(health) => health,
-        Err(failure) if failure.message.contains("in vain") => {
+        Err(failure) if failure.message.contains("without success") => {
             return Ok(Some("the agent does not say that it uses its last good settings".to_owned()));
         }
         Err(failure) => return Err(failure),

@@ -68,7 +68,7 @@ impl Interrupt {
                 return Ok(answer);
             }
             if begun.elapsed() >= deadline {
-                return Err(Failure::failed(format!("waited {} s in vain: {what}", deadline.as_secs())));
+                return Err(Failure::failed(format!("waited {} s without success: {what}", deadline.as_secs())));
             }
             self.wait(STEP)?;
         }

@@ -9,18 +9,18 @@ use crate::when;
 /// The code under which the engine reports a product whose presence is unknown.
 const UNSEEN_PRODUCT: &str = "WBD-PROFILE";
 
-/// Fills what is unknown here with what the supervisor's report says. A pass of the supervisor never raises the verdict.
+/// Fills what could not be seen from here from the supervisor's report. A pass of the supervisor never raises the verdict.
 pub(crate) fn fill(mut own: Report, daemon: &Report, age_ms: u64) -> Report {
     let age = when::length(age_ms);
     let theirs: BTreeMap<CheckKey, &CheckRow> = rows(daemon).map(|row| (key(row), row)).collect();
     let mut taken = Vec::new();
     let waived = own.waived.iter_mut().flat_map(|row| &mut row.checks);
-    for row in own.checks.iter_mut().chain(waived).filter(|row| row.verdict == Verdict::Unknown) {
+    for row in own.checks.iter_mut().chain(waived).filter(|row| row.verdict == Verdict::Unknown && !row.unclear) {
         let Some(seen) = theirs.get(&key(row)).filter(|seen| seen.verdict != Verdict::Unknown) else { continue };
         let own_reason = std::mem::take(&mut row.reason);
         row.verdict = seen.verdict;
         row.reason = format!(
-            "not to be seen from here ({own_reason}); the supervisor says {}, {age} ago: {}",
+            "this user cannot see it ({own_reason}); the supervisor said {}, {age} ago: {}",
             seen.verdict.as_str(),
             seen.reason
         );
@@ -46,7 +46,7 @@ pub(crate) fn take_over(mut own: Report, daemon: &Report, age_ms: u64) -> Report
     let known: Vec<CheckKey> = own.checks.iter().map(key).collect();
     for row in daemon.checks.iter().filter(|row| !known.contains(&key(row))) {
         let reason =
-            format!("not checked from here; the supervisor says {}, {age} ago: {}", row.verdict.as_str(), row.reason);
+            format!("doctor did not check it; the supervisor said {}, {age} ago: {}", row.verdict.as_str(), row.reason);
         own.checks.push(CheckRow { reason, ..row.clone() });
     }
     let news = daemon
@@ -78,8 +78,7 @@ fn products(own: &mut Report, daemon: &Report, age: &str) -> Vec<CheckKey> {
         }
         let (verdict, word) =
             if found.is_empty() { (Verdict::Skip, "is not on this host") } else { (Verdict::Pass, "is on this host") };
-        row.reason =
-            format!("not to be seen from here ({}); the supervisor says that it {word}, {age} ago", row.reason);
+        row.reason = format!("this user cannot see it ({}); the supervisor said {age} ago that it {word}", row.reason);
         row.verdict = verdict;
         taken.extend(found.iter().map(key));
         rows.extend(found);

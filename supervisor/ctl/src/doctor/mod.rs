@@ -1,13 +1,18 @@
 //! `doctor`: looks, asks the supervisor what cannot be seen from here, and tells. Changes nothing itself.
+mod block;
+mod cause;
+mod differ;
 mod examine;
 mod fix;
 mod look;
 mod merge;
 mod nagios;
+mod offers;
 mod own;
 mod pending;
 mod policy;
 mod recorded_facts;
+mod supervisor;
 mod text;
 mod waived;
 mod worker;
@@ -51,13 +56,14 @@ pub(crate) fn run(context: &mut Context, doctor: Doctor) -> Ended {
         return watch(context, &order, &mut worker);
     }
     let mut report = worker.examine(&order)?;
+    // A line for a monitoring system offers nothing.
+    if context.format != Format::Nagios || order.doctor.fix {
+        offers::ask(&order.client, &mut report, began + worker::PATIENCE, order.doctor.dry_run);
+    }
     if order.doctor.fix && !order.doctor.dry_run {
         return heal(context, &order, &report, &mut worker);
     }
-    if order.doctor.dry_run {
-        fix::preview(&order.client, &mut report, began + worker::PATIENCE);
-    }
-    show(context, &report)?;
+    show(context, &report, order.doctor.verbose)?;
     if order.doctor.dry_run && context.format == Format::Text {
         fix::show_plans(&mut context.out, &report);
     }
@@ -83,14 +89,15 @@ pub(crate) fn answer_one(context: &mut Context, parent: u32, code: &Code) -> End
 
 fn order_of_one(context: &Context, code: &Code) -> Order {
     let only = vec![code.clone()];
-    let doctor = Doctor { fix: false, dry_run: false, only, skip: Vec::new(), profile: None, watch: false };
+    let doctor =
+        Doctor { fix: false, dry_run: false, only, skip: Vec::new(), profile: None, verbose: false, watch: false };
     let (root, config) = (context.root.clone(), context.config.clone());
     Order { root, config, client: context.client(), lang: context.lang, doctor }
 }
 
-fn show(context: &mut Context, report: &Report) -> Result<(), Failure> {
+fn show(context: &mut Context, report: &Report, verbose: bool) -> Result<(), Failure> {
     match context.format {
-        Format::Text => text::show(&mut context.out, report),
+        Format::Text => text::show(&mut context.out, report, verbose),
         Format::Nagios => context.out.line(nagios::line(report)),
         Format::Json | Format::Yaml => context.out.document(context.format, report)?,
     }
@@ -100,7 +107,9 @@ fn show(context: &mut Context, report: &Report) -> Result<(), Failure> {
 /// Looks again and again; ends when nobody reads any more.
 fn watch(context: &mut Context, order: &Order, worker: &mut Worker) -> Ended {
     loop {
-        let report = worker.examine(order)?;
+        let began = Instant::now();
+        let mut report = worker.examine(order)?;
+        offers::ask(&order.client, &mut report, began + worker::PATIENCE, false);
         match context.format {
             // One document a line, so that a reader can tell them apart.
             Format::Json => {
@@ -109,11 +118,11 @@ fn watch(context: &mut Context, order: &Order, worker: &mut Worker) -> Ended {
             }
             Format::Yaml => {
                 context.out.raw(b"---\n");
-                show(context, &report)?;
+                show(context, &report, order.doctor.verbose)?;
             }
             Format::Text | Format::Nagios => {
                 context.out.begin_screen();
-                show(context, &report)?;
+                show(context, &report, order.doctor.verbose)?;
             }
         }
         context.out.flush();
@@ -127,7 +136,7 @@ fn watch(context: &mut Context, order: &Order, worker: &mut Worker) -> Ended {
 fn heal(context: &mut Context, order: &Order, report: &Report, worker: &mut Worker) -> Ended {
     let text = context.format == Format::Text;
     if text {
-        text::show(&mut context.out, report);
+        text::show(&mut context.out, report, order.doctor.verbose);
         context.out.heading("Fixing");
         context.out.flush();
     }
@@ -147,9 +156,12 @@ fn heal(context: &mut Context, order: &Order, report: &Report, worker: &mut Work
         fixed.push(came);
     }
     if text && fixed.is_empty() {
-        context.out.line("  Nothing: no cause has a fix that wbd may do.");
+        context.out.line("  Nothing: wbd has no fix for these causes.");
     }
-    let after = if fixed.is_empty() { report.clone() } else { worker.examine(order)? };
+    let mut after = if fixed.is_empty() { report.clone() } else { worker.examine(order)? };
+    if !fixed.is_empty() {
+        offers::ask(&order.client, &mut after, Instant::now() + worker::PATIENCE, false);
+    }
     if text {
         context.out.heading("Afterwards");
         context.out.line(format!("{}: {}", text::word(after.verdict), text::sentence(&after)));

@@ -2,17 +2,15 @@
 use wbd_model::check::Verdict;
 use wbd_model::report::Report;
 
+use super::block;
 use super::text::{sentence, word};
 
 /// `WBD CRITICAL - 1 failure: ... | causes=1 ...`
 pub(crate) fn line(report: &Report) -> String {
     let count = |verdict: Verdict| report.checks.iter().filter(|check| check.verdict == verdict).count();
-    let causes: Vec<String> = report
-        .causes
-        .iter()
-        .take(3)
-        .map(|cause| format!("{} {} on {}", cause.code, cause.title, cause.target))
-        .collect();
+    let blocks = block::fold(&report.causes);
+    let told = |block: &block::Block<'_>| format!("{} {} on {}", block.first().code, block.title(), block.on());
+    let causes: Vec<String> = blocks.iter().take(3).map(told).collect();
     let causes = if causes.is_empty() { String::new() } else { format!(": {}", causes.join("; ")) };
     // A bar would begin the performance data.
     let text = format!("{}{causes}", sentence(report)).replace('|', "/");

@@ -13,8 +13,14 @@ pub(super) fn apply(cause: &mut Cause, settings: &Settings, read: bool, status: 
     let key = CheckKey { code: cause.code.clone(), target: cause.target.clone() };
     let handed_over = status.is_some_and(|status| is_handed_over(status, &key));
     if handed_over {
-        let why = "handed over to a person; wbd does nothing more before it was seen gone: wbdctl incidents list";
-        cause.evidence.push(why.to_owned());
+        let why = "wbd handed this over to you and does nothing more until a check passes: wbdctl incidents list";
+        if cause.fix.is_some() {
+            // Then the fix says so, and for people it is said once.
+            cause.seen = cause.in_words().to_vec();
+            cause.evidence.push(why.to_owned());
+        } else {
+            cause.add(why.to_owned());
+        }
     }
     let Some(fix) = &mut cause.fix else { return };
     let name = fix.playbook.as_str();
@@ -24,6 +30,8 @@ pub(super) fn apply(cause: &mut Cause, settings: &Settings, read: bool, status: 
     if !known || healing != Healing::Auto || fix.class > settings.ceiling_for(name, target) || fix.class == Class::A4 {
         fix.approval = Approval::Operator;
     }
+    // Offered once the guards were asked.
+    let run = || Some(format!("wbdctl playbook run {name} --target {}", cause.target));
     if fix.withheld.is_some() {
         return;
     }
@@ -32,10 +40,12 @@ pub(super) fn apply(cause: &mut Cause, settings: &Settings, read: bool, status: 
         let mode = if own.starts_with(healing.as_str()) { own } else { healing.as_str().to_owned() };
         fix.withheld = Some(format!("healing is {mode}; set approve or auto, then wbdctl reload --wait"));
     } else if handed_over {
-        let again = format!("wbdctl playbook run {name} --target {}", cause.target);
-        fix.withheld = Some(format!("it was handed over; one more try: {again}"));
+        fix.command = run();
+        fix.withheld = Some("wbd handed this over to you".to_owned());
     } else if status.is_none() {
         fix.withheld = Some("the supervisor, which would do it, does not answer".to_owned());
+    } else {
+        fix.command = run();
     }
 }
 
@@ -67,10 +77,13 @@ mod tests {
             code: Code::new("TOY-1").unwrap(),
             severity: Verdict::Fail,
             target: TargetName::new("toy").unwrap(),
+            group: None,
             title: String::new(),
             claim: String::new(),
             evidence: vec![],
+            seen: vec![],
             explains: vec![],
+            incident: None,
             fix: Some(Fix {
                 playbook: PlaybookName::new("toy-match").unwrap(),
                 approval: Approval::Auto,
@@ -78,6 +91,8 @@ mod tests {
                 plan: vec![],
                 changes: vec![],
                 withheld: None,
+                command: None,
+                held: None,
             }),
             guide: vec![],
         };

@@ -1,9 +1,10 @@
 //! Doctor's screen, its line for monitoring systems and its merge, on fixed reports.
 use wbd_model::action::Class;
 use wbd_model::check::Verdict;
+use wbd_model::incident::IncidentId;
 use wbd_model::name::{Code, PlaybookName, TargetName};
 use wbd_model::plan::Approval;
-use wbd_model::report::{Cause, CheckRow, DaemonView, Fix, Overall, Report, SCHEMA};
+use wbd_model::report::{Cause, CheckRow, DaemonView, Fix, OpenIncident, Overall, Report, SCHEMA};
 
 use proptest::strategy::Strategy as _;
 
@@ -14,23 +15,33 @@ fn code(text: &str) -> Code {
     Code::new(text).unwrap()
 }
 
-fn target(text: &str) -> TargetName {
+pub(super) fn target(text: &str) -> TargetName {
     TargetName::new(text).unwrap()
 }
 
 fn row(name: &str, whose: &str, verdict: Verdict, reason: &str) -> CheckRow {
-    CheckRow { code: code(name), target: target(whose), verdict, reason: reason.to_owned(), duration_ms: 3 }
+    CheckRow {
+        code: code(name),
+        target: target(whose),
+        verdict,
+        reason: reason.to_owned(),
+        duration_ms: 3,
+        unclear: false,
+    }
 }
 
-fn cause(name: &str, severity: Verdict) -> Cause {
+pub(super) fn cause(name: &str, severity: Verdict) -> Cause {
     Cause {
         code: code(name),
         severity,
         target: target("wbd"),
+        group: None,
         title: "The inotify watch limit is used up".into(),
         claim: "37 folders of the web root are not watched.".into(),
         evidence: vec!["ino.user_used = 8192, fs.inotify.max_user_watches = 8192".into()],
+        seen: vec![],
         explains: vec![code("WBD-5405")],
+        incident: None,
         fix: Some(Fix {
             playbook: PlaybookName::new("inotify-limit").unwrap(),
             approval: Approval::Auto,
@@ -41,6 +52,8 @@ fn cause(name: &str, severity: Verdict) -> Cause {
             ],
             changes: Vec::new(),
             withheld: None,
+            command: None,
+            held: None,
         }),
         guide: vec!["sysctl -w fs.inotify.max_user_watches=10287".into()],
     }
@@ -49,6 +62,7 @@ fn cause(name: &str, severity: Verdict) -> Cause {
 fn report(causes: Vec<Cause>, checks: Vec<CheckRow>) -> Report {
     let report = Report {
         schema: SCHEMA,
+        version: "0.1.0".into(),
         host: "web1".into(),
         started: 1_760_000_000_000,
         duration_ms: 412,
@@ -56,10 +70,11 @@ fn report(causes: Vec<Cause>, checks: Vec<CheckRow>) -> Report {
         protection: None,
         causes,
         checks,
+        differing: vec![],
         waived: vec![],
         waivers_unread: None,
         holds: vec![],
-        daemon: Some(DaemonView { age_ms: 3200, healing: "auto".into() }),
+        daemon: Some(DaemonView { version: "0.1.0".into(), age_ms: 3200, healing: "auto".into() }),
     };
     merge::settle(report)
 }
@@ -71,7 +86,7 @@ fn the_second_line_says_what_is_protected() {
         let mut report = report(vec![], vec![]);
         report.protection =
             Some(Protection { state, targets: Some(2), folders: Some(1_204_005), since, why: why.to_owned() });
-        text_of(|out| text::show(out, &report)).lines().nth(1).unwrap().to_owned()
+        text_of(|out| text::show(out, &report, false)).lines().nth(1).unwrap().to_owned()
     };
     assert_eq!(line(ProtectionState::On, None, ""), "protection: on, 2 targets, 1,204,005 folders");
     let off = line(ProtectionState::Off, Some(1_760_000_000_000), "the agent was stopped by root");
@@ -82,7 +97,7 @@ fn the_second_line_says_what_is_protected() {
     assert_eq!(line(ProtectionState::Off, None, "no target is registered"), "protection: OFF, no target is registered");
     assert_eq!(line(ProtectionState::Unknown, None, "it is starting"), "protection: UNKNOWN, it is starting");
     let none = report(vec![], vec![]);
-    assert!(!text_of(|out| text::show(out, &none)).contains("protection"), "a host without an agent of wbd");
+    assert!(!text_of(|out| text::show(out, &none, false)).contains("protection"), "a host without an agent of wbd");
 }
 
 #[test]
@@ -97,7 +112,8 @@ fn the_verdict_comes_first_then_the_cause_with_evidence_fix_and_code() {
     );
     let expected = "\
 CRITICAL: 1 failure
-web1, looked for 412 ms. Supervisor: healing auto; its last check is 3.2 s old.
+web1: wbd 0.1.0, examined in 412 ms. Supervisor: healing auto; its last check
+was 3.2 s ago.
 
 1. FAIL  The inotify watch limit is used up  [WBD-5404 on wbd]
    37 folders of the web root are not watched.
@@ -108,9 +124,10 @@ web1, looked for 412 ms. Supervisor: healing auto; its last check is 3.2 s old.
                   - set fs.inotify.max_user_watches to 10287, now and at each
                     boot
                   - reload the agent
+   by hand        sysctl -w fs.inotify.max_user_watches=10287
    more           wbdctl explain WBD-5404
 
-Areas
+Checks
   aegis                unknown  1 unknown
   wbd                  fail     1 fail, 1 pass
 
@@ -118,14 +135,14 @@ Not checked
   AEGIS-TCP      on aegis/a.example:80 (unknown)
       no route known
 ";
-    assert_eq!(text_of(|out| text::show(out, &report)), expected);
+    assert_eq!(text_of(|out| text::show(out, &report, false)), expected);
 }
 
 #[test]
 fn a_cause_without_a_fix_shows_the_steps_for_a_person() {
     let mut cause = cause("WBD-5404", Verdict::Warn);
     cause.fix = None;
-    let shown = text_of(|out| text::show(out, &report(vec![cause], vec![])));
+    let shown = text_of(|out| text::show(out, &report(vec![cause], vec![]), false));
     assert!(shown.starts_with("WARNING: 1 warning"), "{shown}");
     assert!(shown.contains("1. sysctl -w fs.inotify.max_user_watches=10287"), "{shown}");
 }
@@ -136,19 +153,20 @@ fn a_fix_that_wbd_does_not_do_says_why_and_shows_the_steps_for_a_person() {
         let mut cause = cause("WBD-5404", Verdict::Fail);
         let fix = cause.fix.as_mut().unwrap();
         fix.withheld = withheld.map(str::to_owned);
-        text_of(|out| text::show(out, &report(vec![cause], vec![])))
+        text_of(|out| text::show(out, &report(vec![cause], vec![]), false))
     };
     let left = shown(Some("it was handed over"));
     assert!(left.contains("not done: it was") && !left.contains("wbd does it by itself"), "{left}");
-    assert!(left.contains("by hand:") && left.contains("1. sysctl -w"), "{left}");
+    assert!(left.contains("by hand        1. sysctl -w"), "{left}");
     let own = shown(None);
     assert!(own.contains("wbd does it by itself") && !own.contains("1. sysctl -w"), "{own}");
 }
 
 #[test]
 fn at_most_five_causes_are_shown_and_the_rest_is_counted() {
-    let shown = text_of(|out| text::show(out, &report(vec![cause("WBD-5404", Verdict::Fail); 7], vec![])));
-    assert!(shown.contains("5. FAIL") && !shown.contains("6. FAIL") && shown.contains("2 more"), "{shown}");
+    let shown = text_of(|out| text::show(out, &report(vec![cause("WBD-5404", Verdict::Fail); 7], vec![]), false));
+    assert!(shown.contains("5. FAIL") && !shown.contains("6. FAIL"), "{shown}");
+    assert!(shown.contains("2 more causes are not shown. See all: wbdctl doctor -v"), "{shown}");
 }
 
 #[test]
@@ -190,8 +208,11 @@ fn what_the_supervisor_says_fills_only_what_is_unknown_here() {
     let healthy = merge::fill(own.clone(), &theirs(Verdict::Pass), 3000);
     assert_eq!(healthy.verdict, Overall::Ok, "a pass of the supervisor never raises the code");
     assert!(
-        healthy.checks[0].reason.contains("needs root") && healthy.checks[0].reason.contains("says pass, 3.0 s ago")
+        healthy.checks[0].reason.contains("needs root") && healthy.checks[0].reason.contains("said pass, 3.0 s ago")
     );
+    let mut unclear = own.clone();
+    unclear.checks.iter_mut().for_each(|row| row.unclear = true);
+    assert_eq!(merge::fill(unclear.clone(), &theirs(Verdict::Pass), 3000), unclear, "what was seen is not taken over");
     let sick = merge::fill(own, &theirs(Verdict::Fail), 3000);
     assert_eq!(sick.verdict, Overall::Fail);
     assert_eq!(sick.causes.len(), 1, "our own look at WBD-CONFIG is newer");
@@ -229,7 +250,7 @@ fn report_of(text: &str) -> Report {
     }
     let mut report = report(vec![cause], vec![row("AEGIS-TCP", "aegis", Verdict::Unknown, text)]);
     report.host = text.to_owned();
-    report.daemon = Some(DaemonView { age_ms: 1, healing: text.to_owned() });
+    report.daemon = Some(DaemonView { version: text.to_owned(), age_ms: 1, healing: text.to_owned() });
     report.waivers_unread = Some(text.to_owned());
     report
 }
@@ -237,7 +258,7 @@ fn report_of(text: &str) -> Report {
 /// Doctor's screen in UTF-8, and its line for monitoring.
 fn screens(report: &Report) -> [String; 2] {
     let shown = |write: &dyn Fn(&mut crate::out::Out)| crate::out::testing::utf8_text_of(write);
-    [shown(&|out| text::show(out, report)), shown(&|out| out.line(nagios::line(report)))]
+    [shown(&|out| text::show(out, report, false)), shown(&|out| out.line(nagios::line(report)))]
 }
 
 proptest::proptest! {
@@ -276,7 +297,8 @@ proptest::proptest! {
 fn a_japanese_screen_stays_within_a_narrow_terminal() {
     let text = "監視できないフォルダーがあります。上限を引き上げて、エージェントを再起動してください。";
     for width in [40, 60, 80] {
-        let page = crate::out::testing::utf8_text_within(width, |out| text::show(out, &report_of(&text.repeat(3))));
+        let page =
+            crate::out::testing::utf8_text_within(width, |out| text::show(out, &report_of(&text.repeat(3)), false));
         let wide: Vec<&str> = page.lines().filter(|line| line.contains('監') || line.contains('再')).collect();
         assert!(wide.len() > 10, "{page}");
         let over = wide.iter().find(|line| wbd_model::text::columns(line) > width);
@@ -289,8 +311,112 @@ fn a_wanted_absence_says_whose_wish_it_was() {
     let stopped = "stopped by wbd_agent -s stop (uid 0)";
     let shown = |reason: &str| {
         let report = report(vec![], vec![row("WBD-6007", "wbd", Verdict::Pass, reason)]);
-        text_of(|out| text::show(out, &report))
+        text_of(|out| text::show(out, &report, false))
     };
     assert!(shown(stopped).contains(&format!("WBD-6007 on wbd: {stopped}")), "{}", shown(stopped));
     assert!(!shown("it answers").contains("it answers"), "other good news is short");
+    let report = report(vec![], vec![row("WBD-6007", "wbd", Verdict::Pass, "it answers")]);
+    let page = text_of(|out| text::show(out, &report, true));
+    assert!(page.contains("    pass    WBD-6007 on wbd: it answers"), "-v names every check: {page}");
+}
+
+/// The host of one packet filter rule that stands in the way of seven endpoints.
+fn blocked() -> Report {
+    let endpoint = |number: usize| {
+        let claim = format!(
+            "Port 80 of 203.0.113.{number} gets no answer. The rule is: ip daddr 203.0.113.0/24 tcp dport 80 drop."
+        );
+        Cause {
+            target: target(&format!("aegis/jsrv{number}.example")),
+            group: Some("endpoint-tcp/local-drop".into()),
+            title: "A packet filter on this host blocks the connection".into(),
+            claim,
+            evidence: vec!["ep.tcp = \"dropped\"".into(), "ep.local_drop = true".into()],
+            seen: vec!["TCP: dropped".into(), "a packet filter rule on this host drops the packets".into()],
+            explains: vec![],
+            fix: None,
+            guide: vec!["See the rule: nft list ruleset".into(), "Change it where it is kept".into()],
+            ..cause("AEGIS-TCP", Verdict::Fail)
+        }
+    };
+    let rows = (1..8).map(|n| row("AEGIS-TCP", &format!("aegis/jsrv{n}.example"), Verdict::Fail, "case local-drop"));
+    report((1..8).map(endpoint).collect(), rows.collect())
+}
+
+#[test]
+fn one_cause_is_one_block_with_the_list_of_its_endpoints() {
+    let page = text_of(|out| text::show(out, &blocked(), false));
+    let expected = "\
+CRITICAL: 1 failure
+web1: wbd 0.1.0, examined in 412 ms. Supervisor: healing auto; its last check
+was 3.2 s ago.
+
+1. FAIL  A packet filter on this host blocks the connection
+        [AEGIS-TCP on 7 targets]
+   The rule is: ip daddr 203.0.113.0/24 tcp dport 80 drop.
+   on             aegis/jsrv1.example: Port 80 of 203.0.113.1 gets no answer.
+                  aegis/jsrv2.example: Port 80 of 203.0.113.2 gets no answer.
+                  aegis/jsrv3.example: Port 80 of 203.0.113.3 gets no answer.
+                  aegis/jsrv4.example: Port 80 of 203.0.113.4 gets no answer.
+                  aegis/jsrv5.example: Port 80 of 203.0.113.5 gets no answer.
+                  aegis/jsrv6.example: Port 80 of 203.0.113.6 gets no answer.
+                  aegis/jsrv7.example: Port 80 of 203.0.113.7 gets no answer.
+   seen           TCP: dropped
+                  a packet filter rule on this host drops the packets
+   by hand        1. See the rule: nft list ruleset
+                  2. Change it where it is kept
+   more           wbdctl explain AEGIS-TCP
+
+Checks
+  aegis                fail     7 fail
+";
+    assert_eq!(page, expected);
+    // For programs nothing is folded.
+    let json = serde_json::to_value(blocked()).unwrap();
+    assert_eq!((json["causes"].as_array().map(Vec::len), blocked().verdict.exit_code()), (Some(7), 2));
+    let line = nagios::line(&blocked());
+    assert!(
+        line.contains("1 failure: AEGIS-TCP") && line.contains("on 7 targets |") && line.contains("failed=7;"),
+        "{line}"
+    );
+}
+
+#[test]
+fn what_was_handed_over_for_several_targets_is_told_once() {
+    let handed = |number: u64| {
+        let mut one = cause("TOY-1", Verdict::Fail);
+        (one.target, one.group) = (target(&format!("toy{number}")), Some("toy-match/differ".into()));
+        let why = format!("wbd handed this over to you; one more try: wbdctl playbook run toy --target toy{number}");
+        one.fix.as_mut().unwrap().withheld = Some(why);
+        let (id, stands) = (IncidentId(number), "handed over".to_owned());
+        one.incident = Some(OpenIncident { id, since: 1_760_000_000_000, stands });
+        one
+    };
+    let page = text_of(|out| text::show(out, &report((1..5).map(handed).collect(), vec![]), false));
+    assert_eq!(page.matches("handed this over").count(), 1, "{page}");
+    assert!(page.contains("   on             toy1, toy2, toy3, toy4\n"), "{page}");
+    assert!(page.contains("I1, I2, I3, I4 since 2025-10-0"), "{page}");
+}
+
+#[test]
+fn the_steps_for_a_person_are_folded_to_the_first_while_wbd_acts() {
+    let page = |verbose| {
+        let mut one = cause("WBD-5404", Verdict::Fail);
+        one.guide = vec!["first".into(), "second".into(), "third".into()];
+        text_of(|out| text::show(out, &report(vec![one], vec![]), verbose))
+    };
+    let short = page(false);
+    assert!(short.contains("   by hand        first (2 more steps: wbdctl doctor -v)\n"), "{short}");
+    assert!(!short.contains("second"), "{short}");
+    assert!(page(true).contains("3. third"), "{}", page(true));
+}
+
+#[test]
+fn checks_that_could_not_be_made_for_one_reason_are_told_together() {
+    let rows = (1..4).map(|n| row("AEGIS-TCP", &format!("aegis/{n}"), Verdict::Unknown, "needs root"));
+    let other = row("AEGIS-TCP", "aegis/4", Verdict::Unknown, "no time was left");
+    let page = text_of(|out| text::show(out, &report(vec![], rows.chain([other]).collect()), false));
+    assert_eq!(page.matches("needs root").count(), 1, "{page}");
+    assert!(page.contains("on aegis/1, aegis/2, aegis/3 (unknown)\n      needs root\n"), "{page}");
+    assert!(page.contains("on aegis/4 (unknown)\n      no time was left\n"), "{page}");
 }

@@ -73,17 +73,27 @@ pub(crate) fn tellers<'a>(library: &'a Library, code: &Code) -> Vec<&'a Playbook
 
 /// All that they say; `settings`: of this host, where they could be read.
 pub(crate) fn detectors(library: &Library, code: &Code, settings: Option<&Settings>) -> Vec<Detector> {
+    let target = target(library, code);
+    let policy = settings.zip(target.as_ref());
     let detector = |playbook: &Playbook| Detector {
         playbook: playbook.name.clone(),
         file: playbook.file.clone(),
         asks: playbook.asks().into_iter().collect(),
         every_ms: playbook.every_ms(),
-        rungs: playbook.outline().iter().map(|rung| step(playbook.name.as_str(), rung, settings)).collect(),
+        rungs: playbook.outline().iter().map(|rung| step(playbook.name.as_str(), rung, policy)).collect(),
     };
     tellers(library, code).into_iter().map(detector).collect()
 }
 
-fn step(playbook: &str, rung: &Outline<'_>, settings: Option<&Settings>) -> Step {
+/// Whose failure it is: the product's that gives it the code, or the host's.
+fn target(library: &Library, code: &Code) -> Option<TargetName> {
+    let mut profiles = library.profiles.values();
+    let gives = profiles.find(|profile| profile.spec.codes.values().any(|given| given == code));
+    let product = gives.map_or("host", |profile| profile.name.as_str());
+    TargetName::new(product).ok()
+}
+
+fn step(playbook: &str, rung: &Outline<'_>, settings: Option<(&Settings, &TargetName)>) -> Step {
     Step {
         rung: rung.rung.to_owned(),
         class: rung.class,
@@ -94,24 +104,11 @@ fn step(playbook: &str, rung: &Outline<'_>, settings: Option<&Settings>) -> Step
 }
 
 /// The guards that stand still; budgets, pauses and windows are asked when it comes to it.
-fn decided(playbook: &str, rung: &Outline<'_>, settings: Option<&Settings>) -> String {
-    let Some(settings) = settings else {
+fn decided(playbook: &str, rung: &Outline<'_>, settings: Option<(&Settings, &TargetName)>) -> String {
+    let Some((settings, target)) = settings else {
         return "waits for your approval, because wbd.yaml cannot be read".to_owned();
     };
-    // Of which target is not the question here: what one product has of its own is told beside it.
-    let host = TargetName::host();
-    let (healing, ceiling) = (settings.healing_for(playbook, &host), settings.ceiling_for(playbook, &host));
-    let own: Vec<&str> = settings.products.keys().map(String::as_str).collect();
-    let own = if own.is_empty() {
-        String::new()
-    } else {
-        format!("; for these products wbd.yaml has a mode or ceiling of its own: {}", own.join(", "))
-    };
-    let general = in_general(healing, ceiling, rung);
-    format!("{general}{own}")
-}
-
-fn in_general(healing: Healing, ceiling: Class, rung: &Outline<'_>) -> String {
+    let (healing, ceiling) = (settings.healing_for(playbook, target), settings.ceiling_for(playbook, target));
     match (healing, rung.approval) {
         (Healing::Observe, _) => "not done, because wbd.yaml says healing: observe".to_owned(),
         (Healing::Approve, _) => "waits for your approval, because wbd.yaml says healing: approve".to_owned(),

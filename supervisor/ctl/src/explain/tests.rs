@@ -37,15 +37,19 @@ fn found(code: &str, verdict: Verdict) -> Here {
         target: target.clone(),
         title: "Folders are unwatched".into(),
         claim: "37 folders are unwatched.".into(),
+        group: None,
         evidence: vec!["watches in use: 8,192 of 8,192".into()],
+        seen: vec![],
         explains: vec![],
+        incident: None,
         fix: None,
         guide: vec!["sysctl -w fs.inotify.max_user_watches=10287".into()],
     };
-    let check = CheckRow { code, target, verdict, reason: "as it should be".into(), duration_ms: 1 };
+    let check = CheckRow { code, target, verdict, reason: "as it should be".into(), duration_ms: 1, unclear: false };
     let causes = if verdict == Verdict::Fail { vec![cause] } else { vec![] };
     Here::Looked(Box::new(Report {
         schema: SCHEMA,
+        version: "0.1.0".into(),
         host: "web1".into(),
         started: 0,
         duration_ms: 1,
@@ -53,6 +57,7 @@ fn found(code: &str, verdict: Verdict) -> Here {
         protection: None,
         causes,
         checks: vec![check],
+        differing: vec![],
         waived: vec![],
         waivers_unread: None,
         holds: vec![],

@@ -38,7 +38,7 @@ pub(super) fn is_known(report: &SimulationReport) -> bool {
 pub(super) fn limits(rehearsed: &Rehearsed<'_>) -> Vec<String> {
     let report = &rehearsed.report;
     let mut limits = vec![
-        "What an action would have changed: after each one the record goes on as it went in life.".to_owned(),
+        "What an action would have changed: after each one the record goes on as it really went.".to_owned(),
         "What lies between two records: an answer stands until the next one, and numbers that change no verdict of \
          the installed playbooks are kept every five minutes; nothing is known while the supervisor did not run."
             .to_owned(),

@@ -38,7 +38,7 @@ fn coverage(out: &mut Out, check: &CheckReport) {
     if check.recorded_ms == 0 {
         let never: Vec<&str> = check.never_recorded.iter().map(String::as_str).collect();
         let what = if never.is_empty() { String::new() } else { format!(" ({})", never.join(", ")) };
-        out.paragraph(&name, &format!("unknown, nothing was recorded of what it asks{what}"));
+        out.paragraph(&name, &format!("unknown: the record has no answers to its questions{what}"));
         return;
     }
     let undecided = match check.undecided_ms {
@@ -47,7 +47,7 @@ fn coverage(out: &mut Out, check: &CheckReport) {
     };
     out.paragraph(
         &name,
-        &format!("recorded for {}{undecided}; seen failing {} times", when::length(check.recorded_ms), check.failures),
+        &format!("recorded for {}{undecided}; failures seen: {}", when::length(check.recorded_ms), check.failures),
     );
 }
 
@@ -92,9 +92,9 @@ fn line(out: &mut Out, event: &Event) {
             ),
         );
         if event.in_life.is_empty() {
-            more(out, "in life nothing was done to it then");
+            more(out, "at that time wbd really did nothing to it");
         } else {
-            more(out, &format!("in life: {}", event.in_life.join(", ")));
+            more(out, &format!("what wbd really did: {}", event.in_life.join(", ")));
         }
     }
 }
@@ -127,5 +127,8 @@ fn totals(out: &mut Out, rehearsed: &Rehearsed<'_>) {
         format!("incidents {incidents}, actions {actions}{classes}, refusals {refusals}, handed over {handed_over}");
     out.paragraph("  ", &counts);
     out.paragraph("  ", &format!("proofs: {proved} passed, {not_proved} failed, {not_decidable} not decidable"));
-    out.paragraph("  ", &format!("in life wbd did {} actions for these failures", rehearsed.report.actions_in_life));
+    out.paragraph(
+        "  ",
+        &format!("actions that wbd really did for these failures: {}", rehearsed.report.actions_in_life),
+    );
 }

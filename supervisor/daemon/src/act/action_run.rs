@@ -15,20 +15,22 @@ use wbd_engine::state::{ActionRequest, Captured, State};
 use wbd_ledger::Recorded;
 use wbd_model::action::Action;
 use wbd_model::check::CheckKey;
-use wbd_model::control::Response;
+use wbd_model::control::{Offer, Response};
 use wbd_model::entry::{Body, Outcome, Subject};
 use wbd_model::incident::{ActionId, Guard, Phase, Refusal};
 use wbd_model::observation::{Observation, Observations};
+use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
-use wbd_probes::clock;
+use wbd_probes::{Sighting, clock};
 
-use super::before::{about, cannot_be_told, failed_just_now, hand_over, ledger_forbids, refuse, still_wanted};
-use super::preview::Previews;
+use super::before::{about, cannot_be_told, failed_just_now, hand_over, ledger_forbids, refuse, request, still_wanted};
+use super::preview::{PlanPreview, Previews};
 use crate::event::{ActEvent, AgentEvent, Asked, ByHand, CheckEvent, Event};
 use crate::follow::Follow;
-use crate::talk::answer::{UNDER_WAY, refused};
+use crate::talk::answer::{UNDER_WAY, done, refused};
 use crate::talk::approvals::seen_before;
+use crate::talk::busy::{BusyLook, Installers, installers};
 use crate::view::View;
 
 /// More than all the waits of any action but a program's together.
@@ -69,6 +71,7 @@ impl ActionRun {
 pub(crate) struct ActionRunner {
     executor: Arc<Executor>,
     previews: Previews,
+    busy: BusyLook,
     events: Sender<Event>,
     run: Option<ActionRun>,
     /// Last looks before an action are numbered, so that one that was given up is not taken for a later one.
@@ -76,8 +79,8 @@ pub(crate) struct ActionRunner {
 }
 
 impl ActionRunner {
-    pub(crate) fn new(executor: Executor, events: Sender<Event>) -> Self {
-        Self { executor: Arc::new(executor), previews: Previews::default(), events, run: None, looks: 0 }
+    pub(crate) fn new(executor: Executor, busy: BusyLook, events: Sender<Event>) -> Self {
+        Self { executor: Arc::new(executor), previews: Previews::default(), busy, events, run: None, looks: 0 }
     }
 
     /// An action is wanted, was looked at once more, is on record, or ended.
@@ -85,8 +88,10 @@ impl ActionRunner {
         match event {
             ActEvent::Wanted(want) => self.begin(*want, view, now),
             ActEvent::Relooked { number, answers } => self.go_on(number, &answers, view, now),
-            ActEvent::Previewed { of, preview } => match *of {
-                Asked::ActionRequest { want, seen, number } => self.prepared(*want, seen, number, preview, view, now),
+            ActEvent::Previewed { of, preview, busy } => match *of {
+                Asked::ActionRequest { want, seen, number } => {
+                    self.prepared(*want, seen, number, (preview, busy), view, now)
+                }
                 Asked::ByHand(asked) => self.by_hand_previewed(asked, preview, view, now),
             },
             ActEvent::HoldsSeen { want, seen, preview } => ask_guards(*want, seen, preview, view, now),
@@ -104,14 +109,9 @@ impl ActionRunner {
                 Vec::new()
             }
             ActEvent::PlanAsked { incident, plan, begun, reply } => {
-                self.previews.look_at_plan(
-                    Arc::clone(&self.executor),
-                    self.events.clone(),
-                    incident,
-                    *plan,
-                    begun,
-                    reply,
-                );
+                let offer = self.offer(&plan, begun, view, now);
+                let asked = PlanPreview { incident, plan: *plan, begun, offer, reply };
+                self.previews.look_at_plan(Arc::clone(&self.executor), self.events.clone(), asked);
                 Vec::new()
             }
             ActEvent::GiveUp if self.run.is_some() && !self.is_acting() => self.executor_free(view, now),
@@ -147,7 +147,7 @@ impl ActionRunner {
         }
         // What was captured is put back whatever is seen now.
         if want.undoes.is_some() {
-            self.prepare(want, Observations::new());
+            self.prepare(want, Observations::new(), view);
             return Vec::new();
         }
         let Some(bound) = view.checks.get(&want.key).map(|check| check.bound.clone()) else { return Vec::new() };
@@ -160,6 +160,18 @@ impl ActionRunner {
     fn beyond_reach(&self, want: &ActionRequest) -> Option<String> {
         let steps = want.plan.steps.iter().skip(want.step).filter(|_| want.undoes.is_none());
         steps.chain([&want.action]).find_map(|action| self.executor.beyond(action))
+    }
+
+    /// What the guards say to a plan at this moment, each as it would be asked if the plan were begun; `None`: its check
+    /// is gone.
+    fn offer(&self, plan: &Plan, step: usize, view: &View<'_>, now: &Now) -> Option<Offer> {
+        let want = request(plan, step, view)?;
+        let reach = self.beyond_reach(&want).map(|reason| (Guard::Reach, reason));
+        let ledger = || ledger_forbids(view, &want.action).map(|reason| (Guard::Ledger, reason));
+        let offer = guard::offer(view.state(), view.settings(), now, &want);
+        let Some((guard, reason)) = reach.or_else(ledger) else { return Some(offer) };
+        let refusal = Refusal { guard, reason, until_ms: None };
+        Some(Offer { by_itself: Some(refusal.clone()), by_hand: Some(refusal), ..offer })
     }
 
     /// The executor is free: whoever waits for it is looked at again.
@@ -189,7 +201,7 @@ impl ActionRunner {
         };
         match still_wanted(&mut want, answers, view, now) {
             Ok(seen) => {
-                self.prepare(want, seen);
+                self.prepare(want, seen, view);
                 Vec::new()
             }
             Err(reason) => {
@@ -204,15 +216,16 @@ impl ActionRunner {
     }
 
     /// Captures what the action will change.
-    fn prepare(&mut self, want: ActionRequest, seen: Observations) {
+    fn prepare(&mut self, want: ActionRequest, seen: Observations, view: &View<'_>) {
         self.looks += 1;
         let number = self.looks;
         self.run = Some(ActionRun::Previewing { number });
-        self.ask_preview(want.action.clone(), Asked::ActionRequest { want: Box::new(want), seen, number });
+        let busy = Some((self.busy.clone(), installers(&view.products.loaded.library)));
+        self.ask_preview(want.action.clone(), Asked::ActionRequest { want: Box::new(want), seen, number }, busy);
     }
 
-    fn ask_preview(&self, action: Action, of: Asked) {
-        self.previews.ask(Arc::clone(&self.executor), self.events.clone(), action, of);
+    fn ask_preview(&self, action: Action, of: Asked, busy: Option<(BusyLook, Installers)>) {
+        self.previews.ask(Arc::clone(&self.executor), self.events.clone(), action, of, busy);
     }
 
     /// It is captured.
@@ -221,7 +234,7 @@ impl ActionRunner {
         want: ActionRequest,
         seen: Observations,
         number: u64,
-        preview: Result<Preview, String>,
+        (preview, busy): (Result<Preview, String>, Vec<Sighting>),
         view: &View<'_>,
         now: &Now,
     ) -> Vec<Follow> {
@@ -231,10 +244,10 @@ impl ActionRunner {
         }
         self.run = None;
         match preview {
-            // A hold file that came just now wins, between two steps of a rung too.
+            // A hold file that came just now wins, between two steps of a rung too; so does a host that is busy.
             Ok(preview) => {
                 let seen = ActEvent::HoldsSeen { want: Box::new(want), seen, preview };
-                vec![Follow::SeeHolds, Follow::Act(seen)]
+                vec![Follow::SeeBusy(busy), Follow::Act(seen)]
             }
             Err(error) => {
                 let follows = cannot_be_told(&want, &error, view, now);
@@ -290,7 +303,8 @@ impl ActionRunner {
             let _ = asked.reply.send(refused(UNDER_WAY));
             return;
         }
-        self.ask_preview(asked.action.clone(), Asked::ByHand(asked));
+        // Whoever acts by hand has decided that it is time.
+        self.ask_preview(asked.action.clone(), Asked::ByHand(asked), None);
     }
 
     /// What it would change is known. An operator's own action comes before one that has not begun: that one is given
@@ -371,7 +385,7 @@ fn silent(action: ActionId, longest: Duration) -> Report {
 
 fn told(id: ActionId, outcome: Outcome, detail: &str) -> Response {
     match outcome {
-        Outcome::Done => Response::Done { message: format!("{id}: {detail}") },
+        Outcome::Done => done(format!("{id}: {detail}")),
         Outcome::Failed | Outcome::Aborted | Outcome::Unknown => {
             Response::Refused { message: format!("{id} {}: {detail}", outcome.as_str()) }
         }

@@ -5,7 +5,7 @@ use wbd_engine::guard::approval;
 use wbd_engine::judge;
 use wbd_engine::state::{ActionRequest, Incident, State};
 use wbd_model::action::Action;
-use wbd_model::check::Verdict;
+use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{Guard, IncidentId, Refusal};
 use wbd_model::observation::{Observation, Observations};
@@ -19,6 +19,23 @@ use crate::view::View;
 
 /// A look that failed is made once more after this: a want of file handles passes, and a mount may come back.
 const AGAIN_MS: u64 = 10_000;
+
+/// What an incident would ask for if it began this plan, or went on with it, now; `None`: its check is gone.
+pub(super) fn request(plan: &Plan, step: usize, view: &View<'_>) -> Option<ActionRequest> {
+    let key = CheckKey { code: plan.code.clone(), target: plan.target.clone() };
+    let look = view.checks.look(&key, view.state(), &[])?;
+    Some(ActionRequest {
+        incident: IncidentId(0),
+        key,
+        playbook: plan.playbook.clone(),
+        step,
+        undoes: None,
+        action: plan.steps.get(step)?.clone(),
+        attempts: look.attempts,
+        waits: look.windows.get(&plan.rung).copied(),
+        plan: plan.clone(),
+    })
+}
 
 /// I17: without a ledger that can be written only restarts of the agent, and only from the reserve.
 pub(super) fn ledger_forbids(view: &View<'_>, action: &Action) -> Option<String> {

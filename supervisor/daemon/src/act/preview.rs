@@ -8,11 +8,12 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::{Semaphore, oneshot};
 use wbd_actions::{Executor, Preview};
 use wbd_model::action::Action;
-use wbd_model::control::Response;
+use wbd_model::control::{Offer, Response};
 use wbd_model::incident::IncidentId;
 use wbd_model::plan::Plan;
 
 use crate::event::{ActEvent, Asked, Event, TalkEvent};
+use crate::talk::busy::{BusyLook, Installers};
 
 /// A few small files are read within milliseconds.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -24,29 +25,49 @@ const AT_ONCE: usize = 16;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Previews(Arc<Mutex<BTreeMap<String, Arc<Semaphore>>>>);
 
+/// A whole plan that somebody wants to see.
+#[derive(Debug)]
+pub(super) struct PlanPreview {
+    /// The incident that waits to do it; `None`: nobody is asked for an approval.
+    pub(super) incident: Option<IncidentId>,
+    pub(super) plan: Plan,
+    /// How many of its steps are done.
+    pub(super) begun: usize,
+    /// What the guards say to it.
+    pub(super) offer: Option<Offer>,
+    /// Who waits for it.
+    pub(super) reply: oneshot::Sender<Response>,
+}
+
 impl Previews {
-    /// Looks at what this action would change; the answer comes as an event.
-    pub(super) fn ask(&self, executor: Arc<Executor>, events: Sender<Event>, action: Action, of: Asked) {
+    /// Looks at what this action would change, and at what the host is busy with; the answer comes as an event.
+    pub(super) fn ask(
+        &self,
+        executor: Arc<Executor>,
+        events: Sender<Event>,
+        action: Action,
+        of: Asked,
+        busy: Option<(BusyLook, Installers)>,
+    ) {
         let previews = self.clone();
+        let busy = async {
+            match busy {
+                Some((look, installers)) => look.now(installers).await,
+                None => Vec::new(),
+            }
+        };
         tokio::spawn(async move {
-            let preview = previews.of(executor, action).await;
-            let _ = events.send(Event::Act(ActEvent::Previewed { of: Box::new(of), preview })).await;
+            let (preview, busy) = tokio::join!(previews.of(executor, action), busy);
+            let _ = events.send(Event::Act(ActEvent::Previewed { of: Box::new(of), preview, busy })).await;
         });
     }
 
     /// Looks at what a whole plan would change; the answer comes as an event. What is done already (the first
     /// `begun` steps) changes nothing any more.
-    pub(super) fn look_at_plan(
-        &self,
-        executor: Arc<Executor>,
-        events: Sender<Event>,
-        incident: Option<IncidentId>,
-        plan: Plan,
-        begun: usize,
-        reply: oneshot::Sender<Response>,
-    ) {
+    pub(super) fn look_at_plan(&self, executor: Arc<Executor>, events: Sender<Event>, asked: PlanPreview) {
         let previews = self.clone();
         tokio::spawn(async move {
+            let PlanPreview { incident, plan, begun, offer, reply } = asked;
             let mut changes = vec![Vec::new(); begun.min(plan.steps.len())];
             for action in plan.steps.iter().skip(begun) {
                 match previews.clone().of(Arc::clone(&executor), action.clone()).await {
@@ -57,9 +78,8 @@ impl Previews {
                     }
                 }
             }
-            let _ = events
-                .send(Event::Talk(TalkEvent::PlanPreviewed { incident, plan: Box::new(plan), changes, reply }))
-                .await;
+            let plan = Box::new(plan);
+            let _ = events.send(Event::Talk(TalkEvent::PlanPreviewed { incident, plan, changes, offer, reply })).await;
         });
     }
 

@@ -5,16 +5,20 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use wbd_agent_api::command;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+/// What changes the agent may have to watch many folders.
+const CHANGE: Duration = Duration::from_secs(20);
+/// What it says of itself it has at hand; whoever asks waits 10 s, and wants to hear that it is the agent who is silent.
+const READ: Duration = Duration::from_secs(5);
 
 /// Calls the agent.
 ///
 /// # Errors
 /// In words: not there, no answer in time, or not understood.
-pub(crate) async fn call(socket: &Path, request: &str) -> Result<String, String> {
-    tokio::time::timeout(DEADLINE, exchange(socket, request))
+pub(crate) async fn call(socket: &Path, request: &str, change: bool) -> Result<String, String> {
+    let deadline = if change { CHANGE } else { READ };
+    tokio::time::timeout(deadline, exchange(socket, request))
         .await
-        .map_err(|_| format!("no answer in {} s", DEADLINE.as_secs()))?
+        .map_err(|_| format!("no answer in {} s", deadline.as_secs()))?
 }
 
 async fn exchange(socket: &Path, request: &str) -> Result<String, String> {

@@ -1,4 +1,5 @@
 //! Short answers of the control socket. Decides none of them.
+use wbd_model::check::CheckKey;
 use wbd_model::control::Response;
 
 /// Why something has to wait.
@@ -11,13 +12,18 @@ pub(crate) fn refused(message: impl Into<String>) -> Response {
 
 /// Yes, it is done.
 pub(crate) fn done(message: impl Into<String>) -> Response {
-    Response::Done { message: message.into() }
+    begun(message, Vec::new())
+}
+
+/// It is done, and the incidents of these checks tell what comes of it.
+pub(crate) fn begun(message: impl Into<String>, about: Vec<CheckKey>) -> Response {
+    Response::Done { message: message.into(), about }
 }
 
 /// It is done, and whether that is on disk; `degraded`: why not.
-pub(crate) fn recorded(message: String, degraded: &str) -> Response {
+pub(crate) fn recorded(message: String, about: Vec<CheckKey>, degraded: &str) -> Response {
     if degraded.is_empty() {
-        return done(message);
+        return begun(message, about);
     }
-    done(format!("{message}; it is not on disk yet: {degraded}"))
+    begun(format!("{message}; it is not on disk yet: {degraded}"), about)
 }

@@ -8,7 +8,6 @@ use wbd_engine::round;
 use wbd_engine::state::{Incident, State};
 use wbd_model::action::{Action, Change};
 use wbd_model::check::CheckKey;
-use wbd_model::control::Response;
 use wbd_model::entry::Body;
 use wbd_model::incident::{IncidentId, Phase};
 use wbd_model::name::{PlaybookName, TargetName};
@@ -167,29 +166,23 @@ impl About<'_> {
 }
 
 impl Approvals {
-    /// The answer to a preview, which an approval may name from now on.
-    fn show(&mut self, id: IncidentId, plan: Plan, changes: Vec<Vec<Change>>) -> Response {
-        let shown = Shown { plan, changes };
-        let digest = approval::digest(id, &shown);
-        let (plan, changes) = (shown.plan.clone(), shown.changes.concat());
-        self.keep(&digest, shown);
-        Response::Preview { plan, changes, digest }
-    }
-
-    /// A whole plan was looked at: the answer, kept for an approval where it is of an incident.
+    /// A whole plan was looked at: what to show, with its digest where it is of an incident; an approval may name that
+    /// from now on.
     pub(crate) fn previewed(
         &mut self,
         of: Option<IncidentId>,
         plan: Plan,
         changes: Vec<Vec<Change>>,
         runs: impl Fn() -> bool,
-    ) -> Response {
+    ) -> (Plan, Vec<Change>, String) {
         let seen = |(action, changes)| seen_before(&runs, action, changes);
         let changes: Vec<Vec<Change>> = plan.steps.iter().zip(changes).map(seen).collect();
-        match of {
-            Some(incident) => self.show(incident, plan, changes),
-            None => Response::Preview { plan, changes: changes.concat(), digest: String::new() },
-        }
+        let all = changes.concat();
+        let Some(incident) = of else { return (plan, all, String::new()) };
+        let shown = Shown { plan: plan.clone(), changes };
+        let digest = approval::digest(incident, &shown);
+        self.keep(&digest, shown);
+        (plan, all, digest)
     }
 
     /// An approval of what was shown under this digest, or a denial.

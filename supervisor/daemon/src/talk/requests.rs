@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use tokio::sync::oneshot;
 use wbd_agent_api::paths;
 use wbd_engine::guard::{hold, waiver};
-use wbd_engine::state::{Hold, State};
+use wbd_engine::state::{Hold, Incident, State};
 use wbd_ledger::LedgerError;
 use wbd_model::action::{Action, AgentStop, Class};
 use wbd_model::check::{CheckKey, Verdict};
 use wbd_model::control::{AgentVerb, Request, Response};
 use wbd_model::entry::{Body, Subject};
-use wbd_model::incident::{ActionId, IncidentId};
+use wbd_model::incident::{ActionId, Guard, IncidentId};
 use wbd_model::name::{PlaybookName, TargetName};
 use wbd_model::plan::Plan;
 use wbd_model::time::Now;
@@ -18,10 +18,14 @@ use wbd_model::time::Now;
 use crate::event::{ActEvent, ByHand, CheckEvent, ProductEvent, TalkEvent};
 use crate::follow::Follow;
 use crate::talk::agent_call;
-use crate::talk::answer::{UNDER_WAY, done, refused};
+use crate::talk::answer::{UNDER_WAY, begun, done, refused};
 use crate::talk::approvals::{About, Approvals, Decided, Decision};
+use crate::talk::products;
 use crate::talk::waivers::{self, Wanted};
 use crate::view::View;
+
+/// A check that is asked for again and again is looked at this often.
+const LOOK_AGAIN_MS: u64 = 1_000;
 
 type Reply = oneshot::Sender<Response>;
 
@@ -44,13 +48,14 @@ impl RequestHandler {
     pub(crate) fn on(&mut self, event: TalkEvent, view: &View<'_>, now: &Now) -> Vec<Follow> {
         match event {
             TalkEvent::Asked { request, who, reply } => self.asked(request, &who, reply, view, now),
-            TalkEvent::PlanPreviewed { incident, plan, changes, reply } => {
+            TalkEvent::PlanPreviewed { incident, plan, changes, offer, reply } => {
                 let runs = || view.agent.process().is_some();
-                say(reply, self.approvals.previewed(incident, *plan, changes, runs))
+                let (plan, changes, digest) = self.approvals.previewed(incident, *plan, changes, runs);
+                say(reply, Response::Preview { plan, changes, digest, offer: offer.map(Box::new) })
             }
-            TalkEvent::Resumed { reply } => resumed(reply, view.state(), now),
-            TalkEvent::CallAgent { command, reply } => {
-                self.call_agent(command, reply);
+            TalkEvent::Resumed { about, reply } => resumed(about, reply, view.state(), now),
+            TalkEvent::CallAgent { command, change, reply } => {
+                self.call_agent(command, change, reply);
                 Vec::new()
             }
         }
@@ -61,6 +66,7 @@ impl RequestHandler {
         match request {
             Request::Status {} => vec![Follow::SeeHolds, Follow::Status(reply)],
             Request::Report {} => say(reply, Response::Report(view.report().map(Box::new))),
+            Request::LookAgain { checks } => look_again(&checks, reply, view, now),
             Request::Incidents {} => say(reply, Response::Incidents(view.incident_rows(true))),
             Request::Preview { incident } => ask_plan(Some(incident), about.waiting_plan(incident), reply),
             Request::PreviewFix { key } => ask_plan(None, about.fix_plan(&key), reply),
@@ -90,6 +96,13 @@ impl RequestHandler {
                 Follow::manual("escalation.test", who, "on_escalation with a made-up incident"),
                 Follow::TestNotification(reply),
             ],
+            Request::ForgetProduct { name } => match products::may_forget(&name, view) {
+                Ok(()) => vec![
+                    Follow::manual("product.forget", who, name.as_str()),
+                    Follow::Products(ProductEvent::Forget { name, who: who.to_owned(), reply }),
+                ],
+                Err(why) => say(reply, refused(why)),
+            },
             Request::RotateLedger { .. } if view.is_acting => say(reply, refused(UNDER_WAY)),
             Request::RotateLedger { reason } => {
                 vec![Follow::Act(ActEvent::GiveUp), Follow::Rotate { reason, who: who.to_owned(), reply }]
@@ -99,7 +112,7 @@ impl RequestHandler {
             Request::AgentCall { command, change } => {
                 // What changes something is on record before the agent hears of it.
                 let record = change.then(|| Follow::manual("agent.command", who, &command));
-                record.into_iter().chain([Follow::Talk(TalkEvent::CallAgent { command, reply })]).collect()
+                record.into_iter().chain([Follow::Talk(TalkEvent::CallAgent { command, change, reply })]).collect()
             }
         }
     }
@@ -116,7 +129,7 @@ impl RequestHandler {
         let mut follows = vec![Follow::manual("playbook.run", who, &format!("{name} on {}", key.target))];
         match about.state.open_for(&key).map(|incident| incident.id) {
             Some(id) if !without_approval => {
-                follows.extend(answer(about.approve_unseen(id, who), reply));
+                follows.extend(answer_about(about.approve_unseen(id, who), vec![key], reply));
                 return follows;
             }
             Some(_) => {}
@@ -130,9 +143,9 @@ impl RequestHandler {
                 }
             }
         }
-        let message = format!("{name} runs on {}; wbdctl incidents list shows how it goes", key.target);
-        follows.push(Follow::Check(CheckEvent::Now(key)));
-        follows.push(Follow::Answer { reply, response: Box::new(done(message)) });
+        let message = format!("{name} is asked for on {}; see what comes of it: wbdctl incidents list", key.target);
+        follows.push(Follow::Check(CheckEvent::Now(key.clone())));
+        follows.push(Follow::Answer { reply, response: Box::new(begun(message, vec![key])) });
         follows
     }
 
@@ -149,10 +162,10 @@ impl RequestHandler {
     }
 
     /// The agent is asked.
-    fn call_agent(&self, command: String, reply: Reply) {
+    fn call_agent(&self, command: String, change: bool, reply: Reply) {
         let socket = paths::socket(&self.root);
         tokio::spawn(async move {
-            let response = match agent_call::call(&socket, &command).await {
+            let response = match agent_call::call(&socket, &command, change).await {
                 Ok(answer) => Response::Agent { reply: answer },
                 Err(error) => {
                     refused(format!("the agent did not take the command ({error}); wbdctl doctor tells why [WBD-6023]"))
@@ -176,14 +189,32 @@ fn say(reply: Reply, response: Response) -> Vec<Follow> {
 
 /// What follows from a decision is done, and then said.
 fn answer(decided: Decided, reply: Reply) -> Vec<Follow> {
+    answer_about(decided, Vec::new(), reply)
+}
+
+/// The same, where the incidents of these checks tell what comes of it.
+fn answer_about(decided: Decided, about: Vec<CheckKey>, reply: Reply) -> Vec<Follow> {
     match decided {
-        Ok((follows, message)) if follows.is_empty() => say(reply, done(message)),
+        Ok((follows, message)) if follows.is_empty() => say(reply, begun(message, about)),
         Ok((mut follows, message)) => {
-            follows.push(Follow::Say { reply, message });
+            follows.push(Follow::Say { reply, message, about });
             follows
         }
         Err(why) => say(reply, refused(why)),
     }
+}
+
+/// Whoever asks waits for nothing here: status tells when it was done. Everybody may ask, so each check is looked at once
+/// a second at most.
+fn look_again(checks: &[CheckKey], reply: Reply, view: &View<'_>, now: &Now) -> Vec<Follow> {
+    let due_ms = |key: &CheckKey| {
+        let last_ms = view.checks.get(key)?.last.as_ref().map_or(0, |last| last.began_ms);
+        Some(now.boot_ms.max(last_ms.saturating_add(LOOK_AGAIN_MS)))
+    };
+    let looks = checks.iter().filter_map(|key| Some(Follow::Check(CheckEvent::By(key.clone(), due_ms(key)?))));
+    let mut follows: Vec<Follow> = looks.collect();
+    follows.push(Follow::Answer { reply, response: Box::new(done("they are looked at again")) });
+    follows
 }
 
 fn ask_plan(incident: Option<IncidentId>, plan: Result<(Plan, usize), String>, reply: Reply) -> Vec<Follow> {
@@ -201,6 +232,7 @@ fn agent_action(verb: AgentVerb, who: &str) -> Action {
     match verb {
         // An earlier stop is taken back by the act itself: one that is refused leaves it standing.
         AgentVerb::Start => Action::AgentStart {},
+        AgentVerb::Restart => Action::AgentRestart {},
         AgentVerb::Reload => Action::AgentReload {},
         AgentVerb::Stop => Action::AgentStop(AgentStop { who: who.to_owned() }),
     }
@@ -211,8 +243,8 @@ fn pause(who: &str, why: String, for_ms: Option<u64>, from_class: Class, reply: 
         return say(reply, refused("say why: the next person on this host will ask"));
     }
     let until_wall_ms = for_ms.map(|ms| now.wall_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
-    let body = Body::Hold { who: who.to_owned(), why: why.clone(), until_wall_ms, from_class, file: None };
-    let pause = Hold { who: who.to_owned(), why, until_wall_ms, from_class, until_boot: None };
+    let body = Body::Hold { who: who.to_owned(), why: why.clone(), until_wall_ms, from_class, file: None, busy: None };
+    let pause = Hold { who: who.to_owned(), why, until_wall_ms, from_class, until_boot: None, busy: None };
     vec![Follow::Write(Subject::default(), Box::new(body)), Follow::KeepPause { pause: Box::new(pause), reply }]
 }
 
@@ -224,16 +256,34 @@ fn resume(who: &str, reply: Reply, state: &State, now: &Now) -> Vec<Follow> {
         write(Body::Lifted { who: who.to_owned(), file: None });
     }
     // The end of a pause is no approval of what was given up before it.
-    if !state.suspended.is_empty() || (!lifts && state.has_given_up()) {
+    let tries_again = !state.suspended.is_empty() || (!lifts && state.has_given_up());
+    if tries_again {
         write(Body::Resumed { who: who.to_owned() });
     }
-    follows.extend([Follow::Check(CheckEvent::All), Follow::SeeHolds, Follow::Talk(TalkEvent::Resumed { reply })]);
+    let about = let_go(state, tries_again);
+    follows.extend([
+        Follow::Check(CheckEvent::All),
+        Follow::SeeHolds,
+        Follow::Talk(TalkEvent::Resumed { about, reply }),
+    ]);
     follows
 }
 
+/// What a `resume` lets go on: incidents that a pause or a suspension holds, and what was given up and is tried again.
+fn let_go(state: &State, tries_again: bool) -> Vec<CheckKey> {
+    let held = state.open.keys().filter(|key| {
+        let refusal = state.open_for(key).and_then(Incident::held);
+        refusal.is_some_and(|refusal| matches!(refusal.guard, Guard::Hold | Guard::Suspended))
+    });
+    let given_up = state.latched.difference(&state.denied).filter(|_| tries_again);
+    held.chain(given_up).cloned().collect()
+}
+
 /// A pause was lifted, as far as it could be.
-fn resumed(reply: Reply, state: &State, now: &Now) -> Vec<Follow> {
-    let files: Vec<&str> = hold::standing(state, now).filter_map(|(file, _)| file).collect();
+fn resumed(about: Vec<CheckKey>, reply: Reply, state: &State, now: &Now) -> Vec<Follow> {
+    // What the host is busy with nobody lifts.
+    let standing = hold::standing(state, now).filter(|(_, hold)| hold.busy.is_none());
+    let files: Vec<&str> = standing.filter_map(|(file, _)| file).collect();
     if !files.is_empty() {
         let files = files.join(" and ");
         return say(reply, refused(format!("actions are still held by {files}; remove that to lift it")));
@@ -244,9 +294,9 @@ fn resumed(reply: Reply, state: &State, now: &Now) -> Vec<Follow> {
         "resumed".to_owned()
     } else {
         let denied = state.denied.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        format!("resumed; what was denied stays so, until it is seen gone or its playbook is run by hand: {denied}")
+        format!("resumed; still denied until a check passes or you run the playbook: {denied}")
     };
-    vec![Follow::Say { reply, message }]
+    vec![Follow::Say { reply, message, about }]
 }
 
 /// The failing check whose playbook may be run by hand.
@@ -292,8 +342,7 @@ fn to_run(
     }
     about.acts(name, &key.target)?;
     if without_approval && about.state.latched.contains(&key) {
-        let again = format!("wbdctl playbook run {name} --target {}", key.target);
-        return Err(format!("{key} was handed over; one more try: {again}"));
+        return Err(format!("{key} was handed over to a person; wbdctl doctor tells whether one more try may be made"));
     }
     Ok(key)
 }

@@ -12,7 +12,6 @@ use tracing::error;
 use wbd_engine::state::State;
 use wbd_engine::state::escalations::Untold;
 use wbd_model::control::{EscalationTest, NotifyBy, Response, UntoldRow};
-
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::{Closing, Phase};
 use wbd_model::time::Now;

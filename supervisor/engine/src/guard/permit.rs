@@ -2,9 +2,10 @@
 use wbd_model::action::{Action, Class, Conflict};
 use wbd_model::entry::{Intent, Subject};
 use wbd_model::incident::{ActionId, Guard, IncidentId, Phase, Refusal};
+use wbd_model::name::TargetName;
 use wbd_model::plan::{Approval, Attempts};
 use wbd_model::settings::{Healing, Settings};
-use wbd_model::time::Now;
+use wbd_model::time::{Now, utc};
 
 use super::{approval as shown, breaker, budget, hold, waiver, window};
 use crate::state::{ActionRequest, Captured, Incident, START_DEADLINE_MS, State};
@@ -44,7 +45,7 @@ pub fn check(state: &State, settings: &Settings, now: &Now, want: &ActionRequest
     let waiting = state.incidents.get(&want.incident).filter(|i| matches!(i.phase, Phase::Gated { .. }));
     let incident = waiting.ok_or_else(|| no(Guard::Conflict, "the incident does not wait for an action any more"))?;
     waiver::permits(state, now, &want.key)?;
-    hold::permits(state, now, want.action.class())?;
+    hold::permits(state, now, want.action.class(), Some(&want.key.target))?;
     let (playbook, target) = (want.playbook.as_str(), &want.key.target);
     if settings.healing_for(playbook, target) == Healing::Observe {
         let mode = settings.healing_words(playbook, target);
@@ -56,18 +57,23 @@ pub fn check(state: &State, settings: &Settings, now: &Now, want: &ActionRequest
     }
     breaker::check(state, now, want)?;
     if let Some(who) = &incident.denied {
-        return Err(no(Guard::Denied, &format!("{who} said no; wbdctl approve {} changes that", incident.id)));
-    }
-    if want.step == 0 || incident.outdated {
-        approval(settings, want, incident)?;
+        return Err(no(Guard::Denied, &format!("{who} denied it")));
     }
     // The steps of a rung belong together: what was allowed and paid for at its first step is not asked again.
-    if want.step == 0 {
-        attempts(state, now, want, incident)?;
+    let attempts = if want.step == 0 { attempts(state, now, want, incident) } else { Ok(()) };
+    let budget = budget::permits(state, settings, now, &budget::Cost::of(want));
+    // What an approval would lift says what else stands against the action then.
+    let lifted = |refusal: Refusal, by: &str| {
+        let by = format!("{by} wbdctl approve {}", incident.id);
+        with_what_follows(refusal, &by, attempts.clone().and(budget.clone()), now)
+    };
+    if want.step == 0 || incident.outdated {
+        approval(settings, want, incident).map_err(|refusal| lifted(refusal, ":"))?;
     }
-    window::own(now, want, incident)?;
-    window::check(settings, now, want, incident)?;
-    budget::permits(state, settings, now, &budget::Cost::of(want))
+    attempts.clone()?;
+    let windows = window::own(now, want, incident).and_then(|()| window::check(settings, now, want, incident));
+    windows.map_err(|refusal| lifted(refusal, "; now by"))?;
+    budget
 }
 
 /// Asks every guard again and permits the action.
@@ -128,10 +134,10 @@ pub fn permit_by_hand(
 ) -> Result<Permit, Refusal> {
     let thing = action.conflict();
     if let Some(other) = state.open.values().filter_map(|id| state.incidents.get(id)).find(|i| acts_on(i, &thing)) {
-        return Err(no(Guard::Conflict, &format!("{} is acting on it; try again when it is done", other.id)));
+        return Err(no(Guard::Conflict, &format!("{} is acting on it; try again after it has ended", other.id)));
     }
     let class = action.class();
-    let takes_back_stop = matches!(action, Action::AgentStart {});
+    let takes_back_stop = action.on_agent().starts();
     let intent = Intent {
         action_id: ActionId(state.next_action.max(1)),
         action,
@@ -161,7 +167,7 @@ pub fn permit_by_hand(
 /// The first guard that says no; where the failure stays, its incident takes it from there.
 pub fn permit_first_start(state: &State, settings: &Settings, now: &Now) -> Result<Permit, Refusal> {
     let action = Action::AgentStart {};
-    hold::permits(state, now, action.class())?;
+    hold::permits(state, now, action.class(), TargetName::new("wbd").ok().as_ref())?;
     let paid = state.has_agent_lived(now);
     if paid {
         budget::permits(state, settings, now, &budget::Cost::of_the_agent(&action))?;
@@ -174,6 +180,24 @@ pub fn permit_first_start(state: &State, settings: &Settings, now: &Now) -> Resu
 
 fn no(guard: Guard, reason: &str) -> Refusal {
     Refusal { guard, reason: reason.to_owned(), until_ms: None }
+}
+
+/// A refusal that an approval would lift, with what else stands against the action then: the approval is offered from
+/// the moment on from which it is of use.
+fn with_what_follows(refusal: Refusal, by: &str, then: Result<(), Refusal>, now: &Now) -> Refusal {
+    let Refusal { guard, reason, until_ms } = refusal;
+    let reason = match then {
+        Ok(()) => format!("{reason}{by}"),
+        Err(later) => match later.until_ms {
+            Some(later_ms) => {
+                let left_ms = i64::try_from(later_ms.saturating_sub(now.boot_ms)).unwrap_or(i64::MAX);
+                let from = utc(now.wall_ms.saturating_add(left_ms));
+                format!("{reason}{by}, from {from} on: before that {}", later.reason)
+            }
+            None => format!("{reason}; an approval is of no use now: {}", later.reason),
+        },
+    };
+    Refusal { guard, reason, until_ms }
 }
 
 fn approval(settings: &Settings, want: &ActionRequest, incident: &Incident) -> Result<(), Refusal> {
@@ -190,7 +214,7 @@ fn approval(settings: &Settings, want: &ActionRequest, incident: &Incident) -> R
     }
     let anew =
         if incident.outdated || incident.approved { " anew, since what it would change has changed" } else { "" };
-    Err(no(Guard::Approval, &format!("waits for an operator{anew}: wbdctl approve {}", incident.id)))
+    Err(no(Guard::Approval, &format!("waits for an operator{anew}")))
 }
 
 fn attempts(state: &State, now: &Now, want: &ActionRequest, incident: &Incident) -> Result<(), Refusal> {
@@ -206,7 +230,7 @@ fn attempts(state: &State, now: &Now, want: &ActionRequest, incident: &Incident)
     let most = usize::try_from(want.attempts.max).unwrap_or(usize::MAX);
     if made.len() >= most || incident.attempts >= want.attempts.max {
         let until_ms = made.first().map(|at_ms| now.boot_ms + per.saturating_sub(state.age_ms(*at_ms, now)) + 1);
-        let reason = format!("its {} attempts are spent", want.attempts.max);
+        let reason = format!("all {} attempts are used", want.attempts.max);
         return Err(Refusal { guard: Guard::Attempts, reason, until_ms });
     }
     if incident.attempts == 0 {

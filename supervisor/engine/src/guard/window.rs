@@ -146,11 +146,7 @@ pub(crate) fn own(now: &Now, want: &ActionRequest, incident: &Incident) -> Resul
         Some(minutes) => format!("the limit is reached at {} at the earliest, which is not before that", at(minutes)),
         None => "nothing says that the limit is reached before that".to_owned(),
     };
-    let reason = format!(
-        "waits for the product's own window, which opens at {}; {forecast}; now by wbdctl approve {}",
-        at(waits.opens_in_min),
-        incident.id
-    );
+    let reason = format!("waits for the product's own window, which opens at {}; {forecast}", at(waits.opens_in_min));
     let until_ms = Some(now.boot_ms.saturating_add(in_ms(waits.opens_in_min)));
     Err(Refusal { guard: Guard::Window, reason, until_ms })
 }
@@ -179,7 +175,7 @@ pub(crate) fn check(settings: &Settings, now: &Now, want: &ActionRequest, incide
     }
     let until_ms = next.and_then(|next| u64::try_from(next.opens_ms - now.wall_ms).ok()).map(|ms| now.boot_ms + ms);
     let when = next.and_then(|next| words(maintenance, next)).unwrap_or_else(|| "never".to_owned());
-    let reason = format!("outside the maintenance windows; next: {when}; now by wbdctl approve {}", incident.id);
+    let reason = format!("outside the maintenance windows; next: {when}");
     Err(Refusal { guard: Guard::Window, reason, until_ms })
 }
 

@@ -122,6 +122,7 @@ fn nothing() -> Inputs<'static> {
         rows: &[],
         unseen_profiles: &[],
         alike: &[],
+        forgotten: &[],
         problems: &[],
         daemon: None,
         waivers: &[],
@@ -206,6 +207,10 @@ fn the_fix_of_a_failure_says_what_is_done_and_a_warning_has_none() {
     let cause = &says.causes[0];
     assert_eq!((cause.title.as_str(), cause.claim.as_str()), ("101 are open", "too many"));
     assert_eq!((&cause.evidence, &cause.guide), (&vec!["fd.open = 101".to_owned()], &vec!["close some".to_owned()]));
+    assert_eq!(
+        (cause.in_words(), cause.group.as_deref()),
+        (["open files: 101".to_owned()].as_slice(), Some("full/full"))
+    );
     assert_eq!(cause.severity, Verdict::Fail);
     let fix = cause.fix.as_ref().unwrap();
     assert_eq!((fix.approval, fix.class, fix.playbook.as_str()), (Approval::Operator, Class::A1, "full"));
@@ -238,14 +243,14 @@ fn what_stays_inside_of_the_root_is_not_withheld_from_a_stand_alone_supervisor()
 }
 
 #[test]
-fn a_failure_that_has_not_lasted_yet_is_shown_as_not_yet_held() {
+fn a_failure_that_has_not_lasted_yet_says_when_wbd_acts() {
     let said = |held_ms| {
         let looks = looks(&[("full", "p", 101)]);
         let rows = [Row { held_ms, ..row(&looks[0]) }];
         let report = report(Inputs { rows: &rows, ..nothing() });
         report.causes[0].evidence.get(1).cloned()
     };
-    let not_yet = |text: &str| Some(format!("not yet held: {text} of 10 s"));
+    let not_yet = |text: &str| Some(format!("seen for {text} s so far; wbd acts after 10 s"));
     assert_eq!((said(None), said(Some(0)), said(Some(4_500))), (not_yet("0"), not_yet("0"), not_yet("4")));
     assert_eq!((said(Some(9_999)), said(Some(10_000)), said(Some(10_001))), (not_yet("9"), None, None));
     // Twin: a warning need not last.

@@ -9,6 +9,7 @@ mod faults;
 mod given;
 mod guide;
 mod guide_programs;
+mod health;
 mod library;
 mod load;
 mod named;
@@ -18,6 +19,7 @@ mod references;
 mod regions;
 mod schema;
 pub mod settings;
+mod states;
 mod template;
 mod test_misfits;
 mod test_spec;
@@ -25,7 +27,7 @@ mod texts;
 mod units;
 mod unprovable;
 
-pub use advice::advice;
+pub use advice::{advice, advice_on_health};
 pub use bind::Bound;
 pub use compiled::{Case, Explains, Level, Outline, Playbook};
 pub use library::Library;
@@ -39,4 +41,4 @@ pub(crate) use test_spec::{CuredWord, Expectation, Moment, ProfileChoice, Seen, 
 #[cfg(test)]
 mod hints_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -306,6 +306,7 @@ fn profiles_are_checked() {
         ("ports: [53]", "ports: []", 12, "1 to 8"),
         ("ports: [53]", "ports: [70000]", 12, "wrong value"),
         ("  codes:", "  unit: wbd-supervisord.service\n  codes:", 13, "wbd's own"),
+        ("  codes:", "  installer: [{exe: setup}]\n  codes:", 13, "absolute"),
         ("  codes:", "  commands: {restart: {argv: [sh, -c], timeout: 5s, class: A2}}\n  codes:", 13, "absolute path"),
         ("  codes:", "  commands: {restart: {argv: [/x], timeout: 5s, class: A4}}\n  codes:", 13, "must be A3"),
         ("  codes:", "  unit: wbd-supervisord-failed.service\n  codes:", 13, "wbd's own"),
@@ -420,7 +421,7 @@ fn the_first_true_case_decides_and_an_unknown_one_stops() {
     // `near` would be true; it is not tried as if `full` were false.
     let (_, _, says) = judged(None, 95);
     assert_eq!((says.verdict, says.case.as_deref()), (Verdict::Unknown, Some("full")));
-    assert_eq!(says.reason, "cannot tell whether full holds: ino.missing: not permitted");
+    assert_eq!(says.reason, "wbd cannot tell whether case full applies: watches missing: not known (not permitted)");
 }
 
 #[test]
@@ -470,7 +471,7 @@ fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../playbooks")
 }
 
-pub(super) fn shipped_sources() -> Vec<Source> {
+pub(crate) fn shipped_sources() -> Vec<Source> {
     let mut files = Vec::new();
     let mut folders = vec![shipped()];
     while let Some(folder) = folders.pop() {
@@ -585,6 +586,7 @@ fn names_of_shipped_things_are_the_documented_ones() {
     assert_eq!(names, ["aegis", "dsva", "iwss-ftp", "iwss-http", "wbd"]);
     let names: Vec<&str> = library.playbooks.keys().map(PlaybookName::as_str).collect();
     let wanted = "agent-config agent-down agent-log agent-path agent-server agent-servers agent-version dns endpoint \
-                  endpoint-tcp fd-leak inotify-limit linked-folders open-files protection version-match";
+                  endpoint-tcp fd-leak inotify-limit linked-folders open-files protection role-down \
+                  version-match";
     assert_eq!(names.join(" "), wanted);
 }

@@ -173,7 +173,8 @@ fn gated(
         return proof::verifying(timers, snapshot, incident, now);
     }
     if let Some(reason) = snapshot.ladder_unknown.as_ref().filter(|_| incident.step == 0) {
-        return waited_too_long(incident, now).then(|| escalate(incident, snapshot, &format!("cannot plan: {reason}")));
+        return waited_too_long(incident, now)
+            .then(|| escalate(incident, snapshot, &format!("wbd cannot choose an action: {reason}")));
     }
     let Some(plan) = next_rung(snapshot, incident) else {
         // What it became meanwhile may be over soon, a stop by an administrator for instance: no person is called for
@@ -181,7 +182,8 @@ fn gated(
         if incident.step == 0 && !has_lasted(timers, snapshot, now) {
             return None;
         }
-        let reason = if snapshot.ladder.is_empty() { "a person has to decide" } else { "no further step is known" };
+        let reason =
+            if snapshot.ladder.is_empty() { "wbd has no action for this case" } else { "wbd has tried every step" };
         return Some(escalate(incident, snapshot, reason));
     };
     let plan = approval::as_shown(Some(incident), plan);
@@ -218,8 +220,7 @@ fn behind(state: &State, snapshot: &CheckSnapshot, incident: &Incident, cause: &
         return Some(close(incident, Closing::Subsumed));
     }
     // Only suspected so far: it is opened soon, or goes away.
-    waited_too_long(incident, now)
-        .then(|| escalate(incident, snapshot, &format!("its cause, {cause}, does not go away")))
+    waited_too_long(incident, now).then(|| escalate(incident, snapshot, &format!("its cause does not end: {cause}")))
 }
 
 /// After a reboot the waiting begins again: nobody could answer meanwhile.

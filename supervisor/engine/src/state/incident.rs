@@ -57,6 +57,9 @@ pub struct Incident {
     pub denied: Option<String>,
     /// A person was told, with this guide.
     pub escalated: Option<Vec<String>>,
+    /// Why that person was told, and the last one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// That person was asked for an approval: the incident waits for it, whatever other guard comes in between.
     pub asks: bool,
     /// What was seen when it was opened.
@@ -92,6 +95,7 @@ impl Incident {
             outdated: false,
             denied: None,
             escalated: None,
+            reason: None,
             asks: false,
             evidence: evidence.clone(),
         })
@@ -121,8 +125,9 @@ impl Incident {
                     }
                 }
             }
-            Body::Escalated { guide, .. } => {
+            Body::Escalated { guide, reason } => {
                 self.escalated = Some(guide.clone());
+                self.reason = Some(reason.clone());
                 self.asks = self.held().is_some_and(|held| {
                     matches!(held.guard, Guard::Approval | Guard::Mode | Guard::Suspended | Guard::Window)
                 });

@@ -164,12 +164,13 @@ fn an_action_by_hand_costs_nothing_is_recorded_and_ignores_a_spent_budget() {
 }
 
 #[test]
-fn an_administrators_start_takes_back_the_stop_and_nothing_else_does() {
+fn an_administrators_start_or_restart_takes_back_the_stop_and_nothing_else_does() {
     let world = World::new(vec![]);
     let by_hand = |action| guard::permit_by_hand(&world.state, &world.now(), "root", action, None, Captured::default());
     let takes_back = |permit: guard::Permit| permit.intent().takes_back_stop;
     assert!(takes_back(by_hand(start()).unwrap()));
-    assert!(!takes_back(by_hand(restart()).unwrap()));
+    assert!(takes_back(by_hand(restart()).unwrap()));
+    assert!(!takes_back(by_hand(reload()).unwrap()));
     let first = guard::permit_first_start(&world.state, &world.settings, &world.now());
     assert!(!takes_back(first.unwrap()), "nobody has said it");
 }

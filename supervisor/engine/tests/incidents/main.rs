@@ -10,6 +10,7 @@ mod explored;
 mod guards;
 mod ladder;
 mod life;
+mod offers;
 mod operator;
 mod renamed;
 mod rotation;

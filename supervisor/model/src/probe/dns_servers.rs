@@ -25,7 +25,7 @@ pub const DECLARATION: Declaration = Declaration {
     of_host: true,
     costly: true,
     fields: &[
-        Field::number("names", Unit::Count, "names", "names that were asked for"),
+        Field::number("names", Unit::Count, "names that wbd asked for", "names that were asked for"),
         Field::number(
             "resolving",
             Unit::Count,
@@ -97,16 +97,22 @@ pub const DECLARATION: Declaration = Declaration {
             "unit of a resolver on this host that is configured: the one that listens at its address, or was seen \
              there last; empty if none is",
         ),
-        Field::truth("local_failed", "local resolver failed", "that unit has failed"),
+        Field::flag(
+            "local_failed",
+            "the unit of the resolver on this host has failed",
+            "the unit of the resolver on this host has not failed",
+            "that unit has failed",
+        ),
         Field::text(
             "local_address",
             "local address",
             "the first configured address that is this host's own, empty if none is",
         ),
         Field::text(LOCAL_SEEN, "local resolver seen", "that address and its unit while the unit listens there"),
-        Field::truth(
+        Field::flag(
             "local_missing",
-            "local resolver missing",
+            "the resolver on this host is not installed",
+            "the resolver on this host is installed",
             "that address is systemd-resolved's, nobody listens there and this host does not have it",
         ),
     ],

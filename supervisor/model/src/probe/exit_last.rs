@@ -16,15 +16,30 @@ pub const DECLARATION: Declaration = Declaration {
     of_host: false,
     costly: false,
     fields: &[
-        Field::truth("seen", "exit seen", "the supervisor saw an exit of it in this boot"),
+        Field::flag(
+            "seen",
+            "the supervisor saw it end",
+            "the supervisor did not see it end",
+            "the supervisor saw an exit of it in this boot",
+        ),
         Field::text(
             "how",
-            "how it ended",
+            "how the process ended",
             "exit, signal, oom-limit (its control group had no memory left), oom-host (the host had none), oom (not known which) or unknown; none when no exit was seen",
         ),
         Field::number("code", Unit::Id, "exit code or signal", "exit code or signal number; -1 when none is known"),
-        Field::truth("asked", "asked for", "an administrator or wbd asked for that exit"),
-        Field::number("recent", Unit::Count, "recent exits", "exits that nobody asked for in the last ten minutes"),
+        Field::flag(
+            "asked",
+            "a stop was asked for",
+            "nobody asked for a stop",
+            "an administrator or wbd asked for that exit",
+        ),
+        Field::number(
+            "recent",
+            Unit::Count,
+            "unwanted ends in 10 minutes",
+            "exits that nobody asked for in the last ten minutes",
+        ),
     ],
     unknown: "All of it where the ledger cannot be read (doctor without the supervisor).",
 };

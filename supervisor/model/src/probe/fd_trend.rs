@@ -17,13 +17,23 @@ pub const DECLARATION: Declaration = Declaration {
     of_host: false,
     costly: false,
     fields: &[
-        Field::truth("enough", "samples enough", "there are samples enough for a verdict"),
+        Field::flag(
+            "enough",
+            "there are enough samples",
+            "there are too few samples",
+            "there are samples enough for a verdict",
+        ),
         Field::text(
             "known_from",
-            "known from",
+            "first day with enough samples",
             "the first day on which there can be samples enough, YYYY-MM-DD in local time; empty where there are",
         ),
-        Field::truth("leaking", "leaks", "growth is shown; that most descriptors are open is none"),
+        Field::flag(
+            "leaking",
+            "the number of open files grows",
+            "the number of open files does not grow",
+            "growth is shown; that most descriptors are open is none",
+        ),
         Field::text(
             "lane",
             "kind of growth",
@@ -48,9 +58,10 @@ pub const DECLARATION: Declaration = Declaration {
             "limit reached, at the latest",
             "hours until the limit at the latest; unknown without a leak",
         ),
-        Field::truth(
+        Field::flag(
             "due",
-            "restart due",
+            "the restart is due now",
+            "the restart is not due now",
             "a leak, and the last window that leaves a spare one is open, or there is none such; false without a leak",
         ),
         Field::number(

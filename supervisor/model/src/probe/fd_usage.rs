@@ -19,11 +19,11 @@ pub const DECLARATION: Declaration = Declaration {
     costly: false,
     fields: &[
         Field::number("open", Unit::Count, "open files", "open file descriptors"),
-        Field::number("soft", Unit::Count, "soft limit", "the process's own soft limit"),
-        Field::number("hard", Unit::Count, "hard limit", "its hard limit"),
-        Field::number("percent", Unit::Percent, "share in use", "open in percent of soft"),
-        Field::number("age_s", Unit::Seconds, "age", "seconds since the process started"),
-        Field::text("others", "others of that name", OTHERS),
+        Field::number("soft", Unit::Count, "limit on open files", "the process's own soft limit"),
+        Field::number("hard", Unit::Count, "highest possible limit", "its hard limit"),
+        Field::number("percent", Unit::Percent, "share of the limit in use", "open in percent of soft"),
+        Field::number("age_s", Unit::Seconds, "age of the process", "seconds since the process started"),
+        Field::text("others", "other processes of that name", OTHERS),
     ],
     unknown: "All but others where no such process runs. One field where its file in /proc cannot be read; percent \
               where the soft limit is 0.",

@@ -27,19 +27,24 @@ pub const DECLARATION: Declaration = Declaration {
     of_host: true,
     costly: false,
     fields: &[
-        Field::truth("held", "locked", "a process holds such a lock"),
+        Field::flag(
+            "held",
+            "a package manager holds its lock",
+            "no package manager holds a lock",
+            "a process holds such a lock",
+        ),
         Field::text(
             "manager",
             "package manager",
             "whose lock it is: dpkg, apt, rpm, dnf or yum; none when none is held",
         ),
-        Field::text("lock", "lock", "the file of the first lock that is held, empty for none"),
-        Field::number("pid", Unit::Id, "process id", "process id of its holder; unknown when none is held"),
+        Field::text("lock", "lock file", "the file of the first lock that is held, empty for none"),
+        Field::number("pid", Unit::Id, "process number", "process id of its holder; unknown when none is held"),
         Field::text("program", "program", "the kernel's name of its holder, empty for none"),
         Field::number(
             "running_s",
             Unit::Seconds,
-            "running",
+            "running for",
             "seconds since its holder started; unknown when none is held",
         ),
         Field::text("detail", "each lock", "a word for each lock that is held: file=process id, empty for none"),

@@ -21,23 +21,39 @@ pub const DECLARATION: Declaration = Declaration {
     of_host: false,
     costly: false,
     fields: &[
-        Field::text("manager", "service manager", "systemd, or none (stand-alone: the supervisor is the parent)"),
+        Field::word(
+            "manager",
+            "service manager",
+            &["systemd", "none"],
+            "systemd, or none (stand-alone: the supervisor is the parent)",
+        ),
         Field::text(
             "active",
-            "unit",
+            "state of the unit",
             "ActiveState: active, inactive, failed, activating, deactivating; none without a manager",
         ),
-        Field::text("sub", "unit, more closely", "SubState; none without a manager"),
+        Field::text("sub", "sub-state of the unit", "SubState; none without a manager"),
         Field::text(
             "result",
-            "last result",
+            "result of the last run",
             "Result of the last run: success, exit-code, signal, oom-kill, start-limit-hit, ...; none without a manager",
         ),
-        Field::number("restarts", Unit::Count, "restarts", "restarts by the manager since the unit was last reset"),
-        Field::truth("start_limit_hit", "start limit hit", "the manager gave up starting it"),
-        Field::truth(
+        Field::number(
+            "restarts",
+            Unit::Count,
+            "restarts by the service manager",
+            "restarts by the manager since the unit was last reset",
+        ),
+        Field::flag(
+            "start_limit_hit",
+            "the start limit of the unit is reached",
+            "the start limit of the unit is not reached",
+            "the manager gave up starting it",
+        ),
+        Field::flag(
             "stop_noted",
-            "stopped by a person",
+            "an administrator stopped it",
+            "nobody asked for a stop",
             "an administrator stopped it, and that is on record for this boot",
         ),
         Field::text("stop_by", "stopped by", "who stopped it, empty if nobody did"),
@@ -47,7 +63,12 @@ pub const DECLARATION: Declaration = Declaration {
             "stopped for",
             "seconds since it was stopped; unknown if nobody did",
         ),
-        Field::truth("masked", "masked", "the unit is masked or disabled for starting"),
+        Field::flag(
+            "masked",
+            "the unit is masked or disabled",
+            "the unit is enabled",
+            "the unit is masked or disabled for starting",
+        ),
     ],
     unknown: "What the manager says, where systemd cannot be reached over the bus or does not answer in time. \
               stop_noted and stop_by where the note of a stop cannot be read.",

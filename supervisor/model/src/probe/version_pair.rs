@@ -40,9 +40,19 @@ pub const DECLARATION: Declaration = Declaration {
     fields: &[
         Field::text("left", "version that follows", "the one that should follow"),
         Field::text("right", "version that leads", "the one that leads"),
-        Field::truth("same3", "same release", "the first three parts are equal"),
-        Field::truth("equal", "same version", "all parts are equal"),
-        Field::text("older", "the older one", "left, right or none: which is older in the first three parts"),
+        Field::flag(
+            "same3",
+            "the first three parts of the versions are equal",
+            "the first three parts of the versions differ",
+            "the first three parts are equal",
+        ),
+        Field::flag("equal", "the versions are equal", "the versions differ", "all parts are equal"),
+        Field::word(
+            "older",
+            "which version is older",
+            &["left", "right", "none"],
+            "left, right or none: which is older in the first three parts",
+        ),
     ],
     unknown: "One side where its package is not installed, its file or program cannot be read or run, it shows nothing \
               that looks like a version, or the site did not state it; the comparison where either side is unknown.",
