@@ -126,7 +126,7 @@ fn a_hung_agent_is_named_by_its_status_and_is_not_started_by_a_start() {
     let refused = story.wait_for("the hung agent", SOON, |record| record["kind"] == "refused");
     let incident = refused["incident"].as_str().expect("an incident").to_owned();
     let status = said(&ctl(&host, &["agent", "status"]).exits(1));
-    for part in ["the agent is hung", &format!("process {pid}"), "last sign of life at", &incident, "held by hold"] {
+    for part in ["the agent is hung", &format!("process {pid}"), "last heartbeat at", &incident, "held by hold"] {
         assert!(status.contains(part), "{part}: {status}");
     }
     assert!(!status.contains("no answer of the supervisor"), "{status}");
