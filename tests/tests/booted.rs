@@ -6,6 +6,8 @@ mod agent_ends;
 mod agent_hangs;
 #[path = "booted/alone.rs"]
 mod alone;
+#[path = "booted/busy_host.rs"]
+mod busy_host;
 #[path = "booted/covered_boot.rs"]
 mod covered_boot;
 #[path = "booted/degraded.rs"]
@@ -48,6 +50,8 @@ mod ours;
 mod package;
 #[path = "booted/quiet.rs"]
 mod quiet;
+#[path = "booted/roles.rs"]
+mod roles;
 #[path = "booted/servers.rs"]
 mod servers;
 #[path = "booted/settings.rs"]
@@ -64,3 +68,5 @@ mod upgrade;
 mod verbs;
 #[path = "booted/version.rs"]
 mod version;
+#[path = "booted/views.rs"]
+mod views;

@@ -52,5 +52,7 @@ mod toy;
 mod trial;
 #[path = "standalone/unseen.rs"]
 mod unseen;
+#[path = "standalone/views.rs"]
+mod views;
 #[path = "standalone/windows.rs"]
 mod windows;

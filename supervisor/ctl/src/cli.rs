@@ -134,6 +134,9 @@ pub(crate) enum Verb {
     /// Whom wbd notifies of what needs a person
     #[command(subcommand)]
     Escalation(Escalation),
+    /// The products that there is a profile for
+    #[command(subcommand)]
+    Product(Product),
     /// Take an action back
     Undo {
         /// The action, such as A17
@@ -174,6 +177,9 @@ pub(crate) enum Verb {
     /// Tells a person that the supervisor has failed for good
     #[command(hide = true)]
     LastWord,
+    /// Starts a supervisor that has failed once more
+    #[command(hide = true)]
+    AnotherTry,
     /// Runs the demo's supervisor so that it dies with the demo
     #[command(hide = true)]
     DemoChild {
@@ -220,6 +226,18 @@ pub(crate) enum Incidents {
         /// The incident, such as I4
         #[arg(value_parser = incident)]
         incident: IncidentId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Product {
+    /// Every product: whether it is on this host, and which of its processes run
+    List,
+    /// Check a product no more until it runs again; needs root
+    Forget {
+        /// The product by its profile's name, such as aegis
+        #[arg(value_parser = profile)]
+        name: ProfileName,
     },
 }
 

@@ -1,5 +1,6 @@
 //! `explain`: what a failure means, whether it is there now, what wbd does and what a person does. The meaning is built
 //! in; what this release does is computed from the playbooks, and doctor looks.
+mod failure;
 mod here;
 mod known;
 mod text;
@@ -25,8 +26,9 @@ use crate::exit::{Ended, Exit, Failure};
 use crate::host;
 use crate::out::{Out, Tone};
 
+use self::failure::Explained;
 use self::here::{Here, Values};
-use self::known::{Detected, Detector};
+use self::known::Detected;
 
 /// Settings and playbooks are read within this.
 const WITHIN: Duration = Duration::from_secs(5);
@@ -56,27 +58,6 @@ pub(crate) fn run(context: &mut Context, spoken: Option<&str>) -> Ended {
     let here = look(context, &files, &explained);
     text::end(&mut context.out, &explained, &here);
     Ok(Exit::Done)
-}
-
-/// One failure, as far as it can be explained without a look.
-#[derive(Debug)]
-struct Explained {
-    row: Row,
-    detected: Detected,
-    detectors: Vec<Detector>,
-    values: Values,
-}
-
-impl Explained {
-    /// The steps for a person: where the failure is there, the playbook's, with the values that were seen.
-    fn guide(&self, here: &Here) -> Vec<String> {
-        let causes = here.causes(&self.row.code);
-        let written: Vec<&String> = match causes.iter().find(|cause| !cause.guide.is_empty()) {
-            Some(cause) => cause.guide.iter().collect(),
-            None => self.row.guide.iter().collect(),
-        };
-        written.into_iter().map(|line| self.values.fill(line)).collect()
-    }
 }
 
 /// The playbooks and settings of this host, or why there are none.

@@ -19,7 +19,7 @@ use crate::config::broken;
 use crate::count::counted;
 use crate::exit::{Ended, Exit, Failure};
 use crate::host;
-use crate::{ledger, moment};
+use crate::{ledger, moment, product};
 
 impl From<BundleError> for Failure {
     fn from(error: BundleError) -> Self {
@@ -95,7 +95,9 @@ fn told(settings: Settings) -> Settings {
 pub(crate) fn present(root: &Path, library: &Library, settings: &Settings) -> BTreeSet<ProfileName> {
     let mut runner = ProbeRunner::new(root.to_owned());
     runner.facts.clone_from(&settings.facts);
-    let here = library.profiles.iter().filter(|(_, profile)| matches!(runner.present(&profile.spec), Presence::Yes));
+    let (seen, boot) = product::seen(root);
+    runner.remember_products(seen, &boot);
+    let here = library.profiles.iter().filter(|(_, profile)| matches!(runner.present(profile), Presence::Yes));
     here.map(|(name, _)| name.clone()).collect()
 }
 

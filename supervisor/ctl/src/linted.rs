@@ -31,7 +31,8 @@ pub(crate) fn linted(context: &Context, named: &[PathBuf]) -> Linted {
     // What is shipped has no excuse; a site's file goes on as it is.
     let shipped = host::playbook_folder(&context.root);
     let is_shipped = |problem: &Problem| Path::new(&problem.file).starts_with(&shipped);
-    let (unfit, warnings): (Vec<_>, Vec<_>) = playbook::advice(&own, &library).into_iter().partition(is_shipped);
+    let advice = playbook::advice(&own, &library).into_iter().chain(playbook::advice_on_health(&own));
+    let (unfit, warnings): (Vec<_>, Vec<_>) = advice.partition(is_shipped);
     problems.extend(unfit);
     Linted { files: own.len(), problems, warnings }
 }

@@ -29,8 +29,10 @@ mod out;
 mod phase;
 mod plan;
 mod playbook;
+mod product;
 mod record;
 mod reference;
+mod retry_unit;
 mod simulate;
 mod status;
 mod wait;
@@ -120,6 +122,7 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Resume(wait) => control::resume(context, wait.no_wait),
         Verb::Waiver(verb) => waiver::run(context, verb),
         Verb::Escalation(verb) => escalation::run(context, &verb),
+        Verb::Product(verb) => product::run(context, verb),
         Verb::Undo { action } => control::undo(context, action),
         Verb::Reload { wait: _ } => control::reload(context),
         Verb::Agent(verb) => agent::run(context, verb),
@@ -129,6 +132,7 @@ fn run(context: &mut Context, verb: Verb) -> Ended {
         Verb::Help { command } => help::run(context, &command),
         Verb::Completions { shell } => Ok(completions(context, shell)),
         Verb::LastWord => failed_unit::run(context),
+        Verb::AnotherTry => retry_unit::run(context),
         Verb::DemoChild { parent, scratch, program } => demo::child(parent, &scratch, &program),
     }
 }

@@ -132,7 +132,9 @@ pub(crate) fn mode_and_suspensions(status: &Status) -> String {
 pub(crate) fn mode(status: &Status) -> String {
     let mut text = control::healing_words(status.healing, &status.healing_of);
     if let Some(hold) = &status.hold {
-        text = format!("{text}, paused {hold}");
+        let is_busy = !status.holds.is_empty() && status.holds.iter().all(|row| row.busy.is_some());
+        let verb = if is_busy { "held" } else { "paused" };
+        text = format!("{text}, {verb} {hold}");
     }
     if let Some(why) = &status.degraded {
         text = format!("{text}, only observing: {why}");
@@ -178,6 +180,7 @@ pub(crate) mod testing {
             untold_dropped: 0,
             checks: Vec::new(),
             agent: None,
+            products: vec![],
         }
     }
 }

@@ -87,6 +87,51 @@ fn a_misspelt_playbook_under_codes_is_warned_of_and_doctor_repeats_it() {
 }
 
 #[test]
+fn a_playbook_that_does_not_say_what_healthy_is_goes_on_with_a_warning() {
+    let root = host();
+    let lint = |place: &str, text: &str| {
+        put(root.path(), place, text);
+        wbdctl(root.path(), &["playbook", "lint"])
+    };
+    let healthy = "healthy: \"trend.enough && !trend.leaking\"";
+    assert!(FD_LEAK.contains(healthy));
+    let (own, shipped) = ("etc/wbd/playbooks.d/fd-leak.yaml", "usr/lib/wbd/playbooks/fd-leak.yaml");
+    let without = FD_LEAK.replace(&format!("    {healthy}\n"), "");
+    let (code, said) = lint(own, &without);
+    assert!(code == 0 && said.contains("detect has no healthy: a state that no case covers passes"), "{code}: {said}");
+    assert_eq!(repeated(root.path()), None, "the host is as well as before");
+    let narrow = FD_LEAK.replace("&& !trend.leaking", "&& !trend.leaking && trend.per_day == 0");
+    let (code, said) = lint(own, &narrow);
+    assert!(
+        code == 0 && said.contains("neither healthy nor a case covers") && said.contains("trend.per_day = 1"),
+        "{said}"
+    );
+    let wide = FD_LEAK.replace("trend.enough && !trend.leaking", "trend.enough");
+    let (code, said) = lint(own, &wide);
+    assert!(code == 0 && said.contains("healthy and the case \"due\" hold at once"), "{code}: {said}");
+    assert!(!lint(own, FD_LEAK).1.contains("warning"));
+    // One that came with wbd has no excuse.
+    fs::remove_file(root.path().join(own)).unwrap();
+    assert_eq!(lint(shipped, &without).0, 78);
+}
+
+#[test]
+fn a_test_in_which_a_playbook_contradicts_itself_fails() {
+    let root = host();
+    let test = "---\nkind: PlaybookTest\nmetadata: {name: t}\nspec:\n  playbook: fd-leak\n  profile: iwss-ftp\n  at:\n    \
+                - see: {trend: {enough: true, leaking: true, due: true}}\n  expect:\n    - {after: 1s, verdict: fail}\n";
+    let run = |text: &str| {
+        put(root.path(), "etc/wbd/playbooks.d/fd-leak.yaml", &format!("{text}{test}"));
+        wbdctl(root.path(), &["playbook", "test"])
+    };
+    let (code, said) = run(&FD_LEAK.replace("trend.enough && !trend.leaking", "trend.enough"));
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(code == 1 && said.contains("healthy and the case \"due\" hold at once"), "{code}: {said}");
+    let (code, said) = run(FD_LEAK);
+    assert!(code == 0 && said.contains("1 passed, 0 failed"), "{code}: {said}");
+}
+
+#[test]
 fn what_came_with_wbd_is_not_only_warned_of() {
     let root = host();
     put(root.path(), "usr/lib/wbd/playbooks/site.yaml", &profile("  codes: {fd-leek: SITE-1}\n"));

@@ -119,8 +119,8 @@ fn what_happened_after_the_rotation_is_shown() {
     assert!(held.held().is_some_and(|refusal| refusal.guard == Guard::Hold), "{held:?}");
     let text = |args: &[&str]| String::from_utf8(wbdctl(root.path(), args).stdout).unwrap();
     let listed = text(&["ledger", "list", "--incident", "I4"]);
-    assert!(listed.contains("opened    WBD-6007 on wbd: dead"), "{listed}");
-    assert!(listed.contains("refused   hold: paused by root"), "{listed}");
+    assert!(listed.contains("opened    WBD-6007 on wbd: failure found (case dead)"), "{listed}");
+    assert!(listed.contains("refused   no action now (hold): paused by root"), "{listed}");
     let doctor = text(&["doctor"]);
     assert!(doctor.contains("change 4711: the web servers move"), "{doctor}");
 }

@@ -14,10 +14,12 @@ use wbd_model::check::CheckKey;
 use wbd_model::control::{EscalationTest, Offer, Request, Response};
 use wbd_model::entry::{Exit, Outcome, Subject};
 use wbd_model::incident::{ActionId, IncidentId};
+use wbd_model::name::ProfileName;
 use wbd_model::observation::{Observation, Observations};
 use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
+use wbd_probes::Sighting;
 
 use loaded::{Found, Loaded};
 use unit::UnitView;
@@ -42,6 +44,8 @@ pub(crate) enum Event {
     Talk(TalkEvent),
     /// Something about the ledger.
     Record(RecordEvent),
+    /// Something about what holds actions back.
+    Hold(HoldEvent),
     /// The control socket is gone and cannot be made again; why.
     ControlSocketLost(String),
     /// SIGHUP.
@@ -207,6 +211,8 @@ pub(crate) enum ActEvent {
         of: Box<Asked>,
         /// What it would change, or in words why that cannot be told.
         preview: Result<Preview, String>,
+        /// What the host was busy with then; for an action by hand it is not looked at.
+        busy: Vec<Sighting>,
     },
     /// Hold files were looked for just before the guards are asked.
     HoldsSeen {
@@ -299,6 +305,17 @@ pub(crate) enum ProductEvent {
     TimePassed,
     /// Which products are there; `None` where looking for them broke off.
     Found(Option<Found>),
+    /// An administrator does not want this product checked any more.
+    Forget {
+        /// Which.
+        name: ProfileName,
+        /// Who said so.
+        who: String,
+        /// Who waits for it.
+        reply: oneshot::Sender<Response>,
+    },
+    /// What is known of products is on the disk, or why not.
+    Kept(Result<(), String>),
     /// All is to be read again; who waits for it, if it was asked for by hand.
     Reload(Option<oneshot::Sender<Response>>),
     /// Settings and playbooks were read again.
@@ -311,12 +328,14 @@ pub(crate) enum ProductEvent {
 }
 
 /// Why hold files are looked for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) enum HoldEvent {
     /// Nothing but time has passed.
     TimePassed,
     /// What is there now decides something.
     Wanted,
+    /// What the host is busy with was looked at.
+    Busy(Vec<Sighting>),
 }
 
 /// Something happened to the ledger.

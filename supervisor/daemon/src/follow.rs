@@ -8,6 +8,7 @@ use wbd_model::control::Response;
 use wbd_model::entry::{Body, Subject};
 use wbd_model::incident::ActionId;
 use wbd_model::name::TargetName;
+use wbd_probes::Sighting;
 
 use crate::event::{ActEvent, AgentEvent, CheckEvent, ProductEvent, TalkEvent};
 
@@ -20,6 +21,8 @@ pub(crate) enum Follow {
     Check(CheckEvent),
     /// Hold files are looked for.
     SeeHolds,
+    /// The same, beside what the host is busy with.
+    SeeBusy(Vec<Sighting>),
     /// This goes to what is done, with the state as it is then.
     Act(ActEvent),
     /// This goes to what is known of the agent.

@@ -30,6 +30,7 @@ use crate::look::gap::Gap;
 use crate::look::products::Products;
 use crate::record::writer::LedgerWriter;
 use crate::talk::answer::{done, recorded};
+use crate::talk::busy::BusyLook;
 use crate::talk::holds::HoldFiles;
 use crate::talk::requests::{RequestHandler, rotated};
 use crate::tell::notifier::Notifier;
@@ -116,9 +117,14 @@ impl Supervisor {
             remember_resolver(samples, &runner);
         }
         let started = now();
+        let seen = wbd_ledger::read_products(&wbd_ledger::state_dir(&parts.root));
+        if let Err(why) = &seen {
+            warn!(why, "which products were here is not known");
+        }
+        runner.remember_products(seen, &started.boot);
         Self {
             agent: Agent::new(&parts.root, parts.mode, runner.clone(), events.clone()),
-            hold_files: HoldFiles::new(&parts.root),
+            hold_files: HoldFiles::new(&parts.root, events.clone()),
             requests: RequestHandler::new(&parts.root),
             publisher: Publisher::default(),
             notifier: Notifier::new(
@@ -132,7 +138,7 @@ impl Supervisor {
             check_runner: CheckRunner::new(runner, parts.samples, events.clone()),
             writer: parts.writer,
             timers: round::Timers::default(),
-            action_runner: ActionRunner::new(parts.executor, events),
+            action_runner: ActionRunner::new(parts.executor, BusyLook::new(&parts.root), events),
             gap: Gap::default(),
             started,
         }
@@ -250,6 +256,7 @@ impl Supervisor {
             Event::Agent(event) => self.on_agent(event, &now()),
             Event::Talk(event) => self.on_talk(event, &now()),
             Event::Record(event) => self.writer.on(event, &now()),
+            Event::Hold(event) => self.see_holds(event, &now()),
             Event::Reload => {
                 self.manual("reload", "SIGHUP", "settings and playbooks");
                 self.on_products(ProductEvent::Reload(None), &now());
@@ -327,7 +334,7 @@ impl Supervisor {
 
     /// Hold files are looked for, and what follows from it is done.
     pub(crate) fn see_holds(&mut self, event: HoldEvent, now: &Now) {
-        let follows = self.hold_files.on(event, &self.writer.state, now);
+        let follows = self.hold_files.on(event, &self.writer.state, &self.products.loaded.library, now);
         self.follow(follows);
     }
 
@@ -340,6 +347,7 @@ impl Supervisor {
                 Follow::Write(subject, body) => self.writer.write(now, subject, *body),
                 Follow::Check(event) => self.on_check(event, now),
                 Follow::SeeHolds => self.see_holds(HoldEvent::Wanted, now),
+                Follow::SeeBusy(busy) => self.see_holds(HoldEvent::Busy(busy), now),
                 Follow::Act(event) => self.on_action(event, now),
                 Follow::Agent(event) => self.on_agent(event, now),
                 Follow::Record { permit, reply } => self.record(*permit, reply),

@@ -25,6 +25,12 @@ pub fn samples_database(state_dir: &Path) -> PathBuf {
     state_dir.join("samples.db")
 }
 
+/// The products that were seen, in a state folder.
+#[must_use]
+pub fn products(state_dir: &Path) -> PathBuf {
+    state_dir.join("products.json")
+}
+
 pub(crate) fn lock(state_dir: &Path) -> PathBuf {
     state_dir.join("ledger.lock")
 }

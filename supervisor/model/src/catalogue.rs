@@ -57,11 +57,13 @@ pub enum Seen {
 
 /// Failures that any product can have and that one vendor's document named first: the vendor's code, the neutral one.
 /// Ledgers, waivers and scripts go on with the code that they were written with.
-const NAMED_BY_A_VENDOR: [(&str, &str); 6] = [
+const NAMED_BY_A_VENDOR: [(&str, &str); 8] = [
     ("AEGIS-DNS", "NET-DNS"),
     ("AEGIS-FW", "NET-FW"),
     ("AEGIS-NET", "NET-NAME"),
+    ("AEGIS-PROC", "HOST-DOWN"),
     ("AEGIS-TCP", "NET-TCP"),
+    ("DSVA-PROC", "HOST-DOWN"),
     ("IWSS-FTPLEAK", "HOST-FDLEAK"),
     ("IWSS-HTTPLEAK", "HOST-FDLEAK"),
 ];

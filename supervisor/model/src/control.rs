@@ -8,7 +8,7 @@ use crate::action::{Change, Class};
 use crate::check::{CheckKey, Verdict};
 use crate::hold::HoldRow;
 use crate::incident::{ActionId, IncidentId, Phase, Refusal};
-use crate::name::{Code, PlaybookName, TargetName};
+use crate::name::{Code, PlaybookName, ProfileName, TargetName};
 use crate::plan::Plan;
 use crate::report::Report;
 use crate::settings::Healing;
@@ -31,6 +31,11 @@ pub enum Request {
     Status {},
     /// Its latest report.
     Report {},
+    /// Look at these checks again soon; each at most once a second. [`Status::checks`] tells when it was done.
+    LookAgain {
+        /// Which.
+        checks: Vec<CheckKey>,
+    },
     /// Open incidents and the last closed ones.
     Incidents {},
     /// The waiting rung of an incident, with what it would change.
@@ -95,6 +100,11 @@ pub enum Request {
         #[serde(default, rename = "without_word")]
         without_approval: bool,
     },
+    /// Check a product no more until it runs again.
+    ForgetProduct {
+        /// Which.
+        name: ProfileName,
+    },
     /// Start, stop or reload the agent by hand.
     Agent {
         /// Which.
@@ -121,9 +131,12 @@ impl Request {
     #[must_use]
     pub const fn is_change(&self) -> bool {
         match self {
-            Self::Status {} | Self::Report {} | Self::Incidents {} | Self::Preview { .. } | Self::PreviewFix { .. } => {
-                false
-            }
+            Self::Status {}
+            | Self::Report {}
+            | Self::LookAgain { .. }
+            | Self::Incidents {}
+            | Self::Preview { .. }
+            | Self::PreviewFix { .. } => false,
             Self::AgentCall { change, .. } => *change,
             Self::Approve { .. }
             | Self::Deny { .. }
@@ -133,10 +146,19 @@ impl Request {
             | Self::Undo { .. }
             | Self::Reload {}
             | Self::RunPlaybook { .. }
+            | Self::ForgetProduct { .. }
             | Self::Agent { .. }
             | Self::TestEscalation {}
             | Self::RotateLedger { .. } => true,
         }
+    }
+}
+
+impl Request {
+    /// Whether only root may ask for it: it takes something out of wbd's sight.
+    #[must_use]
+    pub const fn is_roots(&self) -> bool {
+        matches!(self, Self::ForgetProduct { .. })
     }
 }
 
@@ -336,6 +358,9 @@ pub struct Status {
     /// wbd's own agent; `None`: an older supervisor does not tell.
     #[serde(default)]
     pub agent: Option<AgentRow>,
+    /// Every product that there is a profile for.
+    #[serde(default)]
+    pub products: Vec<ProductRow>,
 }
 
 /// wbd's own agent as the supervisor sees it.
@@ -347,6 +372,46 @@ pub struct AgentRow {
     pub silent_ms: Option<u64>,
     /// Who stopped it, where an administrator's stop stands.
     pub stopped_by: Option<String>,
+}
+
+/// One product that there is a profile for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProductRow {
+    /// The profile's name.
+    pub name: ProfileName,
+    /// Whether it is on this host.
+    pub state: ProductState,
+    /// Unix time in milliseconds at which it was seen here first; `None`: it was not.
+    pub since: Option<i64>,
+    /// Its processes, a line each; else why it is not checked. Empty where there is nothing to say.
+    pub detail: Vec<String>,
+}
+
+/// Whether a product is on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProductState {
+    /// It is, and is checked.
+    Here,
+    /// It is, and an administrator does not want it checked.
+    Forgotten,
+    /// That cannot be told.
+    Unknown,
+    /// It is not.
+    Absent,
+}
+
+impl ProductState {
+    /// The word in JSON and on the screen.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Here => "here",
+            Self::Forgotten => "forgotten",
+            Self::Unknown => "unknown",
+            Self::Absent => "absent",
+        }
+    }
 }
 
 /// The last complete look of one check.

@@ -33,8 +33,10 @@ pub enum Takes {
     Version,
     /// The name of a program of the profile.
     Command,
-    /// The item of `each`.
+    /// The item of `each`, an endpoint.
     Endpoint,
+    /// The item of `each`, a role.
+    Role,
     /// One of these words.
     Word(&'static [&'static str]),
     /// true or false.
@@ -50,7 +52,13 @@ impl Takes {
     #[must_use]
     pub const fn kind(self) -> Kind {
         match self {
-            Self::Process | Self::Version | Self::Command | Self::Endpoint | Self::Word(_) | Self::Unit => Kind::Text,
+            Self::Process
+            | Self::Version
+            | Self::Command
+            | Self::Endpoint
+            | Self::Role
+            | Self::Word(_)
+            | Self::Unit => Kind::Text,
             Self::Truth => Kind::Bool,
             Self::Number => Kind::Int,
         }
@@ -63,6 +71,7 @@ impl Takes {
             Self::Process => Some("ROLE"),
             Self::Version | Self::Command => Some("NAME"),
             Self::Endpoint => Some("endpoint"),
+            Self::Role => Some("role"),
             Self::Truth => Some("BOOL"),
             Self::Word(_) | Self::Number | Self::Unit => None,
         }
@@ -76,6 +85,7 @@ impl Takes {
             Self::Version => "a version of the profile by its name".to_owned(),
             Self::Command => "a program of the profile by its name".to_owned(),
             Self::Endpoint => "the word endpoint".to_owned(),
+            Self::Role => "the word role".to_owned(),
             Self::Word(known) => format!("one of {}", known.join(", ")),
             Self::Truth => "true or false".to_owned(),
             Self::Number => "a number or {cel: EXPRESSION}".to_owned(),

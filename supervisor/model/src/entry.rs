@@ -2,6 +2,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::action::{Action, Change, Class, Undo};
+use crate::hold::HostBusy;
 use crate::incident::{ActionId, Closing, Guard, IncidentId, Refusal};
 use crate::name::{Code, PlaybookName, TargetName};
 use crate::observation::Observations;
@@ -160,9 +161,13 @@ pub enum Body {
         until_wall_ms: Option<i64>,
         /// Only actions of this class and above are held.
         from_class: Class,
-        /// The file whose existence holds; `None`: a pause. Each is lifted by itself.
+        /// The file whose existence holds, or the name of what the host is busy with; `None`: a pause. Each is lifted by
+        /// itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         file: Option<String>,
+        /// The host is busy; `None`: a person's word.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        busy: Option<HostBusy>,
     },
     /// The stop is lifted.
     Lifted {
@@ -544,6 +549,7 @@ impl Body {
             }
             Self::Waived { who, why, until_wall_ms: None } => vec![format!("ended by {who}: {why}")],
             Self::Manual { what, who, params } => vec![format!("{what} {params} by {who}")],
+            Self::Hold { who, why, busy: Some(_), .. } => vec![format!("by {who}: {why}")],
             Self::Hold { who, why, from_class, until_wall_ms, .. } => {
                 let until = until_wall_ms.map_or_else(String::new, |until| format!(", until {}", utc(until)));
                 vec![format!("by {who}: {why} (class {from_class} and above{until})")]

@@ -131,6 +131,17 @@ pub fn why<'a>(purpose: Purpose, names: impl IntoIterator<Item = &'a Path>, args
     names.into_iter().find_map(|path| of_name(purpose, path, args))
 }
 
+/// Whether this program serves many others, as a shell or an interpreter does: that it is there says nothing of a product.
+#[must_use]
+pub fn is_shared(program: &Path) -> bool {
+    let is_java = program.file_name().is_some_and(|name| name == "java");
+    is_java
+        || family(program).is_some_and(|family| match family.instead {
+            Script | Code(_) | Target => true,
+            Action { .. } | Person { .. } => false,
+        })
+}
+
 fn of_name(purpose: Purpose, path: &Path, args: &[String]) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let runs_others = name == "find" && args.iter().any(|argument| FIND_RUNS.contains(&argument.as_str()));

@@ -22,6 +22,7 @@ pub mod problem;
 pub mod profile;
 pub mod report;
 pub mod sample;
+pub mod seen;
 pub mod sentence;
 pub mod settings;
 pub mod suggest;

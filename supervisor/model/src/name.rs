@@ -111,7 +111,7 @@ impl TargetName {
     /// The product that it belongs to, by its profile's name; of what is the host's, `host`.
     #[must_use]
     pub fn product(&self) -> &str {
-        self.0.split('/').next().unwrap_or_default()
+        self.0.split('/').next().filter(|name| !name.is_empty()).unwrap_or(&self.0)
     }
 }
 
@@ -137,6 +137,15 @@ mod tests {
     fn a_number_alone_is_a_code_of_our_own_agent() {
         assert_eq!(Code::from_spoken("5404").unwrap().as_str(), "WBD-5404");
         assert_eq!(Code::from_spoken("wbd-5404").unwrap().as_str(), "WBD-5404");
+    }
+
+    #[test]
+    fn an_item_of_a_product_is_the_products() {
+        for (target, product) in
+            [("aegis", "aegis"), ("aegis/update", "aegis"), ("aegis/a.b:80/c", "aegis"), ("/x", "/x")]
+        {
+            assert_eq!(TargetName::new(target).unwrap().product(), product);
+        }
     }
 
     #[test]

@@ -146,6 +146,8 @@ pub struct Field {
     pub otherwise: Option<&'static str>,
     /// What it means.
     pub doc: &'static str,
+    /// All that a text can be; empty where it may be anything.
+    pub words: &'static [&'static str],
 }
 
 /// Characters of a text that evidence shows.
@@ -216,19 +218,38 @@ impl Field {
         when_false: &'static str,
         doc: &'static str,
     ) -> Self {
-        Self { name, kind: Kind::Bool, unit: Unit::None, label: when_true, otherwise: Some(when_false), doc }
+        Self {
+            name,
+            kind: Kind::Bool,
+            unit: Unit::None,
+            label: when_true,
+            otherwise: Some(when_false),
+            doc,
+            words: &[],
+        }
     }
 
     /// A whole number of a unit.
     #[must_use]
     pub const fn number(name: &'static str, unit: Unit, label: &'static str, doc: &'static str) -> Self {
-        Self { name, kind: Kind::Int, unit, label, otherwise: None, doc }
+        Self { name, kind: Kind::Int, unit, label, otherwise: None, doc, words: &[] }
     }
 
     /// A text.
     #[must_use]
     pub const fn text(name: &'static str, label: &'static str, doc: &'static str) -> Self {
-        Self { name, kind: Kind::Text, unit: Unit::None, label, otherwise: None, doc }
+        Self { name, kind: Kind::Text, unit: Unit::None, label, otherwise: None, doc, words: &[] }
+    }
+
+    /// A text that is one of these words.
+    #[must_use]
+    pub const fn word(
+        name: &'static str,
+        label: &'static str,
+        words: &'static [&'static str],
+        doc: &'static str,
+    ) -> Self {
+        Self { name, kind: Kind::Text, unit: Unit::None, label, otherwise: None, doc, words }
     }
 
     /// The field with its value, for people: label, value and unit.

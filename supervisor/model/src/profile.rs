@@ -22,9 +22,12 @@ pub struct ProfileSpec {
     /// The product writes wbd's health document.
     #[serde(default)]
     pub health: bool,
-    /// The systemd unit of the main process, if it has one.
+    /// The systemd unit of the main process, and of every other one that names none.
     #[serde(default)]
     pub unit: Option<String>,
+    /// The vendor's installers: while one of these processes runs, nothing is healed for this product.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub installer: Vec<ProcessSelector>,
     /// Documented programs by name (`restart`).
     #[serde(default)]
     pub commands: BTreeMap<String, Command>,
@@ -57,6 +60,22 @@ impl ProfileSpec {
     pub fn units(&self) -> BTreeSet<String> {
         self.unit.iter().chain(self.process.values().filter_map(|process| process.unit.as_ref())).cloned().collect()
     }
+
+    /// The unit of a process: its own, or the product's.
+    #[must_use]
+    pub fn unit_of(&self, role: &str) -> Option<&String> {
+        self.process.get(role)?.unit.as_ref().or(self.unit.as_ref())
+    }
+
+    /// The packages that bring the product.
+    #[must_use]
+    pub fn packages(&self) -> Vec<String> {
+        let name = |sign: &Sign| match sign {
+            Sign::Package(name) => Some(name.clone()),
+            Sign::File(_) | Sign::Process(_) => None,
+        };
+        self.present.any.iter().filter_map(name).collect()
+    }
 }
 
 /// A profile with its name.
@@ -84,6 +103,8 @@ pub enum Sign {
     File(PathBuf),
     /// Such a process runs.
     Process(ProcessSelector),
+    /// The Debian or RPM package of this name is installed.
+    Package(String),
 }
 
 /// Which process is meant. All given keys must fit; `comm` alone is not enough, since anybody may run a program under any
@@ -99,6 +120,12 @@ pub struct ProcessSelector {
     /// above it must be root's, and nobody else may write them.
     #[serde(default, alias = "program")]
     pub exe: Option<PathBuf>,
+    /// In place of `program`: the absolute path of a folder that its program lies in, or below; a `*` as there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<PathBuf>,
+    /// Words that all stand among its arguments: they tell apart processes that `program`, `folder` or `unit` mean.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
     /// The systemd service that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
@@ -124,13 +151,28 @@ impl ProcessSelector {
     /// Nothing but a name says which process is meant, and anybody can take that.
     #[must_use]
     pub fn is_by_name_alone(&self) -> bool {
-        self.comm.is_some() && self.exe.is_none() && self.unit.is_none() && self.user.is_empty() && !self.health
+        let qualified = self.is_qualified() || !self.user.is_empty() || self.health;
+        self.comm.is_some() && !qualified
+    }
+
+    /// Something that only root can arrange says which process is meant.
+    #[must_use]
+    pub fn is_qualified(&self) -> bool {
+        self.exe.is_some() || self.folder.is_some() || self.unit.is_some()
+    }
+
+    /// What people know the process by: its name, its program, or its unit.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let program = self.exe.as_ref().and_then(|exe| exe.file_name()).map(|name| name.to_string_lossy().into_owned());
+        let folder = self.folder.as_ref().map(|folder| folder.to_string_lossy().into_owned());
+        self.comm.clone().or(program).or_else(|| self.unit.clone()).or(folder).unwrap_or_default()
     }
 
     /// No process is meant: users alone name all that they run.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.comm.is_none() && self.exe.is_none() && self.unit.is_none() && !self.health
+        self.comm.is_none() && !self.is_qualified() && !self.health
     }
 }
 

@@ -35,6 +35,9 @@ pub struct Report {
     pub causes: Vec<Cause>,
     /// Every check, but for those that are waived.
     pub checks: Vec<CheckRow>,
+    /// Checks of which doctor and the supervisor say different things; the worse view counts in `checks`.
+    #[serde(default)]
+    pub differing: Vec<Differing>,
     /// Waivers with what they cover; what is waived counts nowhere else.
     #[serde(default)]
     pub waived: Vec<WaivedRow>,
@@ -201,6 +204,37 @@ pub struct CheckRow {
     pub reason: String,
     /// How long looking took.
     pub duration_ms: u64,
+    /// It is unknown although all was seen: what was seen fits no case that tells more, and is not healthy.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unclear: bool,
+}
+
+/// A check of which doctor and the supervisor say different things.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Differing {
+    /// The documented failure.
+    pub code: Code,
+    /// Whose.
+    pub target: TargetName,
+    /// What doctor says.
+    pub here: OneView,
+    /// What the supervisor says, which looked again.
+    pub supervisor: OneView,
+    /// How long ago it looked; `None`: not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supervisor_age_ms: Option<u64>,
+    /// Why it did not look again; `None`: it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_asked: Option<String>,
+}
+
+/// What one of the two says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneView {
+    /// What it says.
+    pub verdict: Verdict,
+    /// Why, in words.
+    pub reason: String,
 }
 
 /// A waiver and the checks that it takes out of judgement.

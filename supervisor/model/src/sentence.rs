@@ -2,6 +2,7 @@
 //! nothing.
 use crate::action::Action;
 use crate::entry::{Body, Exit, ExitHow, Intent, Outcome, Subject};
+use crate::hold::HOLD_FILES;
 use crate::incident::{ActionId, Closing};
 use crate::time::{length, utc};
 
@@ -55,8 +56,8 @@ pub fn clause(subject: &Subject, body: &Body, around: &Around<'_>) -> String {
             format!("cured: the check passes again, {} after the failure was found", length(*after_ms))
         }
         Body::Verdict { passed: false, evidence, .. } => because("not cured: the check still fails", evidence),
-        Body::Closed { how } => format!("closed, {}", closed(*how)),
-        Body::Refused(refusal) => format!("wbd does not act now ({}): {}", refusal.guard.as_str(), refusal.reason),
+        Body::Closed { how } => format!("the incident ended: {}", closed(*how)),
+        Body::Refused(refusal) => format!("no action now ({}): {}", refusal.guard.as_str(), refusal.reason),
         Body::Escalated { reason, .. } => format!("a person is needed: {reason}"),
         Body::Notified { ok: true, tries, .. } => {
             format!("a person was notified by the program of on_escalation (try {tries})")
@@ -93,7 +94,10 @@ fn started(version: &str, mode: &str) -> String {
 /// What people said about acting: holds and waivers.
 fn said(body: &Body, moment: fn(i64) -> String) -> String {
     let until = |at: Option<i64>| at.map_or_else(String::new, |at| format!(" until {}", moment(at)));
-    if let Body::Hold { who, why, until_wall_ms, from_class, file } = body {
+    if let Body::Hold { who, why, until_wall_ms, from_class, file, busy } = body {
+        if busy.is_some() {
+            return format!("wbd holds actions back while the host is busy: {why} ({who})");
+        }
         let until = until(*until_wall_ms);
         return match file {
             None => format!("{who} paused actions of class {from_class} and above{until}: {why}"),
@@ -109,7 +113,10 @@ fn said(body: &Body, moment: fn(i64) -> String) -> String {
     if let Body::Lifted { who, file } = body {
         return match file {
             None => format!("{who} lifted the pause"),
-            Some(file) => format!("hold file {file} is gone and holds nothing any more"),
+            Some(file) if HOLD_FILES.contains(&file.trim_start_matches('/')) => {
+                format!("hold file {file} is gone and holds nothing any more")
+            }
+            Some(busy) => format!("the host is no longer busy ({busy}): wbd acts again"),
         };
     }
     String::new()

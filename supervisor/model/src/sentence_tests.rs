@@ -52,7 +52,7 @@ fn exit(how: ExitHow, code: i64, asked: bool, by: &str) -> Body {
 
 fn hold(until_wall_ms: Option<i64>, file: Option<&str>) -> Body {
     let file = file.map(str::to_owned);
-    Body::Hold { who: "root".into(), why: "upgrade".into(), until_wall_ms, from_class: Class::A1, file }
+    Body::Hold { who: "root".into(), why: "upgrade".into(), until_wall_ms, from_class: Class::A1, file, busy: None }
 }
 
 fn waived(until_wall_ms: Option<i64>) -> Body {
@@ -80,8 +80,8 @@ fn clauses() -> Vec<(Body, &'static str)> {
         (outcome(Outcome::Unknown, "no answer"), "action A5 has no known outcome; wbd looks before it acts again: no answer"),
         (Body::Verdict { passed: true, evidence: vec![], after_ms: 1200 }, "cured: the check passes again, 1.2 s after the failure was found"),
         (Body::Verdict { passed: false, evidence: vec!["silent".into()], after_ms: 1200 }, "not cured: the check still fails: silent"),
-        (Body::Closed { how: Closing::Healed }, "closed, healed by wbd"),
-        (Body::Refused(refusal), "wbd does not act now (approval): it waits for an operator"),
+        (Body::Closed { how: Closing::Healed }, "the incident ended: healed by wbd"),
+        (Body::Refused(refusal), "no action now (approval): it waits for an operator"),
         (Body::Escalated { reason: "it came back".into(), guide: vec!["look".into()] }, "a person is needed: it came back"),
         (Body::Notified { of: at(), ok: true, detail: String::new(), tries: 1 }, "a person was notified by the program of on_escalation (try 1)"),
         (Body::Notified { of: at(), ok: false, detail: "it ended with 1".into(), tries: 2 }, "nobody was notified, because the program of on_escalation failed (try 2): it ended with 1"),

@@ -15,8 +15,13 @@ pub const FOUND: (ProbeName, &str) = (ProbeName::DnsServers, "local_unit");
 const OURS: &str = "wbd-";
 const AGENT: &str = "wbd-agent.service";
 /// I16: units that no profile may take for its product's.
-const SUPERVISOR: [&str; 4] =
-    ["wbd-supervisord.service", "wbd-supervisord-failed.service", "wbd-inspector.service", "wbd-actuator.service"];
+const SUPERVISOR: [&str; 5] = [
+    "wbd-supervisord.service",
+    "wbd-supervisord-failed.service",
+    "wbd-supervisord-retry.service",
+    "wbd-inspector.service",
+    "wbd-actuator.service",
+];
 /// What the host itself stands on, under each of its names: without the bus nothing can be asked, without the journal
 /// nothing is told, and without logind its users are gone.
 const HOSTS: [&str; 5] = [

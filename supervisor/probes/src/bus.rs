@@ -43,6 +43,20 @@ pub struct UnitState {
     pub restart: String,
     /// StartLimitBurst.
     pub burst: u32,
+    /// When its main process began and ended, microseconds on the monotonic clock; 0: not, or not yet.
+    pub exec_start: u64,
+    /// See [`UnitState::exec_start`].
+    pub exec_exit: u64,
+    /// When it ceased to be active, on the same clock; 0: it did not.
+    pub active_exit: u64,
+    /// RemainAfterExit: it stays active when its processes have ended.
+    pub remains: bool,
+    /// ConditionResult is no; before the first start it is so, too.
+    pub condition_failed: bool,
+    /// Its conditions were looked at in this boot.
+    pub condition_asked: bool,
+    /// Another unit wants it (WantedBy, RequiredBy).
+    pub wanted: bool,
 }
 
 impl UnitState {
@@ -58,8 +72,32 @@ impl UnitState {
             "NRestarts" => self.restarts = u32::try_from(number(value)).unwrap_or(u32::MAX),
             "Restart" => self.restart = text(value),
             "StartLimitBurst" => self.burst = u32::try_from(number(value)).unwrap_or(u32::MAX),
+            "ExecMainStartTimestampMonotonic" => self.exec_start = number(value),
+            "ExecMainExitTimestampMonotonic" => self.exec_exit = number(value),
+            "ActiveExitTimestampMonotonic" => self.active_exit = number(value),
+            "RemainAfterExit" => self.remains = truth(value) == Some(true),
+            "ConditionResult" => self.condition_failed = truth(value) == Some(false),
+            "ConditionTimestampMonotonic" => self.condition_asked = number(value) > 0,
+            "WantedBy" | "RequiredBy" => self.wanted |= names_any(value),
             _ => {}
         }
+    }
+
+    /// Whether the unit was being stopped before its process ended: then somebody asked for that end. (A process that
+    /// ends by itself does so first, and its unit follows.) Told from one reading, since an earlier one may have
+    /// fallen into the middle of the stop. (The order is the same for what systemd ends on its own account, and for a
+    /// restart whose start was refused before there was a process.)
+    #[must_use]
+    pub fn was_stopped(&self) -> bool {
+        let before_its_end = self.exec_start <= self.active_exit && self.active_exit <= self.exec_exit;
+        let other = ["oom-kill", "watchdog", "start-limit-hit", "resources", "exec-condition"];
+        before_its_end && self.active_exit != 0 && !other.contains(&self.result.as_str())
+    }
+
+    /// Whether it stands still: stopped, or failed.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        matches!(self.active.as_str(), "inactive" | "failed")
     }
 }
 
@@ -149,6 +187,20 @@ async fn ask(names: &[&str]) -> zbus::Result<Vec<UnitState>> {
 
 fn text(value: &OwnedValue) -> String {
     <&str>::try_from(value).unwrap_or_default().to_owned()
+}
+
+/// A truth of the bus, or as `systemctl` shows it.
+fn truth(value: &OwnedValue) -> Option<bool> {
+    bool::try_from(value).ok().or_else(|| match text(value).as_str() {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    })
+}
+
+/// A list of units of the bus, or as `systemctl` shows it.
+fn names_any(value: &OwnedValue) -> bool {
+    if let Value::Array(names) = &**value { !names.is_empty() } else { !text(value).is_empty() }
 }
 
 fn number(value: &OwnedValue) -> u64 {

@@ -4,6 +4,7 @@
 //! Everything here is synchronous and blocking; whoever has other things to do calls from a thread of its own.
 
 mod bus;
+mod busy;
 mod cgroup;
 mod filter;
 mod held;
@@ -11,9 +12,11 @@ mod memo;
 mod names;
 mod oom;
 mod ours;
+mod packages;
 mod presence;
 mod probe;
 mod procs;
+mod program_file;
 mod runner;
 mod sampling;
 mod scan;
@@ -28,6 +31,7 @@ pub mod host;
 pub mod programs;
 
 pub use bus::{UnitState, shown as shown_unit};
+pub use busy::Sighting;
 pub use names::serve as serve_names;
 pub use oom::{OomCounts, OomScope};
 pub use presence::Presence;

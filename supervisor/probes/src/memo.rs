@@ -5,6 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use wbd_model::name::ProfileName;
+use wbd_model::seen::{SeenProducts, SeenRole};
+use wbd_model::time::BootId;
+
 use crate::scan::Scan;
 
 /// Programs whose word is kept; a profile names two at most.
@@ -26,6 +30,19 @@ struct Kept {
     holder: Option<(Instant, BTreeSet<u64>, Option<Holder>)>,
     resolvers: BTreeMap<IpAddr, String>,
     words: BTreeMap<(PathBuf, Vec<String>), (Instant, Print, String)>,
+    products: Products,
+}
+
+/// Products that were seen here, and in which boot we are.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Products {
+    pub(crate) seen: SeenProducts,
+    /// `None`: nobody said so, and nothing is known of this boot.
+    pub(crate) boot: Option<BootId>,
+    /// Why it is not known what was seen earlier.
+    pub(crate) unread: Option<String>,
+    /// How often something of it was changed.
+    pub(crate) changes: u64,
 }
 
 /// What inotify's use was asked for.
@@ -100,6 +117,44 @@ impl Memo {
     /// It listened there at an earlier time; what was seen since counts.
     pub(crate) fn keep_resolver_if_new(&self, address: IpAddr, unit: &str) {
         self.kept().resolvers.entry(address).or_insert_with(|| unit.to_owned());
+    }
+
+    /// Which products were seen here.
+    pub(crate) fn products(&self) -> Products {
+        self.kept().products.clone()
+    }
+
+    /// How often something of it was changed.
+    pub(crate) fn product_changes(&self) -> u64 {
+        self.kept().products.changes
+    }
+
+    /// What was seen of one process, and in this boot.
+    pub(crate) fn role(&self, product: &ProfileName, role: &str) -> (Option<SeenRole>, bool) {
+        let kept = self.kept();
+        let seen = kept.products.seen.role(product, role).cloned();
+        let now = seen.as_ref().is_some_and(|seen| kept.products.boot.as_ref() == Some(&seen.boot));
+        (seen, now)
+    }
+
+    /// This is known of products from now on.
+    pub(crate) fn keep_products(&self, products: Products) {
+        self.kept().products = products;
+    }
+
+    /// It was changed by whoever may.
+    pub(crate) fn change_products(&self, change: impl FnOnce(&mut SeenProducts)) {
+        let mut kept = self.kept();
+        let products = &mut kept.products;
+        let before = products.seen.clone();
+        change(&mut products.seen);
+        products.changes += u64::from(products.seen != before);
+    }
+
+    /// A process of a product runs now.
+    pub(crate) fn keep_role(&self, product: &ProfileName, role: &str, program: Option<PathBuf>, unit: Option<String>) {
+        let Some(boot) = self.kept().products.boot.clone() else { return };
+        self.change_products(|seen| seen.see_role(product, role, SeenRole { program, unit, boot }));
     }
 
     /// What this program said while its file was in this state, at most so long ago.

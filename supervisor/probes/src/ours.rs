@@ -16,6 +16,8 @@ use crate::under::{self, absent, under};
 
 /// Others of the name are told with their reason up to this many; the rest is counted.
 const MOST_TOLD: usize = 3;
+/// The kernel takes at most this much for a program's arguments, as shipped.
+const MAX_ARGUMENTS: u64 = 2 << 20;
 /// A reason names a path of somebody else's choice.
 const MOST_CHARS: usize = 200;
 
@@ -100,7 +102,7 @@ impl<'a> Candidate<'a> {
 
     /// The cheap questions first; most processes of a host end at the first one.
     fn standing(&self) -> io::Result<Standing> {
-        let other = self.selector.exe.as_ref().map_or(Ok(None), |exe| self.other_program(exe));
+        let other = self.other_program();
         if let Ok(Some(program)) = &other {
             return Ok(self.unlike(format!("runs {}", program.display())));
         }
@@ -117,6 +119,9 @@ impl<'a> Candidate<'a> {
         }
         if let Some(why) = self.foreign()? {
             return Ok(Standing::Other(why));
+        }
+        if let Some(word) = self.lacks_word()? {
+            return Ok(self.unlike(format!("has no argument {word:?}")));
         }
         // The list may be a moment old, and the kernel gives numbers again.
         let now = stat::read(self.context.proc(), self.process.pid).map_err(io::Error::other)?;
@@ -146,7 +151,7 @@ impl<'a> Candidate<'a> {
             Err(error) if self.selector.health && error.kind() == io::ErrorKind::PermissionDenied => {}
             found => return found,
         }
-        if self.selector.exe.is_some() {
+        if self.selector.exe.is_some() || self.selector.folder.is_some() {
             return measure.exchangeable(&self.folder, self.users, self.context.root());
         }
         let by_user = self.selector.unit.is_none() && !self.selector.health;
@@ -154,12 +159,29 @@ impl<'a> Candidate<'a> {
         Ok(borrows.then(|| "runs a program that gives everybody its owner's rights".to_owned()))
     }
 
-    /// Which program it runs, if not this one.
-    fn other_program(&self, exe: &Path) -> io::Result<Option<PathBuf>> {
+    /// Which program it runs, if not one that is meant.
+    fn other_program(&self) -> io::Result<Option<PathBuf>> {
+        let (exe, folder) = (self.selector.exe.as_ref(), self.selector.folder.as_ref());
+        if exe.is_none() && folder.is_none() {
+            return Ok(None);
+        }
         let program = standing::program_path(&fs::read_link(self.folder.join("exe"))?);
-        let wanted = under(self.context.root(), exe);
-        let fits = is_like(&program, &wanted) || is_like(&program, &settled(&wanted));
-        Ok((!fits).then_some(program))
+        let fits = |wanted: &PathBuf, is_like: fn(&Path, &Path) -> bool| {
+            let wanted = under(self.context.root(), wanted);
+            is_like(&program, &wanted) || is_like(&program, &settled(&wanted))
+        };
+        let is_meant = exe.is_none_or(|exe| fits(exe, is_like)) && folder.is_none_or(|folder| fits(folder, is_below));
+        Ok((!is_meant).then_some(program))
+    }
+
+    /// The first of the wanted arguments that it was not started with.
+    fn lacks_word(&self) -> io::Result<Option<&String>> {
+        if self.selector.args.is_empty() {
+            return Ok(None);
+        }
+        let line = under::read(&self.folder.join("cmdline"), MAX_ARGUMENTS)?;
+        let has = |word: &String| line.split(|byte| *byte == 0).skip(1).any(|argument| argument == word.as_bytes());
+        Ok(self.selector.args.iter().find(|word| !has(word)))
     }
 }
 
@@ -175,6 +197,11 @@ fn settled(wanted: &Path) -> PathBuf {
     }
 }
 
+/// A folder on the way to it is like this one.
+fn is_below(path: &Path, pattern: &Path) -> bool {
+    path.ancestors().skip(1).any(|folder| is_like(folder, pattern))
+}
+
 /// Name by name, a `*` for any part of one.
 fn is_like(path: &Path, pattern: &Path) -> bool {
     let (mut names, mut patterns) = (path.components(), pattern.components());
@@ -187,7 +214,7 @@ fn is_like(path: &Path, pattern: &Path) -> bool {
     }
 }
 
-fn is_name_like(name: &OsStr, pattern: &OsStr) -> bool {
+pub(crate) fn is_name_like(name: &OsStr, pattern: &OsStr) -> bool {
     let mut parts = pattern.as_bytes().split(|byte| *byte == b'*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = name.as_bytes().strip_prefix(first) else { return false };

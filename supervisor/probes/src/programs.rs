@@ -93,7 +93,7 @@ pub fn of_profile(name: &str, spec: &ProfileSpec) -> Vec<Named> {
     });
     let signs = spec.present.any.iter().filter_map(|sign| match sign {
         Sign::Process(selector) => Some(selector),
-        Sign::File(_) => None,
+        Sign::File(_) | Sign::Package(_) => None,
     });
     let processes = spec.process.values().chain(signs).filter_map(|selector| selector.exe.clone());
     let looked_at = versions.chain(processes).map(|program| Named { by: by.clone(), program, run: None });
@@ -143,8 +143,8 @@ pub fn lacking(root: &Path, programs: BTreeSet<String>, within: Duration) -> BTr
             }
         }
     });
-    let left = || most.saturating_duration_since(std::time::Instant::now());
-    std::iter::from_fn(|| receiver.recv_timeout(left()).ok()).collect()
+    let left = || Some(most.saturating_duration_since(std::time::Instant::now())).filter(|left| !left.is_zero());
+    std::iter::from_fn(|| receiver.recv_timeout(left()?).ok()).collect()
 }
 
 fn is_nowhere(root: &Path, program: &str) -> bool {

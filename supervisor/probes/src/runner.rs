@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::memo::Memo;
+use wbd_model::seen::SeenProducts;
+use wbd_model::time::BootId;
+
+use crate::memo::{Memo, Products};
 
 /// A look that hangs (a dead network mount) keeps its thread, one for each question; with so many of them no further
 /// one is begun.
@@ -89,6 +92,33 @@ impl ProbeRunner {
         {
             self.memo.keep_resolver_if_new(address, unit);
         }
+    }
+
+    /// What was seen of products up to now, in the boot of this name; or why that cannot be read.
+    pub fn remember_products(&self, seen: Result<SeenProducts, String>, boot: &BootId) {
+        let (seen, unread) = match seen {
+            Ok(seen) => (seen, None),
+            Err(why) => (SeenProducts::default(), Some(why)),
+        };
+        self.memo.keep_products(Products { seen, boot: Some(boot.clone()), unread, changes: 0 });
+    }
+
+    /// What is known of products now, with all that was seen since; `None`: what was seen earlier cannot be read.
+    #[must_use]
+    pub fn seen_products(&self) -> Option<SeenProducts> {
+        let products = self.memo.products();
+        products.unread.is_none().then_some(products.seen)
+    }
+
+    /// How often something of it was changed since it was remembered.
+    #[must_use]
+    pub fn product_changes(&self) -> u64 {
+        self.memo.product_changes()
+    }
+
+    /// What is known of products is changed, for all copies of this runner.
+    pub fn change_products(&self, change: impl FnOnce(&mut SeenProducts)) {
+        self.memo.change_products(change);
     }
 
     /// The same runner for the last look before an action: from now on it makes do with nothing that was seen earlier.

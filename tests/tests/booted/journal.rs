@@ -121,7 +121,7 @@ fn a_healthy_host_warns_of_nothing() {
     product::healthy(&host);
     let since = moment(&host);
     host.run(["/usr/bin/wbdctl", "reload", "--wait"]).ok();
-    host.run(["/usr/bin/wbdctl", "doctor"]);
+    drop(host.run(["/usr/bin/wbdctl", "doctor"]));
     let warned = entries(&host, &["-p", "warning", "--since", &since]);
     assert!(warned.is_empty(), "{warned:#?}");
 }

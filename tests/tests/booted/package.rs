@@ -8,7 +8,7 @@ use wbd_tests::product::SOON;
 const UNITS: [&str; 2] = ["wbd-agent.service", "wbd-supervisord.service"];
 
 /// Paths that other programs rely on, each with its mode and owner.
-const FILES: [(&str, &str); 17] = [
+const FILES: [(&str, &str); 19] = [
     ("/opt/nbp/wbd/wbd_agent", "755 root:root"),
     ("/usr/bin/wbdctl", "755 root:root"),
     ("/usr/libexec/wbd/wbd-supervisord", "755 root:root"),
@@ -17,6 +17,8 @@ const FILES: [(&str, &str); 17] = [
     ("/usr/lib/systemd/system/wbd-supervisord-failed.service", "644 root:root"),
     ("/usr/lib/systemd/catalog/wbd.catalog", "644 root:root"),
     ("/usr/lib/systemd/catalog/wbd.ja.catalog", "644 root:root"),
+    ("/usr/lib/systemd/system/wbd-supervisord-retry.service", "644 root:root"),
+    ("/usr/lib/systemd/system/wbd-supervisord-retry.timer", "644 root:root"),
     ("/usr/lib/sysusers.d/wbd.conf", "644 root:root"),
     ("/etc/wbd/wbd.yaml", "644 root:root"),
     ("/etc/wbd/playbooks.d", "755 root:root"),

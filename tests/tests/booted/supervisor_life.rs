@@ -14,6 +14,7 @@ use crate::site::ctl;
 
 const CODE: &str = "WBD-6007";
 const FAILED: &str = "wbd-supervisord-failed.service";
+const RETRY: &str = "wbd-supervisord-retry.timer";
 const PROGRAM: &str = "/usr/libexec/wbd/wbd-supervisord";
 const OVERRIDE: &str = "/etc/systemd/system/wbd-supervisord.service.d/test.conf";
 /// Entries that need a person.
@@ -60,6 +61,7 @@ fn overridden(host: &Host, text: &str) {
 fn put_back(host: &Host) {
     host.run(["/usr/bin/rm", "-rf", OVERRIDE, TELL, TOLD]).ok();
     host.run(["/usr/bin/systemctl", "daemon-reload"]).ok();
+    host.run(["/usr/bin/systemctl", "stop", RETRY]).ok();
     host.run(["/usr/bin/systemctl", "reset-failed"]).ok();
     host.run(["/usr/bin/systemctl", "restart", SUPERVISOR]).ok();
     product::configure(host, ROOMY);
@@ -126,10 +128,47 @@ fn killed_aborted_hung_or_restarted_it_goes_on_where_it_was() {
     put_back(&host);
 }
 
+/// Until then the service manager may restart it, five times.
+fn fails(host: &Host) {
+    host.wait_for("a failed supervisor", SOON, || match host.unit(SUPERVISOR, "ActiveState").as_str() {
+        "failed" => Ok(()),
+        state => Err(state.to_owned()),
+    });
+}
+
+/// A program in the supervisor's place that always ends at once.
+fn broken(host: &Host) {
+    host.run(["/usr/bin/mv", PROGRAM, "/root/supervisord"]).ok();
+    host.write_mode(PROGRAM, b"#!/bin/sh\nexit 3\n", "0755");
+    host.signal(host.main_pid(SUPERVISOR).expect("a running supervisor"), "KILL");
+    fails(host);
+}
+
+fn mended(host: &Host) {
+    host.run(["/usr/bin/mv", "/root/supervisord", PROGRAM]).ok();
+}
+
+/// Pauses that a test can wait for, in seconds after the first failure.
+fn pauses(host: &Host, seconds: &[u32]) {
+    let lines: String = seconds.iter().map(|at| format!("OnActiveSec={at}s\n")).collect();
+    host.write(
+        &format!("/etc/systemd/system/{RETRY}.d/test.conf"),
+        format!("[Timer]\nOnActiveSec=\n{lines}").as_bytes(),
+    );
+    host.run(["/usr/bin/systemctl", "daemon-reload"]).ok();
+}
+
+fn usual_pauses(host: &Host) {
+    host.run(["/usr/bin/rm", "-rf", &format!("/etc/systemd/system/{RETRY}.d")]).ok();
+    host.run(["/usr/bin/systemctl", "daemon-reload"]).ok();
+}
+
 #[test]
 fn when_it_cannot_come_back_a_person_is_told_once_and_the_agent_goes_on() {
     let host = product::shared();
     told_by_program(&host, "auto");
+    // Nobody tries again while this test looks.
+    pauses(&host, &[3600]);
     let began = moment(&host);
     // Twin: one crash is the service manager's to mend.
     let old = host.main_pid(SUPERVISOR).expect("a running supervisor");
@@ -139,13 +178,7 @@ fn when_it_cannot_come_back_a_person_is_told_once_and_the_agent_goes_on() {
         if told(&host).is_empty() { Ok(()) } else { Err(format!("{:?}", told(&host))) }
     });
 
-    host.run(["/usr/bin/mv", PROGRAM, "/root/supervisord"]).ok();
-    host.write_mode(PROGRAM, b"#!/bin/sh\nexit 3\n", "0755");
-    host.signal(host.main_pid(SUPERVISOR).expect("a running supervisor"), "KILL");
-    host.wait_for("the start limit", SOON, || match host.unit(SUPERVISOR, "ActiveState").as_str() {
-        "failed" => Ok(()),
-        state => Err(state.to_owned()),
-    });
+    broken(&host);
     host.wait_for("the notification", SOON, || if told(&host).is_empty() { Err("nothing".to_owned()) } else { Ok(()) });
     // There is no supervisor to look; what tells of it has run.
     stays("told once", QUIET, || {
@@ -153,27 +186,141 @@ fn when_it_cannot_come_back_a_person_is_told_once_and_the_agent_goes_on() {
         if lines == ["WBD-SUPERVISOR host"] { Ok(()) } else { Err(format!("{lines:?}")) }
     });
     assert_eq!(entries(&host, "WBD-SUPERVISOR", &began), 1);
+    // Critical, and the first of the causes; what is wrong beside it stands below.
+    host.run(["/usr/bin/systemctl", "stop", product::AGENT]).ok();
     let doctor = product::doctor(&host);
-    assert!(doctor.cause("WBD-SUPERVISOR").is_some(), "{}", doctor.json);
+    assert_eq!((doctor.code, &doctor.list("causes")[0]["code"]), (2, &"WBD-SUPERVISOR".into()), "{}", doctor.json);
+    assert_eq!(doctor.list("causes")[0]["severity"], "fail", "{}", doctor.json);
+    host.run(["/usr/bin/systemctl", "start", product::AGENT]).ok();
     let agent = product::agent_works(&host);
     host.signal(agent, "KILL");
     product::another_agent_works(&host, agent);
 
-    host.run(["/usr/bin/mv", "/root/supervisord", PROGRAM]).ok();
+    mended(&host);
     host.run(["/usr/bin/systemctl", "reset-failed", SUPERVISOR]).ok();
     host.run(["/usr/bin/systemctl", "start", SUPERVISOR]).ok();
     product::healthy(&host);
-
-    // Settings that it cannot start with: at once, and by the journal alone, since they name the program.
-    host.write(SETTINGS, b"healing: perhaps\n");
+    // Twin: stopped by somebody it is a warning with the command that ends it, and nobody is notified.
     let began = moment(&host);
+    host.run(["/usr/bin/systemctl", "stop", SUPERVISOR]).ok();
+    let doctor = product::doctor(&host);
+    let cause = doctor.cause("WBD-SUPERVISOR").expect("a cause");
+    assert_eq!((doctor.code, &cause["severity"]), (1, &"warn".into()), "{}", doctor.json);
+    assert!(cause["guide"][0].as_str().is_some_and(|step| step.contains("systemctl start")), "{cause}");
+    assert_eq!((told(&host).len(), entries(&host, "WBD-SUPERVISOR", &began)), (1, 0));
+    host.run(["/usr/bin/systemctl", "start", SUPERVISOR]).ok();
+    // Twin: ended in order, and nobody asked for that.
+    let old = host.main_pid(SUPERVISOR).expect("a running supervisor");
+    host.signal(old, "TERM");
+    host.wait_for("another supervisor", SOON, || match host.main_pid(SUPERVISOR) {
+        Some(pid) if pid != old => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
+    usual_pauses(&host);
+    put_back(&host);
+}
+
+#[test]
+fn a_person_is_told_of_settings_that_it_cannot_start_with() {
+    let host = product::shared();
+    told_by_program(&host, "auto");
+    pauses(&host, &[3600]);
+    // At once, and by the program that they name as far as they can be read.
+    let began = moment(&host);
+    host.write(SETTINGS, format!("healing: perhaps\non_escalation: [{TELL}]\n").as_bytes());
     assert_ne!(host.run(["/usr/bin/systemctl", "restart", SUPERVISOR]).code, Some(0));
+    host.wait_for("the notification", SOON, || if told(&host).is_empty() { Err("nothing".to_owned()) } else { Ok(()) });
+    assert_eq!(entries(&host, "WBD-SUPERVISOR", &began), 1);
+    assert_ne!(host.unit(FAILED, "ActiveState"), "failed");
+    // They are the cause of its death.
+    let doctor = product::doctor(&host);
+    let codes: Vec<&Value> = doctor.list("causes").iter().map(|cause| &cause["code"]).collect();
+    assert_eq!(codes[..2], ["WBD-SETTINGS", "WBD-SUPERVISOR"], "{}", doctor.json);
+    // Without a program the journal has it, for every terminal.
+    let began = moment(&host);
+    host.write(SETTINGS, b"healing: [\n");
+    host.run(["/usr/bin/systemctl", "reset-failed", SUPERVISOR]).ok();
+    assert_ne!(host.run(["/usr/bin/systemctl", "start", SUPERVISOR]).code, Some(0));
     host.wait_for("the entry", SOON, || match entries(&host, "WBD-SUPERVISOR", &began) {
         0 => Err(host.unit(FAILED, "ActiveState")),
         _ => Ok(()),
     });
+    let loud = ["/usr/bin/journalctl", "-q", "--no-pager", "-o", "cat", "-p", "emerg", "--since", &began, ESCALATED];
+    assert!(host.run(loud).text().contains("wbd.yaml"), "{}", host.run(loud).report());
     assert_eq!(told(&host).len(), 1);
     host.write(SETTINGS, ROOMY.as_bytes());
+    usual_pauses(&host);
+    put_back(&host);
+}
+
+#[test]
+fn killed_eight_times_both_come_back_without_a_person() {
+    let host = product::shared();
+    told_by_program(&host, "auto");
+    pauses(&host, &[30, 60, 120, 240]);
+    // Until the service manager has given them up, the supervisor first.
+    for unit in [SUPERVISOR, product::AGENT] {
+        let kill = format!("until systemctl is-failed -q {unit}; do systemctl kill -s KILL {unit}; sleep 0.1; done");
+        host.run_with(["/usr/bin/bash", "-c", &kill], b"", SOON).ok();
+    }
+    let story = Story::begin(&host);
+    host.wait_for("the notification", SOON, || if told(&host).is_empty() { Err("nothing".to_owned()) } else { Ok(()) });
+    // The agent's start limit is cleared by one action, which is paid for.
+    let healed = story.healed(CODE, Duration::from_secs(240));
+    assert_eq!(healed.actions(), ["agent.start"], "{healed}");
+    product::healthy(&host);
+    // It ends when the supervisor runs.
+    host.wait_for("an end of the tries", Duration::from_secs(240), || match host.unit(RETRY, "ActiveState").as_str() {
+        "inactive" => Ok(()),
+        state => Err(state.to_owned()),
+    });
+    usual_pauses(&host);
+    put_back(&host);
+}
+
+#[test]
+fn a_dead_supervisor_is_tried_again_unless_somebody_has_decided_otherwise() {
+    let host = product::shared();
+    told_by_program(&host, "auto");
+    pauses(&host, &[5, 12, 24, 48, 96]);
+    broken(&host);
+    // Told each time.
+    host.wait_for("a second notification", Duration::from_secs(120), || match told(&host).len() {
+        0 | 1 => Err(format!("{:?}", told(&host))),
+        _ => Ok(()),
+    });
+    // Under a hold file it waits.
+    fails(&host);
+    host.write("/run/wbd/hold", b"why: kernel upgrade\n");
+    mended(&host);
+    stays("held", Duration::from_secs(30), || match host.unit(SUPERVISOR, "ActiveState").as_str() {
+        "failed" => Ok(()),
+        state => Err(state.to_owned()),
+    });
+    host.run(["/usr/bin/rm", "/run/wbd/hold"]).ok();
+    host.wait_for("a supervisor that the timer started", Duration::from_secs(240), || {
+        match host.unit(SUPERVISOR, "ActiveState").as_str() {
+            "active" => Ok(()),
+            state => Err(state.to_owned()),
+        }
+    });
+    product::healthy(&host);
+    // Twin: a stop job ends the tries, also of one that has failed.
+    host.run(["/usr/bin/systemctl", "stop", RETRY]).ok();
+    host.run(["/usr/bin/systemctl", "reset-failed"]).ok();
+    pauses(&host, &[10, 20]);
+    broken(&host);
+    host.run(["/usr/bin/systemctl", "stop", SUPERVISOR]).ok();
+    mended(&host);
+    stays("stopped", Duration::from_secs(30), || {
+        match (host.unit(SUPERVISOR, "ActiveState").as_str(), host.unit(RETRY, "ActiveState").as_str()) {
+            ("failed" | "inactive", "inactive") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    host.run(["/usr/bin/systemctl", "reset-failed", SUPERVISOR]).ok();
+    host.run(["/usr/bin/systemctl", "start", SUPERVISOR]).ok();
+    usual_pauses(&host);
     put_back(&host);
 }
 

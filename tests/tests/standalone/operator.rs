@@ -155,9 +155,10 @@ fn doctor_fix_is_no_approval_by_settings_that_are_not_in_force() {
     assert!(trial.of("manual").is_empty() && trial.of("opened").is_empty(), "{}", trial.summary());
     // Nothing tells doctor that this is not what the supervisor goes by.
     fs::write(&file, &free).expect("scratch file");
-    wait_until("a fix that was asked for", SOON, || {
+    wait_until("the word of the guard in force", SOON, || {
         let came = fix(&[]);
-        if came.contains("wbdctl approve I") { Ok(()) } else { Err(came) }
+        let waits = came.contains("waits for your approval: wbdctl playbook run toy-match --target toy");
+        if waits { Ok(()) } else { Err(came) }
     });
     toy::stays_at(&trial, 0, "doctor --fix under another healing than is in force");
     assert!(trial.of("approved").is_empty(), "{}", trial.summary());

@@ -82,6 +82,27 @@ fn stop_and_start_through_the_supervisor_are_recorded_by_name() {
 }
 
 #[test]
+fn a_hung_agent_is_named_by_its_status_and_by_a_start_and_a_restart_ends_when_it_works() {
+    let trial = Trial::begin("auto");
+    trial.ctl(&["agent", "status"]).ok();
+    trial.ctl(&["pause", "a test of verbs"]).ok();
+    let old = trial.hurt(Signal::SIGSTOP);
+    let incident = trial.held_by(DOWN, "hold");
+    let status = trial.ctl(&["agent", "status"]).exits(1).report();
+    for part in ["the agent is hung", &format!("process {old}"), "last sign of life at", &incident, "held by hold"] {
+        assert!(status.contains(part), "{part}: {status}");
+    }
+    assert!(!status.contains("no answer of the supervisor"), "{status}");
+    let started = trial.ctl(&["agent", "start"]).exits(1).report();
+    assert!(started.contains("the agent is hung: process"), "{started}");
+    let restarted = trial.ctl(&["agent", "restart"]).ok().report();
+    let new = trial.agent_after(old);
+    assert!(restarted.contains(&format!("process {new} works")), "{restarted}");
+    trial.ctl(&["resume"]).ok();
+    trial.ctl(&["agent", "status"]).ok();
+}
+
+#[test]
 fn a_stop_is_remembered_by_the_next_supervisor() {
     let mut trial = Trial::begin("auto");
     trial.ctl(&["agent", "stop"]).ok();

@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use wbd_model::control::{AgentRow, AgentVerb, Request};
+use wbd_model::control::{AgentRow, AgentVerb, Request, Status};
 
 use crate::Context;
 use crate::ask;
@@ -32,7 +32,10 @@ pub(super) fn agent(context: &mut Context, verb: AgentVerb, no_wait: bool) -> En
     if no_wait {
         return ask::change(context, &request);
     }
-    let message = done(&context.client(), &request)?;
+    let message = done(&context.client(), &request).map_err(|failure| match verb {
+        AgentVerb::Start | AgentVerb::Restart | AgentVerb::Reload => unless_hung(&context.client(), failure),
+        AgentVerb::Stop => failure,
+    })?;
     let works = match verb {
         AgentVerb::Start | AgentVerb::Restart | AgentVerb::Reload => works(&context.client())
             .map(|works| format!("; {works}"))
@@ -57,6 +60,22 @@ pub(crate) fn done(client: &Client, request: &Request) -> Result<String, Failure
         Unanswered::Unreachable(_) | Unanswered::NotPermitted(_) | Unanswered::Garbled(_) => unanswered.into(),
     })?;
     ask::done(answer)
+}
+
+/// A refusal, with what is known of an agent that is hung: `already so` is no success of a start then.
+fn unless_hung(client: &Client, failure: Failure) -> Failure {
+    if failure.exit != Exit::Failed {
+        return failure;
+    }
+    let status = silent::status(client);
+    let is_hung = |status: &Status| status.agent.as_ref().is_some_and(|agent| is_lost(agent, Duration::ZERO));
+    let known = status.filter(|status| is_hung(status));
+    match known.and_then(|status| silent::of(&status, crate::moment::clocks().wall_ms)) {
+        Some(Failure { message, more, .. }) => {
+            Failure { message: format!("{}; {message}", failure.message), more, ..failure }
+        }
+        None => failure,
+    }
 }
 
 /// Waits until the agent answers and is past its start; says how it is.

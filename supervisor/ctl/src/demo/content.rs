@@ -51,6 +51,7 @@ pub(crate) const PLAYBOOKS: &[(&str, &str)] = playbooks![
     "linked-folders.yaml",
     "open-files.yaml",
     "protection.yaml",
+    "role-down.yaml",
     "version-match.yaml",
     "aegis/profile.yaml",
     "dsva/profile.yaml",

@@ -17,6 +17,7 @@ use wbd_model::lang::Lang;
 use wbd_model::name::{Code, ProfileName, TargetName};
 use wbd_model::problem::Problem;
 use wbd_model::report::{CheckRow, DaemonView, OpenIncident, Protection, ProtectionState, Report};
+use wbd_model::seen::Forgotten;
 use wbd_model::settings::Settings;
 use wbd_model::suggest;
 use wbd_model::waiver::Waiver;
@@ -29,9 +30,14 @@ use crate::exit::{Exit, Failure};
 use crate::{catalogue, host, phase, status, waiver, when};
 
 use super::look::{self, Answers, FIRST, TIME, ms};
+use super::own::Own;
 use super::pending::aside;
 use super::recorded_facts::RecordedFacts;
-use super::{merge, own, policy};
+use super::supervisor::{self, Unit};
+use super::{differ, merge, own, policy};
+
+/// Whoever waits for the examination gives it up a little later.
+const LONGEST: Duration = Duration::from_secs(9);
 
 /// What an examination is made with.
 #[derive(Debug, Clone)]
@@ -59,18 +65,10 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
         let client = order.client.clone();
         move || ask(&client)
     });
-    let verified = aside({
-        let root = order.root.clone();
-        move || crate::ledger::verified_under(&root)
-    });
-    let written = aside({
-        let root = order.root.clone();
-        move || Said::written(&root)
-    });
-    let belongs = aside({
-        let root = order.root.clone();
-        move || host::has_supervisor(&root)
-    });
+    let verified = beside(order, crate::ledger::verified_under);
+    let written = beside(order, Said::written);
+    let belongs = beside(order, host::has_supervisor);
+    let unit = beside(order, supervisor::look);
     let Files { settings, settings_problems, library, problems, warnings, late: unread } = Files::read(order);
     if unread.is_none() {
         known(order, &library)?;
@@ -97,6 +95,7 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
             rows,
             unseen_profiles: &unbound.unseen,
             alike: &unbound.alike,
+            forgotten: &unbound.forgotten,
             problems: &problems,
             daemon,
             waivers: &said.waivers,
@@ -104,11 +103,8 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
             lang: lang(order.lang),
         })
     });
-    if let (Some(theirs), Some(age_ms)) = (&daemon_report, age_ms) {
-        report = merge::fill(report, theirs, age_ms);
-        if unread.is_some() {
-            report = merge::take_over(report, theirs, age_ms);
-        }
+    if let Some(theirs) = &daemon_report {
+        report = with_theirs(report, theirs, unread.is_some(), order, began);
     }
     report.waivers_unread = said.unread;
     report.holds = said.holds;
@@ -116,13 +112,23 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     let read = unread.is_none() && settings_problems.is_empty() && order.config.is_none();
     report.causes.iter_mut().for_each(|cause| policy::apply(cause, &settings, read, daemon_status.as_ref().ok()));
     let ledger = within(&verified, began);
+    // Whose supervisor answers waits for no word about it.
+    let unit = daemon_status
+        .is_err()
+        .then(|| within(&unit, began))
+        .map_or(Unit::None, |unit| unit.unwrap_or_else(|| Unit::Unseen("systemd does not answer in time".to_owned())));
+    let supervisor = supervisor::judge(&order.root, within(&belongs, began).unwrap_or(true), &daemon_status, &unit);
+    let dead = supervisor.verdict() == Verdict::Fail;
+    // First in the order of causes: what has kept the supervisor from starting, it, and what nobody heals without it.
+    let first =
+        [unread.as_deref().map_or_else(|| own::settings(&settings_problems, dead), own::settings_unread), supervisor];
+    report.causes.splice(0..0, first.iter().filter_map(Own::cause));
+    report.checks.extend(first.iter().filter_map(|check| check.row(0)));
     let own_checks = [
-        Some(own::supervisor(&order.root, within(&belongs, began).unwrap_or(true), &daemon_status)),
         own::degraded(&daemon_status),
         Some(own::held(&report.holds)),
         own::escalation(&daemon_status),
         Some(own::ledger(ledger, daemon_status.as_ref().ok())),
-        Some(unread.as_deref().map_or_else(|| own::settings(&settings_problems), own::settings_unread)),
         own::lint(&warnings),
         within(&placed, began).map(|findings| own::programs(&findings)),
         unread.as_deref().map_or_else(|| own::playbooks(&order.root, library.playbooks.len()), own::playbooks_unread),
@@ -134,6 +140,22 @@ pub(crate) fn examine(order: &Order, runner: &ProbeRunner) -> Result<Report, Fai
     chosen(order, &mut report);
     report.duration_ms = ms(began.elapsed());
     Ok(merge::settle(report))
+}
+
+/// With what the supervisor says of what could not be seen or checked from here, and of what it sees otherwise.
+fn with_theirs(own: Report, theirs: &Report, unread: bool, order: &Order, began: Instant) -> Report {
+    let age_ms = theirs.daemon.as_ref().map_or(0, |daemon| daemon.age_ms);
+    let mut report = merge::fill(own, theirs, age_ms);
+    if unread {
+        report = merge::take_over(report, theirs, age_ms);
+    }
+    differ::settle(report, theirs, &order.client, began + LONGEST)
+}
+
+/// Looks at something under the root, beside the rest.
+fn beside<T: Send + 'static>(order: &Order, look: fn(&Path) -> T) -> Receiver<T> {
+    let root = order.root.clone();
+    aside(move || look(&root))
 }
 
 /// What is said of protection on a host that needs no agent of wbd.
@@ -298,18 +320,22 @@ struct Unbound {
     unseen: Vec<(ProfileName, String)>,
     /// They are not, and something has the name of one.
     alike: Vec<(ProfileName, String)>,
+    /// They are, and an administrator does not want them checked.
+    forgotten: Vec<(ProfileName, Forgotten)>,
 }
 
 /// The checks of this host, and products that have none.
 fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRunner) -> (Vec<Bound>, Unbound) {
+    RecordedFacts::remember_products(runner);
     let mut present = BTreeSet::new();
-    let (mut unseen, mut alike) = (Vec::new(), Vec::new());
-    let specs: Vec<_> = library.profiles.values().map(|profile| &profile.spec).collect();
-    for (name, presence) in library.profiles.keys().zip(runner.present_each(&specs)) {
+    let (mut unseen, mut alike, mut forgotten) = (Vec::new(), Vec::new(), Vec::new());
+    let profiles = library.profiles.values().map(std::sync::Arc::as_ref);
+    for (name, presence) in library.profiles.keys().zip(runner.present_each(profiles)) {
         match presence {
             Presence::Yes => {
                 present.insert(name.clone());
             }
+            Presence::Forgotten(by) => forgotten.push((name.clone(), by)),
             Presence::No(others) if others.is_empty() => {}
             Presence::No(others) => alike.push((name.clone(), others.join("; "))),
             Presence::Unknown(reason) => unseen.push((name.clone(), reason)),
@@ -326,7 +352,8 @@ fn bind(order: &Order, library: &Library, settings: &Settings, runner: &ProbeRun
     let asked_for = |(name, _): &(ProfileName, String)| doctor.profile.as_ref().is_none_or(|wanted| wanted == name);
     unseen.retain(asked_for);
     alike.retain(asked_for);
-    (bounds, Unbound { unseen, alike })
+    forgotten.retain(|(name, _)| doctor.profile.as_ref().is_none_or(|wanted| wanted == name));
+    (bounds, Unbound { unseen, alike, forgotten })
 }
 
 fn wanted(doctor: &Doctor, code: &Code) -> bool {
@@ -352,6 +379,7 @@ fn chosen(order: &Order, report: &mut Report) {
                         "nothing on this host is checked for it: it has no playbook here, or its product is not here"
                             .to_owned(),
                     duration_ms: 0,
+                    unclear: false,
                 }
             }));
         }

@@ -9,13 +9,13 @@ use crate::when;
 /// The code under which the engine reports a product whose presence is unknown.
 const UNSEEN_PRODUCT: &str = "WBD-PROFILE";
 
-/// Fills what is unknown here with what the supervisor's report says. A pass of the supervisor never raises the verdict.
+/// Fills what could not be seen from here from the supervisor's report. A pass of the supervisor never raises the verdict.
 pub(crate) fn fill(mut own: Report, daemon: &Report, age_ms: u64) -> Report {
     let age = when::length(age_ms);
     let theirs: BTreeMap<CheckKey, &CheckRow> = rows(daemon).map(|row| (key(row), row)).collect();
     let mut taken = Vec::new();
     let waived = own.waived.iter_mut().flat_map(|row| &mut row.checks);
-    for row in own.checks.iter_mut().chain(waived).filter(|row| row.verdict == Verdict::Unknown) {
+    for row in own.checks.iter_mut().chain(waived).filter(|row| row.verdict == Verdict::Unknown && !row.unclear) {
         let Some(seen) = theirs.get(&key(row)).filter(|seen| seen.verdict != Verdict::Unknown) else { continue };
         let own_reason = std::mem::take(&mut row.reason);
         row.verdict = seen.verdict;

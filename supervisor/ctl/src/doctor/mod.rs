@@ -1,6 +1,7 @@
 //! `doctor`: looks, asks the supervisor what cannot be seen from here, and tells. Changes nothing itself.
 mod block;
 mod cause;
+mod differ;
 mod examine;
 mod fix;
 mod look;
@@ -11,6 +12,7 @@ mod own;
 mod pending;
 mod policy;
 mod recorded_facts;
+mod supervisor;
 mod text;
 mod waived;
 mod worker;

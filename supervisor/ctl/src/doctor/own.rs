@@ -20,11 +20,44 @@ pub(crate) struct Own {
     code: &'static str,
     verdict: Verdict,
     reason: String,
+    /// Instead of the catalogue's.
+    title: Option<&'static str>,
+    /// Instead of the catalogue's, if there are any.
+    guide: Vec<String>,
+    /// Codes of wbd's own checks that it makes fail.
+    explains: Vec<&'static str>,
 }
 
 impl Own {
-    fn new(code: &'static str, verdict: Verdict, reason: impl Into<String>) -> Self {
-        Self { code, verdict, reason: reason.into() }
+    pub(super) fn new(code: &'static str, verdict: Verdict, reason: impl Into<String>) -> Self {
+        let (title, guide, explains) = (None, Vec::new(), Vec::new());
+        Self { code, verdict, reason: reason.into(), title, guide, explains }
+    }
+
+    /// With more to tell.
+    pub(super) fn and(self, more: &str) -> Self {
+        Self { reason: format!("{}{more}", self.reason), ..self }
+    }
+
+    /// Under another title than the catalogue's.
+    pub(super) fn titled(self, title: &'static str) -> Self {
+        Self { title: Some(title), ..self }
+    }
+
+    /// With other steps than the catalogue's.
+    pub(super) fn guided(self, guide: Vec<String>) -> Self {
+        Self { guide, ..self }
+    }
+
+    /// What it says.
+    pub(super) fn verdict(&self) -> Verdict {
+        self.verdict
+    }
+
+    /// Why.
+    #[cfg(test)]
+    pub(super) fn reason(&self) -> &str {
+        &self.reason
     }
 
     /// Its row; `None` only if its code were none.
@@ -35,6 +68,7 @@ impl Own {
             verdict: self.verdict,
             reason: self.reason.clone(),
             duration_ms,
+            unclear: false,
         })
     }
 
@@ -49,30 +83,15 @@ impl Own {
             severity: self.verdict,
             target: TargetName::new("host").ok()?,
             group: None,
-            title: explained.title,
+            title: self.title.map_or(explained.title, str::to_owned),
             claim: String::new(),
             evidence: vec![self.reason.clone()],
             seen: Vec::new(),
-            explains: Vec::new(),
+            explains: self.explains.iter().filter_map(|code| Code::new(*code).ok()).collect(),
             incident: None,
             fix: None,
-            guide: explained.guide,
+            guide: if self.guide.is_empty() { explained.guide } else { self.guide.clone() },
         })
-    }
-}
-
-/// Does the supervisor answer? `belongs`: this host has one.
-pub(crate) fn supervisor(root: &Path, belongs: bool, status: &Result<Status, Unanswered>) -> Own {
-    const CODE: &str = "WBD-SUPERVISOR";
-    match status {
-        Ok(_) => Own::new(CODE, Verdict::Pass, "it answers"),
-        Err(Unanswered::Unreachable(_)) if !belongs => {
-            Own::new(CODE, Verdict::Skip, format!("no supervisor is installed under {}", root.display()))
-        }
-        Err(Unanswered::NotPermitted(text)) => Own::new(CODE, Verdict::Unknown, text.clone()),
-        Err(Unanswered::Unreachable(text) | Unanswered::Late(text) | Unanswered::Garbled(text)) => {
-            Own::new(CODE, Verdict::Warn, text.clone())
-        }
     }
 }
 
@@ -86,7 +105,7 @@ pub(crate) fn degraded(status: &Result<Status, Unanswered>) -> Option<Own> {
     })
 }
 
-/// Does a person hold actions back?
+/// Does a person hold actions back? What the host is busy with ends by itself, and is worth a look when it lasts.
 pub(crate) fn held(holds: &[HoldRow]) -> Own {
     const CODE: &str = "WBD-HOLD";
     if holds.is_empty() {
@@ -94,7 +113,9 @@ pub(crate) fn held(holds: &[HoldRow]) -> Own {
     }
     let told: Vec<String> =
         holds.iter().map(|row| format!("held {}; {}", hold::words(row), hold::lifts(row))).collect();
-    Own::new(CODE, Verdict::Warn, told.join("; "))
+    let is_passing = |row: &HoldRow| row.busy.as_ref().is_some_and(|busy| !busy.overdue);
+    let verdict = if holds.iter().all(is_passing) { Verdict::Pass } else { Verdict::Warn };
+    Own::new(CODE, verdict, told.join("; "))
 }
 
 /// Could a person be told where one is needed? Without an answer that is the supervisor's own check.
@@ -158,16 +179,18 @@ pub(crate) fn ledger(verified: Option<Result<Verification, LedgerError>>, status
     }
 }
 
-/// Can the settings be used?
-pub(crate) fn settings(problems: &[Problem]) -> Own {
+/// Can the settings be used? A supervisor that runs goes on with its old ones; one that is `dead` does not come back
+/// with these.
+pub(crate) fn settings(problems: &[Problem], dead: bool) -> Own {
     const CODE: &str = "WBD-SETTINGS";
-    match problems {
-        [] => Own::new(CODE, Verdict::Pass, "good"),
-        [first, rest @ ..] => {
-            let more = if rest.is_empty() { String::new() } else { format!("; {} more", rest.len()) };
-            Own::new(CODE, Verdict::Warn, format!("{}{more}", first.brief()))
-        }
+    let Some((first, rest)) = problems.split_first() else { return Own::new(CODE, Verdict::Pass, "good") };
+    let more = if rest.is_empty() { String::new() } else { format!("; {} more", rest.len()) };
+    let told = format!("{}{more}", first.brief());
+    if dead {
+        let explains = vec!["WBD-SUPERVISOR"];
+        return Own { explains, ..Own::new(CODE, Verdict::Fail, told) };
     }
+    Own::new(CODE, Verdict::Warn, told)
 }
 
 /// Does everything in the settings and in files that load count? `None` where it does.
@@ -216,6 +239,8 @@ mod tests {
     use wbd_ledger::{AnchorState, BadRecord};
 
     use super::*;
+    use crate::client::Unanswered;
+    use crate::doctor::supervisor::{self, Unit};
 
     fn verification(problem: Option<BadRecord>) -> Result<Verification, LedgerError> {
         Ok(Verification { entries: 6, head: None, problem, anchor: AnchorState::None, unread: None, took_ms: 1 })
@@ -243,25 +268,31 @@ mod tests {
     }
 
     #[test]
-    fn a_supervisor_that_belongs_here_and_does_not_answer_is_a_warning() {
-        let root = tempfile::tempdir().unwrap();
-        let silent = Err(Unanswered::Unreachable("nobody listens".into()));
-        let verdict = || supervisor(root.path(), host::has_supervisor(root.path()), &silent).verdict;
-        assert_eq!(verdict(), Verdict::Skip);
-        std::fs::create_dir_all(root.path().join("var/lib/wbd")).unwrap();
-        std::fs::write(root.path().join("var/lib/wbd/ledger.db"), "").unwrap();
-        assert_eq!(verdict(), Verdict::Warn);
+    fn broken_settings_are_a_failure_where_a_dead_supervisor_does_not_start_with_them() {
+        let problem = |message: &str| Problem {
+            file: "/etc/wbd/wbd.yaml".into(),
+            line: 1,
+            column: 1,
+            message: message.into(),
+            text: String::new(),
+            hint: None,
+        };
+        let problems = [problem("one"), problem("two")];
+        let (runs, dead) = (settings(&problems, false), settings(&problems, true));
+        assert_eq!((runs.verdict, dead.verdict), (Verdict::Warn, Verdict::Fail));
+        let explains = |own: &Own| own.cause().unwrap().explains.len();
+        assert_eq!((explains(&runs), explains(&dead)), (0, 1));
+        assert_eq!(settings(&[], true).verdict, Verdict::Pass);
     }
 
     #[test]
     fn a_supervisor_that_answers_and_only_observes_is_not_said_to_be_silent() {
-        let root = tempfile::tempdir().unwrap();
         let full = crate::status::testing::status();
         let why = full.degraded.clone().unwrap();
         let well = Status { degraded: None, ..full.clone() };
         let says = |status: &Status| {
             let status = Ok(status.clone());
-            (supervisor(root.path(), true, &status).verdict, degraded(&status).unwrap())
+            (supervisor::judge(Path::new("/nowhere"), true, &status, &Unit::None).verdict, degraded(&status).unwrap())
         };
         let (answers, observes) = says(&full);
         assert_eq!((answers, observes.verdict), (Verdict::Pass, Verdict::Warn));
@@ -281,6 +312,7 @@ mod tests {
             from_class: wbd_model::action::Class::A1,
             until_wall_ms: None,
             file: None,
+            busy: None,
         };
         let file = HoldRow { file: Some("/etc/wbd/hold".into()), ..row.clone() };
         let own = held(&[row, file]);
@@ -289,6 +321,24 @@ mod tests {
             assert!(own.reason.contains(words), "{}", own.reason);
         }
         assert_eq!(held(&[]).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_busy_host_is_nobodys_word_and_a_warning_only_where_it_lasts() {
+        use wbd_model::hold::{Busy, HostBusy};
+        let row = |overdue| HoldRow {
+            who: "apt (process 77)".into(),
+            why: "packages are being changed".into(),
+            from_class: wbd_model::action::Class::A0,
+            until_wall_ms: None,
+            file: Some("packages".into()),
+            busy: Some(HostBusy { with: Busy::Packages, overdue }),
+        };
+        let own = held(&[row(false)]);
+        assert_eq!(own.verdict, Verdict::Pass);
+        assert!(own.reason.contains("by apt (process 77)") && own.reason.contains("by itself"), "{}", own.reason);
+        assert!(!own.reason.contains("remove"), "{}", own.reason);
+        assert_eq!(held(&[row(false), row(true)]).verdict, Verdict::Warn);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use wbd_model::time::Now;
 use wbd_probes::ProbeRunner;
 
 use super::pending::aside;
-use crate::moment;
+use crate::{moment, product};
 
 /// The samples are read within milliseconds, or lie on a disk that hangs.
 const DISK: Duration = Duration::from_secs(1);
@@ -54,6 +54,15 @@ impl RecordedFacts {
             return Some(self.trend(selector).unwrap_or_else(|why| unseen(&why)));
         }
         None
+    }
+
+    /// Tells the probes which products were seen on this host. If the disk hangs, that is not known.
+    pub(crate) fn remember_products(runner: &ProbeRunner) {
+        let root = runner.root.clone();
+        let read = aside(move || product::seen(&root));
+        let late = || Err("what was seen earlier cannot be read within a second; look for a dead mount".to_owned());
+        let (seen, boot) = read.recv_timeout(DISK).unwrap_or_else(|_| (late(), moment::clocks().boot));
+        runner.remember_products(seen, &boot);
     }
 
     /// Tells the probe which unit was last seen behind a local name server. If the disk hangs, it is not known.

@@ -20,7 +20,14 @@ pub(super) fn target(text: &str) -> TargetName {
 }
 
 fn row(name: &str, whose: &str, verdict: Verdict, reason: &str) -> CheckRow {
-    CheckRow { code: code(name), target: target(whose), verdict, reason: reason.to_owned(), duration_ms: 3 }
+    CheckRow {
+        code: code(name),
+        target: target(whose),
+        verdict,
+        reason: reason.to_owned(),
+        duration_ms: 3,
+        unclear: false,
+    }
 }
 
 pub(super) fn cause(name: &str, severity: Verdict) -> Cause {
@@ -63,6 +70,7 @@ fn report(causes: Vec<Cause>, checks: Vec<CheckRow>) -> Report {
         protection: None,
         causes,
         checks,
+        differing: vec![],
         waived: vec![],
         waivers_unread: None,
         holds: vec![],
@@ -202,6 +210,9 @@ fn what_the_supervisor_says_fills_only_what_is_unknown_here() {
     assert!(
         healthy.checks[0].reason.contains("needs root") && healthy.checks[0].reason.contains("said pass, 3.0 s ago")
     );
+    let mut unclear = own.clone();
+    unclear.checks.iter_mut().for_each(|row| row.unclear = true);
+    assert_eq!(merge::fill(unclear.clone(), &theirs(Verdict::Pass), 3000), unclear, "what was seen is not taken over");
     let sick = merge::fill(own, &theirs(Verdict::Fail), 3000);
     assert_eq!(sick.verdict, Overall::Fail);
     assert_eq!(sick.causes.len(), 1, "our own look at WBD-CONFIG is newer");

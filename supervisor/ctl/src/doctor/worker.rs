@@ -208,6 +208,7 @@ fn nothing_seen(order: &Order, why: &str, began: Instant) -> Report {
         rows: &[],
         unseen_profiles: &[],
         alike: &[],
+        forgotten: &[],
         problems: &[],
         daemon: None,
         waivers: &[],

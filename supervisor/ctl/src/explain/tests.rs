@@ -45,7 +45,7 @@ fn found(code: &str, verdict: Verdict) -> Here {
         fix: None,
         guide: vec!["sysctl -w fs.inotify.max_user_watches=10287".into()],
     };
-    let check = CheckRow { code, target, verdict, reason: "as it should be".into(), duration_ms: 1 };
+    let check = CheckRow { code, target, verdict, reason: "as it should be".into(), duration_ms: 1, unclear: false };
     let causes = if verdict == Verdict::Fail { vec![cause] } else { vec![] };
     Here::Looked(Box::new(Report {
         schema: SCHEMA,
@@ -57,6 +57,7 @@ fn found(code: &str, verdict: Verdict) -> Here {
         protection: None,
         causes,
         checks: vec![check],
+        differing: vec![],
         waived: vec![],
         waivers_unread: None,
         holds: vec![],

@@ -7,7 +7,7 @@ use wbd_model::check::Verdict;
 use wbd_model::report::Cause;
 use wbd_model::time::length;
 
-use super::Explained;
+use super::failure::Explained;
 use super::here::{Here, answer};
 use super::known::Detected;
 use crate::out::{Out, Tone};

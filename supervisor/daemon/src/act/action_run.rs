@@ -22,7 +22,7 @@ use wbd_model::observation::{Observation, Observations};
 use wbd_model::plan::Plan;
 use wbd_model::probe::Probe;
 use wbd_model::time::Now;
-use wbd_probes::clock;
+use wbd_probes::{Sighting, clock};
 
 use super::before::{about, cannot_be_told, failed_just_now, hand_over, ledger_forbids, refuse, request, still_wanted};
 use super::preview::{PlanPreview, Previews};
@@ -30,6 +30,7 @@ use crate::event::{ActEvent, AgentEvent, Asked, ByHand, CheckEvent, Event};
 use crate::follow::Follow;
 use crate::talk::answer::{UNDER_WAY, done, refused};
 use crate::talk::approvals::seen_before;
+use crate::talk::busy::{BusyLook, Installers, installers};
 use crate::view::View;
 
 /// More than all the waits of any action but a program's together.
@@ -70,6 +71,7 @@ impl ActionRun {
 pub(crate) struct ActionRunner {
     executor: Arc<Executor>,
     previews: Previews,
+    busy: BusyLook,
     events: Sender<Event>,
     run: Option<ActionRun>,
     /// Last looks before an action are numbered, so that one that was given up is not taken for a later one.
@@ -77,8 +79,8 @@ pub(crate) struct ActionRunner {
 }
 
 impl ActionRunner {
-    pub(crate) fn new(executor: Executor, events: Sender<Event>) -> Self {
-        Self { executor: Arc::new(executor), previews: Previews::default(), events, run: None, looks: 0 }
+    pub(crate) fn new(executor: Executor, busy: BusyLook, events: Sender<Event>) -> Self {
+        Self { executor: Arc::new(executor), previews: Previews::default(), busy, events, run: None, looks: 0 }
     }
 
     /// An action is wanted, was looked at once more, is on record, or ended.
@@ -86,8 +88,10 @@ impl ActionRunner {
         match event {
             ActEvent::Wanted(want) => self.begin(*want, view, now),
             ActEvent::Relooked { number, answers } => self.go_on(number, &answers, view, now),
-            ActEvent::Previewed { of, preview } => match *of {
-                Asked::ActionRequest { want, seen, number } => self.prepared(*want, seen, number, preview, view, now),
+            ActEvent::Previewed { of, preview, busy } => match *of {
+                Asked::ActionRequest { want, seen, number } => {
+                    self.prepared(*want, seen, number, (preview, busy), view, now)
+                }
                 Asked::ByHand(asked) => self.by_hand_previewed(asked, preview, view, now),
             },
             ActEvent::HoldsSeen { want, seen, preview } => ask_guards(*want, seen, preview, view, now),
@@ -143,7 +147,7 @@ impl ActionRunner {
         }
         // What was captured is put back whatever is seen now.
         if want.undoes.is_some() {
-            self.prepare(want, Observations::new());
+            self.prepare(want, Observations::new(), view);
             return Vec::new();
         }
         let Some(bound) = view.checks.get(&want.key).map(|check| check.bound.clone()) else { return Vec::new() };
@@ -197,7 +201,7 @@ impl ActionRunner {
         };
         match still_wanted(&mut want, answers, view, now) {
             Ok(seen) => {
-                self.prepare(want, seen);
+                self.prepare(want, seen, view);
                 Vec::new()
             }
             Err(reason) => {
@@ -212,15 +216,16 @@ impl ActionRunner {
     }
 
     /// Captures what the action will change.
-    fn prepare(&mut self, want: ActionRequest, seen: Observations) {
+    fn prepare(&mut self, want: ActionRequest, seen: Observations, view: &View<'_>) {
         self.looks += 1;
         let number = self.looks;
         self.run = Some(ActionRun::Previewing { number });
-        self.ask_preview(want.action.clone(), Asked::ActionRequest { want: Box::new(want), seen, number });
+        let busy = Some((self.busy.clone(), installers(&view.products.loaded.library)));
+        self.ask_preview(want.action.clone(), Asked::ActionRequest { want: Box::new(want), seen, number }, busy);
     }
 
-    fn ask_preview(&self, action: Action, of: Asked) {
-        self.previews.ask(Arc::clone(&self.executor), self.events.clone(), action, of);
+    fn ask_preview(&self, action: Action, of: Asked, busy: Option<(BusyLook, Installers)>) {
+        self.previews.ask(Arc::clone(&self.executor), self.events.clone(), action, of, busy);
     }
 
     /// It is captured.
@@ -229,7 +234,7 @@ impl ActionRunner {
         want: ActionRequest,
         seen: Observations,
         number: u64,
-        preview: Result<Preview, String>,
+        (preview, busy): (Result<Preview, String>, Vec<Sighting>),
         view: &View<'_>,
         now: &Now,
     ) -> Vec<Follow> {
@@ -239,10 +244,10 @@ impl ActionRunner {
         }
         self.run = None;
         match preview {
-            // A hold file that came just now wins, between two steps of a rung too.
+            // A hold file that came just now wins, between two steps of a rung too; so does a host that is busy.
             Ok(preview) => {
                 let seen = ActEvent::HoldsSeen { want: Box::new(want), seen, preview };
-                vec![Follow::SeeHolds, Follow::Act(seen)]
+                vec![Follow::SeeBusy(busy), Follow::Act(seen)]
             }
             Err(error) => {
                 let follows = cannot_be_told(&want, &error, view, now);
@@ -298,7 +303,8 @@ impl ActionRunner {
             let _ = asked.reply.send(refused(UNDER_WAY));
             return;
         }
-        self.ask_preview(asked.action.clone(), Asked::ByHand(asked));
+        // Whoever acts by hand has decided that it is time.
+        self.ask_preview(asked.action.clone(), Asked::ByHand(asked), None);
     }
 
     /// What it would change is known. An operator's own action comes before one that has not begun: that one is given

@@ -21,7 +21,8 @@ fn action_runner() -> (TempDir, Supervisor, ActionRunner, Receiver<Event>) {
     let (root, supervisor) = testing::supervisor(Mode::Standalone);
     let reach = Alone { root: root.path().to_owned(), agent: root.path().join("agent"), args: Vec::new() };
     let (events, inbox) = channel(8);
-    (root, supervisor, ActionRunner::new(Executor::new(Reach::Alone(reach)), events), inbox)
+    let runner = ActionRunner::new(Executor::new(Reach::Alone(reach)), BusyLook::new(root.path()), events);
+    (root, supervisor, runner, inbox)
 }
 
 /// A start of the agent that takes something back, so that it needs no look.
@@ -67,7 +68,7 @@ async fn hold_files_are_looked_for_after_everything_else_and_before_the_guards_a
     assert_eq!(action_runner.on(wanted(), &view, &now()), []);
     assert!(action_runner.is_busy() && !action_runner.is_acting());
     let follows = action_runner.on(next(&mut inbox).await, &view, &now());
-    assert!(matches!(follows.as_slice(), [Follow::SeeHolds, Follow::Act(ActEvent::HoldsSeen { .. })]), "{follows:?}");
+    assert!(matches!(follows.as_slice(), [Follow::SeeBusy(_), Follow::Act(ActEvent::HoldsSeen { .. })]), "{follows:?}");
     assert!(!action_runner.is_busy());
 }
 

@@ -13,6 +13,7 @@ use wbd_model::incident::IncidentId;
 use wbd_model::plan::Plan;
 
 use crate::event::{ActEvent, Asked, Event, TalkEvent};
+use crate::talk::busy::{BusyLook, Installers};
 
 /// A few small files are read within milliseconds.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -39,12 +40,25 @@ pub(super) struct PlanPreview {
 }
 
 impl Previews {
-    /// Looks at what this action would change; the answer comes as an event.
-    pub(super) fn ask(&self, executor: Arc<Executor>, events: Sender<Event>, action: Action, of: Asked) {
+    /// Looks at what this action would change, and at what the host is busy with; the answer comes as an event.
+    pub(super) fn ask(
+        &self,
+        executor: Arc<Executor>,
+        events: Sender<Event>,
+        action: Action,
+        of: Asked,
+        busy: Option<(BusyLook, Installers)>,
+    ) {
         let previews = self.clone();
+        let busy = async {
+            match busy {
+                Some((look, installers)) => look.now(installers).await,
+                None => Vec::new(),
+            }
+        };
         tokio::spawn(async move {
-            let preview = previews.of(executor, action).await;
-            let _ = events.send(Event::Act(ActEvent::Previewed { of: Box::new(of), preview })).await;
+            let (preview, busy) = tokio::join!(previews.of(executor, action), busy);
+            let _ = events.send(Event::Act(ActEvent::Previewed { of: Box::new(of), preview, busy })).await;
         });
     }
 

@@ -144,7 +144,7 @@ impl Unit<'_> {
         }
         if self.view.has_ended_since(&before) {
             // Told in the signal after this one, and perhaps without a job that could be read in time.
-            self.view.active_exit = active_exit(self.properties).await?;
+            self.view.state.active_exit = active_exit(self.properties).await?;
         }
         self.tell(&before).await
     }
@@ -181,7 +181,7 @@ impl Unit<'_> {
 
     /// What has become of it since `before`.
     async fn tell(&mut self, before: &UnitView) -> zbus::Result<()> {
-        let asked = self.view.was_stopped() || asked(&self.jobs, before);
+        let asked = self.view.state.was_stopped() || asked(&self.jobs, before);
         if let Some(exit) = self.view.ended_since(before, asked) {
             send(self.events, AgentEvent::Exit(exit)).await?;
         }
@@ -226,7 +226,7 @@ async fn tell_view(events: &Sender<Event>, last: &mut Option<UnitView>, view: Un
     match last.replace(view.clone()) {
         Some(before) => tell_missed(events, &before, &view).await?,
         // Found so at first: a failed unit is a failure, unless somebody stopped it and it had to be killed.
-        None if view.state.active == "failed" && view.was_stopped() => {
+        None if view.state.active == "failed" && view.state.was_stopped() => {
             send(events, AgentEvent::StoppedByHand { ran: false }).await?;
         }
         None => {}
@@ -240,12 +240,12 @@ async fn tell_missed(events: &Sender<Event>, before: &UnitView, view: &UnitView)
     if view.was_started_since(before) {
         send(events, AgentEvent::StartedByHand).await?;
     }
-    let stopped = view.was_stopped();
+    let stopped = view.state.was_stopped();
     // An earlier reading may have fallen into the middle of the stop, when its process had ended and the unit had not. As
     // failed, if it had to be killed.
     // (Not of a start that failed before it had a process: its times are an earlier stop's.)
     let is_new = view.has_ended_since(before) || before.state.active == "deactivating";
-    if stopped && is_new && view.is_at_rest() {
+    if stopped && is_new && view.state.is_at_rest() {
         send(events, AgentEvent::StoppedByHand { ran: true }).await?;
     }
     if let Some(exit) = view.ended_since(before, stopped) {

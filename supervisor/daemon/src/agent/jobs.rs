@@ -69,7 +69,7 @@ pub(crate) fn effect(kind: &str, result: &str, begun: Option<&UnitView>, view: &
     // inactive; the last try of a crash loop leaves a failed one.
     let ended_well = view.state.active == "inactive" && view.state.result == "success" && result == "done";
     // One that had to be killed, or failed as it ended, was being stopped before its process ended.
-    let ended_badly = view.state.active == "failed" && view.was_stopped() && result == "done";
+    let ended_badly = view.state.active == "failed" && view.state.was_stopped() && result == "done";
     let before = begun.map_or("", |begun| begun.state.active.as_str());
     match kind {
         // Where another job took its place, that one tells what is wanted.

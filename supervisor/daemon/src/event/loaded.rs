@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 
 use wbd_engine::playbook::Library;
 use wbd_model::name::ProfileName;
+use wbd_model::seen::Forgotten;
 use wbd_model::settings::Settings;
 
 /// What the supervisor works with until the next reload.
@@ -23,6 +24,10 @@ pub(crate) struct Loaded {
 pub(crate) struct Found {
     /// These are.
     pub(crate) present: BTreeSet<ProfileName>,
+    /// Nothing of these is.
+    pub(crate) absent: BTreeSet<ProfileName>,
+    /// These are, and an administrator does not want them checked.
+    pub(crate) forgotten: Vec<(ProfileName, Forgotten)>,
     /// Of these it could not be told, and why.
     pub(crate) unseen: Vec<(ProfileName, String)>,
     /// These are not, and something has the name of one; what, and why it does not count.

@@ -13,11 +13,6 @@ pub(crate) struct UnitView {
     /// How waitid(2) says the process ended: 1 exited, 2 killed, 3 dumped.
     exec_code: i32,
     exec_status: i32,
-    /// When the main process began and ended, microseconds on the monotonic clock; 0: not, or not yet.
-    exec_start: u64,
-    exec_exit: u64,
-    /// When the unit was active last, on the same clock.
-    pub(crate) active_exit: u64,
     /// When its reload program was started last, microseconds; 0: never.
     pub(crate) reloaded: u64,
     /// Its main process.
@@ -33,36 +28,18 @@ impl UnitView {
             "ExecMainPID" => self.exec_pid = u32::try_from(value).unwrap_or_default(),
             "ExecMainCode" => self.exec_code = i32::try_from(value).unwrap_or_default(),
             "ExecMainStatus" => self.exec_status = i32::try_from(value).unwrap_or_default(),
-            "ExecMainStartTimestampMonotonic" => self.exec_start = u64::try_from(value).unwrap_or_default(),
-            "ExecMainExitTimestampMonotonic" => self.exec_exit = u64::try_from(value).unwrap_or_default(),
-            "ActiveExitTimestampMonotonic" => self.active_exit = u64::try_from(value).unwrap_or_default(),
             _ => self.state.set(name, value),
         }
     }
 
-    /// Whether the unit was being stopped before its process ended: then somebody asked for that end. (A process that
-    /// ends by itself does so first, and its unit follows.) Told from one reading, since an earlier one may have
-    /// fallen into the middle of the stop. (The order is the same for what systemd ends on its own account, and for a
-    /// restart whose start was refused before there was a process.)
-    pub(crate) fn was_stopped(&self) -> bool {
-        let before_its_end = self.exec_start <= self.active_exit && self.active_exit <= self.exec_exit;
-        let other = ["oom-kill", "watchdog", "start-limit-hit", "resources", "exec-condition"];
-        before_its_end && self.active_exit != 0 && !other.contains(&self.state.result.as_str())
-    }
-
-    /// Whether it stands still: stopped, or failed.
-    pub(crate) fn is_at_rest(&self) -> bool {
-        matches!(self.state.active.as_str(), "inactive" | "failed")
-    }
-
     /// Whether the main process ended since `before`.
     pub(crate) fn has_ended_since(&self, before: &Self) -> bool {
-        self.exec_exit != 0 && self.exec_exit != before.exec_exit
+        self.state.exec_exit != 0 && self.state.exec_exit != before.state.exec_exit
     }
 
     /// Whether it was started since it stood still, whatever became of it then.
     pub(crate) fn was_started_since(&self, before: &Self) -> bool {
-        before.is_at_rest() && self.exec_pid != 0 && self.exec_pid != before.exec_pid
+        before.state.is_at_rest() && self.exec_pid != 0 && self.exec_pid != before.exec_pid
     }
 
     /// How the main process ended, if it did since `before`; `asked`: a stop or restart job was under way.
@@ -165,14 +142,14 @@ mod tests {
             set(&mut view, &[("ActiveExitTimestampMonotonic", Value::U64(at))]);
             view
         };
-        assert!(left(3_000, 4_000).was_stopped(), "stopping, then the end");
-        assert!(!left(3_000, 5_001).was_stopped(), "the end, then inactive");
-        assert!(!left(3_000, 0).was_stopped(), "never active");
-        assert!(!left(3_000, 2_000).was_stopped(), "the stop of an earlier process");
-        assert!(!running().was_stopped(), "it has not ended");
+        assert!(left(3_000, 4_000).state.was_stopped(), "stopping, then the end");
+        assert!(!left(3_000, 5_001).state.was_stopped(), "the end, then inactive");
+        assert!(!left(3_000, 0).state.was_stopped(), "never active");
+        assert!(!left(3_000, 2_000).state.was_stopped(), "the stop of an earlier process");
+        assert!(!running().state.was_stopped(), "it has not ended");
         let mut killed = left(3_000, 4_000);
         set(&mut killed, &[("Result", "oom-kill".into())]);
-        assert!(!killed.was_stopped(), "nobody asked for that");
+        assert!(!killed.state.was_stopped(), "nobody asked for that");
     }
 
     #[test]

@@ -53,14 +53,18 @@ fn words(problems: &[wbd_model::problem::Problem]) -> Vec<String> {
 /// Looks for every product, and for the programs that guides need. Blocks, on a dead mount for the probe runner's deadline.
 pub(crate) fn find(profiles: &Profiles, programs: BTreeSet<String>, root: &Path, runner: &ProbeRunner) -> Found {
     let mut found = Found { lacking: programs::lacking(root, programs, PROGRAMS), ..Found::default() };
-    let specs: Vec<_> = profiles.values().map(|profile| &profile.spec).collect();
-    for (name, presence) in profiles.keys().zip(runner.present_each(&specs)) {
+    for (name, presence) in profiles.keys().zip(runner.present_each(profiles.values().map(Arc::as_ref))) {
         match presence {
             Presence::Yes => {
                 found.present.insert(name.clone());
             }
-            Presence::No(others) if others.is_empty() => {}
-            Presence::No(others) => found.alike.push((name.clone(), others.join("; "))),
+            Presence::Forgotten(forgotten) => found.forgotten.push((name.clone(), forgotten)),
+            Presence::No(others) => {
+                found.absent.insert(name.clone());
+                if !others.is_empty() {
+                    found.alike.push((name.clone(), others.join("; ")));
+                }
+            }
             Presence::Unknown(reason) => found.unseen.push((name.clone(), reason)),
         }
     }

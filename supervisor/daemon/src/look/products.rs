@@ -10,6 +10,7 @@ use tracing::{error, info};
 use wbd_engine::state::State;
 use wbd_model::control::Response;
 use wbd_model::name::ProfileName;
+use wbd_model::seen::{Forgotten, SeenProducts};
 use wbd_model::time::Now;
 use wbd_probes::ProbeRunner;
 
@@ -33,6 +34,19 @@ enum ProductScan {
     Outdated,
 }
 
+/// How far what is known of products is on the disk.
+#[derive(Debug, Default)]
+struct Memory {
+    /// So many changes are there.
+    kept: u64,
+    /// So many will be, when what is being written now is there.
+    writing: Option<u64>,
+    /// It is not tried before (milliseconds of this boot).
+    from_ms: u64,
+    /// Who waits for the disk, and what is said then.
+    waiting: Vec<(oneshot::Sender<Response>, String)>,
+}
+
 type Reply = Option<oneshot::Sender<Response>>;
 
 /// What the supervisor works with, and for which products.
@@ -47,6 +61,10 @@ pub(crate) struct Products {
     pub(crate) unseen: Vec<(ProfileName, String)>,
     /// Products that are not here, though something has the name of one.
     pub(crate) alike: Vec<(ProfileName, String)>,
+    /// Products that an administrator does not want checked.
+    pub(crate) forgotten: Vec<(ProfileName, Forgotten)>,
+    /// What is known of products, on its way to the disk.
+    memory: Memory,
     /// Those that checks were made for; `None`: nobody has looked yet, and there is nothing to report on.
     bound: Option<BTreeSet<ProfileName>>,
     /// Looking for them right now, and when it is done next.
@@ -67,6 +85,8 @@ impl Products {
             loaded,
             unseen: Vec::new(),
             alike: Vec::new(),
+            forgotten: Vec::new(),
+            memory: Memory::default(),
             bound: None,
             scan: ProductScan::No,
             find_ms: 0,
@@ -78,23 +98,44 @@ impl Products {
     /// Time has passed, a look for products or a reading came back, or somebody wants all to be read again.
     pub(crate) fn on(&mut self, event: ProductEvent, state: &State, now: &Now) -> Vec<Follow> {
         match event {
-            ProductEvent::TimePassed => self.find(now.boot_ms),
+            ProductEvent::TimePassed => {
+                self.keep(now.boot_ms);
+                self.find(now.boot_ms)
+            }
             ProductEvent::Found(found) => {
                 let scan = std::mem::take(&mut self.scan);
                 let found = found.filter(|_| scan == ProductScan::Running);
-                found.map(|found| self.bind(found, state)).into_iter().collect()
+                found.map(|found| self.bind(found, state, now)).into_iter().collect()
+            }
+            ProductEvent::Forget { name, who, reply } => {
+                self.forget(&name, who, reply, now);
+                Vec::new()
+            }
+            ProductEvent::Kept(result) => {
+                self.is_kept(result, now.boot_ms);
+                Vec::new()
             }
             ProductEvent::Reload(reply) => {
                 self.reload(reply);
                 Vec::new()
             }
-            ProductEvent::Loaded { result, reply } => self.loaded(result, reply, state),
+            ProductEvent::Loaded { result, reply } => self.loaded(result, reply, state, now),
         }
     }
 
     /// Whether the products of this host are known.
     pub(crate) fn is_known(&self) -> bool {
         self.bound.is_some()
+    }
+
+    /// Checks were made for this product.
+    pub(crate) fn is_here(&self, name: &ProfileName) -> bool {
+        self.bound.as_ref().is_some_and(|bound| bound.contains(name))
+    }
+
+    /// What is known of products, forgotten ones among them.
+    pub(crate) fn seen(&self) -> SeenProducts {
+        self.runner.seen_products().unwrap_or_default()
     }
 
     /// Looks for the products of this host, now and then.
@@ -117,17 +158,91 @@ impl Products {
     }
 
     /// The checks of this host.
-    fn bind(&mut self, found: Found, state: &State) -> Follow {
+    fn bind(&mut self, found: Found, state: &State, now: &Now) -> Follow {
         let is_first = self.bound.is_none();
-        let bound = self.bound.take().unwrap_or_default();
+        self.remember(&found, now.wall_ms);
+        let mut bound = self.bound.take().unwrap_or_default();
+        let known = self.runner.seen_products().unwrap_or_default().products.into_iter();
+        bound.extend(known.filter(|(_, product)| product.forgotten.is_none()).map(|(name, _)| name));
         let present = there(&self.loaded, &found, &bound.iter().collect(), state);
         let mut bounds = self.loaded.library.bind(&present, &self.loaded.settings);
         let lacking = Arc::new(found.lacking);
         bounds.iter_mut().for_each(|bound| bound.without(&lacking));
         self.unseen = found.unseen;
         self.alike = found.alike;
+        self.forgotten = found.forgotten;
         self.bound = Some(bounds.iter().filter_map(|bound| bound.profile.clone()).collect());
         Follow::Check(CheckEvent::Bound { bounds, is_first })
+    }
+
+    /// What was found stays known; what is surely gone does not.
+    fn remember(&self, found: &Found, wall_ms: i64) {
+        self.runner.change_products(|seen| {
+            for name in &found.present {
+                seen.see(name, wall_ms);
+            }
+            for name in &found.absent {
+                if seen.products.remove(name).is_some() {
+                    info!(product = %name, "its files and its package are gone: it is not on this host any more");
+                }
+            }
+        });
+    }
+
+    /// An administrator does not want this product checked. Whether it runs was asked before.
+    fn forget(&mut self, name: &ProfileName, who: String, reply: oneshot::Sender<Response>, now: &Now) {
+        let forgotten = Forgotten { who, at_wall_ms: now.wall_ms };
+        self.runner.change_products(|seen| {
+            seen.products.entry(name.clone()).or_default().forgotten = Some(forgotten);
+        });
+        // Whoever is asked for products right now was so before this.
+        self.scan = match self.scan {
+            ProductScan::No => ProductScan::No,
+            ProductScan::Running | ProductScan::Outdated => ProductScan::Outdated,
+        };
+        self.find_ms = 0;
+        self.memory.from_ms = 0;
+        self.memory.waiting.push((reply, format!("{name} is forgotten: it is checked again once it runs again")));
+    }
+
+    /// Writes what is known of products, where that has changed, beside the loop.
+    fn keep(&mut self, now_ms: u64) {
+        let changes = self.runner.product_changes();
+        if self.memory.writing.is_some() || changes == self.memory.kept || now_ms < self.memory.from_ms {
+            return;
+        }
+        // What cannot be read is not written over.
+        let Some(seen) = self.runner.seen_products() else { return };
+        self.memory.writing = Some(changes);
+        let (state_dir, events) = (wbd_ledger::state_dir(&self.root), self.events.clone());
+        tokio::spawn(async move {
+            let written = tokio::task::spawn_blocking(move || wbd_ledger::write_products(&state_dir, &seen)).await;
+            let written = written.unwrap_or_else(|error| Err(format!("bug: writing broke off: {error}")));
+            let _ = events.send(Event::Products(ProductEvent::Kept(written))).await;
+        });
+    }
+
+    /// It is on the disk, or could not be written.
+    fn is_kept(&mut self, result: Result<(), String>, now_ms: u64) {
+        let written = self.memory.writing.take();
+        let unkept = match result {
+            Ok(()) => {
+                self.memory.kept = written.unwrap_or(self.memory.kept);
+                String::new()
+            }
+            Err(why) => {
+                error!(%why, "which products were seen is not kept");
+                self.memory.from_ms = now_ms + FIND_MS;
+                format!("; it is not on the disk: {why}")
+            }
+        };
+        // What was said while this was written is in the next one.
+        if unkept.is_empty() && self.runner.product_changes() != self.memory.kept {
+            return;
+        }
+        for (reply, message) in self.memory.waiting.drain(..) {
+            let _ = reply.send(Response::Done { message: format!("{message}{unkept}"), about: vec![] });
+        }
     }
 
     /// Reads settings and playbooks again; the old set stays if anything is broken.
@@ -167,10 +282,11 @@ impl Products {
         result: Result<Box<(Loaded, Found)>, Vec<String>>,
         reply: Reply,
         state: &State,
+        now: &Now,
     ) -> Vec<Follow> {
         self.reloading = false;
         let (response, mut follows) = match result {
-            Ok(read) => self.take_over(*read, state),
+            Ok(read) => self.take_over(*read, state, now),
             Err(problems) => {
                 let first = problems.first().and_then(|problem| problem.lines().next()).unwrap_or_default();
                 let count = problems.len();
@@ -191,7 +307,7 @@ impl Products {
     }
 
     /// The new set is in force.
-    fn take_over(&mut self, (loaded, found): (Loaded, Found), state: &State) -> (Response, Vec<Follow>) {
+    fn take_over(&mut self, (loaded, found): (Loaded, Found), state: &State, now: &Now) -> (Response, Vec<Follow>) {
         self.loaded = loaded;
         let settings = &self.loaded.settings;
         self.runner.facts.clone_from(&settings.facts);
@@ -200,7 +316,7 @@ impl Products {
         if self.scan == ProductScan::Running {
             self.scan = ProductScan::Outdated;
         }
-        let bind = self.bind(found, state);
+        let bind = self.bind(found, state, now);
         let count = self.loaded.library.playbooks.len();
         info!("settings and playbooks were read again; playbooks: {count}");
         let warnings = self.loaded.misplaced.iter().map(|finding| format!("; warning: {finding}"));
@@ -210,7 +326,7 @@ impl Products {
     }
 }
 
-/// The products of this host. One that cannot be looked for now is there if it was `bound` before, or if the ledger
+/// The products of this host. One that cannot be looked for now is there if it was before (`bound`), or if the ledger
 /// has an open incident of it, as after a restart: its incidents must not end as if it had been removed.
 fn there(loaded: &Loaded, found: &Found, bound: &BTreeSet<&ProfileName>, state: &State) -> BTreeSet<ProfileName> {
     let open_with = |present: &BTreeSet<ProfileName>| {
@@ -229,120 +345,5 @@ fn there(loaded: &Loaded, found: &Found, bound: &BTreeSet<&ProfileName>, state: 
 }
 
 #[cfg(test)]
-mod tests {
-    use wbd_engine::playbook;
-    use wbd_model::check::CheckKey;
-    use wbd_model::incident::IncidentId;
-    use wbd_model::name::{Code, TargetName};
-    use wbd_model::problem::Source;
-    use wbd_model::settings::Settings;
-
-    use super::*;
-    use wbd_probes::clock::now;
-
-    const DNS: &str = include_str!("../../../../playbooks/dns.yaml");
-    const DOWN: &str = include_str!("../../../../playbooks/agent-down.yaml");
-    const WBD: &str = include_str!("../../../../playbooks/wbd/profile.yaml");
-    /// A product with a name to ask for: it makes the check of the host.
-    const FAR: &str = "\
-apiVersion: wbd/v1
-kind: Profile
-metadata: {name: far, source: \"a test\"}
-spec:
-  present: {any: [{file: /mnt/far}]}
-  endpoints: [{host: far.example, ports: [443]}]
-";
-
-    fn name(name: &str) -> ProfileName {
-        ProfileName::new(name).unwrap()
-    }
-
-    /// Which products count as there after a restart that can look for none, with this incident open.
-    fn kept(open: Option<(&str, &str)>, bound: &[&str]) -> Vec<String> {
-        let source = |text: &&str| Source { path: "x.yaml".to_owned(), text: (*text).to_owned() };
-        let sources: Vec<Source> = [DNS, DOWN, WBD, FAR].iter().map(source).collect();
-        let (library, problems) = playbook::load(&sources);
-        assert!(problems.is_empty(), "{problems:#?}");
-        let loaded = Loaded { settings: Settings::default(), library, problems: Vec::new(), misplaced: Vec::new() };
-        let unseen = ["far", "wbd"].map(|profile| (name(profile), "a dead mount".to_owned())).into();
-        let found = Found { unseen, ..Found::default() };
-        let mut state = State::default();
-        if let Some((code, target)) = open {
-            let key = CheckKey { code: Code::new(code).unwrap(), target: TargetName::new(target).unwrap() };
-            state.open.insert(key, IncidentId(1));
-        }
-        let bound: Vec<ProfileName> = bound.iter().map(|bound| name(bound)).collect();
-        there(&loaded, &found, &bound.iter().collect(), &state).iter().map(ToString::to_string).collect()
-    }
-
-    #[test]
-    fn a_product_that_cannot_be_looked_for_is_there_while_an_incident_of_it_is_open() {
-        assert_eq!(kept(Some(("WBD-6007", "wbd")), &[]), ["wbd"]);
-        assert_eq!(kept(Some(("NET-DNS", "host")), &[]), ["far"], "a check of the host that it alone makes");
-        assert_eq!(kept(Some(("AEGIS-DNS", "host")), &[]), ["far"], "as an older version named it");
-    }
-
-    #[test]
-    fn a_product_that_cannot_be_looked_for_and_has_nothing_open_is_there_if_it_was_before() {
-        assert!(kept(None, &[]).is_empty());
-        assert!(kept(Some(("WBD-6007", "another")), &[]).is_empty());
-        assert_eq!(kept(None, &["far"]), ["far"]);
-    }
-
-    /// A root without settings and playbooks.
-    fn products() -> (tempfile::TempDir, Products) {
-        let root = tempfile::tempdir().unwrap();
-        let (events, _) = tokio::sync::mpsc::channel(8);
-        let loaded = load::load(root.path()).unwrap();
-        let products = Products::new(root.path(), loaded, ProbeRunner::new(root.path().to_path_buf()), events);
-        (root, products)
-    }
-
-    fn on(products: &mut Products, event: ProductEvent) -> Vec<Follow> {
-        products.on(event, &State::default(), &now())
-    }
-
-    #[test]
-    fn a_look_by_profiles_that_are_not_in_force_any_more_says_nothing() {
-        let (root, mut products) = products();
-        let found = || ProductEvent::Found(Some(Found::default()));
-        products.scan = ProductScan::Running;
-        let read = Box::new((load::load(root.path()).unwrap(), Found::default()));
-        let follows = on(&mut products, ProductEvent::Loaded { result: Ok(read), reply: None });
-        let [
-            Follow::Check(CheckEvent::Facts(_)),
-            Follow::NotifyBy(_),
-            Follow::Check(CheckEvent::Bound { is_first: true, .. }),
-            Follow::Check(CheckEvent::All),
-        ] = follows.as_slice()
-        else {
-            panic!("{follows:?}")
-        };
-        assert_eq!(on(&mut products, found()), []);
-        // Twin: by those in force.
-        products.scan = ProductScan::Running;
-        let follows = on(&mut products, found());
-        assert!(
-            matches!(follows.as_slice(), [Follow::Check(CheckEvent::Bound { is_first: false, .. })]),
-            "{follows:?}"
-        );
-    }
-
-    #[tokio::test]
-    async fn one_reading_at_a_time_and_a_hangup_that_comes_meanwhile_is_not_lost() {
-        let (_root, mut products) = products();
-        on(&mut products, ProductEvent::Reload(None));
-        let (reply, mut answer) = oneshot::channel();
-        on(&mut products, ProductEvent::Reload(Some(reply)));
-        assert!(matches!(answer.try_recv(), Ok(Response::Refused { .. })));
-        on(&mut products, ProductEvent::Reload(None));
-        let (reply, _answer) = oneshot::channel();
-        let broken = |reply| ProductEvent::Loaded { result: Err(vec!["x.yaml:1:1: broken".to_owned()]), reply };
-        let follows = on(&mut products, broken(Some(reply)));
-        let [Follow::Answer { response, .. }] = follows.as_slice() else { panic!("the old set stays: {follows:?}") };
-        assert!(matches!(**response, Response::Broken { .. }) && !products.is_known());
-        assert!(products.reloading, "it is read once more");
-        on(&mut products, broken(None));
-        assert!(!products.reloading);
-    }
-}
+#[path = "products_tests.rs"]
+mod tests;

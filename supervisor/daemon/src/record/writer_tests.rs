@@ -36,7 +36,14 @@ fn manual(what: &str) -> Body {
 }
 
 fn hold(why: &str) -> Body {
-    Body::Hold { who: "root".to_owned(), why: why.to_owned(), until_wall_ms: None, from_class: Class::A1, file: None }
+    Body::Hold {
+        who: "root".to_owned(),
+        why: why.to_owned(),
+        until_wall_ms: None,
+        from_class: Class::A1,
+        file: None,
+        busy: None,
+    }
 }
 
 fn note(writer: &mut LedgerWriter, body: Body) {
@@ -404,7 +411,10 @@ fn what_people_said_goes_over_into_a_new_ledger() {
     let body = hold("a pause");
     note(&mut writer, body);
     let who = "file /etc/wbd/hold".to_owned();
-    note(&mut writer, Body::Hold { who, why: String::new(), until_wall_ms: None, from_class: Class::A0, file });
+    note(
+        &mut writer,
+        Body::Hold { who, why: String::new(), until_wall_ms: None, from_class: Class::A0, file, busy: None },
+    );
     let code = Some(wbd_model::name::Code::new("WBD-5404").unwrap());
     let subject = Subject { code, ..Subject::default() };
     let (who, why) = ("root".to_owned(), "a test host".to_owned());

@@ -1,11 +1,14 @@
-//! The owner of hold files as the supervisor sees them: looked for at fixed times and just before each action, recorded
-//! when they come, change and go. Decides nothing.
+//! The owner of what holds actions back beside a pause: hold files, looked for at fixed times and just before each action,
+//! and what the host is busy with, looked at just before each action and while it holds. Recorded as it comes, changes and
+//! goes. Decides nothing.
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use tokio::sync::mpsc::Sender;
 use wbd_actions::notes;
 use wbd_engine::guard::hold;
+use wbd_engine::playbook::Library;
 use wbd_engine::state::{Hold, State};
 use wbd_model::entry::{Body, Subject};
 use wbd_model::hold::HOLD_FILES;
@@ -13,35 +16,65 @@ use wbd_model::time::{Now, utc};
 use wbd_probes::clock::now;
 use wbd_probes::holds;
 
-use crate::event::{CheckEvent, HoldEvent};
+use super::busy::{BusyLook, BusySince, Installers, installers};
+use crate::event::{CheckEvent, Event, HoldEvent};
 use crate::follow::Follow;
 
 /// They are seen within 5 s, the loop's own delays included.
 const EVERY_MS: u64 = 4_000;
 
-/// Hold files as they were looked for last.
+/// Hold files as they were looked for last, and what the host was busy with.
 #[derive(Debug)]
 pub(crate) struct HoldFiles {
     root: PathBuf,
+    events: Sender<Event>,
     /// When they are looked for next, at the latest.
     next_ms: u64,
+    busy: BusySince,
+    /// The host is being looked at.
+    looking: bool,
 }
 
 impl HoldFiles {
     /// Of this root; they are looked for at once.
-    pub(crate) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), next_ms: 0 }
+    pub(crate) fn new(root: &Path, events: Sender<Event>) -> Self {
+        Self { root: root.to_owned(), events, next_ms: 0, busy: BusySince::default(), looking: false }
     }
 
-    /// Looks for them, for `TimePassed` when it is time to: what is there holds from here on, what is gone is lifted.
-    pub(crate) fn on(&mut self, event: HoldEvent, state: &State, now: &Now) -> Vec<Follow> {
-        match event {
-            HoldEvent::TimePassed if now.boot_ms < self.next_ms => Vec::new(),
-            HoldEvent::TimePassed | HoldEvent::Wanted => {
-                self.next_ms = now.boot_ms + EVERY_MS;
-                changes(self.seen(), &state.file_holds)
+    /// Looks for them, for `TimePassed` when it is time to: what is there holds from here on, what is gone is lifted. A
+    /// host that is busy is looked at again beside the loop, and holds until it is seen not to be.
+    pub(crate) fn on(&mut self, event: HoldEvent, state: &State, library: &Library, now: &Now) -> Vec<Follow> {
+        let known = state.file_holds.iter().filter(|(_, hold)| hold.busy.is_some());
+        let known = || known.clone().map(|(name, hold)| (name.clone(), hold.clone()));
+        let busy: BTreeMap<String, Hold> = match event {
+            HoldEvent::TimePassed if now.boot_ms < self.next_ms => return Vec::new(),
+            HoldEvent::TimePassed => {
+                if known().next().is_some() {
+                    self.look_again(installers(library));
+                }
+                known().collect()
             }
+            HoldEvent::Wanted => known().collect(),
+            HoldEvent::Busy(sightings) => {
+                self.looking = false;
+                self.busy.holds(sightings, now.boot_ms)
+            }
+        };
+        self.next_ms = now.boot_ms + EVERY_MS;
+        let seen = self.seen().into_iter().chain(busy).collect();
+        changes(seen, &state.file_holds)
+    }
+
+    fn look_again(&mut self, installers: Installers) {
+        if std::mem::replace(&mut self.looking, true) {
+            return;
         }
+        let (look, events) = (BusyLook::new(&self.root), self.events.clone());
+        tokio::spawn(async move {
+            let seen = look.now(installers).await;
+            // Nobody listens only when the supervisor stops.
+            let _ = events.send(Event::Hold(HoldEvent::Busy(seen))).await;
+        });
     }
 
     /// When they are looked for next.
@@ -108,13 +141,15 @@ fn changes(seen: BTreeMap<String, Hold>, known: &BTreeMap<String, Hold>) -> Vec<
     let mut follows = Vec::new();
     for (path, hold) in seen {
         if known.get(&path) != Some(&hold) {
-            let Hold { who, why, until_wall_ms, from_class, .. } = hold;
-            let body = Body::Hold { who, why, until_wall_ms, from_class, file: Some(path) };
+            let Hold { who, why, until_wall_ms, from_class, busy, .. } = hold;
+            let body = Body::Hold { who, why, until_wall_ms, from_class, file: Some(path), busy };
             follows.push(Follow::Write(Subject::default(), Box::new(body)));
         }
     }
     for path in gone {
-        let body = Body::Lifted { who: format!("removal of {path}"), file: Some(path) };
+        let is_busy = known.get(&path).is_some_and(|hold| hold.busy.is_some());
+        let who = if is_busy { format!("the end of it ({path})") } else { format!("removal of {path}") };
+        let body = Body::Lifted { who, file: Some(path) };
         follows.push(Follow::Write(Subject::default(), Box::new(body)));
     }
     // What one of them held may go on, or has to be told that it may not.
@@ -143,9 +178,18 @@ mod tests {
     use super::*;
     use wbd_model::action::Class;
     use wbd_model::entry::Entry;
+    use wbd_model::hold::Busy;
+    use wbd_probes::Sighting;
 
     fn pause(until_wall_ms: Option<i64>, from_class: Class) -> Hold {
-        Hold { who: "root".to_owned(), why: "a change".to_owned(), until_wall_ms, from_class, until_boot: None }
+        Hold {
+            who: "root".to_owned(),
+            why: "a change".to_owned(),
+            until_wall_ms,
+            from_class,
+            until_boot: None,
+            busy: None,
+        }
     }
 
     /// The file as it is after this pause, with `old` there before; `None`: it was left alone.
@@ -166,10 +210,11 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join(HOLD_FILES[1]);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let (mut files, mut state) = (HoldFiles::new(root.path()), State::default());
+        let (events, _inbox) = tokio::sync::mpsc::channel(8);
+        let (mut files, mut state) = (HoldFiles::new(root.path(), events), State::default());
         let at = now();
         let mut kinds = |files: &mut HoldFiles, event, at: &Now| -> Vec<&str> {
-            let follows = files.on(event, &state, at);
+            let follows = files.on(event, &state, &Library::default(), at);
             let kinds = follows.iter().map(|follow| {
                 if let Follow::Write(_, body) = follow {
                     return body.kind();
@@ -194,6 +239,51 @@ mod tests {
         fs::remove_file(&path).unwrap();
         let later = Now { boot_ms: files.next_ms(), ..at };
         assert_eq!(kinds(&mut files, HoldEvent::TimePassed, &later), ["lifted", "look"]);
+    }
+
+    /// What is written by this event, as the state takes it.
+    fn takes(files: &mut HoldFiles, state: &mut State, event: HoldEvent, at: &Now) -> Vec<&'static str> {
+        let mut kinds = Vec::new();
+        for follow in files.on(event, state, &Library::default(), at) {
+            if let Follow::Write(subject, body) = follow {
+                kinds.push(body.kind());
+                let (seq, prev, hash) = (state.seq + 1, String::new(), String::new());
+                state.apply(&Entry { seq, at: at.clone(), subject, body: *body, prev, hash });
+            }
+        }
+        kinds
+    }
+
+    #[tokio::test]
+    async fn a_busy_host_holds_from_when_it_is_seen_until_another_look_sees_it_free() {
+        let root = tempfile::tempdir().unwrap();
+        let (events, mut inbox) = tokio::sync::mpsc::channel(8);
+        let (mut files, mut state, at) = (HoldFiles::new(root.path(), events), State::default(), now());
+        let busy = |with| {
+            let (who, why) = ("apt (process 77)".to_owned(), "packages are being changed".to_owned());
+            HoldEvent::Busy(vec![Sighting { with, who, why }])
+        };
+        assert_eq!(takes(&mut files, &mut state, busy(Busy::Packages), &at), ["hold"]);
+        assert_eq!(takes(&mut files, &mut state, busy(Busy::Packages), &at), [""; 0], "told once");
+        assert_eq!(takes(&mut files, &mut state, HoldEvent::Wanted, &at), [""; 0], "it was not looked at anew");
+        assert_eq!(takes(&mut files, &mut state, HoldEvent::TimePassed, &at), [""; 0], "it is not time yet");
+        assert!(inbox.try_recv().is_err());
+        // A hold file beside it is a thing of its own.
+        let path = root.path().join(HOLD_FILES[1]);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "").unwrap();
+        let later = Now { boot_ms: files.next_ms(), ..at };
+        assert_eq!(takes(&mut files, &mut state, HoldEvent::TimePassed, &later), ["hold"]);
+        assert_eq!(state.file_holds.len(), 2);
+        // Nothing of a root of its own is busy.
+        let seen = tokio::time::timeout(std::time::Duration::from_secs(20), inbox.recv()).await.unwrap();
+        let Some(Event::Hold(seen)) = seen else { panic!("{seen:?}") };
+        assert_eq!(takes(&mut files, &mut state, seen, &later), ["lifted"]);
+        assert!(state.file_holds.values().all(|hold| hold.busy.is_none()) && state.file_holds.len() == 1);
+        // Twin: while nothing is busy nobody looks.
+        let later = Now { boot_ms: files.next_ms(), ..later };
+        assert_eq!(takes(&mut files, &mut state, HoldEvent::TimePassed, &later), [""; 0]);
+        assert!(!files.looking);
     }
 
     #[test]

@@ -20,8 +20,12 @@ use crate::follow::Follow;
 use crate::talk::agent_call;
 use crate::talk::answer::{UNDER_WAY, begun, done, refused};
 use crate::talk::approvals::{About, Approvals, Decided, Decision};
+use crate::talk::products;
 use crate::talk::waivers::{self, Wanted};
 use crate::view::View;
+
+/// A check that is asked for again and again is looked at this often.
+const LOOK_AGAIN_MS: u64 = 1_000;
 
 type Reply = oneshot::Sender<Response>;
 
@@ -62,6 +66,7 @@ impl RequestHandler {
         match request {
             Request::Status {} => vec![Follow::SeeHolds, Follow::Status(reply)],
             Request::Report {} => say(reply, Response::Report(view.report().map(Box::new))),
+            Request::LookAgain { checks } => look_again(&checks, reply, view, now),
             Request::Incidents {} => say(reply, Response::Incidents(view.incident_rows(true))),
             Request::Preview { incident } => ask_plan(Some(incident), about.waiting_plan(incident), reply),
             Request::PreviewFix { key } => ask_plan(None, about.fix_plan(&key), reply),
@@ -91,6 +96,13 @@ impl RequestHandler {
                 Follow::manual("escalation.test", who, "on_escalation with a made-up incident"),
                 Follow::TestNotification(reply),
             ],
+            Request::ForgetProduct { name } => match products::may_forget(&name, view) {
+                Ok(()) => vec![
+                    Follow::manual("product.forget", who, name.as_str()),
+                    Follow::Products(ProductEvent::Forget { name, who: who.to_owned(), reply }),
+                ],
+                Err(why) => say(reply, refused(why)),
+            },
             Request::RotateLedger { .. } if view.is_acting => say(reply, refused(UNDER_WAY)),
             Request::RotateLedger { reason } => {
                 vec![Follow::Act(ActEvent::GiveUp), Follow::Rotate { reason, who: who.to_owned(), reply }]
@@ -192,6 +204,19 @@ fn answer_about(decided: Decided, about: Vec<CheckKey>, reply: Reply) -> Vec<Fol
     }
 }
 
+/// Whoever asks waits for nothing here: status tells when it was done. Everybody may ask, so each check is looked at once
+/// a second at most.
+fn look_again(checks: &[CheckKey], reply: Reply, view: &View<'_>, now: &Now) -> Vec<Follow> {
+    let due_ms = |key: &CheckKey| {
+        let last_ms = view.checks.get(key)?.last.as_ref().map_or(0, |last| last.began_ms);
+        Some(now.boot_ms.max(last_ms.saturating_add(LOOK_AGAIN_MS)))
+    };
+    let looks = checks.iter().filter_map(|key| Some(Follow::Check(CheckEvent::By(key.clone(), due_ms(key)?))));
+    let mut follows: Vec<Follow> = looks.collect();
+    follows.push(Follow::Answer { reply, response: Box::new(done("they are looked at again")) });
+    follows
+}
+
 fn ask_plan(incident: Option<IncidentId>, plan: Result<(Plan, usize), String>, reply: Reply) -> Vec<Follow> {
     match plan {
         Ok((plan, begun)) => vec![Follow::Act(ActEvent::PlanAsked { incident, plan: Box::new(plan), begun, reply })],
@@ -218,8 +243,8 @@ fn pause(who: &str, why: String, for_ms: Option<u64>, from_class: Class, reply: 
         return say(reply, refused("say why: the next person on this host will ask"));
     }
     let until_wall_ms = for_ms.map(|ms| now.wall_ms.saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
-    let body = Body::Hold { who: who.to_owned(), why: why.clone(), until_wall_ms, from_class, file: None };
-    let pause = Hold { who: who.to_owned(), why, until_wall_ms, from_class, until_boot: None };
+    let body = Body::Hold { who: who.to_owned(), why: why.clone(), until_wall_ms, from_class, file: None, busy: None };
+    let pause = Hold { who: who.to_owned(), why, until_wall_ms, from_class, until_boot: None, busy: None };
     vec![Follow::Write(Subject::default(), Box::new(body)), Follow::KeepPause { pause: Box::new(pause), reply }]
 }
 
@@ -256,7 +281,9 @@ fn let_go(state: &State, tries_again: bool) -> Vec<CheckKey> {
 
 /// A pause was lifted, as far as it could be.
 fn resumed(about: Vec<CheckKey>, reply: Reply, state: &State, now: &Now) -> Vec<Follow> {
-    let files: Vec<&str> = hold::standing(state, now).filter_map(|(file, _)| file).collect();
+    // What the host is busy with nobody lifts.
+    let standing = hold::standing(state, now).filter(|(_, hold)| hold.busy.is_none());
+    let files: Vec<&str> = standing.filter_map(|(file, _)| file).collect();
     if !files.is_empty() {
         let files = files.join(" and ");
         return say(reply, refused(format!("actions are still held by {files}; remove that to lift it")));

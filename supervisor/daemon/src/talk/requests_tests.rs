@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use wbd_actions::notes;
+use wbd_engine::judge;
 use wbd_model::action::Undo;
 use wbd_model::name::Code;
 use wbd_model::observation::Observations;
@@ -9,6 +10,9 @@ use wbd_probes::clock::now;
 
 use super::*;
 use crate::follow::agent_target;
+use crate::look::check_runner::Around;
+use crate::look::checks::Looked;
+use crate::look::checks::tests::{DOWN, bound};
 use crate::supervisor::Supervisor;
 use crate::testing::{listening, supervisor};
 use wbd_model::control::Mode;
@@ -49,6 +53,38 @@ async fn a_refused_start_leaves_the_administrators_stop_and_a_permitted_one_take
         assert_eq!(matches!(response, Response::Refused { .. }), is_refused, "{response:?}");
         assert_eq!(paths::stop_note(root.path()).exists(), is_refused, "{response:?}");
     }
+}
+
+#[test]
+fn a_check_that_anybody_asks_for_is_looked_at_again_and_once_a_second_at_most() {
+    let (_root, mut supervisor) = supervisor(Mode::Standalone);
+    let mut requests = RequestHandler::new(std::path::Path::new("/"));
+    let bound = bound(&[DOWN]).remove(0);
+    let (key, began) = (bound.key.clone(), now());
+    let judgement = judge::judge(&bound, &Observations::new());
+    supervisor.check_runner.on(
+        CheckEvent::Bound { bounds: vec![bound], is_first: false },
+        Around { agent: &supervisor.agent, loaded: &supervisor.products.loaded, state: &supervisor.writer.state },
+        &began,
+    );
+    let mut due = |supervisor: &Supervisor, after_ms: u64, key: &CheckKey| {
+        let (reply, _answer) = oneshot::channel();
+        let request = Request::LookAgain { checks: vec![key.clone()] };
+        assert!(!request.is_change(), "everybody may ask");
+        let asked = TalkEvent::Asked { request, who: "nobody".to_owned(), reply };
+        let at = Now { boot_ms: began.boot_ms + after_ms, ..began.clone() };
+        let mut follows = requests.on(asked, &supervisor.view(), &at);
+        assert!(matches!(follows.pop(), Some(Follow::Answer { .. })), "{follows:?}");
+        follows.into_iter().map(|follow| format!("{follow:?}")).collect::<Vec<_>>()
+    };
+    let by = |ms: u64| vec![format!("{:?}", Follow::Check(CheckEvent::By(key.clone(), began.boot_ms + ms)))];
+    assert_eq!(due(&supervisor, 5, &key), by(5), "it was not looked at yet");
+    let (seen, began_ms) = (Observations::new(), began.boot_ms);
+    supervisor.check_runner.checks.all[0].last = Some(Looked { seen, judgement, began_ms, took_ms: 1 });
+    assert_eq!(due(&supervisor, 200, &key), by(1_000));
+    assert_eq!(due(&supervisor, 3_000, &key), by(3_000));
+    let other = CheckKey { target: TargetName::new("other").unwrap(), ..key.clone() };
+    assert_eq!(due(&supervisor, 3_000, &other), Vec::<String>::new(), "there is no such check");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use wbd_model::time::Now;
 use wbd_probes::clock::now;
 
 use crate::look::checks::Check;
+use crate::talk::products;
 use crate::view::View;
 use wbd_model::control::Mode;
 
@@ -78,6 +79,7 @@ impl View<'_> {
             next: self.next(&now),
             checks: self.checked(&now),
             agent: Some(self.agent.row()),
+            products: products::rows(self),
         }
     }
 
@@ -169,6 +171,7 @@ impl View<'_> {
             rows: &rows,
             unseen_profiles: &self.products.unseen,
             alike: &self.products.alike,
+            forgotten: &self.products.forgotten,
             problems: &self.products.loaded.problems,
             daemon: Some(DaemonView {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -197,6 +200,7 @@ impl View<'_> {
         match (self.holds(&now()).as_slice(), self.writer.degraded.as_str()) {
             (_, degraded) if !degraded.is_empty() => format!("nothing is done: {degraded}"),
             ([], _) => mode,
+            (holds, _) if holds.iter().all(|row| row.busy.is_some()) => format!("held {}", words(holds)),
             (holds, _) => format!("paused {}", words(holds)),
         }
     }

@@ -17,7 +17,7 @@ use wbd_model::message::Priority;
 
 /// Begins to log.
 pub(crate) fn begin() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,wbd_supervisord=info"));
     if crate::tell::journal::is_ours() {
         registry().with(filter).with(Journal::default()).init();
     } else {

@@ -128,7 +128,7 @@ fn decide(left: &Ir, right: &Ir, scope: &Scope<'_>, decisive: bool) -> Result<Va
     left.and(right).map(Value::Bool)
 }
 
-fn truth(ir: &Ir, scope: &Scope<'_>) -> Result<bool, String> {
+pub(super) fn truth(ir: &Ir, scope: &Scope<'_>) -> Result<bool, String> {
     match value(ir, scope)? {
         Value::Bool(value) => Ok(value),
         other @ (Value::Int(_) | Value::Text(_)) => Err(unfit(&other)),

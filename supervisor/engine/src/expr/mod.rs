@@ -9,6 +9,7 @@
 //! comparison). A `cel` with partial evaluation and a type checker would reverse this.
 mod build;
 mod eval;
+mod hang;
 mod ir;
 mod limits;
 mod names;
@@ -18,6 +19,7 @@ use wbd_model::observation::{Fact, Kind, Value};
 use ir::Ir;
 
 pub(crate) use eval::Scope;
+pub(crate) use hang::Compared;
 pub(crate) use ir::{Fault, Outcome, a};
 pub(crate) use limits::STACK_BYTES;
 pub(crate) use names::{Items, Names, RESERVED, Reference};
@@ -72,6 +74,28 @@ impl Expr {
     pub(crate) fn references(&self) -> Vec<&Reference> {
         let mut found = Vec::new();
         self.ir.collect(&mut found);
+        found
+    }
+
+    /// The first name that has to be known before its value is, as `find` gives the open name behind a reference.
+    pub(crate) fn open<'a, F>(&'a self, scope: &Scope<'_>, find: &F) -> Option<&'a Reference>
+    where
+        F: Fn(&'a Reference) -> Option<&'a Reference>,
+    {
+        hang::open(&self.ir, scope, find)
+    }
+
+    /// The names that make it false, each once.
+    pub(crate) fn blamed(&self, scope: &Scope<'_>) -> Vec<&Reference> {
+        let mut found = Vec::new();
+        hang::blamed(&self.ir, scope, &mut found);
+        found
+    }
+
+    /// What each name is compared with.
+    pub(crate) fn compared(&self) -> Vec<(&Reference, Compared<'_>)> {
+        let mut found = Vec::new();
+        hang::compared(&self.ir, &mut found);
         found
     }
 }

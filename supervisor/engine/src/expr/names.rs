@@ -36,11 +36,27 @@ impl fmt::Display for Reference {
     }
 }
 
+impl Reference {
+    /// The type of a constant of the profile or of a field of the item; `None` for what is no such thing.
+    pub(crate) fn constant_kind(&self) -> Option<Kind> {
+        match self {
+            Self::Profile(path) => profile_constant(&path.split('.').collect::<Vec<_>>()).ok().map(|(_, kind)| kind),
+            Self::Item { name, field } => {
+                let items = [Items::Endpoints, Items::Roles].into_iter().find(|items| items.name() == *name)?;
+                items.fields().iter().find(|(known, _)| known == field).map(|(_, kind)| *kind)
+            }
+            Self::Fact { .. } | Self::Before { .. } | Self::Let(_) | Self::Case => None,
+        }
+    }
+}
+
 /// The lists of a profile that a playbook may judge item by item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Items {
     /// `each: {endpoint: profile.endpoints}`
     Endpoints,
+    /// `each: {role: profile.process}`
+    Roles,
 }
 
 impl Items {
@@ -48,6 +64,7 @@ impl Items {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Endpoints => "endpoint",
+            Self::Roles => "role",
         }
     }
 
@@ -57,6 +74,7 @@ impl Items {
             Self::Endpoints => {
                 &[("host", Kind::Text), ("ports", Kind::Text), ("ping", Kind::Bool), ("alternate", Kind::Text)]
             }
+            Self::Roles => &[("name", Kind::Text), ("process", Kind::Text), ("unit", Kind::Text)],
         }
     }
 }

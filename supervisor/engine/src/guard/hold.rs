@@ -1,10 +1,12 @@
-//! Holds: an operator's pause and hold files, whose text they may narrow. Reads no file and lifts nothing.
+//! Holds: an operator's pause, hold files, whose text they may narrow, and what the host is busy with. Reads no file and
+//! lifts nothing.
 use jiff::Timestamp;
 use serde::Deserialize;
 use wbd_model::action::Class;
 use wbd_model::entry::{Body, Entry};
-use wbd_model::hold::HoldRow;
+use wbd_model::hold::{HoldRow, HostBusy};
 use wbd_model::incident::{Guard, Refusal};
+use wbd_model::name::TargetName;
 use wbd_model::problem::{Problem, Source};
 use wbd_model::time::{BootId, Now, utc};
 
@@ -68,7 +70,14 @@ pub fn of_text(path: &str, text: &str) -> Hold {
 #[must_use]
 pub fn of_file(path: &str, why: &str) -> Hold {
     let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
-    Hold { who: format!("file {path}"), why, until_wall_ms: None, from_class: Class::A0, until_boot: None }
+    Hold { who: format!("file {path}"), why, until_wall_ms: None, from_class: Class::A0, until_boot: None, busy: None }
+}
+
+/// The hold of a host that is busy: every action.
+#[must_use]
+pub fn of_host(busy: HostBusy, who: &str, why: &str) -> Hold {
+    let (who, why) = (who.to_owned(), why.to_owned());
+    Hold { who, why, until_wall_ms: None, from_class: Class::A0, until_boot: None, busy: Some(busy) }
 }
 
 fn parse(source: &Source) -> Result<Text, Problem> {
@@ -96,9 +105,9 @@ fn bare(source: &Source) -> Problem {
 
 /// Adds a record to the holds of a state.
 pub(crate) fn apply(state: &mut State, entry: &Entry) {
-    if let Body::Hold { who, why, until_wall_ms, from_class, file } = &entry.body {
-        let (who, why) = (who.clone(), why.clone());
-        let hold = Hold { who, why, until_wall_ms: *until_wall_ms, from_class: *from_class, until_boot: None };
+    if let Body::Hold { who, why, until_wall_ms, from_class, file, busy } = &entry.body {
+        let (who, why, busy) = (who.clone(), why.clone(), busy.clone());
+        let hold = Hold { who, why, until_wall_ms: *until_wall_ms, from_class: *from_class, until_boot: None, busy };
         match file {
             None => state.hold = Some(Hold { until_boot: end_in_boot(*until_wall_ms, &entry.at), ..hold }),
             // Its text names a moment of the calendar.
@@ -157,6 +166,7 @@ pub fn row(file: Option<&str>, hold: &Hold, now: &Now) -> HoldRow {
         from_class: hold.from_class,
         until_wall_ms: until_wall_ms(hold, now),
         file: file.map(str::to_owned),
+        busy: hold.busy.clone(),
     }
 }
 
@@ -174,25 +184,33 @@ pub fn words(row: &HoldRow) -> String {
 /// What a person does to end a hold.
 #[must_use]
 pub fn lifts(row: &HoldRow) -> String {
-    match &row.file {
-        None => "wbdctl resume lifts it".to_owned(),
-        Some(file) => format!("remove {file} to lift it"),
+    match (&row.busy, &row.file) {
+        (Some(_), _) => "wbd goes on by itself when that is over".to_owned(),
+        (None, None) => "wbdctl resume lifts it".to_owned(),
+        (None, Some(file)) => format!("remove {file} to lift it"),
     }
 }
 
-/// I9: whether a hold keeps an action of this class back.
+/// I9: whether a hold keeps an action of this class for this target back; what is for no target is kept back by each.
 ///
 /// # Errors
 /// The first hold that does, and what lifts it.
-pub fn permits(state: &State, now: &Now, class: Class) -> Result<(), Refusal> {
-    let Some((file, hold)) = standing(state, now).find(|(_, hold)| class >= hold.from_class) else { return Ok(()) };
+pub fn permits(state: &State, now: &Now, class: Class, target: Option<&TargetName>) -> Result<(), Refusal> {
+    let concerned =
+        |hold: &Hold| hold.busy.as_ref().is_none_or(|busy| target.is_none_or(|target| busy.with.concerns(target)));
+    let mut holding = standing(state, now).filter(|(_, hold)| class >= hold.from_class && concerned(hold));
+    let Some((file, hold)) = holding.next() else { return Ok(()) };
     let row = row(file, hold, now);
-    let reason = format!("paused {}; {}", words(&row), lifts(&row));
+    let verb = if row.busy.is_some() { "held" } else { "paused" };
+    let reason = format!("{verb} {}; {}", words(&row), lifts(&row));
     Err(Refusal { guard: Guard::Hold, reason, until_ms: None })
 }
 
 #[cfg(test)]
 mod tests {
+    use wbd_model::hold::Busy;
+    use wbd_model::name::ProfileName;
+
     use super::*;
 
     fn text(text: &str) -> Hold {
@@ -248,6 +266,7 @@ mod tests {
             until_wall_ms,
             from_class: Class::A2,
             until_boot: None,
+            busy: None,
         };
         for (until, kept) in [(None, None), (Some(1_798_740_000_001), Some(1_798_740_001_000))] {
             let hold = text(&text_of_pause(&pause(until)));
@@ -276,6 +295,7 @@ mod tests {
             from_class,
             until_wall_ms,
             file: None,
+            busy: None,
         };
         for every in [Class::A0, Class::A1] {
             assert_eq!(words(&row("", every, None)), "by root");
@@ -292,7 +312,8 @@ mod tests {
             let rows = standing(state, &now).map(|(file, hold)| row(file, hold, &now));
             rows.map(|row| (row.file, row.why)).collect::<Vec<_>>()
         };
-        let lifts = |state: &State| permits(state, &now, Class::A1).map_err(|refusal| refusal.reason);
+        let target = TargetName::new("wbd").unwrap();
+        let lifts = |state: &State| permits(state, &now, Class::A1, Some(&target)).map_err(|refusal| refusal.reason);
         let pause = || (None, "one".to_owned());
         assert_eq!(said(&state), [pause()]);
         assert_eq!(lifts(&state), Err("paused by file x: one; wbdctl resume lifts it".to_owned()));
@@ -307,5 +328,33 @@ mod tests {
         assert_eq!(lifts(&state), Err(remedy.to_owned()));
         state.file_holds.clear();
         assert_eq!((said(&state), lifts(&state)), (vec![], Ok(())));
+    }
+
+    #[test]
+    fn a_busy_host_holds_every_action_and_an_installer_those_for_its_product() {
+        let now = Now { boot: BootId("b".to_owned()), boot_ms: 5_000, wall_ms: 1_000_000 };
+        let name = |profile: &str| ProfileName::new(profile).unwrap();
+        let refuses = |with: &Busy, target: &str| {
+            let busy = HostBusy { with: with.clone(), overdue: false };
+            let hold = of_host(busy, "apt (process 77)", "packages are changed");
+            let state = State { file_holds: [(with.key(), hold)].into(), ..State::default() };
+            let target = TargetName::new(target).unwrap();
+            [Class::A0, Class::A4].map(|class| permits(&state, &now, class, Some(&target)).map_err(|no| no.reason))
+        };
+        for with in [Busy::Packages, Busy::Boot, Busy::Shutdown] {
+            for target in ["wbd", "iwss-ftp", "aegis/a.example:80", "host"] {
+                for said in refuses(&with, target) {
+                    let words =
+                        "held by apt (process 77): packages are changed; wbd goes on by itself when that is over";
+                    assert_eq!(said, Err(words.to_owned()), "{with:?}");
+                }
+            }
+        }
+        let installer = Busy::Installer(name("aegis"));
+        for (target, is_held) in
+            [("aegis", true), ("aegis/a.example:80", true), ("aegis-two", false), ("wbd", false), ("host", false)]
+        {
+            assert!(refuses(&installer, target).iter().all(|said| said.is_err() == is_held), "{target}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 use wbd_model::action::{Action, Class, Conflict};
 use wbd_model::entry::{Intent, Subject};
 use wbd_model::incident::{ActionId, Guard, IncidentId, Phase, Refusal};
+use wbd_model::name::TargetName;
 use wbd_model::plan::{Approval, Attempts};
 use wbd_model::settings::{Healing, Settings};
 use wbd_model::time::{Now, utc};
@@ -44,7 +45,7 @@ pub fn check(state: &State, settings: &Settings, now: &Now, want: &ActionRequest
     let waiting = state.incidents.get(&want.incident).filter(|i| matches!(i.phase, Phase::Gated { .. }));
     let incident = waiting.ok_or_else(|| no(Guard::Conflict, "the incident does not wait for an action any more"))?;
     waiver::permits(state, now, &want.key)?;
-    hold::permits(state, now, want.action.class())?;
+    hold::permits(state, now, want.action.class(), Some(&want.key.target))?;
     let (playbook, target) = (want.playbook.as_str(), &want.key.target);
     if settings.healing_for(playbook, target) == Healing::Observe {
         let mode = settings.healing_words(playbook, target);
@@ -166,7 +167,7 @@ pub fn permit_by_hand(
 /// The first guard that says no; where the failure stays, its incident takes it from there.
 pub fn permit_first_start(state: &State, settings: &Settings, now: &Now) -> Result<Permit, Refusal> {
     let action = Action::AgentStart {};
-    hold::permits(state, now, action.class())?;
+    hold::permits(state, now, action.class(), TargetName::new("wbd").ok().as_ref())?;
     let paid = state.has_agent_lived(now);
     if paid {
         budget::permits(state, settings, now, &budget::Cost::of_the_agent(&action))?;

@@ -31,13 +31,18 @@ fn named(reference: &Reference, fact: &Fact) -> String {
 
 /// The same in words, each line once: `watches of the user: 8190`. Of a value of `let` the facts that it is made of.
 pub(super) fn in_words(bound: &Bound, expression: &Expr, scope: &Scope<'_>) -> Vec<String> {
+    of_names(bound, expression.references(), scope)
+}
+
+/// The same of these names.
+pub(super) fn of_names(bound: &Bound, names: Vec<&Reference>, scope: &Scope<'_>) -> Vec<String> {
     let mut lines = Vec::new();
-    collect(bound, expression, scope, &mut lines);
+    collect(bound, names, scope, &mut lines);
     lines
 }
 
-fn collect(bound: &Bound, expression: &Expr, scope: &Scope<'_>, lines: &mut Vec<String>) {
-    for reference in expression.references() {
+fn collect(bound: &Bound, names: Vec<&Reference>, scope: &Scope<'_>, lines: &mut Vec<String>) {
+    for reference in names {
         let fact = scope.value(reference);
         let line = match reference {
             Reference::Fact { observation, field } => told(bound, observation, field, &fact),
@@ -47,7 +52,7 @@ fn collect(bound: &Bound, expression: &Expr, scope: &Scope<'_>, lines: &mut Vec<
             Reference::Let(name) => {
                 // It can only name those above it, so this ends.
                 if let Some(inner) = value_of(bound, name) {
-                    collect(bound, inner, scope, lines);
+                    collect(bound, inner.references(), scope, lines);
                 }
                 continue;
             }

@@ -2,6 +2,7 @@
 //! guard.
 pub mod diagnose;
 mod evidence;
+mod health;
 pub mod plan;
 mod protection;
 pub mod report;
@@ -9,4 +10,4 @@ pub mod snapshot;
 mod verdict;
 pub mod words;
 
-pub use verdict::{Judgement, Verification, cured, judge, proof};
+pub use verdict::{Judgement, Verification, contradiction, cured, judge, proof};

@@ -6,6 +6,8 @@ use wbd_model::name::{Code, ProfileName};
 use wbd_model::observation::{Fact, Observations, Value};
 use wbd_model::plan::Plan;
 use wbd_model::report::{Cause, CheckRow, DaemonView, Fix, Overall, Report, SCHEMA};
+use wbd_model::seen::Forgotten;
+use wbd_model::time::utc;
 use wbd_model::waiver::Waiver;
 
 use super::verdict::Judgement;
@@ -28,6 +30,8 @@ pub struct Inputs<'a> {
     pub unseen_profiles: &'a [(ProfileName, String)],
     /// Products that are not here, though something has the name of one; what, and why it does not count.
     pub alike: &'a [(ProfileName, String)],
+    /// Products that an administrator does not want checked.
+    pub forgotten: &'a [(ProfileName, Forgotten)],
     /// Playbook files that were not loaded, in words.
     pub problems: &'a [String],
     /// What was learned from the daemon.
@@ -87,6 +91,7 @@ pub fn report(inputs: Inputs<'_>) -> Report {
         protection: protection::of(inputs.rows.iter().map(|row| (row.bound, row.seen)), inputs.started_ms),
         causes,
         checks,
+        differing: Vec::new(),
         waived: Vec::new(),
         waivers_unread: None,
         holds: Vec::new(),
@@ -182,6 +187,7 @@ fn check_row(row: &Row<'_>, because: &[(CheckKey, CheckKey)]) -> CheckRow {
         verdict: row.judgement.verdict,
         reason,
         duration_ms: row.took_ms,
+        unclear: row.judgement.unclear,
     }
 }
 
@@ -199,6 +205,7 @@ fn unseen(inputs: &Inputs<'_>) -> Vec<CheckRow> {
             verdict,
             reason: reason.to_owned(),
             duration_ms: 0,
+            unclear: false,
         })
     };
     let profiles = inputs.unseen_profiles.iter();
@@ -206,10 +213,18 @@ fn unseen(inputs: &Inputs<'_>) -> Vec<CheckRow> {
     let alike = inputs.alike.iter().filter_map(|(name, others)| {
         row("WBD-PROFILE", name.as_str(), Verdict::Skip, &format!("it is not on this host ({others})"))
     });
+    let forgotten = inputs.forgotten.iter().filter_map(|(name, it)| {
+        let when = utc(it.at_wall_ms);
+        let why = format!(
+            "it is on this host and not checked: {} had it forgotten at {when}; it is checked again once it runs again",
+            it.who
+        );
+        row("WBD-PROFILE", name.as_str(), Verdict::Skip, &why)
+    });
     let first_line = |problem: &String| problem.lines().next().unwrap_or_default().to_owned();
     let problems = inputs.problems.iter().map(first_line);
     let problems = problems.filter_map(|problem| row("WBD-PLAYBOOK", "host", Verdict::Unknown, &problem));
-    profiles.chain(alike).chain(problems).collect()
+    profiles.chain(alike).chain(forgotten).chain(problems).collect()
 }
 
 #[cfg(test)]

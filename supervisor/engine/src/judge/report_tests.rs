@@ -122,6 +122,7 @@ fn nothing() -> Inputs<'static> {
         rows: &[],
         unseen_profiles: &[],
         alike: &[],
+        forgotten: &[],
         problems: &[],
         daemon: None,
         waivers: &[],

@@ -5,8 +5,8 @@ use wbd_model::check::Verdict;
 use wbd_model::lang::Lang;
 use wbd_model::observation::{Fact, Observations, Value};
 
-use super::{evidence, words};
-use crate::expr::Scope;
+use super::{evidence, health, words};
+use crate::expr::{Expr, Scope};
 use crate::playbook::{Bound, Level};
 
 /// What a verification says.
@@ -31,6 +31,8 @@ pub struct Judgement {
     pub lets: BTreeMap<String, Fact>,
     /// Why, in words.
     pub reason: String,
+    /// It is unknown although all was seen: what was seen fits no case that tells more, and is not healthy.
+    pub unclear: bool,
     /// The facts behind it, by name: `ino.user_used = 8190`.
     pub evidence: Vec<String>,
     /// The same in words: `watches of the user: 8190`.
@@ -38,7 +40,7 @@ pub struct Judgement {
 }
 
 /// The first true case decides. A case that cannot be decided makes the verdict unknown, and later cases
-/// are not tried as if it were false.
+/// are not tried as if it were false. Where no case is true, it is healthy if the playbook's `healthy` is true.
 #[must_use]
 pub fn judge(bound: &Bound, seen: &Observations) -> Judgement {
     let mut judgement = by_cases(bound, seen);
@@ -67,6 +69,7 @@ fn by_cases(bound: &Bound, seen: &Observations) -> Judgement {
                 Level::Warn => (Verdict::Warn, format!("case {}", case.id)),
                 // Nothing else tells people of it.
                 Level::Skip => (Verdict::Skip, words::words(bound, &case.id, seen, &lets, Lang::En).cause),
+                Level::Unknown => (Verdict::Unknown, words::words(bound, &case.id, seen, &lets, Lang::En).cause),
             },
             Fact::Known(value @ (Value::Int(_) | Value::Text(_))) => {
                 (Verdict::Unknown, format!("case {} gave {value}, which is no truth value: report this bug", case.id))
@@ -76,14 +79,17 @@ fn by_cases(bound: &Bound, seen: &Observations) -> Judgement {
                 (Verdict::Unknown, format!("wbd cannot tell whether case {} applies: {why}", case.id))
             }
         };
+        let holds = case.when.evaluate(&scope) == Fact::Known(Value::Bool(true));
+        let unclear = holds && case.level == Level::Unknown;
         let evidence = evidence::by_name(&case.when, &scope);
         let seen = evidence::in_words(bound, &case.when, &scope);
-        return Judgement { verdict, case: Some(case.id.clone()), lets: lets.clone(), reason, evidence, seen };
+        return Judgement { verdict, case: Some(case.id.clone()), lets: lets.clone(), reason, unclear, evidence, seen };
     }
-    let whens = || bound.content.cases.iter().map(|case| &case.when);
-    let evidence = each_once(whens().flat_map(|when| evidence::by_name(when, &scope)));
-    let seen = each_once(whens().flat_map(|when| evidence::in_words(bound, when, &scope)));
-    Judgement { verdict: Verdict::Pass, case: None, reason: String::new(), evidence, seen, lets }
+    let asked = || bound.content.cases.iter().map(|case| &case.when).chain(&bound.content.healthy);
+    let evidence = each_once(asked().flat_map(|asked| evidence::by_name(asked, &scope)));
+    let seen = each_once(asked().flat_map(|asked| evidence::in_words(bound, asked, &scope)));
+    let (verdict, reason, unclear) = health::without_case(bound, &scope);
+    Judgement { verdict, case: None, reason, unclear, evidence, seen, lets }
 }
 
 fn each_once(lines: impl Iterator<Item = String>) -> Vec<String> {
@@ -107,6 +113,18 @@ fn others(bound: &Bound, seen: &Observations) -> Vec<(String, String)> {
         Fact::Known(_) | Fact::Unknown(_) => None,
     });
     told.collect()
+}
+
+/// Why the playbook contradicts itself about what was seen: it is healthy although a case fails.
+#[must_use]
+pub fn contradiction(bound: &Bound, seen: &Observations) -> Option<String> {
+    let lets = lets(bound, seen);
+    let scope = scope(bound, seen, &lets);
+    let holds = |expression: &Expr| expression.evaluate(&scope) == Fact::Known(Value::Bool(true));
+    let case = bound.content.cases.iter().find(|case| case.level == Level::Fail && holds(&case.when))?;
+    let healthy = bound.content.healthy.as_ref().filter(|healthy| holds(healthy))?;
+    let facts = evidence::by_name(healthy, &scope).join(", ");
+    Some(format!("healthy and the case {:?} hold at once: {facts}", case.id))
 }
 
 /// Whether the cure is proved, against the state before the action. Without a verification nothing is proved.
@@ -179,7 +197,13 @@ spec:
 ";
 
     fn judged(open: Fact, others: &str) -> Judgement {
-        let (library, problems) = load(&[Source { path: "x.yaml".to_owned(), text: FILE.to_owned() }]);
+        judged_by("", open, others)
+    }
+
+    /// By a playbook with this line in its `detect`.
+    fn judged_by(line: &str, open: Fact, others: &str) -> Judgement {
+        let text = FILE.replace("  detect:\n", &format!("  detect:\n{line}"));
+        let (library, problems) = load(&[Source { path: "x.yaml".to_owned(), text }]);
         assert_eq!(problems, []);
         let present: BTreeSet<_> = library.profiles.keys().cloned().collect();
         let bounds = library.bind(&present, &Settings::default());
@@ -204,5 +228,52 @@ spec:
         assert!(unknown.reason.contains("none runs") && unknown.reason.ends_with(words), "{unknown:?}");
         // Twin: nobody else is there, and nothing is said.
         assert_eq!(judged(Fact::Known(5.into()), "").reason, "");
+    }
+
+    #[test]
+    fn what_no_case_covers_passes_only_if_it_is_what_the_playbook_calls_healthy() {
+        let line = "    healthy: \"fd.open > 3 && fd.open < 50\"\n";
+        let by = |open| judged_by(line, open, "");
+        let healthy = by(Fact::Known(5.into()));
+        assert_eq!((healthy.verdict, healthy.reason.as_str()), (Verdict::Pass, ""));
+        let between = by(Fact::Known(60.into()));
+        assert_eq!((between.verdict, between.case), (Verdict::Unknown, None));
+        assert!(between.unclear && !healthy.unclear);
+        assert!(between.reason.ends_with("calls healthy does not hold: open files: 60"), "{}", between.reason);
+        let unseen = by(Fact::Unknown("none runs".to_owned()));
+        assert_eq!((unseen.verdict, unseen.unclear), (Verdict::Unknown, false));
+        assert_eq!(by(Fact::Known(500.into())).verdict, Verdict::Warn, "a case comes first");
+        // Twin: a playbook that does not say what healthy is.
+        assert_eq!(judged(Fact::Known(60.into()), "").verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_case_that_nobody_can_tell_is_unknown_in_its_own_words() {
+        let text = FILE.replace("level: warn, when: \"fd.open > 100\"", "level: unknown, when: \"fd.open == 7\"");
+        let text = text.replace("cause: few", "cause: \"{fd.open} are open\"");
+        let (library, problems) = load(&[Source { path: "x.yaml".to_owned(), text }]);
+        assert_eq!(problems, []);
+        let bounds = library.bind(&library.profiles.keys().cloned().collect(), &Settings::default());
+        let mut seen = Observation::default();
+        seen.know("open", 7).know("others", "");
+        let said = judge(&bounds[0], &Observations::from([("fd".to_owned(), seen)]));
+        assert_eq!((said.verdict, said.unclear, said.reason.as_str()), (Verdict::Unknown, true, "7 are open"));
+    }
+
+    #[test]
+    fn a_state_that_is_healthy_and_fails_is_a_contradiction() {
+        let text =
+            FILE.replace("few, level: warn", "few, level: fail").replace("cause: few", "cause: few, guide: [few]");
+        let said = |healthy: &str| {
+            let text = text.replace("  detect:\n", &format!("  detect:\n    healthy: \"{healthy}\"\n"));
+            let (library, problems) = load(&[Source { path: "x.yaml".to_owned(), text }]);
+            assert_eq!(problems, []);
+            let bounds = library.bind(&library.profiles.keys().cloned().collect(), &Settings::default());
+            let mut seen = Observation::default();
+            seen.know("open", 200).know("others", "");
+            contradiction(&bounds[0], &Observations::from([("fd".to_owned(), seen)]))
+        };
+        assert_eq!(said("fd.open > 3").as_deref(), Some("healthy and the case \"few\" hold at once: fd.open = 200"));
+        assert_eq!(said("fd.open <= 100"), None);
     }
 }

@@ -16,7 +16,7 @@ use super::rehearse;
 use crate::judge::diagnose::diagnose;
 use crate::judge::plan::plan;
 use crate::judge::words::words;
-use crate::judge::{Judgement, Verification, cured, judge};
+use crate::judge::{Judgement, Verification, contradiction, cured, judge};
 use crate::playbook::{Bound, CuredWord, Expectation, Library, Moment, PlaybookTest, ProfileChoice, Seen, VerdictWord};
 
 /// An expectation that was not met.
@@ -54,6 +54,10 @@ pub fn run(library: &Library, test: &PlaybookTest) -> Vec<TestFailure> {
     for expectation in &test.spec.expect {
         let unmet = stage.check(expectation);
         failures.extend(unmet.into_iter().map(|message| fail(Some(expectation.after), message)));
+    }
+    for (from_ms, seen) in &stage.moments {
+        let message = contradiction(&stage.bound, seen);
+        failures.extend(message.map(|message| fail(Some(Duration::from_ms(*from_ms)), message)));
     }
     if let Some(wanted) = &test.spec.ledger {
         match rehearse::ring(&stage.bound, &stage.moments) {

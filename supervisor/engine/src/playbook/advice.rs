@@ -10,7 +10,7 @@ use super::document::{PlaybookDocument, ProfileDocument};
 use super::faults::Faults;
 use super::guide_programs;
 use super::library::Library;
-use super::{compile, references, unprovable};
+use super::{compile, health, references, unprovable};
 use crate::yaml::{Node, documents, typed};
 
 const BY_NAME_ALONE: &str =
@@ -20,6 +20,24 @@ const BY_NAME_ALONE: &str =
 #[must_use]
 pub fn advice(sources: &[Source], library: &Library) -> Vec<Problem> {
     sources.iter().flat_map(|source| of_file(source, library)).collect()
+}
+
+/// What playbooks say of health and had better say otherwise. Apart from the rest, since it takes a while, and since it
+/// asks for what an author of before could not write.
+#[must_use]
+pub fn advice_on_health(sources: &[Source]) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for source in sources {
+        let mut faults = Faults::new(source);
+        let (trees, _) = documents(source);
+        for tree in trees.iter().filter(|tree| tree.get("kind").and_then(Node::text) == Some("Playbook")) {
+            let Ok(document) = typed::<PlaybookDocument>(source, tree) else { continue };
+            let Ok(playbook) = compile::compile(source, tree, document) else { continue };
+            health::advise(&mut faults, tree, &playbook);
+        }
+        found.extend(faults.found);
+    }
+    found
 }
 
 fn of_file(source: &Source, library: &Library) -> Vec<Problem> {
@@ -80,7 +98,7 @@ fn programs(faults: &mut Faults<'_>, tree: &Node, spec: &ProfileSpec) {
 fn by_process(sign: &Sign) -> Option<&ProcessSelector> {
     match sign {
         Sign::Process(selector) => Some(selector),
-        Sign::File(_) => None,
+        Sign::File(_) | Sign::Package(_) => None,
     }
 }
 

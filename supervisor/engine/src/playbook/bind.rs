@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wbd_model::check::CheckKey;
 use wbd_model::name::{Code, PlaybookName, ProfileName, TargetName};
 use wbd_model::observation::Value;
-use wbd_model::probe::{Binding, Probe};
+use wbd_model::probe::{Binding, Item, Probe};
 use wbd_model::profile::{
     Command, Duration, Endpoint, Leak, ProcessSelector, Profile, ProfileSpec, PublicAddress, PublicSide, VersionSource,
 };
@@ -15,6 +15,7 @@ use wbd_model::settings::Settings;
 
 use super::compiled::{Explains, Playbook};
 use super::library::Library;
+use crate::expr::Items;
 use wbd_model::plan::Attempts;
 
 /// Host names that one question about name servers may carry.
@@ -160,23 +161,22 @@ fn for_profile(playbook: &Arc<Playbook>, profile: &Profile, settings: &Settings)
     let code = code_given(playbook, profile).unwrap_or(&playbook.code);
     let endpoints = endpoints(&profile.spec, settings);
     let names = host_names(&endpoints);
-    let items: Vec<Option<Endpoint>> = match playbook.items {
-        Some(crate::expr::Items::Endpoints) => endpoints.into_iter().map(Some).collect(),
+    let items: Vec<Option<BoundItem>> = match playbook.items {
+        Some(Items::Endpoints) => endpoints.into_iter().map(BoundItem::Endpoint).map(Some).collect(),
+        Some(Items::Roles) => roles(&profile.spec).map(BoundItem::Role).map(Some).collect(),
         None => vec![None],
     };
     let mut all = Vec::new();
     for item in items {
-        let text = item.as_ref().map_or_else(
-            || profile.name.to_string(),
-            |endpoint| format!("{}/{}:{}", profile.name, endpoint.host, ports(endpoint)),
-        );
+        let text = item.as_ref().map_or_else(|| profile.name.to_string(), |item| item.target(profile));
         let Ok(target) = TargetName::new(text) else { continue };
         let key = CheckKey { code: code.clone(), target };
         let probes: BTreeMap<String, Probe> = playbook
             .observe
             .iter()
             .filter_map(|(name, question)| {
-                let (given, target, item) = (&question.given, &key.target, item.as_ref());
+                let (given, target) = (&question.given, &key.target);
+                let item = item.as_ref().map(|item| item.asked(profile));
                 let binding = Binding { given, profile: Some(&profile.spec), target, item, host_names: &names };
                 // `None` cannot be: loading refuses a question about what `applies.has` does not require.
                 Some((name.clone(), Probe::bind(question.name, &binding)?))
@@ -184,10 +184,51 @@ fn for_profile(playbook: &Arc<Playbook>, profile: &Profile, settings: &Settings)
             .collect();
         let mut check = bound(playbook, key, Some(profile.name.clone()), probes, settings);
         check.facts = Arc::clone(&facts);
-        check.item = Arc::new(item.as_ref().map(item_fields).unwrap_or_default());
+        check.item = Arc::new(item.as_ref().map(|item| item.fields(profile)).unwrap_or_default());
         all.push(check);
     }
     all
+}
+
+/// One item of `each`.
+enum BoundItem {
+    Endpoint(Endpoint),
+    Role(String),
+}
+
+impl BoundItem {
+    /// Whose check it is. The main process is the product's own.
+    fn target(&self, profile: &Profile) -> String {
+        match self {
+            Self::Endpoint(endpoint) => format!("{}/{}:{}", profile.name, endpoint.host, ports(endpoint)),
+            Self::Role(role) if role == "main" => profile.name.to_string(),
+            Self::Role(role) => format!("{}/{role}", profile.name),
+        }
+    }
+
+    fn asked<'a>(&'a self, profile: &'a Profile) -> Item<'a> {
+        match self {
+            Self::Endpoint(endpoint) => Item::Endpoint(endpoint),
+            Self::Role(role) => Item::Role { product: &profile.name, role },
+        }
+    }
+
+    fn fields(&self, profile: &Profile) -> BTreeMap<String, Value> {
+        match self {
+            Self::Endpoint(endpoint) => item_fields(endpoint),
+            Self::Role(role) => {
+                let process = profile.spec.process.get(role).map(ProcessSelector::words).unwrap_or_default();
+                let unit = profile.spec.unit_of(role).cloned().unwrap_or_default();
+                let fields = [("name", role.clone()), ("process", process), ("unit", unit)];
+                fields.into_iter().map(|(name, text)| (name.to_owned(), Value::from(text))).collect()
+            }
+        }
+    }
+}
+
+/// The processes that are told to be down by their role: wbd's own agent has a playbook of its own for that.
+fn roles(spec: &ProfileSpec) -> impl Iterator<Item = String> {
+    spec.process.iter().filter(|(_, selector)| !selector.health).map(|(role, _)| role.clone())
 }
 
 fn bound(

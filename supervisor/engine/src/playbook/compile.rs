@@ -13,7 +13,7 @@ use wbd_model::profile::Duration;
 use wbd_model::{suggest, unit};
 
 use super::compiled::{Case, Explains, Level, Playbook, Question, Requirement, Rung, RungWindow, Step, Verify};
-use super::document::{CaseSpec, LevelWord, PlaybookDocument, PlaybookSpec, RungSpec, ScopeWord, WindowSpec};
+use super::document::{CaseSpec, Each, LevelWord, PlaybookDocument, PlaybookSpec, RungSpec, ScopeWord, WindowSpec};
 use super::faults::Faults;
 use super::given::Given;
 use super::named::Named;
@@ -22,13 +22,13 @@ use crate::expr::{Expr, Items, Names, RESERVED, Reference};
 use crate::yaml::{At, Node, Place};
 
 /// Observations, values, cases, rungs and steps that a playbook may have of each.
-const MAX_PARTS: usize = 16;
+const MAX_PARTS: usize = 24;
 /// Attempts are remembered for as long as the host's own longest budget, a day.
 const LONGEST_PER: Duration = Duration::from_ms(86_400_000);
 
 /// The playbook that a document is, or every problem of it.
 pub(crate) fn compile(source: &Source, node: &Node, document: PlaybookDocument) -> Result<Playbook, Vec<Problem>> {
-    let mut compiler = Compiler { faults: Faults::new(source), has: Vec::new(), for_host: false };
+    let mut compiler = Compiler { faults: Faults::new(source), has: Vec::new(), for_host: false, items: None };
     let playbook = compiler.playbook(node, document);
     match playbook {
         Some(playbook) if compiler.faults.found.is_empty() => Ok(playbook),
@@ -40,6 +40,7 @@ struct Compiler<'a> {
     faults: Faults<'a>,
     has: Vec<Requirement>,
     for_host: bool,
+    items: Option<Items>,
 }
 
 impl Compiler<'_> {
@@ -54,6 +55,7 @@ impl Compiler<'_> {
         let lets = self.lets(&spec, &mut names);
         let cases = self.cases(&spec, &names);
         self.see_something(&spec, lets.as_deref(), cases.as_deref());
+        let healthy = spec.detect.healthy.as_ref().map(|text| self.healthy(text, lets.as_deref(), &names));
         let case_names: Vec<&str> = spec.detect.cases.value.iter().map(|case| case.id.value.as_str()).collect();
         let acting = Names { cases: Some(case_names), ..names.clone() };
         let rungs = self.rungs(&spec, &acting);
@@ -85,6 +87,10 @@ impl Compiler<'_> {
             observe: observe.into_iter().map(|(name, question)| (name.value.clone(), question)).collect(),
             lets: lets?,
             cases: cases?,
+            healthy: match healthy {
+                Some(compiled) => Some(compiled?),
+                None => None,
+            },
             rungs: rungs?,
             verify,
             attempts,
@@ -123,12 +129,20 @@ impl Compiler<'_> {
     }
 
     fn items(&mut self, spec: &PlaybookSpec) -> Option<Items> {
-        spec.each?;
-        self.needs(spec.applies.place, &Requirement::Endpoints);
+        let items = match spec.each? {
+            Each::Endpoint(_) => Items::Endpoints,
+            Each::Role(_) => Items::Roles,
+        };
+        let needed = match items {
+            Items::Endpoints => Requirement::Endpoints,
+            Items::Roles => Requirement::Roles,
+        };
+        self.needs(spec.applies.place, &needed);
         if self.for_host {
             self.faults.add(spec.applies.place, "`each` and `scope: host` exclude each other");
         }
-        Some(Items::Endpoints)
+        self.items = Some(items);
+        self.items
     }
 
     fn questions<'s>(&mut self, spec: &'s PlaybookSpec, items: Option<Items>) -> Vec<(&'s At<String>, Question)> {
@@ -188,11 +202,17 @@ impl Compiler<'_> {
             Takes::Process => Requirement::Process(value.to_string()),
             Takes::Version => Requirement::Version(value.to_string()),
             Takes::Command => Requirement::Command(value.to_string()),
-            Takes::Endpoint if items.is_none() => {
-                self.faults.add(written.place, "there is no item: add each: {endpoint: profile.endpoints}");
+            Takes::Endpoint if items != Some(Items::Endpoints) => {
+                self.faults.add(written.place, "there is no such item: add each: {endpoint: profile.endpoints}");
                 return None;
             }
-            Takes::Endpoint | Takes::Word(_) | Takes::Truth | Takes::Number | Takes::Unit => return Some(value),
+            Takes::Role if items != Some(Items::Roles) => {
+                self.faults.add(written.place, "there is no such item: add each: {role: profile.process}");
+                return None;
+            }
+            Takes::Endpoint | Takes::Role | Takes::Word(_) | Takes::Truth | Takes::Number | Takes::Unit => {
+                return Some(value);
+            }
         };
         self.needs(written.place, &requirement);
         Some(value)
@@ -206,7 +226,7 @@ impl Compiler<'_> {
         if !is_word {
             let rule = "a small letter, then small letters, digits and '_', at most 32";
             self.faults.add(name.place, format!("{text:?} is no name: {rule}"));
-        } else if RESERVED.contains(&text) {
+        } else if RESERVED.contains(&text) || self.items.is_some_and(|items| items.name() == text) {
             self.faults.add(name.place, format!("the name {text:?} has a meaning already: choose another"));
         }
     }
@@ -253,10 +273,19 @@ impl Compiler<'_> {
                 LevelWord::Fail => Level::Fail,
                 LevelWord::Warn => Level::Warn,
                 LevelWord::Skip => Level::Skip,
+                LevelWord::Unknown => Level::Unknown,
             },
             held_for: case.held_for.unwrap_or(spec.detect.held_for),
             when,
         })
+    }
+
+    fn healthy(&mut self, text: &At<String>, lets: Option<&[(String, Expr)]>, names: &Names<'_>) -> Option<Expr> {
+        let healthy = self.faults.compile(text, Some(Kind::Bool), names)?;
+        if lets.is_some_and(|lets| !looks(&healthy, lets)) {
+            self.blind(text, "what names no observation is healthy whatever is seen");
+        }
+        Some(healthy)
     }
 
     /// A case that says the same whatever is seen would select every product and every host.

@@ -30,6 +30,8 @@ pub struct Playbook {
     pub for_host: bool,
     /// Its cases, in order.
     pub cases: Vec<Case>,
+    /// What healthy is; `None`: all that no case covers.
+    pub(crate) healthy: Option<Expr>,
     /// What it makes other playbooks see.
     pub explains: Vec<Explains>,
     /// The only profiles that it is for; empty: it is for all.
@@ -66,6 +68,8 @@ pub enum Level {
     Warn,
     /// Nothing can be said now, and that is right so.
     Skip,
+    /// Nobody can tell, and a person has to know that.
+    Unknown,
 }
 
 /// A playbook, or one case of one, whose failure is a consequence.
@@ -146,6 +150,7 @@ pub struct Outline<'a> {
 /// One thing that a profile must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Requirement {
+    Roles,
     Process(String),
     Health,
     Unit,
@@ -159,7 +164,8 @@ pub(crate) enum Requirement {
 
 impl Requirement {
     /// The words for `applies.has`, for hints.
-    pub(crate) const KNOWN: [&str; 9] = [
+    pub(crate) const KNOWN: [&str; 10] = [
+        "process",
         "process.main",
         "health",
         "unit",
@@ -181,6 +187,7 @@ impl Requirement {
             Some(("limits", name)) => named(name).map(Self::Limit),
             Some(_) => None,
             None => match text {
+                "process" => Some(Self::Roles),
                 "health" => Some(Self::Health),
                 "unit" => Some(Self::Unit),
                 "builds" => Some(Self::Builds),
@@ -194,6 +201,7 @@ impl Requirement {
     /// Whether a profile has it.
     pub(crate) fn is_met(&self, profile: &ProfileSpec) -> bool {
         match self {
+            Self::Roles => !profile.process.is_empty(),
             Self::Process(name) => profile.process.contains_key(name),
             Self::Health => profile.health,
             Self::Unit => profile.unit.is_some(),
@@ -210,6 +218,7 @@ impl Requirement {
 impl std::fmt::Display for Requirement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Self::Roles => f.write_str("process"),
             Self::Process(name) => write!(f, "process.{name}"),
             Self::Health => f.write_str("health"),
             Self::Unit => f.write_str("unit"),

@@ -108,7 +108,7 @@ pub(crate) struct Applies {
     /// The profile that it is for, or a list of them; every profile that has what follows where it is left out.
     #[serde(default)]
     pub(crate) profile: Option<OneOrMore<ProfileName>>,
-    /// What a profile must have: `process.NAME`, `health`, `unit`, `commands.NAME`, `version.NAME`, `builds`, `leak`, `endpoints`, `limits.NAME`.
+    /// What a profile must have: `process` (any), `process.NAME`, `health`, `unit`, `commands.NAME`, `version.NAME`, `builds`, `leak`, `endpoints`, `limits.NAME`.
     #[serde(default)]
     pub(crate) has: Vec<At<String>>,
 }
@@ -122,10 +122,18 @@ pub(crate) enum ScopeWord {
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Each {
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Each {
     /// Each endpoint of the profile.
-    pub(crate) endpoint: EndpointList,
+    Endpoint(EndpointList),
+    /// Each process of the profile but wbd's own agent, which has a playbook of its own.
+    Role(RoleList),
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+pub(crate) enum RoleList {
+    #[serde(rename = "profile.process")]
+    Roles,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -140,6 +148,10 @@ pub(crate) struct Detect {
     /// How long a failing case must hold before anything is done.
     #[serde(default, rename = "for")]
     pub(crate) held_for: Duration,
+    /// What healthy is, in CEL, asked where no case is true. What neither it nor a case covers is unknown, and so is all
+    /// where it is not known. Without it everything is healthy that no case covers.
+    #[serde(default)]
+    pub(crate) healthy: Option<At<String>>,
     /// The first true case wins; an unknown one makes the verdict unknown.
     pub(crate) cases: At<Vec<CaseSpec>>,
 }
@@ -149,7 +161,8 @@ pub(crate) struct Detect {
 pub(crate) struct CaseSpec {
     /// Its name in rungs and texts.
     pub(crate) id: At<String>,
-    /// `warn` is shown and never acted on; `fail` opens an incident; `skip`: the check says nothing now, and why.
+    /// `warn` is shown and never acted on; `fail` opens an incident; `skip`: the check says nothing now, and why;
+    /// `unknown`: nobody can tell, and why.
     pub(crate) level: LevelWord,
     /// The condition, in CEL.
     pub(crate) when: At<String>,
@@ -164,6 +177,7 @@ pub(crate) enum LevelWord {
     Fail,
     Warn,
     Skip,
+    Unknown,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -25,6 +25,7 @@ pub(super) fn faults(source: &Source, tree: &Node) -> Vec<Problem> {
             None => check.lost.push(name.text.as_str()),
         }
     }
+    check.condition(spec.get("detect").and_then(|detect| detect.get("healthy")));
     for case in cases {
         check.condition(case.get("when"));
     }
@@ -76,7 +77,7 @@ impl<'a> Check<'a> {
 /// The name and probe of each question that can be read.
 fn names(spec: &Node) -> Names<'_> {
     let of_host = spec.get("scope").and_then(Node::text) == Some("host");
-    let items = spec.get("each").map(|_| Items::Endpoints);
+    let items = spec.get("each").map(|each| if each.get("role").is_some() { Items::Roles } else { Items::Endpoints });
     let observations: BTreeMap<&str, ProbeName> =
         observed(spec).filter_map(|(name, probe)| Some((name, probe?))).collect();
     Names { observations, profile: !of_host, items, ..Names::default() }

@@ -45,7 +45,7 @@ const NOT_EVERYWHERE: [&str; 36] = [
 /// What every host with systemd has: its own programs, the C library's, coreutils, grep, sed, util-linux; ours. And
 /// sysctl, which sets what is the machine's also where a root of its own has no programs.
 #[cfg(test)]
-const EVERYWHERE: [&str; 30] = [
+const EVERYWHERE: [&str; 31] = [
     "cat",
     "chmod",
     "chown",
@@ -73,6 +73,7 @@ const EVERYWHERE: [&str; 30] = [
     "tail",
     "timedatectl",
     "touch",
+    "ulimit",
     "uname",
     "wbdctl",
     "wc",
@@ -222,7 +223,7 @@ mod tests {
         assert_eq!(
             said,
             [
-                "x.yaml:13:13: this step needs nft, which not every host has (write {line: \"...\", needs: [nft]}: it is then shown only where nft is)"
+                "x.yaml:14:13: this step needs nft, which not every host has (write {line: \"...\", needs: [nft]}: it is then shown only where nft is)"
             ]
         );
         assert_eq!(advised("\"firewall-cmd --state; ufw status\"").len(), 2);

@@ -203,6 +203,7 @@ impl<'de> DeserializeSeed<'de> for ParameterValue {
         match self.0.takes {
             Takes::Process | Takes::Version | Takes::Command => At::<String>::deserialize(deserializer).map(plain),
             Takes::Endpoint => word(deserializer, &["endpoint"]),
+            Takes::Role => word(deserializer, &["role"]),
             Takes::Word(known) => word(deserializer, known),
             Takes::Truth => At::<bool>::deserialize(deserializer).map(plain),
             Takes::Number => At::<Given<i64>>::deserialize(deserializer).map(given),
@@ -238,6 +239,7 @@ fn of_parameters(parameters: &[Parameter], generator: &mut SchemaGenerator) -> J
         let mut schema = match parameter.takes {
             Takes::Process | Takes::Version | Takes::Command => json!({"type": "string"}),
             Takes::Endpoint => json!({"type": "string", "enum": ["endpoint"]}),
+            Takes::Role => json!({"type": "string", "enum": ["role"]}),
             Takes::Word(known) => json!({"type": "string", "enum": known}),
             Takes::Truth => json!({"type": "boolean", "default": false}),
             Takes::Number => generator.subschema_for::<Given<i64>>().to_value(),

@@ -11,8 +11,12 @@ use wbd_model::unit;
 use super::faults::Faults;
 use crate::yaml::Node;
 
+/// A few words tell two processes of one program apart.
+const MOST_ARGS: usize = 8;
 /// A product runs as one user or two.
 const MOST_USERS: usize = 8;
+/// Each is looked for before every action.
+const MOST_INSTALLERS: usize = 8;
 
 /// Every problem of a profile.
 pub(super) fn check(source: &Source, node: &Node, spec: &ProfileSpec) -> Vec<Problem> {
@@ -20,6 +24,12 @@ pub(super) fn check(source: &Source, node: &Node, spec: &ProfileSpec) -> Vec<Pro
     checks.presence(spec);
     for (name, selector) in &spec.process {
         checks.selector(&["spec", "process", name], selector);
+    }
+    for selector in &spec.installer {
+        checks.selector(&["spec", "installer"], selector);
+    }
+    if spec.installer.len() > MOST_INSTALLERS {
+        checks.add(&["spec", "installer"], &format!("names more than {MOST_INSTALLERS} processes"));
     }
     checks.commands(spec);
     checks.versions(spec);
@@ -72,7 +82,10 @@ impl Checks<'_> {
                         self.faults.add(place, fault);
                     }
                 }
-                Sign::File(_) => {}
+                Sign::Package(name) if name.is_empty() || name.contains(char::is_whitespace) => {
+                    self.faults.add(place, "package is no name of a package");
+                }
+                Sign::File(_) | Sign::Package(_) => {}
             }
         }
     }
@@ -161,7 +174,7 @@ impl Checks<'_> {
 
 fn selector_fault(selector: &ProcessSelector) -> Option<String> {
     if selector.is_empty() {
-        return Some("selects nothing: give comm, program, unit or health".to_owned());
+        return Some("selects nothing: give comm, program, folder, unit or health".to_owned());
     }
     if selector.comm.as_ref().is_some_and(|comm| comm.is_empty() || comm.len() > 15) {
         return Some("comm must be 1 to 15 bytes: the kernel keeps no more".to_owned());
@@ -169,6 +182,18 @@ fn selector_fault(selector: &ProcessSelector) -> Option<String> {
     let is_plain = |exe: &PathBuf| exe.is_absolute() && !exe.components().any(|part| part == Component::ParentDir);
     if selector.exe.as_ref().is_some_and(|exe| !is_plain(exe)) {
         return Some("program must be an absolute path without ..".to_owned());
+    }
+    if selector.folder.as_ref().is_some_and(|folder| !is_plain(folder) || *folder == Path::new("/")) {
+        return Some("folder must be an absolute path without .., and not /".to_owned());
+    }
+    if selector.exe.is_some() && selector.folder.is_some() {
+        return Some("program and folder say the same twice: leave one out".to_owned());
+    }
+    if !selector.args.is_empty() && !selector.is_qualified() {
+        return Some("args alone select nothing, since anybody can give them: add program, folder or unit".to_owned());
+    }
+    if selector.args.len() > MOST_ARGS || selector.args.iter().any(String::is_empty) {
+        return Some(format!("args must be a list of at most {MOST_ARGS} words"));
     }
     if let Some(fault) = selector.unit.as_deref().and_then(unit::name_fault) {
         return Some(format!("unit {fault}"));

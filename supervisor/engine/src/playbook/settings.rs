@@ -28,6 +28,26 @@ pub fn advice(source: &Source, settings: &Settings, library: &Library) -> Vec<Pr
     references::of_settings(source, settings, library)
 }
 
+/// The program under `on_escalation` in a file that cannot be used as a whole, as far as that can be read: somebody has to
+/// be told just then. Nothing else of such a file counts.
+#[must_use]
+pub fn program_of_broken(source: &Source) -> Option<Vec<String>> {
+    let read = |source: &Source| {
+        let (trees, _) = documents(source);
+        let program = readable::<Settings>(source, trees.first()?).0?.on_escalation;
+        is_program(&program).then_some(program)
+    };
+    read(source).or_else(|| read(&Source { path: source.path.clone(), text: block(&source.text, "on_escalation:") }))
+}
+
+/// The lines of one key at the left edge: what stands above or below may be no YAML at all.
+fn block(text: &str, key: &str) -> String {
+    let mut lines = text.lines().skip_while(|line| !line.starts_with(key));
+    let first = lines.next().into_iter();
+    let rest = lines.take_while(|line| line.starts_with([' ', '-', '#']) || line.is_empty());
+    first.chain(rest).fold(String::new(), |block, line| block + line + "\n")
+}
+
 fn read(source: &Source) -> Result<Settings, Vec<Problem>> {
     let (trees, mut problems) = documents(source);
     let mut trees = trees.into_iter();
@@ -159,6 +179,31 @@ mod tests {
     fn a_value_out_of_bounds_is_told_beside_one_that_cannot_be_read() {
         let problems = read("healing: atuo\nevery: 10ms\n").unwrap_err();
         assert_eq!(problems.len(), 2, "{problems:#?}");
+    }
+
+    #[test]
+    fn the_program_that_tells_is_found_in_settings_that_cannot_be_used() {
+        let program = |text: &str| program_of_broken(&Source { path: "wbd.yaml".to_owned(), text: text.to_owned() });
+        let tell = Some(vec!["/usr/local/sbin/tell".to_owned(), "ops".to_owned()]);
+        for text in [
+            "healing: perhaps\non_escalation: [/usr/local/sbin/tell, ops]\n",
+            "bugdet: 1\non_escalation:\n  - /usr/local/sbin/tell\n  - ops\nevery: 1\n",
+            // No YAML at all, above and below it.
+            "healing: [\non_escalation:\n- /usr/local/sbin/tell\n# who\n- ops\nfacts: {\n",
+            "\t: :\non_escalation: [/usr/local/sbin/tell, ops]\n}\n",
+        ] {
+            assert_eq!(program(text), tell, "{text}");
+        }
+        for text in [
+            "",
+            "healing: perhaps\n",
+            "on_escalation: [tell]\nhealing: perhaps\n",
+            "on_escalation: [/usr/local/sbin/tell, {\n",
+            "# on_escalation: [/usr/local/sbin/tell]\nhealing: [\n",
+            "facts:\n  on_escalation: [/usr/local/sbin/tell]\nhealing: [\n",
+        ] {
+            assert_eq!(program(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -306,6 +306,7 @@ fn profiles_are_checked() {
         ("ports: [53]", "ports: []", 12, "1 to 8"),
         ("ports: [53]", "ports: [70000]", 12, "wrong value"),
         ("  codes:", "  unit: wbd-supervisord.service\n  codes:", 13, "wbd's own"),
+        ("  codes:", "  installer: [{exe: setup}]\n  codes:", 13, "absolute"),
         ("  codes:", "  commands: {restart: {argv: [sh, -c], timeout: 5s, class: A2}}\n  codes:", 13, "absolute path"),
         ("  codes:", "  commands: {restart: {argv: [/x], timeout: 5s, class: A4}}\n  codes:", 13, "must be A3"),
         ("  codes:", "  unit: wbd-supervisord-failed.service\n  codes:", 13, "wbd's own"),
@@ -585,6 +586,7 @@ fn names_of_shipped_things_are_the_documented_ones() {
     assert_eq!(names, ["aegis", "dsva", "iwss-ftp", "iwss-http", "wbd"]);
     let names: Vec<&str> = library.playbooks.keys().map(PlaybookName::as_str).collect();
     let wanted = "agent-config agent-down agent-log agent-path agent-server agent-servers agent-version dns endpoint \
-                  endpoint-tcp fd-leak inotify-limit linked-folders open-files protection version-match";
+                  endpoint-tcp fd-leak inotify-limit linked-folders open-files protection role-down \
+                  version-match";
     assert_eq!(names.join(" "), wanted);
 }

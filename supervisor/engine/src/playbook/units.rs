@@ -41,6 +41,7 @@ fn faults(expression: &Expr, lets: &[(String, Expr)], playbook: &Playbook, libra
         match outcome {
             Outcome::Text(text) => found.extend(of_text(text, playbook, library)),
             Outcome::Of(Reference::Profile(constant)) if constant == "unit" => {}
+            Outcome::Of(Reference::Item { name: "role", field }) if field == "unit" => {}
             Outcome::Of(Reference::Fact { observation, field }) if is_resolver(playbook, observation, field) => {}
             Outcome::Of(Reference::Let(name)) => {
                 // A value of `let` knows only those before it, so that this ends.

@@ -69,6 +69,8 @@ fn reaches(action: &Declaration, probe: ProbeName) -> bool {
         | ProbeName::FdUsage
         | ProbeName::FdTrend
         | ProbeName::VersionPair => true,
+        // Roles of our own agent are not asked for.
+        ProbeName::RoleState => false,
         // What the agent does changes nothing of these.
         ProbeName::DnsServers | ProbeName::NetEndpoint | ProbeName::PackageLock => false,
     };

@@ -67,6 +67,7 @@ fn unread(error: &serde_json::Error) -> Hold {
         until_wall_ms: None,
         from_class: Class::A0,
         until_boot: None,
+        busy: None,
     }
 }
 

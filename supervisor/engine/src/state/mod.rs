@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use wbd_model::action::{Action, Class, Undo};
 use wbd_model::check::CheckKey;
 use wbd_model::entry::{Exit, ExitHow};
+use wbd_model::hold::HostBusy;
 use wbd_model::incident::{ActionId, IncidentId};
 use wbd_model::name::{PlaybookName, TargetName};
 use wbd_model::observation::Observation;
@@ -58,7 +59,7 @@ impl Payer {
     pub fn of(action: &Action, target: Option<&TargetName>) -> Self {
         match target {
             _ if action.on_agent().concerns() => Self::Agent,
-            Some(target) => Self::Product(target.clone()),
+            Some(target) => Self::Product(TargetName::new(target.product()).unwrap_or_else(|_| target.clone())),
             None => Self::Unknown,
         }
     }
@@ -75,7 +76,7 @@ pub struct Attempt {
     pub at_ms: u64,
 }
 
-/// An operator's stop.
+/// An operator's stop, or what the host is busy with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Hold {
     /// Who.
@@ -89,6 +90,9 @@ pub struct Hold {
     /// In this boot it ends at this moment of it (milliseconds) and at no other, whatever the wall clock says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until_boot: Option<(BootId, u64)>,
+    /// The host is busy; `None`: a person's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy: Option<HostBusy>,
 }
 
 /// Everything that decides what may be done next.
@@ -112,7 +116,7 @@ pub struct State {
     pub attempts: Vec<Attempt>,
     /// The operator's stop, if one stands.
     pub hold: Option<Hold>,
-    /// Hold files that were seen, by path; each stands until it is seen gone.
+    /// Hold files that were seen, by path, and what the host was busy with, by name; each stands until it is seen gone.
     pub file_holds: BTreeMap<String, Hold>,
     /// What operators waived, the ones that are over included.
     pub waivers: Vec<Waiver>,

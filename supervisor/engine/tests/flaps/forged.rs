@@ -116,6 +116,7 @@ fn an_act_under_a_hold_is_found() {
             until_wall_ms: None,
             from_class: wbd_model::action::Class::A0,
             file: None,
+            busy: None,
         };
         let at = host.entries[0].at.clone();
         let forged =

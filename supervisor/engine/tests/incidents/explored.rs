@@ -3,7 +3,9 @@
 use wbd_engine::guard::hold;
 use wbd_model::action::{Action, Class};
 use wbd_model::entry::{Body, Subject};
+use wbd_model::hold::{Busy, HostBusy};
 use wbd_model::incident::IncidentId;
+use wbd_model::name::ProfileName;
 use wbd_model::plan::Shown;
 use wbd_model::settings::Healing;
 
@@ -44,8 +46,10 @@ enum Holds {
     Reboot,
 }
 
-/// Whether nothing was done while a file held or a pause stood, and something is once neither does.
-fn holds_win(sequence: &[Holds], file_is_ignored: bool) -> bool {
+/// Whether nothing was done while a file held or a pause stood, and something is once neither does. `busy`: no file holds,
+/// the host does.
+fn holds_win(sequence: &[Holds], busy: Option<&Busy>, file_is_ignored: bool) -> bool {
+    let file_name = busy.map_or_else(|| FILE.to_owned(), Busy::key);
     let mut world = World::failing(patient(agent_down()));
     // A state that was broken on purpose is no replay of its ledger.
     world.audited = !file_is_ignored;
@@ -55,14 +59,16 @@ fn holds_win(sequence: &[Holds], file_is_ignored: bool) -> bool {
     for event in sequence {
         match event {
             Holds::FileComes => {
-                let held = hold::of_text(FILE, "");
-                let (who, why, from_class) = (held.who, held.why, held.from_class);
-                let body = Body::Hold { who, why, until_wall_ms: None, from_class, file: Some(FILE.to_owned()) };
+                let busy = busy.map(|with| HostBusy { with: with.clone(), overdue: false });
+                let held = busy.map_or_else(|| hold::of_text(FILE, ""), |busy| hold::of_host(busy, "apt", "it works"));
+                let (who, why, from_class, busy) = (held.who, held.why, held.from_class, held.busy);
+                let body =
+                    Body::Hold { who, why, until_wall_ms: None, from_class, file: Some(file_name.clone()), busy };
                 world.append(Subject::default(), body);
                 file = true;
             }
             Holds::FileGoes => {
-                file_goes(&mut world);
+                file_goes(&mut world, &file_name);
                 file = false;
             }
             Holds::Pause => world.pause(Class::A1, None),
@@ -80,15 +86,15 @@ fn holds_win(sequence: &[Holds], file_is_ignored: bool) -> bool {
         wins &= world.actions() == before || !(file || pause);
     }
     let before = world.actions();
-    file_goes(&mut world);
+    file_goes(&mut world, &file_name);
     world.lift();
     world.breaks(0);
     world.run(60_000);
     wins && world.actions() > before
 }
 
-fn file_goes(world: &mut World) {
-    world.append(Subject::default(), Body::Lifted { who: "root".to_owned(), file: Some(FILE.to_owned()) });
+fn file_goes(world: &mut World, name: &str) {
+    world.append(Subject::default(), Body::Lifted { who: "root".to_owned(), file: Some(name.to_owned()) });
 }
 
 const HOLDS: [Holds; 7] =
@@ -96,13 +102,26 @@ const HOLDS: [Holds; 7] =
 
 #[test]
 fn in_every_order_a_hold_file_wins_until_it_is_gone() {
-    let broken = explore(&HOLDS, 4, |sequence| holds_win(sequence, false));
+    let broken = explore(&HOLDS, 4, |sequence| holds_win(sequence, None, false));
     assert!(broken.is_empty(), "{broken:?}");
 }
 
 #[test]
+fn in_every_order_a_busy_host_wins_until_it_is_seen_free() {
+    let installer = |profile| Busy::Installer(ProfileName::new(profile).unwrap());
+    for busy in [Busy::Packages, Busy::Boot, Busy::Shutdown, installer("wbd")] {
+        let broken = explore(&HOLDS, 3, |sequence| holds_win(sequence, Some(&busy), false));
+        assert!(broken.is_empty(), "{busy:?}: {broken:?}");
+    }
+    // Twin: another product's installer holds nothing here.
+    let works =
+        explore(&[Holds::FileComes, Holds::Run], 2, |sequence| holds_win(sequence, Some(&installer("aegis")), false));
+    assert_eq!(works, [[Holds::FileComes, Holds::Run]], "something was done while it was there");
+}
+
+#[test]
 fn a_hold_file_that_is_ignored_is_seen() {
-    assert!(!explore(&HOLDS, 2, |sequence| holds_win(sequence, true)).is_empty());
+    assert!(!explore(&HOLDS, 2, |sequence| holds_win(sequence, None, true)).is_empty());
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

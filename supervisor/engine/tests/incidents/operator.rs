@@ -36,6 +36,7 @@ fn file_is_there(world: &mut World, text: &str) {
         until_wall_ms: held.until_wall_ms,
         from_class: held.from_class,
         file: Some(FILE.to_owned()),
+        busy: None,
     };
     world.append(Subject::default(), body);
 }

@@ -365,7 +365,7 @@ impl World {
     pub(crate) fn pause(&mut self, from_class: Class, for_ms: Option<i64>) {
         let until_wall_ms = for_ms.map(|ms| self.now().wall_ms + ms);
         let (who, why) = ("root".to_owned(), "maintenance".to_owned());
-        self.append(Subject::default(), Body::Hold { who, why, until_wall_ms, from_class, file: None });
+        self.append(Subject::default(), Body::Hold { who, why, until_wall_ms, from_class, file: None, busy: None });
     }
 
     pub(crate) fn lift(&mut self) {

@@ -167,7 +167,7 @@ impl Trial {
         let who = String::new;
         let body = match decision {
             Decision::Hold(from_class) => {
-                Body::Hold { who: who(), why: who(), until_wall_ms: None, from_class, file: None }
+                Body::Hold { who: who(), why: who(), until_wall_ms: None, from_class, file: None, busy: None }
             }
             Decision::Lift => Body::Lifted { who: who(), file: None },
             Decision::Resume => Body::Resumed { who: who() },

@@ -25,7 +25,12 @@ pub const DECLARATION: Declaration = Declaration {
             "the agent that wrote the health document has ended",
             "the process that wrote it still runs",
         ),
-        Field::text("state", "state of the agent", "starting, active, inactive or stopping; none without a document"),
+        Field::word(
+            "state",
+            "state of the agent",
+            &["starting", "active", "inactive", "stopping", "none"],
+            "starting, active, inactive or stopping; none without a document",
+        ),
         Field::number(
             "heartbeat_age_ms",
             Unit::Milliseconds,
@@ -34,7 +39,12 @@ pub const DECLARATION: Declaration = Declaration {
         ),
         Field::text("version", "version of the agent", "version of the running agent"),
         Field::number("generation", Unit::Id, "generation of its settings", "generation of its settings"),
-        Field::text("settings", "settings in use", "current, good (the last good ones are used) or empty"),
+        Field::word(
+            "settings",
+            "settings in use",
+            &["current", "good", "empty"],
+            "current, good (the last good ones are used) or empty",
+        ),
         Field::text(
             "settings_problem",
             "problem of the settings",

@@ -2,7 +2,7 @@
 use std::collections::BTreeMap;
 
 use crate::declared::{Need, Parameter};
-use crate::name::TargetName;
+use crate::name::{ProfileName, TargetName};
 use crate::observation::{Field, Value};
 use crate::profile::{Endpoint, ProcessSelector, ProfileSpec, VersionSource};
 
@@ -63,9 +63,23 @@ pub struct Binding<'a> {
     /// Whose check it is.
     pub target: &'a TargetName,
     /// The item of `each`.
-    pub item: Option<&'a Endpoint>,
+    pub item: Option<Item<'a>>,
     /// The host names of the endpoints.
     pub host_names: &'a [String],
+}
+
+/// One item of `each`.
+#[derive(Debug, Clone, Copy)]
+pub enum Item<'a> {
+    /// A service to reach.
+    Endpoint(&'a Endpoint),
+    /// A process of a product.
+    Role {
+        /// The product.
+        product: &'a ProfileName,
+        /// The process by its role.
+        role: &'a str,
+    },
 }
 
 impl Binding<'_> {

@@ -43,9 +43,10 @@ pub const DECLARATION: Declaration = Declaration {
         ),
         Field::number("needed", Unit::Count, "watches wanted", "watches the process wants (its health document)"),
         Field::number("missing", Unit::Count, "watches missing", "watches it wants and could not get"),
-        Field::text(
+        Field::word(
             "failed_at",
             "limit that refused",
+            &["watches", "instances", "queued_events", "other", "none"],
             "watches, instances, queued_events, other or none: which limit refused",
         ),
         Field::text("errno", "error", "the error's name, empty if none"),

@@ -16,10 +16,11 @@ pub mod inotify_usage;
 pub mod net_endpoint;
 pub mod package_lock;
 pub mod process_state;
+pub mod role_state;
 pub mod service_state;
 pub mod version_pair;
 
-pub use declared::{Answered, Binding, Declaration};
+pub use declared::{Answered, Binding, Declaration, Item};
 
 macro_rules! probes {
     ($($name:ident $(($parameters:ident))? in $file:ident,)+) => {
@@ -86,6 +87,7 @@ probes! {
     FdTrend(Parameters) in fd_trend,
     VersionPair(Parameters) in version_pair,
     PackageLock(Parameters) in package_lock,
+    RoleState(Parameters) in role_state,
 }
 
 impl ProbeName {

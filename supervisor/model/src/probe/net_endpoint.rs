@@ -1,5 +1,5 @@
 //! `net.endpoint`: name, address, TCP ports and ping of one endpoint.
-use super::declared::{Answered, Binding, Declaration};
+use super::declared::{Answered, Binding, Declaration, Item};
 use crate::declared::{Parameter, Takes};
 use crate::observation::{Field, Unit};
 use crate::profile::Endpoint;
@@ -27,9 +27,10 @@ pub const DECLARATION: Declaration = Declaration {
             "host name",
             "the host name that was used (where the side is not known: the one that answered)",
         ),
-        Field::text(
+        Field::word(
             "name",
             "name resolution",
+            &["ok", "literal", "nxdomain", "servfail", "silent", "empty", "failed", "late"],
             "what became of the name: ok, literal, nxdomain, servfail, silent, empty, failed, or late where the \
              resolver gave no answer in time and a server has one",
         ),
@@ -41,15 +42,21 @@ pub const DECLARATION: Declaration = Declaration {
         ),
         Field::text("address", "address", "the address that programs try first, empty if there is none"),
         Field::number("addresses", Unit::Count, "addresses", "how many addresses the name has"),
-        Field::text(
+        Field::word(
             "tcp",
             "TCP connection",
+            &["open", "refused", "dropped", "reset", "no-route", "denied", "not-tried"],
             "worst result of the ports; one is open where any address accepts: open, refused, dropped, reset, no-route, denied or not-tried",
         ),
         Field::number("open_ports", Unit::Count, "open ports", "ports that accept"),
         Field::number("bad_ports", Unit::Count, "ports that do not accept", "ports that do not"),
         Field::number("bad_port", Unit::Id, "first port that does not accept", "the first of them; 0 if none"),
-        Field::text("ping", "ping", "answered, silent, no-route, denied, or not-tried"),
+        Field::word(
+            "ping",
+            "ping",
+            &["answered", "silent", "no-route", "denied", "not-tried"],
+            "answered, silent, no-route, denied, or not-tried",
+        ),
         Field::flag(
             "local_drop",
             "a packet filter rule on this host drops the packets",
@@ -65,5 +72,8 @@ pub const DECLARATION: Declaration = Declaration {
 };
 
 pub(super) fn bind(binding: &Binding<'_>) -> Option<Parameters> {
-    binding.item.cloned()
+    match binding.item? {
+        Item::Endpoint(endpoint) => Some(endpoint.clone()),
+        Item::Role { .. } => None,
+    }
 }

@@ -21,7 +21,12 @@ pub const DECLARATION: Declaration = Declaration {
     of_host: false,
     costly: false,
     fields: &[
-        Field::text("manager", "service manager", "systemd, or none (stand-alone: the supervisor is the parent)"),
+        Field::word(
+            "manager",
+            "service manager",
+            &["systemd", "none"],
+            "systemd, or none (stand-alone: the supervisor is the parent)",
+        ),
         Field::text(
             "active",
             "state of the unit",

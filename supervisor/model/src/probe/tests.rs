@@ -48,6 +48,7 @@ fn every_declaration_says_everything_once() {
         assert_eq!(fields.len(), it.fields.len(), "{}: a field twice", it.key);
         for field in it.fields {
             assert!(!field.label.is_empty() && !field.doc.is_empty(), "{}.{}", it.key, field.name);
+            assert!(field.words.iter().all(|word| field.doc.contains(word)), "{}.{}", it.key, field.name);
             assert_eq!(field.kind == Kind::Int, field.unit != Unit::None, "{}.{}", it.key, field.name);
             assert_eq!(field.kind == Kind::Bool, field.otherwise.is_some(), "{}.{}", it.key, field.name);
             let told = [Some(field.label), field.otherwise];
@@ -58,7 +59,7 @@ fn every_declaration_says_everything_once() {
             assert!(parameter.doc.ends_with('.'), "{}.{}", it.key, parameter.name);
             // What is asked must be known before anything is seen.
             assert!(!matches!(parameter.takes, Takes::Number | Takes::Unit), "{}.{}", it.key, parameter.name);
-            let of_profile = matches!(parameter.takes, Takes::Process | Takes::Version | Takes::Endpoint);
+            let of_profile = matches!(parameter.takes, Takes::Process | Takes::Version | Takes::Endpoint | Takes::Role);
             assert!(!(it.of_host && of_profile), "{}: the host has no profile", it.key);
         }
     }

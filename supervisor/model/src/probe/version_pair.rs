@@ -47,7 +47,12 @@ pub const DECLARATION: Declaration = Declaration {
             "the first three parts are equal",
         ),
         Field::flag("equal", "the versions are equal", "the versions differ", "all parts are equal"),
-        Field::text("older", "which version is older", "left, right or none: which is older in the first three parts"),
+        Field::word(
+            "older",
+            "which version is older",
+            &["left", "right", "none"],
+            "left, right or none: which is older in the first three parts",
+        ),
     ],
     unknown: "One side where its package is not installed, its file or program cannot be read or run, it shows nothing \
               that looks like a version, or the site did not state it; the comparison where either side is unknown.",

@@ -11,8 +11,9 @@ mod dns_servers;
 pub(crate) mod fd_usage;
 mod inotify_usage;
 mod net_endpoint;
-mod package_lock;
+pub(crate) mod package_lock;
 mod process_state;
+mod role_state;
 mod service_state;
 mod version_pair;
 
@@ -45,6 +46,7 @@ fn answer(context: &ProbeContext, probe: &Probe) -> Observation {
         Probe::FdUsage(selector) => fd_usage::look(context, selector),
         Probe::VersionPair(pair) => version_pair::look(context, &pair.left, &pair.right),
         Probe::PackageLock(lock) => package_lock::look(context, lock.manager.as_deref()),
+        Probe::RoleState(role) => role_state::look(context, role),
     }
 }
 
@@ -68,7 +70,7 @@ mod tests {
     use super::*;
     use crate::testing::Host;
     use wbd_model::name::TargetName;
-    use wbd_model::probe::{Answered, ProbeName, dns_servers, package_lock, service_state, version_pair};
+    use wbd_model::probe::{Answered, ProbeName, dns_servers, package_lock, role_state, service_state, version_pair};
     use wbd_model::profile::{Endpoint, ProcessSelector, VersionSource};
 
     #[test]
@@ -91,6 +93,13 @@ mod tests {
             Probe::FdTrend(selector),
             Probe::VersionPair(version_pair::Parameters { left: setting(), right: setting() }),
             Probe::PackageLock(package_lock::Parameters { manager: None }),
+            Probe::RoleState(Box::new(role_state::Role {
+                product: wbd_model::name::ProfileName::new("x").unwrap(),
+                role: "main".into(),
+                selector: ProcessSelector { comm: Some("x".into()), ..ProcessSelector::default() },
+                unit: None,
+                packages: vec!["x".into()],
+            })),
         ];
         let asked: Vec<_> = all.iter().map(Probe::name).collect();
         assert_eq!(asked, ProbeName::ALL);

@@ -38,6 +38,15 @@ const LOCKS: [(&str, &str, Way); 10] = [
     ("dnf", "/var/cache/dnf/download_lock.pid", Way::Number),
     ("yum", "/var/run/yum.pid", Way::Number),
 ];
+/// The locks that are held while packages are changed.
+const CHANGING: [&str; 6] = [
+    "/var/lib/dpkg/lock-frontend",
+    "/var/lib/dpkg/lock",
+    "/var/lib/rpm/.rpm.lock",
+    "/usr/lib/sysimage/rpm/.rpm.lock",
+    "/var/lib/dnf/rpmdb_lock.pid",
+    "/var/run/yum.pid",
+];
 /// Programs that write their number into dnf's and yum's files, by the beginning of their names.
 const NUMBERED: [&str; 4] = ["dnf", "yum", "microdnf", "packagekitd"];
 
@@ -50,9 +59,40 @@ struct Held {
 }
 
 pub(crate) fn look(context: &ProbeContext, manager: Option<&str>) -> Observation {
+    let (held, unseen) = held(context, |whose, _| manager.is_none_or(|manager| manager == whose));
+    match (held.first(), unseen) {
+        (Some(first), _) => told(context, first, &held),
+        (None, Some(reason)) => Observation::unseen(ProbeName::PackageLock.fields(), &reason),
+        (None, None) => {
+            let mut seen = Observation::unseen(ProbeName::PackageLock.fields(), "no lock is held");
+            seen.know("held", false).know("manager", "none").know("lock", "").know("program", "").know("detail", "");
+            seen
+        }
+    }
+}
+
+/// Who works on packages now, in words, as the locks show it that are held while packages are changed: not those of lists
+/// and downloads.
+pub(crate) fn at_work(context: &ProbeContext) -> Result<Option<(String, &'static str)>, String> {
+    let (held, unseen) = held(context, |_, file| CHANGING.contains(&file));
+    match (held.first(), unseen) {
+        (Some(first), _) => {
+            let who = match &first.holder {
+                Ok(process) => format!("{} (process {})", name(process), process.pid),
+                Err(_) => first.manager.to_owned(),
+            };
+            Ok(Some((who, first.file)))
+        }
+        (None, Some(reason)) => Err(reason),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The wanted locks that are held, and why one could not be looked at.
+fn held(context: &ProbeContext, wanted: impl Fn(&str, &str) -> bool) -> (Vec<Held>, Option<String>) {
     let mut unseen = None;
     let mut held = Vec::new();
-    for (whose, file, way) in LOCKS.iter().filter(|(whose, ..)| manager.is_none_or(|manager| manager == *whose)) {
+    for (whose, file, way) in LOCKS.iter().filter(|(whose, file, _)| wanted(whose, file)) {
         let path = under(context.root(), Path::new(file));
         let holder = match way {
             Way::Kernel => of_kernel(context, &path),
@@ -64,15 +104,7 @@ pub(crate) fn look(context: &ProbeContext, manager: Option<&str>) -> Observation
             Err(reason) => unseen = unseen.or(Some(reason)),
         }
     }
-    match (held.first(), unseen) {
-        (Some(first), _) => told(context, first, &held),
-        (None, Some(reason)) => Observation::unseen(ProbeName::PackageLock.fields(), &reason),
-        (None, None) => {
-            let mut seen = Observation::unseen(ProbeName::PackageLock.fields(), "no lock is held");
-            seen.know("held", false).know("manager", "none").know("lock", "").know("program", "").know("detail", "");
-            seen
-        }
-    }
+    (held, unseen)
 }
 
 fn told(context: &ProbeContext, first: &Held, all: &[Held]) -> Observation {

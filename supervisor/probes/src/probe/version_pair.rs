@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use wbd_model::observation::Observation;
 use wbd_model::profile::VersionSource;
 
 use crate::memo::Print;
+use crate::packages;
 use crate::procs;
 use crate::runner::ProbeContext;
 use crate::under::{self, under, why};
@@ -23,8 +24,6 @@ const PROGRAM_DEADLINE: Duration = Duration::from_secs(3);
 /// The word of a program whose file is still the same is believed this long.
 const SAME_WORD: Duration = Duration::from_secs(600);
 const PROGRAM_OUTPUT: usize = 64 * 1024;
-/// The package database of a full desktop has 10 MB.
-const MAX_DPKG_STATUS: u64 = 256 * 1024 * 1024;
 /// Only these parts must be equal, as the vendors write.
 const LEADING: usize = 3;
 
@@ -210,52 +209,7 @@ fn said(context: &ProbeContext, path: &Path, args: &[String]) -> Result<String, 
 }
 
 fn of_package(context: &ProbeContext, name: &str) -> Result<String, String> {
-    let dpkg = context.root().join("var/lib/dpkg/status");
-    if dpkg.is_file() {
-        let file = File::open(&dpkg).map_err(|error| why("read", &dpkg, &error))?;
-        let reader = BufReader::new(file.take(MAX_DPKG_STATUS));
-        let found = in_dpkg(reader, name).map_err(|error| why("read", &dpkg, &error))?;
-        return found.ok_or_else(|| format!("package {name} is not installed"));
-    }
-    // rpm keeps its database in one of several formats, so rpm itself is asked.
-    let rpm = context.root().join("usr/bin/rpm");
-    if !rpm.is_file() {
-        return Err("this host has neither dpkg's nor rpm's package list".to_owned());
-    }
-    let args = ["-q", "--qf", "%{VERSION}\\n", "--", name].map(str::to_owned);
-    let said = said(context, &rpm, &args).map_err(|reason| format!("package {name}: {reason}"))?;
-    let mut versions: Vec<&str> = said.lines().collect();
-    versions.dedup();
-    match versions.as_slice() {
-        [version] => Ok((*version).to_owned()),
-        _ => Err(format!("package {name} is installed in several versions: {}", versions.join(", "))),
-    }
-}
-
-fn in_dpkg(reader: impl BufRead, name: &str) -> std::io::Result<Option<String>> {
-    let (mut package, mut installed, mut version) = (false, false, None);
-    let mut lines = reader.split(b'\n');
-    loop {
-        let line = lines.next().transpose()?;
-        let text = line.as_deref().map(String::from_utf8_lossy);
-        match text.as_deref() {
-            None | Some("") => {
-                if package && installed && version.is_some() {
-                    return Ok(version);
-                }
-                if text.is_none() {
-                    return Ok(None);
-                }
-                (package, installed, version) = (false, false, None);
-            }
-            Some(text) => match text.split_once(": ") {
-                Some(("Package", value)) => package = value == name,
-                Some(("Status", value)) => installed = value.ends_with(" installed"),
-                Some(("Version", value)) => version = Some(value.to_owned()),
-                _ => {}
-            },
-        }
-    }
+    packages::version(context, name)?.ok_or_else(|| format!("package {name} is not installed"))
 }
 
 #[cfg(test)]

@@ -130,7 +130,8 @@ impl Recorded {
         };
         let done = Body::Outcome { action: ActionId(id), result: Outcome::Done, detail: String::new(), took_ms: 5 };
         let evidence = ["present = true", "live = true", "heartbeat_age_ms = 142", "state = \"active\""];
-        let evidence = evidence.iter().map(|line| format!("agent.{line}")).chain(["proc.pid = 8".to_owned()]).collect();
+        let of_process = ["proc.alive = true", "proc.pid = 8"].map(str::to_owned);
+        let evidence = evidence.iter().map(|line| format!("agent.{line}")).chain(of_process).collect();
         let proved = Body::Verdict { passed: true, evidence, after_ms: 900 };
         self.writes_about(at_ms, about.clone(), opened)
             .writes_about(at_ms + 1, about.clone(), Body::Intent(Box::new(intent)))
@@ -323,7 +324,7 @@ fn the_ledger_alone_tells_of_what_is_older_than_the_kept_answers() {
     assert_eq!(report.checks[0].recorded_ms, 900, "from the opening to the proof's first sight, and nothing besides");
     assert_eq!((report.totals.proved, report.events[3].word.as_str()), (1, "healed"), "{report:#?}");
     // A proof over what the ledger did not quote cannot be told, and what would follow from it is not made up.
-    let asks_more = down(&[("pass: \"agent.present", "pass: \"proc.age_s >= 0 && agent.present")]);
+    let asks_more = down(&[("pass: \"proc.alive", "pass: \"proc.age_s >= 0 && proc.alive")]);
     let report = told.rehearse(&asks_more, &Settings::default());
     assert_eq!(kinds(&report), ["opened", "intent", "closed"], "{report:#?}");
     assert_eq!((report.totals.proved, report.totals.not_proved, report.totals.not_decidable), (0, 0, 1));
@@ -361,6 +362,7 @@ fn a_pause_of_that_time_holds_until_it_was_lifted() {
         until_wall_ms: None,
         from_class: Class::A1,
         file: None,
+        busy: None,
     };
     told.runs(0, HOUR).writes(5_000, hold).agent(10, Some(7)).agent(10_000, None);
     told.writes(60_000, Body::Lifted { who: "ann".to_owned(), file: None }).agent(61_000, Some(8));

@@ -174,6 +174,7 @@ impl Host {
                     until_wall_ms,
                     from_class: *from_class,
                     file: None,
+                    busy: None,
                 };
                 self.append(Subject::default(), body);
             }
