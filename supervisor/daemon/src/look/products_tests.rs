@@ -142,7 +142,7 @@ async fn whoever_has_a_product_forgotten_is_answered_when_that_is_on_the_disk() 
     assert!(products.memory.writing.is_some() && answer.try_recv().is_err());
     on(&mut products, ProductEvent::Kept(Ok(())));
     let said = answer.try_recv().unwrap();
-    assert!(matches!(&said, Response::Done { message } if message.contains("far is forgotten")), "{said:?}");
+    assert!(matches!(&said, Response::Done { message, .. } if message.contains("far is forgotten")), "{said:?}");
     // It is not written again, and a product that is here again is not forgotten.
     products.keep(now().boot_ms);
     assert!(products.memory.writing.is_none());
@@ -160,7 +160,7 @@ async fn what_could_not_be_written_is_said_and_tried_again_later() {
     products.keep(now().boot_ms);
     on(&mut products, ProductEvent::Kept(Err("the disk is full".to_owned())));
     let said = answer.try_recv().unwrap();
-    assert!(matches!(&said, Response::Done { message } if message.contains("not on the disk: the disk is full")));
+    assert!(matches!(&said, Response::Done { message, .. } if message.contains("not on the disk: the disk is full")));
     products.keep(now().boot_ms);
     assert!(products.memory.writing.is_none(), "not at once");
     products.keep(now().boot_ms + 2 * FIND_MS);
