@@ -81,7 +81,7 @@ fn doctor_on_a_host_without_wbd_says_that_nothing_was_checked() {
     assert_eq!(code(&output), 3, "{output:?}");
     let text = stdout(&output);
     assert!(text.starts_with("UNKNOWN: "), "{text}");
-    assert!(text.contains("Supervisor: not reached"), "{text}");
+    assert!(text.contains("The supervisor does not answer; doctor itself"), "{text}");
     assert!(text.contains("there are no playbooks in"), "{text}");
     assert!(stderr(&output).is_empty(), "{output:?}");
     let report = json(&run(root.path(), &["doctor", "-o", "json"]));
@@ -389,10 +389,12 @@ fn text_is_ascii_without_a_utf8_locale_and_plain_without_a_terminal() {
     for args in [&["explain"][..], &["explain", "6007"], &["doctor"]] {
         let text = run(root.path(), args).stdout;
         assert!(text.is_ascii() && !text.contains(&0x1b), "{args:?}");
+        // A list has one line an entry there, however long.
+        let is_list = args == ["explain"];
         assert!(
             stdout(&run(root.path(), args))
                 .lines()
-                .all(|line| line.chars().count() <= 80 || line.split_whitespace().count() < 4),
+                .all(|line| is_list || line.chars().count() <= 80 || line.split_whitespace().count() < 4),
             "{args:?}"
         );
     }
@@ -422,7 +424,7 @@ fn lines_are_as_wide_as_the_terminal_and_80_columns_where_there_is_none() {
     for args in [&["explain", "6007"][..], &["explain"]] {
         let ((plain, text), (narrow, narrow_text)) =
             (widest(root.path(), args, None), widest(root.path(), args, Some(50)));
-        assert!(plain <= 80 && plain > 60, "{plain}: {text}");
+        assert!((plain <= 80 || args == ["explain"]) && plain > 60 && !text.contains("..."), "{plain}: {text}");
         assert!(narrow <= 50 && narrow > 30, "{narrow}: {narrow_text}");
     }
     let (wide, text) = widest(root.path(), &["explain", "6007"], Some(160));

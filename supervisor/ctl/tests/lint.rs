@@ -77,7 +77,7 @@ fn a_misspelt_playbook_under_codes_is_warned_of_and_doctor_repeats_it() {
     let root = host();
     put(root.path(), "etc/wbd/playbooks.d/site.yaml", &profile("  codes: {fd-leek: SITE-1}\n"));
     let (code, said) = wbdctl(root.path(), &["playbook", "lint"]);
-    assert!(code == 0 && said.contains("did you mean \"fd-leak\"?") && said.contains("1 warnings"), "{code}: {said}");
+    assert!(code == 0 && said.contains("did you mean \"fd-leak\"?") && said.contains("1 warning\n"), "{code}: {said}");
     let cause = repeated(root.path()).unwrap();
     assert!(cause["evidence"][0].as_str().unwrap().contains("site.yaml:6:11"), "{cause}");
 
