@@ -146,7 +146,7 @@ fn a_test_runs_the_program_as_for_a_real_escalation_and_how_that_ends_is_how_the
     ] {
         let trial = Trial::on(root_told_by(script));
         let ran = trial.ctl(&["escalation", "test"]).exits(code);
-        assert!(ran.report().contains(words), "{}", ran.report());
+        assert!(ran.report().replace('\n', " ").contains(words), "{}", ran.report());
         let told = lines(&trial, "told");
         for wanted in ["WBD_TEST=1", "WBD_CODE=WBD-TEST", "WBD_INCIDENT=I0", "WBD_TRY=1"] {
             assert!(told.iter().any(|line| line == wanted), "{wanted}: {told:?}");
