@@ -47,7 +47,7 @@ fn doctor_fix_is_no_approval_where_one_is_needed_and_none_over_a_denial() {
     trial.ctl(&["deny", &incident]).ok();
     trial.closed(DOWN, 0);
     let came = fix("denied");
-    assert!(came.contains("handed over") && came.contains("wbdctl playbook run agent-down --target wbd"), "{came}");
+    assert!(came.contains("handed this over") && came.contains("wbdctl playbook run agent-down --target wbd"), "{came}");
     trial.stays_undone("doctor --fix after a denial", QUIET);
     let asked = [trial.of("approved").len(), trial.of("manual").len(), trial.of("opened").len()];
     assert_eq!(asked, [0, 0, 1], "{}", trial.summary());
@@ -81,7 +81,7 @@ fn what_was_handed_over_stays_visible_with_the_steps_for_a_person_until_it_is_go
     // Twin: what is only held back now is not handed over.
     let answer = doctor();
     assert!(answer.cause(toy::CODE).expect("they differ")["fix"]["withheld"].is_null(), "{}", answer.json);
-    assert!(!text().contains("make them agree") && trial.status()["handed_over"] == serde_json::json!([]));
+    assert!(!text().contains("handed") && trial.status()["handed_over"] == serde_json::json!([]));
     assert!(said(&trial.ctl(&["resume"]).exits(1)).contains("handed over to a person"));
     assert_eq!(trial.closed(toy::CODE, 0).ending(), Some("handed-over"));
 
@@ -89,7 +89,7 @@ fn what_was_handed_over_stays_visible_with_the_steps_for_a_person_until_it_is_go
     let fix = &answer.cause(toy::CODE).expect("they differ still")["fix"];
     let why = fix["withheld"].as_str().unwrap_or_default();
     // One more try would be refused, so it is not offered; and it is refused.
-    assert!(why.contains("handed over") && why.contains("would be refused now by attempts"), "{fix}");
+    assert!(why.contains("handed this over") && why.contains("would be refused now by attempts"), "{fix}");
     assert!(!why.contains("wbdctl playbook run") && fix["command"].is_null(), "{fix}");
     let refused = said(&trial.ctl(&["playbook", "run", "toy-match", "--target", "toy"]).exits(1));
     assert!(refused.contains("all 3 attempts are used"), "{refused}");
@@ -98,7 +98,7 @@ fn what_was_handed_over_stays_visible_with_the_steps_for_a_person_until_it_is_go
     assert_eq!(trial.status()["handed_over"], serde_json::json!([{"code": toy::CODE, "target": "toy"}]));
     let acts = toy::acts(trial.root());
     let answer = json::wbdctl_at(trial.root(), ["doctor", "--fix", "--only", toy::CODE]);
-    assert!(answer.list("fixed")[0]["result"].as_str().is_some_and(|came| came.contains("handed over")));
+    assert!(answer.list("fixed")[0]["result"].as_str().is_some_and(|came| came.contains("handed this over")));
     // Nor by a doctor that was not told of it.
     let request = r#"{"run_playbook":{"playbook":"toy-match","target":"toy","without_word":true}}"#;
     let answer = control::ask(trial.root(), request);
