@@ -23,7 +23,7 @@ spec:
   present: {any: [{process: {program: /opt/acme/acme-scan}}, {package: acme}]}
   process:
     main: {program: /opt/acme/acme-scan}
-    helper: {folder: /opt/acme, args: [8000000]}
+    helper: {folder: /opt/acme, args: ["8000000"]}
   unit: acme.service
 "#;
 
