@@ -105,6 +105,8 @@ fn while_the_host_boots_nothing_is_healed_and_on_a_degraded_one_it_is() {
         "starting" => product::working(&host).map(|_| ()),
         word => Err(word.to_owned()),
     });
+    // What ends before the supervisor has seen it run is nobody's failure.
+    host.wait_for("the supervisor's look", SOON, || product::looked(&host, DOWN, Duration::from_secs(5)));
     let story = Story::begin(&host);
     host.signal(product::agent_works(&host), "TERM");
     let refused = story.wait_for("a refusal", SOON, |record| record["kind"] == "refused");

@@ -47,7 +47,10 @@ fn doctor_fix_is_no_approval_where_one_is_needed_and_none_over_a_denial() {
     trial.ctl(&["deny", &incident]).ok();
     trial.closed(DOWN, 0);
     let came = fix("denied");
-    assert!(came.contains("handed this over") && came.contains("wbdctl playbook run agent-down --target wbd"), "{came}");
+    assert!(
+        came.contains("handed this over") && came.contains("wbdctl playbook run agent-down --target wbd"),
+        "{came}"
+    );
     trial.stays_undone("doctor --fix after a denial", QUIET);
     let asked = [trial.of("approved").len(), trial.of("manual").len(), trial.of("opened").len()];
     assert_eq!(asked, [0, 0, 1], "{}", trial.summary());
