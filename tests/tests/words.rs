@@ -15,7 +15,7 @@ const RIDDLES: [(&str, &str); 24] = [
     ("nothing is detected meanwhile", "Web shell detection is off on this host."),
     ("nobody saw why", "the reason is not known"),
     ("a person has to decide", "wbd has no action for this case"),
-    ("not yet held", "seen for 4 s so far; wbd acts after 20 s"),
+    ("not yet held", "seen for 4 s so far; wbd takes it as a failure after 20 s"),
     ("operator's word", "approval"),
     ("smaller causes", "2 more causes are not shown. See all: wbdctl doctor -v"),
     ("seen gone", "a check passes again"),

@@ -47,9 +47,9 @@ impl<'a> Acme<'a> {
     fn begin(host: &'a Host) -> Self {
         host.write("/etc/wbd/playbooks.d/acme.yaml", PROFILE.as_bytes());
         let acme = Self(host);
-        acme.install();
         product::roomy_playbook(host, "role-down");
         product::configure(host, ROOMY);
+        acme.install();
         acme
     }
 

@@ -168,7 +168,9 @@ fn on_the_machine(plan: &Plan) -> Option<String> {
 fn not_yet_held(row: &Row<'_>) -> Option<String> {
     let needed = snapshot::hold_ms(row.bound, row.judgement);
     let held = row.held_ms.unwrap_or(0);
-    (held < needed).then(|| format!("seen for {} s so far; wbd acts after {} s", held / 1000, needed.div_ceil(1000)))
+    (held < needed).then(|| {
+        format!("seen for {} s so far; wbd takes it as a failure after {} s", held / 1000, needed.div_ceil(1000))
+    })
 }
 
 fn check_row(row: &Row<'_>, because: &[(CheckKey, CheckKey)]) -> CheckRow {

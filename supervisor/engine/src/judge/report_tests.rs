@@ -250,7 +250,7 @@ fn a_failure_that_has_not_lasted_yet_says_when_wbd_acts() {
         let report = report(Inputs { rows: &rows, ..nothing() });
         report.causes[0].evidence.get(1).cloned()
     };
-    let not_yet = |text: &str| Some(format!("seen for {text} s so far; wbd acts after 10 s"));
+    let not_yet = |text: &str| Some(format!("seen for {text} s so far; wbd takes it as a failure after 10 s"));
     assert_eq!((said(None), said(Some(0)), said(Some(4_500))), (not_yet("0"), not_yet("0"), not_yet("4")));
     assert_eq!((said(Some(9_999)), said(Some(10_000)), said(Some(10_001))), (not_yet("9"), None, None));
     // Twin: a warning need not last.
