@@ -134,7 +134,7 @@ fn a_vendors_process_that_is_killed_is_told_and_stays_told_and_is_started_when_a
 
     let incident = host.wait_for("a step that waits", SOON, || {
         let incidents = story.incidents(CODE);
-        let waits = |id: &str| ctl(&host, &["incidents", "show", id]).text().contains("unit.restart");
+        let waits = |id: &str| ctl(&host, &["incidents", "show", id]).text().contains("restart acme.service");
         incidents.into_iter().map(|it| it.id).find(|id| waits(id)).ok_or_else(|| story.summary())
     });
     ctl(&host, &["approve", &incident, "--yes"]).ok();
@@ -154,7 +154,7 @@ fn one_that_systemctl_stopped_is_no_failure_and_one_that_was_killed_is() {
     let answer = acme.both("skip");
     assert!(answer.checks(CODE).iter().all(|row| row["reason"].as_str().is_some_and(|it| !it.is_empty())));
     story.stays_quiet("a stop job ended it", QUIET);
-    assert_eq!(acme.both("skip").code, 0, "{}", answer.json);
+    assert!(acme.both("skip").is_well(), "{}", answer.json);
 
     // Twin: nobody stopped it.
     acme.ok(&["/usr/bin/systemctl", "start", UNIT]);
@@ -187,7 +187,7 @@ fn files_that_are_gone_while_the_package_is_installed_are_a_failure_and_with_the
     acme.ok(&["/usr/bin/dpkg", "-r", "acme"]);
     product::reload(&host).ok();
     acme.is_listed("absent");
-    let answer = product::doctor_says(&host, "nothing wrong", |answer| answer.code == 0);
+    let answer = product::doctor_says(&host, "nothing wrong", Answer::is_well);
     assert!(answer.checks(CODE).is_empty(), "{}", answer.json);
     acme.end();
 }
@@ -210,7 +210,7 @@ fn a_product_that_root_has_forgotten_is_said_to_be_and_is_checked_again_when_it_
         if said.code == Some(0) { Ok(()) } else { Err(said.report()) }
     });
     acme.is_listed("forgotten");
-    let answer = product::doctor_says(&host, "nothing wrong", |answer| answer.code == 0);
+    let answer = product::doctor_says(&host, "nothing wrong", Answer::is_well);
     assert!(answer.checks(CODE).is_empty(), "{}", answer.json);
     let is_said = answer.checks("WBD-PROFILE").iter().any(|row| {
         let reason = row["reason"].as_str().unwrap_or_default();
