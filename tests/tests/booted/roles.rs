@@ -141,7 +141,7 @@ fn a_vendors_process_that_is_killed_is_told_and_stays_told_and_is_started_when_a
     let healed = story.healed(CODE, SOON);
     assert_eq!(healed.actions(), ["unit.restart"], "{healed}");
     acme.both("pass");
-    acme.ok(&["/usr/bin/systemctl", "stop", "inmate.service"]);
+    acme.ok(&["/usr/bin/systemctl", "kill", "--signal=KILL", "inmate.service"]);
     acme.end();
 }
 
