@@ -1,6 +1,6 @@
 //! Asks the supervisor for something and shows its plain answer. Chooses nothing to ask for.
 use serde_json::json;
-use wbd_model::control::{Request, Response};
+use wbd_model::control::{Request, Response, Status};
 use wbd_model::report::SCHEMA;
 
 use crate::Context;
@@ -14,6 +14,15 @@ use crate::exit::{Ended, Exit, Failure};
 pub(crate) fn done(response: Response) -> Result<String, Failure> {
     let Response::Done { message, .. } = refusals(response)? else { return Err(mismatch("a change")) };
     Ok(message)
+}
+
+/// An answer that is the supervisor's status.
+///
+/// # Errors
+/// A refusal, no leave, another kind of answer.
+pub(crate) fn status_of(response: Response) -> Result<Box<Status>, Failure> {
+    let Response::Status(status) = refusals(response)? else { return Err(mismatch("status")) };
+    Ok(status)
 }
 
 /// Turns every kind of no into a failure; the rest passes.

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use serde_json::json;
 use wbd_ledger::Reader;
-use wbd_model::control::{ProductRow, ProductState, Request, Response};
+use wbd_model::control::{ProductRow, ProductState, Request};
 use wbd_model::report::SCHEMA;
 use wbd_model::seen::SeenProducts;
 use wbd_model::time::BootId;
@@ -27,9 +27,7 @@ pub(crate) fn run(context: &mut Context, verb: Verb) -> Ended {
 }
 
 fn list(context: &mut Context) -> Ended {
-    let Response::Status(status) = ask::refusals(context.client().call(&Request::Status {})?)? else {
-        return Err(ask::mismatch("status"));
-    };
+    let status = ask::status_of(context.client().call(&Request::Status {})?)?;
     if context.format != Format::Text {
         context.out.document(context.format, &json!({"schema": SCHEMA, "products": status.products}))?;
         return Ok(Exit::Done);

@@ -1,6 +1,6 @@
 //! `status`: how the supervisor is and what is due next, as it says itself.
 use wbd_engine::guard::hold;
-use wbd_model::control::{self, Request, Response, Status};
+use wbd_model::control::{self, Request, Status};
 
 use crate::Context;
 use crate::ask;
@@ -18,9 +18,7 @@ use crate::{waiver, when};
 /// No answer, or no leave.
 pub(crate) fn run(context: &mut Context) -> Ended {
     let answer = context.client().call(&Request::Status {}).map_err(|error| without(context, error))?;
-    let Response::Status(status) = ask::refusals(answer)? else {
-        return Err(ask::mismatch("status"));
-    };
+    let status = ask::status_of(answer)?;
     if context.format == Format::Text {
         show(&mut context.out, &status);
     } else {

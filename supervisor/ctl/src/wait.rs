@@ -120,10 +120,7 @@ impl Asking {
 
     fn look(&self) -> Result<(Vec<IncidentRow>, Vec<CheckedRow>), Failure> {
         let rows = ask::refusals(self.client.call(&Request::Incidents {})?).and_then(rows)?;
-        let Response::Status(status) = ask::refusals(self.client.call(&Request::Status {})?)? else {
-            return Err(ask::mismatch("status"));
-        };
-        Ok((rows, status.checks))
+        Ok((rows, ask::status_of(self.client.call(&Request::Status {})?)?.checks))
     }
 
     fn came(

@@ -7,7 +7,7 @@ use wbd_engine::guard::hold;
 use wbd_engine::guard::waiver::standing;
 use wbd_engine::state::State;
 use wbd_ledger::{Filter, LedgerError, Reader};
-use wbd_model::control::{Request, Response};
+use wbd_model::control::Request;
 use wbd_model::hold::HoldRow;
 use wbd_model::report::SCHEMA;
 use wbd_model::time::Now;
@@ -46,18 +46,7 @@ fn add(context: &mut Context, new: NewWaiver) -> Ended {
 
 fn list(context: &mut Context) -> Ended {
     let waivers = match context.client().call(&Request::Status {}) {
-        Ok(response) => match ask::refusals(response)? {
-            Response::Status(status) => status.waivers,
-            Response::Done { .. }
-            | Response::Refused { .. }
-            | Response::NotPermitted { .. }
-            | Response::Broken { .. }
-            | Response::Report(_)
-            | Response::Incidents(_)
-            | Response::Agent { .. }
-            | Response::Escalation(_)
-            | Response::Preview { .. } => return Err(ask::mismatch("status")),
-        },
+        Ok(response) => ask::status_of(response)?.waivers,
         Err(Unanswered::Unreachable(why)) => {
             let (state, _) = of_ledger(&context.root).map_err(|error| {
                 let mut failure = Failure::from(error);

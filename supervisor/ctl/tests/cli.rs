@@ -1,13 +1,16 @@
 //! The program itself, on a root of its own: exit codes, and what stands on which stream.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+mod files;
+
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use files::put;
 
 fn wbdctl(root: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_wbdctl"));
@@ -36,21 +39,6 @@ fn json(output: &Output) -> Value {
     let value: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
     assert_eq!(value["schema"], 1, "{value}");
     value
-}
-
-/// Folders that are not writable by others, whatever the umask.
-fn put(root: &Path, name: &str, text: &str) {
-    let path = root.join(name);
-    let mut folder = root.to_path_buf();
-    for part in Path::new(name).parent().unwrap() {
-        folder.push(part);
-        if !folder.is_dir() {
-            fs::create_dir(&folder).unwrap();
-            fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-        }
-    }
-    fs::write(&path, text).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
 }
 
 const PLAYBOOK: &str = "\

@@ -1,12 +1,14 @@
 //! A failure goes by its neutral code or a vendor's, whichever a person types, and a guide shows what can be typed here.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
+mod files;
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use files::put;
 
 const ENDPOINT_TCP: &str = include_str!("../../../playbooks/endpoint-tcp.yaml");
 
@@ -19,20 +21,6 @@ fn wbdctl(root: &Path, args: &[&str]) -> Output {
 fn json(root: &Path, args: &[&str]) -> Value {
     let output = wbdctl(root, &[&["-o", "json"], args].concat());
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
-}
-
-/// Folders and files that only their owner can write, whatever the umask.
-fn put(root: &Path, name: &str, text: &str) {
-    let mut folder = root.to_path_buf();
-    for part in Path::new(name).parent().unwrap() {
-        folder.push(part);
-        if !folder.is_dir() {
-            fs::create_dir(&folder).unwrap();
-            fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-        }
-    }
-    fs::write(root.join(name), text).unwrap();
-    fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o644)).unwrap();
 }
 
 /// A host with a product whose service is at a port that nobody listens on (tcpmux); the product's profile has these lines of its own.

@@ -1,12 +1,15 @@
 //! Settings, playbooks and profiles as `config check`, `playbook lint` and doctor judge them: alike, and of files and folders.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+mod files;
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use files::put;
 
 const FD_LEAK: &str = include_str!("../../../playbooks/fd-leak.yaml");
 const IWSS: &str = include_str!("../../../playbooks/iwss/ftp.yaml");
@@ -18,20 +21,6 @@ fn wbdctl(root: &Path, args: &[&str]) -> (i32, String) {
     let output = command.output().unwrap();
     let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
     (output.status.code().expect("ended by a signal"), said)
-}
-
-/// Folders and files that only their owner can write, whatever the umask.
-fn put(root: &Path, name: &str, text: &str) {
-    let mut folder = root.to_path_buf();
-    for part in Path::new(name).parent().unwrap() {
-        folder.push(part);
-        if !folder.is_dir() {
-            fs::create_dir(&folder).unwrap();
-            fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-        }
-    }
-    fs::write(root.join(name), text).unwrap();
-    fs::set_permissions(root.join(name), fs::Permissions::from_mode(0o644)).unwrap();
 }
 
 fn host() -> TempDir {

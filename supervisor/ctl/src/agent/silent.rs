@@ -1,6 +1,6 @@
 //! What is known of an agent that does not answer: which process, since when, and what is being done. Asks the agent
 //! nothing.
-use wbd_model::control::{AgentRow, IncidentRow, Request, Response, Status};
+use wbd_model::control::{AgentRow, IncidentRow, Request, Status};
 use wbd_model::name::TargetName;
 use wbd_model::time::length;
 
@@ -20,21 +20,7 @@ pub(super) fn explained(client: &Client, failure: Failure) -> Failure {
 
 /// How the supervisor is; `None`: it does not answer either.
 pub(super) fn status(client: &Client) -> Option<Box<Status>> {
-    match client.call(&Request::Status {}).ok().and_then(|response| ask::refusals(response).ok()) {
-        Some(Response::Status(status)) => Some(status),
-        Some(
-            Response::Done { .. }
-            | Response::Refused { .. }
-            | Response::NotPermitted { .. }
-            | Response::Broken { .. }
-            | Response::Report(_)
-            | Response::Incidents(_)
-            | Response::Agent { .. }
-            | Response::Preview { .. }
-            | Response::Escalation(_),
-        )
-        | None => None,
-    }
+    client.call(&Request::Status {}).ok().and_then(|response| ask::status_of(response).ok())
 }
 
 /// What the supervisor knows of a silent agent; `None`: an older one, which does not tell.

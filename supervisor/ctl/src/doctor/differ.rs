@@ -127,7 +127,9 @@ fn words(both: &Differing) -> String {
         reason => format!("{} ({reason})", view.verdict.as_str()),
     };
     let looked = match (&both.not_asked, both.supervisor_age_ms) {
-        (Some(why), _) => format!("the supervisor says {} ({why})", view(&both.supervisor)),
+        (Some(why), _) => {
+            format!("the supervisor said {} before, and did not look again: {why}", view(&both.supervisor))
+        }
         (None, Some(age_ms)) => {
             format!("the supervisor looked again {} ago and says {}", when::length(age_ms), view(&both.supervisor))
         }
